@@ -1,0 +1,34 @@
+//! Something that runs jobs: the agent in this process, or a host far away.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Cancel, Input, Job, Output, Progress, Report, Result, Session, Start};
+
+/// The moving parts of one call: its data, its switch and its progress.
+#[derive(Debug, Default)]
+pub struct JobIo {
+    /// Data that the caller sends.
+    pub src: Option<Input>,
+    /// Where the caller wants the result. The caller commits it once the call ended well.
+    pub dst: Option<Output>,
+    /// Ends the call early.
+    pub cancel: Cancel,
+    /// How far the call is.
+    pub progress: Arc<Progress>,
+}
+
+/// Runs jobs in sessions. Local and remote clients keep the same contract.
+#[async_trait]
+pub trait Client: Debug + Send + Sync {
+    /// Opens a session.
+    async fn start(&self, request: Start, io: JobIo) -> Result<Session>;
+
+    /// Runs one job to its end.
+    async fn process(&self, job: Job, io: JobIo) -> Result<Report>;
+
+    /// Ends a session, after its running jobs. Ending one that is gone is no error.
+    async fn stop(&self, session: &str) -> Result<Report>;
+}

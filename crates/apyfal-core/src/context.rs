@@ -1,0 +1,309 @@
+//! What surrounds a job while it runs: cancellation, progress, scratch space and threads.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::{Error, ErrorKind, Input, Output, Result, Sink, Source};
+
+/// A switch that ends a job early. Clones are the same switch.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks the job to end. It does so within 100 ms.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the job was asked to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error of kind [`ErrorKind::Cancelled`] once the job was asked to end.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Error::cancelled()) } else { Ok(()) }
+    }
+}
+
+/// How far a job is, in bytes. Written by the job, read by whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    total: AtomicU64,
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Progress {
+    /// Says how many bytes there are to read.
+    pub fn set_total(&self, bytes: u64) {
+        self.total.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Adds bytes read.
+    pub fn add_read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Adds bytes written.
+    pub fn add_written(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes there are to read, where that is known.
+    pub fn total(&self) -> Option<u64> {
+        Some(self.total.load(Ordering::Relaxed)).filter(|total| *total > 0)
+    }
+
+    /// Bytes read so far.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// What an engine is given beside the job itself.
+#[derive(Clone, Debug)]
+pub struct JobContext {
+    cancel: Cancel,
+    progress: Arc<Progress>,
+    scratch: PathBuf,
+    threads: NonZeroUsize,
+}
+
+impl JobContext {
+    /// A context. `scratch` is a directory that is deleted after the job.
+    pub fn new(
+        cancel: Cancel,
+        progress: Arc<Progress>,
+        scratch: impl Into<PathBuf>,
+        threads: NonZeroUsize,
+    ) -> Self {
+        Self { cancel, progress, scratch: scratch.into(), threads }
+    }
+
+    /// The switch that ends the job.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// An error once the job was asked to end; to be called at least every 100 ms.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Cancelled`].
+    pub fn check(&self) -> Result<()> {
+        self.cancel.check()
+    }
+
+    /// How far the job is.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// A directory for temporary files, deleted after the job.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// How many threads the job may keep busy.
+    pub fn threads(&self) -> usize {
+        self.threads.get()
+    }
+
+    /// Reads an input from its start: counted as progress, ended by cancellation.
+    ///
+    /// # Errors
+    /// The input is a directory.
+    pub fn reader(&self, input: Input) -> Result<InputReader> {
+        let name = input.name().unwrap_or("the input").to_owned();
+        if let Some(len) = input.len() {
+            self.progress.set_total(len);
+        }
+        let inner: Box<dyn Read + Send> = match input.into_source() {
+            Source::Stream(reader) => reader,
+            Source::File { file, .. } => Box::new(file),
+            Source::Directory(path) => {
+                return Err(Error::new(
+                    ErrorKind::InvalidData,
+                    format!("'{}' is a directory", path.display()),
+                )
+                .operation(format!("read {name}"))
+                .hint("give a file, or use targz, which takes directories"));
+            }
+        };
+        Ok(InputReader { inner, cancel: self.cancel.clone(), progress: self.progress.clone() })
+    }
+
+    /// Writes an output from its start: counted as progress, ended by cancellation.
+    pub fn writer(&self, output: Output) -> OutputWriter {
+        let inner: Box<dyn Write + Send> = match output.into_sink() {
+            Sink::Stream(writer) => writer,
+            Sink::File { file, .. } => Box::new(file),
+        };
+        OutputWriter { inner, cancel: self.cancel.clone(), progress: self.progress.clone() }
+    }
+
+    /// Reads a file at an offset: counted as progress, ended by cancellation.
+    ///
+    /// Returns how much of `buffer` was filled, which is less than all only at the end of the file.
+    ///
+    /// # Errors
+    /// Reading failed, or the job was cancelled.
+    pub fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let mut filled = 0;
+        while filled < buffer.len() {
+            self.check()?;
+            match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.progress.add_read(filled as u64);
+        Ok(filled)
+    }
+}
+
+/// The input of a job as a stream. Made by [`JobContext::reader`].
+pub struct InputReader {
+    inner: Box<dyn Read + Send>,
+    cancel: Cancel,
+    progress: Arc<Progress>,
+}
+
+impl InputReader {
+    /// Fills `buffer` as far as the input goes; less than all means the end.
+    ///
+    /// # Errors
+    /// Reading failed, or the job was cancelled.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read(&mut buffer[filled..]).map_err(Error::from_io)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl Read for InputReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.cancel.check().map_err(Error::into_io)?;
+            match self.inner.read(buffer) {
+                Ok(count) => {
+                    self.progress.add_read(count as u64);
+                    return Ok(count);
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for InputReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputReader").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+/// The output of a job as a stream. Made by [`JobContext::writer`]; to be flushed at the end.
+pub struct OutputWriter {
+    inner: Box<dyn Write + Send>,
+    cancel: Cancel,
+    progress: Arc<Progress>,
+}
+
+impl Write for OutputWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        loop {
+            self.cancel.check().map_err(Error::into_io)?;
+            match self.inner.write(buffer) {
+                Ok(count) => {
+                    self.progress.add_written(count as u64);
+                    return Ok(count);
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl fmt::Debug for OutputWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputWriter").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> JobContext {
+        JobContext::new(Cancel::default(), Arc::default(), "/nonexistent", NonZeroUsize::MIN)
+    }
+
+    #[test]
+    fn reading_counts_and_ends_when_cancelled() {
+        let context = context();
+        let mut reader = context.reader(Input::bytes(*b"0123456789")).unwrap();
+        let mut buffer = [0; 4];
+        assert_eq!(reader.fill(&mut buffer).unwrap(), 4);
+        assert_eq!((context.progress().read(), context.progress().total()), (4, Some(10)));
+        context.cancel().cancel();
+        assert!(reader.fill(&mut buffer).unwrap_err().is_cancelled());
+    }
+
+    #[test]
+    fn a_stream_that_would_block_is_asked_again() {
+        struct Hesitant(bool);
+        impl Read for Hesitant {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0 = !self.0;
+                if self.0 {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                buffer[0] = b'x';
+                Ok(1)
+            }
+        }
+        let mut reader = context().reader(Input::stream(Hesitant(false))).unwrap();
+        assert_eq!(reader.fill(&mut [0; 3]).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_directory_is_not_a_stream() {
+        let error = context().reader(Input::directory("/tmp")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,173 @@
+//! What an engine must do.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::{Input, JobContext, Output, ParamSpec, Params, Result};
+
+/// Whether something must, may or must not be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Giving it is an error.
+    None,
+    /// It may be given.
+    Optional,
+    /// It must be given.
+    Required,
+}
+
+/// How many jobs of an engine run at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slots {
+    /// One per core of the machine.
+    Cores,
+    /// This many: the FPGA slots, or one for a program that cannot share.
+    Fixed(usize),
+}
+
+/// What an engine says of itself.
+#[derive(Clone, Debug)]
+pub struct EngineInfo {
+    /// The accelerator's name: `gzip`.
+    pub name: Cow<'static, str>,
+    /// Other names that mean the same: `cast_gzip`.
+    pub aliases: Vec<Cow<'static, str>>,
+    /// What runs it: `cpu`, or the program of an accelerator of the user's own.
+    pub engine: Cow<'static, str>,
+    /// What it does, in one line.
+    pub summary: Cow<'static, str>,
+    /// What a user should know before using it, in a few paragraphs.
+    pub description: Cow<'static, str>,
+    /// Its parameters.
+    pub params: Vec<ParamSpec>,
+    /// Whether `start` takes a source.
+    pub start_src: Need,
+    /// Whether `process` takes a source.
+    pub src: Need,
+    /// Whether `process` takes a destination.
+    pub dst: Need,
+    /// How many jobs run at once.
+    pub slots: Slots,
+    /// Whether a job that was interrupted may simply be run again.
+    pub rerun_safe: bool,
+}
+
+impl EngineInfo {
+    /// An engine of this process's own that copies a required source to a required destination.
+    pub fn cpu(name: &'static str, summary: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            engine: "cpu".into(),
+            summary: summary.into(),
+            description: "".into(),
+            params: Vec::new(),
+            start_src: Need::None,
+            src: Need::Required,
+            dst: Need::Required,
+            slots: Slots::Cores,
+            rerun_safe: true,
+        }
+    }
+
+    /// Whether `name` means this accelerator. Case does not count.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+            || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+    }
+}
+
+/// One implementation of an accelerated function. It blocks on purpose: devices and CPUs do.
+pub trait Engine: Debug + Send + Sync {
+    /// What it is called and what it takes.
+    fn info(&self) -> &EngineInfo;
+
+    /// Opens a session.
+    ///
+    /// `src` is what was given to `start`. `state` is the session's own directory: what must
+    /// outlive this process lives there. A session is opened again, in another process, from the
+    /// same source, parameters and state; what is already in `state` must then be taken up, not
+    /// made anew.
+    ///
+    /// # Errors
+    /// The source or the parameters are not usable.
+    fn open(
+        &self,
+        src: Option<Input>,
+        params: &Params,
+        state: &Path,
+        ctx: &JobContext,
+    ) -> Result<Box<dyn EngineSession>>;
+}
+
+/// An accelerator with its parameters and data, ready for jobs from several threads at once.
+pub trait EngineSession: Debug + Send + Sync {
+    /// Runs one job to its end.
+    ///
+    /// # Errors
+    /// The job failed; nothing of its output may be used.
+    fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome>;
+
+    /// Runs many jobs, for engines that gain from batches. The default runs one after the other.
+    ///
+    /// The answer has one result per job, in the order of the jobs.
+    fn process_many(&self, jobs: Vec<EngineJob>, ctx: &JobContext) -> Vec<Result<Outcome>> {
+        jobs.into_iter().map(|job| self.process(job, ctx)).collect()
+    }
+
+    /// How many jobs [`process_many`](Self::process_many) wants at once; 1 where it gains nothing.
+    fn batch(&self) -> usize {
+        1
+    }
+
+    /// Does the same job with plain single-threaded software, for comparison. Its output is
+    /// thrown away. None where there is nothing to compare with.
+    fn process_in_software(&self, _job: EngineJob, _ctx: &JobContext) -> Option<Result<()>> {
+        None
+    }
+
+    /// What `start` has to tell: the `app` part of its response beside the status.
+    fn started(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
+    /// Ends the session for good. Not called when a process only lets go of it.
+    ///
+    /// # Errors
+    /// The device or program could not be stopped in order.
+    fn stop(&self, _ctx: &JobContext) -> Result<Outcome> {
+        Ok(Outcome::default())
+    }
+}
+
+/// One job as an engine sees it.
+#[derive(Debug, Default)]
+pub struct EngineJob {
+    /// What it reads.
+    pub src: Option<Input>,
+    /// What it writes.
+    pub dst: Option<Output>,
+    /// Its checked parameters, those of the session included.
+    pub params: Params,
+}
+
+/// What a job gives back beside its output.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The accelerator's own result: `{"digest": …}`.
+    pub specific: Map<String, Value>,
+    /// More of the response's `app` part, such as a device's own profiling.
+    pub app: Map<String, Value>,
+}
+
+impl Outcome {
+    /// Adds one value to the accelerator's own result.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.specific.insert(key.to_owned(), value.into());
+        self
+    }
+}

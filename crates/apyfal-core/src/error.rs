@@ -1,0 +1,337 @@
+//! The one error type.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What every fallible call of Apyfal returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in terms of what the caller can do about it.
+///
+/// Exactly three tables map a kind onward: to an exit code (`apyfal-cli`), to an HTTP status
+/// (the agent) and to a Python exception (the bindings).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The call itself is wrong: an unknown parameter, an ill-typed value, a missing argument.
+    Usage,
+    /// A configuration file or variable is wrong.
+    Configuration,
+    /// Credentials are missing or refused.
+    Authentication,
+    /// The caller may not do this: a path outside the authorized directories, a file mode.
+    Security,
+    /// A named accelerator, session or job does not exist.
+    NotFound,
+    /// The input data is corrupt or of a form that the accelerator does not take.
+    InvalidData,
+    /// The request contradicts the present state: a transaction is open, a name is in use.
+    Conflict,
+    /// The caller cancelled the job.
+    Cancelled,
+    /// A time limit ran out.
+    Timeout,
+    /// The accelerator failed: a program exited with an error, hardware is missing or faulty.
+    Engine,
+    /// Something that should be reachable is not, for now.
+    Unavailable,
+    /// All slots are taken and no more jobs may wait.
+    Busy,
+    /// What a storage URL names does not exist.
+    StorageNotFound,
+    /// A storage refused the credentials or has none.
+    StorageAuthentication,
+    /// A storage URL or mount is not usable as it is written.
+    StorageConfiguration,
+    /// A storage has no room left.
+    StorageFull,
+    /// Reading from or writing to a storage failed.
+    Storage,
+    /// A defect of Apyfal itself.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind, for tables that must cover all of them.
+    pub const ALL: [ErrorKind; 18] = [
+        Self::Usage,
+        Self::Configuration,
+        Self::Authentication,
+        Self::Security,
+        Self::NotFound,
+        Self::InvalidData,
+        Self::Conflict,
+        Self::Cancelled,
+        Self::Timeout,
+        Self::Engine,
+        Self::Unavailable,
+        Self::Busy,
+        Self::StorageNotFound,
+        Self::StorageAuthentication,
+        Self::StorageConfiguration,
+        Self::StorageFull,
+        Self::Storage,
+        Self::Internal,
+    ];
+
+    /// The kind as a stable word: `not-found`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+            Self::Authentication => "authentication",
+            Self::Security => "security",
+            Self::NotFound => "not-found",
+            Self::InvalidData => "invalid-data",
+            Self::Conflict => "conflict",
+            Self::Cancelled => "cancelled",
+            Self::Timeout => "timeout",
+            Self::Engine => "engine",
+            Self::Unavailable => "unavailable",
+            Self::Busy => "busy",
+            Self::StorageNotFound => "storage-not-found",
+            Self::StorageAuthentication => "storage-authentication",
+            Self::StorageConfiguration => "storage-configuration",
+            Self::StorageFull => "storage-full",
+            Self::Storage => "storage",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error: what failed, on what, why, and what to do.
+///
+/// ```
+/// use apyfal_core::{Error, ErrorKind};
+/// let error = Error::new(ErrorKind::Usage, "'fat' is not a level")
+///     .operation("read parameter 'level'")
+///     .hint("use 'fast', 'default', 'best' or 1 to 9");
+/// assert_eq!(error.to_string(), "cannot read parameter 'level': 'fat' is not a level");
+/// assert_eq!(error.hints(), ["use 'fast', 'default', 'best' or 1 to 9"]);
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operation: Option<String>,
+    message: String,
+    context: Vec<(&'static str, String)>,
+    hints: Vec<String>,
+    retryable: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// A new error. `message` says why, in lower case and without a full stop.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation: None,
+            message: message.into(),
+            context: Vec::new(),
+            hints: Vec::new(),
+            retryable: false,
+            source: None,
+        }))
+    }
+
+    /// The error for a job whose caller gave up.
+    pub fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "cancelled")
+    }
+
+    /// What was being done, as it would follow "cannot": `compress 'a.txt'`. The first one set stays.
+    #[must_use]
+    pub fn operation(mut self, operation: impl Into<String>) -> Self {
+        self.0.operation.get_or_insert_with(|| operation.into());
+        self
+    }
+
+    /// A fact that helps to find the cause: `("line", "3")`.
+    #[must_use]
+    pub fn context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.0.context.push((key, value.to_string()));
+        self
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hints.push(hint.into());
+        self
+    }
+
+    /// Marks a failure that may not happen again on the next try.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.0.retryable = true;
+        self
+    }
+
+    /// The error underneath.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Why it failed, without what was being done.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The facts added by [`Error::context`], in the order in which they were added.
+    pub fn facts(&self) -> &[(&'static str, String)] {
+        &self.0.context
+    }
+
+    /// The advice added by [`Error::hint`].
+    pub fn hints(&self) -> &[String] {
+        &self.0.hints
+    }
+
+    /// Whether the same call may succeed when it is made again.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// Whether the caller cancelled the job.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.kind == ErrorKind::Cancelled
+    }
+
+    /// Classes an I/O error that came from the caller's data path.
+    ///
+    /// An [`Error`] that travelled inside the I/O error (as a reader or writer must do) comes back
+    /// out as it went in.
+    pub fn from_io(error: std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+            if let Some(Ok(inner)) = error.into_inner().map(|inner| inner.downcast::<Error>()) {
+                return *inner;
+            }
+            return Error::new(ErrorKind::Internal, "an error was lost on its way");
+        }
+        let kind = match error.kind() {
+            Io::NotFound => ErrorKind::StorageNotFound,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::Security,
+            Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::StorageFull,
+            Io::InvalidData | Io::UnexpectedEof => ErrorKind::InvalidData,
+            Io::TimedOut => ErrorKind::Timeout,
+            _ => ErrorKind::Storage,
+        };
+        Error::new(kind, plain_io_message(&error)).source(error)
+    }
+
+    /// Wraps this error so that it can pass through a `Read` or `Write`.
+    pub fn into_io(self) -> std::io::Error {
+        std::io::Error::other(self)
+    }
+}
+
+/// The text of an I/O error in our style: lower case, without the system's number.
+fn plain_io_message(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) if chars.as_str().starts_with(|c: char| c.is_lowercase() || c == ' ') => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::from_io(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = &self.0.operation {
+            write!(f, "cannot {operation}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        for (index, (key, value)) in self.0.context.iter().enumerate() {
+            let open = if index == 0 { " (" } else { ", " };
+            write!(f, "{open}{key} {value}")?;
+        }
+        if !self.0.context.is_empty() {
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("operation", &self.0.operation)
+            .field("message", &self.0.message)
+            .field("context", &self.0.context)
+            .field("hints", &self.0.hints)
+            .field("retryable", &self.0.retryable)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_the_way_through_io() {
+        let error = Error::new(ErrorKind::InvalidData, "bad magic").hint("is it gzip?");
+        let back = Error::from(error.into_io());
+        assert_eq!(back.kind(), ErrorKind::InvalidData);
+        assert_eq!(back.hints(), ["is it gzip?"]);
+    }
+
+    #[test]
+    fn io_messages_lose_number_and_capital() {
+        let error = Error::from(std::io::Error::from_raw_os_error(28));
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        assert_eq!(error.to_string(), "no space left on device");
+    }
+
+    #[test]
+    fn facts_stand_behind_the_message() {
+        let error = Error::new(ErrorKind::Configuration, "no value")
+            .context("line", 3)
+            .context("key", "region")
+            .operation("read 'accelerator.conf'");
+        assert_eq!(
+            error.to_string(),
+            "cannot read 'accelerator.conf': no value (line 3, key region)"
+        );
+    }
+
+    #[test]
+    fn every_kind_has_a_word_of_its_own() {
+        let mut words: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), ErrorKind::ALL.len());
+    }
+}

@@ -1,0 +1,262 @@
+//! What is sent to an accelerator and what comes back, in the shape of the original's JSON.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{Error, ErrorKind, Result};
+
+/// The parameters of one `start` or `process`.
+///
+/// As JSON this is `{"app": {"specific": {…}, …}, "env": {…}}`, the shape of the original.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobParameters {
+    /// The accelerator's own parameters.
+    pub specific: Map<String, Value>,
+    /// Run plain software too and compare (`enable-sw-comparison`).
+    pub compare: bool,
+    /// Reset the device first.
+    pub reset: Option<bool>,
+    /// Load the device's image again, at start.
+    pub reload: Option<bool>,
+    /// What the original's executable should log: `{"format": 1, "verbosity": 4}`.
+    pub logging: Option<Value>,
+    /// Environment of the host; `start` only, single values may be overridden by `process`.
+    pub env: Map<String, Value>,
+}
+
+impl JobParameters {
+    /// Parameters that are the accelerator's own alone.
+    pub fn specific(specific: Map<String, Value>) -> Self {
+        Self { specific, ..Self::default() }
+    }
+
+    /// Reads the original's JSON shape. Unknown members of `app` are ignored, as they were there.
+    ///
+    /// # Errors
+    /// `app`, `app.specific` or `env` is not an object.
+    pub fn from_json(value: &Value) -> Result<Self> {
+        let object = |value: Option<&Value>, name: &str| match value {
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(Value::Object(map)) => Ok(map.clone()),
+            Some(other) => Err(Error::new(
+                ErrorKind::Usage,
+                format!("'{name}' of the parameters must be an object, not {other}"),
+            )
+            .hint(r#"the shape is {"app": {"specific": {"name": "value"}}}"#)),
+        };
+        let root = object(Some(value), "the root")?;
+        let app = object(root.get("app"), "app")?;
+        let truth = |key: &str| match app.get(key)? {
+            Value::Bool(value) => Some(*value),
+            Value::Number(number) => Some(number.as_f64() != Some(0.0)),
+            _ => None,
+        };
+        Ok(Self {
+            specific: object(app.get("specific"), "app.specific")?,
+            compare: truth("enable-sw-comparison").unwrap_or(false),
+            reset: truth("reset"),
+            reload: truth("reload"),
+            logging: app.get("logging").cloned(),
+            env: object(root.get("env"), "env")?,
+        })
+    }
+
+    /// The JSON that a `start` sends.
+    pub fn to_start_json(&self) -> Value {
+        json!({
+            "app": {
+                "reset": self.reset.unwrap_or(false),
+                "reload": self.reload.unwrap_or(true),
+                "enable-sw-comparison": u8::from(self.compare),
+                "logging": self.logging.clone().unwrap_or_else(|| json!({"format": 1, "verbosity": 2})),
+                "specific": self.specific,
+            },
+            "env": self.env,
+        })
+    }
+
+    /// The JSON that a `process` sends.
+    pub fn to_process_json(&self) -> Value {
+        json!({
+            "app": {
+                "reset": self.reset.unwrap_or(false),
+                "enable-sw-comparison": u8::from(self.compare),
+                "logging": self.logging.clone().unwrap_or_else(|| json!({"format": 1, "verbosity": 4})),
+                "specific": self.specific,
+            },
+        })
+    }
+
+    /// Adds what `over` sets; its values win.
+    pub fn merge(&mut self, over: JobParameters) {
+        self.specific.extend(over.specific);
+        self.compare |= over.compare;
+        self.reset = over.reset.or(self.reset);
+        self.reload = over.reload.or(self.reload);
+        self.logging = over.logging.or_else(|| self.logging.take());
+        self.env.extend(over.env);
+    }
+}
+
+/// A request to open a session.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// The accelerator.
+    pub accelerator: String,
+    /// Its parameters.
+    pub parameters: JobParameters,
+    /// A source that the host itself reads; the client's own file travels in the body instead.
+    pub src: Option<String>,
+}
+
+/// A request to run a job in a session.
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    /// The session's id.
+    pub session: String,
+    /// Its parameters.
+    pub parameters: JobParameters,
+    /// A source that the host itself reads.
+    pub src: Option<String>,
+    /// A destination that the host itself writes.
+    pub dst: Option<String>,
+}
+
+/// An open session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Its id, unique on its host.
+    pub id: String,
+    /// What opening it told.
+    pub report: Report,
+}
+
+/// Times and amounts of one job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profiling {
+    /// Seconds from the job's start to its end.
+    #[serde(rename = "wall-clock-time")]
+    pub seconds: f64,
+    /// Seconds that a device worked on it, where there is one.
+    #[serde(rename = "fpga-elapsed-time", skip_serializing_if = "Option::is_none")]
+    pub device_seconds: Option<f64>,
+    /// Bytes read.
+    #[serde(rename = "total-bytes-read")]
+    pub bytes_read: u64,
+    /// Bytes written.
+    #[serde(rename = "total-bytes-written")]
+    pub bytes_written: u64,
+    /// Bytes read per second.
+    #[serde(rename = "input-bandwidth")]
+    pub input_bandwidth: f64,
+}
+
+impl Profiling {
+    /// Profiling of a job that took `elapsed`.
+    pub fn new(elapsed: Duration, bytes_read: u64, bytes_written: u64) -> Self {
+        let seconds = elapsed.as_secs_f64();
+        Self {
+            seconds,
+            device_seconds: None,
+            bytes_read,
+            bytes_written,
+            input_bandwidth: if seconds > 0.0 { bytes_read as f64 / seconds } else { 0.0 },
+        }
+    }
+}
+
+/// The same job done by plain single-threaded software.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Seconds that the software took.
+    #[serde(rename = "cpu-elapsed-time")]
+    pub seconds: f64,
+    /// Bytes that the software read per second.
+    #[serde(rename = "input-bandwidth")]
+    pub input_bandwidth: f64,
+    /// How many times faster the accelerator was.
+    #[serde(rename = "accelerator-factor")]
+    pub factor: f64,
+}
+
+/// What a job tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The job's or session's id.
+    pub id: String,
+    /// The accelerator.
+    pub accelerator: String,
+    /// The engine that did it.
+    pub engine: String,
+    /// The accelerator's own result.
+    pub specific: Map<String, Value>,
+    /// Times and amounts.
+    pub profiling: Profiling,
+    /// The comparison, where one was asked for and could be made.
+    pub comparison: Option<Comparison>,
+    /// More of the response's `app` part.
+    pub app: Map<String, Value>,
+}
+
+impl Report {
+    /// The report in the shape of the original's response, `{"app": {…}}`, with `id`,
+    /// `accelerator` and `engine` beside it.
+    pub fn to_json(&self) -> Value {
+        let mut app = Map::new();
+        app.insert("status".to_owned(), 0.into());
+        app.insert("msg".to_owned(), "".into());
+        app.insert("specific".to_owned(), Value::Object(self.specific.clone()));
+        app.insert("profiling".to_owned(), json!(self.profiling));
+        if let Some(comparison) = &self.comparison {
+            app.insert("result-sw-comparison".to_owned(), json!(comparison));
+        }
+        for (key, value) in &self.app {
+            match (app.get_mut(key), value) {
+                (Some(Value::Object(ours)), Value::Object(theirs)) => ours.extend(theirs.clone()),
+                _ => {
+                    app.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        json!({
+            "id": self.id,
+            "accelerator": self.accelerator,
+            "engine": self.engine,
+            "app": app,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_read_back_equal() {
+        let text = json!({"app": {"enable-sw-comparison": 1, "reset": 0, "specific": {"a": [1]}}, "env": {"x": "y"}});
+        let parameters = JobParameters::from_json(&text).unwrap();
+        assert!(parameters.compare);
+        assert_eq!(parameters.reset, Some(false));
+        let back = JobParameters::from_json(&parameters.to_start_json()).unwrap();
+        assert_eq!((back.specific, back.env), (parameters.specific, parameters.env));
+    }
+
+    #[test]
+    fn wrong_shapes_are_refused() {
+        for text in [json!([]), json!({"app": 1}), json!({"app": {"specific": "x"}})] {
+            assert_eq!(JobParameters::from_json(&text).unwrap_err().kind(), ErrorKind::Usage);
+        }
+    }
+
+    #[test]
+    fn a_device_adds_to_the_profiling() {
+        let mut report =
+            Report { profiling: Profiling::new(Duration::from_secs(2), 8, 4), ..Report::default() };
+        report.app.insert("profiling".into(), json!({"fpga-elapsed-time": 1.5}));
+        let app = &report.to_json()["app"];
+        assert_eq!(app["profiling"]["fpga-elapsed-time"], 1.5);
+        assert_eq!(app["profiling"]["input-bandwidth"], 4.0);
+    }
+}

@@ -1,0 +1,31 @@
+//! The vocabulary of Apyfal: errors, configuration, jobs and the traits that the other crates
+//! implement.
+//!
+//! Nothing here talks to a network, prints, or reads the environment; the crates around it do.
+//!
+//! * [`Engine`] is one implementation of an accelerated function. It blocks on purpose.
+//! * [`Client`] is something that runs jobs: the agent in this process, or one far away.
+//! * [`Configuration`] is the content of `accelerator.conf`.
+//! * [`Error`] is what every call of every crate returns.
+
+mod client;
+pub mod config;
+mod context;
+mod engine;
+mod error;
+mod io;
+mod job;
+mod nearest;
+mod params;
+mod secret;
+
+pub use client::{Client, JobIo};
+pub use config::Configuration;
+pub use context::{Cancel, InputReader, JobContext, OutputWriter, Progress};
+pub use engine::{Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots};
+pub use error::{Error, ErrorKind, Result};
+pub use io::{Input, Output, Sink, Source};
+pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start};
+pub use nearest::nearest;
+pub use params::{ParamKind, ParamSpec, Params, Stage};
+pub use secret::{Secret, is_secret_key, mask};

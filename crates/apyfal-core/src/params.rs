@@ -1,0 +1,319 @@
+//! Parameters: what an engine declares, and values checked against it.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use crate::{Error, ErrorKind, Result, nearest};
+
+/// Text that is mostly written in the source, and for a user's own program read from a file.
+type Text = Cow<'static, str>;
+
+/// When a parameter may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Only with `start`: it shapes the session.
+    Start,
+    /// With each `process`; given with `start` it is the default for the session.
+    Process,
+}
+
+/// The type and range of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParamKind {
+    /// True or false; `0` and `1` are accepted too.
+    Bool,
+    /// A whole number within the range.
+    Integer(RangeInclusive<i64>),
+    /// A number.
+    Float(RangeInclusive<f64>),
+    /// Any text.
+    Text,
+    /// One of these words; a number is taken as its digits.
+    Choice(Vec<Text>),
+    /// Anything that JSON can say.
+    Any,
+}
+
+impl ParamKind {
+    /// The type and range as help and errors show them: `integer 1 to 100`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Bool => "true or false".to_owned(),
+            Self::Integer(range) => match (*range.start(), *range.end()) {
+                (i64::MIN, i64::MAX) => "integer".to_owned(),
+                (start, i64::MAX) => format!("integer from {start}"),
+                (start, end) => format!("integer {start} to {end}"),
+            },
+            Self::Float(range) => match (*range.start(), *range.end()) {
+                (f64::NEG_INFINITY, f64::INFINITY) => "number".to_owned(),
+                (start, f64::INFINITY) => format!("number from {start}"),
+                (start, end) => format!("number {start} to {end}"),
+            },
+            Self::Text => "text".to_owned(),
+            Self::Choice(choices) => choices.join(", "),
+            Self::Any => "any value".to_owned(),
+        }
+    }
+
+    /// The value in its canonical form, or what would have been right.
+    fn accept(&self, value: &Value) -> Option<Value> {
+        match self {
+            Self::Bool => match value {
+                Value::Bool(_) => Some(value.clone()),
+                Value::Number(number) => match number.as_i64() {
+                    Some(0) => Some(Value::Bool(false)),
+                    Some(1) => Some(Value::Bool(true)),
+                    _ => None,
+                },
+                Value::String(text) => match text.to_ascii_lowercase().as_str() {
+                    "true" | "yes" | "on" | "1" => Some(Value::Bool(true)),
+                    "false" | "no" | "off" | "0" => Some(Value::Bool(false)),
+                    _ => None,
+                },
+                _ => None,
+            },
+            Self::Integer(range) => {
+                let number = match value {
+                    Value::Number(number) => {
+                        number.as_i64().or_else(|| number.as_f64().and_then(whole_number))?
+                    }
+                    Value::String(text) => text.trim().parse().ok()?,
+                    _ => return None,
+                };
+                range.contains(&number).then(|| number.into())
+            }
+            Self::Float(range) => {
+                let number = match value {
+                    Value::Number(number) => number.as_f64()?,
+                    Value::String(text) => text.trim().parse().ok()?,
+                    _ => return None,
+                };
+                range.contains(&number).then(|| number.into())
+            }
+            Self::Text => match value {
+                Value::String(_) => Some(value.clone()),
+                Value::Number(number) => Some(number.to_string().into()),
+                _ => None,
+            },
+            Self::Choice(choices) => {
+                let text = match value {
+                    Value::String(text) => text.clone(),
+                    Value::Number(number) => number.to_string(),
+                    _ => return None,
+                };
+                choices
+                    .iter()
+                    .find(|choice| choice.eq_ignore_ascii_case(&text))
+                    .map(|choice| choice.to_string().into())
+            }
+            Self::Any => Some(value.clone()),
+        }
+    }
+}
+
+/// A float that is exactly an integer, as JSON writers produce: `3.0`.
+fn whole_number(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() <= 2f64.powi(53)).then_some(number as i64)
+}
+
+/// One parameter that an engine publishes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// Its name, as the user writes it.
+    pub name: Text,
+    /// Type and range.
+    pub kind: ParamKind,
+    /// When it may be given.
+    pub stage: Stage,
+    /// The value where none is given. Without a default the parameter is unset.
+    pub default: Option<Value>,
+    /// What it means, one sentence with its unit.
+    pub help: Text,
+}
+
+impl ParamSpec {
+    /// A parameter of `process` without a default.
+    pub fn new(name: impl Into<Text>, kind: ParamKind, help: impl Into<Text>) -> Self {
+        Self { name: name.into(), kind, stage: Stage::Process, default: None, help: help.into() }
+    }
+
+    /// Makes it a parameter of `start` alone.
+    #[must_use]
+    pub fn at_start(mut self) -> Self {
+        self.stage = Stage::Start;
+        self
+    }
+
+    /// Sets the default.
+    #[must_use]
+    pub fn default(mut self, value: impl Into<Value>) -> Self {
+        self.default = Some(value.into());
+        self
+    }
+}
+
+/// Checked parameters of one session or job.
+///
+/// Every name in it was declared, every value has its declared type, and defaults are filled in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params(Map<String, Value>);
+
+impl Params {
+    /// Checks `raw` against `specs`.
+    ///
+    /// `start` are the checked parameters of the session when this is for a job, and none when
+    /// this is for the session itself: a session takes parameters of both stages, a job only its
+    /// own, which win over those of the session. A null counts as absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] names the parameter, what was given and what would be right.
+    pub fn check(
+        accelerator: &str,
+        specs: &[ParamSpec],
+        start: Option<&Params>,
+        raw: &Map<String, Value>,
+    ) -> Result<Self> {
+        let mut checked = match start {
+            Some(session) => session.0.clone(),
+            None => specs
+                .iter()
+                .filter_map(|spec| Some((spec.name.to_string(), spec.default.clone()?)))
+                .collect(),
+        };
+        for (name, value) in raw {
+            let Some(spec) = specs.iter().find(|spec| spec.name == *name) else {
+                return Err(unknown(accelerator, specs, name));
+            };
+            if value.is_null() {
+                continue;
+            }
+            let Some(value) = spec.kind.accept(value) else {
+                return Err(ill_typed(accelerator, spec, value));
+            };
+            if let (Stage::Start, Some(session)) = (spec.stage, start)
+                && session.0.get(name) != Some(&value)
+            {
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    format!("'{name}' of {accelerator} can be given with start only"),
+                )
+                .hint(format!("give --{name} to start, then process without it")));
+            }
+            checked.insert(name.clone(), value);
+        }
+        Ok(Self(checked))
+    }
+
+    /// The value of a text or choice.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// The value of an integer.
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
+    }
+
+    /// The value of a float.
+    pub fn float(&self, name: &str) -> Option<f64> {
+        self.0.get(name)?.as_f64()
+    }
+
+    /// The value of a boolean; unset is false.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// The value as JSON.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// All values, in the order of declaration.
+    pub fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+fn unknown(accelerator: &str, specs: &[ParamSpec], name: &str) -> Error {
+    let error = Error::new(ErrorKind::Usage, format!("{accelerator} has no parameter '{name}'"));
+    let names = || specs.iter().map(|spec| spec.name.as_ref());
+    match nearest(name, names()) {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None if specs.is_empty() => error.hint(format!("{accelerator} takes no parameters")),
+        None => error.hint(format!("it has {}", names().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+fn ill_typed(accelerator: &str, spec: &ParamSpec, value: &Value) -> Error {
+    let (name, kind) = (&spec.name, spec.kind.describe());
+    let error =
+        Error::new(ErrorKind::Usage, format!("'{name}' of {accelerator} cannot be {value}"));
+    match &spec.kind {
+        ParamKind::Choice(choices) => {
+            let given = value.as_str().unwrap_or_default();
+            match nearest(given, choices.iter().map(AsRef::as_ref)) {
+                Some(near) => error.hint(format!("did you mean '{near}'? It can be {kind}")),
+                None => error.hint(format!("it can be {kind}")),
+            }
+        }
+        _ => error.hint(format!("it takes {kind}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn specs() -> Vec<ParamSpec> {
+        vec![
+            ParamSpec::new(
+                "level",
+                ParamKind::Choice(["fast", "best", "1", "9"].map(Text::from).to_vec()),
+                "",
+            )
+            .default("fast"),
+            ParamSpec::new("nbBytes", ParamKind::Integer(0..=i64::MAX), ""),
+            ParamSpec::new("mode", ParamKind::Integer(1..=3), "").at_start().default(3),
+            ParamSpec::new("last", ParamKind::Bool, ""),
+        ]
+    }
+
+    fn check(start: Option<&Params>, raw: Value) -> Result<Params> {
+        Params::check("it", &specs(), start, raw.as_object().expect("an object"))
+    }
+
+    #[test]
+    fn session_values_are_defaults_of_its_jobs() {
+        let session = check(None, json!({"level": 9, "mode": "2"})).unwrap();
+        let job = check(Some(&session), json!({"nbBytes": 5.0, "last": 1, "mode": 2})).unwrap();
+        assert_eq!(job.text("level"), Some("9"));
+        assert_eq!(job.integer("mode"), Some(2));
+        assert_eq!(job.integer("nbBytes"), Some(5));
+        assert!(job.flag("last"));
+    }
+
+    #[test]
+    fn a_start_parameter_cannot_change_later() {
+        let session = check(None, json!({})).unwrap();
+        let error = check(Some(&session), json!({"mode": 1})).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("start only"), "{error}");
+    }
+
+    #[test]
+    fn wrong_names_and_values_say_what_is_right() {
+        let error = check(None, json!({"nbbytes": 1})).unwrap_err();
+        assert_eq!(error.hints(), ["did you mean 'nbBytes'?"]);
+        let error = check(None, json!({"nbBytes": -1})).unwrap_err();
+        assert_eq!(error.hints(), ["it takes integer from 0"]);
+        let error = check(None, json!({"level": "fats"})).unwrap_err();
+        assert_eq!(error.hints(), ["did you mean 'fast'? It can be fast, best, 1, 9"]);
+        assert!(check(None, json!({"nbBytes": 1.5})).is_err());
+        assert!(check(None, json!({"last": "maybe"})).is_err());
+        assert!(check(None, json!({"level": null})).is_ok());
+    }
+}

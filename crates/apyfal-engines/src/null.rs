@@ -1,0 +1,69 @@
+//! `null`: copies its source to its destination, to measure everything around an accelerator.
+
+use std::io::Write;
+use std::path::Path;
+
+use apyfal_core::{
+    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
+    Params, Result,
+};
+
+const BUFFER: usize = 1 << 20;
+
+/// The engine.
+#[derive(Debug)]
+pub struct Null {
+    info: EngineInfo,
+}
+
+impl Null {
+    /// Makes it.
+    pub fn new() -> Self {
+        let mut info = EngineInfo::cpu("null", "Copy data unchanged, to measure all but the work");
+        info.description = "Every byte of the source goes to the destination as it is. What a job \
+                            costs beside the accelerator's own work is what null costs."
+            .into();
+        Self { info }
+    }
+}
+
+impl Engine for Null {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn open(
+        &self,
+        _src: Option<Input>,
+        _params: &Params,
+        _state: &Path,
+        _ctx: &JobContext,
+    ) -> Result<Box<dyn EngineSession>> {
+        Ok(Box::new(Session))
+    }
+}
+
+#[derive(Debug)]
+struct Session;
+
+impl EngineSession for Session {
+    fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
+        let (Some(src), Some(dst)) = (job.src, job.dst) else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "null was run without source or destination",
+            ));
+        };
+        let mut reader = ctx.reader(src)?;
+        let mut writer = ctx.writer(dst);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match std::io::Read::read(&mut reader, &mut buffer)? {
+                0 => break,
+                count => writer.write_all(&buffer[..count])?,
+            }
+        }
+        writer.flush()?;
+        Ok(Outcome::default())
+    }
+}

@@ -1,0 +1,1 @@
+//! Starters of real servers and behaviour suites for tests.
