@@ -1,0 +1,292 @@
+//! The agent: the client that runs jobs in this process.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use apyfal_core::{
+    Cancel, Client, Engine, EngineSession, Error, ErrorKind, Job, JobContext, JobIo, Need, Params,
+    Profiling, Progress, Report, Result, Session, Start,
+};
+use apyfal_engines::Registry;
+use apyfal_storage::{Location, Storage};
+use async_trait::async_trait;
+
+use crate::job;
+use crate::session::{Record, SessionDir};
+use crate::slots::Scheduler;
+
+/// What an agent is made of.
+#[derive(Debug)]
+pub struct AgentOptions {
+    /// Where sessions live. Two agents on the same directory see each other's sessions.
+    pub root: PathBuf,
+    /// The accelerators.
+    pub registry: Registry,
+    /// The storages that it reads and writes by itself.
+    pub storage: Storage,
+    /// How many cores its jobs may keep busy; all of the machine's where it is none.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Runs jobs on this machine.
+///
+/// ```
+/// # async fn example(root: &std::path::Path) -> apyfal_core::Result<()> {
+/// use apyfal_agent::{Agent, AgentOptions};
+/// use apyfal_core::{Client, Input, Job, JobIo, Output, Start};
+///
+/// let agent = Agent::new(AgentOptions {
+///     root: root.into(),
+///     registry: Default::default(),
+///     storage: Default::default(),
+///     threads: None,
+/// });
+/// let start = Start { accelerator: "null".into(), ..Start::default() };
+/// let session = agent.start(start, JobIo::default()).await?;
+/// let io = JobIo {
+///     src: Some(Input::bytes(*b"hello")),
+///     dst: Some(Output::stream(std::io::sink())),
+///     ..JobIo::default()
+/// };
+/// let job = Job { session: session.id.clone(), ..Job::default() };
+/// assert_eq!(agent.process(job, io).await?.profiling.bytes_read, 5);
+/// agent.stop(&session.id).await?;
+/// # Ok(()) }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example(tempfile::tempdir().unwrap().path())).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Agent {
+    root: PathBuf,
+    registry: Registry,
+    storage: Storage,
+    scheduler: Scheduler,
+    sessions: Mutex<HashMap<String, Arc<OpenSession>>>,
+}
+
+/// A session that this process has open.
+#[derive(Debug)]
+struct OpenSession {
+    dir: SessionDir,
+    engine: Arc<dyn Engine>,
+    params: Params,
+    session: Box<dyn EngineSession>,
+}
+
+impl Agent {
+    /// An agent; nothing is read or made before the first call.
+    pub fn new(options: AgentOptions) -> Self {
+        let cores = options
+            .threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN);
+        Self {
+            root: options.root,
+            registry: options.registry,
+            storage: options.storage,
+            scheduler: Scheduler::new(cores),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// The accelerators that it serves.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Runs blocking work of an engine in one of its slots, with a context and a scratch directory.
+    ///
+    /// Dropping the returned future cancels the work.
+    async fn in_slot<T: Send + 'static>(
+        &self,
+        engine: &Arc<dyn Engine>,
+        cancel: &Cancel,
+        progress: &Arc<Progress>,
+        work: impl FnOnce(&JobContext) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let info = engine.info();
+        let slot = self.scheduler.slot(&info.name, info.slots).await?;
+        let (cancel, progress) = (cancel.clone(), progress.clone());
+        let guard = CancelOnDrop(Some(cancel.clone()));
+        let result = tokio::task::spawn_blocking(move || {
+            let slot = slot;
+            cancel.check()?;
+            let scratch = tempfile::Builder::new()
+                .prefix("apyfal-job-")
+                .tempdir()
+                .map_err(|error| Error::from(error).operation("make a scratch directory"))?;
+            work(&JobContext::new(cancel, progress, scratch.path(), slot.threads))
+        })
+        .await
+        .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
+        guard.disarm();
+        result?
+    }
+
+    /// The session, opened again from disk where this process does not have it open.
+    async fn session(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
+        if let Some(session) = self.open_sessions().get(id) {
+            return Ok(session.clone());
+        }
+        let dir = SessionDir::find(&self.root, id)?;
+        let record = dir.read_record()?;
+        let engine = self.registry.find(&record.accelerator)?;
+        let open = open(dir, engine.clone(), record.parameters.specific);
+        // What opening reads is no progress of the job that it is opened for.
+        let session = self.in_slot(&engine, cancel, &Arc::default(), open).await?;
+        let session = Arc::new(session);
+        // Of two that opened it at once, the first one stays.
+        Ok(self.open_sessions().entry(id.to_owned()).or_insert(session).clone())
+    }
+
+    fn open_sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<OpenSession>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The work that opens a session from its directory.
+fn open(
+    dir: SessionDir,
+    engine: Arc<dyn Engine>,
+    specific: serde_json::Map<String, serde_json::Value>,
+) -> impl FnOnce(&JobContext) -> Result<OpenSession> + Send {
+    move |ctx| {
+        let info = engine.info();
+        let params = Params::check(&info.name, &info.params, None, &specific)?;
+        let session = engine
+            .open(dir.source()?, &params, &dir.state(), ctx)
+            .map_err(|error| error.operation(format!("start {}", info.name)))?;
+        Ok(OpenSession { dir, engine, params, session })
+    }
+}
+
+#[async_trait]
+impl Client for Agent {
+    async fn start(&self, request: Start, mut io: JobIo) -> Result<Session> {
+        let begin = Instant::now();
+        let engine = self.registry.find(&request.accelerator)?;
+        let info = engine.info();
+        if let Some(url) = &request.src {
+            io.src = Some(self.storage.open_input(&Location::parse(url)?).await?);
+        }
+        job::check_ends(
+            info,
+            "start",
+            [("source", info.start_src, io.src.is_some()), ("destination", Need::None, false)],
+        )?;
+        Params::check(&info.name, &info.params, None, &request.parameters.specific)?;
+
+        let dir = SessionDir::create(&self.root)?;
+        let path = self.root.join(dir.id());
+        let (src, opening) = (io.src.take(), engine.clone());
+        let opened = self
+            .in_slot(&engine, &io.cancel, &io.progress, move |ctx| {
+                if let Some(src) = src {
+                    dir.keep_source(src, ctx)?;
+                }
+                let record = Record {
+                    accelerator: request.accelerator,
+                    parameters: request.parameters.clone(),
+                };
+                let session = open(dir, opening, request.parameters.specific)(ctx)?;
+                session.dir.write_record(&record)?;
+                Ok(session)
+            })
+            .await;
+        let opened = match opened {
+            Ok(opened) => Arc::new(opened),
+            Err(error) => {
+                // What is half made has no record; removing it is only tidying up.
+                let _ = std::fs::remove_dir_all(path);
+                return Err(error);
+            }
+        };
+        let report = Report {
+            id: opened.dir.id(),
+            accelerator: info.name.to_string(),
+            engine: info.engine.to_string(),
+            profiling: Profiling::new(begin.elapsed(), io.progress.read(), 0),
+            app: opened.session.started(),
+            ..Report::default()
+        };
+        let id = opened.dir.id();
+        self.open_sessions().insert(id.clone(), opened);
+        Ok(Session { id, report })
+    }
+
+    async fn process(&self, job: Job, mut io: JobIo) -> Result<Report> {
+        let open = self.session(&job.session, &io.cancel).await?;
+        let info = open.engine.info();
+        let specific = &job.parameters.specific;
+        let params = Params::check(&info.name, &info.params, Some(&open.params), specific)?;
+        if let Some(url) = &job.src {
+            io.src = Some(self.storage.open_input(&Location::parse(url)?).await?);
+        }
+        let mut destination = None;
+        if let Some(url) = &job.dst {
+            let mut created = self.storage.create_output(&Location::parse(url)?).await?;
+            io.dst = Some(created.take_output()?);
+            destination = Some(created);
+        }
+        let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
+        let (running, compare) = (open.clone(), job.parameters.compare);
+        let mut report = self
+            .in_slot(&open.engine, &io.cancel, &io.progress, move |ctx| {
+                let _lock = running.dir.lock_for_job()?;
+                job::run(&*running.session, engine_job, compare, ctx)
+            })
+            .await?;
+        if let Some(destination) = destination {
+            destination.commit().await?;
+        }
+        report.accelerator = info.name.to_string();
+        report.engine = info.engine.to_string();
+        Ok(report)
+    }
+
+    async fn stop(&self, session: &str) -> Result<Report> {
+        let begin = Instant::now();
+        let cancel = Cancel::default();
+        let open = match self.session(session, &cancel).await {
+            Ok(open) => open,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Report::default()),
+            Err(error) => return Err(error),
+        };
+        self.open_sessions().remove(session);
+        let info = open.engine.info();
+        let ending = open.clone();
+        let outcome = self
+            .in_slot(&open.engine, &cancel, &Arc::default(), move |ctx| {
+                ending.dir.end(|| ending.session.stop(ctx))
+            })
+            .await?;
+        Ok(Report {
+            id: session.to_owned(),
+            accelerator: info.name.to_string(),
+            engine: info.engine.to_string(),
+            specific: outcome.specific,
+            app: outcome.app,
+            profiling: Profiling::new(begin.elapsed(), 0, 0),
+            comparison: None,
+        })
+    }
+}
+
+/// Ends the work on a blocking thread when nobody waits for it any more.
+struct CancelOnDrop(Option<Cancel>);
+
+impl CancelOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
+    }
+}

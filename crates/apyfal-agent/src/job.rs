@@ -1,0 +1,130 @@
+//! One job on a blocking thread: checked, run, measured and, where asked for, compared.
+
+use std::fs::File;
+use std::time::Instant;
+
+use apyfal_core::{
+    Comparison, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need,
+    Outcome, Output, Params, Profiling, Report, Result, Sink, Source,
+};
+
+/// Refuses a source or destination that the accelerator does not take, and asks for one it needs.
+pub(crate) fn check_ends(
+    info: &EngineInfo,
+    stage: &str,
+    ends: [(&str, Need, bool); 2],
+) -> Result<()> {
+    for (end, need, given) in ends {
+        let message = match (need, given) {
+            (Need::Required, false) => format!("{} needs a {end} to {stage}", info.name),
+            (Need::None, true) => format!("{} takes no {end} to {stage}", info.name),
+            _ => continue,
+        };
+        return Err(Error::new(ErrorKind::Usage, message)
+            .hint(format!("'apyfal accelerators {}' says what it takes", info.name)));
+    }
+    Ok(())
+}
+
+/// Runs the job and measures it.
+pub(crate) fn run(
+    session: &dyn EngineSession,
+    job: EngineJob,
+    compare: bool,
+    ctx: &JobContext,
+) -> Result<Report> {
+    let software = compare.then(|| software_job(&job));
+    let begin = Instant::now();
+    let Outcome { specific, app } = session.process(job, ctx)?;
+    let elapsed = begin.elapsed();
+    let progress = ctx.progress();
+    let profiling = Profiling::new(elapsed, progress.read(), progress.written());
+    let mut report = Report { specific, app, profiling, ..Report::default() };
+    match software {
+        None => {}
+        Some(Ok(job)) => report.comparison = in_software(session, job, elapsed.as_secs_f64(), ctx)?,
+        Some(Err(why)) => {
+            report.app.insert("sw-comparison-note".to_owned(), why.into());
+        }
+    }
+    Ok(report)
+}
+
+/// The same job once more, its output thrown away; or why its source cannot be read twice.
+fn software_job(job: &EngineJob) -> Result<EngineJob, &'static str> {
+    let src = match job.src.as_ref().map(Input::source) {
+        None => None,
+        Some(Source::Stream(_)) => return Err("no comparison: the source can be read only once"),
+        Some(Source::Directory(path)) => Some(Input::directory(path)),
+        Some(Source::File { path, .. }) => Some(
+            File::open(path)
+                .and_then(|file| Input::file(file, path))
+                .map_err(|_| "no comparison: the source cannot be read again")?,
+        ),
+    };
+    Ok(EngineJob {
+        src,
+        dst: job.dst.as_ref().map(|_| Output::stream(std::io::sink())),
+        params: job.params.clone(),
+    })
+}
+
+fn in_software(
+    session: &dyn EngineSession,
+    job: EngineJob,
+    accelerated: f64,
+    ctx: &JobContext,
+) -> Result<Option<Comparison>> {
+    // What the software reads and writes is no progress of the job.
+    let ctx = JobContext::new(
+        ctx.cancel().clone(),
+        Default::default(),
+        ctx.scratch(),
+        std::num::NonZeroUsize::MIN,
+    );
+    let begin = Instant::now();
+    let Some(result) = session.process_in_software(job, &ctx) else { return Ok(None) };
+    result?;
+    let seconds = begin.elapsed().as_secs_f64();
+    Ok(Some(Comparison {
+        seconds,
+        input_bandwidth: ctx.progress().read() as f64 / seconds.max(f64::MIN_POSITIVE),
+        factor: seconds / accelerated.max(f64::MIN_POSITIVE),
+    }))
+}
+
+/// A job for an engine, from checked parts.
+pub(crate) fn engine_job(
+    info: &EngineInfo,
+    src: Option<Input>,
+    dst: Option<Output>,
+    params: Params,
+) -> Result<EngineJob> {
+    check_ends(
+        info,
+        "process",
+        [("source", info.src, src.is_some()), ("destination", info.dst, dst.is_some())],
+    )?;
+    if let (Some(src), Some(dst)) = (&src, &dst) {
+        refuse_same_file(src, dst)?;
+    }
+    Ok(EngineJob { src, dst, params })
+}
+
+/// A file must not be written while it is read. Files that appear whole at the end are other files
+/// until then, so this meets only what is opened in place, such as a device.
+fn refuse_same_file(src: &Input, dst: &Output) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if let (Source::File { file: read, path }, Sink::File { file: write, .. }) =
+        (src.source(), dst.sink())
+    {
+        let (read, write) = (read.metadata()?, write.metadata()?);
+        if (read.dev(), read.ino()) == (write.dev(), write.ino()) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("'{}' cannot be source and destination at once", path.display()),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! A session on disk: its record, a copy of its source, the engine's state and a lock.
+//!
+//! ```text
+//! ROOT/session-XXXXXX/
+//!   session.json   accelerator and parameters; written last, so what has it is complete
+//!   source/NAME    the copy of what start was given
+//!   state/         the engine's own
+//!   lock           shared by running jobs, exclusive for the one who ends the session
+//! ```
+
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use apyfal_core::{
+    Error, ErrorKind, Input, JobContext, JobParameters, Result, Source, is_secret_key,
+};
+use serde_json::{Map, Value, json};
+
+const PREFIX: &str = "session-";
+const RECORD: &str = "session.json";
+
+/// The directory of a session.
+#[derive(Debug)]
+pub(crate) struct SessionDir {
+    path: PathBuf,
+}
+
+/// What is remembered of a session.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) accelerator: String,
+    pub(crate) parameters: JobParameters,
+}
+
+impl SessionDir {
+    /// Makes a new, empty one under `root`.
+    pub(crate) fn create(root: &Path) -> Result<Self> {
+        let make = || -> std::io::Result<PathBuf> {
+            fs::create_dir_all(root)?;
+            let path = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir_in(root)?
+                .keep();
+            fs::create_dir(path.join("state"))?;
+            File::create_new(path.join("lock"))?;
+            Ok(path)
+        };
+        let path = make().map_err(|error| {
+            Error::from(error).operation(format!("make a session in '{}'", root.display()))
+        })?;
+        Ok(Self { path })
+    }
+
+    /// Finds one that another process, or an earlier one, has made.
+    pub(crate) fn find(root: &Path, id: &str) -> Result<Self> {
+        let path = root.join(id);
+        if id.starts_with(PREFIX) && !id.contains('/') && path.join(RECORD).is_file() {
+            return Ok(Self { path });
+        }
+        Err(gone(id))
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    /// Copies what `start` was given, so that the session can be opened again without it.
+    pub(crate) fn keep_source(&self, src: Input, ctx: &JobContext) -> Result<()> {
+        let name = src.name().filter(|name| !matches!(*name, "" | "." | ".."));
+        let name = name.unwrap_or("source").replace('/', "_");
+        if let Source::Directory(path) = src.source() {
+            return Err(Error::new(
+                ErrorKind::InvalidData,
+                format!("'{}' is a directory", path.display()),
+            )
+            .operation("keep the source of the session")
+            .hint("give start a file"));
+        }
+        let folder = self.path.join("source");
+        fs::create_dir(&folder)?;
+        let mut file = File::create_new(folder.join(name))?;
+        let mut reader = ctx.reader(src)?;
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => file.write_all(&buffer[..count])?,
+            }
+        }
+    }
+
+    /// The copy of the source, where there is one.
+    pub(crate) fn source(&self) -> Result<Option<Input>> {
+        let folder = self.path.join("source");
+        let entry = match fs::read_dir(&folder) {
+            Ok(mut entries) => entries.next(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        match entry {
+            None => Ok(None),
+            Some(entry) => {
+                let path = entry?.path();
+                Ok(Some(Input::file(File::open(&path)?, path)?))
+            }
+        }
+    }
+
+    /// Writes the record, which makes the session complete.
+    pub(crate) fn write_record(&self, record: &Record) -> Result<()> {
+        let mut parameters = record.parameters.clone();
+        parameters.env.retain(|key, _| !is_secret_key(key));
+        let text = json!({
+            "version": 1,
+            "accelerator": record.accelerator,
+            "parameters": parameters.to_start_json(),
+        });
+        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        file.write_all(text.to_string().as_bytes())?;
+        file.persist(self.path.join(RECORD)).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Reads the record back.
+    pub(crate) fn read_record(&self) -> Result<Record> {
+        let path = self.path.join(RECORD);
+        let damaged = |why: String| {
+            Error::new(ErrorKind::Internal, why)
+                .operation(format!("read the session in '{}'", path.display()))
+                .hint("start the accelerator again")
+        };
+        let text = fs::read(&path).map_err(|error| damaged(error.to_string()))?;
+        let value: Map<String, Value> =
+            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if value.get("version") != Some(&json!(1)) {
+            return Err(damaged("it was written by another version of apyfal".to_owned()));
+        }
+        let accelerator = value.get("accelerator").and_then(Value::as_str);
+        Ok(Record {
+            accelerator: accelerator.ok_or_else(|| damaged("no accelerator".into()))?.to_owned(),
+            parameters: JobParameters::from_json(value.get("parameters").unwrap_or(&Value::Null))?,
+        })
+    }
+
+    /// Holds the session open for a job; blocks while another process ends it.
+    pub(crate) fn lock_for_job(&self) -> Result<File> {
+        let lock = self.open_lock()?;
+        lock.lock_shared()?;
+        // It may have been ended while this waited.
+        if self.path.join(RECORD).is_file() { Ok(lock) } else { Err(gone(&self.id())) }
+    }
+
+    /// Ends the session: waits until no job of it runs in any process, does `stop`, and removes it
+    /// from disk whether or not that went well.
+    pub(crate) fn end<T>(&self, stop: impl FnOnce() -> Result<T>) -> Result<T> {
+        let lock = self.open_lock()?;
+        lock.lock()?;
+        let stopped = stop();
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => stopped,
+        }
+    }
+
+    fn open_lock(&self) -> Result<File> {
+        File::open(self.path.join("lock")).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => gone(&self.id()),
+            _ => error.into(),
+        })
+    }
+}
+
+fn gone(id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no session '{id}'"))
+        .hint("start the accelerator again")
+}
