@@ -1,1 +1,52 @@
-//! The command line, as a library with a thin main.
+//! The command line, as a library with a thin `main`, so that other packages can carry it.
+//!
+//! Everything that reads the environment or prints is in this crate.
+
+mod arguments;
+mod commands;
+mod exit;
+mod names;
+mod printer;
+mod progress;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use apyfal::Result;
+use printer::Printer;
+
+/// Runs the command line; `arguments` begin with the program's name.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let parsed = match arguments::parse(arguments) {
+        Ok(parsed) => parsed,
+        Err(arguments::Refused::Clap(error)) => {
+            // Help and version come this way too, and go to standard output.
+            let code = if error.use_stderr() { exit::USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+        Err(arguments::Refused::Ours(error)) => {
+            Printer::default().error(&error);
+            return ExitCode::from(exit::code(error.kind()));
+        }
+    };
+    let printer = Printer::new(parsed.options.quiet, parsed.options.json);
+    match run(parsed, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that closed the pipe has had enough; that is no failure worth a message.
+        Err(error) if exit::is_broken_pipe(&error) => ExitCode::from(exit::BROKEN_PIPE),
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(exit::code(error.kind()))
+        }
+    }
+}
+
+fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| apyfal::Error::from(error).operation("start the runtime"))?
+        .block_on(commands::run(parsed, printer))
+}

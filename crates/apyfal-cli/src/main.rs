@@ -1,1 +1,5 @@
-fn main() {}
+//! The `apyfal` command.
+
+fn main() -> std::process::ExitCode {
+    apyfal_cli::main(std::env::args_os().collect())
+}

@@ -1,1 +1,40 @@
-//! The public library.
+//! Run an *accelerated function* (compress, hash, encode an image, find and replace, make random
+//! numbers, or a program of your own) on the hardware that does it best.
+//!
+//! Three calls do it everywhere: [`start`](Accelerator::start), [`process`](Accelerator::process),
+//! [`stop`](Accelerator::stop).
+//!
+//! ```
+//! # async fn example(folder: &std::path::Path) -> apyfal::Result<()> {
+//! # let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+//! use apyfal::{Accelerator, Call};
+//!
+//! # std::fs::write(path("in.txt"), "text to hash")?;
+//! let accelerator = Accelerator::builder("sha3").build()?;
+//! accelerator.start(Call::new()).await?;
+//! let report = accelerator.process(Call::new().src(path("in.txt")).set("type", "sha3-256")).await?;
+//! println!("{}", report.specific["digest"]);
+//! accelerator.stop().await?;
+//! # Ok(()) }
+//! # let folder = tempfile::tempdir().unwrap();
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example(folder.path())).unwrap();
+//! ```
+//!
+//! The library never prints and never reads the environment by itself; what it needs of either is
+//! passed in, as with [`configuration::load`].
+
+mod accelerator;
+mod call;
+pub mod configuration;
+mod map;
+
+pub use accelerator::{Accelerator, AcceleratorBuilder};
+pub use apyfal_agent::{Agent, AgentOptions};
+pub use apyfal_core::{
+    Cancel, Client, Configuration, EngineInfo, Error, ErrorKind, Input, Need, Output, ParamKind,
+    ParamSpec, Progress, Report, Result, Slots, Stage,
+};
+pub use apyfal_engines::Registry;
+pub use apyfal_storage::{Location, Storage};
+pub use call::Call;
+pub use map::{JobHandle, ProcessMap};

@@ -1,0 +1,250 @@
+//! The command line's grammar, and the parameters that it cannot know beforehand.
+//!
+//! Every `--key value` that a command does not declare is a parameter of the accelerator (or, with
+//! `create`, of the host). They are split off before clap sees the line, since clap has no notion
+//! of unknown options.
+
+use std::ffi::OsString;
+
+use apyfal::{Error, ErrorKind, ParamKind, Registry, Result};
+use apyfal_core::config::read_value;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use serde_json::{Map, Value};
+
+use crate::commands::{accelerators, clear, completions, copy, create, process, run, start, stop};
+
+/// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
+/// run a program of your own, on the hardware that does it best.
+#[derive(Debug, Parser)]
+#[command(name = "apyfal", version, max_term_width = 100, subcommand_required = true)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  apyfal run gzip notes.txt notes.txt.gz
+  apyfal run gzip notes.txt notes.txt.gz --level best
+  tar -c photos | apyfal run gzip - - > photos.tar.gz
+  apyfal run sha3 disk.img --type sha3-512
+  apyfal run hyperfire --start-src words.csv in.txt out.txt
+  apyfal accelerators gzip";
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Print the full report, or the error, as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+// The order here is the order of the help: what most people want comes first.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(run::Arguments),
+    Accelerators(accelerators::Arguments),
+    Create(create::Arguments),
+    Start(start::Arguments),
+    Process(process::Arguments),
+    Stop(stop::Arguments),
+    Copy(copy::Arguments),
+    Clear(clear::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// A parsed command line.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) options: Options,
+    pub(crate) command: Command,
+    /// What the command does not declare.
+    pub(crate) parameters: Map<String, Value>,
+}
+
+/// Why a command line could not be parsed, or need not be.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Clap(clap::Error),
+    Ours(Error),
+}
+
+/// The grammar, for completions and the reference.
+pub(crate) fn grammar() -> clap::Command {
+    CommandLine::command()
+}
+
+/// Parses a command line that begins with the program's name.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Refused> {
+    let mut grammar = grammar();
+    grammar.build();
+    let (declared, parameters) = split(&grammar, arguments).map_err(Refused::Ours)?;
+    let matches = grammar.try_get_matches_from_mut(declared).map_err(Refused::Clap)?;
+    let CommandLine { options, command } =
+        CommandLine::from_arg_matches(&matches).map_err(Refused::Clap)?;
+    Ok(Parsed { options, command, parameters })
+}
+
+/// Splits off what the command does not declare.
+fn split(
+    grammar: &clap::Command,
+    arguments: Vec<OsString>,
+) -> Result<(Vec<OsString>, Map<String, Value>)> {
+    let mut parameters = Map::new();
+    let named = arguments.iter().skip(1).find(|text| !text.as_encoded_bytes().starts_with(b"-"));
+    let command = named.and_then(|name| grammar.find_subcommand(name));
+    let Some(command) = command.filter(|command| takes_parameters(command.get_name())) else {
+        return Ok((arguments, parameters));
+    };
+    let has_positionals = command.get_positionals().next().is_some();
+    let mut declared = Vec::new();
+    let mut rest = arguments.into_iter().peekable();
+    while let Some(argument) = rest.next() {
+        let option = argument.to_str().and_then(|text| text.strip_prefix("--"));
+        let Some(option) = option.filter(|option| !option.is_empty()) else {
+            let is_end = argument == "--";
+            declared.push(argument);
+            if is_end {
+                declared.extend(rest.by_ref());
+            }
+            continue;
+        };
+        let (key, given) = match option.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (option.to_owned(), None),
+        };
+        if let Some(known) = find_option(command, &key) {
+            declared.push(argument);
+            if given.is_none() && takes_value(known) {
+                declared.extend(rest.next());
+            }
+            continue;
+        }
+        let value = match given {
+            Some(value) => read_value(&value),
+            None if has_positionals => one_value(&key, &mut rest),
+            None => all_values(&mut rest),
+        };
+        if parameters.insert(key.clone(), value).is_some() {
+            return Err(Error::new(ErrorKind::Usage, format!("'--{key}' was given twice")));
+        }
+    }
+    Ok((declared, parameters))
+}
+
+fn takes_parameters(command: &str) -> bool {
+    matches!(command, "run" | "create" | "start" | "process" | "stop")
+}
+
+fn find_option<'a>(command: &'a clap::Command, key: &str) -> Option<&'a clap::Arg> {
+    command.get_arguments().find(|known| {
+        known.get_long() == Some(key)
+            || known.get_all_aliases().is_some_and(|aliases| aliases.contains(&key))
+    })
+}
+
+fn takes_value(known: &clap::Arg) -> bool {
+    matches!(known.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+type Rest = std::iter::Peekable<std::vec::IntoIter<OsString>>;
+
+/// Where words may follow that are no values, a parameter has one value, or none where it is a
+/// switch.
+fn one_value(key: &str, rest: &mut Rest) -> Value {
+    let next = rest.peek().and_then(|next| next.to_str()).unwrap_or_default();
+    let is_value = if is_switch(key) {
+        matches!(next.to_ascii_lowercase().as_str(), "0" | "1" | "true" | "false" | "yes" | "no")
+    } else {
+        rest.peek().is_some() && !is_option(next)
+    };
+    match rest.next_if(|_| is_value) {
+        Some(value) => read_value(&value.to_string_lossy()),
+        None => Value::Bool(true),
+    }
+}
+
+/// Where only options may follow, all words up to the next one are the value.
+fn all_values(rest: &mut Rest) -> Value {
+    let mut words = Vec::new();
+    while let Some(word) = rest.next_if(|next| !is_option(&next.to_string_lossy())) {
+        words.push(word.to_string_lossy().into_owned());
+    }
+    if words.is_empty() { Value::Bool(true) } else { read_value(&words.join(" ")) }
+}
+
+/// Whether a word is an option, and not a negative number or the sign for standard input.
+fn is_option(word: &str) -> bool {
+    word.strip_prefix('-')
+        .and_then(|rest| rest.chars().next())
+        .is_some_and(|first| !first.is_ascii_digit() && first != '.')
+}
+
+/// Whether a built-in accelerator has a switch of this name.
+fn is_switch(key: &str) -> bool {
+    Registry::default().iter().any(|engine| {
+        engine.info().params.iter().any(|spec| spec.name == key && spec.kind == ParamKind::Bool)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parameters(line: &str) -> Value {
+        let words = line.split(' ').map(OsString::from).collect();
+        match parse(words) {
+            Ok(parsed) => Value::Object(parsed.parameters),
+            Err(Refused::Ours(error)) => panic!("{error}"),
+            Err(Refused::Clap(error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn unknown_options_are_parameters() {
+        assert_eq!(
+            parameters("apyfal process -n x --type=shake-256 --length 512 -i a --n -5"),
+            json!({"type": "shake-256", "length": 512, "n": -5})
+        );
+        assert_eq!(parameters("apyfal start --a x y --b"), json!({"a": "x y", "b": true}));
+        assert_eq!(parameters("apyfal create -a gzip --k=7 --z 0"), json!({"k": 7, "z": 0}));
+        assert_eq!(
+            parameters("apyfal create -a gzip --kwargs={'a':[1,None]}"),
+            json!({"kwargs": {"a": [1, null]}})
+        );
+    }
+
+    #[test]
+    fn run_knows_parameters_from_its_words() {
+        for line in [
+            "apyfal run gzip --level 9 a b --json",
+            "apyfal run --level 9 gzip a b",
+            "apyfal --json run gzip a --level=9 b",
+        ] {
+            let parsed = parse(line.split(' ').map(OsString::from).collect()).unwrap();
+            assert_eq!(Value::Object(parsed.parameters), json!({"level": 9}), "{line}");
+            assert!(matches!(
+                parsed.command,
+                Command::Run(run) if run.accelerator == "gzip" && run.dst.as_deref() == Some("b")
+            ));
+        }
+    }
+
+    #[test]
+    fn a_parameter_given_twice_is_refused() {
+        let words = "apyfal process --k 1 --k 2".split(' ').map(OsString::from).collect();
+        assert!(matches!(parse(words), Err(Refused::Ours(_))));
+    }
+}

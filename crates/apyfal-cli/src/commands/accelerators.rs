@@ -1,0 +1,151 @@
+//! `apyfal accelerators`: what there is, and what one of them takes.
+
+use apyfal::{EngineInfo, Need, ParamSpec, Result, Slots, Stage};
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Value, json};
+
+use crate::commands::Context;
+
+/// List the accelerators, or tell everything about one.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The accelerator to tell about.
+    accelerator: Option<String>,
+    /// The configuration file, which may declare accelerators of your own.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let configuration = context.configuration(arguments.config.as_deref()).await?;
+    let registry = apyfal::configuration::registry(&configuration)?;
+    let text = match &arguments.accelerator {
+        Some(name) => {
+            let engine = registry.find(name)?;
+            let info = engine.info();
+            if context.printer.json() { format!("{:#}", as_json(info)) } else { page(info) }
+        }
+        None if context.printer.json() => {
+            let all: Vec<_> = registry.iter().map(|engine| as_json(engine.info())).collect();
+            format!("{:#}", Value::from(all))
+        }
+        None => list(registry.iter().map(|engine| engine.info())),
+    };
+    context.printer.result(&text)
+}
+
+fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(100)
+        .set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn list<'a>(infos: impl Iterator<Item = &'a EngineInfo>) -> String {
+    let rows = infos
+        .map(|info| {
+            vec![info.name.to_string(), info.summary.to_string(), info.aliases.join(", ")]
+        })
+        .collect();
+    let table = table(&["ACCELERATOR", "DOES", "ALSO NAMED"], rows);
+    format!("{table}\n\n'apyfal accelerators NAME' tells all about one.")
+}
+
+fn page(info: &EngineInfo) -> String {
+    let mut text = format!("{}: {}\n", info.name, info.summary);
+    if !info.aliases.is_empty() {
+        text += &format!("Also named: {}\n", info.aliases.join(", "));
+    }
+    if !info.description.is_empty() {
+        text += &format!("\n{}\n", info.description.trim());
+    }
+    text += &format!(
+        "\nstart source: {}    source: {}    destination: {}\n",
+        need(info.start_src),
+        need(info.src),
+        need(info.dst)
+    );
+    text += &format!("jobs at once: {}    engine: {}\n", slots(info.slots), info.engine);
+    if info.params.is_empty() {
+        text += "\nIt takes no parameters.";
+    } else {
+        let rows = info.params.iter().map(row).collect();
+        text += "\n";
+        text += &table(&["PARAMETER", "OF", "TAKES", "DEFAULT", "MEANING"], rows);
+    }
+    text
+}
+
+fn row(spec: &ParamSpec) -> Vec<String> {
+    let default = match &spec.default {
+        None => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    vec![
+        format!("--{}", spec.name),
+        stage(spec.stage).to_owned(),
+        spec.kind.describe(),
+        default,
+        spec.help.to_string(),
+    ]
+}
+
+fn as_json(info: &EngineInfo) -> Value {
+    let parameters: Vec<_> = info
+        .params
+        .iter()
+        .map(|spec| {
+            json!({
+                "name": spec.name,
+                "stage": stage(spec.stage),
+                "takes": spec.kind.describe(),
+                "default": spec.default,
+                "meaning": spec.help,
+            })
+        })
+        .collect();
+    json!({
+        "name": info.name,
+        "aliases": info.aliases,
+        "summary": info.summary,
+        "description": info.description,
+        "engine": info.engine,
+        "start_source": need(info.start_src),
+        "source": need(info.src),
+        "destination": need(info.dst),
+        "slots": slots(info.slots),
+        "rerun_safe": info.rerun_safe,
+        "parameters": parameters,
+    })
+}
+
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Start => "start",
+        Stage::Process => "process",
+    }
+}
+
+fn need(need: Need) -> &'static str {
+    match need {
+        Need::None => "none",
+        Need::Optional => "optional",
+        Need::Required => "required",
+    }
+}
+
+fn slots(slots: Slots) -> String {
+    match slots {
+        Slots::Cores => "one per core".to_owned(),
+        Slots::Fixed(count) => count.to_string(),
+    }
+}

@@ -1,0 +1,42 @@
+//! `apyfal copy`: move data between any two storages.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use apyfal::{Location, Progress, Result};
+use clap::Args;
+
+use crate::commands::Context;
+use crate::printer;
+use crate::progress;
+
+/// Copy between any two storages: files, '-', http(s)://, s3://, oss://, swift:// or a mount.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// What to read.
+    source: String,
+    /// Where to write.
+    destination: String,
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let configuration = context.configuration(arguments.config.as_deref()).await?;
+    let storage = apyfal::configuration::storage(&configuration)?;
+    let source = Location::parse(&arguments.source)?;
+    let destination = Location::parse(&arguments.destination)?;
+    let progress = Arc::new(Progress::default());
+    let begin = Instant::now();
+    let work = storage.copy(&source, &destination, &context.cancel, &progress);
+    let title = format!("copy {source}");
+    let copied = progress::shown(context.printer, &title, &progress, work).await?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let rate = printer::bytes(copied as f64 / seconds.max(1e-9));
+    context.printer.note(&format!(
+        "copy: {} in {seconds:.2} s, {rate}/s",
+        printer::bytes(copied as f64)
+    ));
+    Ok(())
+}

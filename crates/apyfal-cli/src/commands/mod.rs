@@ -1,0 +1,117 @@
+//! One file per command.
+
+pub(crate) mod accelerators;
+pub(crate) mod clear;
+pub(crate) mod completions;
+pub(crate) mod copy;
+pub(crate) mod create;
+pub(crate) mod process;
+pub(crate) mod run;
+pub(crate) mod start;
+pub(crate) mod stop;
+
+use std::path::PathBuf;
+
+use apyfal::configuration::Environment;
+use apyfal::{Accelerator, Cancel, Configuration, Error, ErrorKind, Result};
+use clap::Args;
+use serde_json::{Map, Value};
+
+use crate::arguments::{Command, Parsed};
+use crate::names::{Names, Record};
+use crate::printer::Printer;
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) printer: &'a Printer,
+    pub(crate) environment: Environment,
+    pub(crate) names: Names,
+    /// Set by Ctrl-C or SIGTERM.
+    pub(crate) cancel: Cancel,
+    parameters: Map<String, Value>,
+}
+
+/// The name that a command works on.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Name {
+    /// The name that the accelerator is remembered by.
+    #[arg(long, short, default_value = "default")]
+    pub(crate) name: String,
+}
+
+pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
+    let environment = Environment::of_process();
+    let names = Names::below(&environment.home().unwrap_or_else(|| PathBuf::from(".")));
+    let cancel = Cancel::default();
+    cancel_on_signal(cancel.clone())?;
+    let mut context = Context { printer, environment, names, cancel, parameters: parsed.parameters };
+    match parsed.command {
+        Command::Run(arguments) => run::run(arguments, &mut context).await,
+        Command::Accelerators(arguments) => accelerators::run(arguments, &context).await,
+        Command::Create(arguments) => create::run(arguments, &mut context).await,
+        Command::Start(arguments) => start::run(arguments, &mut context).await,
+        Command::Process(arguments) => process::run(arguments, &mut context).await,
+        Command::Stop(arguments) => stop::run(arguments, &context).await,
+        Command::Copy(arguments) => copy::run(arguments, &context).await,
+        Command::Clear(arguments) => clear::run(arguments, &context),
+        Command::Completions(arguments) => completions::run(arguments, &context),
+    }
+}
+
+impl Context<'_> {
+    /// The parameters that the command does not declare.
+    pub(crate) fn take_parameters(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.parameters)
+    }
+
+    /// Reads the configuration and shows what is odd about it.
+    pub(crate) async fn configuration(&self, explicit: Option<&str>) -> Result<Configuration> {
+        let configuration = apyfal::configuration::load(explicit, &self.environment).await?;
+        for warning in configuration.warnings() {
+            self.printer.note(&format!("apyfal: warning: {warning}"));
+        }
+        Ok(configuration)
+    }
+
+    /// The accelerator of a name, its session taken up again where it has one.
+    pub(crate) async fn accelerator(&self, name: &str, record: &Record) -> Result<Accelerator> {
+        let configuration = self.configuration(record.config.as_deref()).await?;
+        let mut builder = Accelerator::builder(&record.accelerator)
+            .configuration(configuration)
+            .root(self.names.root(name));
+        if let Some(session) = &record.session {
+            builder = builder.session(session);
+        }
+        builder.build()
+    }
+
+    /// What is remembered of a name that must have been created.
+    pub(crate) fn record(&self, name: &str) -> Result<Record> {
+        self.names.read(name)?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("no accelerator is named '{name}'"))
+                .hint(format!("create one: apyfal create --name {name} --accelerator gzip"))
+                .hint("or do it in one step: apyfal run gzip in.txt out.gz")
+        })
+    }
+}
+
+/// Cancels on the first SIGINT or SIGTERM; the second one ends the process at once.
+fn cancel_on_signal(cancel: Cancel) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if cancel.is_cancelled() {
+                std::process::exit(crate::exit::code(ErrorKind::Cancelled).into());
+            }
+            cancel.cancel();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `apyfal process`: one job of the accelerator of a name.
+
+use std::sync::Arc;
+
+use apyfal::{Call, Error, ErrorKind, Progress, Result};
+use clap::Args;
+
+use crate::commands::{Context, Name};
+use crate::progress;
+
+/// Run one job on the accelerator of a name that was started before.
+///
+/// Every further `--key value` is a parameter of the accelerator.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    name: Name,
+    /// What to read: a path, '-' or a URL.
+    #[arg(long, short = 'i', value_name = "URL", alias = "file_in")]
+    src: Option<String>,
+    /// Where to write: a path, '-' or a URL.
+    #[arg(long, short = 'o', value_name = "URL", alias = "file_out")]
+    dst: Option<String>,
+    /// Full parameters as JSON text, or the path or URL of a JSON file.
+    #[arg(long, short = 'j', value_name = "JSON")]
+    parameters: Option<String>,
+    /// Also do it with plain single-threaded software, and compare.
+    #[arg(long, alias = "enable-sw-comparison")]
+    compare: bool,
+    /// Print the full report.
+    #[arg(long, alias = "info-dict")]
+    info_dict: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
+    let name = arguments.name.name;
+    let record = context.record(&name)?;
+    if record.session.is_none() {
+        return Err(Error::new(ErrorKind::Conflict, format!("'{name}' is not started"))
+            .hint(format!("apyfal start --name {name}")));
+    }
+    let accelerator = context.accelerator(&name, &record).await?;
+    let progress = Arc::new(Progress::default());
+    let mut call = Call::new()
+        .set_all(context.take_parameters())
+        .compare(arguments.compare)
+        .cancel(context.cancel.clone())
+        .progress(progress.clone());
+    let data_on_stdout = arguments.dst.as_deref() == Some("-");
+    let title = match &arguments.src {
+        Some(src) => format!("{} {src}", record.accelerator),
+        None => record.accelerator.clone(),
+    };
+    if let Some(src) = arguments.src {
+        call = call.src(src);
+    }
+    if let Some(dst) = arguments.dst {
+        call = call.dst(dst);
+    }
+    if let Some(parameters) = arguments.parameters {
+        call = call.parameters(parameters);
+    }
+    let work = accelerator.process(call);
+    let report = progress::shown(context.printer, &title, &progress, work).await?;
+    if arguments.info_dict && !data_on_stdout {
+        return context.printer.result(&format!("{:#}", report.to_json()));
+    }
+    context.printer.report(&report, data_on_stdout)
+}

@@ -1,0 +1,117 @@
+//! `apyfal run`: start, process and stop in one step.
+
+use std::io::{IsTerminal, stdin, stdout};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use apyfal::{Accelerator, Call, EngineInfo, Error, ErrorKind, Need, Progress, Result, Stage};
+use clap::Args;
+use serde_json::{Map, Value};
+
+use crate::commands::Context;
+use crate::progress;
+
+/// Run an accelerator on a source: start, process and stop in one step.
+///
+/// Every further `--key value` is a parameter of the accelerator; `apyfal accelerators NAME` tells
+/// which it has. A source or destination is a path, `-` for standard input or output, or a URL:
+/// http(s)://, s3://, oss://, swift:// or a storage of the configuration.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The accelerator: gzip, gunzip, targz, sha3, jpegenc, trng, hyperfire or your own.
+    pub(crate) accelerator: String,
+    /// What to read. Standard input where it is missing and something is piped in.
+    pub(crate) src: Option<String>,
+    /// Where to write. Standard output where it is missing and goes to a file or pipe.
+    pub(crate) dst: Option<String>,
+    /// What the accelerator is started with, such as the word list of hyperfire.
+    #[arg(long, value_name = "URL", alias = "start_src", alias = "datafile")]
+    start_src: Option<String>,
+    /// Full parameters as JSON text, or the path or URL of a JSON file.
+    #[arg(long, short = 'j', value_name = "JSON")]
+    parameters: Option<String>,
+    /// Also do it with plain single-threaded software, and compare.
+    #[arg(long, alias = "enable-sw-comparison")]
+    compare: bool,
+    /// Keep at most this many cores busy.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
+    let configuration = context.configuration(arguments.config.as_deref()).await?;
+    let mut builder =
+        Accelerator::builder(&arguments.accelerator).configuration(configuration);
+    if let Some(threads) = arguments.threads {
+        builder = builder.threads(threads);
+    }
+    let accelerator = builder.build()?;
+    let info = accelerator.info();
+    let (src, dst) = ends(info, arguments.src, arguments.dst)?;
+    let (start_keys, process_keys) = by_stage(info, context.take_parameters());
+
+    let mut start = Call::new().set_all(start_keys).cancel(context.cancel.clone());
+    if let Some(src) = arguments.start_src {
+        start = start.src(src);
+    }
+    let progress = Arc::new(Progress::default());
+    let mut process = Call::new()
+        .set_all(process_keys)
+        .compare(arguments.compare)
+        .cancel(context.cancel.clone())
+        .progress(progress.clone());
+    if let Some(parameters) = arguments.parameters {
+        process = process.parameters(parameters);
+    }
+    if let Some(src) = &src {
+        process = process.src(src);
+    }
+    if let Some(dst) = &dst {
+        process = process.dst(dst);
+    }
+
+    accelerator.start(start).await?;
+    let title = format!("{} {}", info.name, src.or(dst.clone()).unwrap_or_default());
+    let work = accelerator.process(process);
+    let processed = progress::shown(context.printer, &title, &progress, work).await;
+    let stopped = accelerator.stop().await;
+    let report = processed?;
+    stopped?;
+    context.printer.report(&report, dst.as_deref() == Some("-"))
+}
+
+/// The source and destination, with the standard streams where they are what is meant.
+fn ends(
+    info: &EngineInfo,
+    src: Option<String>,
+    dst: Option<String>,
+) -> Result<(Option<String>, Option<String>)> {
+    // An accelerator without a source has its destination first: `run trng random.bin`.
+    let (src, dst) = match (info.src, dst) {
+        (Need::None, None) => (None, src),
+        (_, dst) => (src, dst),
+    };
+    let piped = |needed: Need, is_terminal: bool| {
+        (needed == Need::Required && !is_terminal).then(|| "-".to_owned())
+    };
+    let src = src.or_else(|| piped(info.src, stdin().is_terminal()));
+    let dst = dst.or_else(|| piped(info.dst, stdout().is_terminal()));
+    if info.dst == Need::Required && dst.is_none() {
+        return Err(Error::new(ErrorKind::Usage, format!("{} needs a destination", info.name))
+            .hint("name a file or URL, or '-' for standard output"));
+    }
+    Ok((src, dst))
+}
+
+/// Splits parameters into those that only `start` takes and the others.
+fn by_stage(
+    info: &EngineInfo,
+    parameters: Map<String, Value>,
+) -> (Map<String, Value>, Map<String, Value>) {
+    parameters.into_iter().partition(|(key, _)| {
+        info.params.iter().any(|spec| spec.name == *key && spec.stage == Stage::Start)
+    })
+}

@@ -1,0 +1,66 @@
+//! `apyfal start`: configure the accelerator of a name.
+
+use std::sync::Arc;
+
+use apyfal::{Call, Progress, Result};
+use clap::Args;
+
+use crate::commands::{Context, Name};
+use crate::names::Record;
+use crate::progress;
+
+/// Start the accelerator of a name; once started it can process until it is stopped.
+///
+/// Every further `--key value` is a parameter of the accelerator.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    name: Name,
+    /// The accelerator, where the name was not created before.
+    #[arg(long, short)]
+    accelerator: Option<String>,
+    /// What the accelerator is started with, such as the word list of hyperfire.
+    #[arg(long, short = 'i', value_name = "URL", alias = "datafile")]
+    src: Option<String>,
+    /// Full parameters as JSON text, or the path or URL of a JSON file.
+    #[arg(long, short = 'j', value_name = "JSON")]
+    parameters: Option<String>,
+    /// Print the full report.
+    #[arg(long, alias = "info-dict")]
+    info_dict: bool,
+    /// What happens to a host at the end; without meaning on this machine.
+    #[arg(long, hide = true)]
+    stop_mode: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
+    let name = arguments.name.name;
+    let mut record = match (context.names.read(&name)?, arguments.accelerator) {
+        (_, Some(accelerator)) => Record { accelerator, ..Record::default() },
+        (Some(record), None) => record,
+        (None, None) => context.record(&name)?,
+    };
+    let accelerator = context.accelerator(&name, &record).await?;
+    record.accelerator = accelerator.info().name.to_string();
+    let progress = Arc::new(Progress::default());
+    let mut call = Call::new()
+        .set_all(context.take_parameters())
+        .cancel(context.cancel.clone())
+        .progress(progress.clone());
+    if let Some(src) = arguments.src {
+        call = call.src(src);
+    }
+    if let Some(parameters) = arguments.parameters {
+        call = call.parameters(parameters);
+    }
+    let title = format!("start {}", accelerator.info().name);
+    let started = accelerator.start(call);
+    let report = progress::shown(context.printer, &title, &progress, started).await?;
+    record.session = accelerator.session();
+    context.names.write(&name, &record)?;
+    if arguments.info_dict || context.printer.json() {
+        return context.printer.result(&format!("{:#}", report.to_json()));
+    }
+    context.printer.note(&format!("{} is ready on this machine", report.accelerator));
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! What is remembered between invocations: one name, one accelerator.
+//!
+//! ```text
+//! ~/.apyfal/command_line/accelerators/NAME.json   the record
+//! ~/.apyfal/command_line/accelerators/NAME/       its session
+//! ```
+//! Records are written atomically and, like all below, readable by their owner alone.
+
+use std::fs::{self, DirBuilder};
+use std::io::{ErrorKind as Io, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use apyfal::{Error, ErrorKind, Result};
+use serde_json::{Map, Value, json};
+
+/// All names.
+#[derive(Debug)]
+pub(crate) struct Names {
+    folder: PathBuf,
+}
+
+/// What is remembered of one name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Record {
+    /// The accelerator.
+    pub(crate) accelerator: String,
+    /// The configuration file that was named, as an absolute path or URL.
+    pub(crate) config: Option<String>,
+    /// What else `create` was given.
+    pub(crate) host: Map<String, Value>,
+    /// The open session.
+    pub(crate) session: Option<String>,
+}
+
+impl Names {
+    /// The names below a home directory.
+    pub(crate) fn below(home: &Path) -> Self {
+        Self { folder: home.join(".apyfal/command_line/accelerators") }
+    }
+
+    /// Where the session of a name lives.
+    pub(crate) fn root(&self, name: &str) -> PathBuf {
+        self.folder.join(file_name(name))
+    }
+
+    fn record_path(&self, name: &str) -> PathBuf {
+        self.folder.join(file_name(name) + ".json")
+    }
+
+    /// What is remembered of a name, or nothing.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Record>> {
+        let path = self.record_path(name);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == Io::NotFound => return Ok(None),
+            Err(error) => return Err(Error::from(error).operation(reading(&path))),
+        };
+        let value: Value = serde_json::from_slice(&text).map_err(|error| {
+            Error::new(ErrorKind::Conflict, format!("it is damaged: {error}"))
+                .operation(reading(&path))
+                .hint("create the accelerator again")
+        })?;
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        Ok(Some(Record {
+            accelerator: text("accelerator").unwrap_or_default(),
+            config: text("config"),
+            host: value.get("host").and_then(Value::as_object).cloned().unwrap_or_default(),
+            session: text("session"),
+        }))
+    }
+
+    /// Remembers a name, all of it or nothing.
+    pub(crate) fn write(&self, name: &str, record: &Record) -> Result<()> {
+        let path = self.record_path(name);
+        let text = json!({
+            "version": 1,
+            "accelerator": record.accelerator,
+            "config": record.config,
+            "host": record.host,
+            "session": record.session,
+        });
+        let write = || -> std::io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            // A temporary file has mode 0600 from its start.
+            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            file.write_all(format!("{text:#}\n").as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(|error| {
+            Error::from(error).operation(format!("remember the accelerator in '{}'", path.display()))
+        })
+    }
+
+    /// Forgets a name and removes what its session has on disk.
+    pub(crate) fn forget(&self, name: &str) -> Result<()> {
+        remove(|| fs::remove_file(self.record_path(name)))?;
+        remove(|| fs::remove_dir_all(self.root(name)))
+    }
+
+    /// Forgets all names; returns how many there were.
+    pub(crate) fn clear(&self) -> Result<usize> {
+        let count = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries
+                .flatten()
+                .filter(|entry| entry.path().extension().is_some_and(|end| end == "json"))
+                .count(),
+            Err(error) if error.kind() == Io::NotFound => 0,
+            Err(error) => return Err(error.into()),
+        };
+        remove(|| fs::remove_dir_all(&self.folder))?;
+        Ok(count)
+    }
+}
+
+fn reading(path: &Path) -> String {
+    format!("read '{}'", path.display())
+}
+
+fn remove(remove: impl FnOnce() -> std::io::Result<()>) -> Result<()> {
+    match remove() {
+        Err(error) if error.kind() != Io::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A file name for any name: what could mean something to the file system is percent-encoded.
+fn file_name(name: &str) -> String {
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'@' => {
+                encoded.push(byte.into());
+            }
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_stays_inside_its_folder() {
+        assert_eq!(file_name("default"), "default");
+        assert_eq!(file_name("../x y"), "%2E%2E%2Fx%20y");
+    }
+
+    #[test]
+    fn records_read_back_equal_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let names = Names::below(home.path());
+        let record = Record {
+            accelerator: "gzip".into(),
+            config: Some("/etc/accelerator.conf".into()),
+            host: json!({"region": "here", "spot": true}).as_object().unwrap().clone(),
+            session: None,
+        };
+        names.write("a/b", &record).unwrap();
+        assert_eq!(names.read("a/b").unwrap(), Some(record));
+        let mode = fs::metadata(names.record_path("a/b")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(names.clear().unwrap(), 1);
+        assert_eq!(names.read("a/b").unwrap(), None);
+        assert_eq!(names.clear().unwrap(), 0);
+    }
+}

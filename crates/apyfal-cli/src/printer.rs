@@ -1,0 +1,159 @@
+//! The one place that writes to standard output and standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use apyfal::{Error, ErrorKind, Report, Result};
+use serde_json::Value;
+
+/// Prints results on standard output and everything else on standard error.
+#[derive(Debug, Default)]
+pub(crate) struct Printer {
+    quiet: bool,
+    json: bool,
+}
+
+impl Printer {
+    pub(crate) fn new(quiet: bool, json: bool) -> Self {
+        Self { quiet, json }
+    }
+
+    /// Whether a progress bar may be drawn.
+    pub(crate) fn draws(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Whether results are to be JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// A result, on standard output.
+    pub(crate) fn result(&self, text: &str) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.write_all(b"\n"))
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Error::from(error).operation("write to standard output"))
+    }
+
+    /// A line that tells what happened, on standard error.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            // Nothing can be done about a standard error that is closed.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// An error: one line, and one more per hint.
+    pub(crate) fn error(&self, error: &Error) {
+        let mut stderr = io::stderr().lock();
+        if self.json {
+            let text = serde_json::json!({"error": {
+                "kind": error.kind().as_str(),
+                "message": error.to_string(),
+                "hints": error.hints(),
+            }});
+            let _ = writeln!(stderr, "{text}");
+            return;
+        }
+        let _ = writeln!(stderr, "apyfal: {error}");
+        for hint in error.hints() {
+            let _ = writeln!(stderr, "  hint: {hint}");
+        }
+        if error.kind() == ErrorKind::Internal {
+            let _ = writeln!(stderr, "  this is a defect of apyfal; please report it");
+        }
+    }
+
+    /// What a job told: its result on standard output, its figures on standard error. Where the
+    /// job's data went to standard output, nothing else goes there.
+    pub(crate) fn report(&self, report: &Report, data_on_stdout: bool) -> Result<()> {
+        if self.json {
+            let text = format!("{:#}", report.to_json());
+            if data_on_stdout {
+                self.note(&text);
+                return Ok(());
+            }
+            return self.result(&text);
+        }
+        for (key, value) in &report.specific {
+            let line = format!("{key}: {}", plain(value));
+            if data_on_stdout {
+                self.note(&line);
+            } else {
+                self.result(&line)?;
+            }
+        }
+        self.note(&figures(report));
+        Ok(())
+    }
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// `gzip: 104.9 MB -> 29.8 MB (3.52x) in 0.31 s, 338.4 MB/s, 17.2x plain software`
+fn figures(report: &Report) -> String {
+    let profiling = &report.profiling;
+    let (read, written) = (profiling.bytes_read, profiling.bytes_written);
+    let mut line = format!("{}: ", report.accelerator);
+    match (read, written) {
+        (0, written) => line += &bytes(written as f64),
+        (read, 0) => line += &bytes(read as f64),
+        (read, written) => {
+            line += &format!("{} -> {}", bytes(read as f64), bytes(written as f64));
+            if written < read {
+                line += &format!(" ({:.2}x)", read as f64 / written as f64);
+            }
+        }
+    }
+    let moved = read.max(written) as f64;
+    line += &format!(" in {}", seconds(profiling.seconds));
+    if profiling.seconds > 0.0 && moved > 0.0 {
+        line += &format!(", {}/s", bytes(moved / profiling.seconds));
+    }
+    if let Some(comparison) = &report.comparison {
+        line += &format!(", {:.2}x plain software", comparison.factor);
+    }
+    line
+}
+
+/// A number of bytes in decimal units: `104.9 MB`.
+pub(crate) fn bytes(count: f64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut count = count;
+    let mut unit = 0;
+    while count >= 999.95 && unit + 1 < UNITS.len() {
+        count /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count:.0} B") } else { format!("{count:.1} {}", UNITS[unit]) }
+}
+
+fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.001 => format!("{:.0} us", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s if s < 120.0 => format!("{s:.2} s"),
+        s => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_well() {
+        assert_eq!(bytes(0.0), "0 B");
+        assert_eq!(bytes(999.0), "999 B");
+        assert_eq!(bytes(999_960.0), "1.0 MB");
+        assert_eq!(bytes(104_857_600.0), "104.9 MB");
+        assert_eq!(seconds(0.000_25), "250 us");
+        assert_eq!(seconds(0.25), "250.0 ms");
+        assert_eq!(seconds(605.0), "10 min 05 s");
+    }
+}

@@ -1,0 +1,280 @@
+//! The accelerator: the three calls, wherever it runs.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use apyfal_agent::{Agent, AgentOptions};
+use apyfal_core::{
+    Client, Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Report,
+    Result, Start,
+};
+use apyfal_engines::Registry;
+use apyfal_storage::{Destination, Location, Storage};
+use tempfile::TempDir;
+
+use crate::call::{Call, End};
+use crate::map::{JobHandle, ProcessMap};
+use crate::configuration;
+
+/// An accelerated function, ready to be started and used. Clones are the same accelerator.
+///
+/// It runs on this machine. Several jobs may be processed at once, up to the number of cores.
+#[derive(Clone, Debug)]
+pub struct Accelerator(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    info: EngineInfo,
+    client: Arc<dyn Client>,
+    storage: Storage,
+    configuration: Configuration,
+    /// The open session, where there is one.
+    session: Mutex<Option<String>>,
+    /// How many jobs are of use at the same time.
+    width: usize,
+    /// Removed with the accelerator, where its sessions need not outlive it.
+    _root: Option<TempDir>,
+}
+
+/// Makes an [`Accelerator`].
+#[derive(Debug)]
+pub struct AcceleratorBuilder {
+    name: String,
+    configuration: Configuration,
+    storage: Option<Storage>,
+    root: Option<PathBuf>,
+    session: Option<String>,
+    threads: Option<NonZeroUsize>,
+}
+
+impl AcceleratorBuilder {
+    /// Uses the settings of a configuration; without one all defaults hold.
+    #[must_use]
+    pub fn configuration(mut self, configuration: Configuration) -> Self {
+        self.configuration = configuration;
+        self
+    }
+
+    /// Uses these storages instead of those of the configuration.
+    #[must_use]
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// Keeps the session under this directory, so that it outlives the process. Without it the
+    /// session ends with the accelerator.
+    #[must_use]
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
+        self
+    }
+
+    /// Takes up a session that was started before under the same [`root`](Self::root).
+    #[must_use]
+    pub fn session(mut self, id: impl Into<String>) -> Self {
+        self.session = Some(id.into());
+        self
+    }
+
+    /// Keeps at most this many cores busy.
+    #[must_use]
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Makes the accelerator; nothing runs before [`Accelerator::start`].
+    ///
+    /// # Errors
+    /// There is no accelerator of this name, or the configuration is wrong.
+    pub fn build(self) -> Result<Accelerator> {
+        let registry = configuration::registry(&self.configuration)?;
+        let info = registry.find(&self.name)?.info().clone();
+        let storage = match self.storage {
+            Some(storage) => storage,
+            None => configuration::storage(&self.configuration)?,
+        };
+        let (root, temporary) = match self.root {
+            Some(root) => (root, None),
+            None => {
+                let folder = tempfile::Builder::new().prefix("apyfal-").tempdir().map_err(|error| {
+                    Error::from(error).operation("make a directory for the session")
+                })?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
+        let agent =
+            AgentOptions { root, registry, storage: storage.clone(), threads };
+        Ok(Accelerator(Arc::new(Inner {
+            info,
+            client: Arc::new(Agent::new(agent)),
+            storage,
+            configuration: self.configuration,
+            session: Mutex::new(self.session),
+            // Twice the cores, so that the next job is open when a core becomes free.
+            width: 2 * threads.map_or(4, NonZeroUsize::get),
+            _root: temporary,
+        })))
+    }
+}
+
+impl Accelerator {
+    /// Begins to make an accelerator, by its name or one of the original's.
+    pub fn builder(name: impl Into<String>) -> AcceleratorBuilder {
+        AcceleratorBuilder {
+            name: name.into(),
+            configuration: Configuration::default(),
+            storage: None,
+            root: None,
+            session: None,
+            threads: None,
+        }
+    }
+
+    /// What it is and which parameters it takes.
+    pub fn info(&self) -> &EngineInfo {
+        &self.0.info
+    }
+
+    /// The id of the open session.
+    pub fn session(&self) -> Option<String> {
+        self.0.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The storages that its sources and destinations are opened from.
+    pub fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.0.width
+    }
+
+    /// Configures the accelerator and makes it ready for jobs. Called again, it configures anew.
+    ///
+    /// # Errors
+    /// A parameter or the source is wrong, or the accelerator does not start. An earlier session
+    /// then goes on.
+    pub async fn start(&self, mut call: Call) -> Result<Report> {
+        let inner = &*self.0;
+        let defaults = self.defaults("configuration").await?;
+        let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
+        let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
+        let mut request =
+            Start { accelerator: inner.info.name.to_string(), parameters, src: None };
+        (io.src, request.src) = self.source(call.src).await?;
+        let session = inner.client.start(request, io).await?;
+        let earlier = {
+            let mut current = inner.session.lock().unwrap_or_else(PoisonError::into_inner);
+            current.replace(session.id)
+        };
+        if let Some(earlier) = earlier {
+            inner.client.stop(&earlier).await?;
+        }
+        Ok(session.report)
+    }
+
+    /// Runs one job. Dropping the future ends the job.
+    ///
+    /// # Errors
+    /// The job failed. A destination that is a URL is then as it was before.
+    pub async fn process(&self, mut call: Call) -> Result<Report> {
+        let inner = &*self.0;
+        let session = self.session().ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, format!("{} is not started", inner.info.name))
+                .hint("call start first")
+        })?;
+        let defaults = self.defaults("process").await?;
+        let parameters = call.resolve(defaults, &inner.storage, "file_in", Some("file_out")).await?;
+        let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
+        let mut job = Job { session, parameters, ..Job::default() };
+        let mut destination = None;
+        let operation = describe(&inner.info, call.src.as_ref());
+        let run = async {
+            (io.src, job.src) = self.source(call.src).await?;
+            match call.dst {
+                None => {}
+                Some(End::Stream(output)) => io.dst = Some(output),
+                Some(End::Url(url)) => {
+                    let location = Location::parse(&url)?;
+                    if location.is_local() {
+                        let mut created = inner.storage.create_output(&location).await?;
+                        io.dst = Some(created.take_output()?);
+                        destination = Some(created);
+                    } else {
+                        job.dst = Some(url);
+                    }
+                }
+            }
+            let report = inner.client.process(job, io).await?;
+            match destination {
+                Some(destination) => Destination::commit(destination).await?,
+                None => {}
+            }
+            Ok(report)
+        };
+        run.await.map_err(|error: Error| error.operation(operation))
+    }
+
+    /// Runs one job in the background. To be called within a tokio runtime.
+    pub fn process_submit(&self, call: Call) -> JobHandle {
+        JobHandle::spawn(self.clone(), call)
+    }
+
+    /// Runs many jobs, several at a time, and gives their reports in the order of the calls. To be
+    /// called within a tokio runtime.
+    pub fn process_map<Calls: IntoIterator<Item = Call>>(
+        &self,
+        calls: Calls,
+    ) -> ProcessMap<Calls::IntoIter> {
+        ProcessMap::new(self.clone(), calls.into_iter())
+    }
+
+    /// Ends the session, after its running jobs. Without a session it does nothing.
+    ///
+    /// # Errors
+    /// The accelerator's program or device could not be stopped in order.
+    pub async fn stop(&self) -> Result<Report> {
+        let session = self.0.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match session {
+            Some(session) => self.0.client.stop(&session).await,
+            None => Ok(Report::default()),
+        }
+    }
+
+    /// Opens the source here where it is the caller's own, else leaves it to the host.
+    async fn source(&self, src: Option<End<Input>>) -> Result<(Option<Input>, Option<String>)> {
+        match src {
+            None => Ok((None, None)),
+            Some(End::Stream(input)) => Ok((Some(input), None)),
+            Some(End::Url(url)) => {
+                let location = Location::parse(&url)?;
+                if location.is_local() {
+                    Ok((Some(self.0.storage.open_input(&location).await?), None))
+                } else {
+                    Ok((None, Some(url)))
+                }
+            }
+        }
+    }
+
+    /// What the configuration says of the parameters of `start` or `process`.
+    async fn defaults(&self, section: &str) -> Result<JobParameters> {
+        let inner = &*self.0;
+        configuration::parameters(&inner.configuration, section, &inner.info, &inner.storage).await
+    }
+}
+
+/// What a job does, for its errors: `gzip 'a.txt'`.
+fn describe(info: &EngineInfo, src: Option<&End<Input>>) -> String {
+    match src {
+        Some(End::Url(url)) => match Location::parse(url) {
+            Ok(location) => format!("run {} on '{location}'", info.name),
+            Err(_) => format!("run {}", info.name),
+        },
+        _ => format!("run {}", info.name),
+    }
+}

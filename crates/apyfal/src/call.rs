@@ -1,0 +1,171 @@
+//! What one `start` or `process` is given.
+
+use std::sync::Arc;
+
+use apyfal_core::{Cancel, Error, ErrorKind, Input, JobParameters, Output, Progress, Result};
+use apyfal_storage::{Location, Storage};
+use serde_json::{Map, Value};
+
+/// A JSON file of parameters is refused beyond this many bytes.
+const PARAMETERS_LIMIT: u64 = 16 << 20;
+
+/// The source, destination and parameters of one `start` or `process`.
+///
+/// ```
+/// use apyfal::Call;
+/// let call = Call::new().src("in.txt").dst("s3://bucket/out.gz").set("level", "best");
+/// ```
+#[derive(Debug, Default)]
+pub struct Call {
+    pub(crate) src: Option<End<Input>>,
+    pub(crate) dst: Option<End<Output>>,
+    parameters: Option<Value>,
+    keywords: Map<String, Value>,
+    compare: bool,
+    pub(crate) cancel: Cancel,
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// One end of the data: a storage URL, or a stream of the caller's own.
+#[derive(Debug)]
+pub(crate) enum End<Stream> {
+    Url(String),
+    Stream(Stream),
+}
+
+impl Call {
+    /// A call without source, destination or parameters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads from a storage URL: a path, `-`, `http(s)://`, `s3://` and so on.
+    #[must_use]
+    pub fn src(mut self, url: impl Into<String>) -> Self {
+        self.src = Some(End::Url(url.into()));
+        self
+    }
+
+    /// Writes to a storage URL. What is there before stays until the job has ended well.
+    #[must_use]
+    pub fn dst(mut self, url: impl Into<String>) -> Self {
+        self.dst = Some(End::Url(url.into()));
+        self
+    }
+
+    /// Reads a stream of the caller's own.
+    #[must_use]
+    pub fn input(mut self, input: Input) -> Self {
+        self.src = Some(End::Stream(input));
+        self
+    }
+
+    /// Writes to a stream of the caller's own, which may hold part of a result where the job fails.
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.dst = Some(End::Stream(output));
+        self
+    }
+
+    /// Full parameters: an object `{"app": {"specific": {…}}}`, or a text that is such JSON, or the
+    /// path or URL of a file with it.
+    #[must_use]
+    pub fn parameters(mut self, parameters: impl Into<Value>) -> Self {
+        self.parameters = Some(parameters.into());
+        self
+    }
+
+    /// Sets one parameter of the accelerator; it wins over [`parameters`](Self::parameters).
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.keywords.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets several parameters at once.
+    #[must_use]
+    pub fn set_all(mut self, values: Map<String, Value>) -> Self {
+        self.keywords.extend(values);
+        self
+    }
+
+    /// Also does the job with plain single-threaded software and compares.
+    #[must_use]
+    pub fn compare(mut self, compare: bool) -> Self {
+        self.compare = compare;
+        self
+    }
+
+    /// A switch that ends the call early.
+    #[must_use]
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Where the call says how far it is.
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// The parameters to send: `defaults` of the configuration, then the call's own.
+    ///
+    /// The original's names for source and destination, `names`, are taken out of them.
+    pub(crate) async fn resolve(
+        &mut self,
+        defaults: JobParameters,
+        storage: &Storage,
+        src_name: &str,
+        dst_name: Option<&str>,
+    ) -> Result<JobParameters> {
+        let mut parameters = defaults;
+        if let Some(given) = self.parameters.take() {
+            parameters.merge(read_parameters(given, storage).await?);
+        }
+        parameters.specific.extend(std::mem::take(&mut self.keywords));
+        parameters.compare |= self.compare;
+        if let Some(url) = take_url(&mut parameters.specific, src_name)? {
+            self.src.get_or_insert(End::Url(url));
+        }
+        if let Some(name) = dst_name
+            && let Some(url) = take_url(&mut parameters.specific, name)?
+        {
+            self.dst.get_or_insert(End::Url(url));
+        }
+        Ok(parameters)
+    }
+}
+
+/// Takes an old name of a source or destination out of the parameters.
+fn take_url(specific: &mut Map<String, Value>, name: &str) -> Result<Option<String>> {
+    match specific.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(url)) => Ok(Some(url)),
+        Some(other) => {
+            Err(Error::new(ErrorKind::Usage, format!("'{name}' must be a path or URL, not {other}")))
+        }
+    }
+}
+
+/// Full parameters from an object, JSON text, a path or a URL.
+pub(crate) async fn read_parameters(given: Value, storage: &Storage) -> Result<JobParameters> {
+    let Value::String(text) = given else {
+        return JobParameters::from_json(&given);
+    };
+    if text.trim_start().starts_with('{') {
+        let value = serde_json::from_str(&text).map_err(|error| {
+            Error::new(ErrorKind::Usage, format!("they are not valid JSON: {error}"))
+                .operation("read the parameters")
+        })?;
+        return JobParameters::from_json(&value);
+    }
+    let reading = |error: Error| error.operation(format!("read the parameters in '{text}'"));
+    let location = Location::parse(&text).map_err(reading)?;
+    let bytes = storage.read(&location, PARAMETERS_LIMIT).await.map_err(reading)?;
+    let value = serde_json::from_slice(&bytes).map_err(|error| {
+        reading(Error::new(ErrorKind::Usage, format!("it is not valid JSON: {error}")))
+    })?;
+    JobParameters::from_json(&value)
+}

@@ -1,0 +1,92 @@
+//! Jobs in the background, and many of them in order.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use apyfal_core::{Cancel, Error, ErrorKind, Progress, Report, Result};
+use tokio::task::JoinHandle;
+
+use crate::{Accelerator, Call};
+
+/// A job that runs in the background; a future of its report.
+///
+/// Dropping it lets the job go on. [`cancel`](Self::cancel) ends it.
+#[derive(Debug)]
+pub struct JobHandle {
+    task: JoinHandle<Result<Report>>,
+    cancel: Cancel,
+    progress: Arc<Progress>,
+}
+
+impl JobHandle {
+    pub(crate) fn spawn(accelerator: Accelerator, call: Call) -> Self {
+        let (cancel, progress) = (call.cancel.clone(), call.progress.clone());
+        let task = tokio::spawn(async move { accelerator.process(call).await });
+        Self { task, cancel, progress }
+    }
+
+    /// Ends the job early.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// How far the job is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether the job has ended.
+    pub fn is_done(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl Future for JobHandle {
+    type Output = Result<Report>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.task).poll(context).map(|joined| {
+            joined.unwrap_or_else(|error| {
+                Err(Error::new(ErrorKind::Internal, "the job's task ended early").source(error))
+            })
+        })
+    }
+}
+
+/// The reports of many jobs, in the order of the calls. Made by [`Accelerator::process_map`].
+///
+/// Only so many jobs are under way as can be of use, so that a million calls cost no more memory
+/// or open files than a few. Dropping it cancels what runs.
+#[derive(Debug)]
+pub struct ProcessMap<Calls> {
+    accelerator: Accelerator,
+    calls: Calls,
+    running: VecDeque<JobHandle>,
+}
+
+impl<Calls: Iterator<Item = Call>> ProcessMap<Calls> {
+    pub(crate) fn new(accelerator: Accelerator, calls: Calls) -> Self {
+        Self { accelerator, calls, running: VecDeque::new() }
+    }
+
+    /// The report of the next job, or none after the last.
+    pub async fn next(&mut self) -> Option<Result<Report>> {
+        while self.running.len() < self.accelerator.width() {
+            let Some(call) = self.calls.next() else { break };
+            self.running.push_back(self.accelerator.process_submit(call));
+        }
+        // The job stays in the queue while it is waited for: a caller who gives up waiting can
+        // come back for it.
+        let report = self.running.front_mut()?.await;
+        self.running.pop_front();
+        Some(report)
+    }
+}
+
+impl<Calls> Drop for ProcessMap<Calls> {
+    fn drop(&mut self) {
+        self.running.iter().for_each(JobHandle::cancel);
+    }
+}
