@@ -1,0 +1,131 @@
+//! Accelerators that are remembered by a name, across invocations.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+
+use common::{Home, peer, text, words};
+
+#[test]
+fn a_name_goes_through_its_life() {
+    let home = Home::new();
+    home.write("corpus.csv", "the,THE\n");
+    home.write("in.txt", "the other the");
+    home.ok(&["create", "--accelerator", "hyperfire", "--name", "words"]);
+    home.ok(&["start", "--name", "words", "--src", "corpus.csv"]);
+    // The session has a copy of what start was given.
+    std::fs::remove_file(home.path("corpus.csv")).unwrap();
+    home.ok(&["process", "--name", "words", "--src", "in.txt", "--dst", "out.txt"]);
+    assert_eq!(home.read("out.txt"), b"THE other THE");
+    home.ok(&["process", "-n", "words", "-i", "in.txt", "-o", "out2.txt"]);
+    assert_eq!(home.read("out2.txt"), b"THE other THE");
+    home.ok(&["stop", "--name", "words"]);
+    let error = home.fails(6, &["process", "-n", "words", "-i", "in.txt", "-o", "out3.txt"]);
+    assert!(error.contains("no accelerator is named 'words'"), "{error}");
+}
+
+#[test]
+fn the_default_name_and_the_old_parameter_names_work() {
+    let home = Home::new();
+    home.write("in.txt", "text");
+    home.ok(&["create", "-a", "sha3"]);
+    home.ok(&["start"]);
+    let digest = home.ok(&["process", "--src", "in.txt", "--type=shake-256", "--length", "512"]);
+    let theirs = peer("openssl", &["dgst", "-shake256", "-xoflen", "64", "-r"], b"text");
+    assert!(digest.contains(text(&theirs).split(' ').next().unwrap()));
+    home.ok(&["create", "-a", "null"]);
+    home.ok(&["start", "--datafile="]);
+    home.ok(&["process", "--file_in", "in.txt", "--file_out", "out.txt"]);
+    assert_eq!(home.read("out.txt"), b"text");
+    home.ok(&["stop"]);
+}
+
+#[test]
+fn parameters_of_start_hold_until_process_overrides_them() {
+    let home = Home::new();
+    home.write("in.txt", words(300_000, 1));
+    home.ok(&["create", "-a", "gzip"]);
+    home.ok(&["start", "--level", "1"]);
+    home.ok(&["process", "-i", "in.txt", "-o", "one.gz"]);
+    home.ok(&["process", "-i", "in.txt", "-o", "best.gz", "--level", "best"]);
+    home.ok(&["run", "gzip", "in.txt", "run.gz", "--level", "1"]);
+    assert!(home.read("one.gz") == home.read("run.gz"));
+    assert!(home.read("best.gz").len() < home.read("one.gz").len());
+}
+
+#[test]
+fn parameters_come_as_json_text_or_file() {
+    let home = Home::new();
+    home.write("in.txt", "text");
+    home.write("p.json", r#"{"app": {"specific": {"type": "sha3-384", "length": null}}}"#);
+    home.ok(&["create", "-a", "sha3"]);
+    home.ok(&["start"]);
+    let from_file = home.ok(&["process", "-i", "in.txt", "-j", "p.json"]);
+    let text = r#"{"app": {"specific": {"type": "sha3-384"}}}"#;
+    assert_eq!(from_file, home.ok(&["process", "-i", "in.txt", "-j", text]));
+    // A keyword wins over the file.
+    let wins = home.ok(&["process", "-i", "in.txt", "-j", "p.json", "--type", "sha3-224"]);
+    assert_eq!(wins.trim().len(), "digest: ".len() + 56);
+    home.fails(20, &["process", "-i", "in.txt", "-j", "missing.json"]);
+    home.fails(2, &["process", "-i", "in.txt", "-j", "{\"app\": 1"]);
+}
+
+#[test]
+fn a_transaction_lives_across_invocations() {
+    let home = Home::new();
+    home.write("a", "first");
+    home.write("b", words(100_000, 2));
+    home.ok(&["create", "-a", "aclz_tgz"]);
+    home.ok(&["start", "--mode", "3"]);
+    home.ok(&["process", "-i", "a", "--startOfTx", "1"]);
+    let error = home.fails(8, &["process", "-i", "a", "--startOfTx", "1"]);
+    assert!(error.contains("hint"), "{error}");
+    home.ok(&["process", "-i", "b", "--endOfTx", "1", "-o", "out.tgz"]);
+    let names = peer("tar", &["-tzf", "-"], &home.read("out.tgz"));
+    assert_eq!(text(&names), "a\nb\n");
+}
+
+#[test]
+fn several_names_live_at_once_and_clear_forgets_them() {
+    let home = Home::new();
+    home.write("in", "x");
+    for name in ["one", "two words", "../three"] {
+        home.ok(&["create", "-a", "null", "-n", name]);
+        home.ok(&["start", "-n", name]);
+    }
+    for name in ["one", "two words", "../three"] {
+        home.ok(&["process", "-n", name, "-i", "in", "-o", "out"]);
+    }
+    home.ok(&["clear"]);
+    home.fails(6, &["process", "-n", "one", "-i", "in", "-o", "out"]);
+    home.ok(&["clear"]);
+}
+
+#[test]
+fn state_is_private_to_its_owner() {
+    let home = Home::new();
+    home.write("corpus.csv", "a,b\n");
+    home.ok(&["create", "-a", "hyperfire"]);
+    home.ok(&["start", "-i", "corpus.csv"]);
+    let names = home.path(".apyfal/command_line/accelerators");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&names) & 0o777, 0o700);
+    assert_eq!(mode(&names.join("default.json")) & 0o777, 0o600);
+}
+
+#[test]
+fn process_needs_a_start() {
+    let home = Home::new();
+    home.ok(&["create", "-a", "null"]);
+    let error = home.fails(8, &["process", "-i", "in", "-o", "out"]);
+    assert!(error.contains("apyfal start --name default"), "{error}");
+}
+
+#[test]
+fn start_names_its_accelerator_where_nothing_was_created() {
+    let home = Home::new();
+    home.write("in", "x");
+    home.ok(&["start", "-a", "null", "-n", "quick"]);
+    home.ok(&["process", "-n", "quick", "-i", "in", "-o", "out"]);
+    assert_eq!(home.read("out"), b"x");
+}

@@ -1,0 +1,62 @@
+//! The pages in `docs/reference/` that are made from the program itself.
+//!
+//! `APYFAL_UPDATE_DOCS=1 cargo test -p apyfal-cli --test reference` writes them anew.
+
+mod common;
+
+use std::path::Path;
+
+use common::Home;
+
+fn check(page: &str, content: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(page);
+    if std::env::var_os("APYFAL_UPDATE_DOCS").is_some() {
+        std::fs::write(&path, content).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        stored == content,
+        "docs/reference/{page} is not what the program says; APYFAL_UPDATE_DOCS=1 writes it anew"
+    );
+}
+
+#[test]
+fn command_line() {
+    let home = Home::new();
+    let mut page = String::from("# Command line\n\nMade from the program's own help.\n");
+    for command in [
+        "", "run", "accelerators", "create", "start", "process", "stop", "copy", "clear",
+        "completions",
+    ] {
+        let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
+        let title = format!("apyfal {command}");
+        page += &format!("\n## {}\n\n```text\n{}\n```\n", title.trim(), home.ok(&words).trim_end());
+    }
+    check("command-line.md", &page);
+}
+
+#[test]
+fn accelerators() {
+    let home = Home::new();
+    let mut page = format!(
+        "# Accelerators\n\nMade from what the engines publish.\n\n```text\n{}\n```\n",
+        home.ok(&["accelerators"]).trim_end()
+    );
+    let all: serde_json::Value =
+        serde_json::from_str(&home.ok(&["accelerators", "--json"])).unwrap();
+    for accelerator in all.as_array().unwrap() {
+        let name = accelerator["name"].as_str().unwrap();
+        let text = home.ok(&["accelerators", name]);
+        page += &format!("\n## {name}\n\n```text\n{}\n```\n", text.trim_end());
+    }
+    check("accelerators.md", &page);
+}
+
+#[test]
+fn exit_codes_are_documented() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/exit-codes.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    for kind in apyfal::ErrorKind::ALL {
+        assert!(page.contains(&format!("| {kind} |")), "{kind}");
+    }
+}

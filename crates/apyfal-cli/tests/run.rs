@@ -1,0 +1,140 @@
+//! `apyfal run` with every accelerator, against the tools that everybody uses.
+
+mod common;
+
+use common::{Home, peer, text, words};
+
+#[test]
+fn gzip_is_read_by_gunzip_and_gunzip_reads_gzip() {
+    let home = Home::new();
+    let data = words(3_000_000, 1);
+    home.write("in.txt", &data);
+    for level in ["fast", "default", "best", "1", "9"] {
+        home.ok(&["run", "gzip", "in.txt", "out.gz", "--level", level]);
+        assert!(peer("gzip", &["-dc"], &home.read("out.gz")) == data, "level {level}");
+    }
+    home.write("theirs.gz", peer("gzip", &["-c"], &data));
+    home.ok(&["run", "gunzip", "theirs.gz", "out.txt"]);
+    assert!(home.read("out.txt") == data);
+}
+
+#[test]
+fn pipes_carry_data_and_notes_stay_off_standard_output() {
+    let home = Home::new();
+    let data = words(1_500_000, 2);
+    let packed = home.piped(&["run", "gzip", "-", "-"], &data);
+    assert!(packed.status.success(), "{}", text(&packed.stderr));
+    assert!(peer("gzip", &["-dc"], &packed.stdout) == data);
+    assert!(text(&packed.stderr).contains("gzip: 1.5 MB ->"), "{}", text(&packed.stderr));
+    // Without names, what is piped is meant.
+    let plain = home.piped(&["run", "gunzip"], &packed.stdout);
+    assert!(plain.stdout == data);
+}
+
+#[test]
+fn sha3_says_what_openssl_says() {
+    let home = Home::new();
+    let data = words(100_000, 3);
+    home.write("in.txt", &data);
+    for kind in ["sha3-224", "sha3-256", "sha3-384", "sha3-512"] {
+        let ours = home.ok(&["run", "sha3", "in.txt", "--type", kind]);
+        let theirs = text(&peer("openssl", &["dgst", &format!("-{kind}"), "-r"], &data));
+        let theirs = theirs.split(' ').next().unwrap_or_default();
+        assert_eq!(ours.trim(), format!("digest: {theirs}"));
+    }
+    let ours = home.ok(&["run", "sha3", "in.txt", "--type", "shake-128", "--length", "512"]);
+    let theirs = peer("openssl", &["dgst", "-shake128", "-xoflen", "64", "-r"], &data);
+    assert!(ours.contains(text(&theirs).split(' ').next().unwrap_or("nothing")));
+}
+
+#[test]
+fn targz_takes_a_directory_and_tar_reads_it() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("tree/deep")).unwrap();
+    home.write("tree/one", "1");
+    home.write("tree/deep/two", words(300_000, 4));
+    std::os::unix::fs::symlink("one", home.path("tree/link")).unwrap();
+    home.ok(&["run", "targz", "tree", "tree.tar.gz"]);
+    std::fs::create_dir(home.path("back")).unwrap();
+    let back = home.path("back");
+    peer("tar", &["-xzf", "-", "-C", &back.to_string_lossy()], &home.read("tree.tar.gz"));
+    peer("diff", &["-r", "--no-dereference", &home.path("tree").to_string_lossy(), &back.join("tree").to_string_lossy()], b"");
+}
+
+#[test]
+fn hyperfire_replaces_what_sed_replaces() {
+    let home = Home::new();
+    let data = words(200_000, 5);
+    home.write("in.txt", &data);
+    home.write("words.csv", "the,THE_\nhe,\"1,2\"\nnot,\n");
+    home.ok(&["run", "hyperfire", "--start-src", "words.csv", "in.txt", "out.txt"]);
+    let script = r"s/\<the\>/THE_/g; s/\<he\>/1,2/g; s/\<not\>//g";
+    assert!(home.read("out.txt") == peer("sed", &[script], &data));
+}
+
+#[test]
+fn trng_makes_as_many_bytes_as_asked_for() {
+    let home = Home::new();
+    home.ok(&["run", "trng", "random.bin", "--nbBytes", "1000003"]);
+    let first = home.read("random.bin");
+    assert_eq!(first.len(), 1_000_003);
+    home.ok(&["run", "trng", "random.bin", "--nbBytes", "1000003"]);
+    assert!(first != home.read("random.bin"));
+}
+
+#[test]
+fn jpegenc_makes_what_djpeg_reads() {
+    let home = Home::new();
+    // A 24-bit bottom-up BMP of 33x21 pixels, whose rows are padded to 100 bytes.
+    let (width, height) = (33_u32, 21_u32);
+    let row = (width * 3).div_ceil(4) * 4;
+    let mut bmp = b"BM".to_vec();
+    for value in [54 + row * height, 0, 54, 40, width, height] {
+        bmp.extend(value.to_le_bytes());
+    }
+    bmp.extend([1, 0, 24, 0]);
+    bmp.extend([0; 24]);
+    bmp.extend((0..row * height).map(|index| (index % 251) as u8));
+    home.write("in.bmp", bmp);
+    home.ok(&["run", "jpegenc", "in.bmp", "out.jpg", "--quality", "90"]);
+    let ppm = peer("djpeg", &["-pnm"], &home.read("out.jpg"));
+    assert!(ppm.starts_with(b"P6\n33 21\n255\n"));
+}
+
+#[test]
+fn original_names_work() {
+    let home = Home::new();
+    home.write("in.txt", "text");
+    home.ok(&["run", "cast_gzip", "in.txt", "out.gz"]);
+    assert_eq!(peer("gzip", &["-dc"], &home.read("out.gz")), b"text");
+    assert!(home.ok(&["run", "silex_sha3", "in.txt"]).starts_with("digest: "));
+}
+
+#[test]
+fn the_report_is_json_where_asked_for() {
+    let home = Home::new();
+    home.write("in.txt", words(50_000, 6));
+    let out = home.ok(&["run", "gzip", "in.txt", "out.gz", "--json", "--compare"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let app = &report["app"];
+    assert_eq!(app["status"], 0);
+    assert_eq!(app["profiling"]["total-bytes-read"], 50_000);
+    assert_eq!(app["profiling"]["total-bytes-written"], home.read("out.gz").len());
+    assert!(app["result-sw-comparison"]["accelerator-factor"].as_f64().is_some_and(|x| x > 0.0));
+}
+
+#[test]
+fn a_program_of_ones_own_is_an_accelerator() {
+    let home = Home::new();
+    home.write(
+        "accelerator.conf",
+        "[accelerator.shout]\ncommand = [\"tr\", \"a-z\", \"{to}\"]\n\
+         parameters = {\"to\": {\"type\": \"text\", \"default\": \"A-Z\"}}\n",
+    );
+    home.write("in.txt", "hello");
+    home.ok(&["run", "shout", "in.txt", "out.txt"]);
+    assert_eq!(home.read("out.txt"), b"HELLO");
+    home.ok(&["run", "shout", "in.txt", "out.txt", "--to", "B-ZA"]);
+    assert_eq!(home.read("out.txt"), b"IFMMP");
+    assert!(home.ok(&["accelerators"]).contains("shout"));
+}

@@ -1,0 +1,110 @@
+//! The three calls of the library.
+
+use apyfal::{Accelerator, Call, Cancel, ErrorKind};
+use serde_json::json;
+
+/// A directory with `count` files of numbers.
+fn files(count: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..count {
+        std::fs::write(folder.path().join(format!("{number}")), number.to_string().repeat(1000))
+            .unwrap();
+    }
+    folder
+}
+
+fn path(folder: &tempfile::TempDir, name: impl std::fmt::Display) -> String {
+    folder.path().join(name.to_string()).to_string_lossy().into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_process_stop() {
+    let folder = files(1);
+    let accelerator = Accelerator::builder("null").build().unwrap();
+    let call = || Call::new().src(path(&folder, 0)).dst(path(&folder, "out"));
+    let error = accelerator.process(call()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    accelerator.start(Call::new()).await.unwrap();
+    let report = accelerator.process(call()).await.unwrap();
+    assert_eq!(report.profiling.bytes_read, 1000);
+    assert_eq!(std::fs::read(path(&folder, "out")).unwrap(), "0".repeat(1000).as_bytes());
+    // Starting again configures anew; the earlier session is gone.
+    let first = accelerator.session();
+    accelerator.start(Call::new()).await.unwrap();
+    assert_ne!(accelerator.session(), first);
+    accelerator.stop().await.unwrap();
+    accelerator.stop().await.unwrap();
+    assert!(accelerator.process(call()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_gives_results_in_order() {
+    let folder = files(200);
+    let accelerator = Accelerator::builder("sha3").build().unwrap();
+    accelerator.start(Call::new().set("type", "sha3-224")).await.unwrap();
+    let calls = (0..200).map(|number| Call::new().src(path(&folder, number)));
+    let mut reports = accelerator.process_map(calls);
+    for number in 0..200 {
+        let report = reports.next().await.unwrap().unwrap();
+        let single = accelerator.process(Call::new().src(path(&folder, number))).await.unwrap();
+        assert_eq!(report.specific, single.specific, "{number}");
+    }
+    assert!(reports.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_failing_job_of_a_map_fails_alone() {
+    let folder = files(3);
+    let accelerator = Accelerator::builder("sha3").build().unwrap();
+    accelerator.start(Call::new()).await.unwrap();
+    let names = ["0", "missing", "2"];
+    let calls: Vec<_> = names.iter().map(|name| Call::new().src(path(&folder, name))).collect();
+    let mut reports = accelerator.process_map(calls);
+    assert!(reports.next().await.unwrap().is_ok());
+    let error = reports.next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageNotFound);
+    assert!(reports.next().await.unwrap().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submitted_job_can_be_waited_for_or_cancelled() {
+    let folder = files(2);
+    let accelerator = Accelerator::builder("null").build().unwrap();
+    accelerator.start(Call::new()).await.unwrap();
+    let call = || Call::new().src(path(&folder, 1)).dst(path(&folder, "out"));
+    assert!(accelerator.process_submit(call()).await.is_ok());
+    std::fs::remove_file(path(&folder, "out")).unwrap();
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let error = accelerator.process_submit(call().cancel(cancel)).await.unwrap_err();
+    assert!(error.is_cancelled());
+    assert!(!folder.path().join("out").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_come_from_everywhere_in_order() {
+    let folder = files(1);
+    let file = path(&folder, "p.json");
+    std::fs::write(&file, r#"{"app": {"specific": {"type": "sha3-384"}}}"#).unwrap();
+    let configuration = apyfal::Configuration::parse(
+        b"[configuration]\ntype = sha3-224\n[process.sha3]\nlength = 256\n",
+        "test",
+    )
+    .unwrap();
+    let accelerator =
+        Accelerator::builder("sha3").configuration(configuration).build().unwrap();
+    let digest = |call: Call| {
+        let (accelerator, call) = (accelerator.clone(), call.src(path(&folder, 0)));
+        async move {
+            let report = accelerator.process(call).await.unwrap();
+            report.specific["digest"].as_str().unwrap().len() * 4
+        }
+    };
+    accelerator.start(Call::new()).await.unwrap();
+    assert_eq!(digest(Call::new().set("length", json!(null)).set("type", "sha3-256")).await, 256);
+    assert_eq!(digest(Call::new().set("type", "shake-128")).await, 256);
+    let call = Call::new().parameters(file.clone()).set("length", 384);
+    assert_eq!(digest(call).await, 384);
+    let call = Call::new().parameters(file).set("type", "shake-256").set("length", 1024);
+    assert_eq!(digest(call).await, 1024);
+}

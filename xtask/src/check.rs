@@ -1,0 +1,88 @@
+//! The checks beside the tests: format, lints, documentation, licences, and who may depend on whom.
+
+use std::process::Command;
+
+use crate::run::{self, Result};
+use crate::setup;
+
+const DENY_VERSION: &str = "0.20.2";
+
+/// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
+const EDGES: [(&str, &[&str]); 7] = [
+    ("apyfal-core", &[]),
+    ("apyfal-storage", &["apyfal-core"]),
+    ("apyfal-engines", &["apyfal-core"]),
+    ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
+    ("apyfal", &["apyfal-agent", "apyfal-core", "apyfal-engines", "apyfal-storage"]),
+    ("apyfal-cli", &["apyfal", "apyfal-core"]),
+    ("apyfal-testkit", &[]),
+];
+
+/// Runs every check.
+pub(crate) fn all() -> Result {
+    run::shown(Command::new("cargo").args(["fmt", "--all", "--check"]))?;
+    run::shown(Command::new("cargo").args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny=warnings",
+    ]))?;
+    run::shown(
+        Command::new("cargo")
+            .args(["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "--deny=warnings"),
+    )?;
+    edges()?;
+    deny()
+}
+
+/// Holds the arrows of ARCHITECTURE.md.
+fn edges() -> Result {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version=1", "--no-deps", "--locked"])
+        .output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+    let mut wrong = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        if name == "xtask" {
+            continue;
+        }
+        let Some((_, allowed)) = EDGES.iter().find(|(crate_name, _)| *crate_name == name) else {
+            wrong.push(format!("{name} is not listed in xtask/src/check.rs"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let to = dependency["name"].as_str().unwrap_or_default();
+            let is_for_tests = dependency["kind"] == "dev";
+            if to.starts_with("apyfal") && !is_for_tests && !allowed.contains(&to) {
+                wrong.push(format!("{name} must not depend on {to}"));
+            }
+        }
+    }
+    if wrong.is_empty() {
+        println!("dependency edges: ok");
+        return Ok(());
+    }
+    Err(wrong.join("\n").into())
+}
+
+fn deny() -> Result {
+    let home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let installed = home.is_some_and(|home| home.join("bin/cargo-deny").is_file());
+    if !installed && !setup::is_on_path("cargo-deny") {
+        println!("installing cargo-deny {DENY_VERSION}");
+        run::quiet(Command::new("cargo").args([
+            "install",
+            "cargo-deny",
+            "--locked",
+            "--version",
+            DENY_VERSION,
+        ]))?;
+    }
+    run::shown(Command::new("cargo").args(["deny", "check", "bans", "licenses", "sources"]))
+}

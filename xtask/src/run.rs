@@ -1,0 +1,36 @@
+//! Running other programs.
+
+use std::process::{Command, Stdio};
+
+pub(crate) type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// Runs a command to its end, its output shown.
+pub(crate) fn shown(command: &mut Command) -> Result {
+    println!("+ {}", line(command));
+    let status = command.status().map_err(|error| format!("{}: {error}", line(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", line(command)).into()) }
+}
+
+/// Runs a command to its end; its output is shown only where it fails.
+pub(crate) fn quiet(command: &mut Command) -> Result {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{}: {error}", line(command)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{} ended with {}\n{}{}",
+        line(command),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+    .into())
+}
+
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,79 @@
+//! What the tests need beside Rust: programs of Debian and packages of PyPI.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{self, Result};
+
+/// A program, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 11] = [
+    ("bsdtar", "libarchive-tools"),
+    ("cjpeg", "libjpeg-turbo-progs"),
+    ("gzip", "gzip"),
+    ("igzip", "isal"),
+    ("libdeflate-gzip", "libdeflate-tools"),
+    ("nginx", "nginx-light"),
+    ("openssl", "openssl"),
+    ("perl", "perl"),
+    ("pigz", "pigz"),
+    ("sed", "sed"),
+    ("tar", "tar"),
+];
+
+/// Packages of PyPI that tests import or run, at tested versions.
+const PYTHON_PACKAGES: [&str; 1] = ["cryptography-vectors==45.0.3"];
+
+/// Installs the programs that are missing, or says how to.
+pub(crate) fn programs() -> Result {
+    let missing: Vec<_> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_on_path(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    if !is_on_path("apt-get") || !is_root() {
+        return Err(format!("the tests need more programs: sudo apt-get install {packages}").into());
+    }
+    println!("installing {packages}");
+    run::quiet(Command::new("apt-get").args(["update", "-q"]))?;
+    // A server that is installed must not start by itself.
+    run::quiet(
+        Command::new("apt-get")
+            .args(["install", "-q", "-y", "--no-install-recommends"])
+            .args(&missing)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("RUNLEVEL", "1"),
+    )
+}
+
+/// A virtual environment with what the tests import; returns the directory of its programs.
+pub(crate) fn python(target: &Path) -> Result<PathBuf> {
+    let environment = target.join("test-python");
+    let programs = environment.join("bin");
+    let stamp = environment.join("installed");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(programs);
+    }
+    println!("installing {} for Python", PYTHON_PACKAGES.join(" "));
+    run::quiet(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    run::quiet(
+        Command::new(programs.join("python"))
+            .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
+            .args(PYTHON_PACKAGES),
+    )?;
+    std::fs::write(stamp, wanted)?;
+    Ok(programs)
+}
+
+pub(crate) fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
