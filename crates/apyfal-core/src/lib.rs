@@ -20,7 +20,7 @@ mod params;
 mod secret;
 
 pub use client::{Client, JobIo};
-pub use config::Configuration;
+pub use config::{Configuration, Literal, read_value};
 pub use context::{Cancel, InputReader, JobContext, OutputWriter, Progress};
 pub use engine::{Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots};
 pub use error::{Error, ErrorKind, Result};
