@@ -1,0 +1,118 @@
+//! One pass over a block of text: find the edges of words, look each word up, copy or replace it.
+
+use super::charset::{Charset, Classifier, LANES};
+use super::corpus::{Corpus, Span};
+use super::output::{self, Output};
+use super::table::{Found, KEY_LEN, Table};
+
+/// How many bytes must follow a text that is given to [`Replacer::replace`]: zeros.
+pub(super) const PADDING: usize = LANES;
+
+const _: () = assert!(PADDING >= output::STRIDE && PADDING >= KEY_LEN);
+
+/// How often words were met and replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) words: u64,
+    pub(super) replacements: u64,
+}
+
+impl std::ops::AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.words += other.words;
+        self.replacements += other.replacements;
+    }
+}
+
+/// Replaces words, one block of text after the other. Keeps its buffer between blocks.
+#[derive(Debug)]
+pub(super) struct Replacer<'a> {
+    corpus: &'a Corpus,
+    table: &'a Table,
+    charset: Charset,
+    edges: Vec<u32>,
+}
+
+impl<'a> Replacer<'a> {
+    pub(super) fn new(corpus: &'a Corpus, table: &'a Table, charset: Charset) -> Self {
+        Self { corpus, table, charset, edges: Vec::new() }
+    }
+
+    /// Writes `text` without its [`PADDING`], with its words replaced, to `output`.
+    ///
+    /// `in_word` says that the text begins inside a word that is in no corpus.
+    pub(super) fn replace(&mut self, text: &[u8], in_word: bool, output: &mut Output) -> Count {
+        let edges = find_edges(self.charset, text, &mut self.edges);
+        let (words, _) = edges.as_chunks::<2>();
+        let words = match words {
+            [[0, _], rest @ ..] if in_word => rest,
+            all => all,
+        };
+        let mut count = Count { words: words.len() as u64, replacements: 0 };
+        output.clear();
+        let mut from = 0;
+        for [start, end] in words {
+            let (start, end) = (*start as usize, *end as usize);
+            let found = find(self.table, text, start, end);
+            count.replacements += u64::from(found.is_hit);
+            let (source, span) = if found.is_hit {
+                (self.corpus.bytes(), found.replacement)
+            } else {
+                (text, Span { start: start as u32, len: (end - start) as u32 })
+            };
+            output.push(text, from, start - from);
+            output.push(source, span.start as usize, span.len as usize);
+            from = end;
+        }
+        output.push(text, from, text.len() - PADDING - from);
+        count
+    }
+}
+
+#[inline(always)]
+fn find(table: &Table, text: &[u8], start: usize, end: usize) -> Found {
+    let len = end - start;
+    match text[start..].first_chunk::<KEY_LEN>() {
+        Some(bytes) if len <= KEY_LEN => table.find(bytes, len),
+        _ => table.find_long(&text[start..end]),
+    }
+}
+
+/// Lists where words start and end, in turn.
+///
+/// Writing a fixed number of edges per mask, most of them wanted, is faster than a loop whose end
+/// no processor can predict: the method of simdjson.
+fn find_edges<'a>(charset: Charset, text: &[u8], edges: &'a mut Vec<u32>) -> &'a [u32] {
+    const USUAL: usize = 24;
+    let (pieces, _) = text.as_chunks::<LANES>();
+    if edges.len() < text.len() + LANES {
+        edges.resize(text.len() + LANES, 0);
+    }
+    let mut classifier = Classifier::new(charset);
+    let mut inside = 0;
+    let mut count = 0;
+    for (number, piece) in pieces.iter().enumerate() {
+        let base = number * LANES;
+        let next = text.get(base + LANES).copied().unwrap_or(0);
+        let word = classifier.classify(piece, next);
+        let mut mask = word ^ (word << 1 | inside);
+        inside = word >> (LANES - 1);
+        let found = mask.count_ones() as usize;
+        let mut place = || {
+            let edge = base as u32 + mask.trailing_zeros();
+            mask &= mask.wrapping_sub(1);
+            edge
+        };
+        let room = &mut edges[count..count + LANES];
+        for edge in &mut room[..USUAL] {
+            *edge = place();
+        }
+        if found > USUAL {
+            for edge in &mut room[USUAL..found] {
+                *edge = place();
+            }
+        }
+        count += found;
+    }
+    &edges[..count]
+}
