@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
+pub mod exec;
 mod null;
 pub mod ordered;
 
