@@ -5,6 +5,7 @@ use std::sync::Arc;
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
 mod hyperfire;
+pub mod exec;
 mod null;
 pub mod ordered;
 mod sha3;
