@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
+mod gunzip;
+mod gzip;
+mod gzip_format;
 mod null;
 pub mod ordered;
 
 /// The built-in engines, in the order in which they are shown.
 pub fn built_in() -> Vec<Arc<dyn Engine>> {
-    vec![Arc::new(null::Null::new())]
+    vec![Arc::new(gzip::Gzip::new()), Arc::new(gunzip::Gunzip::new()), Arc::new(null::Null::new())]
 }
 
 /// The engines that can be used here: the built-in ones and those of the configuration.
