@@ -6,6 +6,9 @@ use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
 mod hyperfire;
 pub mod exec;
+mod gunzip;
+mod gzip;
+mod gzip_format;
 mod null;
 pub mod ordered;
 mod sha3;
@@ -14,6 +17,8 @@ mod trng;
 /// The built-in engines, in the order in which they are shown.
 pub fn built_in() -> Vec<Arc<dyn Engine>> {
     vec![
+        Arc::new(gzip::Gzip::new()),
+        Arc::new(gunzip::Gunzip::new()),
         Arc::new(sha3::Sha3::new()),
         Arc::new(trng::Trng::new()),
         Arc::new(hyperfire::Hyperfire::new()),
