@@ -1,5 +1,7 @@
 //! The agent does what every client must do, and its sessions outlive it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -2,6 +2,8 @@
 //!
 //! `APYFAL_UPDATE_DOCS=1 cargo test -p apyfal-cli --test reference` writes them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use std::path::Path;

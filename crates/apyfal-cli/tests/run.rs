@@ -1,5 +1,7 @@
 //! `apyfal run` with every accelerator, against the tools that everybody uses.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use common::{Home, peer, text, words};

@@ -1,5 +1,7 @@
 //! The three calls of the library.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use apyfal::{Accelerator, Call, Cancel, ErrorKind};
 use serde_json::json;
 
