@@ -116,7 +116,10 @@ impl Parser<'_> {
         loop {
             indented |= self.indent();
             match self.peek() {
-                Some('#') => self.skip_comment(),
+                Some('#') => {
+                    self.skip_comment();
+                    indented = false;
+                }
                 Some('\n') => {
                     self.rest = &self.rest[1..];
                     indented = false;
