@@ -27,7 +27,15 @@ fn command_line() {
     let home = Home::new();
     let mut page = String::from("# Command line\n\nMade from the program's own help.\n");
     for command in [
-        "", "run", "accelerators", "create", "start", "process", "stop", "copy", "clear",
+        "",
+        "run",
+        "accelerators",
+        "create",
+        "start",
+        "process",
+        "stop",
+        "copy",
+        "clear",
         "completions",
     ] {
         let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();

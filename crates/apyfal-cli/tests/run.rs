@@ -60,7 +60,16 @@ fn targz_takes_a_directory_and_tar_reads_it() {
     std::fs::create_dir(home.path("back")).unwrap();
     let back = home.path("back");
     peer("tar", &["-xzf", "-", "-C", &back.to_string_lossy()], &home.read("tree.tar.gz"));
-    peer("diff", &["-r", "--no-dereference", &home.path("tree").to_string_lossy(), &back.join("tree").to_string_lossy()], b"");
+    peer(
+        "diff",
+        &[
+            "-r",
+            "--no-dereference",
+            &home.path("tree").to_string_lossy(),
+            &back.join("tree").to_string_lossy(),
+        ],
+        b"",
+    );
 }
 
 #[test]

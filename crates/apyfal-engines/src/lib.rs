@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
-mod hyperfire;
 pub mod exec;
 mod gunzip;
 mod gzip;
 mod gzip_format;
+mod hyperfire;
 mod null;
 pub mod ordered;
 mod sha3;

@@ -93,8 +93,7 @@ async fn parameters_come_from_everywhere_in_order() {
         "test",
     )
     .unwrap();
-    let accelerator =
-        Accelerator::builder("sha3").configuration(configuration).build().unwrap();
+    let accelerator = Accelerator::builder("sha3").configuration(configuration).build().unwrap();
     let digest = |call: Call| {
         let (accelerator, call) = (accelerator.clone(), call.src(path(&folder, 0)));
         async move {

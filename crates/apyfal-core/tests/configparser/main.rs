@@ -198,10 +198,56 @@ const FILES: &[&[u8]] = &[
 
 /// What random files are made of.
 const WORDS: &[&str] = &[
-    "a", "b", "key", "Key", "c.d", "x y", "", "", "=", ":", " = ", " : ", "==", "[a]", "[b]", "[DEFAULT]",
-    "[host.AWS]", "[", "]", "[]", "#", ";", " # c", "%", "%%", "%(a)s", "%(b)s", "%(key)s", "%(c.d)s",
-    "%(", ")s", "1", "True", "{'a': 1}", "é", "\u{a0}", "\u{2003}", "\u{85}", "\u{2028}", "\u{feff}", "\0",
-    "\t", "\x0b", "\x0c", "\x1c", "\x1f", "  ", "\\", "\"", "'",
+    "a",
+    "b",
+    "key",
+    "Key",
+    "c.d",
+    "x y",
+    "",
+    "",
+    "=",
+    ":",
+    " = ",
+    " : ",
+    "==",
+    "[a]",
+    "[b]",
+    "[DEFAULT]",
+    "[host.AWS]",
+    "[",
+    "]",
+    "[]",
+    "#",
+    ";",
+    " # c",
+    "%",
+    "%%",
+    "%(a)s",
+    "%(b)s",
+    "%(key)s",
+    "%(c.d)s",
+    "%(",
+    ")s",
+    "1",
+    "True",
+    "{'a': 1}",
+    "é",
+    "\u{a0}",
+    "\u{2003}",
+    "\u{85}",
+    "\u{2028}",
+    "\u{feff}",
+    "\0",
+    "\t",
+    "\x0b",
+    "\x0c",
+    "\x1c",
+    "\x1f",
+    "  ",
+    "\\",
+    "\"",
+    "'",
 ];
 
 const INDENTS: &[&str] = &["", "", "", "", " ", "  ", "\t", "    ", "\u{a0}"];
@@ -300,25 +346,89 @@ fn literals() -> Vec<String> {
         .filter(|line| !line.starts_with("//"))
         .map(|line| serde_json::from_str(&format!("\"{line}\"")).expect(line))
         .collect();
-    for (open, close) in [("[", "]"), ("(", ")"), ("{1:", "}"), ("(", ",)"), ("-", "1"), ("[{0:(", ")}]")] {
+    for (open, close) in
+        [("[", "]"), ("(", ")"), ("{1:", "}"), ("(", ",)"), ("-", "1"), ("[{0:(", ")}]")]
+    {
         for depth in [1, 2, 50, 66, 67, 99, 100, 198, 199, 200, 201] {
-            let middle = if open == "(" { "1" } else if open.ends_with(['(', '[']) { "" } else { "0" };
+            let middle = if open == "(" {
+                "1"
+            } else if open.ends_with(['(', '[']) {
+                ""
+            } else {
+                "0"
+            };
             texts.push(open.repeat(depth) + middle + &close.repeat(depth));
         }
     }
     for digits in [308, 309, 310, 4299, 4300, 4301, 5000] {
         let nines = "9".repeat(digits);
-        texts.extend([nines.clone(), format!("-{nines}"), format!("{nines}+1j"), format!("{nines}.0")]);
-        texts.extend(["0".repeat(digits), format!("{nines}j"), format!("0x{}", "f".repeat(digits))]);
+        texts.extend([
+            nines.clone(),
+            format!("-{nines}"),
+            format!("{nines}+1j"),
+            format!("{nines}.0"),
+        ]);
+        texts.extend([
+            "0".repeat(digits),
+            format!("{nines}j"),
+            format!("0x{}", "f".repeat(digits)),
+        ]);
     }
     texts
 }
 
 /// What random literals are made of.
 const PIECES: &[&str] = &[
-    "1", "0", "12", "1.5", ".5", "1e3", "2j", "0x_f", "1_0", "-", "+", "None", "True", "set()", "'a'", "\"b\"",
-    "b'c'", "r'\\d'", "u'e'", "'''f\n'''", "'\\x41'", "[", "]", "(", ")", "{", "}", ",", ", ", ",", ":", ": ",
-    " ", "\n", "\t", "\x0c", "\\\n", "#c\n", "#", "\r\n", "\\", "'", "\"", "_", "e", "j", "x", "é", "\u{a0}", "\0",
+    "1",
+    "0",
+    "12",
+    "1.5",
+    ".5",
+    "1e3",
+    "2j",
+    "0x_f",
+    "1_0",
+    "-",
+    "+",
+    "None",
+    "True",
+    "set()",
+    "'a'",
+    "\"b\"",
+    "b'c'",
+    "r'\\d'",
+    "u'e'",
+    "'''f\n'''",
+    "'\\x41'",
+    "[",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    ",",
+    ", ",
+    ",",
+    ":",
+    ": ",
+    " ",
+    "\n",
+    "\t",
+    "\x0c",
+    "\\\n",
+    "#c\n",
+    "#",
+    "\r\n",
+    "\\",
+    "'",
+    "\"",
+    "_",
+    "e",
+    "j",
+    "x",
+    "é",
+    "\u{a0}",
+    "\0",
 ];
 
 /// A literal that Python reads, of all kinds.
@@ -332,18 +442,24 @@ fn random_literal(rng: &mut Rng, depth: usize) -> String {
     match rng.u8(..if depth > 3 { 5 } else { 9 }) {
         0 => format!("{space}{}", rng.i64(..)),
         1 => format!("{}{space}", f64::from_bits(rng.u64(..) & !(1 << 62))),
-        2 => pick(rng, &["None", "True", "False", "set()", "1+2j", "-0x1F", "0b1_0", "1e-3"]).to_owned(),
+        2 => pick(rng, &["None", "True", "False", "set()", "1+2j", "-0x1F", "0b1_0", "1e-3"])
+            .to_owned(),
         3..5 => {
             let quote = pick(rng, &["'", "\"", "'''", "\"\"\""]);
             let prefix = pick(rng, &["", "", "r", "b", "Rb", "u"]);
-            let bodies = ["", "a b", "\\n", "\\x41", "\\101", "\\\\", "\\'", "\\z", "%", "\\\n", "\\u00e9", "#"];
+            let bodies = [
+                "", "a b", "\\n", "\\x41", "\\101", "\\\\", "\\'", "\\z", "%", "\\\n", "\\u00e9",
+                "#",
+            ];
             format!("{prefix}{quote}{}{quote}{space}", pick(rng, &bodies))
         }
         5 => format!("[{space}{}]", items(rng)),
         6 => format!("({space}{})", items(rng)),
         7 => format!("{{{}}}", items(rng)),
         _ => {
-            let pairs: Vec<_> = (0..count).map(|n| format!("{n}:{space}{}", random_literal(rng, depth + 1))).collect();
+            let pairs: Vec<_> = (0..count)
+                .map(|n| format!("{n}:{space}{}", random_literal(rng, depth + 1)))
+                .collect();
             format!("{{{}}}", pairs.join(","))
         }
     }
