@@ -309,7 +309,9 @@ impl Parser<'_> {
             self.rest = rest;
             return self.concatenated(literal);
         }
-        match self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()) {
+        match self
+            .take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii())
+        {
             "None" => Some(Literal::None),
             "True" => Some(Literal::Bool(true)),
             "False" => Some(Literal::Bool(false)),
@@ -417,7 +419,9 @@ fn integer(digits: &str, radix: u32) -> Option<Literal> {
 /// A real number as a float; Python refuses integers that are too large for one.
 fn real(literal: &Literal) -> Option<f64> {
     match literal {
-        Literal::Int(value) => value.to_string().parse().ok().filter(|value: &f64| value.is_finite()),
+        Literal::Int(value) => {
+            value.to_string().parse().ok().filter(|value: &f64| value.is_finite())
+        }
         Literal::Float(value) => Some(*value),
         _ => None,
     }
