@@ -296,8 +296,10 @@ impl Reader {
             }
             _ => {
                 let message = "an indented line continues a value, but the key above has none";
+                let last = self.section().and_then(|section| section.entries.last());
+                let key = last.map(|(key, _)| key.clone()).unwrap_or_default();
                 Err(self
-                    .error(number, "", message)
+                    .error(number, &key, message)
                     .hint("unindent the line, or put '=' behind the key"))
             }
         }
@@ -419,7 +421,7 @@ mod tests {
             (
                 b"[host]\na\n  1",
                 "an indented line continues a value, but the key above has none \
-                 (line 3, section host)",
+                 (line 3, section host, key a)",
             ),
         ] {
             assert_eq!(error(text), format!("cannot read 'a.conf': {expected}"));
