@@ -142,7 +142,7 @@ impl Call {
 fn take_url(specific: &mut Map<String, Value>, name: &str) -> Result<Option<String>> {
     match specific.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(url)) => Ok(Some(url)),
+        Some(Value::String(url)) => Ok(Some(url).filter(|url| !url.is_empty())),
         Some(other) => Err(Error::new(
             ErrorKind::Usage,
             format!("'{name}' must be a path or URL, not {other}"),
