@@ -15,8 +15,6 @@ use window::Window;
 
 mod inflate;
 mod members;
-#[cfg(test)]
-mod tests;
 mod window;
 
 /// The engine.

@@ -81,10 +81,9 @@ impl NewHeader<'_> {
     }
 }
 
-/// Fills in the size of a whole member whose header is sized.
-pub(crate) fn set_member_size(member: &mut [u8]) {
-    let size = member.len() as u32;
-    member[SIZE_FIELD].copy_from_slice(&size.to_le_bytes());
+/// Fills in the size of a whole member, which begins with a sized header.
+pub(crate) fn set_member_size(member: &mut [u8], size: usize) {
+    member[SIZE_FIELD].copy_from_slice(&(size as u32).to_le_bytes());
 }
 
 /// What stands behind the deflate data of a member.
@@ -224,7 +223,7 @@ mod tests {
                 let len = bytes.len();
                 bytes.extend([0; 100]);
                 if sized {
-                    set_member_size(&mut bytes);
+                    set_member_size(&mut bytes, len + 100);
                 }
                 let member_size = sized.then_some(len as u32 + 100);
                 assert_eq!(Header::parse(&bytes), Ok(Some(Header { len, member_size })));
