@@ -20,7 +20,9 @@ use crate::ordered;
 /// Bytes of the source that become one member.
 ///
 /// Against one member for all, level 6 loses 0.7 % of size with 512 KiB, 0.4 % with 1 MiB and 0.2 %
-/// with 2 MiB; a block of level 9 must be done well within the 100 ms that cancelling may take.
+/// with 2 MiB. A cancelled job waits for its blocks, and libdeflate cannot be stopped within one:
+/// that takes 5 to 40 ms, but with levels 7 to 9 on data of two to four symbols, such as DNA, up to
+/// 800 ms.
 pub(crate) const BLOCK: usize = 1 << 20;
 
 /// The engine.

@@ -160,6 +160,13 @@ fn bgzf_member(data: &[u8]) -> Vec<u8> {
     member
 }
 
+fn migz_member(data: &[u8]) -> Vec<u8> {
+    let mut member = member(data, b"MZ\x04\0____");
+    let size = (member.len() - 20 - 8) as u32;
+    member[16..20].copy_from_slice(&size.to_le_bytes());
+    member
+}
+
 #[test]
 fn every_size_and_kind_of_data_comes_back() {
     let sizes = [0, 1, 2, 1000, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 12_345];
@@ -297,14 +304,22 @@ fn members_and_padding_are_read_on() {
         &sized_member(b"", 0),
         &bgzf_member(&first[..60_000]),
         &bgzf_member(&second[..60_000]),
+        &migz_member(&second[..60_000]),
         &member(&second, b""),
         &sized_member(&first, 0),
         &[0; 3_000_000],
     ]
     .concat();
-    let expected =
-        [&first[..], &text(2 * BLOCK + 1), &first[..60_000], &second[..60_000], &second, &first]
-            .concat();
+    let expected = [
+        &first[..],
+        &text(2 * BLOCK + 1),
+        &first[..60_000],
+        &second[..60_000],
+        &second[..60_000],
+        &second,
+        &first,
+    ]
+    .concat();
     assert!(gunzip(&compressed).unwrap() == expected);
 }
 

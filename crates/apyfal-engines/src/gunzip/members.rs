@@ -200,7 +200,7 @@ impl Members {
     /// The size may be a lie, or the subfield mean something else: unless another member or the end
     /// of the source follows, it is not believed.
     fn bounds(&mut self, header: &Header) -> Result<Option<(usize, Trailer)>> {
-        let Some(size) = header.member_size.map(|size| size as usize) else { return Ok(None) };
+        let Some(size) = header.member_size else { return Ok(None) };
         if size < header.len + TRAILER || size > WHOLE {
             return Ok(None);
         }
