@@ -169,9 +169,12 @@ fn migz_member(data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_size_and_kind_of_data_comes_back() {
-    let sizes = [0, 1, 2, 1000, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 12_345];
-    for data in [text(4 * BLOCK), noise(4 * BLOCK), vec![0; 4 * BLOCK]] {
-        for size in sizes {
+    for (data, sizes) in [
+        (text(4 * BLOCK), &[0, 1, 1000, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 12_345][..]),
+        (noise(2 * BLOCK), &[1000, 2 * BLOCK]),
+        (vec![0; 2 * BLOCK], &[1000, 2 * BLOCK]),
+    ] {
+        for &size in sizes {
             let data = &data[..size];
             let compressed = gzip(data, &json!({}));
             assert!(gunzip(&compressed).unwrap() == data, "{size} bytes");
