@@ -15,8 +15,6 @@ use window::Window;
 
 mod inflate;
 mod members;
-#[cfg(test)]
-mod tests;
 mod window;
 
 /// The engine.
@@ -34,7 +32,7 @@ impl Gunzip {
             "Takes the output of any gzip, of several members and with zeros behind it. Checksums \
              and lengths are checked; data that is corrupt, cut off or followed by something else \
              is an error that tells where.\n\n\
-             What gzip here, mgzip or bgzip wrote is decompressed on all cores; elsewhere the format \
+             What gzip here, bgzip, pgzip or MiGz wrote is decompressed on all cores; elsewhere the format \
              does not tell where one could begin, and one core does most of the work."
                 .into();
         Self { info }

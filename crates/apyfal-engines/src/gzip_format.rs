@@ -3,12 +3,13 @@
 //!
 //! A gzip file is any number of members, one after the other; it decompresses to what its members
 //! decompress to, one after the other. The end of a member shows only when it is decompressed. So
-//! that members can be decompressed in parallel some writers say in the header how long a member
-//! is, in a subfield of the extra field. Two such subfields are known here:
+//! that members can be decompressed in parallel some writers tell a size in the header, in a
+//! subfield of the extra field. These are known here:
 //!
-//! * `IG` of mgzip: the size of the whole member, 32 bits. Apyfal writes it.
+//! * `IG` of [pgzip](https://pypi.org/project/pgzip/): the whole member, 32 bits. Apyfal writes it.
+//! * `MZ` of [MiGz](https://github.com/linkedin/migz) and mgzip: the deflate data, 32 bits.
 //! * `BC` of BGZF ([SAM specification](https://samtools.github.io/hts-specs/SAMv1.pdf), 4.1): the
-//!   size of the whole member less one, 16 bits.
+//!   whole member less one byte, 16 bits.
 
 /// The first two bytes of every member.
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -27,7 +28,8 @@ const FNAME: u8 = 1 << 3;
 const FCOMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
-const MGZIP: [u8; 2] = *b"IG";
+const PGZIP: [u8; 2] = *b"IG";
+const MIGZ: [u8; 2] = *b"MZ";
 const BGZF: [u8; 2] = *b"BC";
 
 /// Where a header that begins with the `IG` subfield has the member's size.
@@ -69,7 +71,7 @@ impl NewHeader<'_> {
         if self.sized {
             let value = [0; SIZE_FIELD.end - SIZE_FIELD.start];
             bytes.extend((4 + value.len() as u16).to_le_bytes());
-            bytes.extend(MGZIP);
+            bytes.extend(PGZIP);
             bytes.extend((value.len() as u16).to_le_bytes());
             bytes.extend(value);
         }
@@ -81,10 +83,9 @@ impl NewHeader<'_> {
     }
 }
 
-/// Fills in the size of a whole member whose header is sized.
-pub(crate) fn set_member_size(member: &mut [u8]) {
-    let size = member.len() as u32;
-    member[SIZE_FIELD].copy_from_slice(&size.to_le_bytes());
+/// Fills in the size of a whole member, which begins with a sized header.
+pub(crate) fn set_member_size(member: &mut [u8], size: usize) {
+    member[SIZE_FIELD].copy_from_slice(&(size as u32).to_le_bytes());
 }
 
 /// What stands behind the deflate data of a member.
@@ -118,7 +119,7 @@ pub(crate) struct Header {
     /// Its length in bytes.
     pub len: usize,
     /// The length in bytes of the whole member, as the extra field claims.
-    pub member_size: Option<u32>,
+    pub member_size: Option<usize>,
 }
 
 impl Header {
@@ -140,7 +141,7 @@ impl Header {
             return Err("its header has flags that no version of gzip knows");
         }
         let mut fields = Fields(&bytes[FIXED..]);
-        let Some(member_size) = fields.skip_optional(flags) else { return Ok(None) };
+        let Some(claim) = fields.skip_optional(flags) else { return Ok(None) };
         let mut len = bytes.len() - fields.0.len();
         if flags & FHCRC != 0 {
             let Some(stored) = fields.u16() else { return Ok(None) };
@@ -149,8 +150,20 @@ impl Header {
             }
             len += size_of_val(&stored);
         }
+        let member_size = claim.map(|claim| match claim {
+            Claim::Member(size) => size as usize,
+            Claim::Deflate(size) => len + size as usize + TRAILER,
+        });
         Ok(Some(Self { len, member_size }))
     }
+}
+
+/// The size that an extra field tells.
+enum Claim {
+    /// That of the whole member.
+    Member(u32),
+    /// That of the deflate data in it.
+    Deflate(u32),
 }
 
 /// The rest of a header. Every method takes a field off it, or answers none where it ends early.
@@ -172,12 +185,12 @@ impl<'a> Fields<'a> {
         self.take(end + 1).map(drop)
     }
 
-    /// Takes extra field, name and comment, and answers the member's size if it is in there.
-    fn skip_optional(&mut self, flags: u8) -> Option<Option<u32>> {
-        let mut member_size = None;
+    /// Takes extra field, name and comment, and answers the size that the first may tell.
+    fn skip_optional(&mut self, flags: u8) -> Option<Option<Claim>> {
+        let mut claim = None;
         if flags & FEXTRA != 0 {
             let len = self.u16()?;
-            member_size = Fields(self.take(len.into())?).member_size();
+            claim = Fields(self.take(len.into())?).claim();
         }
         if flags & FNAME != 0 {
             self.skip_text()?;
@@ -185,24 +198,25 @@ impl<'a> Fields<'a> {
         if flags & FCOMMENT != 0 {
             self.skip_text()?;
         }
-        Some(member_size)
+        Some(claim)
     }
 
     /// Looks through the subfields of an extra field. One that is not made of subfields has none.
-    fn member_size(mut self) -> Option<u32> {
+    fn claim(mut self) -> Option<Claim> {
         loop {
-            let id = self.take(2)?;
+            let id: [u8; 2] = self.take(2)?.try_into().ok()?;
             let len = self.u16()?;
-            let value = self.take(len.into())?;
-            if id == MGZIP
-                && let Ok(value) = value.try_into()
-            {
-                return Some(u32::from_le_bytes(value));
-            }
-            if id == BGZF
-                && let Ok(value) = value.try_into()
-            {
-                return Some(u32::from(u16::from_le_bytes(value)) + 1);
+            match (id, self.take(len.into())?) {
+                (PGZIP, &[a, b, c, d]) => {
+                    return Some(Claim::Member(u32::from_le_bytes([a, b, c, d])));
+                }
+                (MIGZ, &[a, b, c, d]) => {
+                    return Some(Claim::Deflate(u32::from_le_bytes([a, b, c, d])));
+                }
+                (BGZF, &[a, b]) => {
+                    return Some(Claim::Member(u32::from(u16::from_le_bytes([a, b])) + 1));
+                }
+                _ => {}
             }
         }
     }
@@ -224,9 +238,9 @@ mod tests {
                 let len = bytes.len();
                 bytes.extend([0; 100]);
                 if sized {
-                    set_member_size(&mut bytes);
+                    set_member_size(&mut bytes, len + 100);
                 }
-                let member_size = sized.then_some(len as u32 + 100);
+                let member_size = sized.then_some(len + 100);
                 assert_eq!(Header::parse(&bytes), Ok(Some(Header { len, member_size })));
                 for end in 0..len {
                     assert_eq!(Header::parse(&bytes[..end]), Ok(None), "of {end} bytes");
@@ -249,6 +263,22 @@ mod tests {
         }
         *bytes.last_mut().unwrap() ^= 1;
         assert!(Header::parse(&bytes).unwrap_err().contains("checksum"));
+    }
+
+    #[test]
+    fn every_subfield_for_a_size_is_read() {
+        for (extra, size) in [
+            (&b"IG\x04\x00\x40\x42\x0f\x00"[..], 1_000_000),
+            (b"MZ\x04\x00\x40\x42\x0f\x00", 10 + 2 + 8 + 1_000_000 + 8),
+            (b"BC\x02\x00\xff\xff", 65_536),
+        ] {
+            let mut bytes = PLAIN.to_bytes();
+            bytes[3] = FEXTRA;
+            bytes.extend((extra.len() as u16).to_le_bytes());
+            bytes.extend(extra);
+            let header = Header { len: bytes.len(), member_size: Some(size) };
+            assert_eq!(Header::parse(&bytes), Ok(Some(header)));
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Block {
     /// As long as was ever needed; how much is in use stands beside it.
     output: Vec<u8>,
     output_len: usize,
+    /// How long it will be once the members are decompressed.
+    expected_len: usize,
 }
 
 /// A member whose end is known before it is decompressed.
@@ -71,12 +73,7 @@ impl Block {
         self.members.clear();
         self.compressed.clear();
         self.output_len = 0;
-    }
-
-    /// How long the output will be.
-    fn expected_len(&self) -> usize {
-        let members = self.members.iter().map(|member| member.trailer.len as usize);
-        self.output_len + members.sum::<usize>()
+        self.expected_len = 0;
     }
 }
 
@@ -129,7 +126,7 @@ impl Members {
     /// The data is not gzip, corrupt or cut off; reading failed, or the job was cancelled.
     pub(super) fn next(&mut self, block: &mut Block) -> Result<bool> {
         block.clear();
-        while block.compressed.len() < BATCH && block.expected_len() < BATCH {
+        while block.compressed.len() < BATCH && block.expected_len < BATCH {
             if let Place::Inside { .. } = self.place {
                 self.decompress_part(block)?;
                 continue;
@@ -149,7 +146,7 @@ impl Members {
                 None => self.enter(&header),
             }
         }
-        Ok(block.expected_len() > 0 || !block.members.is_empty())
+        Ok(block.expected_len > 0 || !block.members.is_empty())
     }
 
     /// The header of the next member, which is left in the window; none at the end of the source.
@@ -200,19 +197,18 @@ impl Members {
     /// Size and trailer of the member that begins here, if its header tells the size, all of it is
     /// there, and it is small enough to be decompressed as a whole.
     ///
-    /// The size may be a lie, or the subfield mean something else: unless another member, padding
-    /// or the end of the source follows, it is not believed.
+    /// The size may be a lie, or the subfield mean something else: unless another member or the end
+    /// of the source follows, it is not believed.
     fn bounds(&mut self, header: &Header) -> Result<Option<(usize, Trailer)>> {
-        let Some(size) = header.member_size.map(|size| size as usize) else { return Ok(None) };
+        let Some(size) = header.member_size else { return Ok(None) };
         if size < header.len + TRAILER || size > WHOLE {
             return Ok(None);
         }
         let bytes = self.window.peek(size + MAGIC.len())?;
         let Some((member, next)) = bytes.split_at_checked(size) else { return Ok(None) };
         let next = &next[..next.len().min(MAGIC.len())];
-        let is_end = next.starts_with(&[0]) || MAGIC.starts_with(next);
         Ok(last_trailer(member)
-            .filter(|trailer| is_end && trailer.len as usize <= WHOLE)
+            .filter(|trailer| MAGIC.starts_with(next) && trailer.len as usize <= WHOLE)
             .map(|trailer| (size, trailer)))
     }
 
@@ -230,6 +226,7 @@ impl Members {
         block.compressed.extend_from_slice(&member[header.len..size - TRAILER]);
         let deflate = start..block.compressed.len();
         block.members.push(Member { offset, deflate, trailer });
+        block.expected_len += trailer.len as usize;
         self.window.take(size);
         self.place = Place::Between;
         Ok(())
@@ -254,6 +251,7 @@ impl Members {
             return Ok(false);
         }
         block.output_len += whole.produced;
+        block.expected_len = block.output_len;
         self.window.take(size);
         self.place = Place::Between;
         Ok(true)
@@ -280,6 +278,7 @@ impl Members {
         *len += produced as u64;
         let trailer = Trailer { crc: crc.sum(), len: *len as u32 };
         block.output_len += produced;
+        block.expected_len = block.output_len;
         self.window.take(consumed);
         match status {
             Ok(Status::StreamEnd) => self.check_trailer(trailer),
