@@ -317,7 +317,8 @@ mod tests {
 
     #[test]
     fn undeclared_parameters_pass_only_where_they_may() {
-        let specs = [ParamSpec::new("level", ParamKind::Integer(1..=9), ""), ParamSpec::any_other("")];
+        let specs =
+            [ParamSpec::new("level", ParamKind::Integer(1..=9), ""), ParamSpec::any_other("")];
         let check = |raw: Value| Params::check("it", &specs, None, raw.as_object().unwrap());
         assert_eq!(check(json!({"other": [1]})).unwrap().get("other"), Some(&json!([1])));
         assert!(check(json!({"level": 10})).is_err());

@@ -162,12 +162,6 @@ impl Declaration {
             Program::Worker(arguments) => (arguments, &[]),
             Program::Executable(_) => (&[], &[]),
         };
-        if arguments.first().is_some_and(|program| program.names().next().is_some()) {
-            return Err(Error::new(
-                ErrorKind::Configuration,
-                "a program's name has no placeholders",
-            ));
-        }
         let used =
             arguments.iter().flat_map(|argument| argument.names().map(|name| (name, places)));
         let variables =
@@ -260,9 +254,10 @@ fn read_program(section: &Map<String, Value>) -> Result<Program> {
     found.extend(text(section, "executable")?.map(Program::Executable));
     found.extend(templates("worker")?.map(Program::Worker));
     match (found.pop(), found.is_empty()) {
-        (Some(program), true) if program.name().is_empty() => {
-            Err(Error::new(ErrorKind::Configuration, "the program's name is empty"))
-        }
+        (Some(program), true) if program.name().is_empty() => Err(Error::new(
+            ErrorKind::Configuration,
+            "the program's name is empty or has a placeholder",
+        )),
         (Some(program), true) => Ok(program),
         _ => Err(Error::new(
             ErrorKind::Configuration,

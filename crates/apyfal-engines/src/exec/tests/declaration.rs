@@ -44,7 +44,7 @@ fn mistakes_are_named() {
         (json!({"command": []}), "name is empty", ""),
         (json!({"command": "a {scr}"}), "'{scr}' is neither", "'{src}'"),
         (json!({"command": "a {whatever}"}), "'{whatever}' is neither", "{{whatever}}"),
-        (json!({"command": "{src} a"}), "no placeholders", ""),
+        (json!({"command": "{src} a"}), "has a placeholder", ""),
         (json!({"worker": "a {src}"}), "'{src}' is neither", ""),
         (json!({"command": "a", "sudo": "maybe"}), "'sudo' cannot be", "True or False"),
         (json!({"command": "a", "slots": 0}), "'slots' cannot be 0", "1 to 1024"),
