@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
+mod copy;
 pub mod exec;
+mod file_lock;
+mod gzip_stream;
 mod null;
 pub mod ordered;
+mod targz;
 
 /// The built-in engines, in the order in which they are shown.
 pub fn built_in() -> Vec<Arc<dyn Engine>> {
-    vec![Arc::new(null::Null::new())]
+    vec![Arc::new(targz::TarGz::new()), Arc::new(null::Null::new())]
 }
 
 /// The engines that can be used here: the built-in ones and those of the configuration.
