@@ -12,13 +12,13 @@ const BUFFER: usize = 1 << 20;
 
 /// The engine.
 #[derive(Debug)]
-pub struct Null {
+pub(crate) struct Null {
     info: EngineInfo,
 }
 
 impl Null {
     /// Makes it.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut info = EngineInfo::cpu("null", "Copy data unchanged, to measure all but the work");
         info.description = "Every byte of the source goes to the destination as it is. What a job \
                             costs beside the accelerator's own work is what null costs."

@@ -147,7 +147,7 @@ fn failure_shows_command_status_and_stderr() {
     assert_eq!(error.kind(), ErrorKind::Engine);
     assert_eq!(fact(&error, "status"), "exit status 3");
     assert_eq!(fact(&error, "stderr"), "the *** failed");
-    assert!(fact(&error, "command").ends_with("sh ***"), "{error}");
+    assert!(fact(&error, "command").ends_with("sh '***'"), "{error}");
     let error = Bench::new(sh("kill -SEGV $$")).run(None, json!({})).unwrap_err();
     assert_eq!(fact(&error, "status"), "killed by signal 11");
 }
@@ -218,6 +218,26 @@ fn a_cancelled_job_leaves_no_process_behind() {
         assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
         pids.into_iter().for_each(wait_until_gone);
     });
+}
+
+#[test]
+fn a_panic_leaves_no_process_behind() {
+    struct Panics;
+    impl Write for Panics {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            panic!("a defect of the caller's")
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let bench = Bench::new(sh("echo $$ >{scratch}/pid; yes"));
+    let src = Some(Input::stream(std::io::repeat(0)));
+    let job = EngineJob { src, dst: Some(Output::stream(Panics)), ..EngineJob::default() };
+    let (session, context) = (bench.open(), bench.context());
+    let run = std::panic::AssertUnwindSafe(|| session.process(job, &context));
+    assert!(std::panic::catch_unwind(run).is_err());
+    wait_until_gone(pid_in(&bench.path("scratch/pid")));
 }
 
 #[test]

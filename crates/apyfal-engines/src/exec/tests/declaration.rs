@@ -88,10 +88,12 @@ fn secrets_are_not_shown() {
     )
     .unwrap();
     assert!(!format!("{declaration:?}").contains("hunter2"));
-    let raw = json!({"token": "tr0ub"});
+    let raw = json!({"token": "it's \"tr0ub\""});
     let params =
         Params::check("it", &declaration.info().params, None, raw.as_object().unwrap()).unwrap();
-    let invocation = declaration.invocation(vec!["a".into(), "--t=tr0ub".into()], &params);
+    let argv = vec!["a".into(), "--t=it's \"tr0ub\"".into()];
+    let invocation = declaration.invocation(argv, &params);
     assert_eq!(invocation.line(), "a '--t=***'");
     assert_eq!(invocation.mask("hunter2!"), "***!");
+    assert_eq!(invocation.mask(&raw.to_string()), r#"{"token":"***"}"#);
 }
