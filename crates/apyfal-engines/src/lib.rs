@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
+mod copy;
 pub mod exec;
 mod gunzip;
 mod gzip;
@@ -19,6 +20,7 @@ pub fn built_in() -> Vec<Arc<dyn Engine>> {
     vec![
         Arc::new(gzip::Gzip::new()),
         Arc::new(gunzip::Gunzip::new()),
+        Arc::new(targz::TarGz::new()),
         Arc::new(sha3::Sha3::new()),
         Arc::new(trng::Trng::new()),
         Arc::new(hyperfire::Hyperfire::new()),

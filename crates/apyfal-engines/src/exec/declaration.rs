@@ -6,12 +6,13 @@ use std::ffi::OsString;
 use std::fmt;
 
 use apyfal_core::{
-    EngineInfo, Error, ErrorKind, Need, ParamKind, ParamSpec, Params, Result, Slots, Stage,
-    is_secret_key, nearest,
+    EngineInfo, Error, ErrorKind, Need, Params, Result, Slots, is_secret_key, nearest,
 };
 use serde_json::{Map, Value};
 
-use super::process::Invocation;
+use super::invocation::Invocation;
+use super::parameters::{PLACES, read_params};
+use super::section::{flag, refuse_unknown, text, words, wrong};
 use super::template::Template;
 
 const KEYS: [&str; 11] = [
@@ -27,9 +28,6 @@ const KEYS: [&str; 11] = [
     "rerun_safe",
     "aliases",
 ];
-const PARAMETER_KEYS: [&str; 7] = ["type", "default", "min", "max", "choices", "help", "stage"];
-/// Placeholders that are no parameters.
-const PLACES: [&str; 3] = ["src", "dst", "scratch"];
 
 /// A checked declaration of an accelerator that is a program of the user's own.
 #[derive(Clone)]
@@ -139,17 +137,13 @@ impl Declaration {
             .iter()
             .filter_map(|(key, value)| Some((key.clone(), value.fill(|name| param(params, name))?)))
             .collect();
-        let secret_params = params
-            .as_map()
-            .keys()
-            .filter(|name| is_secret_key(name))
-            .filter_map(|name| param(params, name));
-        let secret_variables = env
-            .iter()
-            .filter(|(key, _)| is_secret_key(key))
-            .map(|(_, value)| value.to_string_lossy().into_owned());
-        let secrets =
-            secret_params.chain(secret_variables).filter(|secret| !secret.is_empty()).collect();
+        let mut secrets = Vec::new();
+        params.as_map().iter().for_each(|(name, value)| collect_secrets(name, value, &mut secrets));
+        for (key, value) in env.iter().filter(|(key, _)| is_secret_key(key)) {
+            collect_secrets(key, &value.to_string_lossy().into(), &mut secrets);
+        }
+        // A secret may be part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let argv = if self.sudo { with_sudo(argv, env.keys()) } else { argv };
         Invocation { argv, env, secrets, sudo: self.sudo }
     }
@@ -162,12 +156,6 @@ impl Declaration {
             Program::Worker(arguments) => (arguments, &[]),
             Program::Executable(_) => (&[], &[]),
         };
-        if arguments.first().is_some_and(|program| program.names().next().is_some()) {
-            return Err(Error::new(
-                ErrorKind::Configuration,
-                "a program's name has no placeholders",
-            ));
-        }
         let used =
             arguments.iter().flat_map(|argument| argument.names().map(|name| (name, places)));
         let variables =
@@ -222,6 +210,27 @@ pub(super) fn param(params: &Params, name: &str) -> Option<String> {
     })
 }
 
+/// Adds every text under a key that names a secret, as it is and as JSON writes it.
+fn collect_secrets(key: &str, value: &Value, secrets: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (inner, value) in map {
+                collect_secrets(if is_secret_key(key) { key } else { inner }, value, secrets);
+            }
+        }
+        Value::Array(values) => {
+            values.iter().for_each(|value| collect_secrets(key, value, secrets))
+        }
+        Value::String(text) if is_secret_key(key) && !text.is_empty() => {
+            secrets.push(text.clone());
+            let quoted = value.to_string();
+            secrets.push(quoted[1..quoted.len() - 1].to_owned());
+        }
+        Value::Number(number) if is_secret_key(key) => secrets.push(number.to_string()),
+        _ => {}
+    }
+}
+
 /// `sudo -n`: a password cannot be asked for, and waiting for one would hang.
 fn with_sudo<'a>(argv: Vec<OsString>, env: impl Iterator<Item = &'a String>) -> Vec<OsString> {
     let variables: Vec<_> = env.map(String::as_str).collect();
@@ -260,9 +269,10 @@ fn read_program(section: &Map<String, Value>) -> Result<Program> {
     found.extend(text(section, "executable")?.map(Program::Executable));
     found.extend(templates("worker")?.map(Program::Worker));
     match (found.pop(), found.is_empty()) {
-        (Some(program), true) if program.name().is_empty() => {
-            Err(Error::new(ErrorKind::Configuration, "the program's name is empty"))
-        }
+        (Some(program), true) if program.name().is_empty() => Err(Error::new(
+            ErrorKind::Configuration,
+            "the program's name is empty or has a placeholder",
+        )),
         (Some(program), true) => Ok(program),
         _ => Err(Error::new(
             ErrorKind::Configuration,
@@ -287,153 +297,4 @@ fn read_env(value: Option<&Value>) -> Result<BTreeMap<String, Template>> {
             }
         })
         .collect()
-}
-
-fn read_params(value: Option<&Value>, program: &Program) -> Result<Vec<ParamSpec>> {
-    let map = match value {
-        None | Some(Value::Null) if matches!(program, Program::Executable(_)) => {
-            return Ok(vec![ParamSpec::any_other("Passed on to the program, which checks it.")]);
-        }
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Object(map)) => map,
-        Some(other) => return Err(wrong("parameters", other, "a dictionary")),
-    };
-    map.iter()
-        .map(|(name, value)| {
-            read_param(name, value).map_err(|error| error.context("parameter", name))
-        })
-        .collect()
-}
-
-fn read_param(name: &str, value: &Value) -> Result<ParamSpec> {
-    if PLACES.contains(&name) {
-        return Err(Error::new(
-            ErrorKind::Configuration,
-            format!("'{name}' has a meaning already"),
-        ));
-    }
-    let short = Map::from_iter([("default".to_owned(), value.clone())]);
-    let map = match value {
-        Value::Object(map) => map,
-        _ => &short,
-    };
-    refuse_unknown("a parameter's ", map, &PARAMETER_KEYS)?;
-    let default = map.get("default").filter(|value| !value.is_null());
-    let mut spec = ParamSpec::new(
-        name.to_owned(),
-        read_kind(map, default)?,
-        text(map, "help")?.unwrap_or_default(),
-    );
-    spec.stage = match text(map, "stage")?.as_deref() {
-        None | Some("process") => Stage::Process,
-        Some("start") => Stage::Start,
-        Some(other) => return Err(wrong("stage", &other.into(), "'start' or 'process'")),
-    };
-    if let Some(default) = default {
-        let given = Map::from_iter([(name.to_owned(), default.clone())]);
-        let checked = Params::check("the default", std::slice::from_ref(&spec), None, &given)
-            .map_err(|error| {
-                Error::new(ErrorKind::Configuration, "the default is not a value of its type")
-                    .source(error)
-            })?;
-        spec.default = checked.get(name).cloned();
-    }
-    Ok(spec)
-}
-
-/// The declared type, else that of the choices, the default or the bounds.
-fn read_kind(map: &Map<String, Value>, default: Option<&Value>) -> Result<ParamKind> {
-    let choices = words(map, "choices")?;
-    let bound = |key: &str| map.get(key).filter(|value| !value.is_null());
-    let kind = match text(map, "type")? {
-        Some(kind) => kind,
-        None if choices.is_some() => "choice".to_owned(),
-        None => match default.or(bound("min")).or(bound("max")) {
-            Some(Value::Bool(_)) => "bool",
-            Some(Value::Number(number)) if number.is_f64() => "float",
-            Some(Value::Number(_)) => "integer",
-            Some(Value::Array(_) | Value::Object(_)) => "any",
-            _ => "text",
-        }
-        .to_owned(),
-    };
-    let integer = |key, open| match bound(key) {
-        None => Ok(open),
-        Some(value) => value.as_i64().ok_or_else(|| wrong(key, value, "a whole number")),
-    };
-    let float = |key, open| match bound(key) {
-        None => Ok(open),
-        Some(value) => value.as_f64().ok_or_else(|| wrong(key, value, "a number")),
-    };
-    Ok(match (kind.as_str(), choices) {
-        ("bool", _) => ParamKind::Bool,
-        ("integer" | "int", _) => {
-            ParamKind::Integer(integer("min", i64::MIN)?..=integer("max", i64::MAX)?)
-        }
-        ("float" | "number", _) => {
-            ParamKind::Float(float("min", f64::NEG_INFINITY)?..=float("max", f64::INFINITY)?)
-        }
-        ("text" | "str" | "string", _) => ParamKind::Text,
-        ("any", _) => ParamKind::Any,
-        ("choice", Some(choices)) => {
-            ParamKind::Choice(choices.into_iter().map(Cow::from).collect())
-        }
-        ("choice", None) => {
-            return Err(Error::new(ErrorKind::Configuration, "a choice needs 'choices'"));
-        }
-        (other, _) => {
-            return Err(wrong("type", &other.into(), "bool, integer, float, text, choice or any"));
-        }
-    })
-}
-
-fn refuse_unknown(whose: &str, map: &Map<String, Value>, known: &[&str]) -> Result<()> {
-    let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
-    let error = Error::new(ErrorKind::Configuration, format!("there is no key '{key}'"))
-        .context("key", key);
-    Err(match nearest(key, known.iter().copied()) {
-        Some(near) => error.hint(format!("did you mean '{near}'?")),
-        None => error.hint(format!("{whose}keys are {}", known.join(", ")).trim_start().to_owned()),
-    })
-}
-
-fn wrong(key: &'static str, value: &Value, right: &str) -> Error {
-    Error::new(ErrorKind::Configuration, format!("'{key}' cannot be {value}"))
-        .hint(format!("it takes {right}"))
-}
-
-fn text(map: &Map<String, Value>, key: &'static str) -> Result<Option<String>> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(wrong(key, other, "text")),
-    }
-}
-
-/// A list of texts, or a text split into words as a shell would.
-fn words(map: &Map<String, Value>, key: &'static str) -> Result<Option<Vec<String>>> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => match shlex::split(text) {
-            Some(words) => Ok(Some(words)),
-            None => Err(wrong(key, &text.as_str().into(), "text whose quotes are closed")),
-        },
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| match item {
-                Value::String(text) => Ok(text.clone()),
-                Value::Number(number) => Ok(number.to_string()),
-                other => Err(wrong(key, other, "a list of texts")),
-            })
-            .collect::<Result<_>>()
-            .map(Some),
-        Some(other) => Err(wrong(key, other, "a list of texts, or text")),
-    }
-}
-
-fn flag(map: &Map<String, Value>, key: &'static str) -> Result<bool> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(false),
-        Some(value) => value.as_bool().ok_or_else(|| wrong(key, value, "True or False")),
-    }
 }

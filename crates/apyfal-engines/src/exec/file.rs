@@ -1,12 +1,14 @@
 //! The source and the destination of a job as files, for programs that want paths.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Input, JobContext, Output, Result, Sink, Source};
 use tempfile::TempPath;
+
+use crate::copy::copy;
 
 /// A source that can be opened by its path.
 #[derive(Debug)]
@@ -29,10 +31,10 @@ impl SourceFile {
             }
             Source::Directory(path) => Ok(Self { path: std::path::absolute(path)?, copy: None }),
             Source::Stream(_) => {
-                let mut copy = temporary(ctx, "src-", input.name())?;
-                self::copy(&mut ctx.reader(input)?, copy.as_file_mut())?;
-                let copy = copy.into_temp_path();
-                Ok(Self { path: copy.to_path_buf(), copy: Some(copy) })
+                let mut file = temporary(ctx, "src-", input.name())?;
+                copy(&mut ctx.reader(input)?, file.as_file_mut())?;
+                let file = file.into_temp_path();
+                Ok(Self { path: file.to_path_buf(), copy: Some(file) })
             }
         }
     }
@@ -136,17 +138,4 @@ fn temporary(
     tempfile::Builder::new().prefix(prefix).suffix(&suffix).tempfile_in(ctx.scratch()).map_err(
         |error| Error::from(error).operation(format!("make a file in {}", ctx.scratch().display())),
     )
-}
-
-/// Copies to the end, in blocks large enough that a cancelled job notices soon and nobody waits.
-pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => to.write_all(&buffer[..count])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }

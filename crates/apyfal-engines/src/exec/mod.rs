@@ -22,8 +22,11 @@ mod command;
 mod declaration;
 mod file;
 mod guard;
+mod invocation;
 mod original;
+mod parameters;
 mod process;
+mod section;
 mod tail;
 mod template;
 #[cfg(test)]
@@ -43,8 +46,9 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// Makes it. `runtime` is a directory that all who share the machine's accelerators share:
-    /// a program that is exclusive per machine is locked there.
+    /// Makes it. `runtime` is a directory for the lock of an `executable`, which is exclusive per
+    /// machine: everybody who runs it names the same one. The lock belongs to the user who ran it
+    /// first; another user is refused.
     pub fn new(declaration: Declaration, runtime: impl Into<PathBuf>) -> Self {
         Self { declaration: Arc::new(declaration), runtime: runtime.into() }
     }

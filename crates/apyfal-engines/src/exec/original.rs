@@ -5,10 +5,9 @@
 //! is exclusive per machine and keeps its configuration in the device between the calls.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use apyfal_core::{
     EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome, Params, Result, Stage,
@@ -20,6 +19,7 @@ use super::declaration::Program;
 use super::file::{DestinationFile, SourceFile};
 use super::process::Event;
 use super::tail::Tail;
+use crate::file_lock;
 
 /// In the session's state: what `-m 0` answered, so that a session opened again does not repeat it.
 const STARTED: &str = "started.json";
@@ -155,22 +155,7 @@ impl Session {
 
     /// Waits until no other call of this program runs on the machine.
     fn turn(&self, ctx: &JobContext) -> Result<Turn> {
-        let named = |error: std::io::Error| {
-            Error::from(error).operation(format!("lock '{}'", self.lock.display()))
-        };
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&self.lock);
-        let file = file.map_err(named)?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Turn { file }),
-                Err(TryLockError::WouldBlock) => {
-                    ctx.check()?;
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                Err(TryLockError::Error(error)) => return Err(named(error)),
-            }
-        }
+        Ok(Turn { file: file_lock::lock(&self.lock, ctx)? })
     }
 }
 

@@ -1,11 +1,9 @@
 //! One running program: in a process group of its own, its output read without blocking, ended with
 //! everything it started.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -16,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::guard::Guard;
+use super::invocation::Invocation;
 use super::tail::Tail;
 
 /// How often a waiting job looks whether it was cancelled or its program ended.
@@ -26,34 +25,6 @@ const GRACE: Duration = Duration::from_millis(50);
 const LAST: Duration = Duration::from_secs(5);
 /// Large pipes save switches between the program and us.
 const PIPE: usize = 1 << 20;
-
-/// What to run.
-#[derive(Clone)]
-pub(super) struct Invocation {
-    /// The program and its arguments.
-    pub(super) argv: Vec<OsString>,
-    /// Variables added to the environment.
-    pub(super) env: BTreeMap<String, OsString>,
-    /// Values that must not be shown.
-    pub(super) secrets: Vec<String>,
-    /// Whether the first of `argv` is `sudo`, whose processes only `sudo` may end.
-    pub(super) sudo: bool,
-}
-
-impl Invocation {
-    /// The command line as it could be typed, without secrets.
-    pub(super) fn line(&self) -> String {
-        let words: Vec<_> = self.argv.iter().map(|word| word.to_string_lossy()).collect();
-        let line =
-            shlex::try_join(words.iter().map(AsRef::as_ref)).unwrap_or_else(|_| words.join(" "));
-        self.mask(&line)
-    }
-
-    /// A text of the program's own, without the secrets that it was given.
-    pub(super) fn mask(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
-    }
-}
 
 /// What a look at the program showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +57,7 @@ impl Process {
     /// # Errors
     /// It cannot be started; the error says why and what to do.
     pub(super) fn start(invocation: Invocation, stdin: bool, guard: &Arc<Guard>) -> Result<Self> {
-        let mut child =
-            spawn(&invocation, stdin).map_err(|error| not_started(&invocation, error))?;
+        let mut child = invocation.spawn(stdin)?;
         let group = Pid::from_child(&child);
         guard.add(group);
         let process = Self {
@@ -314,60 +284,6 @@ impl Feed {
         }
         Ok(true)
     }
-}
-
-fn spawn(invocation: &Invocation, stdin: bool) -> io::Result<Child> {
-    let Some((program, args)) = invocation.argv.split_first() else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .envs(&invocation.env)
-        .stdin(if stdin { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    let mut tries = 0;
-    loop {
-        match command.spawn() {
-            // Another thread that starts a program at this moment may still hold a copy of the
-            // descriptor with which this one was just written.
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < 20 => {
-                tries += 1;
-                sleep(Duration::from_millis(5));
-            }
-            spawned => return spawned,
-        }
-    }
-}
-
-fn not_started(invocation: &Invocation, error: io::Error) -> Error {
-    let program = invocation.argv.first().map(|program| program.to_string_lossy().into_owned());
-    let program = program.unwrap_or_default();
-    let (message, hint) = match error.kind() {
-        io::ErrorKind::NotFound if std::path::Path::new(&program).exists() => (
-            format!("the interpreter or loader of '{program}' is missing"),
-            "look at its first line, or at 'ldd' of it",
-        ),
-        io::ErrorKind::NotFound => (
-            format!("there is no program '{program}'"),
-            "install it, or correct its name in the accelerator's section of accelerator.conf",
-        ),
-        io::ErrorKind::PermissionDenied => {
-            (format!("'{program}' may not be executed"), "make it executable: chmod +x")
-        }
-        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => (
-            format!("'{program}' is not a program"),
-            "a script names its interpreter on its first line: #!/bin/sh",
-        ),
-        _ => (format!("'{program}' does not start"), "see the cause"),
-    };
-    Error::new(ErrorKind::Engine, message)
-        .operation("run the accelerator's program")
-        .context("command", invocation.line())
-        .hint(hint)
-        .source(error)
 }
 
 /// How a program ended, in words.

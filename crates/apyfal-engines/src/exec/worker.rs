@@ -18,6 +18,7 @@
 //! text is `msg`. Standard error is free for messages; its end is shown when the worker fails. The
 //! worker ends when its standard input does; one that does not within a second is killed.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -95,8 +96,8 @@ impl EngineSession for Session {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let request = json!({
             "id": id,
-            "src": source.as_ref().map(|source| source.path().to_string_lossy()),
-            "dst": destination.as_ref().map(|destination| destination.path().to_string_lossy()),
+            "src": source.as_ref().map(|source| named(source.path())).transpose()?,
+            "dst": destination.as_ref().map(|destination| named(destination.path())).transpose()?,
             "parameters": job.params.as_map(),
         });
         // Dropped, and so ended, on every way out but the good one: after a failure or a
@@ -143,6 +144,15 @@ impl Drop for Session {
             worker.wait(FAREWELL);
         }
     }
+}
+
+/// A path as JSON can say it.
+fn named(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::new(ErrorKind::InvalidData, "the name of the file is not UTF-8 text")
+            .operation(format!("hand '{}' to a worker", path.display()))
+            .hint("rename the file, or pipe it in")
+    })
 }
 
 /// Sends a line and waits for the line that answers it.

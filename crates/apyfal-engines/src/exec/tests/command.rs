@@ -80,7 +80,7 @@ fn a_program_may_replace_its_output_file() {
 #[test]
 fn parameters_fill_arguments_and_variables() {
     let bench = Bench::new(json!({
-        "command": ["sh", "-c", "echo \"$0|$*|$MODE|${GONE-unset}\"", "{level}", "--name={name}", "{gone}", "end"],
+        "command": ["sh", "-c", "echo \"$0|$*|$MODE|${GONE:-unset}\"", "{level}", "--name={name}", "{gone}", "end"],
         "parameters": {"level": 6, "name": "a b", "fast": true, "gone": {"type": "text"}},
         "env": {"MODE": "fast={fast}", "GONE": "{gone}"},
     }));
@@ -97,10 +97,27 @@ fn output_without_destination_is_shown() {
 }
 
 #[test]
-fn without_a_source_there_is_no_input_and_no_other_descriptor() {
-    let bench = Bench::new(sh("readlink /proc/self/fd/0; ls /proc/$$/fd | tr '\\n' ' '"));
-    let (written, _) = bench.run(None, json!({})).unwrap();
-    assert_eq!(String::from_utf8(written).unwrap(), "/dev/null\n0 1 2 ");
+fn without_a_source_there_is_no_input_and_no_descriptor_of_ours() {
+    let bench = Bench::new(json!({"command": "ls -l /proc/self/fd"}));
+    let _held = File::open("/dev/zero").unwrap();
+    let listing = String::from_utf8(bench.run(None, json!({})).unwrap().0).unwrap();
+    let links = listing.lines().filter_map(|line| line.split_once(" -> "));
+    for (before, target) in links {
+        let number = before.rsplit(' ').next().unwrap();
+        match number {
+            "0" => assert_eq!(target, "/dev/null"),
+            "1" | "2" => assert!(target.starts_with("pipe:"), "{target}"),
+            // The listed directory, and what whoever started the tests lets everybody inherit.
+            _ if target.starts_with("/proc/") => {}
+            _ => {
+                let flags = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+                let flags = flags.lines().find_map(|line| line.strip_prefix("flags:\t")).unwrap();
+                let flags = u64::from_str_radix(flags, 8).unwrap();
+                assert_eq!(flags & 0o2_000_000, 0, "{number} -> {target} is ours");
+            }
+        }
+    }
+    assert!(listing.contains(" 0 -> "), "{listing}");
 }
 
 #[test]
@@ -130,7 +147,7 @@ fn failure_shows_command_status_and_stderr() {
     assert_eq!(error.kind(), ErrorKind::Engine);
     assert_eq!(fact(&error, "status"), "exit status 3");
     assert_eq!(fact(&error, "stderr"), "the *** failed");
-    assert!(fact(&error, "command").ends_with("'***'"), "{error}");
+    assert!(fact(&error, "command").ends_with("sh '***'"), "{error}");
     let error = Bench::new(sh("kill -SEGV $$")).run(None, json!({})).unwrap_err();
     assert_eq!(fact(&error, "status"), "killed by signal 11");
 }
@@ -201,6 +218,26 @@ fn a_cancelled_job_leaves_no_process_behind() {
         assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
         pids.into_iter().for_each(wait_until_gone);
     });
+}
+
+#[test]
+fn a_panic_leaves_no_process_behind() {
+    struct Panics;
+    impl Write for Panics {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            panic!("a defect of the caller's")
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let bench = Bench::new(sh("echo $$ >{scratch}/pid; yes"));
+    let src = Some(Input::stream(std::io::repeat(0)));
+    let job = EngineJob { src, dst: Some(Output::stream(Panics)), ..EngineJob::default() };
+    let (session, context) = (bench.open(), bench.context());
+    let run = std::panic::AssertUnwindSafe(|| session.process(job, &context));
+    assert!(std::panic::catch_unwind(run).is_err());
+    wait_until_gone(pid_in(&bench.path("scratch/pid")));
 }
 
 #[test]

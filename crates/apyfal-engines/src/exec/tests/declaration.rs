@@ -44,7 +44,7 @@ fn mistakes_are_named() {
         (json!({"command": []}), "name is empty", ""),
         (json!({"command": "a {scr}"}), "'{scr}' is neither", "'{src}'"),
         (json!({"command": "a {whatever}"}), "'{whatever}' is neither", "{{whatever}}"),
-        (json!({"command": "{src} a"}), "no placeholders", ""),
+        (json!({"command": "{src} a"}), "has a placeholder", ""),
         (json!({"worker": "a {src}"}), "'{src}' is neither", ""),
         (json!({"command": "a", "sudo": "maybe"}), "'sudo' cannot be", "True or False"),
         (json!({"command": "a", "slots": 0}), "'slots' cannot be 0", "1 to 1024"),
@@ -88,10 +88,12 @@ fn secrets_are_not_shown() {
     )
     .unwrap();
     assert!(!format!("{declaration:?}").contains("hunter2"));
-    let raw = json!({"token": "tr0ub"});
+    let raw = json!({"token": "it's \"tr0ub\""});
     let params =
         Params::check("it", &declaration.info().params, None, raw.as_object().unwrap()).unwrap();
-    let invocation = declaration.invocation(vec!["a".into(), "--t=tr0ub".into()], &params);
+    let argv = vec!["a".into(), "--t=it's \"tr0ub\"".into()];
+    let invocation = declaration.invocation(argv, &params);
     assert_eq!(invocation.line(), "a '--t=***'");
     assert_eq!(invocation.mask("hunter2!"), "***!");
+    assert_eq!(invocation.mask(&raw.to_string()), r#"{"token":"***"}"#);
 }

@@ -5,8 +5,9 @@ const STAND_IN: &str = r#"#!/usr/bin/env python3
 import json, os, sys
 here = os.path.dirname(os.path.abspath(__file__))
 args = sys.argv[1:]
-given = {args[i]: args[i + 1] for i in range(0, len(args) - 1, 2) if args[i] != "-v4"}
-rest = [a for a in args if a == "-v4"]
+rest = [arg for arg in args if arg == "-v4"]
+args = [arg for arg in args if arg != "-v4"]
+given = dict(zip(args[::2], args[1::2]))
 sent = json.load(open(given["-j"])) if "-j" in given else None
 with open(here + "/log", "a") as log:
     print(json.dumps([given["-m"], sorted(k for k in given), rest, sent]), file=log)
