@@ -6,6 +6,7 @@ use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
 mod copy;
 pub mod exec;
+mod file_lock;
 mod gunzip;
 mod gzip;
 mod gzip_format;
@@ -13,6 +14,7 @@ mod hyperfire;
 mod null;
 pub mod ordered;
 mod sha3;
+mod targz;
 mod trng;
 
 /// The built-in engines, in the order in which they are shown.
