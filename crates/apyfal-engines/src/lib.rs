@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
+mod jpegenc;
 mod null;
 pub mod ordered;
 mod sha3;
@@ -11,7 +12,12 @@ mod trng;
 
 /// The built-in engines, in the order in which they are shown.
 pub fn built_in() -> Vec<Arc<dyn Engine>> {
-    vec![Arc::new(sha3::Sha3::new()), Arc::new(trng::Trng::new()), Arc::new(null::Null::new())]
+    vec![
+        Arc::new(sha3::Sha3::new()),
+        Arc::new(jpegenc::JpegEnc::new()),
+        Arc::new(trng::Trng::new()),
+        Arc::new(null::Null::new()),
+    ]
 }
 
 /// The engines that can be used here: the built-in ones and those of the configuration.
