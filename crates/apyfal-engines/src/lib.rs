@@ -11,6 +11,7 @@ mod gunzip;
 mod gzip;
 mod gzip_format;
 mod hyperfire;
+mod jpegenc;
 mod null;
 pub mod ordered;
 mod sha3;
@@ -24,6 +25,7 @@ pub fn built_in() -> Vec<Arc<dyn Engine>> {
         Arc::new(gunzip::Gunzip::new()),
         Arc::new(targz::TarGz::new()),
         Arc::new(sha3::Sha3::new()),
+        Arc::new(jpegenc::JpegEnc::new()),
         Arc::new(trng::Trng::new()),
         Arc::new(hyperfire::Hyperfire::new()),
         Arc::new(null::Null::new()),
