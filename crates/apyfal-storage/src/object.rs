@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apyfal_core::{Cancel, Error, ErrorKind, Input, Output, Progress, Result};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use opendal::layers::RetryLayer;
 use opendal::services::{Oss, S3, Swift};
 use opendal::{Buffer, OperationContext, Operator, Writer};
@@ -28,7 +28,7 @@ const COPY_PART: usize = 256 << 20;
 /// the length is not known when the first is sent.
 const PARTS_PER_SIZE: usize = 1_000;
 /// How often a request is sent again, with pauses from 0.2 s that double each time.
-pub(crate) const RETRIES: usize = 5;
+pub(crate) const RETRIES: usize = 4;
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Connects to one bucket. `token` is there for Swift only.
@@ -38,6 +38,11 @@ pub(crate) fn operator(
     token: Option<&Token>,
     context: OperationContext,
 ) -> Result<Operator> {
+    match (&options.client_id, &options.secret_id) {
+        (Some(_), None) => return Err(missing("secret_id", options)),
+        (None, Some(_)) => return Err(missing("client_id", options)),
+        _ => {}
+    }
     let operator = match options.storage_type {
         StorageType::S3 => Operator::new(s3(options, container)?),
         StorageType::Oss => Operator::new(oss(options, container)?),
@@ -154,7 +159,7 @@ impl Upload {
             .concurrent(PARALLEL)
             .await
             .map_err(|error| object_error(error, "write", location))?;
-        let (output, blocks) = block_channel();
+        let (output, mut blocks) = block_channel();
         let failure = blocks.failure();
         let (commit, decision) = oneshot::channel();
         let location = location.clone();
@@ -162,11 +167,12 @@ impl Upload {
         let reason = failure.clone();
         let task = tokio::spawn(async move {
             let mut parts = Parts { writer, waiting: VecDeque::new(), size: 0, sent: 0 };
-            match parts.upload(blocks, decision).await {
+            match parts.upload(&mut blocks, decision).await {
                 Ok(true) => return true,
                 Ok(false) => {}
                 Err(error) => reason.set(object_error(error, "write", &location)),
             }
+            drop(blocks);
             // Nothing more can be done where this fails; the bucket's lifecycle rules clear it.
             let _ = parts.writer.abort().await;
             false
@@ -202,7 +208,7 @@ impl Parts {
     /// Sends all blocks and finishes the object. False if the owner gave up.
     async fn upload(
         &mut self,
-        mut blocks: BlockReceiver,
+        blocks: &mut BlockReceiver,
         mut decision: oneshot::Receiver<()>,
     ) -> opendal::Result<bool> {
         let mut decided = false;
