@@ -39,7 +39,7 @@ pub(crate) fn object_error(error: opendal::Error, verb: &str, location: &ObjectL
     if kind == ErrorKind::StorageAuthentication {
         mapped = mapped.hint(format!("check client_id, secret_id and region in section {section}"));
     }
-    if error.is_temporary() || error.kind() == Kind::RateLimited {
+    if error.kind() == Kind::RateLimited {
         mapped = mapped.retryable();
     }
     mapped
