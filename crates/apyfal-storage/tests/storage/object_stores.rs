@@ -108,6 +108,15 @@ async fn a_failed_upload_tells_its_reason_to_the_writer() {
 }
 
 #[tokio::test]
+async fn lasting_failures_are_named() {
+    let (storage, server) = faulty(|_| Answer::new(503, "<html>busy</html>"));
+    let error = read(&storage, "s3://b/k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert_eq!(error.to_string(), "cannot read 's3://b/k': the server failed and gave no reason");
+    assert_eq!(server.requests().len(), 5);
+}
+
+#[tokio::test]
 async fn versions_are_never_mixed() {
     let data = noise(2 * PART, 11);
     let (storage, _server) = faulty(move |request| match request.method.as_str() {
