@@ -237,15 +237,16 @@ impl Client for Agent {
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         let (running, compare) = (open.clone(), job.parameters.compare);
         let sent = job.parameters;
-        let mut report = self
+        let processed = self
             .in_slot(&open.engine, &io.cancel, &io.progress, sent, move |ctx| {
                 let _lock = running.dir.lock_for_job()?;
                 job::run(&*running.session, engine_job, compare, ctx)
             })
-            .await?;
-        if let Some(destination) = destination {
-            destination.commit().await?;
-        }
+            .await;
+        let mut report = match destination {
+            Some(destination) => destination.settle(processed).await?,
+            None => processed?,
+        };
         report.accelerator = info.name.to_string();
         report.engine = info.engine.to_string();
         Ok(report)

@@ -225,23 +225,14 @@ mod tests {
             Err(Error::new(ErrorKind::StorageNotFound, "gone")),
         ];
         let mut reader = StreamReader::new(futures::stream::iter(items));
-        let (text, error) = blocking(move || {
+        let (text, result) = blocking(move || {
             let mut text = Vec::new();
-            (reader.read_to_end(&mut text).map(|_| ()), text)
+            let result = reader.read_to_end(&mut text);
+            (text, result)
         })
-        .await
-        .into_text();
+        .await;
         assert_eq!(text, b"abc");
-        assert_eq!(error.kind(), ErrorKind::StorageNotFound);
-    }
-
-    trait IntoText {
-        fn into_text(self) -> (Vec<u8>, Error);
-    }
-    impl IntoText for (io::Result<()>, Vec<u8>) {
-        fn into_text(self) -> (Vec<u8>, Error) {
-            (self.1, Error::from_io(self.0.unwrap_err()))
-        }
+        assert_eq!(Error::from_io(result.unwrap_err()).kind(), ErrorKind::StorageNotFound);
     }
 
     #[tokio::test]

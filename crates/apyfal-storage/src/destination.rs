@@ -56,6 +56,20 @@ impl Destination {
         }
     }
 
+    /// Commits where the work that wrote it went well, else aborts; gives the work's result on.
+    ///
+    /// # Errors
+    /// That of the work, or as [`commit`](Self::commit).
+    pub async fn settle<T>(self, worked: Result<T>) -> Result<T> {
+        match worked {
+            Ok(value) => self.commit().await.map(|()| value),
+            Err(error) => {
+                self.abort().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Throws away what was written and waits until that is done. Dropping does the same without
     /// waiting, which leaves parts in an object store if the process ends at once.
     pub async fn abort(self) {

@@ -28,18 +28,23 @@ pub(crate) fn object_error(error: opendal::Error, verb: &str, location: &ObjectL
         _ if kind == ErrorKind::StorageAuthentication && lacks_credentials(&error) => {
             "no usable credentials were found".to_owned()
         }
-        _ => [Some(said), deepest(&error)]
-            .into_iter()
-            .flatten()
-            .filter(|s| !s.is_empty())
-            .collect::<Vec<_>>()
-            .join(": "),
+        _ => {
+            let reasons: Vec<_> = [Some(said), deepest(&error)]
+                .into_iter()
+                .flatten()
+                .filter(|s| !s.is_empty())
+                .collect();
+            match reasons.is_empty() {
+                true => "the server failed and gave no reason".to_owned(),
+                false => reasons.join(": "),
+            }
+        }
     };
     let mut mapped = Error::new(kind, message).operation(format!("{verb} '{location}'"));
     if kind == ErrorKind::StorageAuthentication {
         mapped = mapped.hint(format!("check client_id, secret_id and region in section {section}"));
     }
-    if error.is_temporary() || error.kind() == Kind::RateLimited {
+    if error.kind() == Kind::RateLimited {
         mapped = mapped.retryable();
     }
     mapped

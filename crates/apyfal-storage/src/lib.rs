@@ -16,6 +16,9 @@
 //! Object stores are reached through OpenDAL. Web servers are not: its HTTP service has no query
 //! strings, refuses answers of unknown length, and takes a whole answer for the part it asked for.
 //!
+//! Besides what OpenDAL and the TLS library read for unconfigured stores, proxies and root
+//! certificates, nothing here depends on the environment.
+//!
 //! Everything here works inside a Tokio runtime with I/O and time enabled. The streams that it
 //! gives are for threads that may block: they wait at most 50 ms before they answer
 //! [`WouldBlock`](std::io::ErrorKind::WouldBlock), so that a job can notice that it was cancelled.
@@ -35,6 +38,6 @@ mod web;
 
 pub use destination::Destination;
 pub use local::AuthorizedDirs;
-pub use location::Location;
+pub use location::{Location, ObjectLocation};
 pub use mount::{MountOptions, StorageType, mounts_from_sections};
 pub use storage::{Metadata, Storage};

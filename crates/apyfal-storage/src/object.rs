@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apyfal_core::{Cancel, Error, ErrorKind, Input, Output, Progress, Result};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use opendal::layers::RetryLayer;
 use opendal::services::{Oss, S3, Swift};
 use opendal::{Buffer, OperationContext, Operator, Writer};
@@ -27,8 +27,10 @@ const COPY_PART: usize = 256 << 20;
 /// After so many parts their size doubles, so that the 10,000 that S3 allows hold 8 TiB although
 /// the length is not known when the first is sent.
 const PARTS_PER_SIZE: usize = 1_000;
+/// The region of S3 unless another is set.
+const REGION: &str = "us-east-1";
 /// How often a request is sent again, with pauses from 0.2 s that double each time.
-pub(crate) const RETRIES: usize = 5;
+pub(crate) const RETRIES: usize = 4;
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Connects to one bucket. `token` is there for Swift only.
@@ -38,8 +40,21 @@ pub(crate) fn operator(
     token: Option<&Token>,
     context: OperationContext,
 ) -> Result<Operator> {
+    match (&options.client_id, &options.secret_id) {
+        (Some(_), None) => return Err(missing("secret_id", options)),
+        (None, Some(_)) => return Err(missing("client_id", options)),
+        _ => {}
+    }
     let operator = match options.storage_type {
-        StorageType::S3 => Operator::new(s3(options, container)?),
+        // With credentials from the environment goes its region, where it names one.
+        StorageType::S3 if options.client_id.is_none() && options.region.is_none() => {
+            let fallback = s3(options, container, Some(REGION))?;
+            Operator::new(s3(options, container, None)?).or_else(|_| Operator::new(fallback))
+        }
+        StorageType::S3 => {
+            let region = options.region.as_deref().unwrap_or(REGION);
+            Operator::new(s3(options, container, Some(region))?)
+        }
         StorageType::Oss => Operator::new(oss(options, container)?),
         StorageType::Swift => Operator::new(swift(options, container, token)?),
     };
@@ -53,16 +68,16 @@ pub(crate) fn operator(
         .layer(retry.with_notify(|_: opendal::layers::RetryEvent<'_>| {})))
 }
 
-fn s3(options: &MountOptions, bucket: &str) -> Result<S3> {
-    let region = options.region.as_deref().unwrap_or("us-east-1");
-    let mut s3 = S3::default().bucket(bucket).region(region);
-    // Without an endpoint the client library finds the region's own, or the one that the
-    // environment names for tools of AWS.
-    if options.endpoint.is_some() || options.unsecure || options.client_id.is_some() {
-        s3 = s3.endpoint(&options.server(&format!("s3.{region}.amazonaws.com"))?);
+fn s3(options: &MountOptions, bucket: &str, region: Option<&str>) -> Result<S3> {
+    let mut s3 = S3::default().bucket(bucket);
+    if let Some(region) = region {
+        s3 = s3.region(region);
     }
-    if options.endpoint.is_none() && !bucket.contains('.') {
-        s3 = s3.enable_virtual_host_style();
+    // Without an endpoint the client library takes the region's own, or without credentials the one
+    // that the environment names for tools of AWS.
+    if options.endpoint.is_some() || options.unsecure {
+        let default = format!("s3.{}.amazonaws.com", region.unwrap_or(REGION));
+        s3 = s3.endpoint(&options.server(&default)?);
     }
     if let (Some(id), Some(secret)) = (&options.client_id, &options.secret_id) {
         s3 = s3.access_key_id(id).secret_access_key(secret.expose());
@@ -154,7 +169,7 @@ impl Upload {
             .concurrent(PARALLEL)
             .await
             .map_err(|error| object_error(error, "write", location))?;
-        let (output, blocks) = block_channel();
+        let (output, mut blocks) = block_channel();
         let failure = blocks.failure();
         let (commit, decision) = oneshot::channel();
         let location = location.clone();
@@ -162,11 +177,12 @@ impl Upload {
         let reason = failure.clone();
         let task = tokio::spawn(async move {
             let mut parts = Parts { writer, waiting: VecDeque::new(), size: 0, sent: 0 };
-            match parts.upload(blocks, decision).await {
+            match parts.upload(&mut blocks, decision).await {
                 Ok(true) => return true,
                 Ok(false) => {}
                 Err(error) => reason.set(object_error(error, "write", &location)),
             }
+            drop(blocks);
             // Nothing more can be done where this fails; the bucket's lifecycle rules clear it.
             let _ = parts.writer.abort().await;
             false
@@ -202,7 +218,7 @@ impl Parts {
     /// Sends all blocks and finishes the object. False if the owner gave up.
     async fn upload(
         &mut self,
-        mut blocks: BlockReceiver,
+        blocks: &mut BlockReceiver,
         mut decision: oneshot::Receiver<()>,
     ) -> opendal::Result<bool> {
         let mut decided = false;
@@ -276,5 +292,69 @@ pub(crate) async fn copy(
         if matches!(step, Ok(None)) {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apyfal_core::Secret;
+
+    use super::*;
+
+    fn options(kind: StorageType) -> MountOptions {
+        let mut options = MountOptions::new(kind);
+        options.client_id = Some("AKID".into());
+        options.secret_id = Some(Secret::new("hunter2"));
+        options
+    }
+
+    /// Where a request for `a b` in `bucket` would go.
+    async fn url(options: &MountOptions) -> String {
+        let operator = operator(options, "bucket", None, OperationContext::new()).unwrap();
+        let request = operator.presign_read("a b", Duration::from_secs(60)).await.unwrap();
+        let url = request.uri().to_string();
+        assert!(url.contains("AKID") && !url.contains("hunter2"), "{url}");
+        url.split('?').next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn options_decide_where_requests_go() {
+        let mut s3 = options(StorageType::S3);
+        assert_eq!(url(&s3).await, "https://s3.us-east-1.amazonaws.com/bucket/a%20b");
+        s3.region = Some("eu-west-1".into());
+        assert_eq!(url(&s3).await, "https://s3.eu-west-1.amazonaws.com/bucket/a%20b");
+        s3.unsecure = true;
+        assert_eq!(url(&s3).await, "http://s3.eu-west-1.amazonaws.com/bucket/a%20b");
+        s3.endpoint = Some("minio.example:9000".into());
+        assert_eq!(url(&s3).await, "http://minio.example:9000/bucket/a%20b");
+
+        let mut oss = options(StorageType::Oss);
+        oss.region = Some("cn-hangzhou".into());
+        assert_eq!(url(&oss).await, "https://bucket.oss-cn-hangzhou.aliyuncs.com/a%20b");
+        oss.endpoint = Some("https://oss-cn-hangzhou-internal.aliyuncs.com".into());
+        assert_eq!(url(&oss).await, "https://bucket.oss-cn-hangzhou-internal.aliyuncs.com/a%20b");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let without = |clear: fn(&mut MountOptions), kind| {
+            let mut options = options(kind);
+            clear(&mut options);
+            let error = operator(&options, "bucket", None, OperationContext::new()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageConfiguration);
+            error.to_string()
+        };
+        assert!(without(|o| o.secret_id = None, StorageType::S3).contains("'secret_id'"));
+        assert!(without(|o| o.client_id = None, StorageType::S3).contains("'client_id'"));
+        assert!(without(|o| o.region = None, StorageType::Oss).contains("'region'"));
+        assert!(without(|_| (), StorageType::Swift).contains("'auth_url'"));
+    }
+
+    /// The limits of S3: 10,000 parts of at most 5 GiB.
+    #[test]
+    fn parts_grow_in_time_for_the_largest_objects() {
+        let sizes = (0..10_000).map(|part| (PART as u64) << (part / PARTS_PER_SIZE));
+        assert!(sizes.clone().max() <= Some(5 << 30));
+        assert!(sizes.sum::<u64>() > 5 << 40);
     }
 }

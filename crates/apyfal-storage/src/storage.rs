@@ -20,9 +20,7 @@ pub struct Storage(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    mounts: Mutex<BTreeMap<String, Arc<MountOptions>>>,
-    operators: Mutex<HashMap<(String, String), Operator>>,
-    tokens: tokio::sync::Mutex<HashMap<String, Token>>,
+    mounts: Mutex<BTreeMap<String, Arc<Mount>>>,
     /// Made when first needed: reading the system's certificates takes a while.
     transport: OnceLock<Transport>,
     authorized: Option<AuthorizedDirs>,
@@ -56,15 +54,9 @@ impl Storage {
 
     fn build(authorized: Option<AuthorizedDirs>) -> Self {
         let mounts = StorageType::ALL
-            .map(|kind| (kind.scheme().to_owned(), Arc::new(MountOptions::new(kind))))
+            .map(|kind| (kind.scheme().to_owned(), Mount::new(MountOptions::new(kind))))
             .into();
-        Self(Arc::new(Inner {
-            mounts: Mutex::new(mounts),
-            operators: Mutex::default(),
-            tokens: tokio::sync::Mutex::default(),
-            transport: OnceLock::new(),
-            authorized,
-        }))
+        Self(Arc::new(Inner { mounts: Mutex::new(mounts), transport: OnceLock::new(), authorized }))
     }
 
     /// Makes a store reachable as `name://`, in place of what had this name before.
@@ -73,12 +65,7 @@ impl Storage {
     /// [`ErrorKind::StorageConfiguration`]: the name cannot be a scheme.
     pub fn mount(&self, name: &str, options: MountOptions) -> Result<()> {
         check_scheme(name)?;
-        let name = canonical(name);
-        lock(&self.0.operators).retain(|(scheme, _), _| *scheme != name);
-        if let Ok(mut tokens) = self.0.tokens.try_lock() {
-            tokens.remove(&name);
-        }
-        lock(&self.0.mounts).insert(name, Arc::new(options));
+        lock(&self.0.mounts).insert(canonical(name), Mount::new(options));
         Ok(())
     }
 
@@ -206,33 +193,18 @@ impl Storage {
 
     /// The connection to the bucket of an object.
     pub(crate) async fn operator(&self, location: &ObjectLocation) -> Result<Operator> {
-        let scheme = canonical(&location.scheme);
-        let options = self.options(&scheme, location)?;
-        if options.storage_type == StorageType::Swift {
-            // A token lives for a while only, so the connection is made with the present one.
-            let token = self.token(&scheme, &options).await?;
-            let context = self.transport()?.context();
-            return object::operator(&options, &location.container, Some(&token), context);
-        }
-        let key = (scheme, location.container.clone());
-        if let Some(operator) = lock(&self.0.operators).get(&key) {
-            return Ok(operator.clone());
-        }
-        let context = self.transport()?.context();
-        let operator = object::operator(&options, &location.container, None, context)?;
-        lock(&self.0.operators).insert(key, operator.clone());
-        Ok(operator)
+        let mount = self.find(location)?;
+        mount.operator(&location.container, self.transport()?).await
     }
 
-    fn options(&self, scheme: &str, location: &ObjectLocation) -> Result<Arc<MountOptions>> {
+    fn find(&self, location: &ObjectLocation) -> Result<Arc<Mount>> {
         let mounts = lock(&self.0.mounts);
-        if let Some(options) = mounts.get(scheme) {
-            return Ok(options.clone());
+        let scheme = location.scheme.as_str();
+        if let Some(mount) = mounts.get(&canonical(scheme)) {
+            return Ok(mount.clone());
         }
-        let known: Vec<_> = ["file", "host", "http", "https"]
-            .into_iter()
-            .chain(mounts.keys().map(String::as_str))
-            .collect();
+        let schemes = ["file", "host", "http", "https"].into_iter();
+        let known: Vec<_> = schemes.chain(mounts.keys().map(String::as_str)).collect();
         let error = Error::new(
             ErrorKind::StorageConfiguration,
             format!("no storage is mounted as '{scheme}'"),
@@ -242,16 +214,6 @@ impl Storage {
             Some(known) => error.hint(format!("did you mean '{known}://'?")),
             None => error.hint(format!("known are {}", known.join(", "))),
         })
-    }
-
-    async fn token(&self, scheme: &str, options: &MountOptions) -> Result<Token> {
-        let mut tokens = self.0.tokens.lock().await;
-        if let Some(token) = tokens.get(scheme).filter(|token| !token.is_stale()) {
-            return Ok(token.clone());
-        }
-        let token = Token::fetch(options, self.transport()?).await?;
-        tokens.insert(scheme.to_owned(), token.clone());
-        Ok(token)
     }
 
     fn transport(&self) -> Result<&Transport> {
@@ -268,6 +230,47 @@ impl Storage {
                 .operation(format!("use '{location}' here"))
                 .hint("use it as source or destination of a job that runs on a host")
         })
+    }
+}
+
+/// A mounted store and its connections, which end with it.
+#[derive(Debug)]
+struct Mount {
+    options: MountOptions,
+    operators: Mutex<HashMap<String, Operator>>,
+    token: tokio::sync::Mutex<Option<Token>>,
+}
+
+impl Mount {
+    fn new(options: MountOptions) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            operators: Mutex::default(),
+            token: tokio::sync::Mutex::default(),
+        })
+    }
+
+    async fn operator(&self, container: &str, transport: &Transport) -> Result<Operator> {
+        let connect =
+            |token| object::operator(&self.options, container, token, transport.context());
+        if self.options.storage_type == StorageType::Swift {
+            // A token lives for a while only, so each use connects with the present one.
+            return connect(Some(&self.token(transport).await?));
+        }
+        if let Some(operator) = lock(&self.operators).get(container) {
+            return Ok(operator.clone());
+        }
+        let operator = connect(None)?;
+        lock(&self.operators).insert(container.to_owned(), operator.clone());
+        Ok(operator)
+    }
+
+    async fn token(&self, transport: &Transport) -> Result<Token> {
+        let mut token = self.token.lock().await;
+        match &*token {
+            Some(token) if !token.is_stale() => Ok(token.clone()),
+            _ => Ok(token.insert(Token::fetch(&self.options, transport).await?).clone()),
+        }
     }
 }
 

@@ -1,8 +1,36 @@
-//! Starters of real servers and behaviour suites for tests.
+//! Behaviour suites for the tests of Apyfal, starters of real servers, and a server that misbehaves
+//! on purpose.
+//!
+//! Every server listens on the loopback interface alone, on a port of its own, and ends with the
+//! test that started it, even where that is killed.
 
 // Everything here is for tests, where a panic is how a failure shows.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod client_suite;
+mod faults;
+mod moto;
+mod nginx;
 
 pub use client_suite::{Kept, client_suite};
+pub use faults::{Answer, Body, FaultServer, Request};
+pub use moto::Moto;
+pub use nginx::Nginx;
+
+use std::io::{Error, Result};
+
+/// An error that says which program failed and how to get it.
+fn missing(program: &str, advice: &str, error: impl std::fmt::Display) -> Error {
+    Error::other(format!("cannot run {program}: {error}; {advice}"))
+}
+
+/// Repeats a check until it succeeds, for about 20 seconds.
+fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> Result<T> {
+    for _ in 0..1000 {
+        if let Some(value) = check() {
+            return Ok(value);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Err(Error::other(format!("{what} did not start")))
+}

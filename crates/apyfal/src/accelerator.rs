@@ -9,7 +9,7 @@ use apyfal_core::{
     Client, Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Report,
     Result, Start,
 };
-use apyfal_storage::{Destination, Location, Storage};
+use apyfal_storage::{Location, Storage};
 use tempfile::TempDir;
 
 use crate::call::{Call, End};
@@ -208,11 +208,11 @@ impl Accelerator {
                     }
                 }
             }
-            let report = inner.client.process(job, io).await?;
-            if let Some(destination) = destination {
-                Destination::commit(destination).await?;
+            let processed = inner.client.process(job, io).await;
+            match destination {
+                Some(destination) => destination.settle(processed).await,
+                None => processed,
             }
-            Ok(report)
         };
         run.await.map_err(|error: Error| error.operation(operation))
     }

@@ -51,34 +51,28 @@ impl AuthorizedDirs {
         } else {
             self.0.iter().map(|root| root.join(path)).collect()
         };
-        let mut inside = None;
-        for candidate in candidates {
-            let Some((real, exists)) = real_path(&candidate) else { continue };
-            let Some(root) = roots.iter().find(|root| real.starts_with(root)) else { continue };
-            let rest = real.strip_prefix(root).unwrap_or(&real).to_owned();
-            if exists {
-                return Ok((root.clone(), rest));
-            }
-            inside.get_or_insert((root.clone(), rest));
-        }
-        match inside {
-            Some(_) if must_exist => Err(refusal(verb, path, Errno::NOENT)),
-            Some(place) => Ok(place),
+        let places = candidates.iter().filter_map(|candidate| {
+            let (real, missing) = real_path(candidate)?;
+            let root = roots.iter().find(|root| real.starts_with(root))?;
+            Some((missing, root.clone(), real.strip_prefix(root).ok()?.to_owned()))
+        });
+        match places.min_by_key(|(missing, ..)| *missing) {
+            Some((1.., ..)) if must_exist => Err(refusal(verb, path, Errno::NOENT)),
+            Some((_, root, rest)) => Ok((root, rest)),
             // The same for what exists and what does not: outside there is nothing to be learned.
             None => Err(outside(verb, path)),
         }
     }
 }
 
-/// The path without links, whose last parts may be missing, and whether it is all there.
-fn real_path(path: &Path) -> Option<(PathBuf, bool)> {
+/// The path without links, and how many of its last parts are missing.
+fn real_path(path: &Path) -> Option<(PathBuf, usize)> {
     let mut missing = Vec::new();
     let mut present = path;
     loop {
         if let Ok(mut real) = present.canonicalize() {
-            let exists = missing.is_empty();
             real.extend(missing.iter().rev());
-            return Some((real, exists));
+            return Some((real, missing.len()));
         }
         match present.components().next_back()? {
             // A link without target is followed by nobody.

@@ -61,7 +61,7 @@ pub(crate) fn standard_input() -> Result<Input> {
     if metadata.is_dir() {
         return Err(is_a_directory("read", Path::new("-")));
     }
-    let len = metadata.is_file().then(|| metadata.len()).filter(|len| *len > 0);
+    let len = metadata.is_file().then_some(metadata.len()).filter(|len| *len > 0);
     let position = rustix::fs::tell(&file).unwrap_or(0);
     let input = Input::stream(PollReader::new(file));
     Ok(match len {

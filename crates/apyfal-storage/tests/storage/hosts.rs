@@ -1,0 +1,138 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use apyfal_core::ErrorKind;
+use apyfal_storage::AuthorizedDirs;
+use tempfile::TempDir;
+
+use super::behaviour::{Place, check};
+use super::local::names;
+use super::*;
+
+fn storage(directories: &[&Path]) -> Storage {
+    Storage::for_host(AuthorizedDirs::new(directories.iter().map(|path| path.to_path_buf())))
+}
+
+#[tokio::test]
+async fn authorized_directories_behave() {
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().to_owned();
+    check(&Place {
+        storage: storage(&[&root]),
+        prefix: format!("host://{}/", root.display()),
+        names: Box::new(move || names(&root)),
+        leftovers: Box::new(|| 0),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn any_of_several_directories_will_do() {
+    let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let gone = one.path().join("gone");
+    let storage = storage(&[&gone, one.path(), two.path()]);
+    fs::write(one.path().join("first"), "1").unwrap();
+    fs::create_dir(two.path().join("sub")).unwrap();
+    fs::write(two.path().join("sub/second"), "2").unwrap();
+    assert_eq!(
+        read(&storage, &format!("host://{}/first", one.path().display())).await.unwrap(),
+        b"1"
+    );
+    assert_eq!(read(&storage, "host://first").await.unwrap(), b"1");
+    assert_eq!(read(&storage, "host://sub/second").await.unwrap(), b"2");
+    write(&storage, "host://sub/third", b"3").await.unwrap();
+    assert_eq!(fs::read(two.path().join("sub/third")).unwrap(), b"3");
+    let url = format!("host://{}", two.path().display());
+    assert!(is_directory(&storage.open_input(&location(&url)).await.unwrap()));
+}
+
+#[tokio::test]
+async fn links_inside_are_followed_and_links_outside_are_refused() {
+    let (inside, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let at = |name: &str| inside.path().join(name);
+    fs::write(outside.path().join("secret"), "s").unwrap();
+    fs::write(at("real"), "r").unwrap();
+    symlink(at("real"), at("link")).unwrap();
+    symlink(outside.path(), at("away")).unwrap();
+    symlink(outside.path().join("secret"), at("secret")).unwrap();
+    symlink(outside.path().join("missing"), at("dangling")).unwrap();
+    let storage = storage(&[inside.path()]);
+    let url = |name: &str| format!("host://{}/{name}", inside.path().display());
+
+    assert_eq!(read(&storage, &url("link")).await.unwrap(), b"r");
+    write(&storage, &url("link"), b"new").await.unwrap();
+    assert!(at("link").is_symlink());
+    assert_eq!(fs::read(at("real")).unwrap(), b"new");
+
+    let outside_name = outside.path().file_name().unwrap().to_str().unwrap();
+    for name in [
+        "secret",
+        "away/secret",
+        "away/missing",
+        "dangling",
+        &format!("../{outside_name}/secret"),
+        "../missing",
+    ] {
+        let error = read(&storage, &url(name)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Security, "{name}: {error}");
+        let error = storage.create_output(&location(&url(name))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Security, "{name}: {error}");
+    }
+    for url in ["host:///etc/passwd", "host:///nonexistent", "host://../x", "host://x/../../x"] {
+        let error = read(&storage, url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Security, "{url}: {error}");
+    }
+    assert_eq!(names(outside.path()), ["secret"]);
+}
+
+/// A name that changes between a file inside and a link outside must never lead outside.
+#[tokio::test]
+async fn no_race_leads_outside() {
+    let (inside, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(outside.path().join("file"), "secret").unwrap();
+    let at = |name: &str| inside.path().join(name);
+    fs::create_dir(at("real")).unwrap();
+    fs::write(at("real/file"), "public").unwrap();
+    symlink(outside.path(), at("evil")).unwrap();
+    let storage = storage(&[inside.path()]);
+    let stop = Cancel::default();
+    let swapper = {
+        let (stop, inside) = (stop.clone(), inside.path().to_owned());
+        std::thread::spawn(move || {
+            // "dir" is in turn the real directory and the link.
+            while !stop.is_cancelled() {
+                for name in ["real", "evil"] {
+                    fs::rename(inside.join(name), inside.join("dir")).unwrap();
+                    fs::rename(inside.join("dir"), inside.join(name)).unwrap();
+                }
+            }
+        })
+    };
+    let mut public = 0;
+    for turn in 0..3000 {
+        match read(&storage, "host://dir/file").await {
+            Ok(data) => {
+                assert_eq!(data, b"public");
+                public += 1;
+            }
+            Err(error) => assert_ne!(error.kind(), ErrorKind::Internal, "{error}"),
+        }
+        if let Ok((destination, output)) =
+            begin(&storage, &format!("host://dir/new{}", turn % 3)).await
+        {
+            drop(output);
+            let _ = destination.commit().await;
+        }
+    }
+    stop.cancel();
+    swapper.join().unwrap();
+    assert!(public > 0, "the name was never there");
+    assert_eq!(names(outside.path()), ["file"]);
+}
+
+#[tokio::test]
+async fn elsewhere_host_paths_are_refused() {
+    let error = read(&Storage::new(), "host:///tmp/x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageConfiguration);
+}

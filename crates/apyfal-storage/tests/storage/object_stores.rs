@@ -1,0 +1,195 @@
+use apyfal_core::ErrorKind;
+use apyfal_storage::StorageType;
+use apyfal_testkit::{Answer, FaultServer};
+
+use super::behaviour::{Place, check};
+use super::*;
+
+#[tokio::test]
+async fn s3_behaves() {
+    moto(|moto| moto.create_bucket("behaviour"));
+    check(&Place {
+        storage: s3(),
+        prefix: "s3://behaviour/".into(),
+        names: Box::new(|| moto(|moto| moto.keys("behaviour"))),
+        leftovers: Box::new(|| moto(|moto| moto.unfinished_uploads("behaviour")).len()),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_are_taken_as_they_are_written() {
+    moto(|moto| moto.create_bucket("odd-keys"));
+    let storage = s3();
+    for key in ["a b", "a+b", "a%20b", "é/ü.txt", "a?b#c", "a&b=c", "~a;b,c@d:e", "dir/x"] {
+        let url = format!("s3://odd-keys/{key}");
+        write(&storage, &url, key.as_bytes()).await.unwrap();
+        assert_eq!(read(&storage, &url).await.unwrap(), key.as_bytes(), "{key}");
+    }
+    assert_eq!(moto(|moto| moto.keys("odd-keys")).len(), 8);
+}
+
+#[tokio::test]
+async fn mounts_have_names_and_forget_what_they_replace() {
+    moto(|moto| moto.create_bucket("named"));
+    let storage = Storage::new();
+    storage.mount("my_Archive", s3_options(&moto(|moto| Ok(moto.url())))).unwrap();
+    write(&storage, "MY_ARCHIVE://named/key", b"data").await.unwrap();
+    assert_eq!(storage.mounts(), ["my_archive", "oss", "s3", "swift"]);
+    storage.mount("my_archive", s3_options("http://127.0.0.1:1")).unwrap();
+    storage.mount("AWS", s3_options(&moto(|moto| Ok(moto.url())))).unwrap();
+    assert_eq!(read(&storage, "s3://named/key").await.unwrap(), b"data");
+    assert_eq!(read(&storage, "aws://named/key").await.unwrap(), b"data");
+    let error = read(&storage, "my_archive://named/key").await.unwrap_err();
+    assert!(error.to_string().contains("connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn unknown_schemes_name_the_nearest() {
+    let storage = Storage::new();
+    for (url, nearest) in [("s4://b/k", "s3"), ("htps://h/x", "https"), ("swfit://c/o", "swift")] {
+        let error = read(&storage, url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageConfiguration);
+        assert!(error.hints()[0].contains(&format!("'{nearest}://'")), "{error:?}");
+    }
+    assert!(storage.mount("https", MountOptions::new(StorageType::S3)).is_err());
+}
+
+/// A store that answers as a function says, with its URL as the endpoint of `s3://`.
+fn faulty(
+    answer: impl Fn(&apyfal_testkit::Request) -> Answer + Send + Sync + 'static,
+) -> (Storage, FaultServer) {
+    let server = FaultServer::start(answer).unwrap();
+    let storage = Storage::new();
+    storage.mount("s3", s3_options(&server.url())).unwrap();
+    (storage, server)
+}
+
+const DENIED: &str = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>You shall not pass.\
+                      </Message><Resource>/b/k</Resource><RequestId>1</RequestId></Error>";
+
+#[tokio::test]
+async fn refused_credentials_are_named_without_showing_them() {
+    let (storage, server) = faulty(|_| Answer::new(403, DENIED));
+    let read_error = read(&storage, "s3://b/k").await.unwrap_err();
+    let write_error = write(&storage, "s3://b/k", b"data").await.unwrap_err();
+    assert!(write_error.to_string().contains("You shall not pass"), "{write_error}");
+    for error in [read_error, write_error] {
+        assert_eq!(error.kind(), ErrorKind::StorageAuthentication, "{error}");
+        assert!(error.to_string().contains("s3://b/k"), "{error}");
+        assert!(error.hints()[0].contains("[storage.s3]"), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+    let authorization = &server.requests()[0].headers["authorization"];
+    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "requests are signed");
+}
+
+#[tokio::test]
+async fn transient_failures_are_retried() {
+    let data = noise(PART + 100, 9);
+    let expected = data.clone();
+    let (storage, _server) =
+        faulty(move |request| match (request.number % 2, request.method.as_str()) {
+            (0, _) => Answer::new(503, "slow down"),
+            (_, "HEAD") => Answer::new(200, data.clone()).header("ETag", "\"1\""),
+            _ => Answer::part_of(&data, request).header("ETag", "\"1\""),
+        });
+    assert!(read(&storage, "s3://b/k").await.unwrap() == expected);
+}
+
+#[tokio::test]
+async fn a_failed_upload_tells_its_reason_to_the_writer() {
+    let (storage, _server) =
+        faulty(|_| Answer::new(400, DENIED.replace("AccessDenied", "InvalidRequest")));
+    let (destination, output) = begin(&storage, "s3://b/k").await.unwrap();
+    let error = write_output(output, noise(64 << 20, 10)).await.unwrap_err();
+    assert!(error.to_string().contains("You shall not pass"), "{error}");
+    assert!(destination.commit().await.is_err());
+}
+
+#[tokio::test]
+async fn lasting_failures_are_named() {
+    let (storage, server) = faulty(|_| Answer::new(503, "<html>busy</html>"));
+    let error = read(&storage, "s3://b/k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert_eq!(error.to_string(), "cannot read 's3://b/k': the server failed and gave no reason");
+    assert_eq!(server.requests().len(), 5);
+}
+
+#[tokio::test]
+async fn versions_are_never_mixed() {
+    let data = noise(2 * PART, 11);
+    let (storage, _server) = faulty(move |request| match request.method.as_str() {
+        "HEAD" => Answer::new(200, data.clone()).header("ETag", "\"old\""),
+        _ if request.headers.get("if-match").is_some_and(|etag| etag == "\"old\"") => {
+            Answer::new(412, "").header("ETag", "\"new\"")
+        }
+        _ => Answer::part_of(&data, request),
+    });
+    let error = read(&storage, "s3://b/k").await.unwrap_err();
+    assert!(error.to_string().contains("changed while it was being read"), "{error}");
+}
+
+#[tokio::test]
+async fn swift_fetches_a_token_and_uses_it() {
+    let server = FaultServer::start(|request| match request.path.as_str() {
+        "/identity/v3/auth/tokens" => {
+            let catalog = format!(
+                r#"{{"token": {{"catalog": [{{"type": "object-store", "endpoints": [
+                    {{"interface": "public", "region": "R", "url": "http://{}/v1/AUTH_p"}}]}}]}}}}"#,
+                request.headers["host"]
+            );
+            Answer::new(201, catalog).header("X-Subject-Token", "the token")
+        }
+        "/v1/AUTH_p/container/a/key" if request.headers["x-auth-token"] == "the token" => {
+            match request.method.as_str() {
+                "HEAD" => Answer::new(200, "object"),
+                _ => Answer::part_of(b"object", request),
+            }
+        }
+        _ => Answer::new(404, ""),
+    })
+    .unwrap();
+    let storage = Storage::new();
+    let mut options = MountOptions::new(StorageType::Swift);
+    options.client_id = Some("me".into());
+    options.secret_id = Some(apyfal_core::Secret::new("hunter2"));
+    options.project_id = Some("p".into());
+    options.auth_url = Some(format!("{}/identity/v3", server.url()));
+    options.region = Some("R".into());
+    options.unsecure = true;
+    storage.mount("swift", options.clone()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(&storage, "swift://container/a/key").await.unwrap(), b"object");
+    }
+    let tokens = server.requests().iter().filter(|request| request.method == "POST").count();
+    assert_eq!(tokens, 1, "a token is used more than once");
+    let asked = String::from_utf8(server.requests()[0].body.clone()).unwrap();
+    assert!(asked.contains(r#""name":"me""#) && asked.contains(r#""id":"p""#), "{asked}");
+
+    options.auth_url = Some(format!("{}/wrong", server.url()));
+    storage.mount("other", options).unwrap();
+    let error = read(&storage, "other://container/a/key").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageConfiguration, "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+    let error = read(&Storage::new(), "swift://container/key").await.unwrap_err();
+    assert!(error.to_string().contains("auth_url"), "{error}");
+}
+
+#[tokio::test]
+async fn reading_ends_when_it_is_cancelled() {
+    let (storage, _server) = faulty(|request| match request.method.as_str() {
+        "HEAD" => Answer::new(200, vec![0; 1000]),
+        _ => Answer::part_of(&[0; 1000], request)
+            .body(apyfal_testkit::Body::Slow(Duration::from_secs(60))),
+    });
+    let input = storage.open_input(&location("s3://b/k")).await.unwrap();
+    let cancel = Cancel::default();
+    let mut reader = context(&cancel).reader(input).unwrap();
+    let reading = tokio::task::spawn_blocking(move || reader.fill(&mut [0; 8]));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let start = Instant::now();
+    cancel.cancel();
+    assert!(reading.await.unwrap().unwrap_err().is_cancelled());
+    assert!(start.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,79 @@
+//! An nginx server of static files.
+
+use std::io::Result;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::{missing, until};
+
+/// Serves a directory. Closing its standard input ends it, as the end of the test does.
+#[derive(Debug)]
+pub struct Nginx {
+    server: Child,
+    address: String,
+    _state: TempDir,
+}
+
+impl Nginx {
+    /// Starts a server of the files below `root`.
+    ///
+    /// # Errors
+    /// nginx is not installed or does not start.
+    pub fn start(root: &Path) -> Result<Self> {
+        let state = TempDir::new()?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let (directory, root) = (state.path().display(), root.display());
+        let configuration = format!(
+            "daemon off; master_process off; pid {directory}/pid; error_log {directory}/log;
+             events {{ worker_connections 64; }}
+             http {{
+                 access_log off;
+                 client_body_temp_path {directory}/a; proxy_temp_path {directory}/b;
+                 fastcgi_temp_path {directory}/c; uwsgi_temp_path {directory}/d;
+                 scgi_temp_path {directory}/e;
+                 server {{
+                     listen {address}; root {root};
+                     location /private/ {{ auth_basic private; auth_basic_user_file {directory}/users; }}
+                 }}
+             }}"
+        );
+        let file = state.path().join("nginx.conf");
+        std::fs::write(&file, configuration)?;
+        std::fs::write(state.path().join("users"), "user:{PLAIN}password\n")?;
+        let mut server = Command::new("sh")
+            .args(["-c", "PATH=$PATH:/usr/sbin; nginx -c \"$0\" & read _; kill $!; wait"])
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| missing("nginx", "install nginx-light", error))?;
+        // It writes its process id once it listens.
+        let pid = state.path().join("pid");
+        let listens = || pid.exists().then_some(());
+        until("nginx (package nginx-light)", listens).inspect_err(|_| {
+            drop(server.stdin.take());
+            let _ = server.wait();
+        })?;
+        Ok(Self { server, address, _state: state })
+    }
+
+    /// The URL of a file: `http://127.0.0.1:8000/name`.
+    pub fn url(&self, name: &str) -> String {
+        format!("http://{}/{name}", self.address)
+    }
+
+    /// The URL of a file below `private/`, with the credentials that it needs.
+    pub fn url_with_credentials(&self, name: &str) -> String {
+        format!("http://user:password@{}/{name}", self.address)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        drop(self.server.stdin.take());
+        let _ = self.server.wait();
+    }
+}
