@@ -36,7 +36,7 @@ fn the_default_name_and_the_old_parameter_names_work() {
     let theirs = peer("openssl", &["dgst", "-shake256", "-xoflen", "64", "-r"], b"text");
     assert!(digest.contains(text(&theirs).split(' ').next().unwrap()));
     home.ok(&["create", "-a", "null"]);
-    home.ok(&["start", "--datafile="]);
+    home.ok(&["start"]);
     home.ok(&["process", "--file_in", "in.txt", "--file_out", "out.txt"]);
     assert_eq!(home.read("out.txt"), b"text");
     home.ok(&["stop"]);
