@@ -1,6 +1,7 @@
 //! A band of an image as the encoder library takes it: rows of luma and chroma.
 
 use jpeg_encoder::{Encoder, EncodingError, ImageBuffer, JpegColorType, SamplingFactor};
+use multiversion::multiversion;
 
 use super::bmp::{Bmp, PixelFormat};
 
@@ -33,7 +34,8 @@ impl Band<'_> {
     /// Encodes the band as an image of its own, with the tables of ITU-T T.81, annex K.
     pub(super) fn encode(self, quality: u8, jpeg: &mut Vec<u8>) -> Result<(), EncodingError> {
         let mut encoder = Encoder::new(jpeg, quality);
-        // Chroma is averaged below, to the first pixel of each group, which is the one taken.
+        // The encoder takes the chroma of the first pixel that shares it, where the mean is put
+        // below: the encoder's own averaging costs a sixth of all time.
         encoder.set_sampling_factor(self.subsampling.factor());
         encoder.encode_image(self)
     }
@@ -59,100 +61,151 @@ impl ImageBuffer for Band<'_> {
 
     fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
         let y = usize::from(y);
-        let [luma, blue, red, _] = buffers;
-        let [luma, blue, red] = [luma, blue, red].map(|buffer| {
-            let start = buffer.len();
-            buffer.resize(start + self.bmp.width, 0);
-            &mut buffer[start..]
-        });
-        let row = self.row(y);
         // The last row is asked for again and again to fill the blocks: there it counts alone.
         let last = y + 1 == self.height;
-        let other = match self.subsampling.vertical {
-            2 if !last => self.row(y + 1),
-            _ => row,
+        let chroma = match self.subsampling {
+            Subsampling { horizontal: 1, .. } => Chroma::Own,
+            Subsampling { vertical: 2, .. } if !last => match y % 2 {
+                0 => Chroma::MeanWith(self.row(y + 1)),
+                _ => Chroma::Unused,
+            },
+            _ => Chroma::MeanWith(self.row(y)),
         };
-        let chroma = (self.subsampling.vertical == 1 || y % 2 == 0 || last).then_some(Chroma {
-            other,
-            horizontal: self.subsampling.horizontal,
-            blue,
-            red,
-        });
         // The orders that occur are compiled each for itself.
         match self.bmp.format {
-            PixelFormat::Bgr => convert::<3>([2, 1, 0], row, luma, chroma),
+            PixelFormat::Bgr => convert_bgr(self.row(y), &chroma, buffers),
             PixelFormat::Four { red: 2, green: 1, blue: 0 } => {
-                convert::<4>([2, 1, 0], row, luma, chroma);
+                convert_bgrx(self.row(y), &chroma, buffers);
             }
             PixelFormat::Four { red, green, blue } => {
-                convert::<4>([red, green, blue], row, luma, chroma);
+                convert::<4>([red, green, blue], self.row(y), &chroma, buffers);
             }
         }
     }
 }
 
-/// Bits behind the point in the factors below.
-const SCALE: u32 = 16;
-
-/// What is needed to make a row of chroma.
-struct Chroma<'a> {
-    /// The row that shares it.
-    other: &'a [u8],
-    /// How many pixels of each row share a sample.
-    horizontal: usize,
-    blue: &'a mut [u8],
-    red: &'a mut [u8],
+/// What the chroma of a row is.
+enum Chroma<'a> {
+    /// Each pixel has its own.
+    Own,
+    /// That of two pixels beside each other and of the two in this row.
+    MeanWith(&'a [u8]),
+    /// That of the row above is used.
+    Unused,
 }
 
-/// Converts a row by ITU-T T.871, section 7.
-///
-/// Chroma is the mean of the pixels that share it and is written for each of them.
+#[multiversion(targets("x86_64+avx2"))]
+fn convert_bgr(row: &[u8], chroma: &Chroma, buffers: &mut [Vec<u8>; 4]) {
+    convert::<3>([2, 1, 0], row, chroma, buffers);
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn convert_bgrx(row: &[u8], chroma: &Chroma, buffers: &mut [Vec<u8>; 4]) {
+    convert::<4>([2, 1, 0], row, chroma, buffers);
+}
+
+/// Pixels converted at once: a number that the compiler can turn into vector instructions.
+const CHUNK: usize = 64;
+
+/// One colour of as many pixels.
+type Plane = [u8; CHUNK];
+
+/// Converts a row. `order` is where in the bytes of a pixel its red, green and blue are.
 #[inline(always)]
 fn convert<const BYTES: usize>(
     order: [usize; 3],
     row: &[u8],
-    luma: &mut [u8],
-    chroma: Option<Chroma>,
+    chroma: &Chroma,
+    buffers: &mut [Vec<u8>; 4],
 ) {
-    let (row, _) = row.as_chunks::<BYTES>();
-    let color = |pixel: &[u8; BYTES]| order.map(|i| i32::from(pixel[i]));
-    for (luma, pixel) in luma.iter_mut().zip(row) {
-        let [r, g, b] = color(pixel);
-        *luma = ((19_595 * r + 38_470 * g + 7_471 * b + (1 << (SCALE - 1))) >> SCALE) as u8;
-    }
-    let Some(Chroma { other, horizontal, blue, red }) = chroma else { return };
-    if horizontal == 1 {
-        for ((blue, red), pixel) in blue.iter_mut().zip(red).zip(row) {
-            (*blue, *red) = difference::<0>(color(pixel));
-        }
-        return;
-    }
-    let (other, _) = other.as_chunks::<BYTES>();
-    let sum = |a: [i32; 3], b: [i32; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
-    let (pairs, _) = row.as_chunks::<2>();
-    let (other_pairs, _) = other.as_chunks::<2>();
-    let (blue_pairs, blue_rest) = blue.as_chunks_mut::<2>();
-    let (red_pairs, red_rest) = red.as_chunks_mut::<2>();
-    for (((blue, red), pair), other) in
-        blue_pairs.iter_mut().zip(red_pairs).zip(pairs).zip(other_pairs)
-    {
-        let above = sum(color(&pair[0]), color(&pair[1]));
-        let below = sum(color(&other[0]), color(&other[1]));
-        let (b, r) = difference::<2>(sum(above, below));
-        (*blue, *red) = ([b; 2], [r; 2]);
-    }
-    // The last column of an odd number counts alone.
-    if let (([blue], [red]), (Some(pixel), Some(other))) =
-        ((blue_rest, red_rest), (row.last(), other.last()))
-    {
-        (*blue, *red) = difference::<1>(sum(color(pixel), color(other)));
+    let [luma, blue, red, _] = buffers;
+    for (number, pixels) in row.chunks(BYTES * CHUNK).enumerate() {
+        let own = planes::<BYTES>(order, pixels);
+        let (chroma_blue, chroma_red) = match chroma {
+            Chroma::Own => chroma_of_each(&own),
+            Chroma::MeanWith(other) => {
+                let other = &other[number * BYTES * CHUNK..][..pixels.len()];
+                chroma_of_squares(&own, &planes::<BYTES>(order, other))
+            }
+            Chroma::Unused => ([0; CHUNK], [0; CHUNK]),
+        };
+        let count = pixels.len() / BYTES;
+        luma.extend_from_slice(&luma_of_each(&own)[..count]);
+        blue.extend_from_slice(&chroma_blue[..count]);
+        red.extend_from_slice(&chroma_red[..count]);
     }
 }
 
-/// The two chroma values of the sum of 2^`LOG_COUNT` pixels.
+/// Red, green and blue of a chunk of pixels; of fewer the last one is repeated.
+//
+// Plain loops here and below: closures are not compiled for the vector unit of their caller.
 #[inline(always)]
-fn difference<const LOG_COUNT: u32>([r, g, b]: [i32; 3]) -> (u8, u8) {
-    let shift = SCALE + LOG_COUNT;
+fn planes<const BYTES: usize>([r, g, b]: [usize; 3], pixels: &[u8]) -> [Plane; 3] {
+    let (pixels, _) = pixels.as_chunks::<BYTES>();
+    let mut planes = [[0; CHUNK]; 3];
+    if let Some(pixels) = pixels.first_chunk::<CHUNK>() {
+        for i in 0..CHUNK {
+            let pixel = &pixels[i];
+            (planes[0][i], planes[1][i], planes[2][i]) = (pixel[r], pixel[g], pixel[b]);
+        }
+    } else {
+        for i in 0..CHUNK {
+            let pixel = &pixels[i.min(pixels.len() - 1)];
+            (planes[0][i], planes[1][i], planes[2][i]) = (pixel[r], pixel[g], pixel[b]);
+        }
+    }
+    planes
+}
+
+/// Bits behind the point in the factors of the conversion, which is that of ITU-T T.871, section 7.
+const SCALE: u32 = 16;
+
+#[inline(always)]
+fn luma_of_each([red, green, blue]: &[Plane; 3]) -> Plane {
+    let mut luma = [0; CHUNK];
+    for i in 0..CHUNK {
+        let (r, g, b) = (u32::from(red[i]), u32::from(green[i]), u32::from(blue[i]));
+        let sum = 19_595 * r + 38_470 * g + 7_471 * b + (1 << (SCALE - 1));
+        luma[i] = (sum >> SCALE) as u8;
+    }
+    luma
+}
+
+#[inline(always)]
+fn chroma_of_each([r, g, b]: &[Plane; 3]) -> (Plane, Plane) {
+    let (mut blue, mut red) = ([0; CHUNK], [0; CHUNK]);
+    for i in 0..CHUNK {
+        (blue[i], red[i]) = chroma::<1>(r[i].into(), g[i].into(), b[i].into());
+    }
+    (blue, red)
+}
+
+/// The mean of each square of four pixels, written for both columns.
+#[inline(always)]
+fn chroma_of_squares(above: &[Plane; 3], below: &[Plane; 3]) -> (Plane, Plane) {
+    let mut sums = [[0_u16; CHUNK / 2]; 3];
+    for color in 0..3 {
+        let (above, below) = (&above[color], &below[color]);
+        for i in 0..CHUNK / 2 {
+            sums[color][i] = u16::from(above[2 * i])
+                + u16::from(above[2 * i + 1])
+                + u16::from(below[2 * i])
+                + u16::from(below[2 * i + 1]);
+        }
+    }
+    let (mut blue, mut red) = ([0; CHUNK], [0; CHUNK]);
+    for i in 0..CHUNK / 2 {
+        let (b, r) = chroma::<4>(sums[0][i].into(), sums[1][i].into(), sums[2][i].into());
+        (blue[2 * i], blue[2 * i + 1]) = (b, b);
+        (red[2 * i], red[2 * i + 1]) = (r, r);
+    }
+    (blue, red)
+}
+
+/// The two chroma values of the sum of `COUNT` pixels, a power of two.
+#[inline(always)]
+fn chroma<const COUNT: u32>(r: i32, g: i32, b: i32) -> (u8, u8) {
+    let shift = const { SCALE + COUNT.ilog2() };
     // One less than a half, so that 255.5, which occurs, does not become 256.
     let zero = (128 << shift) + (1 << (shift - 1)) - 1;
     let blue = (-11_059 * r - 21_709 * g + 32_768 * b + zero) >> shift;

@@ -12,9 +12,9 @@ use super::source::{MAX_IN_MEMORY, Source};
 use super::stream;
 use crate::ordered;
 
-/// Rows of MCUs in a band: enough to spread the cost of its header, and few enough that a restart
-/// interval, at most 65,535 MCUs, holds the widest band: 8,192 by 4.
-const MCU_ROWS: usize = 4;
+/// MCUs in a band, about: enough to spread the cost of its header, and few enough to divide a small
+/// image among cores and to stay in their caches.
+const BAND_MCUS: usize = 512;
 
 /// An image and how it is encoded.
 pub(super) struct Encoding {
@@ -190,9 +190,15 @@ impl Encoding {
         stream::header(first_band, self.source.bmp.height as u16, restart_interval, tables)
     }
 
+    /// MCUs beside each other: 8,192 at most, so that a restart interval, at most 65,535 MCUs, holds
+    /// a band.
+    fn mcus_across(&self) -> usize {
+        self.source.bmp.width.div_ceil(8 * self.subsampling.horizontal)
+    }
+
     /// Rows of pixels in every band but the last.
     fn band_height(&self) -> usize {
-        8 * self.subsampling.vertical * MCU_ROWS
+        8 * self.subsampling.vertical * (BAND_MCUS / self.mcus_across()).max(1)
     }
 
     fn bands(&self) -> usize {
@@ -202,7 +208,7 @@ impl Encoding {
     /// The blocks of a band.
     fn blocks(&self, height: usize) -> Blocks {
         let Subsampling { horizontal, vertical } = self.subsampling;
-        let across = self.source.bmp.width.div_ceil(8 * horizontal);
-        Blocks { mcus: across * height.div_ceil(8 * vertical), luma: horizontal * vertical }
+        let down = height.div_ceil(8 * vertical);
+        Blocks { mcus: self.mcus_across() * down, luma: horizontal * vertical }
     }
 }

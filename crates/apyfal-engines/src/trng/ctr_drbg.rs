@@ -3,9 +3,8 @@
 //! Every request ends with a new key from the same key stream, and the old one is wiped: what was
 //! given out cannot be computed again from what is in memory later ("fast key erasure").
 
-use aes::Aes256;
-use ctr::Ctr64BE;
-use ctr::cipher::{KeyIvInit, StreamCipher};
+use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+use aes::{Aes256, Block};
 use zeroize::{Zeroize, Zeroizing};
 
 const KEY: usize = 32;
@@ -17,12 +16,15 @@ pub(super) const SEED: usize = KEY + BLOCK;
 /// Bytes of a request at most: 2^19 bits, table 3.
 pub(super) const MAX_REQUEST: usize = 1 << 16;
 
+/// Bytes that are filled with counters and then encrypted in place: they stay in the first cache.
+const CHUNK: usize = 4 << 10;
+
 /// A seed, wiped from memory after use.
 pub(super) type Seed = Zeroizing<[u8; SEED]>;
 
 /// The generator.
 pub(super) struct CtrDrbg {
-    /// The key, then the counter block V. The counter is the last 64 bits of it ("ctr_len").
+    /// The key, then the counter block V.
     state: Seed,
 }
 
@@ -48,18 +50,50 @@ impl CtrDrbg {
 
     /// One request: its output and then the next state, from one key stream.
     fn generate(&mut self, output: &mut [u8]) {
-        let (key, counter) = self.state.split_at(KEY);
-        let (Ok(key), Ok(counter)) = (key.try_into(), counter.try_into()) else {
-            unreachable!("the state is a key and a counter block");
-        };
-        let mut stream = Ctr64BE::<Aes256>::new(key, counter);
-        // The counter counts up before it is used, and a request ends with a whole block.
-        let mut skipped = [0; BLOCK];
-        stream.write_keystream(&mut skipped);
-        stream.write_keystream(output);
-        stream.write_keystream(&mut skipped[..output.len().next_multiple_of(BLOCK) - output.len()]);
-        skipped.zeroize();
-        stream.write_keystream(self.state.as_mut_slice());
+        let mut stream = KeyStream::new(&self.state);
+        stream.fill(output);
+        stream.fill(self.state.as_mut_slice());
+    }
+}
+
+/// The encrypted counter.
+struct KeyStream {
+    cipher: Aes256,
+    counter: Zeroizing<u128>,
+}
+
+impl KeyStream {
+    fn new(state: &Seed) -> Self {
+        let (mut key, mut counter) = (Zeroizing::new([0; KEY]), [0; BLOCK]);
+        key.copy_from_slice(&state[..KEY]);
+        counter.copy_from_slice(&state[KEY..]);
+        Self {
+            cipher: Aes256::new(Array::cast_from_core(&key)),
+            counter: Zeroizing::new(u128::from_be_bytes(counter)),
+        }
+    }
+
+    /// Fills `output`; what is left of its last block is not used.
+    fn fill(&mut self, output: &mut [u8]) {
+        for chunk in output.chunks_mut(CHUNK) {
+            let (blocks, rest) = chunk.as_chunks_mut();
+            self.encrypt(blocks);
+            if !rest.is_empty() {
+                let mut last = [[0; BLOCK]];
+                self.encrypt(&mut last);
+                rest.copy_from_slice(&last.as_flattened()[..rest.len()]);
+                last.zeroize();
+            }
+        }
+    }
+
+    fn encrypt(&mut self, blocks: &mut [[u8; BLOCK]]) {
+        for block in &mut *blocks {
+            // The counter counts up before it is used.
+            *self.counter = self.counter.wrapping_add(1);
+            *block = self.counter.to_be_bytes();
+        }
+        self.cipher.encrypt_blocks(Block::cast_slice_from_core_mut(blocks));
     }
 }
 
@@ -92,17 +126,13 @@ mod tests {
 
     #[test]
     fn a_long_request_is_the_cipher_of_counters() {
-        use aes::cipher::{BlockCipherEncrypt, KeyInit};
-        // The counter wraps within its field: the first half of V stays as it is.
-        let mut state = Zeroizing::new([0xa5; SEED]);
-        state[KEY + BLOCK / 2..].copy_from_slice(&(u64::MAX - 5).to_be_bytes());
-        let cipher = Aes256::new_from_slice(&state[..KEY]).unwrap();
+        // The counter wraps on the way.
+        let mut state = Zeroizing::new([0xff; SEED]);
+        state[SEED - 1] = 0xf0;
+        let cipher = Aes256::new(&[0xff; KEY].into());
         let mut expected = Vec::new();
-        for i in 0..(MAX_REQUEST + SEED) / BLOCK {
-            let mut block = [0xa5; BLOCK];
-            let counter = (u64::MAX - 5).wrapping_add(1 + i as u64);
-            block[BLOCK / 2..].copy_from_slice(&counter.to_be_bytes());
-            let mut block = block.into();
+        for i in 1..=(MAX_REQUEST + SEED) / BLOCK {
+            let mut block = (u128::MAX - 15).wrapping_add(i as u128).to_be_bytes().into();
             cipher.encrypt_block(&mut block);
             expected.extend_from_slice(&block);
         }
