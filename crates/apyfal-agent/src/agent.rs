@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Client, Engine, EngineSession, Error, ErrorKind, Job, JobContext, JobIo, Need, Params,
-    Profiling, Progress, Report, Result, Session, Start,
+    Cancel, Client, Engine, EngineSession, Error, ErrorKind, Job, JobContext, JobIo, JobParameters,
+    Need, Params, Profiling, Progress, Report, Result, Session, Start,
 };
 use apyfal_engines::Registry;
 use apyfal_storage::{Location, Storage};
@@ -104,6 +104,7 @@ impl Agent {
         engine: &Arc<dyn Engine>,
         cancel: &Cancel,
         progress: &Arc<Progress>,
+        request: JobParameters,
         work: impl FnOnce(&JobContext) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let info = engine.info();
@@ -117,7 +118,8 @@ impl Agent {
                 .prefix("apyfal-job-")
                 .tempdir()
                 .map_err(|error| Error::from(error).operation("make a scratch directory"))?;
-            work(&JobContext::new(cancel, progress, scratch.path(), slot.threads))
+            let ctx = JobContext::new(cancel, progress, scratch.path(), slot.threads);
+            work(&ctx.with_request(request))
         })
         .await
         .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
@@ -133,9 +135,10 @@ impl Agent {
         let dir = SessionDir::find(&self.root, id)?;
         let record = dir.read_record()?;
         let engine = self.registry.find(&record.accelerator)?;
-        let open = open(dir, engine.clone(), record.parameters.specific);
+        let open = open(dir, engine.clone(), record.parameters.specific.clone());
         // What opening reads is no progress of the job that it is opened for.
-        let session = self.in_slot(&engine, cancel, &Arc::default(), open).await?;
+        let session =
+            self.in_slot(&engine, cancel, &Arc::default(), record.parameters, open).await?;
         let session = Arc::new(session);
         // Of two that opened it at once, the first one stays.
         Ok(self.open_sessions().entry(id.to_owned()).or_insert(session).clone())
@@ -181,8 +184,9 @@ impl Client for Agent {
         let dir = SessionDir::create(&self.root)?;
         let path = self.root.join(dir.id());
         let (src, opening) = (io.src.take(), engine.clone());
+        let sent = request.parameters.clone();
         let opened = self
-            .in_slot(&engine, &io.cancel, &io.progress, move |ctx| {
+            .in_slot(&engine, &io.cancel, &io.progress, sent, move |ctx| {
                 if let Some(src) = src {
                     dir.keep_source(src, ctx)?;
                 }
@@ -227,13 +231,14 @@ impl Client for Agent {
         let mut destination = None;
         if let Some(url) = &job.dst {
             let mut created = self.storage.create_output(&Location::parse(url)?).await?;
-            io.dst = Some(created.take_output()?);
+            io.dst = created.take_output();
             destination = Some(created);
         }
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         let (running, compare) = (open.clone(), job.parameters.compare);
+        let sent = job.parameters;
         let mut report = self
-            .in_slot(&open.engine, &io.cancel, &io.progress, move |ctx| {
+            .in_slot(&open.engine, &io.cancel, &io.progress, sent, move |ctx| {
                 let _lock = running.dir.lock_for_job()?;
                 job::run(&*running.session, engine_job, compare, ctx)
             })
@@ -258,7 +263,7 @@ impl Client for Agent {
         let info = open.engine.info();
         let ending = open.clone();
         let outcome = self
-            .in_slot(&open.engine, &cancel, &Arc::default(), move |ctx| {
+            .in_slot(&open.engine, &cancel, &Arc::default(), Default::default(), move |ctx| {
                 ending.dir.end(|| ending.session.stop(ctx))
             })
             .await?;

@@ -1,5 +1,7 @@
 //! The agent does what every client must do, and its sessions outlive it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,11 +35,8 @@ async fn another_agent_takes_a_session_up() {
     let session = agent(root.path()).start(start, io).await.unwrap();
     let second = agent(root.path());
     let kept = Kept::default();
-    let io = JobIo {
-        src: Some(Input::bytes(*b"one")),
-        dst: Some(kept.output()),
-        ..JobIo::default()
-    };
+    let io =
+        JobIo { src: Some(Input::bytes(*b"one")), dst: Some(kept.output()), ..JobIo::default() };
     let job = Job { session: session.id.clone(), ..Job::default() };
     second.process(job.clone(), io).await.unwrap();
     assert_eq!(kept.bytes(), b"two");

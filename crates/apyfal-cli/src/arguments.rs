@@ -158,12 +158,10 @@ type Rest = std::iter::Peekable<std::vec::IntoIter<OsString>>;
 /// Where words may follow that are no values, a parameter has one value, or none where it is a
 /// switch.
 fn one_value(key: &str, rest: &mut Rest) -> Value {
-    let next = rest.peek().and_then(|next| next.to_str()).unwrap_or_default();
-    let is_value = if is_switch(key) {
-        matches!(next.to_ascii_lowercase().as_str(), "0" | "1" | "true" | "false" | "yes" | "no")
-    } else {
-        rest.peek().is_some() && !is_option(next)
-    };
+    let is_value = rest.peek().is_some_and(|next| {
+        let next = next.to_string_lossy();
+        if is_switch(key) { is_truth(&next) } else { !is_option(&next) }
+    });
     match rest.next_if(|_| is_value) {
         Some(value) => read_value(&value.to_string_lossy()),
         None => Value::Bool(true),
@@ -184,6 +182,10 @@ fn is_option(word: &str) -> bool {
     word.strip_prefix('-')
         .and_then(|rest| rest.chars().next())
         .is_some_and(|first| !first.is_ascii_digit() && first != '.')
+}
+
+fn is_truth(word: &str) -> bool {
+    matches!(word.to_ascii_lowercase().as_str(), "0" | "1" | "true" | "false" | "yes" | "no")
 }
 
 /// Whether a built-in accelerator has a switch of this name.

@@ -90,7 +90,8 @@ impl Names {
             Ok(())
         };
         write().map_err(|error| {
-            Error::from(error).operation(format!("remember the accelerator in '{}'", path.display()))
+            Error::from(error)
+                .operation(format!("remember the accelerator in '{}'", path.display()))
         })
     }
 

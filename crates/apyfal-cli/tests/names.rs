@@ -1,5 +1,7 @@
 //! Accelerators that are remembered by a name, across invocations.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt;

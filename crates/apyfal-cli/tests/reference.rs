@@ -2,6 +2,8 @@
 //!
 //! `APYFAL_UPDATE_DOCS=1 cargo test -p apyfal-cli --test reference` writes them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use std::path::Path;
@@ -25,7 +27,15 @@ fn command_line() {
     let home = Home::new();
     let mut page = String::from("# Command line\n\nMade from the program's own help.\n");
     for command in [
-        "", "run", "accelerators", "create", "start", "process", "stop", "copy", "clear",
+        "",
+        "run",
+        "accelerators",
+        "create",
+        "start",
+        "process",
+        "stop",
+        "copy",
+        "clear",
         "completions",
     ] {
         let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();

@@ -1,5 +1,7 @@
 //! `apyfal run` with every accelerator, against the tools that everybody uses.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use common::{Home, peer, text, words};
@@ -58,7 +60,16 @@ fn targz_takes_a_directory_and_tar_reads_it() {
     std::fs::create_dir(home.path("back")).unwrap();
     let back = home.path("back");
     peer("tar", &["-xzf", "-", "-C", &back.to_string_lossy()], &home.read("tree.tar.gz"));
-    peer("diff", &["-r", "--no-dereference", &home.path("tree").to_string_lossy(), &back.join("tree").to_string_lossy()], b"");
+    peer(
+        "diff",
+        &[
+            "-r",
+            "--no-dereference",
+            &home.path("tree").to_string_lossy(),
+            &back.join("tree").to_string_lossy(),
+        ],
+        b"",
+    );
 }
 
 #[test]

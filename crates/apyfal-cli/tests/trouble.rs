@@ -1,5 +1,7 @@
 //! What goes wrong: each with its message and its code, and nothing lost or left behind.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use std::io::{Read, Write};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::{Error, ErrorKind, Input, Output, Result, Sink, Source};
+use crate::{Error, ErrorKind, Input, JobParameters, Output, Result, Sink, Source};
 
 /// A switch that ends a job early. Clones are the same switch.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +81,7 @@ pub struct JobContext {
     progress: Arc<Progress>,
     scratch: PathBuf,
     threads: NonZeroUsize,
+    request: Arc<JobParameters>,
 }
 
 impl JobContext {
@@ -91,7 +92,25 @@ impl JobContext {
         scratch: impl Into<PathBuf>,
         threads: NonZeroUsize,
     ) -> Self {
-        Self { cancel, progress, scratch: scratch.into(), threads }
+        Self { cancel, progress, scratch: scratch.into(), threads, request: Arc::default() }
+    }
+
+    /// Adds what the caller sent, for programs that are sent it on.
+    #[must_use]
+    pub fn with_request(mut self, request: JobParameters) -> Self {
+        self.request = Arc::new(request);
+        self
+    }
+
+    /// What the caller sent, unchecked: `reset`, `logging` and the like beside the parameters.
+    pub fn request(&self) -> &JobParameters {
+        &self.request
+    }
+
+    /// The same job with a switch of its own, for a part of it that may have to end earlier.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: Cancel) -> Self {
+        Self { cancel, ..self.clone() }
     }
 
     /// The switch that ends the job.

@@ -139,6 +139,17 @@ impl ParamSpec {
         Self { name: name.into(), kind, stage: Stage::Process, default: None, help: help.into() }
     }
 
+    /// Stands for every parameter that is not declared: it is taken with any value. For programs
+    /// that check their parameters themselves.
+    pub fn any_other(help: impl Into<Text>) -> Self {
+        Self::new("*", ParamKind::Any, help)
+    }
+
+    /// Whether a parameter of this name is meant.
+    pub fn is_for(&self, name: &str) -> bool {
+        self.name == name || self.name == "*"
+    }
+
     /// Makes it a parameter of `start` alone.
     #[must_use]
     pub fn at_start(mut self) -> Self {
@@ -183,7 +194,7 @@ impl Params {
                 .collect(),
         };
         for (name, value) in raw {
-            let Some(spec) = specs.iter().find(|spec| spec.name == *name) else {
+            let Some(spec) = specs.iter().find(|spec| spec.is_for(name)) else {
                 return Err(unknown(accelerator, specs, name));
             };
             if value.is_null() {
@@ -302,6 +313,15 @@ mod tests {
         let error = check(Some(&session), json!({"mode": 1})).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.to_string().contains("start only"), "{error}");
+    }
+
+    #[test]
+    fn undeclared_parameters_pass_only_where_they_may() {
+        let specs =
+            [ParamSpec::new("level", ParamKind::Integer(1..=9), ""), ParamSpec::any_other("")];
+        let check = |raw: Value| Params::check("it", &specs, None, raw.as_object().unwrap());
+        assert_eq!(check(json!({"other": [1]})).unwrap().get("other"), Some(&json!([1])));
+        assert!(check(json!({"level": 10})).is_err());
     }
 
     #[test]

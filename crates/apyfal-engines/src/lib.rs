@@ -4,13 +4,28 @@ use std::sync::Arc;
 
 use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
+mod copy;
+pub mod exec;
+mod gunzip;
+mod gzip;
+mod gzip_format;
 mod hyperfire;
 mod null;
 pub mod ordered;
+mod sha3;
+mod trng;
 
 /// The built-in engines, in the order in which they are shown.
 pub fn built_in() -> Vec<Arc<dyn Engine>> {
-    vec![Arc::new(hyperfire::Hyperfire::new()), Arc::new(null::Null::new())]
+    vec![
+        Arc::new(gzip::Gzip::new()),
+        Arc::new(gunzip::Gunzip::new()),
+        Arc::new(targz::TarGz::new()),
+        Arc::new(sha3::Sha3::new()),
+        Arc::new(trng::Trng::new()),
+        Arc::new(hyperfire::Hyperfire::new()),
+        Arc::new(null::Null::new()),
+    ]
 }
 
 /// The engines that can be used here: the built-in ones and those of the configuration.

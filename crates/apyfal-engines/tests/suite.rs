@@ -68,7 +68,9 @@ fn bmp(len: usize, random: &mut Random) -> Vec<u8> {
     }
     bytes.extend([1, 0, 24, 0]);
     bytes.extend([0; 24]);
-    bytes.extend((0..3 * width * height).map(|index| (index / 7) as u8 ^ (random.next() & 15) as u8));
+    bytes.extend(
+        (0..3 * width * height).map(|index| (index / 7) as u8 ^ (random.next() & 15) as u8),
+    );
     bytes
 }
 
@@ -206,7 +208,8 @@ fn check_repeatable(len: usize, seed: u64) {
         let run = Run::of(&sample, folder.path());
         let case = |threads, form| format!("{}, {len} B, {threads} T, {form:?}", sample.engine);
         let first = run.process(1, Form::Stream).unwrap();
-        for (threads, form) in [(2, Form::Stream), (3, Form::Drops), (1, Form::File), (2, Form::File)]
+        for (threads, form) in
+            [(2, Form::Stream), (3, Form::Drops), (1, Form::File), (2, Form::File)]
         {
             let again = run.process(threads, form).unwrap_or_else(|error| {
                 panic!("{}: {error}", case(threads, form));
@@ -219,7 +222,12 @@ fn check_repeatable(len: usize, seed: u64) {
                 assert_eq!(again.outcome, first.outcome, "{}", case(threads, form));
             }
             if let Some(src) = &sample.src {
-                assert!(again.read >= src.len() as u64, "{}: read {}", case(threads, form), again.read);
+                assert!(
+                    again.read >= src.len() as u64,
+                    "{}: read {}",
+                    case(threads, form),
+                    again.read
+                );
             }
         }
     }
@@ -262,7 +270,8 @@ fn threads_and_the_form_of_the_source_change_nothing() {
 fn soak() {
     let seconds = std::env::var("APYFAL_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(60));
-    let base = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let base =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let mut rounds = 0;
     while Instant::now() < end {
         let seed = base + rounds;

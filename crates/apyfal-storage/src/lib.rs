@@ -1,66 +1,40 @@
-//! Provisional.
-#![allow(missing_docs, missing_debug_implementations, clippy::unused_async)]
-use apyfal_core::{Cancel, Input, Output, Progress, Result};
-use std::sync::Arc;
+//! Where data comes from and goes to: URLs, mounts, and copies between any two of them.
+//!
+//! A [`Location`] is what a URL means. A [`Storage`] opens it: [`Storage::open_input`] gives an
+//! [`Input`](apyfal_core::Input) for an engine to read, [`Storage::create_output`] a
+//! [`Destination`] that appears whole once it is committed, or not at all.
+//!
+//! | URL | where |
+//! | --- | --- |
+//! | `path`, `file://path` | a file of the client |
+//! | `-` | the standard streams |
+//! | `host://path` | a file of the host, inside its [authorized directories](AuthorizedDirs) |
+//! | `http://…`, `https://…` | a web server; cannot be written |
+//! | `s3://bucket/key`, `oss://bucket/key`, `swift://container/object` | an object store |
+//! | `name://bucket/key` | the object store [mounted](MountOptions) under that name |
+//!
+//! Object stores are reached through OpenDAL. Web servers are not: its HTTP service has no query
+//! strings, refuses answers of unknown length, and takes a whole answer for the part it asked for.
+//!
+//! Everything here works inside a Tokio runtime with I/O and time enabled. The streams that it
+//! gives are for threads that may block: they wait at most 50 ms before they answer
+//! [`WouldBlock`](std::io::ErrorKind::WouldBlock), so that a job can notice that it was cancelled.
 
-#[derive(Clone, Debug)]
-pub struct Location(String);
-impl Location {
-    pub fn parse(text: &str) -> Result<Self> {
-        Ok(Self(text.to_owned()))
-    }
-    pub fn is_local(&self) -> bool {
-        true
-    }
-}
-impl std::fmt::Display for Location {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-#[derive(Clone, Debug, Default)]
-pub struct Storage;
-#[derive(Debug)]
-pub struct Destination(Option<Output>, Option<tempfile::NamedTempFile>, String);
-impl Storage {
-    pub fn new() -> Self {
-        Self
-    }
-    pub async fn open_input(&self, l: &Location) -> Result<Input> {
-        if l.0 == "-" {
-            return Ok(Input::stream(std::io::stdin()));
-        }
-        Ok(Input::file(std::fs::File::open(&l.0)?, &l.0)?)
-    }
-    pub async fn create_output(&self, l: &Location) -> Result<Destination> {
-        if l.0 == "-" {
-            return Ok(Destination(Some(Output::stream(std::io::stdout())), None, l.0.clone()));
-        }
-        let p = std::path::Path::new(&l.0)
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(std::path::Path::new("."));
-        let t = tempfile::NamedTempFile::new_in(p)?;
-        Ok(Destination(Some(Output::file(t.reopen()?, t.path())), Some(t), l.0.clone()))
-    }
-    pub async fn copy(
-        &self,
-        _s: &Location,
-        _d: &Location,
-        _c: &Cancel,
-        _p: &Arc<Progress>,
-    ) -> Result<u64> {
-        Ok(0)
-    }
-}
-impl Destination {
-    pub fn take_output(&mut self) -> Result<Output> {
-        self.0.take().ok_or_else(apyfal_core::Error::cancelled)
-    }
-    pub async fn commit(self) -> Result<()> {
-        if let Some(t) = self.1 {
-            t.persist(self.2).map_err(|e| e.error)?;
-        }
-        Ok(())
-    }
-}
+mod bridge;
+mod copy;
+mod destination;
+mod error;
+mod keystone;
+mod local;
+mod location;
+mod mount;
+mod object;
+mod storage;
+mod transport;
+mod web;
+
+pub use destination::Destination;
+pub use local::AuthorizedDirs;
+pub use location::Location;
+pub use mount::{MountOptions, StorageType, mounts_from_sections};
+pub use storage::{Metadata, Storage};

@@ -87,11 +87,8 @@ async fn process(
     src: Option<Input>,
     dst: Option<Output>,
 ) -> Result<Report> {
-    let job = Job {
-        session: session.id.clone(),
-        parameters: parameters(specific),
-        ..Job::default()
-    };
+    let job =
+        Job { session: session.id.clone(), parameters: parameters(specific), ..Job::default() };
     client.process(job, JobIo { src, dst, ..JobIo::default() }).await
 }
 
@@ -113,7 +110,8 @@ async fn a_job_goes_through(client: &Arc<dyn Client>) {
 }
 
 async fn results_come_back(client: &Arc<dyn Client>) {
-    let session = start(client, "silex_sha3", json!({"type": "sha3-512"})).await.expect("it starts");
+    let session =
+        start(client, "silex_sha3", json!({"type": "sha3-512"})).await.expect("it starts");
     let empty = || Some(Input::bytes(Vec::new()));
     let report = process(client, &session, json!({}), empty(), None).await.expect("it hashes");
     let digest = report.specific["digest"].as_str().expect("a text");

@@ -9,13 +9,12 @@ use apyfal_core::{
     Client, Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Report,
     Result, Start,
 };
-use apyfal_engines::Registry;
 use apyfal_storage::{Destination, Location, Storage};
 use tempfile::TempDir;
 
 use crate::call::{Call, End};
-use crate::map::{JobHandle, ProcessMap};
 use crate::configuration;
+use crate::map::{JobHandle, ProcessMap};
 
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
 ///
@@ -94,20 +93,20 @@ impl AcceleratorBuilder {
         let info = registry.find(&self.name)?.info().clone();
         let storage = match self.storage {
             Some(storage) => storage,
-            None => configuration::storage(&self.configuration)?,
+            None => configuration::storage(&self.configuration, None)?,
         };
         let (root, temporary) = match self.root {
             Some(root) => (root, None),
             None => {
-                let folder = tempfile::Builder::new().prefix("apyfal-").tempdir().map_err(|error| {
-                    Error::from(error).operation("make a directory for the session")
-                })?;
+                let folder =
+                    tempfile::Builder::new().prefix("apyfal-").tempdir().map_err(|error| {
+                        Error::from(error).operation("make a directory for the session")
+                    })?;
                 (folder.path().to_owned(), Some(folder))
             }
         };
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
-        let agent =
-            AgentOptions { root, registry, storage: storage.clone(), threads };
+        let agent = AgentOptions { root, registry, storage: storage.clone(), threads };
         Ok(Accelerator(Arc::new(Inner {
             info,
             client: Arc::new(Agent::new(agent)),
@@ -163,8 +162,7 @@ impl Accelerator {
         let defaults = self.defaults("configuration").await?;
         let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
         let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
-        let mut request =
-            Start { accelerator: inner.info.name.to_string(), parameters, src: None };
+        let mut request = Start { accelerator: inner.info.name.to_string(), parameters, src: None };
         (io.src, request.src) = self.source(call.src).await?;
         let session = inner.client.start(request, io).await?;
         let earlier = {
@@ -188,7 +186,8 @@ impl Accelerator {
                 .hint("call start first")
         })?;
         let defaults = self.defaults("process").await?;
-        let parameters = call.resolve(defaults, &inner.storage, "file_in", Some("file_out")).await?;
+        let parameters =
+            call.resolve(defaults, &inner.storage, "file_in", Some("file_out")).await?;
         let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
@@ -202,7 +201,7 @@ impl Accelerator {
                     let location = Location::parse(&url)?;
                     if location.is_local() {
                         let mut created = inner.storage.create_output(&location).await?;
-                        io.dst = Some(created.take_output()?);
+                        io.dst = created.take_output();
                         destination = Some(created);
                     } else {
                         job.dst = Some(url);
@@ -210,9 +209,8 @@ impl Accelerator {
                 }
             }
             let report = inner.client.process(job, io).await?;
-            match destination {
-                Some(destination) => Destination::commit(destination).await?,
-                None => {}
+            if let Some(destination) = destination {
+                Destination::commit(destination).await?;
             }
             Ok(report)
         };

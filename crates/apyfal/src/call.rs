@@ -7,7 +7,7 @@ use apyfal_storage::{Location, Storage};
 use serde_json::{Map, Value};
 
 /// A JSON file of parameters is refused beyond this many bytes.
-const PARAMETERS_LIMIT: u64 = 16 << 20;
+const PARAMETERS_LIMIT: usize = 16 << 20;
 
 /// The source, destination and parameters of one `start` or `process`.
 ///
@@ -142,10 +142,11 @@ impl Call {
 fn take_url(specific: &mut Map<String, Value>, name: &str) -> Result<Option<String>> {
     match specific.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(url)) => Ok(Some(url)),
-        Some(other) => {
-            Err(Error::new(ErrorKind::Usage, format!("'{name}' must be a path or URL, not {other}")))
-        }
+        Some(Value::String(url)) => Ok(Some(url).filter(|url| !url.is_empty())),
+        Some(other) => Err(Error::new(
+            ErrorKind::Usage,
+            format!("'{name}' must be a path or URL, not {other}"),
+        )),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The three calls of the library.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use apyfal::{Accelerator, Call, Cancel, ErrorKind};
 use serde_json::json;
 
@@ -91,8 +93,7 @@ async fn parameters_come_from_everywhere_in_order() {
         "test",
     )
     .unwrap();
-    let accelerator =
-        Accelerator::builder("sha3").configuration(configuration).build().unwrap();
+    let accelerator = Accelerator::builder("sha3").configuration(configuration).build().unwrap();
     let digest = |call: Call| {
         let (accelerator, call) = (accelerator.clone(), call.src(path(&folder, 0)));
         async move {

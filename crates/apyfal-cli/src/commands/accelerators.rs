@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
 fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(100)
         .set_header(header);
@@ -51,9 +51,7 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 
 fn list<'a>(infos: impl Iterator<Item = &'a EngineInfo>) -> String {
     let rows = infos
-        .map(|info| {
-            vec![info.name.to_string(), info.summary.to_string(), info.aliases.join(", ")]
-        })
+        .map(|info| vec![info.name.to_string(), info.summary.to_string(), info.aliases.join(", ")])
         .collect();
     let table = table(&["ACCELERATOR", "DOES", "ALSO NAMED"], rows);
     format!("{table}\n\n'apyfal accelerators NAME' tells all about one.")

@@ -11,6 +11,8 @@ pub(crate) struct Arguments {}
 
 pub(crate) fn run(_arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let count = context.names.clear()?;
-    context.printer.note(&format!("forgot {count} accelerator{}", if count == 1 { "" } else { "s" }));
+    context
+        .printer
+        .note(&format!("forgot {count} accelerator{}", if count == 1 { "" } else { "s" }));
     Ok(())
 }

@@ -24,19 +24,19 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
-    let storage = apyfal::configuration::storage(&configuration)?;
+    let storage = context.storage(&configuration)?;
     let source = Location::parse(&arguments.source)?;
     let destination = Location::parse(&arguments.destination)?;
     let progress = Arc::new(Progress::default());
     let begin = Instant::now();
     let work = storage.copy(&source, &destination, &context.cancel, &progress);
     let title = format!("copy {source}");
-    let copied = progress::shown(context.printer, &title, &progress, work).await?;
+    progress::shown(context.printer, &title, &progress, work).await?;
+    let copied = progress.written();
     let seconds = begin.elapsed().as_secs_f64();
     let rate = printer::bytes(copied as f64 / seconds.max(1e-9));
-    context.printer.note(&format!(
-        "copy: {} in {seconds:.2} s, {rate}/s",
-        printer::bytes(copied as f64)
-    ));
+    context
+        .printer
+        .note(&format!("copy: {} in {seconds:.2} s, {rate}/s", printer::bytes(copied as f64)));
     Ok(())
 }

@@ -25,9 +25,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
     let host = context.take_parameters();
-    if let Some(key) = ["host_ip", "host_type", "instance_id"].iter().find(|key| {
-        host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value))
-    }) {
+    if let Some(key) = ["host_ip", "host_type", "instance_id"]
+        .iter()
+        .find(|key| host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value)))
+    {
         return Err(Error::new(ErrorKind::Usage, "this version runs accelerators here only")
             .operation(format!("use '--{key}'"))
             .hint("leave it out to run on this machine"));

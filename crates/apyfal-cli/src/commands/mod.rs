@@ -13,7 +13,7 @@ pub(crate) mod stop;
 use std::path::PathBuf;
 
 use apyfal::configuration::Environment;
-use apyfal::{Accelerator, Cancel, Configuration, Error, ErrorKind, Result};
+use apyfal::{Accelerator, Cancel, Configuration, Error, ErrorKind, Result, Storage};
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -41,11 +41,12 @@ pub(crate) struct Name {
 }
 
 pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
-    let environment = Environment::of_process();
-    let names = Names::below(&environment.home().unwrap_or_else(|| PathBuf::from(".")));
+    let environment = environment();
+    let names = Names::below(&environment.home.clone().unwrap_or_else(|| PathBuf::from(".")));
     let cancel = Cancel::default();
     cancel_on_signal(cancel.clone())?;
-    let mut context = Context { printer, environment, names, cancel, parameters: parsed.parameters };
+    let mut context =
+        Context { printer, environment, names, cancel, parameters: parsed.parameters };
     match parsed.command {
         Command::Run(arguments) => run::run(arguments, &mut context).await,
         Command::Accelerators(arguments) => accelerators::run(arguments, &context).await,
@@ -74,10 +75,16 @@ impl Context<'_> {
         Ok(configuration)
     }
 
+    /// The storages of a configuration.
+    pub(crate) fn storage(&self, configuration: &Configuration) -> Result<Storage> {
+        apyfal::configuration::storage(configuration, self.environment.home.as_deref())
+    }
+
     /// The accelerator of a name, its session taken up again where it has one.
     pub(crate) async fn accelerator(&self, name: &str, record: &Record) -> Result<Accelerator> {
         let configuration = self.configuration(record.config.as_deref()).await?;
         let mut builder = Accelerator::builder(&record.accelerator)
+            .storage(self.storage(&configuration)?)
             .configuration(configuration)
             .root(self.names.root(name));
         if let Some(session) = &record.session {
@@ -114,4 +121,11 @@ fn cancel_on_signal(cancel: Cancel) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// The surroundings of this process. Variables that are no text are none of ours.
+fn environment() -> Environment {
+    let variables = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    Environment { variables: variables.collect(), home: std::env::home_dir() }
 }

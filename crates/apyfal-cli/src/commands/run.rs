@@ -43,8 +43,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
-    let mut builder =
-        Accelerator::builder(&arguments.accelerator).configuration(configuration);
+    let mut builder = Accelerator::builder(&arguments.accelerator)
+        .storage(context.storage(&configuration)?)
+        .configuration(configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }

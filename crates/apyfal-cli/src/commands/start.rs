@@ -35,10 +35,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
-    let mut record = match (context.names.read(&name)?, arguments.accelerator) {
-        (_, Some(accelerator)) => Record { accelerator, ..Record::default() },
-        (Some(record), None) => record,
-        (None, None) => context.record(&name)?,
+    let mut record = match arguments.accelerator {
+        Some(accelerator) => Record { accelerator, ..Record::default() },
+        None => context.record(&name)?,
     };
     let accelerator = context.accelerator(&name, &record).await?;
     record.accelerator = accelerator.info().name.to_string();

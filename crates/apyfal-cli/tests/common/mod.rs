@@ -1,6 +1,6 @@
 //! A home of its own for each test, and the built command in it.
 
-#![allow(dead_code)] // Each test file uses its part.
+#![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -86,8 +86,10 @@ impl Home {
     /// The names of the files in the home, hidden ones included.
     pub fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder()).expect("a readable home");
-        let mut names: Vec<_> =
-            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> = entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -132,7 +134,7 @@ pub fn words(len: usize, seed: u64) -> Vec<u8> {
         state ^= state >> 7;
         state ^= state << 17;
         text.extend_from_slice(WORDS[(state % 24) as usize].as_bytes());
-        text.push(if state % 97 == 0 { b'\n' } else { b' ' });
+        text.push(if state.is_multiple_of(97) { b'\n' } else { b' ' });
     }
     text.truncate(len);
     text

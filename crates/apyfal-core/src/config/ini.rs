@@ -70,11 +70,7 @@ pub struct Ini {
 impl Ini {
     /// Nothing yet.
     pub fn empty(origin: impl Into<String>, place: Place) -> Self {
-        Self {
-            origin: origin.into(),
-            defaults: Section::new(place),
-            sections: IndexMap::new(),
-        }
+        Self { origin: origin.into(), defaults: Section::new(place), sections: IndexMap::new() }
     }
 
     /// Reads a file, in time linear in its length. `origin` is its name for errors.
@@ -120,14 +116,28 @@ impl Ini {
     /// Of kind [`ErrorKind::Configuration`]: the value cannot be interpolated.
     pub fn get(&self, section: &str, key: &str) -> Result<Option<String>> {
         let find = |key: &str| self.entry(section, key).or_else(|| self.defaults.entries.get(key));
-        let Some(Entry { raw: Some(raw), place }) = find(key) else { return Ok(None) };
+        match find(key) {
+            Some(entry) => self.resolve(section, key, entry, &find),
+            None => Ok(None),
+        }
+    }
+
+    /// Interpolates the entry of a key of this file; `find` gives the entries it refers to.
+    pub(super) fn resolve<'a>(
+        &self,
+        section: &str,
+        key: &str,
+        entry: &'a Entry,
+        find: &dyn Fn(&str) -> Option<&'a Entry>,
+    ) -> Result<Option<String>> {
+        let Some(raw) = &entry.raw else { return Ok(None) };
         let lookup = |key: &str| match find(key) {
             None => Reference::Missing,
             Some(entry) => entry.raw.as_deref().map_or(Reference::NoValue, Reference::Text),
         };
-        interpolate::interpolate(raw, &lookup)
-            .map(Some)
-            .map_err(|problem| error_at(&self.origin, place, section, key, problem.describe(key)))
+        interpolate::interpolate(raw, &lookup).map(Some).map_err(|problem| {
+            error_at(&self.origin, &entry.place, section, key, problem.describe(key))
+        })
     }
 }
 
@@ -145,7 +155,9 @@ impl fmt::Debug for Ini {
 impl fmt::Debug for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |key: &str, entry: &Entry| entry.raw.as_deref().map(|raw| masked(key, raw));
-        f.debug_map().entries(self.entries.iter().map(|(key, entry)| (key, shown(key, entry)))).finish()
+        f.debug_map()
+            .entries(self.entries.iter().map(|(key, entry)| (key, shown(key, entry))))
+            .finish()
     }
 }
 
@@ -186,8 +198,7 @@ pub(super) fn error_at(
         Place::Variable(name) => error.operation("read the environment").context("variable", name),
         Place::Argument => error.operation("read the arguments"),
     };
-    let error =
-        if section.is_empty() { error } else { error.context("section", shorten(section)) };
+    let error = if section.is_empty() { error } else { error.context("section", shorten(section)) };
     if key.is_empty() { error } else { error.context("key", shorten(key)) }
 }
 
@@ -210,8 +221,14 @@ fn decode<'a>(bytes: &'a [u8], origin: &str) -> Result<&'a str> {
         let before = String::from_utf8_lossy(before);
         let line = lines(&before).count() + usize::from(before.ends_with(['\n', '\r']));
         let byte = bad.first().copied().unwrap_or_default();
-        error_at(origin, &Place::Line(line.max(1)), "", "", format!("byte 0x{byte:02X} is not UTF-8"))
-            .hint("save the file with the encoding UTF-8")
+        error_at(
+            origin,
+            &Place::Line(line.max(1)),
+            "",
+            "",
+            format!("byte 0x{byte:02X} is not UTF-8"),
+        )
+        .hint("save the file with the encoding UTF-8")
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
@@ -279,7 +296,11 @@ impl Reader {
             }
             _ => {
                 let message = "an indented line continues a value, but the key above has none";
-                Err(self.error(number, "", message).hint("unindent the line, or put '=' behind the key"))
+                let last = self.section().and_then(|section| section.entries.last());
+                let key = last.map(|(key, _)| key.clone()).unwrap_or_default();
+                Err(self
+                    .error(number, &key, message)
+                    .hint("unindent the line, or put '=' behind the key"))
             }
         }
     }
@@ -296,9 +317,9 @@ impl Reader {
         self.section = Open::Section(index);
         match first {
             None => Ok(()),
-            Some(first) => {
-                Err(self.error(number, "", "this section is there twice").hint(elsewhere(&first.place)))
-            }
+            Some(first) => Err(self
+                .error(number, "", "this section is there twice")
+                .hint(elsewhere(&first.place))),
         }
     }
 
@@ -374,5 +395,53 @@ fn elsewhere(place: &Place) -> String {
     match place {
         Place::Line(line) => format!("the other one is on line {line}; keep one of them"),
         Place::Variable(_) | Place::Argument => "keep one of them".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &[u8]) -> String {
+        Ini::parse(text, "a.conf").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_file_line_section_and_key() {
+        for (text, expected) in [
+            (&b"[host]\r\na = 1\r\nb = caf\xe9\r\n"[..], "byte 0xE9 is not UTF-8 (line 3)"),
+            (b"\n\xff", "byte 0xFF is not UTF-8 (line 2)"),
+            (b"# x\nregion = 1", "this line stands before any section (line 2)"),
+            (b"[host]\n= 1", "there is no key before the delimiter (line 2, section host)"),
+            (b"[host]\n[host]", "this section is there twice (line 2, section host)"),
+            (
+                b"[host]\na = 1\n\na = 2",
+                "this key is there twice in its section (line 4, section host, key a)",
+            ),
+            (
+                b"[host]\na\n  1",
+                "an indented line continues a value, but the key above has none \
+                 (line 3, section host, key a)",
+            ),
+        ] {
+            assert_eq!(error(text), format!("cannot read 'a.conf': {expected}"));
+        }
+        let ini = Ini::parse(b"[host]\na = 1\nb = %(c)s", "a.conf").unwrap();
+        assert_eq!(
+            ini.get("host", "b").unwrap_err().to_string(),
+            "cannot read 'a.conf': it refers to the key 'c', which does not exist \
+             (line 3, section host, key b)"
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let text = b"[host]\nsecret_id = hunter2\nregion = r\n\
+                     boto3_session_kwargs = {'aws_secret_access_key': 'hunter3', 'x': 1}\n\
+                     nova_client_kwargs = {'password': 'hunter4'\n";
+        let ini = Ini::parse(text, "a.conf").unwrap();
+        let shown =
+            format!("{ini:?} {:?} {:?}", ini.sections["host"], ini.entry("host", "secret_id"));
+        assert!(!shown.contains("hunter") && shown.contains("\"r\""), "{shown}");
     }
 }

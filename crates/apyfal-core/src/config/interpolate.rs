@@ -1,7 +1,7 @@
 //! References between values, `%(key)s`, as Python's [`BasicInterpolation`][1] resolves them.
 //!
 //! One limit is ours: Python expands ten levels of references whatever their size, so that a file of
-//! a few lines can fill the memory; here an expansion ends at [`BUDGET`].
+//! a few lines can fill the memory; here an expansion ends at 1 MiB.
 //!
 //! [1]: https://docs.python.org/3.11/library/configparser.html#configparser.BasicInterpolation
 

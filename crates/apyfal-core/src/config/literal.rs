@@ -73,9 +73,11 @@ impl Literal {
             Self::Str(text) => Value::String(text.clone()),
             Self::Bytes(bytes) => Value::String(latin1(bytes)),
             Self::List(items) | Self::Tuple(items) | Self::Set(items) => array(items),
-            Self::Dict(items) => {
-                items.iter().map(|(key, value)| (key.json_key(), value.to_json())).collect::<Map<_, _>>().into()
-            }
+            Self::Dict(items) => items
+                .iter()
+                .map(|(key, value)| (key.json_key(), value.to_json()))
+                .collect::<Map<_, _>>()
+                .into(),
         }
     }
 
@@ -97,7 +99,9 @@ impl Literal {
             Self::Int(value) => format!("n{value}"),
             Self::Float(value) => number_identity(*value),
             Self::Complex { re, im } if *im == 0.0 => number_identity(*re),
-            Self::Complex { re, im } => format!("{}+{}j", number_identity(*re), number_identity(*im)),
+            Self::Complex { re, im } => {
+                format!("{}+{}j", number_identity(*re), number_identity(*im))
+            }
             Self::Str(text) => format!("s{}:{text}", text.len()),
             Self::Bytes(bytes) => format!("b{}:{}", bytes.len(), latin1(bytes)),
             Self::Tuple(items) => {
@@ -197,7 +201,12 @@ fn write_float(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
     }
 }
 
-fn write_items(f: &mut fmt::Formatter<'_>, open: &str, items: &[Literal], close: &str) -> fmt::Result {
+fn write_items(
+    f: &mut fmt::Formatter<'_>,
+    open: &str,
+    items: &[Literal],
+    close: &str,
+) -> fmt::Result {
     f.write_str(open)?;
     for (index, item) in items.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };

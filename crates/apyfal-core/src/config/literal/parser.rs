@@ -51,8 +51,12 @@ pub(super) fn parse(text: &str) -> Option<Literal> {
     let mut parser = Parser { rest: text.trim_start_matches([' ', '\t']), depth: 0 };
     parser.skip_empty_lines()?;
     let literal = parser.bare_tuple()?;
-    parser.end()?;
-    Some(literal)
+    parser.skip()?;
+    if !parser.rest.is_empty() && !parser.rest.starts_with('\n') {
+        return None;
+    }
+    parser.skip_empty_lines()?;
+    parser.rest.is_empty().then_some(literal)
 }
 
 struct Parser<'a> {
@@ -96,43 +100,44 @@ impl Parser<'_> {
         loop {
             self.indent();
             match self.peek() {
-                Some('#') => self.rest = &self.rest[self.rest.find('\n').unwrap_or(self.rest.len())..],
+                Some('#') => self.skip_comment(),
                 Some('\n') if self.depth > 0 => self.rest = &self.rest[1..],
-                Some('\\') => {
-                    self.rest = self.rest.strip_prefix("\\\n").filter(|rest| !rest.is_empty())?;
-                }
+                Some('\\') => self.join_line()?,
                 _ => return Some(()),
             }
         }
     }
 
-    /// Skips lines without tokens before the expression, which must not be indented.
+    /// Skips lines without tokens, up to the next token, which must not be indented, or the end.
+    ///
+    /// White space on a last line without an end counts as an indentation too, as in Python.
     fn skip_empty_lines(&mut self) -> Option<()> {
+        let mut indented = false;
         loop {
-            let indented = self.indent();
-            match self.peek()? {
-                '#' => self.rest = &self.rest[self.rest.find('\n')?..],
-                '\n' => self.rest = &self.rest[1..],
-                '\\' => self.rest = self.rest.strip_prefix("\\\n")?,
-                _ if indented => return None,
-                _ => return Some(()),
+            indented |= self.indent();
+            match self.peek() {
+                Some('#') => {
+                    self.skip_comment();
+                    indented = false;
+                }
+                Some('\n') => {
+                    self.rest = &self.rest[1..];
+                    indented = false;
+                }
+                Some('\\') => self.join_line()?,
+                _ => return (!indented).then_some(()),
             }
         }
     }
 
-    /// After the expression only empty lines may follow. Python takes white space without an end of
-    /// line for an indented block.
-    fn end(&mut self) -> Option<()> {
-        loop {
-            self.skip()?;
-            if self.rest.is_empty() {
-                return Some(());
-            }
-            self.rest = self.rest.strip_prefix('\n')?;
-            if self.indent() && self.rest.is_empty() {
-                return None;
-            }
-        }
+    fn skip_comment(&mut self) {
+        self.rest = &self.rest[self.rest.find('\n').unwrap_or(self.rest.len())..];
+    }
+
+    /// Skips a backslash and the end of its line, which must not be the last.
+    fn join_line(&mut self) -> Option<()> {
+        self.rest = self.rest.strip_prefix("\\\n").filter(|rest| !rest.is_empty())?;
+        Some(())
     }
 
     /// `1` or `1, 2`.
@@ -304,7 +309,9 @@ impl Parser<'_> {
             self.rest = rest;
             return self.concatenated(literal);
         }
-        match self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()) {
+        match self
+            .take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii())
+        {
             "None" => Some(Literal::None),
             "True" => Some(Literal::Bool(true)),
             "False" => Some(Literal::Bool(false)),
@@ -412,7 +419,9 @@ fn integer(digits: &str, radix: u32) -> Option<Literal> {
 /// A real number as a float; Python refuses integers that are too large for one.
 fn real(literal: &Literal) -> Option<f64> {
     match literal {
-        Literal::Int(value) => value.to_string().parse().ok().filter(|value: &f64| value.is_finite()),
+        Literal::Int(value) => {
+            value.to_string().parse().ok().filter(|value: &f64| value.is_finite())
+        }
         Literal::Float(value) => Some(*value),
         _ => None,
     }

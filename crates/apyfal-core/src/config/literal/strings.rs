@@ -67,7 +67,8 @@ fn escape(rest: &mut &str, bytes: bool) -> Option<Escape> {
     let first = rest.chars().next()?;
     let digits = match first {
         '0'..='7' => {
-            let count = rest.bytes().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+            let count =
+                rest.bytes().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
             let code = u32::from_str_radix(&rest[..count], 8).ok()?;
             *rest = &rest[count..];
             return Some(Escape::Code(code));

@@ -1,0 +1,329 @@
+//! The sections and keys of `accelerator.conf`: one table, from which the warnings, the environment
+//! variables and the reference page come.
+
+/// How the text of a key is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is: digits stay text.
+    Text,
+    /// `True` or `False`; also `yes`, `no`, `on`, `off`, `1` and `0`, in any case.
+    Bool,
+    /// A Python literal; what is none stays text.
+    Literal,
+    /// One item a line.
+    Lines,
+}
+
+/// A key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// Its name, in the case that it must have.
+    pub name: &'static str,
+    /// How it is read.
+    pub form: Form,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+}
+
+/// A section.
+#[derive(Clone, Copy, Debug)]
+pub struct SectionSpec {
+    /// The first part of its name.
+    pub name: &'static str,
+    /// What may follow behind a dot: `<host_type>`. Empty where there are no subsections.
+    pub subsections: &'static str,
+    /// Whether any other key is fine too; it is read as [`Form::Literal`].
+    pub open: bool,
+    /// What it is for, in one line.
+    pub meaning: &'static str,
+    /// Its keys.
+    pub keys: &'static [KeySpec],
+}
+
+const fn key(name: &'static str, form: Form, meaning: &'static str) -> KeySpec {
+    KeySpec { name, form, meaning }
+}
+
+use Form::{Bool, Lines, Literal, Text};
+
+/// The host types, as they are spelled. Case does not matter where a user writes one.
+pub const HOST_TYPES: &[&str] =
+    &["AWS", "OpenStack", "Alibaba", "localhost", "ssh", "Slurm", "sim"];
+
+/// The storage types, each with the other name that means it.
+pub const STORAGE_TYPES: &[(&str, &str)] =
+    &[("AWS", "s3"), ("Alibaba", "oss"), ("OpenStack", "swift")];
+
+/// Every section that is known.
+pub const SECTIONS: &[SectionSpec] = &[
+    SectionSpec {
+        name: "accelize",
+        subsections: "",
+        open: false,
+        meaning: "the catalog: what an accelerator needs where, accounts and usage",
+        keys: &[
+            key("client_id", Text, "account at the catalog server"),
+            key("secret_id", Text, "secret of that account"),
+            key("catalog", Text, "catalog file to use: a path or URL"),
+            key("server", Text, "URL of the catalog server"),
+        ],
+    },
+    SectionSpec {
+        name: "host",
+        subsections: "<host_type>",
+        open: false,
+        meaning: "the machine that runs the accelerator",
+        keys: &[
+            key("host_type", Text, "provider of the machine: AWS, OpenStack, Alibaba, localhost"),
+            key("client_id", Text, "access key or user at the provider"),
+            key("secret_id", Text, "secret key or password at the provider"),
+            key("region", Text, "region of the provider"),
+            key("project_id", Text, "project or tenant (OpenStack)"),
+            key("auth_url", Text, "URL of the identity service (OpenStack)"),
+            key("use_private_ip", Bool, "whether to reach the host by its private address"),
+            key(
+                "ssl_cert_crt",
+                Literal,
+                "certificate of the host: a path, a URL, or False for plain HTTP",
+            ),
+            key("ssl_cert_key", Text, "private key of that certificate: a path or URL"),
+            key("ssl_cert_generate", Bool, "whether to make a certificate for the host"),
+            key(
+                "init_config",
+                Literal,
+                "configuration to send to the host: True for this one, or a path or URL",
+            ),
+            key(
+                "init_script",
+                Text,
+                "bash script that the host runs when it first starts: a path or URL",
+            ),
+            key("instance_id", Text, "existing instance to use"),
+            key("instance_type", Text, "kind of machine; the catalog's choice if unset"),
+            key("image_id", Text, "machine image; the catalog's choice if unset"),
+            key("host_ip", Text, "address of an existing host, which is used but never stopped"),
+            key("stop_mode", Text, "what stop does to the host: term, stop or keep (0, 1, 2)"),
+            key("host_name_prefix", Text, "first part of the names of hosts"),
+            key("key_pair", Text, "SSH key pair at the provider"),
+            key("security_group", Text, "firewall rules at the provider"),
+            key("role", Text, "role that the host takes on (AWS, Alibaba)"),
+            key("policy", Text, "policy of that role (AWS, Alibaba)"),
+            key(
+                "allowed_cidr",
+                Text,
+                "addresses that may reach the host: a range such as 192.0.2.7/32",
+            ),
+            key("token", Text, "bearer token of the host"),
+            key("token_file", Text, "file that holds the bearer token of the host"),
+            key("fingerprint", Text, "SHA-256 fingerprint of the host's certificate"),
+            key("prefer_self_hosted", Bool, "whether to run here where this machine is a host"),
+            key(
+                "delete_volumes_on_termination",
+                Bool,
+                "whether volumes end with their instance (AWS)",
+            ),
+            key("spot_instance", Bool, "whether to use spare capacity at a lower price (AWS)"),
+            key("spot_block_duration", Literal, "no effect: spot blocks no longer exist (AWS)"),
+            key(
+                "boto3_session_kwargs",
+                Literal,
+                "dictionary merged over the session's settings (AWS)",
+            ),
+            key(
+                "boto3_client_kwargs",
+                Literal,
+                "dictionary merged over the client's settings (AWS)",
+            ),
+            key(
+                "boto3_create_instances_kwargs",
+                Literal,
+                "dictionary merged over the RunInstances request (AWS)",
+            ),
+            key(
+                "nova_client_kwargs",
+                Literal,
+                "dictionary merged over the compute client's settings (OpenStack)",
+            ),
+            key(
+                "nova_client_create_server_kwargs",
+                Literal,
+                "dictionary merged over the request for a server (OpenStack)",
+            ),
+            key(
+                "neutron_client_kwargs",
+                Literal,
+                "dictionary merged over the network client's settings (OpenStack)",
+            ),
+            key(
+                "acs_client_kwargs",
+                Literal,
+                "dictionary merged over the client's settings (Alibaba)",
+            ),
+            key(
+                "acs_create_instance_kwargs",
+                Literal,
+                "dictionary merged over the CreateInstance request (Alibaba)",
+            ),
+        ],
+    },
+    SectionSpec {
+        name: "configuration",
+        subsections: "<accelerator>",
+        open: true,
+        meaning: "default parameters of start; any parameter of the accelerator is a key",
+        keys: &[key("parameters", Literal, "all parameters as JSON: a literal, a path or a URL")],
+    },
+    SectionSpec {
+        name: "process",
+        subsections: "<accelerator>",
+        open: true,
+        meaning: "default parameters of process; any parameter of the accelerator is a key",
+        keys: &[key("parameters", Literal, "all parameters as JSON: a literal, a path or a URL")],
+    },
+    SectionSpec {
+        name: "security",
+        subsections: "",
+        open: false,
+        meaning: "what remote callers may do on this machine",
+        keys: &[key(
+            "authorized_host_dirs",
+            Lines,
+            "directories that host:// URLs may reach; ~/shared if unset",
+        )],
+    },
+    SectionSpec {
+        name: "storage",
+        subsections: "<storage_type> or <storage_type>.<name>",
+        open: false,
+        meaning: "a mounted storage; what is unset is looked up in the [host] section of that type",
+        keys: &[
+            key("storage_type", Text, "AWS (s3://), Alibaba (oss://) or OpenStack (swift://)"),
+            key("client_id", Text, "access key or user at the storage"),
+            key("secret_id", Text, "secret key or password at the storage"),
+            key("region", Text, "region of the storage"),
+            key("unsecure", Bool, "whether to use plain HTTP"),
+            key("project_id", Text, "project or tenant (OpenStack)"),
+            key("auth_url", Text, "URL of the identity service (OpenStack)"),
+        ],
+    },
+    SectionSpec {
+        name: "accelerator",
+        subsections: "<name>",
+        open: false,
+        meaning: "an accelerator of your own: a program on this machine",
+        keys: &[
+            key("summary", Text, "what it does, in one line"),
+            key("description", Text, "what a user should know before using it"),
+            key("aliases", Literal, "list of other names that mean the same"),
+            key("executable", Text, "program that takes -m, -i, -o, -j and -p"),
+            key(
+                "command",
+                Literal,
+                "list of a program and its arguments, over standard streams or {src} and {dst}",
+            ),
+            key(
+                "worker",
+                Literal,
+                "list of a program and its arguments that stays alive and takes one job after the other",
+            ),
+            key("sudo", Bool, "whether to run it through sudo"),
+            key("parameters", Literal, "dictionary of its parameters, each with type and default"),
+            key("slots", Literal, "how many jobs may run at the same time"),
+            key("env", Literal, "dictionary of environment variables for it"),
+            key("rerun_safe", Bool, "whether a job may run again after it was cut off"),
+            key("suffix", Text, "what its results' names end in, such as .gz"),
+        ],
+    },
+];
+
+/// The section that a name belongs to, by its first part.
+pub fn section(name: &str) -> Option<&'static SectionSpec> {
+    let top = name.split('.').next();
+    SECTIONS.iter().find(|spec| Some(spec.name) == top)
+}
+
+/// How a key of a section is read. What is not in the table is text.
+pub fn form(section_name: &str, key: &str) -> Form {
+    let Some(spec) = section(section_name) else { return Text };
+    let known = spec.keys.iter().find(|spec| spec.name == key);
+    known.map_or(if spec.open { Literal } else { Text }, |spec| spec.form)
+}
+
+/// Whether names that begin so are the same in any case.
+pub(super) fn ignores_case(section_name: &str) -> bool {
+    matches!(section_name.split('.').next(), Some("host" | "storage"))
+}
+
+/// The name that a section has today, with host and storage types spelled as in the tables.
+pub(super) fn present_name(name: &str) -> String {
+    let mut words: Vec<&str> = name.split('.').collect();
+    if is_legacy(name) {
+        words[0] = "host";
+    }
+    if let [top, kind, ..] = &mut words[..] {
+        let known = match *top {
+            "host" => HOST_TYPES.iter().find(|known| known.eq_ignore_ascii_case(kind)).copied(),
+            "storage" => STORAGE_TYPES
+                .iter()
+                .find(|(known, other)| {
+                    known.eq_ignore_ascii_case(kind) || other.eq_ignore_ascii_case(kind)
+                })
+                .map(|(known, _)| *known),
+            _ => None,
+        };
+        *kind = known.unwrap_or(kind);
+    }
+    words.join(".")
+}
+
+/// Whether a section is `csp`, which `host` was called before.
+pub(super) fn is_legacy(section_name: &str) -> bool {
+    section_name.split('.').next() == Some("csp")
+}
+
+/// The present name of a key that had another one in the section `csp`.
+pub(super) fn present_key(key: &str) -> Option<&'static str> {
+    match key {
+        "ssh_key" => Some("key_pair"),
+        "provider" => Some("host_type"),
+        "instance_ip" => Some("host_ip"),
+        "instance_name_prefix" => Some("host_name_prefix"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_one_spelling() {
+        for (written, expected) in [
+            ("csp", "host"),
+            ("csp.aws", "host.AWS"),
+            ("host.openstack", "host.OpenStack"),
+            ("host.Other", "host.Other"),
+            ("storage.s3", "storage.AWS"),
+            ("storage.SWIFT.archive.x", "storage.OpenStack.archive.x"),
+            ("configuration.aws", "configuration.aws"),
+            ("cspx", "cspx"),
+        ] {
+            assert_eq!(present_name(written), expected);
+        }
+    }
+
+    #[test]
+    fn forms_follow_the_table() {
+        assert_eq!(form("host.AWS", "spot_instance"), Bool);
+        assert_eq!(form("host", "instance_id"), Text);
+        assert_eq!(form("process.gzip", "level"), Literal);
+        assert_eq!(form("elsewhere", "level"), Text);
+        for spec in SECTIONS {
+            for key in spec.keys {
+                assert!(key.meaning.len() > 5 && !key.meaning.ends_with('.'), "{}", key.name);
+                let kwargs = key.name.ends_with("kwargs");
+                assert!(!kwargs || key.form == Literal, "{}", key.name);
+            }
+        }
+    }
+}

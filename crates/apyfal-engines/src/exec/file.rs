@@ -1,0 +1,141 @@
+//! The source and the destination of a job as files, for programs that want paths.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use apyfal_core::{Error, ErrorKind, Input, JobContext, Output, Result, Sink, Source};
+use tempfile::TempPath;
+
+use crate::copy::copy;
+
+/// A source that can be opened by its path.
+#[derive(Debug)]
+pub(super) struct SourceFile {
+    path: PathBuf,
+    /// Deletes the copy of a stream.
+    copy: Option<TempPath>,
+}
+
+impl SourceFile {
+    /// The file or directory itself where there is one, else a copy of the stream in scratch space.
+    ///
+    /// # Errors
+    /// The stream cannot be copied.
+    pub(super) fn new(input: Input, ctx: &JobContext) -> Result<Self> {
+        match input.source() {
+            Source::File { path, file } => {
+                ctx.progress().set_total(file.metadata()?.len());
+                Ok(Self { path: std::path::absolute(path)?, copy: None })
+            }
+            Source::Directory(path) => Ok(Self { path: std::path::absolute(path)?, copy: None }),
+            Source::Stream(_) => {
+                let mut file = temporary(ctx, "src-", input.name())?;
+                copy(&mut ctx.reader(input)?, file.as_file_mut())?;
+                let file = file.into_temp_path();
+                Ok(Self { path: file.to_path_buf(), copy: Some(file) })
+            }
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Counts it as read, once the program is done with it. A copy was counted when it was made.
+    pub(super) fn count(&self, ctx: &JobContext) -> Result<()> {
+        let metadata = std::fs::metadata(&self.path)?;
+        if self.copy.is_none() && metadata.is_file() {
+            ctx.progress().add_read(metadata.len());
+        }
+        Ok(())
+    }
+}
+
+/// A destination that can be opened by its path.
+#[derive(Debug)]
+pub(super) struct DestinationFile {
+    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// The destination itself.
+    Here(File),
+    /// A file in scratch space, to be copied to the destination.
+    Copied { output: Output, _file: TempPath },
+}
+
+impl DestinationFile {
+    /// The file itself where it is one, else one in scratch space.
+    ///
+    /// # Errors
+    /// Scratch space has no room.
+    pub(super) fn new(output: Output, ctx: &JobContext) -> Result<Self> {
+        let name = output.name().map(str::to_owned);
+        match output.sink() {
+            Sink::File { .. } => match output.into_sink() {
+                Sink::File { file, path } => {
+                    Ok(Self { path: std::path::absolute(path)?, place: Place::Here(file) })
+                }
+                Sink::Stream(_) => Err(Error::new(ErrorKind::Internal, "a file became a stream")),
+            },
+            Sink::Stream(_) => {
+                let file = temporary(ctx, "dst-", name.as_deref())?.into_temp_path();
+                Ok(Self { path: file.to_path_buf(), place: Place::Copied { output, _file: file } })
+            }
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Brings what the program wrote to the destination.
+    ///
+    /// # Errors
+    /// The program removed the file, or the copy failed.
+    pub(super) fn deliver(self, ctx: &JobContext) -> Result<()> {
+        let mut written = File::open(&self.path).map_err(|error| {
+            Error::new(ErrorKind::Engine, "the program left no output")
+                .context("path", self.path.display())
+                .source(error)
+        })?;
+        match self.place {
+            Place::Copied { output, _file } => {
+                let mut writer = ctx.writer(output);
+                copy(&mut written, &mut writer)?;
+                writer.flush()?;
+            }
+            Place::Here(file) => {
+                let (ours, theirs) = (file.metadata()?, written.metadata()?);
+                if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) {
+                    ctx.progress().add_written(theirs.len());
+                } else {
+                    // The program put a new file in the place of ours.
+                    file.set_len(0)?;
+                    let mut writer = ctx.writer(Output::file(file, &self.path));
+                    copy(&mut written, &mut writer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An empty file that only this user may read, with the extension that programs go by.
+fn temporary(
+    ctx: &JobContext,
+    prefix: &str,
+    name: Option<&str>,
+) -> Result<tempfile::NamedTempFile> {
+    let extension = name.and_then(|name| Path::new(name).extension()?.to_str());
+    let suffix = extension.map(|extension| format!(".{extension}")).unwrap_or_default();
+    tempfile::Builder::new().prefix(prefix).suffix(&suffix).tempfile_in(ctx.scratch()).map_err(
+        |error| Error::from(error).operation(format!("make a file in {}", ctx.scratch().display())),
+    )
+}

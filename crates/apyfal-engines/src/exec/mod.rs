@@ -1,0 +1,93 @@
+//! Accelerators that are the user's own programs, declared in `[accelerator.NAME]`.
+//!
+//! One of three keys says how a program is called; [`Declaration`] lists the rest:
+//!
+//! * `command`: any program, run once per job. The source streams into its standard input and the
+//!   result out of its standard output, or it is given paths in place of `{src}` and `{dst}`.
+//! * `executable`: the calling convention of the original Apyfal, `-m 0`, `-m 1` and `-m 2`.
+//! * `worker`: a program that stays alive and takes one job after the other, as JSON lines.
+//!
+//! A program runs in a process group of its own. The job is over when the program itself has ended;
+//! what it left running in its group is ended with it, as is all of it when the job is cancelled or
+//! this process dies. Only what moves itself out of the group (a daemon that calls `setsid`), or
+//! belongs to another user after this process was killed, is out of reach.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use apyfal_core::{Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result};
+
+mod command;
+mod declaration;
+mod file;
+mod guard;
+mod invocation;
+mod original;
+mod parameters;
+mod process;
+mod section;
+mod tail;
+mod template;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use declaration::Declaration;
+use declaration::Program;
+use guard::Guard;
+use process::Process;
+
+/// The engine of one declared accelerator.
+#[derive(Debug)]
+pub struct Exec {
+    declaration: Arc<Declaration>,
+    runtime: PathBuf,
+}
+
+impl Exec {
+    /// Makes it. `runtime` is a directory for the lock of an `executable`, which is exclusive per
+    /// machine: everybody who runs it names the same one. The lock belongs to the user who ran it
+    /// first; another user is refused.
+    pub fn new(declaration: Declaration, runtime: impl Into<PathBuf>) -> Self {
+        Self { declaration: Arc::new(declaration), runtime: runtime.into() }
+    }
+}
+
+impl Engine for Exec {
+    fn info(&self) -> &EngineInfo {
+        self.declaration.info()
+    }
+
+    fn open(
+        &self,
+        src: Option<Input>,
+        params: &Params,
+        state: &Path,
+        ctx: &JobContext,
+    ) -> Result<Box<dyn EngineSession>> {
+        let launcher =
+            Launcher { declaration: self.declaration.clone(), guard: Arc::new(Guard::start()?) };
+        Ok(match self.declaration.program() {
+            Program::Command(_) => Box::new(command::Session::new(launcher)),
+            Program::Worker(_) => Box::new(worker::Session::new(launcher, params.clone())),
+            Program::Executable(_) => {
+                Box::new(original::Session::open(launcher, src, params, &self.runtime, state, ctx)?)
+            }
+        })
+    }
+}
+
+/// Starts the programs of one session.
+#[derive(Debug)]
+struct Launcher {
+    declaration: Arc<Declaration>,
+    guard: Arc<Guard>,
+}
+
+impl Launcher {
+    /// Starts the program with these arguments and the variables declared for it.
+    fn start(&self, argv: Vec<OsString>, params: &Params, stdin: bool) -> Result<Process> {
+        Process::start(self.declaration.invocation(argv, params), stdin, &self.guard)
+    }
+}

@@ -1,0 +1,332 @@
+//! One running program: in a process group of its own, its output read without blocking, ended with
+//! everything it started.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use apyfal_core::{Error, ErrorKind, JobContext, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::guard::Guard;
+use super::invocation::Invocation;
+use super::tail::Tail;
+
+/// How often a waiting job looks whether it was cancelled or its program ended.
+const TICK: Duration = Duration::from_millis(20);
+/// How long a program has to end by itself once it was asked to.
+const GRACE: Duration = Duration::from_millis(50);
+/// How long a killed program may take to be gone before it is left to the system.
+const LAST: Duration = Duration::from_secs(5);
+/// Large pipes save switches between the program and us.
+const PIPE: usize = 1 << 20;
+
+/// What a look at the program showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// It wrote this many bytes to its standard output.
+    Output(usize),
+    /// Nothing for a while.
+    Quiet,
+    /// It has ended and all its output was read.
+    Ended,
+}
+
+/// A running program. Dropping it ends it, and everything that it started in its group.
+pub(super) struct Process {
+    invocation: Invocation,
+    guard: Arc<Guard>,
+    child: Child,
+    group: Pid,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    tail: Tail,
+    pause: Duration,
+    status: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts a program, with a pipe as its standard input or none.
+    ///
+    /// # Errors
+    /// It cannot be started; the error says why and what to do.
+    pub(super) fn start(invocation: Invocation, stdin: bool, guard: &Arc<Guard>) -> Result<Self> {
+        let mut child = invocation.spawn(stdin)?;
+        let group = Pid::from_child(&child);
+        guard.add(group);
+        let process = Self {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+            invocation,
+            guard: guard.clone(),
+            child,
+            group,
+            tail: Tail::new(16 << 10),
+            pause: Duration::from_micros(50),
+            status: None,
+        };
+        for pipe in [
+            process.stdin.as_ref().map(AsFd::as_fd),
+            process.stdout.as_ref().map(AsFd::as_fd),
+            process.stderr.as_ref().map(AsFd::as_fd),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            rustix::io::ioctl_fionbio(pipe, true).map_err(io::Error::from)?;
+        }
+        for pipe in
+            [process.stdin.as_ref().map(AsFd::as_fd), process.stdout.as_ref().map(AsFd::as_fd)]
+        {
+            // Refused where a user's pipes already hold their share of memory: slower, not wrong.
+            let _ = pipe.map(|pipe| rustix::pipe::fcntl_setpipe_size(pipe, PIPE));
+        }
+        Ok(process)
+    }
+
+    /// Hands out the standard input, for a thread that feeds it.
+    pub(super) fn take_stdin(&mut self) -> Option<Feed> {
+        self.stdin.take().map(Feed)
+    }
+
+    /// Looks for output, for at most 20 ms. Standard error is kept by the way.
+    ///
+    /// Once the program itself has ended, whatever it left running is ended too: a job is over with
+    /// its program.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub(super) fn look(&mut self, buffer: &mut [u8]) -> Result<Event> {
+        if self.stdout.is_none() && self.stderr.is_none() {
+            if self.has_ended()? {
+                return Ok(Event::Ended);
+            }
+            // It closed its output and goes on, mostly just long enough to exit.
+            sleep(self.pause);
+            self.pause = (self.pause * 2).min(TICK);
+            return Ok(Event::Quiet);
+        }
+        let ended = self.status.is_some();
+        let wait = if ended { Duration::ZERO } else { TICK };
+        let ready = readable(
+            [self.stdout.as_ref().map(AsFd::as_fd), self.stderr.as_ref().map(AsFd::as_fd)],
+            wait,
+        )?;
+        if ready == [false, false] {
+            // What is not there after the whole group was killed will not come.
+            if ended {
+                return Ok(Event::Ended);
+            }
+            self.has_ended()?;
+            return Ok(Event::Quiet);
+        }
+        if ready[1] && self.read_stderr()? == Some(0) {
+            self.stderr = None;
+        }
+        if ready[0]
+            && let Some(stdout) = &mut self.stdout
+        {
+            match some(stdout.read(buffer))? {
+                Some(0) => self.stdout = None,
+                Some(count) => return Ok(Event::Output(count)),
+                None => {}
+            }
+        }
+        Ok(Event::Quiet)
+    }
+
+    fn read_stderr(&mut self) -> Result<Option<usize>> {
+        let Some(stderr) = &mut self.stderr else { return Ok(None) };
+        let mut buffer = [0; 16 << 10];
+        let count = some(stderr.read(&mut buffer))?;
+        self.tail.push(&buffer[..count.unwrap_or(0)]);
+        Ok(count)
+    }
+
+    /// Writes all of `bytes` to the standard input. False if the program no longer reads.
+    ///
+    /// # Errors
+    /// The job was cancelled.
+    pub(super) fn send(&mut self, bytes: &[u8], ctx: &JobContext) -> Result<bool> {
+        let Some(stdin) = self.stdin.take() else { return Ok(false) };
+        let mut feed = Feed(stdin);
+        let sent = feed.send(bytes, ctx);
+        self.stdin = Some(feed.0);
+        sent
+    }
+
+    /// Ends the standard input, which asks a program that waits for work to end.
+    pub(super) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Whether the program has ended. Its group is ended with it.
+    pub(super) fn has_ended(&mut self) -> Result<bool> {
+        if self.status.is_none() && is_over(self.group)? {
+            // The ended program still holds its number, so this cannot hit another's group.
+            self.signal(Signal::KILL);
+            self.guard.remove(self.group);
+            self.status = Some(self.child.wait()?);
+        }
+        Ok(self.status.is_some())
+    }
+
+    /// Waits for the program to end by itself, for at most `limit`.
+    pub(super) fn wait(&mut self, limit: Duration) {
+        let end = Instant::now() + limit;
+        while matches!(self.has_ended(), Ok(false)) && Instant::now() < end {
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Forgets what was written to standard error so far.
+    pub(super) fn forget_stderr(&mut self) -> Result<()> {
+        while self.read_stderr()?.is_some_and(|count| count > 0) {}
+        self.tail.clear();
+        Ok(())
+    }
+
+    /// Whether the program ended well.
+    pub(super) fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// The error of a program that failed: its command, how it ended, and the end of its standard
+    /// error.
+    pub(super) fn failure(&mut self, message: &str) -> Error {
+        while matches!(self.read_stderr(), Ok(Some(1..))) {}
+        let mut error = Error::new(ErrorKind::Engine, message)
+            .context("command", self.invocation.line())
+            .operation("run the accelerator's program");
+        if let Some(status) = self.status {
+            error = error.context("status", describe(status));
+        }
+        if !self.tail.is_empty() {
+            error = error.context("stderr", self.invocation.mask(&self.tail.text()));
+        }
+        error
+    }
+
+    /// A text of the program's, without secrets.
+    pub(super) fn mask(&self, text: &str) -> String {
+        self.invocation.mask(text)
+    }
+
+    fn signal(&self, signal: Signal) {
+        if kill_process_group(self.group, signal) == Err(rustix::io::Errno::PERM)
+            && self.invocation.sudo
+        {
+            let name = if signal == Signal::KILL { "KILL" } else { "TERM" };
+            let group = format!("-{}", self.group.as_raw_nonzero());
+            let _ = Command::new("sudo")
+                .args(["-n", "--", "kill", "-s", name, "--", &group])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.status.is_some() {
+            return;
+        }
+        self.signal(Signal::TERM);
+        let end = Instant::now() + GRACE;
+        while matches!(is_over(self.group), Ok(false)) && Instant::now() < end {
+            sleep(Duration::from_millis(1));
+        }
+        self.signal(Signal::KILL);
+        self.wait(LAST);
+        self.guard.remove(self.group);
+    }
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process")
+            .field("command", &self.invocation.line())
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The standard input of a program.
+pub(super) struct Feed(ChildStdin);
+
+impl Feed {
+    /// Writes all of `bytes`. False if the program no longer reads, which it may choose.
+    ///
+    /// # Errors
+    /// The job was cancelled.
+    pub(super) fn send(&mut self, mut bytes: &[u8], ctx: &JobContext) -> Result<bool> {
+        while !bytes.is_empty() {
+            match self.0.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ctx.check()?;
+                    let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+                    poll(&mut fds, Some(&timespec(TICK))).or_else(interrupted)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// How a program ended, in words.
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// Whether a program has ended, without taking its status, so that its number stays its own.
+fn is_over(pid: Pid) -> Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(waitid(WaitId::Pid(pid), options).map_err(io::Error::from)?.is_some())
+}
+
+/// Which of two pipes have something to read or were closed.
+fn readable(pipes: [Option<BorrowedFd<'_>>; 2], wait: Duration) -> Result<[bool; 2]> {
+    let mut fds: Vec<_> =
+        pipes.iter().flatten().map(|pipe| PollFd::from_borrowed_fd(*pipe, PollFlags::IN)).collect();
+    poll(&mut fds, Some(&timespec(wait))).or_else(interrupted)?;
+    let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+    Ok(pipes.map(|pipe| pipe.is_some() && ready.next() == Some(true)))
+}
+
+fn interrupted(error: rustix::io::Errno) -> Result<usize> {
+    if error == rustix::io::Errno::INTR { Ok(0) } else { Err(io::Error::from(error).into()) }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: 0, tv_nsec: i64::from(duration.subsec_nanos()) }
+}
+
+/// None where a read would have to wait.
+fn some(read: io::Result<usize>) -> io::Result<Option<usize>> {
+    match read {
+        Ok(count) => Ok(Some(count)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,99 @@
+use super::*;
+
+#[test]
+fn a_declaration_says_what_the_engine_is() {
+    let declaration = declare(json!({
+        "command": "pigz -c '-{level}' {quick}",
+        "parameters": {
+            "level": {"default": 6, "min": 1, "max": 9, "help": "Effort."},
+            "quick": {"choices": ["-q", "-Q"]},
+            "name": "x",
+        },
+        "summary": "Compress",
+        "aliases": ["pz", "parallel"],
+        "rerun_safe": true,
+    }))
+    .unwrap();
+    let info = declaration.info();
+    assert!(info.is_named("PZ") && info.is_named("mine"));
+    assert_eq!((info.engine.as_ref(), info.summary.as_ref()), ("pigz", "Compress"));
+    assert_eq!((info.slots, info.src, info.rerun_safe), (Slots::Cores, Need::Optional, true));
+    let kinds: Vec<_> = info.params.iter().map(|spec| spec.kind.describe()).collect();
+    assert_eq!(kinds, ["integer 1 to 9", "-q, -Q", "text"]);
+    assert_eq!(info.params[0].default, Some(json!(6)));
+}
+
+#[test]
+fn needs_and_slots_follow_from_the_call() {
+    let info = |section| declare(section).unwrap().info().clone();
+    let both = info(json!({"command": ["cp", "{src}", "{dst}"]}));
+    assert_eq!((both.src, both.dst, both.start_src), (Need::Required, Need::Required, Need::None));
+    let original = info(json!({"executable": "/x"}));
+    assert_eq!((original.slots, original.start_src), (Slots::Fixed(1), Need::Optional));
+    let worker = info(json!({"worker": "w --device 0", "slots": 2}));
+    assert_eq!((worker.slots, worker.engine.as_ref()), (Slots::Fixed(2), "w"));
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (section, message, hint) in [
+        (json!({}), "exactly one of", ""),
+        (json!({"command": "a", "worker": "b"}), "exactly one of", ""),
+        (json!({"command": "a", "paramters": {}}), "no key 'paramters'", "'parameters'"),
+        (json!({"command": "a 'b"}), "cannot be", "quotes"),
+        (json!({"command": []}), "name is empty", ""),
+        (json!({"command": "a {scr}"}), "'{scr}' is neither", "'{src}'"),
+        (json!({"command": "a {whatever}"}), "'{whatever}' is neither", "{{whatever}}"),
+        (json!({"command": "{src} a"}), "has a placeholder", ""),
+        (json!({"worker": "a {src}"}), "'{src}' is neither", ""),
+        (json!({"command": "a", "sudo": "maybe"}), "'sudo' cannot be", "True or False"),
+        (json!({"command": "a", "slots": 0}), "'slots' cannot be 0", "1 to 1024"),
+        (json!({"executable": "/a", "slots": 2}), "'slots' cannot be 2", "exclusive"),
+        (json!({"command": "a", "parameters": {"src": 1}}), "has a meaning", ""),
+        (json!({"command": "a", "parameters": {"l": {"defualt": 1}}}), "'defualt'", "'default'"),
+        (
+            json!({"command": "a", "parameters": {"l": {"type": "int", "default": "x"}}}),
+            "default",
+            "",
+        ),
+        (json!({"command": "a", "parameters": {"l": {"type": "interger"}}}), "interger", "integer"),
+        (json!({"command": "a", "env": {"A=B": "x"}}), "'env' cannot be", ""),
+    ] {
+        let error = declare(section.clone()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{section}");
+        assert!(error.to_string().contains(message), "{section}: {error}");
+        assert!(error.hints().join(" ").contains(hint), "{section}: {:?}", error.hints());
+        assert_eq!(fact(&error, "section"), "accelerator.mine");
+    }
+}
+
+#[test]
+fn sudo_stands_before_the_program_only_where_asked_for() {
+    let argv = |section| {
+        let invocation = declare(section).unwrap().invocation(vec!["a".into()], &Params::default());
+        invocation.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(argv(json!({"command": "a"})), ["a"]);
+    assert_eq!(argv(json!({"command": "a", "sudo": true})), ["sudo", "-n", "--", "a"]);
+    assert_eq!(
+        argv(json!({"command": "a", "sudo": true, "env": {"A": 1, "B": "2"}})),
+        ["sudo", "-n", "--preserve-env=A,B", "--", "a"]
+    );
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let declaration = declare(
+        json!({"command": "a", "env": {"API_TOKEN": "hunter2"}, "parameters": {"token": "tr0ub"}}),
+    )
+    .unwrap();
+    assert!(!format!("{declaration:?}").contains("hunter2"));
+    let raw = json!({"token": "it's \"tr0ub\""});
+    let params =
+        Params::check("it", &declaration.info().params, None, raw.as_object().unwrap()).unwrap();
+    let argv = vec!["a".into(), "--t=it's \"tr0ub\"".into()];
+    let invocation = declaration.invocation(argv, &params);
+    assert_eq!(invocation.line(), "a '--t=***'");
+    assert_eq!(invocation.mask("hunter2!"), "***!");
+    assert_eq!(invocation.mask(&raw.to_string()), r#"{"token":"***"}"#);
+}

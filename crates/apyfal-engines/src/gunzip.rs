@@ -1,0 +1,103 @@
+//! `gunzip`: decompresses the gzip format, in parallel where the members tell their sizes.
+
+use std::io::Write;
+use std::path::Path;
+
+use apyfal_core::{
+    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
+    Output, Params, Result,
+};
+
+use crate::ordered;
+use inflate::Inflater;
+use members::{Block, Members};
+use window::Window;
+
+mod inflate;
+mod members;
+mod window;
+
+/// The engine.
+#[derive(Debug)]
+pub(crate) struct Gunzip {
+    info: EngineInfo,
+}
+
+impl Gunzip {
+    /// Makes it.
+    pub(crate) fn new() -> Self {
+        let mut info = EngineInfo::cpu("gunzip", "Decompress the gzip format");
+        info.aliases = vec!["cast_gunzip".into()];
+        info.description =
+            "Takes the output of any gzip, of several members and with zeros behind it. Checksums \
+             and lengths are checked; data that is corrupt, cut off or followed by something else \
+             is an error that tells where.\n\n\
+             What gzip here, bgzip, pgzip or MiGz wrote is decompressed on all cores; elsewhere the format \
+             does not tell where one could begin, and one core does most of the work."
+                .into();
+        Self { info }
+    }
+}
+
+impl Engine for Gunzip {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn open(
+        &self,
+        _src: Option<Input>,
+        _params: &Params,
+        _state: &Path,
+        _ctx: &JobContext,
+    ) -> Result<Box<dyn EngineSession>> {
+        Ok(Box::new(Session))
+    }
+}
+
+#[derive(Debug)]
+struct Session;
+
+impl EngineSession for Session {
+    fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
+        let (src, dst) = parts(job)?;
+        let what = src
+            .name()
+            .map_or("decompress the source".to_owned(), |name| format!("decompress '{name}'"));
+        decompress(src, dst, ctx).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => error.operation(what),
+            _ => error,
+        })?;
+        Ok(Outcome::default())
+    }
+
+    fn process_in_software(&self, job: EngineJob, ctx: &JobContext) -> Option<Result<()>> {
+        Some(parts(job).and_then(|(src, dst)| {
+            let mut decoder = flate2::read::MultiGzDecoder::new(ctx.reader(src)?);
+            let mut writer = ctx.writer(dst);
+            std::io::copy(&mut decoder, &mut writer)?;
+            Ok(writer.flush()?)
+        }))
+    }
+}
+
+fn parts(job: EngineJob) -> Result<(Input, Output)> {
+    match (job.src, job.dst) {
+        (Some(src), Some(dst)) => Ok((src, dst)),
+        _ => Err(Error::new(ErrorKind::Internal, "gunzip was run without source or destination")),
+    }
+}
+
+fn decompress(src: Input, dst: Output, ctx: &JobContext) -> Result<()> {
+    let mut members = Members::new(Window::new(ctx.reader(src)?));
+    let mut writer = ctx.writer(dst);
+    let threads = if members.is_small()? { 1 } else { ctx.threads() };
+    ordered::run(
+        threads,
+        Inflater::new,
+        |block: &mut Block| members.next(block),
+        |inflater, block| block.decompress(inflater),
+        |block| Ok(writer.write_all(block.output())?),
+    )?;
+    Ok(writer.flush()?)
+}

@@ -1,0 +1,177 @@
+//! Copies between any two locations.
+
+use std::fs::File;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_core::{
+    Cancel, Error, ErrorKind, Input, JobContext, Output, Progress, Result, Sink, Source,
+};
+use rustix::fs::{copy_file_range, ioctl_ficlone};
+
+use crate::location::{Location, ObjectLocation};
+use crate::{Destination, Storage, local, object};
+
+/// How much is copied between two looks at the switch.
+const STEP: usize = 8 << 20;
+const BUFFER: usize = 1 << 20;
+
+impl Storage {
+    /// Copies one location to another: by the store itself where both are in one bucket, by the
+    /// file system where both are files, else by reading and writing at the same time.
+    ///
+    /// # Errors
+    /// Reading or writing fails, both are the same, the source is a directory, or the copy was
+    /// cancelled. The destination is then as it was before.
+    pub async fn copy(
+        &self,
+        src: &Location,
+        dst: &Location,
+        cancel: &Cancel,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        let operation = format!("copy '{src}' to '{dst}'");
+        self.copy_inner(src, dst, cancel, progress)
+            .await
+            .map_err(|error| error.operation(operation))
+    }
+
+    async fn copy_inner(
+        &self,
+        src: &Location,
+        dst: &Location,
+        cancel: &Cancel,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        cancel.check()?;
+        if let (Location::Object(from), Location::Object(to)) = (src, dst) {
+            if from == to {
+                return Err(same());
+            }
+            if from.scheme == to.scheme && from.container == to.container {
+                return self.copy_in_store(from, to, cancel, progress).await;
+            }
+        }
+        let input = or_cancelled(cancel, self.open_input(src)).await?;
+        match input.source() {
+            Source::Directory(path) => return Err(local::is_a_directory("copy", path)),
+            Source::File { file, .. } if is_same(file, dst) => return Err(same()),
+            _ => {}
+        }
+        let mut destination = or_cancelled(cancel, self.create_output(dst)).await?;
+        match transfer(input, &mut destination, cancel, progress).await {
+            Ok(()) => destination.commit().await,
+            Err(error) => {
+                destination.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn copy_in_store(
+        &self,
+        from: &ObjectLocation,
+        to: &ObjectLocation,
+        cancel: &Cancel,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        let operator = self.operator(from).await?;
+        // A task of its own, so that it can clean up after the caller was already answered.
+        let (from, to) = (from.clone(), to.clone());
+        let (own_cancel, progress) = (cancel.clone(), progress.clone());
+        let task = tokio::spawn(async move {
+            object::copy(&operator, &from, &to, &own_cancel, &progress).await
+        });
+        or_cancelled(cancel, async { task.await.unwrap_or_else(|_| Err(panicked())) }).await
+    }
+}
+
+async fn transfer(
+    input: Input,
+    destination: &mut Destination,
+    cancel: &Cancel,
+    progress: &Arc<Progress>,
+) -> Result<()> {
+    let Some(output) = destination.take_output() else { return Ok(()) };
+    let context = JobContext::new(cancel.clone(), progress.clone(), "", NonZeroUsize::MIN);
+    let work = tokio::task::spawn_blocking(move || copy_blocking(input, output, &context));
+    work.await.unwrap_or_else(|_| Err(panicked()))
+}
+
+fn copy_blocking(input: Input, output: Output, context: &JobContext) -> Result<()> {
+    if let (Source::File { file: from, .. }, Sink::File { file: to, .. }) =
+        (input.source(), output.sink())
+    {
+        let len = input.len().unwrap_or(0);
+        context.progress().set_total(len);
+        if copy_by_system(from, to, len, context)? {
+            return Ok(());
+        }
+    }
+    let mut reader = context.reader(input)?;
+    let mut writer = context.writer(output);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.fill(&mut buffer)? {
+            0 => break,
+            count => writer.write_all(&buffer[..count])?,
+        }
+    }
+    Ok(writer.flush()?)
+}
+
+/// Copies between two files by sharing their blocks, or else in the kernel. False if the file
+/// systems can do neither; nothing was copied then.
+fn copy_by_system(from: &File, to: &File, len: u64, context: &JobContext) -> Result<bool> {
+    let count = |bytes| {
+        context.progress().add_read(bytes);
+        context.progress().add_written(bytes);
+    };
+    if ioctl_ficlone(to, from).is_ok() {
+        count(len);
+        return Ok(true);
+    }
+    let (mut read, mut written) = (0, 0);
+    loop {
+        context.check()?;
+        match copy_file_range(from, Some(&mut read), to, Some(&mut written), STEP) {
+            Ok(0) if read == 0 => return Ok(len == 0),
+            Ok(0) => return Ok(true),
+            Ok(bytes) => count(bytes as u64),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) if read == 0 => return Ok(false),
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+    }
+}
+
+/// Whether an open file is what a location names, under whatever name.
+fn is_same(file: &File, dst: &Location) -> bool {
+    let (Location::File(path) | Location::Host(path)) = dst else { return false };
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let existing = std::fs::metadata(Path::new(path)).map(identity).ok();
+    existing.is_some() && file.metadata().map(identity).ok() == existing
+}
+
+/// The result of something that may take long, or an error as soon as it was cancelled.
+async fn or_cancelled<T>(cancel: &Cancel, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(Duration::from_millis(50), &mut work).await {
+            Ok(result) => return result,
+            Err(_) => cancel.check()?,
+        }
+    }
+}
+
+fn same() -> Error {
+    Error::new(ErrorKind::Usage, "source and destination are the same")
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Internal, "the copy panicked")
+}

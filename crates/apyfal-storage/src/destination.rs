@@ -1,0 +1,67 @@
+//! Where a result goes, until it is complete.
+
+use std::time::Duration;
+
+use apyfal_core::{Output, Result};
+
+use crate::local::{Local, io_error};
+use crate::object::Upload;
+
+/// A destination under way. What is written to its [`Output`] appears when it is committed; dropped,
+/// it leaves nothing. Pipes, devices and standard output alone take nothing back.
+#[derive(Debug)]
+#[must_use = "what is not committed is thrown away"]
+pub struct Destination {
+    output: Option<Output>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Local(Local),
+    Object(Upload),
+}
+
+impl Destination {
+    pub(crate) fn local((local, output): (Local, Output)) -> Self {
+        Self { output: Some(output), place: Place::Local(local) }
+    }
+
+    pub(crate) fn object((upload, output): (Upload, Output)) -> Self {
+        Self { output: Some(output), place: Place::Object(upload) }
+    }
+
+    /// What is written to. It is there once.
+    pub fn take_output(&mut self) -> Option<Output> {
+        self.output.take()
+    }
+
+    /// Makes the result appear. To be called after the output was dropped; an object whose output
+    /// is still open is finished when that is dropped.
+    ///
+    /// # Errors
+    /// What was written could not be stored, and nothing of it is there.
+    pub async fn commit(self) -> Result<()> {
+        drop(self.output);
+        match self.place {
+            Place::Local(Local::File(file)) => file.commit(),
+            Place::Local(Local::Pipe(pipe)) => {
+                while !pipe.try_open().map_err(|error| io_error("write", pipe.path(), error))? {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Ok(())
+            }
+            Place::Local(Local::Standard) => Ok(()),
+            Place::Object(upload) => upload.commit().await,
+        }
+    }
+
+    /// Throws away what was written and waits until that is done. Dropping does the same without
+    /// waiting, which leaves parts in an object store if the process ends at once.
+    pub async fn abort(self) {
+        drop(self.output);
+        if let Place::Object(upload) = self.place {
+            upload.abort().await;
+        }
+    }
+}

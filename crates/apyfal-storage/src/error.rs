@@ -1,0 +1,78 @@
+//! Errors of stores and servers in our own words.
+
+use std::error::Error as StdError;
+
+use apyfal_core::{Error, ErrorKind};
+
+use crate::location::ObjectLocation;
+
+/// The longest text of a server that is worth showing.
+const SHOWN: usize = 300;
+
+/// What an error of OpenDAL means.
+pub(crate) fn object_error(error: opendal::Error, verb: &str, location: &ObjectLocation) -> Error {
+    use opendal::ErrorKind as Kind;
+    let section = format!("[storage.{}]", location.scheme);
+    let kind = match error.kind() {
+        Kind::NotFound => ErrorKind::StorageNotFound,
+        Kind::PermissionDenied => ErrorKind::StorageAuthentication,
+        Kind::ConfigInvalid | Kind::Unsupported => ErrorKind::StorageConfiguration,
+        _ if lacks_credentials(&error) => ErrorKind::StorageAuthentication,
+        _ => ErrorKind::Storage,
+    };
+    let said = server_words(error.message());
+    let message = match (error.kind(), said.as_str()) {
+        (Kind::NotFound, "") => "it does not exist".to_owned(),
+        (Kind::PermissionDenied, "") => "access was denied".to_owned(),
+        (Kind::ConditionNotMatch, _) => "it changed while it was being read".to_owned(),
+        _ if kind == ErrorKind::StorageAuthentication && lacks_credentials(&error) => {
+            "no usable credentials were found".to_owned()
+        }
+        _ => [Some(said), deepest(&error)]
+            .into_iter()
+            .flatten()
+            .filter(|s| !s.is_empty())
+            .collect::<Vec<_>>()
+            .join(": "),
+    };
+    let mut mapped = Error::new(kind, message).operation(format!("{verb} '{location}'"));
+    if kind == ErrorKind::StorageAuthentication {
+        mapped = mapped.hint(format!("check client_id, secret_id and region in section {section}"));
+    }
+    if error.is_temporary() || error.kind() == Kind::RateLimited {
+        mapped = mapped.retryable();
+    }
+    mapped
+}
+
+/// The credential chain answers with an error of its own, before any request was sent.
+fn lacks_credentials(error: &opendal::Error) -> bool {
+    let text = format!("{error:?}");
+    text.contains("reqsign::LoadCredential") || text.contains("reqsign::Sign")
+}
+
+/// What the server said for people, out of the structure in which it said it.
+fn server_words(message: &str) -> String {
+    let inner = message
+        .split_once("message: \"")
+        .and_then(|(_, rest)| rest.split_once("\", "))
+        .map(|(words, _)| words);
+    // A page of HTML tells nothing that the status does not.
+    let words = inner.unwrap_or(if message.trim_start().starts_with('<') { "" } else { message });
+    shorten(words)
+}
+
+fn shorten(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default().trim_end_matches('.');
+    line.chars().take(SHOWN).collect()
+}
+
+/// The cause at the bottom of an error, which names the system's own reason.
+pub(crate) fn deepest(error: &(dyn StdError + 'static)) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let text = cause.to_string();
+    Some(shorten(text.split(" (os error").next().unwrap_or(&text)).to_lowercase())
+}

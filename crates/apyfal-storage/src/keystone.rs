@@ -1,0 +1,167 @@
+//! Tokens for Swift from the OpenStack identity service, version 3.
+//!
+//! The exchange is the one of the
+//! [Identity API](https://docs.openstack.org/api-ref/identity/v3/#password-authentication-with-scoped-authorization).
+
+use std::time::{Duration, SystemTime};
+
+use apyfal_core::{Error, ErrorKind, Result, Secret};
+use serde_json::{Value, json};
+
+use crate::error::deepest;
+use crate::mount::MountOptions;
+use crate::object::missing;
+use crate::transport::Transport;
+
+/// How long a token is used. Clouds let them live for an hour or longer; a token whose own time
+/// is shorter is renewed before that.
+const USED_FOR: Duration = Duration::from_secs(30 * 60);
+
+/// Permission to use an object store for a while.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    /// The text to send.
+    pub(crate) secret: Secret,
+    /// The account's URL in the object store.
+    pub(crate) endpoint: String,
+    renew: SystemTime,
+}
+
+impl Token {
+    /// Whether a new one should be fetched before the next use.
+    pub(crate) fn is_stale(&self) -> bool {
+        SystemTime::now() >= self.renew
+    }
+
+    /// Asks the identity service for a token.
+    pub(crate) async fn fetch(options: &MountOptions, transport: &Transport) -> Result<Self> {
+        let set =
+            |key: &str, value: &Option<String>| value.clone().ok_or_else(|| missing(key, options));
+        let url = tokens_url(&set("auth_url", &options.auth_url)?, options.unsecure)?;
+        let user = set("client_id", &options.client_id)?;
+        let password = options.secret_id.as_ref().ok_or_else(|| missing("secret_id", options))?;
+        let project = set("project_id", &options.project_id)?;
+        let domain = options.user_domain_name.as_deref().unwrap_or("Default");
+        let body = request(&user, domain, password, &project);
+
+        let failed = |kind, message: String| {
+            Error::new(kind, message).operation(format!("get a token from '{url}'"))
+        };
+        let answer = transport
+            .post(&url)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .map_err(|error| {
+                let error = error.without_url();
+                failed(ErrorKind::Storage, deepest(&error).unwrap_or_else(|| error.to_string()))
+                    .retryable()
+            })?;
+        let status = answer.status();
+        if !status.is_success() {
+            let kind = match status.as_u16() {
+                401 | 403 => ErrorKind::StorageAuthentication,
+                404 => ErrorKind::StorageConfiguration,
+                _ => ErrorKind::Storage,
+            };
+            return Err(failed(kind, format!("the server answered {status}")).hint(
+                "check auth_url, client_id, secret_id and project_id in section [storage.OpenStack]",
+            ));
+        }
+        let token = answer.headers().get("x-subject-token").and_then(|value| value.to_str().ok());
+        let token = token.map(Secret::new);
+        let text = answer.text().await.map_err(|error| {
+            failed(ErrorKind::Storage, error.without_url().to_string()).retryable()
+        })?;
+        let catalog = serde_json::from_str::<Value>(&text).unwrap_or_default();
+        let endpoint = match &options.endpoint {
+            Some(_) => Some(options.server("")?),
+            None => object_store(&catalog, options.region.as_deref()),
+        };
+        match (token, endpoint) {
+            (Some(secret), Some(endpoint)) => {
+                Ok(Self { secret, endpoint, renew: SystemTime::now() + USED_FOR })
+            }
+            (None, _) => Err(failed(ErrorKind::Storage, "the answer has no token".into())),
+            (_, None) => Err(failed(
+                ErrorKind::StorageConfiguration,
+                "the catalog has no public object store in this region".into(),
+            )
+            .hint("set region or endpoint in section [storage.OpenStack]")),
+        }
+    }
+}
+
+/// Where tokens are, from the address as people write it: with or without version.
+fn tokens_url(auth_url: &str, unsecure: bool) -> Result<String> {
+    if auth_url.starts_with("http://") && !unsecure {
+        return Err(Error::new(
+            ErrorKind::StorageConfiguration,
+            format!("'{auth_url}' is plain HTTP"),
+        )
+        .operation("connect to swift://")
+        .hint("use https://, or set unsecure = True to send data unprotected"));
+    }
+    let base = auth_url.trim_end_matches('/');
+    let base = base.strip_suffix("/v2.0").unwrap_or(base);
+    Ok(if base.ends_with("/v3") {
+        format!("{base}/auth/tokens")
+    } else {
+        format!("{base}/v3/auth/tokens")
+    })
+}
+
+fn request(user: &str, domain: &str, password: &Secret, project: &str) -> Value {
+    json!({"auth": {
+        "identity": {
+            "methods": ["password"],
+            "password": {"user": {
+                "name": user, "domain": {"name": domain}, "password": password.expose(),
+            }},
+        },
+        "scope": {"project": {"id": project}},
+    }})
+}
+
+/// The public URL of the object store in a token's catalog.
+fn object_store(token: &Value, region: Option<&str>) -> Option<String> {
+    let services = token["token"]["catalog"].as_array()?;
+    let store = services.iter().find(|service| service["type"] == "object-store")?;
+    let endpoint = store["endpoints"].as_array()?.iter().find(|endpoint| {
+        endpoint["interface"] == "public"
+            && region.is_none_or(|region| {
+                endpoint["region"] == region || endpoint["region_id"] == region
+            })
+    })?;
+    Some(endpoint["url"].as_str()?.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_may_have_a_version() {
+        for given in ["https://id/v3", "https://id/v3/", "https://id", "https://id/v2.0"] {
+            assert_eq!(tokens_url(given, false).unwrap(), "https://id/v3/auth/tokens");
+        }
+        assert!(tokens_url("http://id", false).is_err());
+        assert!(tokens_url("http://id", true).is_ok());
+    }
+
+    #[test]
+    fn the_catalog_names_the_store_of_the_region() {
+        let endpoint = |interface: &str, region: &str| json!({"interface": interface, "region": region, "url": format!("https://{interface}.{region}/v1/AUTH_p/")});
+        let catalog = json!({"token": {"catalog": [
+            {"type": "compute", "endpoints": [endpoint("public", "a")]},
+            {"type": "object-store", "endpoints": [
+                endpoint("internal", "a"), endpoint("public", "a"), endpoint("public", "b"),
+            ]},
+        ]}});
+        let found = |region| object_store(&catalog, region);
+        assert_eq!(found(Some("b")).as_deref(), Some("https://public.b/v1/AUTH_p"));
+        assert_eq!(found(None).as_deref(), Some("https://public.a/v1/AUTH_p"));
+        assert_eq!(found(Some("c")), None);
+    }
+}

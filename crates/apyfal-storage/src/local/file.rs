@@ -1,0 +1,157 @@
+//! Files that appear whole or not at all.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use apyfal_core::{Error, ErrorKind, Output, Result};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::io_error;
+
+/// A file under way, in the directory of its final place.
+///
+/// It has no name until it is committed, so nothing is left even when this process is killed.
+/// Where the file system cannot do that it has a hidden one, `.apyfal-….part`. Existing files are
+/// replaced at once; they keep their mode and, where we may say so, their owner. As everywhere
+/// where speed counts, nothing waits for the disk: a power failure may cost recent files.
+#[derive(Debug)]
+pub(crate) struct PendingFile {
+    directory: OwnedFd,
+    name: OsString,
+    path: PathBuf,
+    file: File,
+    hidden: Option<String>,
+    replaces: Option<Stat>,
+}
+
+impl PendingFile {
+    /// Begins the file `name` in a directory; `path` is what it is called in messages.
+    pub(crate) fn create(directory: OwnedFd, name: &OsStr, path: &Path) -> Result<(Self, Output)> {
+        let failed = |error: io::Error| io_error("write", path, error);
+        let replaces = existing(&directory, name).map_err(failed)?;
+        match replaces.as_ref().map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Some(FileType::Directory) => return Err(super::is_a_directory("write", path)),
+            Some(FileType::RegularFile) => {
+                // A file that is protected against writing is not replaced either.
+                rustix::fs::accessat(&directory, name, Access::WRITE_OK, AtFlags::EACCESS)
+                    .map_err(|error| failed(error.into()))?;
+            }
+            Some(FileType::Symlink) | None => {}
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::StorageConfiguration,
+                    "it is not a regular file",
+                )
+                .operation(format!("write '{}'", path.display())));
+            }
+        }
+        let (file, hidden) = open_hidden(&directory).map_err(failed)?;
+        let place = match &hidden {
+            // Valid for child processes as well, unlike /proc/self.
+            None => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
+            Some(hidden) => path.with_file_name(hidden),
+        };
+        let output = Output::file(file.try_clone().map_err(failed)?, place);
+        let output = output.with_name(name.to_string_lossy());
+        let (name, path) = (name.to_owned(), path.to_owned());
+        Ok((Self { directory, name, path, file, hidden, replaces }, output))
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn commit(mut self) -> Result<()> {
+        self.publish().map_err(|error| io_error("write", &self.path, error))
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        if let Some(replaced) = &self.replaces {
+            self.inherit(replaced)?;
+        }
+        let hidden = match &self.hidden {
+            Some(hidden) => hidden.clone(),
+            None => {
+                let source = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                let link = |name: &OsStr| {
+                    rustix::fs::linkat(CWD, &source, &self.directory, name, AtFlags::SYMLINK_FOLLOW)
+                };
+                // A name that is free can be had at once; one that is taken only by renaming.
+                match link(&self.name) {
+                    Err(Errno::EXIST) => {}
+                    result => return Ok(result?),
+                }
+                let hidden = hidden_name();
+                link(hidden.as_ref())?;
+                self.hidden = Some(hidden.clone());
+                hidden
+            }
+        };
+        rustix::fs::renameat(&self.directory, &hidden, &self.directory, &self.name)?;
+        self.hidden = None;
+        Ok(())
+    }
+
+    /// Takes over mode and owner of the file that is replaced.
+    fn inherit(&self, replaced: &Stat) -> io::Result<()> {
+        let own = rustix::fs::fstat(&self.file)?;
+        if (own.st_uid, own.st_gid) != (replaced.st_uid, replaced.st_gid) {
+            // Only the superuser may give files away; anyone else's copy is their own.
+            let _ = rustix::fs::fchown(
+                &self.file,
+                Some(rustix::fs::Uid::from_raw(replaced.st_uid)),
+                Some(rustix::fs::Gid::from_raw(replaced.st_gid)),
+            );
+        }
+        Ok(rustix::fs::fchmod(&self.file, Mode::from_raw_mode(replaced.st_mode))?)
+    }
+}
+
+impl Drop for PendingFile {
+    fn drop(&mut self) {
+        if let Some(hidden) = &self.hidden {
+            // Where this fails nobody is left to be told.
+            let _ = rustix::fs::unlinkat(&self.directory, hidden, AtFlags::empty());
+        }
+    }
+}
+
+fn existing(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A new file without a name, or else with a hidden one. Its mode follows the umask.
+fn open_hidden(directory: &OwnedFd) -> io::Result<(File, Option<String>)> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o666);
+    match rustix::fs::openat(directory, ".", flags | OFlags::TMPFILE, mode) {
+        // It gets its name through /proc.
+        Ok(file) if Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())).exists() => {
+            return Ok((file.into(), None));
+        }
+        // What an old kernel or a file system without the feature answers.
+        Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    loop {
+        let name = hidden_name();
+        match rustix::fs::openat(directory, &name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
+            Ok(file) => return Ok((file.into(), Some(name))),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn hidden_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let time = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!(".apyfal-{}-{count}-{time:x}.part", std::process::id())
+}

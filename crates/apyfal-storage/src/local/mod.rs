@@ -1,0 +1,139 @@
+//! Files, directories, devices and pipes of this machine.
+
+mod authorized;
+mod file;
+mod pipe;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::{Path, PathBuf};
+
+use apyfal_core::{Error, ErrorKind, Input, Output, Result};
+use rustix::fs::{Mode, OFlags};
+
+pub use authorized::AuthorizedDirs;
+pub(crate) use file::PendingFile;
+pub(crate) use pipe::{LazyPipe, PollReader, PollWriter};
+
+/// A destination of this machine.
+#[derive(Debug)]
+pub(crate) enum Local {
+    /// A file that appears when it is committed.
+    File(PendingFile),
+    /// A pipe or a device, which cannot take anything back.
+    Pipe(LazyPipe),
+    /// Standard output.
+    Standard,
+}
+
+/// How inputs are opened: without waiting for the other end of a pipe.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// Opens a path for reading.
+pub(crate) fn open(path: &Path) -> Result<Input> {
+    let failed = |error: rustix::io::Errno| io_error("read", path, error.into());
+    let file = rustix::fs::open(path, READ, Mode::empty()).map_err(failed)?;
+    input(file, path).map_err(|error| io_error("read", path, error))
+}
+
+/// What an open file is to an engine.
+fn input(file: OwnedFd, path: &Path) -> io::Result<Input> {
+    let file = File::from(file);
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Ok(Input::directory(path));
+    }
+    // Files of /proc and /sys say that they are empty, and are not.
+    let empty = || file.read_at(&mut [0], 0).is_ok_and(|count| count == 0);
+    if metadata.is_file() && (metadata.len() > 0 || empty()) {
+        return Input::file(file, path);
+    }
+    Ok(Input::stream(PollReader::new(file)))
+}
+
+/// Standard input.
+pub(crate) fn standard_input() -> Result<Input> {
+    let failed = |error| io_error("read", Path::new("-"), error);
+    let file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(is_a_directory("read", Path::new("-")));
+    }
+    let len = metadata.is_file().then(|| metadata.len()).filter(|len| *len > 0);
+    let position = rustix::fs::tell(&file).unwrap_or(0);
+    let input = Input::stream(PollReader::new(file));
+    Ok(match len {
+        Some(len) => input.with_len(len.saturating_sub(position)),
+        None => input,
+    })
+}
+
+/// Standard output.
+pub(crate) fn standard_output() -> Result<(Local, Output)> {
+    let failed = |error| io_error("write", Path::new("-"), error);
+    let file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
+    Ok((Local::Standard, Output::stream(PollWriter::shared(file).map_err(failed)?)))
+}
+
+/// Begins a file, or opens the device or pipe that the path names.
+pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
+    let path = &follow_links(path);
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err(is_a_directory("write", path)),
+        Ok(metadata) if !metadata.is_file() => {
+            let pipe = LazyPipe::new(path, metadata.file_type().is_fifo())
+                .map_err(|error| io_error("write", path, error))?;
+            let output = Output::stream(pipe.writer());
+            return Ok((Local::Pipe(pipe), output));
+        }
+        _ => {}
+    }
+    let Some(name) =
+        path.file_name().filter(|_| !path.as_os_str().as_encoded_bytes().ends_with(b"/"))
+    else {
+        return Err(is_a_directory("write", path));
+    };
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(parent, flags, Mode::empty()).map_err(|error| {
+        let missing = error == rustix::io::Errno::NOENT;
+        let error = io_error("write", path, error.into());
+        match missing {
+            true => {
+                error.hint(format!("create its directory first: mkdir -p '{}'", parent.display()))
+            }
+            false => error,
+        }
+    })?;
+    let (file, output) = PendingFile::create(directory, name, path)?;
+    Ok((Local::File(file), output))
+}
+
+/// The path behind symbolic links, whose last target may be missing. Links keep pointing to the
+/// file that is written. Those of /proc stand for open files, not for other names.
+fn follow_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..40 {
+        match std::fs::read_link(&path) {
+            Ok(target) if !path.starts_with("/proc") => {
+                path = path.parent().unwrap_or(Path::new("")).join(target);
+            }
+            _ => break,
+        }
+    }
+    path
+}
+
+pub(crate) fn is_a_directory(verb: &str, path: &Path) -> Error {
+    Error::new(ErrorKind::StorageConfiguration, "it is a directory")
+        .operation(format!("{verb} '{}'", path.display()))
+        .hint("name a file")
+}
+
+/// An error of the system on a path.
+pub(crate) fn io_error(verb: &str, path: &Path, error: io::Error) -> Error {
+    Error::from_io(error).operation(format!("{verb} '{}'", path.display()))
+}

@@ -1,0 +1,284 @@
+//! Opens locations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use apyfal_core::{Error, ErrorKind, Input, Result, Source, nearest};
+use opendal::Operator;
+
+use crate::keystone::Token;
+use crate::local::{self, AuthorizedDirs};
+use crate::location::{Location, ObjectLocation};
+use crate::mount::{MountOptions, StorageType, check_scheme};
+use crate::transport::Transport;
+use crate::{Destination, object, web};
+
+/// All that can be reached by URL. Clones share their mounts and connections.
+#[derive(Clone, Debug)]
+pub struct Storage(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    mounts: Mutex<BTreeMap<String, Arc<MountOptions>>>,
+    operators: Mutex<HashMap<(String, String), Operator>>,
+    tokens: tokio::sync::Mutex<HashMap<String, Token>>,
+    /// Made when first needed: reading the system's certificates takes a while.
+    transport: OnceLock<Transport>,
+    authorized: Option<AuthorizedDirs>,
+}
+
+/// What is known of a location without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The length in bytes; none where it is known only by reading.
+    pub len: Option<u64>,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Storage {
+    /// A storage with `s3`, `oss` and `swift` mounted without options, and no access to `host://`.
+    pub fn new() -> Self {
+        Self::build(None)
+    }
+
+    /// The storage of a host, on which `host://` names files in these directories.
+    pub fn for_host(authorized: AuthorizedDirs) -> Self {
+        Self::build(Some(authorized))
+    }
+
+    fn build(authorized: Option<AuthorizedDirs>) -> Self {
+        let mounts = StorageType::ALL
+            .map(|kind| (kind.scheme().to_owned(), Arc::new(MountOptions::new(kind))))
+            .into();
+        Self(Arc::new(Inner {
+            mounts: Mutex::new(mounts),
+            operators: Mutex::default(),
+            tokens: tokio::sync::Mutex::default(),
+            transport: OnceLock::new(),
+            authorized,
+        }))
+    }
+
+    /// Makes a store reachable as `name://`, in place of what had this name before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StorageConfiguration`]: the name cannot be a scheme.
+    pub fn mount(&self, name: &str, options: MountOptions) -> Result<()> {
+        check_scheme(name)?;
+        let name = canonical(name);
+        lock(&self.0.operators).retain(|(scheme, _), _| *scheme != name);
+        if let Ok(mut tokens) = self.0.tokens.try_lock() {
+            tokens.remove(&name);
+        }
+        lock(&self.0.mounts).insert(name, Arc::new(options));
+        Ok(())
+    }
+
+    /// The names under which stores are mounted.
+    pub fn mounts(&self) -> Vec<String> {
+        lock(&self.0.mounts).keys().cloned().collect()
+    }
+
+    /// Opens a location for reading.
+    ///
+    /// # Errors
+    /// It does not exist, may not be read, or cannot be reached.
+    pub async fn open_input(&self, location: &Location) -> Result<Input> {
+        let input = match location {
+            Location::Standard => return local::standard_input(),
+            Location::File(path) => return local::open(path),
+            Location::Host(path) => return self.authorized(location)?.open(path),
+            Location::Http(url) => web::open(self.transport()?, url).await?,
+            Location::Object(object) => object::open(&self.operator(object).await?, object).await?,
+        };
+        Ok(match location.name() {
+            Some(name) => input.with_name(name),
+            None => input,
+        })
+    }
+
+    /// Begins to write a location.
+    ///
+    /// # Errors
+    /// It may not be written, or cannot be reached.
+    pub async fn create_output(&self, location: &Location) -> Result<Destination> {
+        match location {
+            Location::Standard => local::standard_output().map(Destination::local),
+            Location::File(path) => local::create(path).map(Destination::local),
+            Location::Host(path) => self.authorized(location)?.create(path).map(Destination::local),
+            Location::Http(_) => {
+                Err(Error::new(ErrorKind::StorageConfiguration, "web servers can only be read")
+                    .operation(format!("write '{location}'"))
+                    .hint("write to a file or to an object store such as s3://"))
+            }
+            Location::Object(object) => {
+                let operator = self.operator(object).await?;
+                let (upload, output) = object::Upload::create(&operator, object).await?;
+                let output = match location.name() {
+                    Some(name) => output.with_name(name),
+                    None => output,
+                };
+                Ok(Destination::object((upload, output)))
+            }
+        }
+    }
+
+    /// What is known of a location without reading it.
+    ///
+    /// # Errors
+    /// As [`open_input`](Self::open_input).
+    pub async fn stat(&self, location: &Location) -> Result<Metadata> {
+        let len = match location {
+            Location::Http(url) => web::stat(self.transport()?, url).await?,
+            Location::Object(object) => {
+                Some(object::stat(&self.operator(object).await?, object).await?.0)
+            }
+            local => {
+                let input = self.open_input(local).await?;
+                let is_directory = matches!(input.source(), Source::Directory(_));
+                return Ok(Metadata { len: input.len(), is_directory });
+            }
+        };
+        Ok(Metadata { len, is_directory: false })
+    }
+
+    /// Whether there is something at a location.
+    ///
+    /// # Errors
+    /// As [`open_input`](Self::open_input), except that nothing is there.
+    pub async fn exists(&self, location: &Location) -> Result<bool> {
+        match self.stat(location).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::StorageNotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads something small, such as parameters, as a whole.
+    ///
+    /// # Errors
+    /// As [`open_input`](Self::open_input), and if there are more than `limit` bytes.
+    pub async fn read(&self, location: &Location, limit: usize) -> Result<Vec<u8>> {
+        let input = self.open_input(location).await?;
+        let operation = format!("read '{location}'");
+        let mut reader: Box<dyn Read + Send> = match input.into_source() {
+            Source::Stream(reader) => reader,
+            Source::File { file, .. } => Box::new(file),
+            Source::Directory(path) => return Err(local::is_a_directory("read", &path)),
+        };
+        let read = tokio::task::spawn_blocking(move || {
+            let mut data = Vec::new();
+            let mut chunk = [0; 16 << 10];
+            loop {
+                match reader.read(&mut chunk) {
+                    Ok(0) => return Ok(data),
+                    Ok(count) => data.extend_from_slice(&chunk[..count]),
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+                        ) => {}
+                    Err(error) => return Err(Error::from_io(error)),
+                }
+                if data.len() > limit {
+                    return Err(Error::new(
+                        ErrorKind::InvalidData,
+                        format!("it has more than {limit} bytes"),
+                    ));
+                }
+            }
+        });
+        match read.await {
+            Ok(data) => data.map_err(|error| error.operation(operation)),
+            Err(_) => {
+                Err(Error::new(ErrorKind::Internal, "the reader panicked").operation(operation))
+            }
+        }
+    }
+
+    /// The connection to the bucket of an object.
+    pub(crate) async fn operator(&self, location: &ObjectLocation) -> Result<Operator> {
+        let scheme = canonical(&location.scheme);
+        let options = self.options(&scheme, location)?;
+        if options.storage_type == StorageType::Swift {
+            // A token lives for a while only, so the connection is made with the present one.
+            let token = self.token(&scheme, &options).await?;
+            let context = self.transport()?.context();
+            return object::operator(&options, &location.container, Some(&token), context);
+        }
+        let key = (scheme, location.container.clone());
+        if let Some(operator) = lock(&self.0.operators).get(&key) {
+            return Ok(operator.clone());
+        }
+        let context = self.transport()?.context();
+        let operator = object::operator(&options, &location.container, None, context)?;
+        lock(&self.0.operators).insert(key, operator.clone());
+        Ok(operator)
+    }
+
+    fn options(&self, scheme: &str, location: &ObjectLocation) -> Result<Arc<MountOptions>> {
+        let mounts = lock(&self.0.mounts);
+        if let Some(options) = mounts.get(scheme) {
+            return Ok(options.clone());
+        }
+        let known: Vec<_> = ["file", "host", "http", "https"]
+            .into_iter()
+            .chain(mounts.keys().map(String::as_str))
+            .collect();
+        let error = Error::new(
+            ErrorKind::StorageConfiguration,
+            format!("no storage is mounted as '{scheme}'"),
+        )
+        .operation(format!("use '{location}'"));
+        Err(match nearest(scheme, known.iter().copied()) {
+            Some(known) => error.hint(format!("did you mean '{known}://'?")),
+            None => error.hint(format!("known are {}", known.join(", "))),
+        })
+    }
+
+    async fn token(&self, scheme: &str, options: &MountOptions) -> Result<Token> {
+        let mut tokens = self.0.tokens.lock().await;
+        if let Some(token) = tokens.get(scheme).filter(|token| !token.is_stale()) {
+            return Ok(token.clone());
+        }
+        let token = Token::fetch(options, self.transport()?).await?;
+        tokens.insert(scheme.to_owned(), token.clone());
+        Ok(token)
+    }
+
+    fn transport(&self) -> Result<&Transport> {
+        if let Some(transport) = self.0.transport.get() {
+            return Ok(transport);
+        }
+        let made = Transport::new()?;
+        Ok(self.0.transport.get_or_init(|| made))
+    }
+
+    pub(crate) fn authorized(&self, location: &Location) -> Result<&AuthorizedDirs> {
+        self.0.authorized.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::StorageConfiguration, "host:// names a file of a host")
+                .operation(format!("use '{location}' here"))
+                .hint("use it as source or destination of a job that runs on a host")
+        })
+    }
+}
+
+/// A store's name as mounts are kept: `AWS` is `s3`.
+fn canonical(name: &str) -> String {
+    match StorageType::from_name(name) {
+        Some(kind) => kind.scheme().to_owned(),
+        None => name.to_ascii_lowercase(),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,99 @@
+//! One HTTP client for everything, with limits on how long a server may be silent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_core::{Error, ErrorKind, Result};
+use opendal::{Buffer, HttpBody, HttpTransport, OperationContext};
+use opendal_http_transport_reqwest::ReqwestTransport;
+use reqwest::{Client, RequestBuilder, Url};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a server may be silent while we read.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to answer a request that changes something. It includes the time to
+/// send a part, which must not end transfers over a slow line.
+const CHANGE: Duration = Duration::from_secs(600);
+
+/// The clients for requests that read and for those that write.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    reads: Client,
+    writes: Client,
+}
+
+impl Transport {
+    pub(crate) fn new() -> Result<Self> {
+        let tls = tls().map_err(setup)?;
+        let client = |silence| {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(concat!("apyfal/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT)
+                .read_timeout(silence)
+                // What is stored is what is read, whatever features other crates turn on.
+                .no_gzip()
+                .no_brotli()
+                .no_deflate()
+                .no_zstd()
+                .build()
+                .map_err(setup)
+        };
+        Ok(Self { reads: client(SILENCE)?, writes: client(CHANGE)? })
+    }
+
+    /// The same clients for OpenDAL.
+    pub(crate) fn context(&self) -> OperationContext {
+        OperationContext::new().with_http_transport(opendal::HttpTransporter::new(ByMethod {
+            reads: self.reads.clone().into(),
+            writes: self.writes.clone().into(),
+        }))
+    }
+
+    /// A request that sends something.
+    pub(crate) fn post(&self, url: &str) -> RequestBuilder {
+        self.reads.post(url)
+    }
+
+    /// A request that reads.
+    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
+        self.reads.get(url)
+    }
+}
+
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(match builder.clone().with_platform_verifier() {
+        Ok(builder) => builder.with_no_client_auth(),
+        // A system without root certificates can still use plain HTTP; HTTPS then trusts nobody.
+        Err(_) => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+    })
+}
+
+fn setup(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Storage, error.to_string())
+        .operation("set up the HTTP client")
+        .source(error)
+}
+
+struct ByMethod {
+    reads: ReqwestTransport,
+    writes: ReqwestTransport,
+}
+
+impl HttpTransport for ByMethod {
+    async fn fetch(
+        &self,
+        request: http::Request<Buffer>,
+    ) -> opendal::Result<http::Response<HttpBody>> {
+        if request.method().is_safe() {
+            self.reads.fetch(request).await
+        } else {
+            self.writes.fetch(request).await
+        }
+    }
+}

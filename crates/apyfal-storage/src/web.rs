@@ -1,0 +1,270 @@
+//! Web servers, read only.
+//!
+//! The first request asks for the first part. A server that answers with a part, as
+//! [RFC 9110, section 14](https://www.rfc-editor.org/rfc/rfc9110#name-range-requests) describes,
+//! gives the rest in parallel parts, each of which is taken up where it broke off. One that answers
+//! with everything is read from start to end.
+
+use std::time::Duration;
+
+use apyfal_core::{Error, ErrorKind, Input, Result};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use opendal::Buffer;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Response, StatusCode, Url};
+
+use crate::bridge::StreamReader;
+use crate::error::deepest;
+use crate::location::Location;
+use crate::object::{FIRST_PAUSE, PARALLEL, PART, RETRIES};
+use crate::transport::Transport;
+
+/// Opens what a URL names.
+pub(crate) async fn open(transport: &Transport, url: &Url) -> Result<Input> {
+    let server = Server { transport: transport.clone(), url: url.clone(), condition: None };
+    let first = server.request_patiently(Some((0, PART as u64))).await?;
+    let (len, stream): (_, Box<dyn Stream<Item = Result<Buffer>> + Send + Unpin>) =
+        match Answer::of(&first) {
+            Answer::Part { start: 0, total } => {
+                let server = server.on_condition(first.headers());
+                (Some(total), Box::new(Box::pin(server.parts(first, total))))
+            }
+            Answer::Part { .. } => {
+                return Err(server.error(
+                    ErrorKind::Storage,
+                    "it answered with another part than it was asked for",
+                ));
+            }
+            Answer::Whole { len } => (len, Box::new(Box::pin(server.whole(first)))),
+            Answer::NotSatisfiable => {
+                // An empty file has no first byte. Servers say so, but not all mean it.
+                let whole = server.request_patiently(None).await?;
+                let Answer::Whole { len } = Answer::of(&whole) else {
+                    return Err(server.refused(&whole));
+                };
+                (len, Box::new(Box::pin(server.whole(whole))))
+            }
+            Answer::Refused => return Err(server.refused(&first)),
+        };
+    let input = Input::stream(StreamReader::new(stream));
+    Ok(match len {
+        Some(len) => input.with_len(len),
+        None => input,
+    })
+}
+
+/// The length of what a URL names, where the server tells it; an error if there is nothing.
+pub(crate) async fn stat(transport: &Transport, url: &Url) -> Result<Option<u64>> {
+    Ok(open(transport, url).await?.len())
+}
+
+enum Answer {
+    Part { start: u64, total: u64 },
+    Whole { len: Option<u64> },
+    NotSatisfiable,
+    Refused,
+}
+
+impl Answer {
+    fn of(response: &Response) -> Self {
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT => match content_range(response.headers()) {
+                Some((start, total)) => Self::Part { start, total },
+                // Without a total there is nothing to plan with.
+                None => Self::NotSatisfiable,
+            },
+            StatusCode::OK => Self::Whole { len: response.content_length() },
+            StatusCode::RANGE_NOT_SATISFIABLE => Self::NotSatisfiable,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// `bytes 0-9/100` as its start and total.
+fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()?))
+}
+
+struct Server {
+    transport: Transport,
+    url: Url,
+    /// The header that makes sure that every part is of the same version.
+    condition: Option<(header::HeaderName, HeaderValue)>,
+}
+
+impl Server {
+    fn on_condition(mut self, headers: &HeaderMap) -> Self {
+        let strong = headers.get(header::ETAG).filter(|etag| etag.as_bytes().starts_with(b"\""));
+        let modified = headers.get(header::LAST_MODIFIED);
+        self.condition = strong
+            .map(|etag| (header::IF_MATCH, etag.clone()))
+            .or_else(|| modified.map(|date| (header::IF_UNMODIFIED_SINCE, date.clone())));
+        self
+    }
+
+    /// The parts of a file in order, beginning with one that is already being answered.
+    fn parts(self, first: Response, total: u64) -> impl Stream<Item = Result<Buffer>> + Send {
+        let server = std::sync::Arc::new(self);
+        let mut first = Some(first);
+        let starts = (0..total).step_by(PART);
+        stream::iter(starts)
+            .map(move |start| {
+                let server = server.clone();
+                let answer = first.take();
+                let end = total.min(start + PART as u64);
+                async move { server.part(start, end, answer).await.map(Buffer::from) }
+            })
+            .buffered(PARALLEL)
+    }
+
+    /// One part, taken up where it broke off for as long as each try brings some of it.
+    async fn part(&self, start: u64, end: u64, mut answer: Option<Response>) -> Result<Vec<u8>> {
+        let len = (end - start) as usize;
+        let mut data = Vec::with_capacity(len);
+        let mut pauses = pauses();
+        loop {
+            let before = data.len();
+            let from = start + before as u64;
+            let taken = answer.take();
+            let outcome = async {
+                let response = match taken {
+                    Some(response) => response,
+                    None => self.request(Some((from, end))).await?,
+                };
+                match Answer::of(&response) {
+                    Answer::Part { start, .. } if start == from => {}
+                    Answer::Part { .. } | Answer::Whole { .. } => {
+                        return Err(self.error(
+                            ErrorKind::Storage,
+                            "the server answered with another part than it was asked for",
+                        ));
+                    }
+                    _ => return Err(self.refused(&response)),
+                }
+                let mut body = response.bytes_stream();
+                while let Some(chunk) = body.try_next().await.map_err(|error| self.broken(error))? {
+                    let room = len - data.len();
+                    data.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                match data.len() == len {
+                    true => Ok(()),
+                    false => {
+                        Err(self.error(ErrorKind::Storage, "the answer ended early").retryable())
+                    }
+                }
+            }
+            .await;
+            match outcome {
+                Ok(()) => return Ok(data),
+                Err(error) if error.is_retryable() => {
+                    if data.len() > before {
+                        pauses = self::pauses();
+                    }
+                    match pauses.next() {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        None => return Err(error),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A whole file from start to end. Where it breaks off there is no way to take it up again.
+    fn whole(self, response: Response) -> impl Stream<Item = Result<Buffer>> + Send {
+        response.bytes_stream().map(move |chunk| {
+            chunk.map(Buffer::from).map_err(|error| {
+                self.broken(error)
+                    .hint("the server gives no parts, so the transfer must start again")
+            })
+        })
+    }
+
+    async fn request_patiently(&self, range: Option<(u64, u64)>) -> Result<Response> {
+        let mut pauses = pauses();
+        loop {
+            let outcome = match self.request(range).await {
+                Ok(response) if is_transient(response.status()) => Err(self.refused(&response)),
+                outcome => outcome,
+            };
+            match outcome {
+                Err(error) if error.is_retryable() => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error),
+                },
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn request(&self, range: Option<(u64, u64)>) -> Result<Response> {
+        let mut request = self.transport.get(self.url.clone());
+        // The length and the parts of a file are those of its own bytes, not of a compressed form.
+        request = request.header(header::ACCEPT_ENCODING, "identity");
+        if let Some((start, end)) = range {
+            request = request.header(header::RANGE, format!("bytes={start}-{}", end - 1));
+        }
+        if let Some((name, value)) = &self.condition {
+            request = request.header(name, value);
+        }
+        request.send().await.map_err(|error| self.broken(error))
+    }
+
+    fn refused(&self, response: &Response) -> Error {
+        let status = response.status();
+        let said = format!("the server answered {status}").to_lowercase();
+        match status.as_u16() {
+            404 | 410 => self.error(ErrorKind::StorageNotFound, "it does not exist"),
+            401 | 403 | 407 => self
+                .error(ErrorKind::StorageAuthentication, &said)
+                .hint("give credentials in the URL: https://user:password@server/path"),
+            412 => self.error(ErrorKind::Storage, "it changed while it was being read"),
+            _ if is_transient(status) => self.error(ErrorKind::Storage, &said).retryable(),
+            _ => self.error(ErrorKind::Storage, &said),
+        }
+    }
+
+    fn broken(&self, error: reqwest::Error) -> Error {
+        let error = error.without_url();
+        let reason = match error.is_timeout() {
+            true => "the server was silent for too long".to_owned(),
+            false => deepest(&error).unwrap_or_else(|| error.to_string()),
+        };
+        let permanent = error.is_builder() || error.is_redirect() || distrusts(&error);
+        let mapped = self.error(ErrorKind::Storage, &reason).source(error);
+        if permanent { mapped } else { mapped.retryable() }
+    }
+
+    fn error(&self, kind: ErrorKind, message: &str) -> Error {
+        Error::new(kind, message).operation(format!("read '{}'", Location::Http(self.url.clone())))
+    }
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_times(RETRIES)
+        .with_jitter()
+        .build()
+}
+
+fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// Whether the server's certificate was refused, which asking again does not change.
+fn distrusts(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
