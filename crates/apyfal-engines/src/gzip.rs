@@ -165,10 +165,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn from_params(params: &Params, src_name: Option<&str>) -> Result<Self> {
+    /// The parameter `level` alone: neither a name nor a time is stored.
+    pub(crate) fn anonymous(params: &Params) -> Result<Self> {
         let level = params.text("level").and_then(Level::from_choice).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "the parameter 'level' was not checked")
         })?;
+        Ok(Self { level, name: None, mtime: 0 })
+    }
+
+    fn from_params(params: &Params, src_name: Option<&str>) -> Result<Self> {
         let name = match params.text("name") {
             Some(name) => Some(checked_name(name)?),
             None if params.flag("store_name") => {
@@ -180,7 +185,7 @@ impl Settings {
             None => None,
         };
         let mtime = params.integer("mtime").and_then(|time| time.try_into().ok()).unwrap_or(0);
-        Ok(Self { level, name, mtime })
+        Ok(Self { name, mtime, ..Self::anonymous(params)? })
     }
 
     fn header(&self, place: Place) -> Vec<u8> {

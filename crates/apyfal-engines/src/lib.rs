@@ -6,13 +6,16 @@ use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
 mod copy;
 pub mod exec;
+mod file_lock;
 mod gunzip;
 mod gzip;
 mod gzip_format;
 mod hyperfire;
+mod jpegenc;
 mod null;
 pub mod ordered;
 mod sha3;
+mod targz;
 mod trng;
 
 /// The built-in engines, in the order in which they are shown.
@@ -22,6 +25,7 @@ pub fn built_in() -> Vec<Arc<dyn Engine>> {
         Arc::new(gunzip::Gunzip::new()),
         Arc::new(targz::TarGz::new()),
         Arc::new(sha3::Sha3::new()),
+        Arc::new(jpegenc::JpegEnc::new()),
         Arc::new(trng::Trng::new()),
         Arc::new(hyperfire::Hyperfire::new()),
         Arc::new(null::Null::new()),

@@ -1,5 +1,7 @@
 //! What every built-in engine must do. A new engine needs a sample here and nothing else.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;

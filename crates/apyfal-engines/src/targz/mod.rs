@@ -12,7 +12,7 @@ use apyfal_core::{
 };
 
 use crate::copy::copy;
-use crate::gzip_stream;
+use crate::gzip;
 
 mod header;
 mod member;
@@ -56,8 +56,8 @@ impl TarGz {
             .default(3),
             ParamSpec::new(
                 "level",
-                ParamKind::Choice(gzip_stream::LEVELS.map(Into::into).to_vec()),
-                "How hard to compress, as for gzip",
+                ParamKind::Choice(gzip::Level::CHOICES.map(Into::into).to_vec()),
+                gzip::Level::HELP,
             )
             .default("default"),
             ParamSpec::new("startOfTx", ParamKind::Bool, "Opens a transaction").default(false),
@@ -271,18 +271,18 @@ impl Session {
         to: &mut (dyn Write + Send),
         ctx: &JobContext,
     ) -> Result<()> {
-        let level = gzip_stream::level(params.text("level").unwrap_or_default());
+        let settings = gzip::Settings::anonymous(params)?;
         let write = |bytes: &[u8]| Ok(to.write_all(bytes)?);
         let mut tar = match addition {
             Some(Addition::Plain(reader)) => {
-                return gzip_stream::compress(|it| reader.fill(it), write, level, ctx.threads());
+                return gzip::compress(|it| reader.fill(it), write, &settings, ctx.threads());
             }
             Some(Addition::Member(member)) => TarStream::new(Some(member), last, ctx),
             None => TarStream::new(None, last && self.mode != Mode::Gzip, ctx),
         };
         match self.mode {
             Mode::Tar => tar.copy_to(write),
-            _ => gzip_stream::compress(|it| tar.fill(it), write, level, ctx.threads()),
+            _ => gzip::compress(|it| tar.fill(it), write, &settings, ctx.threads()),
         }
     }
 }
