@@ -1,1 +1,49 @@
-fn main() {}
+//! What developers and CI run: `cargo xtask COMMAND`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
+use std::path::Path;
+
+use clap::Parser;
+
+mod bench;
+mod check;
+#[cfg(feature = "peers")]
+mod peer;
+mod run;
+mod setup;
+mod soak;
+mod test;
+
+/// What developers and CI run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Install what the tests need and run all of them.
+    Test,
+    /// Check format, lints, documentation, licences and dependencies.
+    Check,
+    /// Run the long form of the randomised tests.
+    Soak {
+        /// For how long.
+        #[arg(default_value_t = 600)]
+        seconds: u64,
+    },
+    Bench(bench::Options),
+    /// Run a crate that the benchmark compares an engine with.
+    #[cfg(feature = "peers")]
+    #[command(subcommand, hide = true)]
+    Peer(peer::Peer),
+}
+
+fn main() -> run::Result {
+    let target = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
+    match Command::parse() {
+        Command::Test => test::all(target),
+        Command::Check => check::all(),
+        Command::Soak { seconds } => soak::all(seconds),
+        Command::Bench(options) => Ok(bench::run(&options)?),
+        #[cfg(feature = "peers")]
+        Command::Peer(peer) => Ok(peer::run(peer)?),
+    }
+}

@@ -1,0 +1,116 @@
+//! `cargo xtask bench`: every engine beside its peers, in one table of ratios.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use case::{Case, Io};
+use data::Data;
+use process::Program;
+
+mod case;
+mod cases;
+mod check;
+mod data;
+mod picture;
+mod process;
+mod row;
+
+/// Compare every engine with its peers: speed, ratio or quality, and memory.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Only the accelerators whose names contain one of these.
+    filter: Vec<String>,
+    /// 16 MB of data and three rounds instead of 100 MB and five.
+    #[arg(long)]
+    quick: bool,
+    /// How often each command is run, the two of a pair in turn.
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// Also write all rows as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where to read from and write to while measuring; best a file system in memory.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Measure this binary instead of the one that is built from this tree.
+    #[arg(long, value_name = "FILE")]
+    apyfal: Option<PathBuf>,
+}
+
+/// What all cases share.
+#[derive(Debug)]
+struct Bench {
+    apyfal: PathBuf,
+    /// This program, built for speed and with the crates to compare with.
+    peers: PathBuf,
+    data: Data,
+}
+
+impl Bench {
+    fn program(&self, line: &'static str, io: &Io) -> Program {
+        let variables = [
+            ("APYFAL", &self.apyfal),
+            ("PEERS", &self.peers),
+            ("SRC", &io.src),
+            ("DST", &io.dst),
+            ("DATA", &self.data.directory().to_owned()),
+        ];
+        let variables = variables.map(|(name, path)| (name, path.clone().into_os_string()));
+        Program { line, variables: variables.to_vec() }
+    }
+
+    fn say(&self, text: &str) {
+        eprintln!("{text}");
+    }
+}
+
+/// Runs the benchmark.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    let megabytes = if options.quick { 16 } else { 100 };
+    let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 }).max(1);
+    let (apyfal, peers) = build(root, options.apyfal.as_deref())?;
+    let data = Data::new(&root.join("target/bench-data"), options.dir.as_deref(), megabytes)?;
+    let bench = Bench { apyfal, peers, data };
+    let wanted = |case: &Case| {
+        options.filter.is_empty() || options.filter.iter().any(|name| case.name.contains(name))
+    };
+    let mut rows = Vec::new();
+    for case in cases::all(&bench.data).into_iter().filter(wanted) {
+        rows.extend(case.run(rounds, &bench)?);
+    }
+    if rows.is_empty() {
+        bail!("no job is named like {}", options.filter.join(" or "));
+    }
+    row::print(&rows);
+    if let Some(path) = &options.json {
+        let text = serde_json::to_string_pretty(&row::to_json(&rows))?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    match rows.iter().filter(|row| row.is_wrong()).count() {
+        0 => Ok(()),
+        wrong => bail!("{wrong} rows are wrong or could not be measured"),
+    }
+}
+
+/// Builds what is measured, for speed: `apyfal` and this program with the crates to compare with.
+fn build(root: &Path, apyfal: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
+    let cargo = |arguments: &[&str]| -> Result<()> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        let status = cargo.args(["build", "--release"]).args(arguments).current_dir(root).status();
+        match status.context("cannot run cargo")?.success() {
+            true => Ok(()),
+            false => bail!("cannot build {}", arguments.join(" ")),
+        }
+    };
+    let release = root.join("target/release");
+    cargo(&["--package", "xtask", "--features", "peers"])?;
+    if apyfal.is_none() {
+        cargo(&["--package", "apyfal-cli"])?;
+    }
+    let apyfal = apyfal.map_or_else(|| Ok(release.join("apyfal")), std::path::absolute)?;
+    Ok((apyfal, release.join("xtask")))
+}
