@@ -8,7 +8,11 @@ pub(crate) type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Re
 pub(crate) fn shown(command: &mut Command) -> Result {
     println!("+ {}", line(command));
     let status = command.status().map_err(|error| format!("{}: {error}", line(command)))?;
-    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", line(command)).into()) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{} ended with {status}", line(command)).into())
+    }
 }
 
 /// Runs a command to its end; its output is shown only where it fails.

@@ -13,6 +13,8 @@ pub(crate) fn all(target: &Path) -> Result {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(python).chain(std::env::split_paths(&path)))?;
     run::shown(
-        Command::new("cargo").args(["test", "--workspace", "--locked", "--no-fail-fast"]).env("PATH", path),
+        Command::new("cargo")
+            .args(["test", "--workspace", "--locked", "--no-fail-fast"])
+            .env("PATH", path),
     )
 }

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::commands::Context;
 
+/// Columns of what is printed.
+const WIDTH: usize = 100;
+
 /// List the accelerators, or tell everything about one.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -40,7 +43,7 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(100)
+        .set_width(WIDTH as u16)
         .set_header(header);
     for row in rows {
         table.add_row(row);
@@ -63,7 +66,7 @@ fn page(info: &EngineInfo) -> String {
         text += &format!("Also named: {}\n", info.aliases.join(", "));
     }
     if !info.description.is_empty() {
-        text += &format!("\n{}\n", info.description.trim());
+        text += &format!("\n{}\n", wrapped(&info.description));
     }
     text += &format!(
         "\nstart source: {}    source: {}    destination: {}\n",
@@ -80,6 +83,27 @@ fn page(info: &EngineInfo) -> String {
         text += &table(&["PARAMETER", "OF", "TAKES", "DEFAULT", "MEANING"], rows);
     }
     text
+}
+
+/// Text broken into lines of at most 100 characters, its paragraphs kept.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for (number, paragraph) in text.trim().split("\n\n").enumerate() {
+        if number > 0 {
+            lines.extend([String::new(), String::new()]);
+        }
+        for word in paragraph.split_whitespace() {
+            match lines.last_mut() {
+                Some(line) if line.is_empty() => line.push_str(word),
+                Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+    }
+    lines.join("\n")
 }
 
 fn row(spec: &ParamSpec) -> Vec<String> {
