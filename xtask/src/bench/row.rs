@@ -122,7 +122,8 @@ pub(super) fn to_json(rows: &[Row]) -> Value {
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let (lower, upper) = ((values.len() - 1) / 2, values.len() / 2);
+    (values[lower] + values[upper]) / 2.0
 }
 
 fn memory(bytes: u64) -> String {
