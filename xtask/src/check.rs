@@ -15,7 +15,7 @@ const EDGES: [(&str, &[&str]); 7] = [
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
     ("apyfal", &["apyfal-agent", "apyfal-core", "apyfal-engines", "apyfal-storage"]),
     ("apyfal-cli", &["apyfal", "apyfal-core"]),
-    ("apyfal-testkit", &[]),
+    ("apyfal-testkit", &["apyfal-core"]),
 ];
 
 /// Runs every check.
@@ -25,6 +25,7 @@ pub(crate) fn all() -> Result {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features=xtask/peers",
         "--locked",
         "--",
         "--deny=warnings",

@@ -62,7 +62,7 @@ impl<'a> Section<'a> {
         Ok(self.find(key)?.map(|(text, _)| text))
     }
 
-    /// The value of a key, read as the [schema](super::schema) says: most keys as text, booleans,
+    /// The value of a key, read as the [schema] says: most keys as text, booleans,
     /// dictionaries and everything in `configuration` and `process` as Python literals.
     ///
     /// # Errors
