@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apyfal_core::{
     Cancel, Client, Engine, EngineSession, Error, ErrorKind, Job, JobContext, JobIo, JobParameters,
@@ -96,30 +96,27 @@ impl Agent {
         &self.registry
     }
 
-    /// Runs blocking work of an engine in one of its slots, with a context and a scratch directory.
+    /// Runs blocking work of an engine in one of its slots, with temporary files in `scratch`.
     ///
     /// Dropping the returned future cancels the work.
     async fn in_slot<T: Send + 'static>(
         &self,
         engine: &Arc<dyn Engine>,
-        cancel: &Cancel,
-        progress: &Arc<Progress>,
-        request: JobParameters,
+        scratch: PathBuf,
+        call: CallContext,
         work: impl FnOnce(&JobContext) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let info = engine.info();
-        let slot = self.scheduler.slot(&info.name, info.slots).await?;
-        let (cancel, progress) = (cancel.clone(), progress.clone());
-        let guard = CancelOnDrop(Some(cancel.clone()));
+        let slot = tokio::select! {
+            slot = self.scheduler.slot(&info.name, info.slots) => slot?,
+            () = cancelled(&call.cancel) => return Err(Error::cancelled()),
+        };
+        let guard = CancelOnDrop(Some(call.cancel.clone()));
         let result = tokio::task::spawn_blocking(move || {
             let slot = slot;
-            cancel.check()?;
-            let scratch = tempfile::Builder::new()
-                .prefix("apyfal-job-")
-                .tempdir()
-                .map_err(|error| Error::from(error).operation("make a scratch directory"))?;
-            let ctx = JobContext::new(cancel, progress, scratch.path(), slot.threads);
-            work(&ctx.with_request(request))
+            call.cancel.check()?;
+            let ctx = JobContext::new(call.cancel, call.progress, scratch, slot.threads);
+            work(&ctx.with_request(call.sent))
         })
         .await
         .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
@@ -135,10 +132,15 @@ impl Agent {
         let dir = SessionDir::find(&self.root, id)?;
         let record = dir.read_record()?;
         let engine = self.registry.find(&record.accelerator)?;
+        let scratch = dir.scratch();
         let open = open(dir, engine.clone(), record.parameters.specific.clone());
         // What opening reads is no progress of the job that it is opened for.
-        let session =
-            self.in_slot(&engine, cancel, &Arc::default(), record.parameters, open).await?;
+        let call = CallContext {
+            cancel: cancel.clone(),
+            progress: Arc::default(),
+            sent: record.parameters,
+        };
+        let session = self.in_slot(&engine, scratch, call, open).await?;
         let session = Arc::new(session);
         // Of two that opened it at once, the first one stays.
         Ok(self.open_sessions().entry(id.to_owned()).or_insert(session).clone())
@@ -182,11 +184,11 @@ impl Client for Agent {
         Params::check(&info.name, &info.params, None, &request.parameters.specific)?;
 
         let dir = SessionDir::create(&self.root)?;
-        let path = self.root.join(dir.id());
+        let path = dir.scratch();
         let (src, opening) = (io.src.take(), engine.clone());
-        let sent = request.parameters.clone();
+        let call = CallContext::new(&io, request.parameters.clone());
         let opened = self
-            .in_slot(&engine, &io.cancel, &io.progress, sent, move |ctx| {
+            .in_slot(&engine, path.clone(), call, move |ctx| {
                 if let Some(src) = src {
                     dir.keep_source(src, ctx)?;
                 }
@@ -236,9 +238,9 @@ impl Client for Agent {
         }
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         let (running, compare) = (open.clone(), job.parameters.compare);
-        let sent = job.parameters;
+        let call = CallContext::new(&io, job.parameters);
         let processed = self
-            .in_slot(&open.engine, &io.cancel, &io.progress, sent, move |ctx| {
+            .in_slot(&open.engine, open.dir.scratch(), call, move |ctx| {
                 let _lock = running.dir.lock_for_job()?;
                 job::run(&*running.session, engine_job, compare, ctx)
             })
@@ -264,7 +266,7 @@ impl Client for Agent {
         let info = open.engine.info();
         let ending = open.clone();
         let outcome = self
-            .in_slot(&open.engine, &cancel, &Arc::default(), Default::default(), move |ctx| {
+            .in_slot(&open.engine, open.dir.scratch(), CallContext::default(), move |ctx| {
                 ending.dir.end(|| ending.session.stop(ctx))
             })
             .await?;
@@ -277,6 +279,28 @@ impl Client for Agent {
             profiling: Profiling::new(begin.elapsed(), 0, 0),
             comparison: None,
         })
+    }
+}
+
+/// What of a call goes into the context of its job.
+#[derive(Default)]
+struct CallContext {
+    cancel: Cancel,
+    progress: Arc<Progress>,
+    /// The parameters as they were sent.
+    sent: JobParameters,
+}
+
+impl CallContext {
+    fn new(io: &JobIo, sent: JobParameters) -> Self {
+        Self { cancel: io.cancel.clone(), progress: io.progress.clone(), sent }
+    }
+}
+
+/// Ready once the switch was thrown.
+async fn cancelled(cancel: &Cancel) {
+    while !cancel.is_cancelled() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -67,6 +67,11 @@ impl SessionDir {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
+    /// Where jobs make temporary files, which go with the session at the latest.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.path.clone()
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.path.join("state")
     }

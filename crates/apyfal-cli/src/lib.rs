@@ -44,7 +44,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| apyfal::Error::from(error).operation("start the runtime"))?

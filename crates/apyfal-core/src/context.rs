@@ -85,7 +85,7 @@ pub struct JobContext {
 }
 
 impl JobContext {
-    /// A context. `scratch` is a directory that is deleted after the job.
+    /// A context. `scratch` is a directory that is deleted with the session.
     pub fn new(
         cancel: Cancel,
         progress: Arc<Progress>,
@@ -131,7 +131,8 @@ impl JobContext {
         &self.progress
     }
 
-    /// A directory for temporary files, deleted after the job.
+    /// An existing directory for temporary files, which other jobs use too: to be made there under
+    /// names of their own, and removed by who made them.
     pub fn scratch(&self) -> &Path {
         &self.scratch
     }

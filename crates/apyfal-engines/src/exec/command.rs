@@ -47,11 +47,15 @@ impl EngineSession for Session {
             Some(output) => Some(DestinationFile::new(output, ctx)?),
             None => None,
         };
+        let scratch = match uses("scratch") {
+            true => Some(tempfile::tempdir_in(ctx.scratch())?),
+            false => None,
+        };
         let argv = fill(arguments, &job.params, |place| {
             Some(match place {
                 "src" => source.as_ref()?.path().into(),
                 "dst" => destination.as_ref()?.path().into(),
-                _ => ctx.scratch().into(),
+                _ => scratch.as_ref()?.path().into(),
             })
         });
         let feeding = Cancel::default();

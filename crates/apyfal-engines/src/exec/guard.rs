@@ -16,7 +16,9 @@ groups=' '
 while read -r verb group; do
   case $verb in
     +) groups="$groups$group " ;;
-    -) groups="${groups%% $group *} ${groups#* $group }" ;;
+    -) case $groups in *" $group "*)
+         groups="${groups%% $group *} ${groups#* $group }" ;;
+       esac ;;
   esac
 done
 for group in $groups; do kill -s KILL -- "-$group"; done

@@ -247,7 +247,9 @@ impl Drop for Process {
         }
         self.signal(Signal::KILL);
         self.wait(LAST);
-        self.guard.remove(self.group);
+        if self.status.is_none() {
+            self.guard.remove(self.group);
+        }
     }
 }
 

@@ -22,11 +22,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(section: Value) -> Self {
+    /// The program finds the directory that scripts of the test may write to in `$NOTES`.
+    fn new(mut section: Value) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for name in ["state", "scratch", "runtime"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
+        section["env"]["NOTES"] = directory.path().to_str().into();
         let declaration = declare(section).unwrap();
         let engine = Exec::new(declaration, directory.path().join("runtime"));
         Self { directory, engine, cancel: Cancel::default() }

@@ -175,10 +175,10 @@ fn a_broken_source_fails_the_job_and_kills_the_program() {
             Ok(1)
         }
     }
-    let bench = Bench::new(sh("echo $$ >{scratch}/pid; cat"));
+    let bench = Bench::new(sh("echo $$ >$NOTES/pid; cat"));
     let error = bench.run(Some(Input::stream(Broken(0))), json!({})).unwrap_err();
     assert_eq!(error.message(), "truncated");
-    wait_until_gone(pid_in(&bench.path("scratch/pid")));
+    wait_until_gone(pid_in(&bench.path("pid")));
 }
 
 #[test]
@@ -192,25 +192,24 @@ fn a_broken_destination_fails_the_job_and_kills_the_program() {
             Ok(())
         }
     }
-    let bench = Bench::new(sh("echo $$ >{scratch}/pid; yes"));
+    let bench = Bench::new(sh("echo $$ >$NOTES/pid; yes"));
     let job = EngineJob { dst: Some(Output::stream(Full)), ..EngineJob::default() };
     let error = bench.open().process(job, &bench.context()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
-    wait_until_gone(pid_in(&bench.path("scratch/pid")));
+    wait_until_gone(pid_in(&bench.path("pid")));
 }
 
 #[test]
 fn a_cancelled_job_leaves_no_process_behind() {
     // Deaf to SIGTERM, with a child and a grandchild that are so too.
     let bench = Bench::new(sh(
-        "trap '' TERM; sh -c 'sleep 1000 & echo $! >{scratch}/grandchild; sleep 1000' & \
-         echo $! >{scratch}/child; echo $$ >{scratch}/pid; while :; do sleep 1; done",
+        "trap '' TERM; sh -c 'sleep 1000 & echo $! >$NOTES/grandchild; sleep 1000' & \
+         echo $! >$NOTES/child; echo $$ >$NOTES/pid; while :; do sleep 1; done",
     ));
     std::thread::scope(|scope| {
         let job = scope.spawn(|| bench.run(Some(Input::stream(std::io::repeat(0))), json!({})));
-        let pids: Vec<_> = ["pid", "child", "grandchild"]
-            .map(|name| pid_in(&bench.path("scratch").join(name)))
-            .to_vec();
+        let pids: Vec<_> =
+            ["pid", "child", "grandchild"].map(|name| pid_in(&bench.path(name))).to_vec();
         assert!(pids.iter().all(|pid| is_running(*pid)));
         let before = Instant::now();
         bench.cancel.cancel();
@@ -231,21 +230,21 @@ fn a_panic_leaves_no_process_behind() {
             Ok(())
         }
     }
-    let bench = Bench::new(sh("echo $$ >{scratch}/pid; yes"));
+    let bench = Bench::new(sh("echo $$ >$NOTES/pid; yes"));
     let src = Some(Input::stream(std::io::repeat(0)));
     let job = EngineJob { src, dst: Some(Output::stream(Panics)), ..EngineJob::default() };
     let (session, context) = (bench.open(), bench.context());
     let run = std::panic::AssertUnwindSafe(|| session.process(job, &context));
     assert!(std::panic::catch_unwind(run).is_err());
-    wait_until_gone(pid_in(&bench.path("scratch/pid")));
+    wait_until_gone(pid_in(&bench.path("pid")));
 }
 
 #[test]
 fn what_a_program_leaves_running_ends_with_it() {
-    let bench = Bench::new(sh("sleep 1000 & echo $! >{scratch}/pid; echo done"));
+    let bench = Bench::new(sh("sleep 1000 & echo $! >$NOTES/pid; echo done"));
     let (written, _) = bench.run(None, json!({})).unwrap();
     assert_eq!(written, b"done\n");
-    wait_until_gone(pid_in(&bench.path("scratch/pid")));
+    wait_until_gone(pid_in(&bench.path("pid")));
 }
 
 #[test]
