@@ -131,3 +131,15 @@ fn start_names_its_accelerator_where_nothing_was_created() {
     home.ok(&["process", "-n", "quick", "-i", "in", "-o", "out"]);
     assert_eq!(home.read("out"), b"x");
 }
+
+#[test]
+fn the_original_options_work() {
+    let home = Home::new();
+    home.write("in", "x");
+    home.ok(&["create", "--name=a", "--accelerator=null", "--accelize_client_id", "C"]);
+    let started = home.ok(&["start", "--name", "a", "--info_dict"]);
+    assert!(started.contains("\"status\": 0"), "{started}");
+    let info = home.ok(&["process", "-n", "a", "-i", "in", "-o", "out", "--info_dict"]);
+    assert!(info.contains("\"total-bytes-read\": 1"), "{info}");
+    home.ok(&["stop", "--name", "a", "--stop_mode", "term"]);
+}

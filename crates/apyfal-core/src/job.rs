@@ -184,7 +184,7 @@ pub struct Comparison {
 /// What a job tells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The job's or session's id.
+    /// The job's or session's id; empty for a job that has none.
     pub id: String,
     /// The accelerator.
     pub accelerator: String,
@@ -220,12 +220,14 @@ impl Report {
                 }
             }
         }
-        json!({
-            "id": self.id,
-            "accelerator": self.accelerator,
-            "engine": self.engine,
-            "app": app,
-        })
+        let mut report = Map::new();
+        if !self.id.is_empty() {
+            report.insert("id".to_owned(), self.id.clone().into());
+        }
+        report.insert("accelerator".to_owned(), self.accelerator.clone().into());
+        report.insert("engine".to_owned(), self.engine.clone().into());
+        report.insert("app".to_owned(), Value::Object(app));
+        Value::Object(report)
     }
 }
 

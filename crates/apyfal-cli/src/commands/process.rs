@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, alias = "enable-sw-comparison")]
     compare: bool,
     /// Print the full report.
-    #[arg(long, alias = "info-dict")]
+    #[arg(long = "info_dict", alias = "info-dict")]
     info_dict: bool,
 }
 

@@ -26,10 +26,10 @@ pub(crate) struct Arguments {
     #[arg(long, short = 'j', value_name = "JSON")]
     parameters: Option<String>,
     /// Print the full report.
-    #[arg(long, alias = "info-dict")]
+    #[arg(long = "info_dict", alias = "info-dict")]
     info_dict: bool,
     /// What happens to a host at the end; without meaning on this machine.
-    #[arg(long, hide = true)]
+    #[arg(long = "stop_mode", hide = true)]
     stop_mode: Option<String>,
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     name: Name,
     /// What happens to a host: term, stop or keep; without meaning on this machine.
-    #[arg(long, default_value = "term")]
+    #[arg(long = "stop_mode", alias = "stop-mode", default_value = "term")]
     stop_mode: String,
 }
 
