@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use apyfal::{Error, ErrorKind, ParamKind, Registry, Result};
+use apyfal::{EngineInfo, Error, ErrorKind, ParamKind, Registry, Result};
 use apyfal_core::config::read_value;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
@@ -65,7 +65,49 @@ pub(crate) struct Parsed {
     pub(crate) options: Options,
     pub(crate) command: Command,
     /// What the command does not declare.
-    pub(crate) parameters: Map<String, Value>,
+    pub(crate) parameters: Parameters,
+}
+
+/// Parameters as they were written; what they mean depends on who takes them.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters(Vec<(String, Word)>);
+
+#[derive(Debug)]
+enum Word {
+    /// A key without a value.
+    Switch,
+    Text(String),
+}
+
+impl Word {
+    fn literal(self) -> Value {
+        match self {
+            Self::Switch => Value::Bool(true),
+            Self::Text(text) => read_value(&text),
+        }
+    }
+}
+
+impl Parameters {
+    /// Each value as the Python literal that it is, or as its text.
+    pub(crate) fn literal(self) -> Map<String, Value> {
+        self.0.into_iter().map(|(key, word)| (key, word.literal())).collect()
+    }
+
+    /// The same for an accelerator: where it takes text, the text is left as it was written.
+    pub(crate) fn of(self, info: &EngineInfo) -> Map<String, Value> {
+        let is_text = |key: &str| {
+            let mut specs = info.params.iter();
+            specs.any(|spec| {
+                spec.name == key && matches!(spec.kind, ParamKind::Text | ParamKind::Choice(_))
+            })
+        };
+        let value = |key: &str, word| match word {
+            Word::Text(text) if is_text(key) => Value::String(text),
+            word => word.literal(),
+        };
+        self.0.into_iter().map(|(key, word)| (key.clone(), value(&key, word))).collect()
+    }
 }
 
 /// Why a command line could not be parsed, or need not be.
@@ -92,11 +134,8 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Refused> {
 }
 
 /// Splits off what the command does not declare.
-fn split(
-    grammar: &clap::Command,
-    arguments: Vec<OsString>,
-) -> Result<(Vec<OsString>, Map<String, Value>)> {
-    let mut parameters = Map::new();
+fn split(grammar: &clap::Command, arguments: Vec<OsString>) -> Result<(Vec<OsString>, Parameters)> {
+    let mut parameters = Parameters::default();
     let named = arguments.iter().skip(1).find(|text| !text.as_encoded_bytes().starts_with(b"-"));
     let command = named.and_then(|name| grammar.find_subcommand(name));
     let Some(command) = command.filter(|command| takes_parameters(command.get_name())) else {
@@ -127,19 +166,20 @@ fn split(
             continue;
         }
         let value = match given {
-            Some(value) => read_value(&value),
+            Some(value) => Word::Text(value),
             None if has_positionals => one_value(&key, &mut rest),
             None => all_values(&mut rest),
         };
-        if parameters.insert(key.clone(), value).is_some() {
+        if parameters.0.iter().any(|(earlier, _)| *earlier == key) {
             return Err(Error::new(ErrorKind::Usage, format!("'--{key}' was given twice")));
         }
+        parameters.0.push((key, value));
     }
     Ok((declared, parameters))
 }
 
 fn takes_parameters(command: &str) -> bool {
-    matches!(command, "run" | "create" | "start" | "process" | "stop")
+    matches!(command, "run" | "create" | "start" | "process")
 }
 
 fn find_option<'a>(command: &'a clap::Command, key: &str) -> Option<&'a clap::Arg> {
@@ -157,24 +197,24 @@ type Rest = std::iter::Peekable<std::vec::IntoIter<OsString>>;
 
 /// Where words may follow that are no values, a parameter has one value, or none where it is a
 /// switch.
-fn one_value(key: &str, rest: &mut Rest) -> Value {
+fn one_value(key: &str, rest: &mut Rest) -> Word {
     let is_value = rest.peek().is_some_and(|next| {
         let next = next.to_string_lossy();
         if is_switch(key) { is_truth(&next) } else { !is_option(&next) }
     });
     match rest.next_if(|_| is_value) {
-        Some(value) => read_value(&value.to_string_lossy()),
-        None => Value::Bool(true),
+        Some(value) => Word::Text(value.to_string_lossy().into_owned()),
+        None => Word::Switch,
     }
 }
 
 /// Where only options may follow, all words up to the next one are the value.
-fn all_values(rest: &mut Rest) -> Value {
+fn all_values(rest: &mut Rest) -> Word {
     let mut words = Vec::new();
     while let Some(word) = rest.next_if(|next| !is_option(&next.to_string_lossy())) {
         words.push(word.to_string_lossy().into_owned());
     }
-    if words.is_empty() { Value::Bool(true) } else { read_value(&words.join(" ")) }
+    if words.is_empty() { Word::Switch } else { Word::Text(words.join(" ")) }
 }
 
 /// Whether a word is an option, and not a negative number or the sign for standard input.
@@ -203,7 +243,7 @@ mod tests {
     fn parameters(line: &str) -> Value {
         let words = line.split(' ').map(OsString::from).collect();
         match parse(words) {
-            Ok(parsed) => Value::Object(parsed.parameters),
+            Ok(parsed) => Value::Object(parsed.parameters.literal()),
             Err(Refused::Ours(error)) => panic!("{error}"),
             Err(Refused::Clap(error)) => panic!("{error}"),
         }
@@ -236,12 +276,21 @@ mod tests {
             "apyfal --json run gzip a --level=9 b",
         ] {
             let parsed = parse(line.split(' ').map(OsString::from).collect()).unwrap();
-            assert_eq!(Value::Object(parsed.parameters), json!({"level": 9}), "{line}");
+            assert_eq!(Value::Object(parsed.parameters.literal()), json!({"level": 9}), "{line}");
             assert!(matches!(
                 parsed.command,
                 Command::Run(run) if run.accelerator == "gzip" && run.dst.as_deref() == Some("b")
             ));
         }
+    }
+
+    #[test]
+    fn text_stays_as_it_was_written() {
+        let words = "apyfal run gzip --name 1_000 --level 9 --mtime 1_0 a b".split(' ');
+        let parsed = parse(words.map(OsString::from).collect()).unwrap();
+        let registry = Registry::default();
+        let values = parsed.parameters.of(registry.find("gzip").unwrap().info());
+        assert_eq!(Value::Object(values), json!({"name": "1_000", "level": "9", "mtime": 10}));
     }
 
     #[test]

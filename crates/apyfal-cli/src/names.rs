@@ -3,15 +3,17 @@
 //! ```text
 //! ~/.apyfal/command_line/accelerators/NAME.json   the record
 //! ~/.apyfal/command_line/accelerators/NAME/       its session
+//! ~/.apyfal/command_line/accelerators/NAME.lock   held by a command that changes the name
 //! ```
 //! Records are written atomically and, like all below, readable by their owner alone.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{ErrorKind as Io, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use apyfal::{Error, ErrorKind, Result};
+use apyfal::{Cancel, Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
 
 /// All names.
@@ -37,6 +39,34 @@ impl Names {
     /// The names below a home directory.
     pub(crate) fn below(home: &Path) -> Self {
         Self { folder: home.join(".apyfal/command_line/accelerators") }
+    }
+
+    /// Lets one command at a time change a name; waits for another one to end.
+    pub(crate) async fn lock(&self, name: &str, cancel: &Cancel) -> Result<File> {
+        let path = self.folder.join(file_name(name) + ".lock");
+        let locking = |error| {
+            Error::from_io(error).operation(format!("lock the name in '{}'", path.display()))
+        };
+        self.make_folder().map_err(locking)?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(locking)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => cancel.check()?,
+                Err(TryLockError::Error(error)) => return Err(locking(error)),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn make_folder(&self) -> std::io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
     }
 
     /// Where the session of a name lives.
@@ -81,7 +111,7 @@ impl Names {
             "session": record.session,
         });
         let write = || -> std::io::Result<()> {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            self.make_folder()?;
             // A temporary file has mode 0600 from its start.
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
             file.write_all(format!("{text:#}\n").as_bytes())?;

@@ -40,9 +40,14 @@ impl Printer {
     /// A line that tells what happened, on standard error.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            // Nothing can be done about a standard error that is closed.
-            let _ = writeln!(io::stderr(), "{text}");
+            self.aside(text);
         }
+    }
+
+    /// A line on standard error, even where only results are wanted.
+    fn aside(&self, text: &str) {
+        // Nothing can be done about a standard error that is closed.
+        let _ = writeln!(io::stderr(), "{text}");
     }
 
     /// An error: one line, and one more per hint.
@@ -72,7 +77,7 @@ impl Printer {
         if self.json {
             let text = format!("{:#}", report.to_json());
             if data_on_stdout {
-                self.note(&text);
+                self.aside(&text);
                 return Ok(());
             }
             return self.result(&text);
@@ -80,7 +85,7 @@ impl Printer {
         for (key, value) in &report.specific {
             let line = format!("{key}: {}", plain(value));
             if data_on_stdout {
-                self.note(&line);
+                self.aside(&line);
             } else {
                 self.result(&line)?;
             }

@@ -104,6 +104,62 @@ fn several_names_live_at_once_and_clear_forgets_them() {
 }
 
 #[test]
+fn an_empty_name_is_refused_and_harms_nobody() {
+    let home = Home::new();
+    home.write("in", "x");
+    home.ok(&["start", "-a", "null", "-n", "other"]);
+    for command in ["create", "start", "stop", "process"] {
+        home.fails(2, &[command, "-n", ""]);
+    }
+    home.fails(2, &["create", "-a", "null", "-n", ""]);
+    home.ok(&["process", "-n", "other", "-i", "in", "-o", "out"]);
+}
+
+#[test]
+fn stop_knows_its_options() {
+    let home = Home::new();
+    home.ok(&["start", "-a", "null"]);
+    home.fails(2, &["stop", "--nmae", "words"]);
+    home.ok(&["stop"]);
+}
+
+#[test]
+fn a_start_that_fails_leaves_the_session_as_it_was() {
+    let home = Home::new();
+    home.write("good.csv", "a,b\n");
+    home.write("bad.csv", "a\n");
+    home.write("in", "a");
+    home.ok(&["create", "-a", "hyperfire"]);
+    home.ok(&["start", "-i", "good.csv"]);
+    home.fails(7, &["start", "-i", "bad.csv"]);
+    home.ok(&["process", "-i", "in", "-o", "out"]);
+    assert_eq!(home.read("out"), b"b");
+    // Starting once more, or as another accelerator, leaves one session on disk.
+    home.ok(&["start", "-i", "good.csv"]);
+    home.ok(&["start", "-a", "null"]);
+    let sessions = home.path(".apyfal/command_line/accelerators/default");
+    assert_eq!(std::fs::read_dir(sessions).unwrap().count(), 1);
+}
+
+#[test]
+fn many_commands_on_one_name_do_not_disturb_each_other() {
+    let home = Home::new();
+    home.write("in", words(20_000, 3));
+    home.ok(&["create", "-a", "null"]);
+    home.ok(&["start"]);
+    let spawn = |words: &[&str]| home.apyfal(words).spawn().unwrap();
+    let mut children: Vec<_> = (0..6).map(|_| spawn(&["start", "-q"])).collect();
+    children.extend((0..6).map(|_| spawn(&["create", "-a", "null", "-n", "second"])));
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    home.ok(&["process", "-i", "in", "-o", "out"]);
+    assert!(home.read("out") == home.read("in"));
+    let sessions = home.path(".apyfal/command_line/accelerators/default");
+    assert_eq!(std::fs::read_dir(sessions).unwrap().count(), 1);
+}
+
+#[test]
 fn state_is_private_to_its_owner() {
     let home = Home::new();
     home.write("corpus.csv", "a,b\n");

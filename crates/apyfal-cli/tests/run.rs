@@ -135,6 +135,27 @@ fn the_report_is_json_where_asked_for() {
 }
 
 #[test]
+fn full_parameters_of_run_may_be_of_either_stage() {
+    let home = Home::new();
+    home.write("in", "x");
+    let json = r#"{"app": {"specific": {"mode": 2, "name": "1_000"}}}"#;
+    home.ok(&["run", "targz", "in", "out.tar", "-j", json]);
+    assert_eq!(text(&peer("tar", &["-tf", "-"], &home.read("out.tar"))), "1_000\n");
+    home.ok(&["run", "targz", "in", "out.tar", "--mode", "2", "--name", "2_000"]);
+    assert_eq!(text(&peer("tar", &["-tf", "-"], &home.read("out.tar"))), "2_000\n");
+}
+
+#[test]
+fn a_wrong_declaration_is_an_error_of_its_own_alone() {
+    let home = Home::new();
+    home.write("accelerator.conf", "[accelerator.bad]\ncommnad = x\n");
+    home.write("in", "x");
+    home.ok(&["run", "null", "in", "out"]);
+    let error = home.fails(3, &["run", "bad", "in", "out"]);
+    assert!(error.contains("did you mean 'command'?"), "{error}");
+}
+
+#[test]
 fn a_program_of_ones_own_is_an_accelerator() {
     let home = Home::new();
     home.write(

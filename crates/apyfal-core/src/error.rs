@@ -181,6 +181,21 @@ impl Error {
         self
     }
 
+    /// The same error once more, without the one underneath.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let Inner { kind, operation, message, context, hints, retryable, source: _ } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            operation: operation.clone(),
+            message: message.clone(),
+            context: context.clone(),
+            hints: hints.clone(),
+            retryable: *retryable,
+            source: None,
+        }))
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Result, nearest};
+use crate::{Error, ErrorKind, Result, is_secret_key, nearest};
 
 /// Text that is mostly written in the source, and for a user's own program read from a file.
 type Text = Cow<'static, str>;
@@ -260,8 +260,9 @@ fn unknown(accelerator: &str, specs: &[ParamSpec], name: &str) -> Error {
 
 fn ill_typed(accelerator: &str, spec: &ParamSpec, value: &Value) -> Error {
     let (name, kind) = (&spec.name, spec.kind.describe());
+    let shown = if is_secret_key(name) { "what it is".to_owned() } else { value.to_string() };
     let error =
-        Error::new(ErrorKind::Usage, format!("'{name}' of {accelerator} cannot be {value}"));
+        Error::new(ErrorKind::Usage, format!("'{name}' of {accelerator} cannot be {shown}"));
     match &spec.kind {
         ParamKind::Choice(choices) => {
             let given = value.as_str().unwrap_or_default();

@@ -36,12 +36,29 @@ pub fn built_in() -> Vec<Arc<dyn Engine>> {
 #[derive(Clone, Debug)]
 pub struct Registry {
     engines: Vec<Arc<dyn Engine>>,
+    /// Names of accelerators that were declared wrongly, and how.
+    broken: Vec<(String, Arc<Error>)>,
 }
 
 impl Registry {
     /// Takes a list of engines. Of two with the same name the later one is used.
     pub fn new(engines: Vec<Arc<dyn Engine>>) -> Self {
-        Self { engines }
+        Self { engines, broken: Vec::new() }
+    }
+
+    /// Adds an engine, which goes before an earlier one with the same name.
+    pub fn add(&mut self, engine: Arc<dyn Engine>) {
+        self.engines.push(engine);
+    }
+
+    /// Adds an accelerator that cannot be used, and why.
+    pub fn add_broken(&mut self, name: impl Into<String>, error: Error) {
+        self.broken.push((name.into(), Arc::new(error)));
+    }
+
+    /// The accelerators that cannot be used, and why.
+    pub fn broken(&self) -> impl Iterator<Item = (&str, &Error)> {
+        self.broken.iter().map(|(name, error)| (name.as_str(), error.as_ref()))
     }
 
     /// All engines.
@@ -52,8 +69,13 @@ impl Registry {
     /// The engine of an accelerator, by its name or an alias.
     ///
     /// # Errors
-    /// There is none; the error names the nearest.
+    /// There is none, and the error names the nearest; or it cannot be used.
     pub fn find(&self, name: &str) -> Result<Arc<dyn Engine>> {
+        if let Some((_, error)) =
+            self.broken().find(|(broken, _)| broken.eq_ignore_ascii_case(name))
+        {
+            return Err(error.duplicate());
+        }
         if let Some(engine) = self.engines.iter().rev().find(|engine| engine.info().is_named(name))
         {
             return Ok(engine.clone());

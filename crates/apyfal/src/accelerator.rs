@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apyfal_agent::{Agent, AgentOptions};
 use apyfal_core::{
@@ -11,6 +11,7 @@ use apyfal_core::{
 };
 use apyfal_storage::{Location, Storage};
 use tempfile::TempDir;
+use tokio::sync::{OnceCell, watch};
 
 use crate::call::{Call, End};
 use crate::configuration;
@@ -19,6 +20,9 @@ use crate::map::{JobHandle, ProcessMap};
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
 ///
 /// It runs on this machine. Several jobs may be processed at once, up to the number of cores.
+///
+/// To be ended by [`stop`](Self::stop): dropping it removes its files, but a program or device that
+/// was started for it is not told.
 #[derive(Clone, Debug)]
 pub struct Accelerator(Arc<Inner>);
 
@@ -29,11 +33,43 @@ struct Inner {
     storage: Storage,
     configuration: Configuration,
     /// The open session, where there is one.
-    session: Mutex<Option<String>>,
+    session: Mutex<Option<Arc<OpenSession>>>,
+    /// What the configuration says of the parameters of `start` and of `process`.
+    start_defaults: OnceCell<JobParameters>,
+    process_defaults: OnceCell<JobParameters>,
     /// How many jobs are of use at the same time.
     width: usize,
     /// Removed with the accelerator, where its sessions need not outlive it.
     _root: Option<TempDir>,
+}
+
+/// A session and how many of our jobs use it.
+#[derive(Debug)]
+struct OpenSession {
+    id: String,
+    jobs: watch::Sender<usize>,
+}
+
+impl OpenSession {
+    fn new(id: String) -> Arc<Self> {
+        Arc::new(Self { id, jobs: watch::Sender::new(0) })
+    }
+
+    /// Waits until no job uses it.
+    async fn idle(&self) {
+        // The sender lives in self, so this cannot fail.
+        let _ = self.jobs.subscribe().wait_for(|jobs| *jobs == 0).await;
+    }
+}
+
+/// A job that may use its session: stopping waits for it.
+#[derive(Debug)]
+pub(crate) struct Admission(Arc<OpenSession>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.jobs.send_modify(|jobs| *jobs -= 1);
+    }
 }
 
 /// Makes an [`Accelerator`].
@@ -112,7 +148,9 @@ impl AcceleratorBuilder {
             client: Arc::new(Agent::new(agent)),
             storage,
             configuration: self.configuration,
-            session: Mutex::new(self.session),
+            session: Mutex::new(self.session.map(OpenSession::new)),
+            start_defaults: OnceCell::new(),
+            process_defaults: OnceCell::new(),
             // Twice the cores, so that the next job is open when a core becomes free.
             width: 2 * threads.map_or(4, NonZeroUsize::get),
             _root: temporary,
@@ -140,7 +178,7 @@ impl Accelerator {
 
     /// The id of the open session.
     pub fn session(&self) -> Option<String> {
-        self.0.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.open_session().as_ref().map(|session| session.id.clone())
     }
 
     /// The storages that its sources and destinations are opened from.
@@ -159,18 +197,17 @@ impl Accelerator {
     /// then goes on.
     pub async fn start(&self, mut call: Call) -> Result<Report> {
         let inner = &*self.0;
-        let defaults = self.defaults("configuration").await?;
+        let defaults = self.defaults(&inner.start_defaults, "configuration").await?;
         let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
         let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
         let mut request = Start { accelerator: inner.info.name.to_string(), parameters, src: None };
-        (io.src, request.src) = self.source(call.src).await?;
+        let cancel = io.cancel.clone();
+        (io.src, request.src) = cancel.or_cancelled(self.source(call.src)).await?;
         let session = inner.client.start(request, io).await?;
-        let earlier = {
-            let mut current = inner.session.lock().unwrap_or_else(PoisonError::into_inner);
-            current.replace(session.id)
-        };
+        let earlier = self.open_session().replace(OpenSession::new(session.id));
         if let Some(earlier) = earlier {
-            inner.client.stop(&earlier).await?;
+            earlier.idle().await;
+            inner.client.stop(&earlier.id).await?;
         }
         Ok(session.report)
     }
@@ -179,28 +216,47 @@ impl Accelerator {
     ///
     /// # Errors
     /// The job failed. A destination that is a URL is then as it was before.
-    pub async fn process(&self, mut call: Call) -> Result<Report> {
-        let inner = &*self.0;
-        let session = self.session().ok_or_else(|| {
-            Error::new(ErrorKind::Conflict, format!("{} is not started", inner.info.name))
+    pub async fn process(&self, call: Call) -> Result<Report> {
+        self.run(self.admit()?, call).await
+    }
+
+    /// Lets a job use the open session; from then on stopping waits for it.
+    pub(crate) fn admit(&self) -> Result<Admission> {
+        let open = self.open_session();
+        let session = open.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, format!("{} is not started", self.0.info.name))
                 .hint("call start first")
         })?;
-        let defaults = self.defaults("process").await?;
+        session.jobs.send_modify(|jobs| *jobs += 1);
+        Ok(Admission(session.clone()))
+    }
+
+    fn open_session(&self) -> MutexGuard<'_, Option<Arc<OpenSession>>> {
+        self.0.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a job that was admitted.
+    pub(crate) async fn run(&self, admission: Admission, mut call: Call) -> Result<Report> {
+        let inner = &*self.0;
+        let session = admission.0.id.clone();
+        let defaults = self.defaults(&inner.process_defaults, "process").await?;
         let parameters =
             call.resolve(defaults, &inner.storage, "file_in", Some("file_out")).await?;
         let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
         let operation = describe(&inner.info, call.src.as_ref());
+        let cancel = io.cancel.clone();
         let run = async {
-            (io.src, job.src) = self.source(call.src).await?;
+            (io.src, job.src) = cancel.or_cancelled(self.source(call.src)).await?;
             match call.dst {
                 None => {}
                 Some(End::Stream(output)) => io.dst = Some(output),
                 Some(End::Url(url)) => {
                     let location = Location::parse(&url)?;
                     if location.is_local() {
-                        let mut created = inner.storage.create_output(&location).await?;
+                        let creating = inner.storage.create_output(&location);
+                        let mut created = cancel.or_cancelled(creating).await?;
                         io.dst = created.take_output();
                         destination = Some(created);
                     } else {
@@ -236,9 +292,12 @@ impl Accelerator {
     /// # Errors
     /// The accelerator's program or device could not be stopped in order.
     pub async fn stop(&self) -> Result<Report> {
-        let session = self.0.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let session = self.open_session().take();
         match session {
-            Some(session) => self.0.client.stop(&session).await,
+            Some(session) => {
+                session.idle().await;
+                self.0.client.stop(&session.id).await
+            }
             None => Ok(Report::default()),
         }
     }
@@ -260,9 +319,17 @@ impl Accelerator {
     }
 
     /// What the configuration says of the parameters of `start` or `process`.
-    async fn defaults(&self, section: &str) -> Result<JobParameters> {
-        let inner = &*self.0;
-        configuration::parameters(&inner.configuration, section, &inner.info, &inner.storage).await
+    ///
+    /// Read once, since a full set of them may be in a file far away.
+    async fn defaults(
+        &self,
+        read: &OnceCell<JobParameters>,
+        section: &str,
+    ) -> Result<JobParameters> {
+        let Inner { configuration, info, storage, .. } = &*self.0;
+        let read = read
+            .get_or_try_init(|| configuration::parameters(configuration, section, info, storage));
+        read.await.cloned()
     }
 }
 

@@ -162,8 +162,9 @@ pub(crate) async fn read_parameters(given: Value, storage: &Storage) -> Result<J
         })?;
         return JobParameters::from_json(&value);
     }
-    let reading = |error: Error| error.operation(format!("read the parameters in '{text}'"));
-    let location = Location::parse(&text).map_err(reading)?;
+    let location =
+        Location::parse(&text).map_err(|error| error.operation("read the parameters"))?;
+    let reading = |error: Error| error.operation(format!("read the parameters in '{location}'"));
     let bytes = storage.read(&location, PARAMETERS_LIMIT).await.map_err(reading)?;
     let value = serde_json::from_slice(&bytes).map_err(|error| {
         reading(Error::new(ErrorKind::Usage, format!("it is not valid JSON: {error}")))

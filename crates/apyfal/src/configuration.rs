@@ -88,20 +88,26 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 /// The accelerators: the built-in ones, and those that the configuration declares.
 ///
+/// A declaration that is wrong is an error for who asks for that accelerator, and for no other.
+///
 /// # Errors
-/// A declaration is wrong; the error has its section.
+/// The configuration cannot be interpolated.
 pub fn registry(configuration: &Configuration) -> Result<Registry> {
-    let mut engines = apyfal_engines::built_in();
+    let mut registry = Registry::default();
     for name in configuration.subsections("accelerator") {
         let section = configuration.section(&format!("accelerator.{name}"));
         let mut values = Map::new();
         for (key, text) in section.entries()? {
             values.insert(key.to_owned(), read_value(&text));
         }
-        let declaration = Declaration::new(name, &values)?;
-        engines.push(Arc::new(Exec::new(declaration, runtime_directory())));
+        match Declaration::new(name, &values) {
+            Ok(declaration) => {
+                registry.add(Arc::new(Exec::new(declaration, runtime_directory())));
+            }
+            Err(error) => registry.add_broken(name, error),
+        }
     }
-    Ok(Registry::new(engines))
+    Ok(registry)
 }
 
 /// Where all users of a machine meet to share what is exclusive on it.
@@ -145,7 +151,7 @@ pub fn storage(configuration: &Configuration, home: Option<&Path>) -> Result<Sto
 /// The directories that `host://` may reach.
 fn authorized(configuration: &Configuration, home: Option<&Path>) -> Result<AuthorizedDirs> {
     let mut directories = configuration.section("security").get_list("authorized_host_dirs")?;
-    if directories.is_empty() {
+    if directories.is_empty() && home.is_some() {
         directories.push("~/shared".to_owned());
     }
     let expand = |text: String| match (text.strip_prefix('~'), home) {

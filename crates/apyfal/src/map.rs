@@ -23,7 +23,9 @@ pub struct JobHandle {
 impl JobHandle {
     pub(crate) fn spawn(accelerator: Accelerator, call: Call) -> Self {
         let (cancel, progress) = (call.cancel.clone(), call.progress.clone());
-        let task = tokio::spawn(async move { accelerator.process(call).await });
+        // Admitted now, so that a stop that is called next waits for it.
+        let admission = accelerator.admit();
+        let task = tokio::spawn(async move { accelerator.run(admission?, call).await });
         Self { task, cancel, progress }
     }
 
@@ -68,15 +70,24 @@ pub struct ProcessMap<Calls> {
 
 impl<Calls: Iterator<Item = Call>> ProcessMap<Calls> {
     pub(crate) fn new(accelerator: Accelerator, calls: Calls) -> Self {
-        Self { accelerator, calls, running: VecDeque::new() }
+        let mut map = Self { accelerator, calls, running: VecDeque::new() };
+        map.submit();
+        map
     }
 
-    /// The report of the next job, or none after the last.
-    pub async fn next(&mut self) -> Option<Result<Report>> {
+    /// Puts as many jobs under way as are of use.
+    fn submit(&mut self) {
         while self.running.len() < self.accelerator.width() {
             let Some(call) = self.calls.next() else { break };
             self.running.push_back(self.accelerator.process_submit(call));
         }
+    }
+
+    /// The report of the next job, or none after the last.
+    ///
+    /// It may be given up, as by `tokio::time::timeout`, and called again for the same job.
+    pub async fn next(&mut self) -> Option<Result<Report>> {
+        self.submit();
         // The job stays in the queue while it is waited for: a caller who gives up waiting can
         // come back for it.
         let report = self.running.front_mut()?.await;

@@ -83,6 +83,23 @@ async fn a_submitted_job_can_be_waited_for_or_cancelled() {
     assert!(!folder.path().join("out").exists());
 }
 
+#[tokio::test]
+async fn stopping_waits_for_submitted_jobs() {
+    let folder = files(8);
+    let accelerator = Accelerator::builder("null").build().unwrap();
+    accelerator.start(Call::new()).await.unwrap();
+    let out = |number| path(&folder, format!("out{number}"));
+    let call = |number| Call::new().src(path(&folder, number)).dst(out(number));
+    let jobs: Vec<_> = (0..8).map(|number| accelerator.process_submit(call(number))).collect();
+    accelerator.start(Call::new()).await.unwrap();
+    let later = accelerator.process_submit(call(0));
+    accelerator.stop().await.unwrap();
+    assert!(later.is_done());
+    for job in jobs.into_iter().chain([later]) {
+        job.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_come_from_everywhere_in_order() {
     let folder = files(1);

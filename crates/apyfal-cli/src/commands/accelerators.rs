@@ -23,6 +23,11 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let registry = apyfal::configuration::registry(&configuration)?;
+    if arguments.accelerator.is_none() {
+        for (_, error) in registry.broken() {
+            context.printer.note(&format!("apyfal: warning: {error}"));
+        }
+    }
     let text = match &arguments.accelerator {
         Some(name) => {
             let engine = registry.find(name)?;

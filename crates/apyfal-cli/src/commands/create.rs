@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
-    let host = context.take_parameters();
+    let host = context.take_parameters().literal();
     if let Some(key) = ["host_ip", "host_type", "instance_id"]
         .iter()
         .find(|key| host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value)))
@@ -38,6 +38,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let registry: Registry = apyfal::configuration::registry(&configuration)?;
     let accelerator = registry.find(&arguments.accelerator)?.info().name.to_string();
 
+    let _lock = context.names.lock(&name, &context.cancel).await?;
     // A name stands for one accelerator: an earlier one ends.
     if let Some(record) = context.names.read(&name)?
         && record.session.is_some()

@@ -13,11 +13,11 @@ pub(crate) mod stop;
 use std::path::PathBuf;
 
 use apyfal::configuration::Environment;
-use apyfal::{Accelerator, Cancel, Configuration, Error, ErrorKind, Result, Storage};
+use apyfal::{Accelerator, Cancel, Configuration, Error, ErrorKind, Location, Result, Storage};
 use clap::Args;
-use serde_json::{Map, Value};
+use clap::builder::NonEmptyStringValueParser;
 
-use crate::arguments::{Command, Parsed};
+use crate::arguments::{Command, Parameters, Parsed};
 use crate::names::{Names, Record};
 use crate::printer::Printer;
 
@@ -29,14 +29,14 @@ pub(crate) struct Context<'a> {
     pub(crate) names: Names,
     /// Set by Ctrl-C or SIGTERM.
     pub(crate) cancel: Cancel,
-    parameters: Map<String, Value>,
+    parameters: Parameters,
 }
 
 /// The name that a command works on.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Name {
     /// The name that the accelerator is remembered by.
-    #[arg(long, short, default_value = "default")]
+    #[arg(long, short, default_value = "default", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: String,
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
 
 impl Context<'_> {
     /// The parameters that the command does not declare.
-    pub(crate) fn take_parameters(&mut self) -> Map<String, Value> {
+    pub(crate) fn take_parameters(&mut self) -> Parameters {
         std::mem::take(&mut self.parameters)
     }
 
@@ -100,6 +100,14 @@ impl Context<'_> {
                 .hint(format!("create one: apyfal create --name {name} --accelerator gzip"))
                 .hint("or do it in one step: apyfal run gzip in.txt out.gz")
         })
+    }
+}
+
+/// What a job is called while it runs: the accelerator and where its data is, without secrets.
+pub(crate) fn title(accelerator: &str, url: Option<&str>) -> String {
+    match url.map(Location::parse) {
+        Some(Ok(location)) => format!("{accelerator} {location}"),
+        _ => accelerator.to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use apyfal::{Call, Error, ErrorKind, Progress, Result};
 use clap::Args;
 
-use crate::commands::{Context, Name};
+use crate::commands::{Context, Name, title};
 use crate::progress;
 
 /// Run one job on the accelerator of a name that was started before.
@@ -42,15 +42,12 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let accelerator = context.accelerator(&name, &record).await?;
     let progress = Arc::new(Progress::default());
     let mut call = Call::new()
-        .set_all(context.take_parameters())
+        .set_all(context.take_parameters().of(accelerator.info()))
         .compare(arguments.compare)
         .cancel(context.cancel.clone())
         .progress(progress.clone());
     let data_on_stdout = arguments.dst.as_deref() == Some("-");
-    let title = match &arguments.src {
-        Some(src) => format!("{} {src}", record.accelerator),
-        None => record.accelerator.clone(),
-    };
+    let title = title(&record.accelerator, arguments.src.as_deref());
     if let Some(src) = arguments.src {
         call = call.src(src);
     }

@@ -8,7 +8,7 @@ use apyfal::{Accelerator, Call, EngineInfo, Error, ErrorKind, Need, Progress, Re
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::commands::Context;
+use crate::commands::{Context, title};
 use crate::progress;
 
 /// Run an accelerator on a source: start, process and stop in one step.
@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let accelerator = builder.build()?;
     let info = accelerator.info();
     let (src, dst) = ends(info, arguments.src, arguments.dst)?;
-    let (start_keys, process_keys) = by_stage(info, context.take_parameters());
+    let (start_keys, process_keys) = by_stage(info, context.take_parameters().of(info));
 
     let mut start = Call::new().set_all(start_keys).cancel(context.cancel.clone());
     if let Some(src) = arguments.start_src {
@@ -65,6 +65,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         .cancel(context.cancel.clone())
         .progress(progress.clone());
     if let Some(parameters) = arguments.parameters {
+        // They may be of either stage: start takes all, and process finds those of start unchanged.
+        start = start.parameters(parameters.clone());
         process = process.parameters(parameters);
     }
     if let Some(src) = &src {
@@ -75,7 +77,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
 
     accelerator.start(start).await?;
-    let title = format!("{} {}", info.name, src.or(dst.clone()).unwrap_or_default());
+    let title = title(&info.name, src.as_deref().or(dst.as_deref()));
     let work = accelerator.process(process);
     let processed = progress::shown(context.printer, &title, &progress, work).await;
     let stopped = accelerator.stop().await;

@@ -35,15 +35,20 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
-    let mut record = match arguments.accelerator {
-        Some(accelerator) => Record { accelerator, ..Record::default() },
+    let _lock = context.names.lock(&name, &context.cancel).await?;
+    let earlier = match &arguments.accelerator {
+        Some(_) => context.names.read(&name)?.unwrap_or_default(),
         None => context.record(&name)?,
     };
+    let mut record = Record { session: None, ..earlier.clone() };
+    if let Some(accelerator) = arguments.accelerator {
+        record.accelerator = accelerator;
+    }
     let accelerator = context.accelerator(&name, &record).await?;
     record.accelerator = accelerator.info().name.to_string();
     let progress = Arc::new(Progress::default());
     let mut call = Call::new()
-        .set_all(context.take_parameters())
+        .set_all(context.take_parameters().of(accelerator.info()))
         .cancel(context.cancel.clone())
         .progress(progress.clone());
     if let Some(src) = arguments.src {
@@ -57,6 +62,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let report = progress::shown(context.printer, &title, &progress, started).await?;
     record.session = accelerator.session();
     context.names.write(&name, &record)?;
+    // Only now: a start that fails, or is killed, leaves the earlier session as it was.
+    super::stop::end(context, &name, &earlier).await?;
     if arguments.info_dict || context.printer.json() {
         return context.printer.result(&format!("{:#}", report.to_json()));
     }

@@ -18,6 +18,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let name = arguments.name.name;
+    let _lock = context.names.lock(&name, &context.cancel).await?;
     let record = context.record(&name)?;
     let ended = end(context, &name, &record).await;
     // The name goes even where its program failed to stop in order.
