@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("bsdtar", "libarchive-tools"),
     ("cjpeg", "libjpeg-turbo-progs"),
     ("gzip", "gzip"),
@@ -18,6 +18,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("pigz", "pigz"),
     ("sed", "sed"),
     ("tar", "tar"),
+    ("zstd", "zstd"),
 ];
 
 /// Packages of PyPI that tests import or run, at tested versions.

@@ -6,12 +6,17 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use apyfal_core::config::schema::{Form, SECTIONS};
 use common::Home;
 
+fn path(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(page)
+}
+
 fn check(page: &str, content: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(page);
+    let path = path(page);
     if std::env::var_os("APYFAL_UPDATE_DOCS").is_some() {
         std::fs::write(&path, content).unwrap();
     }
@@ -62,10 +67,39 @@ fn accelerators() {
     check("accelerators.md", &page);
 }
 
+/// The page up to its first table is written by hand.
+#[test]
+fn configuration() {
+    let stored = std::fs::read_to_string(path("configuration.md")).unwrap();
+    let by_hand = stored.split("\n### ").next().unwrap_or_default();
+    let mut page = format!("{}\n", by_hand.trim_end());
+    for section in SECTIONS {
+        let name = section.name;
+        page += &format!("\n### {name}\n\n`[{name}]`");
+        for subsection in section.subsections.split(" or ").filter(|name| !name.is_empty()) {
+            page += &format!(", `[{name}.{subsection}]`");
+        }
+        page +=
+            &format!(": {}.\n\n| key | kind | meaning |\n| --- | --- | --- |\n", section.meaning);
+        for key in section.keys {
+            let kind = match key.form {
+                Form::Text => "text",
+                Form::Bool => "yes or no",
+                Form::Literal => "literal",
+                Form::Lines => "lines",
+            };
+            page += &format!("| `{}` | {kind} | {} |\n", key.name, key.meaning);
+        }
+        if section.open {
+            page += "| any other | literal | a parameter of the accelerator |\n";
+        }
+    }
+    check("configuration.md", &page);
+}
+
 #[test]
 fn exit_codes_are_documented() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/exit-codes.md");
-    let page = std::fs::read_to_string(path).unwrap();
+    let page = std::fs::read_to_string(path("exit-codes.md")).unwrap();
     for kind in apyfal::ErrorKind::ALL {
         assert!(page.contains(&format!("| {kind} |")), "{kind}");
     }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Home, peer, text, words};
+use common::{Home, bmp, peer, text, words};
 
 #[test]
 fn gzip_is_read_by_gunzip_and_gunzip_reads_gzip() {
@@ -96,17 +96,7 @@ fn trng_makes_as_many_bytes_as_asked_for() {
 #[test]
 fn jpegenc_makes_what_djpeg_reads() {
     let home = Home::new();
-    // A 24-bit bottom-up BMP of 33x21 pixels, whose rows are padded to 100 bytes.
-    let (width, height) = (33_u32, 21_u32);
-    let row = (width * 3).div_ceil(4) * 4;
-    let mut bmp = b"BM".to_vec();
-    for value in [54 + row * height, 0, 54, 40, width, height] {
-        bmp.extend(value.to_le_bytes());
-    }
-    bmp.extend([1, 0, 24, 0]);
-    bmp.extend([0; 24]);
-    bmp.extend((0..row * height).map(|index| (index % 251) as u8));
-    home.write("in.bmp", bmp);
+    home.write("in.bmp", bmp());
     home.ok(&["run", "jpegenc", "in.bmp", "out.jpg", "--quality", "90"]);
     let ppm = peer("djpeg", &["-pnm"], &home.read("out.jpg"));
     assert!(ppm.starts_with(b"P6\n33 21\n255\n"));

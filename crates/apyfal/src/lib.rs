@@ -23,6 +23,11 @@
 //! The library never prints and never reads the environment by itself; what it needs of either is
 //! passed in, as with [`configuration::load`].
 
+/// The example in the README, which must work as it stands.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod accelerator;
 mod call;
 pub mod configuration;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
+pub mod page;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -119,6 +121,20 @@ pub fn peer(program: &str, words: &[&str], input: &[u8]) -> Vec<u8> {
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A 24-bit bottom-up BMP of 33x21 pixels, whose rows are padded to 100 bytes.
+pub fn bmp() -> Vec<u8> {
+    let (width, height) = (33_u32, 21_u32);
+    let row = (width * 3).div_ceil(4) * 4;
+    let mut bmp = b"BM".to_vec();
+    for value in [54 + row * height, 0, 54, 40, width, height] {
+        bmp.extend(value.to_le_bytes());
+    }
+    bmp.extend([1, 0, 24, 0]);
+    bmp.extend([0; 24]);
+    bmp.extend((0..row * height).map(|index| (index % 251) as u8));
+    bmp
 }
 
 /// English-like text, the same for the same seed.
