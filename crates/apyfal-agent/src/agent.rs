@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Client, Engine, EngineSession, Error, ErrorKind, Job, JobContext, JobIo, JobParameters,
-    Need, Params, Profiling, Progress, Report, Result, Session, Start,
+    Cancel, Client, Engine, EngineSession, Error, ErrorKind, Input, Job, JobContext, JobIo,
+    JobParameters, Need, Params, Profiling, Progress, Report, Result, Session, Start,
 };
 use apyfal_engines::Registry;
-use apyfal_storage::{Location, Storage};
+use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
 
 use crate::job;
@@ -107,10 +107,8 @@ impl Agent {
         work: impl FnOnce(&JobContext) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let info = engine.info();
-        let slot = tokio::select! {
-            slot = self.scheduler.slot(&info.name, info.slots) => slot?,
-            () = cancelled(&call.cancel) => return Err(Error::cancelled()),
-        };
+        let waiting = self.scheduler.slot(&info.name, info.slots);
+        let slot = call.cancel.or_cancelled(waiting).await?;
         let guard = CancelOnDrop(Some(call.cancel.clone()));
         let result = tokio::task::spawn_blocking(move || {
             let slot = slot;
@@ -146,9 +144,31 @@ impl Agent {
         Ok(self.open_sessions().entry(id.to_owned()).or_insert(session).clone())
     }
 
+    /// Opens a source that travelled as text.
+    async fn source(&self, url: &str, cancel: &Cancel) -> Result<Input> {
+        cancel.or_cancelled(self.storage.open_input(&not_the_clients(url)?)).await
+    }
+
+    /// Creates a destination that travelled as text.
+    async fn destination(&self, url: &str, cancel: &Cancel) -> Result<Destination> {
+        cancel.or_cancelled(self.storage.create_output(&not_the_clients(url)?)).await
+    }
+
     fn open_sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<OpenSession>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A location that a host may reach by itself. A plain path means a file of the client's, which the
+/// client sends; here it would be any file of this machine.
+fn not_the_clients(url: &str) -> Result<Location> {
+    let location = Location::parse(url)?;
+    if location.is_local() {
+        return Err(Error::new(ErrorKind::Security, "it is a file of the client's own")
+            .operation(format!("use '{location}' on the host"))
+            .hint("send the file itself, or name a file of the host as host://path"));
+    }
+    Ok(location)
 }
 
 /// The work that opens a session from its directory.
@@ -174,7 +194,7 @@ impl Client for Agent {
         let engine = self.registry.find(&request.accelerator)?;
         let info = engine.info();
         if let Some(url) = &request.src {
-            io.src = Some(self.storage.open_input(&Location::parse(url)?).await?);
+            io.src = Some(self.source(url, &io.cancel).await?);
         }
         job::check_ends(
             info,
@@ -184,11 +204,11 @@ impl Client for Agent {
         Params::check(&info.name, &info.params, None, &request.parameters.specific)?;
 
         let dir = SessionDir::create(&self.root)?;
-        let path = dir.scratch();
+        let scratch = dir.scratch();
         let (src, opening) = (io.src.take(), engine.clone());
         let call = CallContext::new(&io, request.parameters.clone());
         let opened = self
-            .in_slot(&engine, path.clone(), call, move |ctx| {
+            .in_slot(&engine, scratch, call, move |ctx| {
                 if let Some(src) = src {
                     dir.keep_source(src, ctx)?;
                 }
@@ -201,14 +221,7 @@ impl Client for Agent {
                 Ok(session)
             })
             .await;
-        let opened = match opened {
-            Ok(opened) => Arc::new(opened),
-            Err(error) => {
-                // What is half made has no record; removing it is only tidying up.
-                let _ = std::fs::remove_dir_all(path);
-                return Err(error);
-            }
-        };
+        let opened = Arc::new(opened?);
         let report = Report {
             id: opened.dir.id(),
             accelerator: info.name.to_string(),
@@ -228,11 +241,11 @@ impl Client for Agent {
         let specific = &job.parameters.specific;
         let params = Params::check(&info.name, &info.params, Some(&open.params), specific)?;
         if let Some(url) = &job.src {
-            io.src = Some(self.storage.open_input(&Location::parse(url)?).await?);
+            io.src = Some(self.source(url, &io.cancel).await?);
         }
         let mut destination = None;
         if let Some(url) = &job.dst {
-            let mut created = self.storage.create_output(&Location::parse(url)?).await?;
+            let mut created = self.destination(url, &io.cancel).await?;
             io.dst = created.take_output();
             destination = Some(created);
         }
@@ -241,7 +254,7 @@ impl Client for Agent {
         let call = CallContext::new(&io, job.parameters);
         let processed = self
             .in_slot(&open.engine, open.dir.scratch(), call, move |ctx| {
-                let _lock = running.dir.lock_for_job()?;
+                let _lock = running.dir.lock_for_job(ctx)?;
                 job::run(&*running.session, engine_job, compare, ctx)
             })
             .await;
@@ -256,20 +269,20 @@ impl Client for Agent {
 
     async fn stop(&self, session: &str) -> Result<Report> {
         let begin = Instant::now();
-        let cancel = Cancel::default();
-        let open = match self.session(session, &cancel).await {
-            Ok(open) => open,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Report::default()),
-            Err(error) => return Err(error),
-        };
-        self.open_sessions().remove(session);
+        if SessionDir::find(&self.root, session).is_err() {
+            return Ok(Report::default());
+        }
+        let open = self.session(session, &Cancel::default()).await?;
         let info = open.engine.info();
         let ending = open.clone();
         let outcome = self
             .in_slot(&open.engine, open.dir.scratch(), CallContext::default(), move |ctx| {
-                ending.dir.end(|| ending.session.stop(ctx))
+                ending.dir.end(|| ending.session.stop(ctx), ctx)
             })
-            .await?;
+            .await;
+        // Not before: whoever asked for it meanwhile would have opened it again.
+        self.open_sessions().remove(session);
+        let outcome = outcome?;
         Ok(Report {
             id: session.to_owned(),
             accelerator: info.name.to_string(),
@@ -294,13 +307,6 @@ struct CallContext {
 impl CallContext {
     fn new(io: &JobIo, sent: JobParameters) -> Self {
         Self { cancel: io.cancel.clone(), progress: io.progress.clone(), sent }
-    }
-}
-
-/// Ready once the switch was thrown.
-async fn cancelled(cancel: &Cancel) {
-    while !cancel.is_cancelled() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

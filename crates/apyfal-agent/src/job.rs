@@ -42,7 +42,13 @@ pub(crate) fn run(
     let mut report = Report { specific, app, profiling, ..Report::default() };
     match software {
         None => {}
-        Some(Ok(job)) => report.comparison = in_software(session, job, elapsed.as_secs_f64(), ctx)?,
+        Some(Ok(job)) => match in_software(session, job, elapsed.as_secs_f64(), ctx)? {
+            Some(comparison) => report.comparison = Some(comparison),
+            None => {
+                let why = "no comparison: there is no plain software for this job";
+                report.app.insert("sw-comparison-note".to_owned(), why.into());
+            }
+        },
         Some(Err(why)) => {
             report.app.insert("sw-comparison-note".to_owned(), why.into());
         }

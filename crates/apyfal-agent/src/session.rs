@@ -8,10 +8,12 @@
 //!   lock           shared by running jobs, exclusive for the one who ends the session
 //! ```
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use apyfal_core::{
     Error, ErrorKind, Input, JobContext, JobParameters, Result, Source, is_secret_key,
@@ -21,10 +23,20 @@ use serde_json::{Map, Value, json};
 const PREFIX: &str = "session-";
 const RECORD: &str = "session.json";
 
-/// The directory of a session.
+/// The directory of a session. One that never got its record is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct SessionDir {
     path: PathBuf,
+    is_half_made: AtomicBool,
+}
+
+impl Drop for SessionDir {
+    fn drop(&mut self) {
+        if *self.is_half_made.get_mut() {
+            // What has no record means nothing; removing it is only tidying up.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
 }
 
 /// What is remembered of a session.
@@ -45,20 +57,20 @@ impl SessionDir {
                 .tempdir_in(root)?
                 .keep();
             fs::create_dir(path.join("state"))?;
-            File::create_new(path.join("lock"))?;
+            create_private(&path.join("lock"))?;
             Ok(path)
         };
         let path = make().map_err(|error| {
             Error::from(error).operation(format!("make a session in '{}'", root.display()))
         })?;
-        Ok(Self { path })
+        Ok(Self { path, is_half_made: AtomicBool::new(true) })
     }
 
     /// Finds one that another process, or an earlier one, has made.
     pub(crate) fn find(root: &Path, id: &str) -> Result<Self> {
         let path = root.join(id);
         if id.starts_with(PREFIX) && !id.contains('/') && path.join(RECORD).is_file() {
-            return Ok(Self { path });
+            return Ok(Self { path, is_half_made: AtomicBool::new(false) });
         }
         Err(gone(id))
     }
@@ -90,7 +102,7 @@ impl SessionDir {
         }
         let folder = self.path.join("source");
         fs::create_dir(&folder)?;
-        let mut file = File::create_new(folder.join(name))?;
+        let mut file = create_private(&folder.join(name))?;
         let mut reader = ctx.reader(src)?;
         let mut buffer = vec![0; 1 << 18];
         loop {
@@ -130,6 +142,7 @@ impl SessionDir {
         let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
         file.write_all(text.to_string().as_bytes())?;
         file.persist(self.path.join(RECORD)).map_err(|error| error.error)?;
+        self.is_half_made.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -154,19 +167,19 @@ impl SessionDir {
         })
     }
 
-    /// Holds the session open for a job; blocks while another process ends it.
-    pub(crate) fn lock_for_job(&self) -> Result<File> {
+    /// Holds the session open for a job; waits while another process ends it.
+    pub(crate) fn lock_for_job(&self, ctx: &JobContext) -> Result<File> {
         let lock = self.open_lock()?;
-        lock.lock_shared()?;
+        until_locked(|| lock.try_lock_shared(), ctx)?;
         // It may have been ended while this waited.
         if self.path.join(RECORD).is_file() { Ok(lock) } else { Err(gone(&self.id())) }
     }
 
     /// Ends the session: waits until no job of it runs in any process, does `stop`, and removes it
     /// from disk whether or not that went well.
-    pub(crate) fn end<T>(&self, stop: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn end<T>(&self, stop: impl FnOnce() -> Result<T>, ctx: &JobContext) -> Result<T> {
         let lock = self.open_lock()?;
-        lock.lock()?;
+        until_locked(|| lock.try_lock(), ctx)?;
         let stopped = stop();
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -179,6 +192,25 @@ impl SessionDir {
             std::io::ErrorKind::NotFound => gone(&self.id()),
             _ => error.into(),
         })
+    }
+}
+
+fn create_private(path: &Path) -> std::io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Tries again and again, since waiting for a lock could not be cancelled.
+fn until_locked(
+    lock: impl Fn() -> std::result::Result<(), TryLockError>,
+    ctx: &JobContext,
+) -> Result<()> {
+    loop {
+        match lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => ctx.check()?,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -76,3 +76,50 @@ async fn ids_do_not_leave_the_root() {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{id}");
     }
 }
+
+#[tokio::test]
+async fn a_path_in_a_request_is_not_a_file_of_the_host() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("secret");
+    std::fs::write(&file, "secret").unwrap();
+    let agent = agent(&root.path().join("sessions"));
+    let start = Start { accelerator: "null".into(), ..Start::default() };
+    let session = agent.start(start, JobIo::default()).await.unwrap();
+    let path = file.to_string_lossy().into_owned();
+    for (src, dst) in [(Some(path.clone()), None), (None, Some(path)), (Some("-".into()), None)] {
+        let io = JobIo {
+            src: src.is_none().then(|| Input::bytes(*b"x")),
+            dst: dst.is_none().then(|| Kept::default().output()),
+            ..JobIo::default()
+        };
+        let job = Job { session: session.id.clone(), src, dst, ..Job::default() };
+        let error = agent.process(job, io).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+    }
+    assert_eq!(std::fs::read(file).unwrap(), b"secret");
+}
+
+#[tokio::test]
+async fn a_start_that_is_dropped_leaves_nothing() {
+    struct Slow;
+    impl std::io::Read for Slow {
+        fn read(&mut self, _buffer: &mut [u8]) -> std::io::Result<usize> {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            Err(std::io::ErrorKind::WouldBlock.into())
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let agent = agent(root.path());
+    let start = Start { accelerator: "hyperfire".into(), ..Start::default() };
+    let io = JobIo { src: Some(Input::stream(Slow)), ..JobIo::default() };
+    let started = agent.start(start, io);
+    let given_up = tokio::time::timeout(std::time::Duration::from_millis(50), started).await;
+    assert!(given_up.is_err());
+    for _ in 0..500 {
+        if std::fs::read_dir(root.path()).unwrap().count() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the session is still there");
+}
