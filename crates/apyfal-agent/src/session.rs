@@ -150,7 +150,7 @@ impl SessionDir {
     pub(crate) fn read_record(&self) -> Result<Record> {
         let path = self.path.join(RECORD);
         let damaged = |why: String| {
-            Error::new(ErrorKind::Internal, why)
+            Error::new(ErrorKind::Conflict, why)
                 .operation(format!("read the session in '{}'", path.display()))
                 .hint("start the accelerator again")
         };

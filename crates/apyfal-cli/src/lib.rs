@@ -17,16 +17,20 @@ use printer::Printer;
 
 /// Runs the command line; `arguments` begin with the program's name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
     let parsed = match arguments::parse(arguments) {
         Ok(parsed) => parsed,
         Err(arguments::Refused::Clap(error)) => {
             // Help and version come this way too, and go to standard output.
-            let code = if error.use_stderr() { exit::USAGE } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(code);
+            if !error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
+            }
+            Printer::default().usage(&error, wants_json);
+            return ExitCode::from(exit::USAGE);
         }
         Err(arguments::Refused::Ours(error)) => {
-            Printer::default().error(&error);
+            Printer::new(false, wants_json).error(&error);
             return ExitCode::from(exit::code(error.kind()));
         }
     };

@@ -3,7 +3,8 @@
 //! ```text
 //! ~/.apyfal/command_line/accelerators/NAME.json   the record
 //! ~/.apyfal/command_line/accelerators/NAME/       its session
-//! ~/.apyfal/command_line/accelerators/NAME.lock   held by a command that changes the name
+//! ~/.apyfal/command_line/accelerators/NAME.lock   shared by commands that use the name, held
+//!                                                 alone by one that changes it
 //! ```
 //! Records are written atomically and, like all below, readable by their owner alone.
 
@@ -41,8 +42,22 @@ impl Names {
         Self { folder: home.join(".apyfal/command_line/accelerators") }
     }
 
-    /// Lets one command at a time change a name; waits for another one to end.
+    /// Lets one command change a name while no other uses it; waits for those to end.
     pub(crate) async fn lock(&self, name: &str, cancel: &Cancel) -> Result<File> {
+        self.lock_with(name, cancel, File::try_lock).await
+    }
+
+    /// Keeps a name as it is while a command uses it; waits while another one changes it.
+    pub(crate) async fn lock_shared(&self, name: &str, cancel: &Cancel) -> Result<File> {
+        self.lock_with(name, cancel, File::try_lock_shared).await
+    }
+
+    async fn lock_with(
+        &self,
+        name: &str,
+        cancel: &Cancel,
+        lock: impl Fn(&File) -> std::result::Result<(), TryLockError>,
+    ) -> Result<File> {
         let path = self.folder.join(file_name(name) + ".lock");
         let locking = |error| {
             Error::from_io(error).operation(format!("lock the name in '{}'", path.display()))
@@ -56,7 +71,7 @@ impl Names {
             .open(&path)
             .map_err(locking)?;
         loop {
-            match file.try_lock() {
+            match lock(&file) {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) => cancel.check()?,
                 Err(TryLockError::Error(error)) => return Err(locking(error)),

@@ -50,6 +50,17 @@ impl Printer {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
+    /// A command line that cannot be parsed.
+    pub(crate) fn usage(&self, error: &clap::Error, as_json: bool) {
+        if as_json {
+            let text = error.render().to_string();
+            let text = text.trim_start_matches("error: ").trim_end();
+            Self { json: true, ..*self }.error(&Error::new(ErrorKind::Usage, text));
+        } else {
+            let _ = error.print();
+        }
+    }
+
     /// An error: one line, and one more per hint.
     pub(crate) fn error(&self, error: &Error) {
         let mut stderr = io::stderr().lock();
@@ -62,9 +73,9 @@ impl Printer {
             let _ = writeln!(stderr, "{text}");
             return;
         }
-        let _ = writeln!(stderr, "apyfal: {error}");
+        let _ = writeln!(stderr, "apyfal: {}", harmless(&error.to_string()));
         for hint in error.hints() {
-            let _ = writeln!(stderr, "  hint: {hint}");
+            let _ = writeln!(stderr, "  hint: {}", harmless(hint));
         }
         if error.kind() == ErrorKind::Internal {
             let _ = writeln!(stderr, "  this is a defect of apyfal; please report it");
@@ -93,6 +104,18 @@ impl Printer {
         self.note(&figures(report));
         Ok(())
     }
+}
+
+/// A text that may come from anywhere, without what would control the terminal.
+fn harmless(text: &str) -> String {
+    let show = |c: char| {
+        if c.is_control() && c != '\n' && c != '\t' {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(show).collect()
 }
 
 /// A value without the quotes of JSON.
@@ -150,6 +173,11 @@ fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_cannot_control_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2Jb\tc\n"), "a\\u{1b}[2Jb\tc\n");
+    }
 
     #[test]
     fn amounts_read_well() {

@@ -1,10 +1,10 @@
 //! A progress bar for long work, on a terminal only.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apyfal::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::printer::Printer;
 
@@ -12,9 +12,9 @@ use crate::printer::Printer;
 const PATIENCE: Duration = Duration::from_millis(300);
 const REDRAW: Duration = Duration::from_millis(100);
 
-const WITH_TOTAL: &str = "{prefix} [{bar:30}] {percent:>3}%  {decimal_bytes}/{decimal_total_bytes}  \
-                          {decimal_bytes_per_sec}  {eta} left";
-const WITHOUT_TOTAL: &str = "{prefix} {spinner} {decimal_bytes}  {decimal_bytes_per_sec}";
+const WITH_TOTAL: &str = "{prefix:.30} [{wide_bar}] {percent:>3}% of {decimal_total_bytes} \
+                          {decimal_bytes_per_sec} {eta} left";
+const WITHOUT_TOTAL: &str = "{prefix:.30} {spinner} {decimal_bytes} {decimal_bytes_per_sec}";
 
 /// Waits for `work` and shows meanwhile how far it is.
 pub(crate) async fn shown<T>(
@@ -27,24 +27,26 @@ pub(crate) async fn shown<T>(
         return work.await;
     }
     let mut work = std::pin::pin!(work);
-    tokio::select! {
-        result = &mut work => return result,
-        () = tokio::time::sleep(PATIENCE) => {}
-    }
-    let bar = ProgressBar::no_length();
+    let begin = Instant::now();
+    // It measures from the start and is drawn later, so that the first rate it shows is right.
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
     bar.set_prefix(title.to_owned());
+    set_style(&bar, WITHOUT_TOTAL);
     let result = loop {
-        draw(&bar, progress);
         tokio::select! {
             result = &mut work => break result,
             () = tokio::time::sleep(REDRAW) => {}
+        }
+        update(&bar, progress);
+        if bar.is_hidden() && begin.elapsed() > PATIENCE {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     };
     bar.finish_and_clear();
     result
 }
 
-fn draw(bar: &ProgressBar, progress: &Progress) {
+fn update(bar: &ProgressBar, progress: &Progress) {
     match progress.total() {
         Some(total) => {
             if bar.length() != Some(total) {
@@ -53,13 +55,8 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
             }
             bar.set_position(progress.read().min(total));
         }
-        None => {
-            if bar.position() == 0 {
-                set_style(bar, WITHOUT_TOTAL);
-            }
-            // What makes data instead of reading it is measured by what it wrote.
-            bar.set_position(progress.read().max(progress.written()));
-        }
+        // What makes data instead of reading it is measured by what it wrote.
+        None => bar.set_position(progress.read().max(progress.written())),
     }
     bar.tick();
 }

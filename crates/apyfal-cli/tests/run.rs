@@ -112,6 +112,17 @@ fn original_names_work() {
 }
 
 #[test]
+fn run_takes_source_and_destination_by_their_old_names() {
+    let home = Home::new();
+    home.write("in.txt", "a b");
+    home.write("words.csv", "a,A\n");
+    let words = "run hyperfire --datafile words.csv --file_in in.txt --file_out out.txt";
+    home.ok(&words.split(' ').collect::<Vec<_>>());
+    assert_eq!(home.read("out.txt"), b"A b");
+    home.fails(2, &["run", "null", "in.txt", "out.txt", "--file_in", "other"]);
+}
+
+#[test]
 fn the_report_is_json_where_asked_for() {
     let home = Home::new();
     home.write("in.txt", words(50_000, 6));

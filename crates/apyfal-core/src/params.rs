@@ -266,7 +266,9 @@ fn ill_typed(accelerator: &str, spec: &ParamSpec, value: &Value) -> Error {
     match &spec.kind {
         ParamKind::Choice(choices) => {
             let given = value.as_str().unwrap_or_default();
-            match nearest(given, choices.iter().map(AsRef::as_ref)) {
+            // One digit is near to every other.
+            let words = choices.iter().map(AsRef::as_ref).filter(|choice: &&str| choice.len() > 2);
+            match nearest(given, words) {
                 Some(near) => error.hint(format!("did you mean '{near}'? It can be {kind}")),
                 None => error.hint(format!("it can be {kind}")),
             }

@@ -136,7 +136,10 @@ impl AcceleratorBuilder {
             None => {
                 let folder =
                     tempfile::Builder::new().prefix("apyfal-").tempdir().map_err(|error| {
-                        Error::from(error).operation("make a directory for the session")
+                        let place = std::env::temp_dir();
+                        Error::from(error)
+                            .operation(format!("make a directory in '{}'", place.display()))
+                            .hint("name a directory that can be written in TMPDIR")
                     })?;
                 (folder.path().to_owned(), Some(folder))
             }

@@ -58,7 +58,7 @@ pub async fn load(explicit: Option<&str>, environment: &Environment) -> Result<C
 async fn read_named(url: &str) -> Result<Configuration> {
     let location = Location::parse(url)?;
     let reading = |error: Error| {
-        let named = Error::new(ErrorKind::Configuration, error.to_string())
+        let named = Error::new(ErrorKind::Configuration, error.message())
             .operation(format!("read the configuration '{location}'"));
         error.hints().iter().fold(named, |named, hint| named.hint(hint))
     };

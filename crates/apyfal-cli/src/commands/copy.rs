@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use apyfal::{Location, Progress, Result};
 use clap::Args;
+use serde_json::json;
 
 use crate::commands::Context;
 use crate::printer;
@@ -34,6 +35,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     progress::shown(context.printer, &title, &progress, work).await?;
     let copied = progress.written();
     let seconds = begin.elapsed().as_secs_f64();
+    if context.printer.json() {
+        let report = json!({"bytes": copied, "seconds": seconds});
+        return context.printer.result(&format!("{report:#}"));
+    }
     let rate = printer::bytes(copied as f64 / seconds.max(1e-9));
     context
         .printer

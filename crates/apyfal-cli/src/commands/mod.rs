@@ -16,6 +16,7 @@ use apyfal::configuration::Environment;
 use apyfal::{Accelerator, Cancel, Configuration, Error, ErrorKind, Location, Result, Storage};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{Command, Parameters, Parsed};
 use crate::names::{Names, Record};
@@ -27,7 +28,7 @@ pub(crate) struct Context<'a> {
     pub(crate) printer: &'a Printer,
     pub(crate) environment: Environment,
     pub(crate) names: Names,
-    /// Set by Ctrl-C or SIGTERM.
+    /// Set by Ctrl-C, SIGTERM or SIGHUP.
     pub(crate) cancel: Cancel,
     parameters: Parameters,
 }
@@ -44,7 +45,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
     let environment = environment();
     let names = Names::below(&environment.home.clone().unwrap_or_else(|| PathBuf::from(".")));
     let cancel = Cancel::default();
-    cancel_on_signal(cancel.clone())?;
+    cancel_on_signal(&cancel)?;
     let mut context =
         Context { printer, environment, names, cancel, parameters: parsed.parameters };
     match parsed.command {
@@ -71,6 +72,12 @@ impl Context<'_> {
         let configuration = apyfal::configuration::load(explicit, &self.environment).await?;
         for warning in configuration.warnings() {
             self.printer.note(&format!("apyfal: warning: {warning}"));
+        }
+        let host_type = configuration.section("host").get("host_type")?.unwrap_or_default();
+        if !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost") {
+            self.printer.note(&format!(
+                "apyfal: warning: host_type is {host_type}, but this version runs everything here"
+            ));
         }
         Ok(configuration)
     }
@@ -111,24 +118,32 @@ pub(crate) fn title(accelerator: &str, url: Option<&str>) -> String {
     }
 }
 
-/// Cancels on the first SIGINT or SIGTERM; the second one ends the process at once.
-fn cancel_on_signal(cancel: Cancel) -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if cancel.is_cancelled() {
-                std::process::exit(crate::exit::code(ErrorKind::Cancelled).into());
-            }
-            cancel.cancel();
+/// Cancels on the first SIGINT, SIGTERM or SIGHUP; the second one ends the process at once. One that
+/// is ignored, as `nohup` and shells arrange for what runs in the background, stays so.
+fn cancel_on_signal(cancel: &Cancel) -> Result<()> {
+    let ignored = ignored_signals();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
+            continue;
         }
-    });
+        let (mut signals, cancel) = (signal(kind)?, cancel.clone());
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if cancel.is_cancelled() {
+                    std::process::exit(crate::exit::code(ErrorKind::Cancelled).into());
+                }
+                cancel.cancel();
+            }
+        });
+    }
     Ok(())
+}
+
+/// The signals that this process was started to ignore, as the kernel shows them: bit 0 is signal 1.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// The surroundings of this process. Variables that are no text are none of ours.

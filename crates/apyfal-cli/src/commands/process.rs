@@ -34,6 +34,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
+    let _lock = context.names.lock_shared(&name, &context.cancel).await?;
     let record = context.record(&name)?;
     if record.session.is_none() {
         return Err(Error::new(ErrorKind::Conflict, format!("'{name}' is not started"))

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Where to write. Standard output where it is missing and goes to a file or pipe.
     pub(crate) dst: Option<String>,
     /// What the accelerator is started with, such as the word list of hyperfire.
-    #[arg(long, value_name = "URL", alias = "start_src", alias = "datafile")]
+    #[arg(long, value_name = "URL", alias = "start_src")]
     start_src: Option<String>,
     /// Full parameters as JSON text, or the path or URL of a JSON file.
     #[arg(long, short = 'j', value_name = "JSON")]
@@ -51,11 +51,15 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let accelerator = builder.build()?;
     let info = accelerator.info();
-    let (src, dst) = ends(info, arguments.src, arguments.dst)?;
-    let (start_keys, process_keys) = by_stage(info, context.take_parameters().of(info));
+    let mut parameters = context.take_parameters().of(info);
+    let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
+    let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
+    let dst = end(&mut parameters, arguments.dst, &["dst", "file_out"])?;
+    let (src, dst) = ends(info, src, dst)?;
+    let (start_keys, process_keys) = by_stage(info, parameters);
 
     let mut start = Call::new().set_all(start_keys).cancel(context.cancel.clone());
-    if let Some(src) = arguments.start_src {
+    if let Some(src) = start_src {
         start = start.src(src);
     }
     let progress = Arc::new(Progress::default());
@@ -84,6 +88,31 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let report = processed?;
     stopped?;
     context.printer.report(&report, dst.as_deref() == Some("-"))
+}
+
+/// A source or destination, which may also be given as a parameter under one of these names.
+fn end(
+    parameters: &mut Map<String, Value>,
+    given: Option<String>,
+    names: &[&str],
+) -> Result<Option<String>> {
+    let mut given = given;
+    for name in names {
+        let Some(value) = parameters.remove(*name) else { continue };
+        let Value::String(url) = value else {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("'--{name}' must be a path or URL, not {value}"),
+            ));
+        };
+        if given.replace(url).is_some() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("'--{name}' names what was given already"),
+            ));
+        }
+    }
+    Ok(given)
 }
 
 /// The source and destination, with the standard streams where they are what is meant.
