@@ -17,14 +17,6 @@ use libdeflater::{CompressionLvl, Compressor};
 use crate::gzip_format::{Effort, NewHeader, TRAILER, Trailer, set_member_size};
 use crate::ordered;
 
-/// Bytes of the source that become one member.
-///
-/// Against one member for all, level 6 loses 0.7 % of size with 512 KiB, 0.4 % with 1 MiB and 0.2 %
-/// with 2 MiB. A cancelled job waits for its blocks, and libdeflate cannot be stopped within one:
-/// that takes 5 to 40 ms, but with levels 7 to 9 on data of two to four symbols, such as DNA, up to
-/// 800 ms.
-pub(crate) const BLOCK: usize = 1 << 20;
-
 /// The engine.
 #[derive(Debug)]
 pub(crate) struct Gzip {
@@ -39,7 +31,7 @@ impl Gzip {
         info.description =
             "The result can be read by every gunzip, and depends on the source and the level alone: \
              the same source gives the same bytes on any machine and any number of cores.\n\n\
-             A source of more than 1 MiB becomes several gzip members that say how long they are, \
+             A source of more than 1 MiB (256 KiB at levels 7 to 9) becomes several gzip members that say how long they are, \
              so that gunzip here can decompress them in parallel. Neither the name nor the time of \
              the source is stored unless asked for."
                 .into();
@@ -96,8 +88,7 @@ impl EngineSession for Session {
 
     fn process_in_software(&self, job: EngineJob, ctx: &JobContext) -> Option<Result<()>> {
         Some(parts(job).and_then(|(src, dst, settings)| {
-            let level = flate2::Compression::new(settings.level.0.into());
-            let mut encoder = flate2::write::GzEncoder::new(ctx.writer(dst), level);
+            let mut encoder = flate2::write::GzEncoder::new(ctx.writer(dst), settings.level.into());
             std::io::copy(&mut ctx.reader(src)?, &mut encoder)?;
             encoder.finish()?.flush()?;
             Ok(())
@@ -145,12 +136,32 @@ impl Level {
         Compressor::new(CompressionLvl::new(self.0.into()).unwrap_or_default())
     }
 
+    /// Bytes of the source that become one member.
+    ///
+    /// Against one member for all, level 6 loses 0.7 % of size with 512 KiB, 0.4 % with 1 MiB and
+    /// 0.2 % with 2 MiB.
+    ///
+    /// A cancelled job waits for its blocks, for libdeflate cannot be stopped within one. 1 MiB takes
+    /// 5 to 40 ms, but with levels 7 to 9 on data of two to four symbols, such as DNA, up to 800 ms.
+    const fn block(self) -> usize {
+        match self.0 {
+            0..=6 => 1 << 20,
+            7.. => 256 << 10,
+        }
+    }
+
     fn effort(self) -> Effort {
         match self.0 {
             1 => Effort::Fastest,
             9 => Effort::Most,
             _ => Effort::Ordinary,
         }
+    }
+}
+
+impl From<Level> for flate2::Compression {
+    fn from(level: Level) -> Self {
+        Self::new(level.0.into())
     }
 }
 
@@ -234,7 +245,8 @@ pub(crate) fn compress(
     threads: usize,
 ) -> Result<()> {
     let mut first = Block::default();
-    if !first.fill(&mut read)? {
+    let len = settings.level.block();
+    if !first.fill(len, &mut read)? {
         first.place = Place::Only;
         first.compress(&mut settings.level.compressor(), settings)?;
         let trailer = first.trailer;
@@ -256,7 +268,7 @@ pub(crate) fn compress(
                 return Ok(false);
             }
             block.place = Place::Later;
-            ended = !block.fill(&mut read)?;
+            ended = !block.fill(len, &mut read)?;
             Ok(block.source_len > 0)
         },
         |compressor, block| block.compress(compressor, settings),
@@ -283,12 +295,14 @@ struct Block {
 
 impl Block {
     /// Reads the next block, and answers whether it is a full one.
-    fn fill(&mut self, read: &mut impl FnMut(&mut [u8]) -> Result<usize>) -> Result<bool> {
-        if self.source.is_empty() {
-            self.source = vec![0; BLOCK];
-        }
+    fn fill(
+        &mut self,
+        len: usize,
+        read: &mut impl FnMut(&mut [u8]) -> Result<usize>,
+    ) -> Result<bool> {
+        self.source.resize(len, 0);
         self.source_len = read(&mut self.source)?;
-        Ok(self.source_len == BLOCK)
+        Ok(self.source_len == len)
     }
 
     fn compress(&mut self, compressor: &mut Compressor, settings: &Settings) -> Result<()> {
