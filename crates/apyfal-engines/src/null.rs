@@ -5,7 +5,7 @@ use std::path::Path;
 
 use apyfal_core::{
     Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
-    Params, Result,
+    Output, Params, Result,
 };
 
 const BUFFER: usize = 1 << 20;
@@ -48,12 +48,7 @@ struct Session;
 
 impl EngineSession for Session {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
-        let (Some(src), Some(dst)) = (job.src, job.dst) else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "null was run without source or destination",
-            ));
-        };
+        let (src, dst) = parts(job)?;
         let mut reader = ctx.reader(src)?;
         let mut writer = ctx.writer(dst);
         let mut buffer = vec![0; BUFFER];
@@ -65,5 +60,20 @@ impl EngineSession for Session {
         }
         writer.flush()?;
         Ok(Outcome::default())
+    }
+
+    fn process_in_software(&self, job: EngineJob, ctx: &JobContext) -> Option<Result<()>> {
+        Some(parts(job).and_then(|(src, dst)| {
+            let mut writer = ctx.writer(dst);
+            std::io::copy(&mut ctx.reader(src)?, &mut writer)?;
+            Ok(writer.flush()?)
+        }))
+    }
+}
+
+fn parts(job: EngineJob) -> Result<(Input, Output)> {
+    match (job.src, job.dst) {
+        (Some(src), Some(dst)) => Ok((src, dst)),
+        _ => Err(Error::new(ErrorKind::Internal, "null was run without source or destination")),
     }
 }

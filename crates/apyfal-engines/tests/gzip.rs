@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -326,6 +327,30 @@ fn members_and_padding_are_read_on() {
     assert!(gunzip(&compressed).unwrap() == expected);
 }
 
+/// However many members a block could have, as much of the source as makes a block is read, not all
+/// of it, and so kept.
+#[test]
+fn members_of_nothing_are_read_block_by_block() {
+    struct Counted(io::Cursor<Vec<u8>>, Arc<AtomicUsize>);
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.0.read(buffer)?;
+            self.1.fetch_add(count, Ordering::Relaxed);
+            Ok(count)
+        }
+    }
+    // A member without any deflate data, which is not valid but looks so from its ends.
+    let mut hollow = sized_member(b"", 0);
+    let deflate = 20..hollow.len() - 8;
+    hollow.drain(deflate);
+    hollow[16..20].copy_from_slice(&28u32.to_le_bytes());
+    let read = Arc::<AtomicUsize>::default();
+    let src = Counted(io::Cursor::new(hollow.repeat(1 << 20)), read.clone());
+    let error = run("gunzip", Input::stream(src), &json!({}), &context(2)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(read.load(Ordering::Relaxed) < 8 << 20, "{read:?} bytes were read");
+}
+
 #[test]
 fn what_follows_must_be_gzip() {
     for first in [member(b"hello", b""), sized_member(b"hello", 0), gzip(&noise(BLOCK), &json!({}))]
@@ -488,6 +513,21 @@ fn a_job_ends_when_it_is_cancelled() {
             assert!(error.is_cancelled(), "{engine}: {error}");
             canceller.join().unwrap();
         }
+    }
+}
+
+/// What a cancelled job waits for is one block: where it would take long, it is small.
+#[test]
+fn blocks_of_few_symbols_are_small_at_slow_levels() {
+    let dna: Vec<u8> = noise(BLOCK).iter().map(|byte| b"ACGT"[usize::from(byte & 3)]).collect();
+    for (data, level, members) in
+        [(text(BLOCK), 6, 2), (text(BLOCK), 9, 2), (dna.clone(), 6, 2), (dna, 7, 5)]
+    {
+        let data = [&data[..], b"more"].concat();
+        let packed = gzip(&data, &json!({ "level": level }));
+        let starts = packed.windows(4).filter(|bytes| *bytes == b"\x1f\x8b\x08\x04").count();
+        assert_eq!(starts, members, "level {level}");
+        assert!(gunzip(&packed).unwrap() == data);
     }
 }
 

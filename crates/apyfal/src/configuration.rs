@@ -1,6 +1,7 @@
 //! From `accelerator.conf` to what is made of it: accelerators, storages and parameters.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,7 +103,7 @@ pub fn registry(configuration: &Configuration) -> Result<Registry> {
         }
         match Declaration::new(name, &values) {
             Ok(declaration) => {
-                registry.add(Arc::new(Exec::new(declaration, runtime_directory())));
+                registry.add(Arc::new(Exec::new(declaration, lock_directory())));
             }
             Err(error) => registry.add_broken(name, error),
         }
@@ -110,10 +111,15 @@ pub fn registry(configuration: &Configuration) -> Result<Registry> {
     Ok(registry)
 }
 
-/// Where all users of a machine meet to share what is exclusive on it.
-fn runtime_directory() -> PathBuf {
+/// Where all users of a machine meet to share what is exclusive on it: `/run/lock`, where that
+/// belongs to all as Debian has it, else the directory for temporary files. Root comes too where
+/// the others do, so what counts is not what this user may do.
+fn lock_directory() -> PathBuf {
     let machine = Path::new("/run/lock");
-    if machine.is_dir() { machine.join("apyfal") } else { std::env::temp_dir().join("apyfal-lock") }
+    match std::fs::metadata(machine) {
+        Ok(found) if found.is_dir() && found.mode() & 0o1777 == 0o1777 => machine.to_owned(),
+        _ => std::env::temp_dir(),
+    }
 }
 
 /// The storages of the configuration: each `[storage…]` section, and those of configured hosts.

@@ -216,6 +216,7 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("description", Text, "what a user should know before using it"),
             key("aliases", Literal, "list of other names that mean the same"),
             key("executable", Text, "program that takes -m, -i, -o, -j and -p"),
+            key("lock_directory", Text, "where the lock of an executable is; /run/lock if unset"),
             key(
                 "command",
                 Literal,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use apyfal_core::{
     Cancel, EngineJob, EngineSession, Error, ErrorKind, InputReader, JobContext, Outcome,
@@ -109,7 +110,7 @@ fn stream(
         let part = ctx.with_cancel(feeding.clone());
         let mut feeder = input
             .zip(process.take_stdin())
-            .map(|(input, stdin)| scope.spawn(move || feed(input, stdin, &part)));
+            .map(|(input, stdin)| scope.spawn(move || feed_or_keep(input, stdin, &part)));
         let mut buffer = vec![0; BUFFER];
         loop {
             ctx.check()?;
@@ -148,23 +149,27 @@ impl Drop for EndFeeding<'_> {
     }
 }
 
-/// Writes the input to the program until either has had enough.
-fn feed(
-    mut input: InputReader,
+/// Feeds the program. After a failure, and be it a panic, its input comes back open: its end would
+/// tell the program that it got everything.
+fn feed_or_keep(
+    input: InputReader,
     mut stdin: Feed,
     ctx: &JobContext,
 ) -> std::result::Result<(), (Error, Feed)> {
+    catch_unwind(AssertUnwindSafe(|| feed(input, &mut stdin, ctx)))
+        .unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "the thread that feeds the program panicked"))
+        })
+        .map_err(|error| (error, stdin))
+}
+
+/// Writes the input to the program until either has had enough.
+fn feed(mut input: InputReader, stdin: &mut Feed, ctx: &JobContext) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
-        let sent = match input.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => stdin.send(&buffer[..count], ctx),
-            Err(error) => Err(error.into()),
-        };
-        match sent {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(error) => return Err((error, stdin)),
+        let count = input.read(&mut buffer)?;
+        if count == 0 || !stdin.send(&buffer[..count], ctx)? {
+            return Ok(());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use apyfal_core::{
     EngineInfo, Error, ErrorKind, Need, Params, Result, Slots, is_secret_key, nearest,
@@ -15,7 +16,7 @@ use super::parameters::{PLACES, read_params};
 use super::section::{flag, refuse_unknown, text, words, wrong};
 use super::template::Template;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "command",
     "executable",
     "worker",
@@ -27,6 +28,7 @@ const KEYS: [&str; 11] = [
     "env",
     "rerun_safe",
     "aliases",
+    "lock_directory",
 ];
 
 /// A checked declaration of an accelerator that is a program of the user's own.
@@ -36,6 +38,7 @@ pub struct Declaration {
     program: Program,
     sudo: bool,
     env: BTreeMap<String, Template>,
+    lock_directory: Option<PathBuf>,
 }
 
 /// How the program is called.
@@ -64,6 +67,7 @@ impl Declaration {
     /// | `slots` | jobs at once | cores for `command`, else 1 |
     /// | `rerun_safe` | an interrupted job may run again | `False` |
     /// | `aliases` | list of other names, or text | none |
+    /// | `lock_directory` | where an `executable` keeps the lock that makes it exclusive | the caller's |
     /// | `summary`, `description` | text for help | the program |
     ///
     /// Exactly one of the first three is needed. A `{parameter}` inside an argument or a variable
@@ -116,7 +120,8 @@ impl Declaration {
             slots,
             rerun_safe: flag(section, "rerun_safe")?,
         };
-        let declaration = Self { info, program, sudo: flag(section, "sudo")?, env };
+        let lock_directory = text(section, "lock_directory")?.map(PathBuf::from);
+        let declaration = Self { info, program, sudo: flag(section, "sudo")?, env, lock_directory };
         declaration.check_placeholders()?;
         Ok(declaration)
     }
@@ -128,6 +133,11 @@ impl Declaration {
 
     pub(super) fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Where the lock of an executable is, if that is declared.
+    pub(super) fn lock_directory(&self) -> Option<&Path> {
+        self.lock_directory.as_deref()
     }
 
     /// What is run for these arguments: `sudo` before them and the environment beside them.

@@ -40,8 +40,12 @@ impl Guard {
     /// # Errors
     /// There is no shell.
     pub(super) fn start() -> Result<Self> {
+        Self::run(SCRIPT)
+    }
+
+    fn run(script: &str) -> Result<Self> {
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", SCRIPT])
+            .args(["-c", script])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -82,5 +86,14 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.list.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let _ = self.shell.wait();
+    }
+}
+
+#[cfg(test)]
+impl Guard {
+    /// One that writes what it would kill to a file instead, one group per line.
+    pub(super) fn harmless(file: &std::path::Path) -> Self {
+        let kill = format!("kill() {{ echo \"$4\" >>'{}'; }}", file.display());
+        Self::run(&format!("{kill}\n{SCRIPT}")).unwrap()
     }
 }

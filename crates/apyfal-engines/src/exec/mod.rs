@@ -42,15 +42,15 @@ use process::Process;
 #[derive(Debug)]
 pub struct Exec {
     declaration: Arc<Declaration>,
-    runtime: PathBuf,
+    locks: PathBuf,
 }
 
 impl Exec {
-    /// Makes it. `runtime` is a directory for the lock of an `executable`, which is exclusive per
-    /// machine: everybody who runs it names the same one. The lock belongs to the user who ran it
-    /// first; another user is refused.
-    pub fn new(declaration: Declaration, runtime: impl Into<PathBuf>) -> Self {
-        Self { declaration: Arc::new(declaration), runtime: runtime.into() }
+    /// Makes it. `locks` is an existing directory for the lock of an `executable`, unless its
+    /// declaration names one. The program is exclusive per machine: all who run it, of whatever
+    /// user, name the same directory, which all can write to.
+    pub fn new(declaration: Declaration, locks: impl Into<PathBuf>) -> Self {
+        Self { declaration: Arc::new(declaration), locks: locks.into() }
     }
 }
 
@@ -72,7 +72,7 @@ impl Engine for Exec {
             Program::Command(_) => Box::new(command::Session::new(launcher)),
             Program::Worker(_) => Box::new(worker::Session::new(launcher, params.clone())),
             Program::Executable(_) => {
-                Box::new(original::Session::open(launcher, src, params, &self.runtime, state, ctx)?)
+                Box::new(original::Session::open(launcher, src, params, &self.locks, state, ctx)?)
             }
         })
     }

@@ -13,9 +13,10 @@ use apyfal_core::{
     EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome, Params, Result, Stage,
 };
 use serde_json::{Map, Value};
+use sha3::{Digest, Sha3_256};
 
 use super::Launcher;
-use super::declaration::Program;
+use super::declaration::{Declaration, Program};
 use super::file::{DestinationFile, SourceFile};
 use super::process::Event;
 use super::tail::Tail;
@@ -43,11 +44,12 @@ impl Session {
         launcher: Launcher,
         src: Option<Input>,
         params: &Params,
-        runtime: &Path,
+        locks: &Path,
         state: &Path,
         ctx: &JobContext,
     ) -> Result<Self> {
-        let lock = runtime.join(format!("{}.lock", launcher.declaration.info().name));
+        let lock = launcher.declaration.lock_directory().unwrap_or(locks);
+        let lock = lock.join(lock_name(executable(&launcher.declaration)?));
         let mut session = Self {
             launcher,
             params: params.clone(),
@@ -85,9 +87,6 @@ impl Session {
         params: &Params,
         ctx: &JobContext,
     ) -> Result<Outcome> {
-        let Program::Executable(executable) = self.launcher.declaration.program() else {
-            return Err(Error::new(ErrorKind::Internal, "an original session without executable"));
-        };
         let directory = tempfile::tempdir_in(ctx.scratch())?;
         if let Some(sent) = sent {
             let path = directory.path().join("input.json");
@@ -97,7 +96,7 @@ impl Session {
         }
         let answer = directory.path().join("output.json");
         args.extend(["-p".into(), answer.clone().into()]);
-        args.insert(0, executable.into());
+        args.insert(0, executable(&self.launcher.declaration)?.into());
         let mut process = self.launcher.start(args, params, false)?;
         let mut stdout = Tail::new(16 << 10);
         let mut buffer = vec![0; 16 << 10];
@@ -155,7 +154,7 @@ impl Session {
 
     /// Waits until no other call of this program runs on the machine.
     fn turn(&self, ctx: &JobContext) -> Result<Turn> {
-        Ok(Turn { file: file_lock::lock(&self.lock, ctx)? })
+        Ok(Turn { file: file_lock::lock_for_all(&self.lock, ctx)? })
     }
 }
 
@@ -205,6 +204,25 @@ impl EngineSession for Session {
         turn.claim(None)?;
         self.call(vec!["-m".into(), "2".into()], None, &self.params, ctx)
     }
+}
+
+fn executable(declaration: &Declaration) -> Result<&str> {
+    match declaration.program() {
+        Program::Executable(executable) => Ok(executable),
+        _ => Err(Error::new(ErrorKind::Internal, "an original session without executable")),
+    }
+}
+
+/// The name of the lock of an executable: the same for all sections and links that lead to it.
+fn lock_name(executable: &str) -> String {
+    // Without a slash it is looked for on the search path, not in the current directory.
+    let path = match executable.contains('/') {
+        true => fs::canonicalize(executable).unwrap_or_else(|_| executable.into()),
+        false => executable.into(),
+    };
+    let digest = Sha3_256::digest(path.as_os_str().as_encoded_bytes());
+    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("apyfal-{digest}.lock")
 }
 
 /// The right to call the program, held through the lock file, which also names the session whose

@@ -12,7 +12,8 @@ use apyfal_core::{
 };
 use serde_json::{Value, json};
 
-use super::{Declaration, Exec};
+use super::guard::Guard;
+use super::{Declaration, Exec, Launcher};
 
 /// An accelerator with the directories that its caller provides.
 struct Bench {
@@ -25,12 +26,12 @@ impl Bench {
     /// The program finds the directory that scripts of the test may write to in `$NOTES`.
     fn new(mut section: Value) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["state", "scratch", "runtime"] {
+        for name in ["state", "scratch", "locks"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
         section["env"]["NOTES"] = directory.path().to_str().into();
         let declaration = declare(section).unwrap();
-        let engine = Exec::new(declaration, directory.path().join("runtime"));
+        let engine = Exec::new(declaration, directory.path().join("locks"));
         Self { directory, engine, cancel: Cancel::default() }
     }
 

@@ -105,10 +105,12 @@ impl EngineSession for Session {
         let mut worker = self.take()?;
         let line = ask(&mut worker, &format!("{request}\n"), ctx)?;
         let answer: Answer = serde_json::from_slice(&line).map_err(|error| {
-            let shown = String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned();
+            // Masked before it is cut, which may leave half a secret.
+            let answer = worker.mask(String::from_utf8_lossy(&line).trim());
+            let shown: String = answer.chars().take(200).collect();
             worker
                 .failure("the worker answered with something else than a JSON object with an 'id'")
-                .context("answer", worker.mask(shown.trim()))
+                .context("answer", shown)
                 .hint("messages belong on standard error")
                 .source(error)
         })?;

@@ -16,7 +16,8 @@ pub(super) const WHOLE: usize = 4 << 20;
 /// A header may be this long; names and comments have no length of their own.
 const MAX_HEADER: usize = 1 << 20;
 
-/// How much compressed data makes a block of small members, and decompressed data any block.
+/// How long the small members of a block are together, and how much decompressed data makes any
+/// block.
 const BATCH: usize = 256 << 10;
 
 /// How much of the source is looked at to see whether it is all of it.
@@ -26,6 +27,9 @@ const SMALL: usize = 512 << 10;
 #[derive(Default)]
 pub(super) struct Block {
     members: Vec<Member>,
+    /// How long the members are in the source. Their deflate data alone would not do to bound their
+    /// number: it may be empty.
+    members_len: usize,
     compressed: Vec<u8>,
     /// As long as was ever needed; how much is in use stands beside it.
     output: Vec<u8>,
@@ -71,6 +75,7 @@ impl Block {
 
     fn clear(&mut self) {
         self.members.clear();
+        self.members_len = 0;
         self.compressed.clear();
         self.output_len = 0;
         self.expected_len = 0;
@@ -126,7 +131,7 @@ impl Members {
     /// The data is not gzip, corrupt or cut off; reading failed, or the job was cancelled.
     pub(super) fn next(&mut self, block: &mut Block) -> Result<bool> {
         block.clear();
-        while block.compressed.len() < BATCH && block.expected_len < BATCH {
+        while block.members_len < BATCH && block.expected_len < BATCH {
             if let Place::Inside { .. } = self.place {
                 self.decompress_part(block)?;
                 continue;
@@ -226,6 +231,7 @@ impl Members {
         block.compressed.extend_from_slice(&member[header.len..size - TRAILER]);
         let deflate = start..block.compressed.len();
         block.members.push(Member { offset, deflate, trailer });
+        block.members_len += size;
         block.expected_len += trailer.len as usize;
         self.window.take(size);
         self.place = Place::Between;

@@ -10,6 +10,7 @@ use apyfal_core::{
     Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need,
     Outcome, Output, OutputWriter, ParamKind, ParamSpec, Params, Result, Sink, Source,
 };
+use flate2::write::GzEncoder;
 
 use crate::copy::copy;
 use crate::gzip;
@@ -143,6 +144,24 @@ impl EngineSession for Session {
             (_, _, true) => self.end(&mut transaction, job, ctx),
             (_, start, false) => self.add(&mut transaction, start, job, ctx),
         }
+    }
+
+    /// A whole `tar.gz` of a source that tells its length; the rest has no plain counterpart.
+    fn process_in_software(&self, job: EngineJob, ctx: &JobContext) -> Option<Result<()>> {
+        let flag = |name| job.params.flag(name);
+        if self.mode != Mode::TarGzip || flag("startOfTx") != flag("endOfTx") || flag("again") {
+            return None;
+        }
+        let (src, dst) = (job.src?, job.dst?);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(src.len()?);
+        header.set_mode(0o644);
+        Some(member_name(&src, job.params.text("name"), 0).and_then(|name| {
+            let level = gzip::Settings::anonymous(&job.params)?.level.into();
+            let mut archive = tar::Builder::new(GzEncoder::new(ctx.writer(dst), level));
+            archive.append_data(&mut header, OsString::from_vec(name), ctx.reader(src)?)?;
+            Ok(archive.into_inner()?.finish()?.flush()?)
+        }))
     }
 
     fn stop(&self, ctx: &JobContext) -> Result<Outcome> {

@@ -550,3 +550,20 @@ fn stopping_the_session_discards_its_transaction() {
         assert_eq!(entry.metadata().unwrap().mode() & 0o077, 0, "{}", entry.path().display());
     }
 }
+
+#[test]
+fn plain_software_makes_an_archive_of_a_plain_source_alone() {
+    let bench = Bench::new(3);
+    let plain = |src, raw| {
+        let (dst, written) = sink();
+        let job = EngineJob { src, dst: Some(dst), params: params(Some(&bench.start), raw) };
+        let result = bench.session.process_in_software(job, &bench.context())?;
+        result.unwrap();
+        let written = written.lock().unwrap().clone();
+        Some(written)
+    };
+    let archive = plain(text("a.txt", "hello"), json!({})).unwrap();
+    assert_eq!(extracted("tar", &archive), owned(&[("a.txt", "hello")]));
+    assert!(plain(text("a.txt", "hello"), json!({"endOfTx": true})).is_none());
+    assert!(plain(Some(Input::stream(std::io::empty())), json!({})).is_none());
+}

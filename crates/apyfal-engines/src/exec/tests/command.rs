@@ -182,6 +182,24 @@ fn a_broken_source_fails_the_job_and_kills_the_program() {
 }
 
 #[test]
+fn a_source_that_panics_is_no_end_of_the_input() {
+    struct Panics(usize);
+    impl Read for Panics {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            assert!(self.0 <= 3, "a defect of the caller's");
+            buffer[0] = b'x';
+            Ok(1)
+        }
+    }
+    let bench = Bench::new(sh("echo $$ >$NOTES/pid; cat; echo whole >$NOTES/ended"));
+    let error = bench.run(Some(Input::stream(Panics(0))), json!({})).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    wait_until_gone(pid_in(&bench.path("pid")));
+    assert!(!bench.path("ended").exists());
+}
+
+#[test]
 fn a_broken_destination_fails_the_job_and_kills_the_program() {
     struct Full;
     impl Write for Full {
@@ -217,6 +235,31 @@ fn a_cancelled_job_leaves_no_process_behind() {
         assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
         pids.into_iter().for_each(wait_until_gone);
     });
+}
+
+#[test]
+fn the_guard_forgets_programs_that_were_cancelled() {
+    let bench = Bench::new(sh("echo $$ >$NOTES/pid; exec sleep 1000"));
+    let left = bench.path("left");
+    let guard = Arc::new(Guard::harmless(&left));
+    let launcher = Launcher { declaration: bench.engine.declaration.clone(), guard: guard.clone() };
+    let session = super::super::command::Session::new(launcher);
+    for _ in 0..50 {
+        let cancel = Cancel::default();
+        let context = bench.context().with_cancel(cancel.clone());
+        std::thread::scope(|scope| {
+            let job = scope.spawn(|| session.process(EngineJob::default(), &context));
+            pid_in(&bench.path("pid"));
+            cancel.cancel();
+            assert!(job.join().unwrap().unwrap_err().is_cancelled());
+        });
+        fs::remove_file(bench.path("pid")).unwrap();
+    }
+    let other = rustix::process::getpid();
+    guard.add(other);
+    drop(session);
+    drop(guard);
+    assert_eq!(fs::read_to_string(left).unwrap(), format!("-{}\n", other.as_raw_nonzero()));
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn bench(more: Value) -> Bench {
     let executable = bench.script("accelerator", STAND_IN);
     let mut section = json!({"executable": executable});
     section.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    bench.engine = Exec::new(declare(section).unwrap(), bench.path("runtime"));
+    bench.engine = Exec::new(declare(section).unwrap(), bench.path("locks"));
     bench
 }
 
@@ -159,10 +159,41 @@ fn another_sessions_configuration_is_not_used() {
 }
 
 #[test]
+fn sections_and_links_that_lead_to_one_program_exclude_each_other() {
+    let bench = bench(json!({}));
+    let first = bench.open();
+    let link = bench.path("link");
+    std::os::unix::fs::symlink(bench.path("accelerator"), &link).unwrap();
+    let (state, section) = (bench.path("other"), json!({"executable": link}));
+    fs::create_dir(&state).unwrap();
+    let other = Declaration::new("theirs", section.as_object().unwrap()).unwrap();
+    let other = Exec::new(other, bench.path("locks"));
+    other.open(None, &Params::default(), &state, &bench.context()).unwrap();
+    let error = process(&bench, &*first, json!({})).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn the_lock_can_be_kept_elsewhere() {
+    let mut bench = bench(json!({"lock_directory": "/nonexistent/locks"}));
+    let error = bench.open_with(None, json!({})).err().unwrap();
+    assert!(error.to_string().contains("/nonexistent/locks/apyfal-"), "{error}");
+    let section = json!({
+        "executable": bench.path("accelerator"), "lock_directory": bench.path("scratch"),
+    });
+    bench.engine = Exec::new(declare(section).unwrap(), "/nonexistent");
+    bench.open();
+    let names = fs::read_dir(bench.path("scratch")).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(matches!(&names[..], [name] if name.to_str().unwrap().ends_with(".lock")), "{names:?}");
+}
+
+#[test]
 fn calls_wait_for_each_other_across_processes() {
     let bench = bench(json!({}));
     let session = bench.open();
-    let lock = File::options().write(true).open(bench.path("runtime/mine.lock")).unwrap();
+    let lock = fs::read_dir(bench.path("locks")).unwrap().next().unwrap().unwrap().path();
+    let lock = File::options().write(true).open(lock).unwrap();
     lock.lock().unwrap();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| process(&bench, &*session, json!({})));
@@ -187,7 +218,7 @@ fn sudo_is_used_where_it_is_asked_for() {
             "executable": bench.path("accelerator"), "sudo": true, "env": {"PATH": path},
         }))
         .unwrap(),
-        bench.path("runtime"),
+        bench.path("locks"),
     );
     drop(bench.open());
     assert!(!bench.path("sudo.log").exists());

@@ -116,7 +116,7 @@ fn workers_run_side_by_side_and_close_in_order() {
     let note = bench.path("closed");
     bench.engine = Exec::new(
         declare(json!({"worker": ["python3", "-c", WORKER], "env": {"NOTE": note}})).unwrap(),
-        bench.path("runtime"),
+        bench.path("locks"),
     );
     let session = bench.open();
     std::thread::scope(|scope| {
@@ -134,4 +134,16 @@ fn workers_run_side_by_side_and_close_in_order() {
     });
     drop(session);
     assert_eq!(fs::read_to_string(note).unwrap(), "closed in order");
+}
+
+#[test]
+fn an_answer_is_shown_without_secrets_also_where_it_is_cut() {
+    let bench = Bench::new(json!({
+        "worker": ["sh", "-c", "read job; printf '%0195d%s\\n' 0 \"$TOKEN\"; read job"],
+        "parameters": {"token": {"type": "text", "stage": "start"}},
+        "env": {"TOKEN": "{token}"},
+    }));
+    let session = bench.open_with(None, json!({"token": "hunter2-hunter2"})).unwrap();
+    let error = session.process(EngineJob::default(), &bench.context()).unwrap_err();
+    assert_eq!(fact(&error, "answer"), format!("{}***", "0".repeat(195)));
 }
