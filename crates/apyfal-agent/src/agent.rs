@@ -174,7 +174,8 @@ impl Client for Agent {
         let engine = self.registry.find(&request.accelerator)?;
         let info = engine.info();
         if let Some(url) = &request.src {
-            io.src = Some(self.storage.open_input(&Location::parse(url)?).await?);
+            let location = Location::parse(url)?;
+            io.src = Some(io.cancel.or_cancelled(self.storage.open_input(&location)).await?);
         }
         job::check_ends(
             info,
@@ -228,11 +229,14 @@ impl Client for Agent {
         let specific = &job.parameters.specific;
         let params = Params::check(&info.name, &info.params, Some(&open.params), specific)?;
         if let Some(url) = &job.src {
-            io.src = Some(self.storage.open_input(&Location::parse(url)?).await?);
+            let location = Location::parse(url)?;
+            io.src = Some(io.cancel.or_cancelled(self.storage.open_input(&location)).await?);
         }
         let mut destination = None;
         if let Some(url) = &job.dst {
-            let mut created = self.storage.create_output(&Location::parse(url)?).await?;
+            let location = Location::parse(url)?;
+            let creating = self.storage.create_output(&location);
+            let mut created = io.cancel.or_cancelled(creating).await?;
             io.dst = created.take_output();
             destination = Some(created);
         }
@@ -246,7 +250,7 @@ impl Client for Agent {
             })
             .await;
         let mut report = match destination {
-            Some(destination) => destination.settle(processed).await?,
+            Some(destination) => destination.settle(processed, &io.cancel).await?,
             None => processed?,
         };
         report.accelerator = info.name.to_string();

@@ -188,6 +188,7 @@ impl Accelerator {
         let defaults = self.defaults("process").await?;
         let parameters =
             call.resolve(defaults, &inner.storage, "file_in", Some("file_out")).await?;
+        let cancel = call.cancel.clone();
         let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
@@ -210,7 +211,7 @@ impl Accelerator {
             }
             let processed = inner.client.process(job, io).await;
             match destination {
-                Some(destination) => destination.settle(processed).await,
+                Some(destination) => destination.settle(processed, &cancel).await,
                 None => processed,
             }
         };

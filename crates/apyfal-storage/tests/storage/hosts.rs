@@ -122,7 +122,7 @@ async fn no_race_leads_outside() {
             begin(&storage, &format!("host://dir/new{}", turn % 3)).await
         {
             drop(output);
-            let _ = destination.commit().await;
+            let _ = destination.commit(&Cancel::default()).await;
         }
     }
     stop.cancel();
