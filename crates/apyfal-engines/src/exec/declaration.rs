@@ -15,20 +15,6 @@ use super::parameters::{PLACES, read_params};
 use super::section::{flag, refuse_unknown, text, words, wrong};
 use super::template::Template;
 
-const KEYS: [&str; 11] = [
-    "command",
-    "executable",
-    "worker",
-    "sudo",
-    "parameters",
-    "slots",
-    "summary",
-    "description",
-    "env",
-    "rerun_safe",
-    "aliases",
-];
-
 /// A checked declaration of an accelerator that is a program of the user's own.
 #[derive(Clone)]
 pub struct Declaration {
@@ -50,6 +36,21 @@ pub(super) enum Program {
 }
 
 impl Declaration {
+    /// The keys of the section.
+    pub const KEYS: [&'static str; 11] = [
+        "command",
+        "executable",
+        "worker",
+        "sudo",
+        "parameters",
+        "slots",
+        "summary",
+        "description",
+        "env",
+        "rerun_safe",
+        "aliases",
+    ];
+
     /// Reads the section of the accelerator `name`. Values are what the section's literals mean:
     /// lists, dictionaries, numbers, text.
     ///
@@ -78,7 +79,7 @@ impl Declaration {
     }
 
     fn read(name: &str, section: &Map<String, Value>) -> Result<Self> {
-        refuse_unknown("", section, &KEYS)?;
+        refuse_unknown("", section, &Self::KEYS)?;
         let program = read_program(section)?;
         let params = read_params(section.get("parameters"), &program)?;
         let env = read_env(section.get("env"))?;
