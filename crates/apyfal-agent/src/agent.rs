@@ -259,7 +259,7 @@ impl Client for Agent {
             })
             .await;
         let mut report = match destination {
-            Some(destination) => destination.settle(processed).await?,
+            Some(destination) => destination.settle(processed, &io.cancel).await?,
             None => processed?,
         };
         report.accelerator = info.name.to_string();

@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use apyfal_core::{
     Cancel, Error, ErrorKind, Input, JobContext, Output, Progress, Result, Sink, Source,
@@ -26,7 +25,8 @@ impl Storage {
     ///
     /// # Errors
     /// Reading or writing fails, both are the same, the source is a directory, or the copy was
-    /// cancelled. The destination is then as it was before.
+    /// cancelled. The destination is then as it was before. An object store that does not answer may
+    /// be left with parts.
     pub async fn copy(
         &self,
         src: &Location,
@@ -56,20 +56,15 @@ impl Storage {
                 return self.copy_in_store(from, to, cancel, progress).await;
             }
         }
-        let input = or_cancelled(cancel, self.open_input(src)).await?;
+        let input = cancel.or_cancelled(self.open_input(src)).await?;
         match input.source() {
             Source::Directory(path) => return Err(local::is_a_directory("copy", path)),
             Source::File { file, .. } if is_same(file, dst) => return Err(same()),
             _ => {}
         }
-        let mut destination = or_cancelled(cancel, self.create_output(dst)).await?;
-        match transfer(input, &mut destination, cancel, progress).await {
-            Ok(()) => destination.commit().await,
-            Err(error) => {
-                destination.abort().await;
-                Err(error)
-            }
-        }
+        let mut destination = cancel.or_cancelled(self.create_output(dst)).await?;
+        let copied = transfer(input, &mut destination, cancel, progress).await;
+        destination.settle(copied, cancel).await
     }
 
     async fn copy_in_store(
@@ -77,16 +72,10 @@ impl Storage {
         from: &ObjectLocation,
         to: &ObjectLocation,
         cancel: &Cancel,
-        progress: &Arc<Progress>,
+        progress: &Progress,
     ) -> Result<()> {
-        let operator = self.operator(from).await?;
-        // A task of its own, so that it can clean up after the caller was already answered.
-        let (from, to) = (from.clone(), to.clone());
-        let (own_cancel, progress) = (cancel.clone(), progress.clone());
-        let task = tokio::spawn(async move {
-            object::copy(&operator, &from, &to, &own_cancel, &progress).await
-        });
-        or_cancelled(cancel, async { task.await.unwrap_or_else(|_| Err(panicked())) }).await
+        let operator = cancel.or_cancelled(self.operator(from)).await?;
+        object::copy(&operator, from, to, cancel, progress).await
     }
 }
 
@@ -155,17 +144,6 @@ fn is_same(file: &File, dst: &Location) -> bool {
     let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
     let existing = std::fs::metadata(Path::new(path)).map(identity).ok();
     existing.is_some() && file.metadata().map(identity).ok() == existing
-}
-
-/// The result of something that may take long, or an error as soon as it was cancelled.
-async fn or_cancelled<T>(cancel: &Cancel, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut work = std::pin::pin!(work);
-    loop {
-        match tokio::time::timeout(Duration::from_millis(50), &mut work).await {
-            Ok(result) => return result,
-            Err(_) => cancel.check()?,
-        }
-    }
 }
 
 fn same() -> Error {

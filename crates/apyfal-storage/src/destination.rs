@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apyfal_core::{Output, Result};
+use apyfal_core::{Cancel, ErrorKind, Output, Result};
 
 use crate::local::{Local, io_error};
 use crate::object::Upload;
@@ -40,19 +40,20 @@ impl Destination {
     /// is still open is finished when that is dropped.
     ///
     /// # Errors
-    /// What was written could not be stored, and nothing of it is there.
-    pub async fn commit(self) -> Result<()> {
+    /// What was written could not be stored or this was cancelled, and nothing of it is there.
+    pub async fn commit(self, cancel: &Cancel) -> Result<()> {
         drop(self.output);
         match self.place {
             Place::Local(Local::File(file)) => file.commit(),
             Place::Local(Local::Pipe(pipe)) => {
                 while !pipe.try_open().map_err(|error| io_error("write", pipe.path(), error))? {
+                    cancel.check()?;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Ok(())
             }
             Place::Local(Local::Standard) => Ok(()),
-            Place::Object(upload) => upload.commit().await,
+            Place::Object(upload) => upload.commit(cancel).await,
         }
     }
 
@@ -60,18 +61,26 @@ impl Destination {
     ///
     /// # Errors
     /// That of the work, or as [`commit`](Self::commit).
-    pub async fn settle<T>(self, worked: Result<T>) -> Result<T> {
+    pub async fn settle<T>(self, worked: Result<T>, cancel: &Cancel) -> Result<T> {
         match worked {
-            Ok(value) => self.commit().await.map(|()| value),
+            Ok(value) => self.commit(cancel).await.map(|()| value),
             Err(error) => {
+                let error = match &self.place {
+                    // Who writes an open file does not know its path.
+                    Place::Local(Local::File(file)) if error.kind() == ErrorKind::StorageFull => {
+                        error.context("destination", file.path().display())
+                    }
+                    _ => error,
+                };
                 self.abort().await;
                 Err(error)
             }
         }
     }
 
-    /// Throws away what was written and waits until that is done. Dropping does the same without
-    /// waiting, which leaves parts in an object store if the process ends at once.
+    /// Throws away what was written and waits until that is done, for two seconds at most: parts
+    /// stay in an object store that does not answer by then. Dropping does the same without
+    /// waiting, which leaves parts too if the process ends at once.
     pub async fn abort(self) {
         drop(self.output);
         if let Place::Object(upload) = self.place {

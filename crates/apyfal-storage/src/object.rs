@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use opendal::layers::RetryLayer;
 use opendal::services::{Oss, S3, Swift};
 use opendal::{Buffer, OperationContext, Operator, Writer};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bridge::{BlockReceiver, Failure, StreamReader, block_channel};
@@ -32,6 +32,8 @@ const REGION: &str = "us-east-1";
 /// How often a request is sent again, with pauses from 0.2 s that double each time.
 pub(crate) const RETRIES: usize = 4;
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How long the last request of what was given up may take, and then as long again its removal.
+const CLEAN_UP: Duration = Duration::from_secs(1);
 
 /// Connects to one bucket. `token` is there for Swift only.
 pub(crate) fn operator(
@@ -150,9 +152,13 @@ pub(crate) async fn open(operator: &Operator, location: &ObjectLocation) -> Resu
 }
 
 /// An object that is being written. It appears when it is committed; dropped, it never does.
+///
+/// Parts of it stay in the store where that does not answer in time to remove them; the bucket's
+/// lifecycle rules clear them.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    commit: oneshot::Sender<()>,
+    /// Whether to commit; dropped, the object is given up.
+    commit: watch::Sender<bool>,
     task: JoinHandle<bool>,
     failure: Failure,
     operation: String,
@@ -171,39 +177,68 @@ impl Upload {
             .map_err(|error| object_error(error, "write", location))?;
         let (output, mut blocks) = block_channel();
         let failure = blocks.failure();
-        let (commit, decision) = oneshot::channel();
+        let (commit, decision) = watch::channel(false);
         let location = location.clone();
         let operation = format!("write '{location}'");
         let reason = failure.clone();
         let task = tokio::spawn(async move {
             let mut parts = Parts { writer, waiting: VecDeque::new(), size: 0, sent: 0 };
-            match parts.upload(&mut blocks, decision).await {
-                Ok(true) => return true,
-                Ok(false) => {}
-                Err(error) => reason.set(object_error(error, "write", &location)),
+            let upload = parts.upload(&mut blocks, decision.clone());
+            match soon_after(given_up(decision), upload).await {
+                Some(Ok(true)) => return true,
+                Some(Err(error)) => reason.set(object_error(error, "write", &location)),
+                Some(Ok(false)) | None => {}
             }
             drop(blocks);
-            // Nothing more can be done where this fails; the bucket's lifecycle rules clear it.
-            let _ = parts.writer.abort().await;
+            // Nothing more can be done where this fails.
+            let _ = tokio::time::timeout(CLEAN_UP, parts.writer.abort()).await;
             false
         });
         Ok((Self { commit, task, failure, operation }, Output::stream(output)))
     }
 
     /// Makes the object appear, after all that was written has arrived.
-    pub(crate) async fn commit(self) -> Result<()> {
+    pub(crate) async fn commit(mut self, cancel: &Cancel) -> Result<()> {
         // A task that failed no longer listens, and has left its reason.
-        let _ = self.commit.send(());
-        match self.task.await {
+        let _ = self.commit.send(true);
+        let finished = tokio::select! {
+            finished = &mut self.task => finished,
+            () = cancel.cancelled() => {
+                drop(self.commit);
+                return match self.task.await {
+                    // It was too late to give up.
+                    Ok(true) => Ok(()),
+                    _ => Err(Error::cancelled()),
+                };
+            }
+        };
+        match finished {
             Ok(true) => Ok(()),
             _ => Err(self.failure.take(&self.operation)),
         }
     }
 
-    /// Removes what was sent, and returns when that is done.
+    /// Removes what was sent, and returns when that is done or takes too long.
     pub(crate) async fn abort(self) {
         drop(self.commit);
         let _ = self.task.await;
+    }
+}
+
+/// Ready once nobody can commit any more.
+async fn given_up(mut decision: watch::Receiver<bool>) {
+    while decision.changed().await.is_ok() {}
+}
+
+/// The result of `work`, unless it takes [`CLEAN_UP`] longer than it is wanted: only a request that
+/// is answered tells what has to be removed.
+async fn soon_after<T>(
+    unwanted: impl Future<Output = ()>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        result = work => Some(result),
+        () = async { unwanted.await; tokio::time::sleep(CLEAN_UP).await } => None,
     }
 }
 
@@ -219,16 +254,12 @@ impl Parts {
     async fn upload(
         &mut self,
         blocks: &mut BlockReceiver,
-        mut decision: oneshot::Receiver<()>,
+        mut decision: watch::Receiver<bool>,
     ) -> opendal::Result<bool> {
-        let mut decided = false;
         loop {
             let block = tokio::select! {
                 biased;
-                commit = &mut decision, if !decided => match commit {
-                    Ok(()) => { decided = true; continue }
-                    Err(_) => return Ok(false),
-                },
+                () = given_up(decision.clone()) => return Ok(false),
                 block = blocks.next() => block,
             };
             let Some(block) = block else { break };
@@ -239,7 +270,7 @@ impl Parts {
                 self.sent += 1;
             }
         }
-        if !decided && decision.await.is_err() {
+        if decision.wait_for(|commit| *commit).await.is_err() {
             return Ok(false);
         }
         self.send().await?;
@@ -263,7 +294,7 @@ pub(crate) async fn copy(
     progress: &Progress,
 ) -> Result<()> {
     let failed = |error| object_error(error, "copy", from);
-    let (len, _) = stat(operator, from).await?;
+    let (len, _) = cancel.or_cancelled(stat(operator, from)).await?;
     progress.set_total(len);
     let mut copier = operator
         .copier_with(&from.key, &to.key)
@@ -274,7 +305,10 @@ pub(crate) async fn copy(
     let mut done = 0;
     loop {
         let step = match cancel.check() {
-            Ok(()) => copier.next().await.map_err(failed),
+            Ok(()) => match soon_after(cancel.cancelled(), copier.next()).await {
+                Some(step) => step.map_err(failed),
+                None => Err(Error::cancelled()),
+            },
             Err(cancelled) => Err(cancelled),
         };
         let count = match step {
@@ -282,7 +316,7 @@ pub(crate) async fn copy(
             Ok(None) => len - done,
             Ok(Some(count)) => (count as u64).min(len - done),
             Err(error) => {
-                let _ = copier.abort().await;
+                let _ = tokio::time::timeout(CLEAN_UP, copier.abort()).await;
                 return Err(error);
             }
         };

@@ -229,6 +229,7 @@ impl Storage {
             Error::new(ErrorKind::StorageConfiguration, "host:// names a file of a host")
                 .operation(format!("use '{location}' here"))
                 .hint("use it as source or destination of a job that runs on a host")
+                .hint("a host sets authorized_host_dirs in section [security] of its configuration")
         })
     }
 }

@@ -48,7 +48,7 @@ async fn large_objects_need_little_memory() {
     })
     .await
     .unwrap();
-    destination.commit().await.unwrap();
+    destination.commit(&Default::default()).await.unwrap();
 
     let input = storage.open_input(&location).await.unwrap();
     assert_eq!(input.len(), Some(LEN as u64));

@@ -245,6 +245,7 @@ impl Accelerator {
         let defaults = self.defaults(&inner.process_defaults, "process").await?;
         let parameters =
             call.resolve(defaults, &inner.storage, "file_in", Some("file_out")).await?;
+        let cancel = call.cancel.clone();
         let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
@@ -269,7 +270,7 @@ impl Accelerator {
             }
             let processed = inner.client.process(job, io).await;
             match destination {
-                Some(destination) => destination.settle(processed).await,
+                Some(destination) => destination.settle(processed, &cancel).await,
                 None => processed,
             }
         };

@@ -196,3 +196,23 @@ pub(crate) async fn parameters(
     }
     Ok(parameters)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use apyfal_core::config::schema;
+
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_what_is_read() {
+        for (section, read) in
+            [("storage", &MountOptions::KEYS[..]), ("accelerator", &Declaration::KEYS[..])]
+        {
+            let known = schema::section(section).unwrap().keys.iter().map(|key| key.name);
+            let read: BTreeSet<_> = read.iter().copied().collect();
+            assert_eq!(known.collect::<BTreeSet<_>>(), read, "[{section}]");
+        }
+    }
+}

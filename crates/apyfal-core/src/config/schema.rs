@@ -200,10 +200,14 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("storage_type", Text, "AWS (s3://), Alibaba (oss://) or OpenStack (swift://)"),
             key("client_id", Text, "access key or user at the storage"),
             key("secret_id", Text, "secret key or password at the storage"),
+            key("session_token", Text, "token of temporary keys (AWS, Alibaba)"),
             key("region", Text, "region of the storage"),
+            key("endpoint", Text, "server of the storage, where it is not the provider's own"),
             key("unsecure", Bool, "whether to use plain HTTP"),
+            key("anonymous", Bool, "whether to send no credentials, for public buckets"),
             key("project_id", Text, "project or tenant (OpenStack)"),
             key("auth_url", Text, "URL of the identity service (OpenStack)"),
+            key("user_domain_name", Text, "domain of the user (OpenStack); Default if unset"),
         ],
     },
     SectionSpec {
@@ -232,7 +236,6 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("slots", Literal, "how many jobs may run at the same time"),
             key("env", Literal, "dictionary of environment variables for it"),
             key("rerun_safe", Bool, "whether a job may run again after it was cut off"),
-            key("suffix", Text, "what its results' names end in, such as .gz"),
         ],
     },
 ];

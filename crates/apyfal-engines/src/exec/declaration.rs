@@ -16,21 +16,6 @@ use super::parameters::{PLACES, read_params};
 use super::section::{flag, refuse_unknown, text, words, wrong};
 use super::template::Template;
 
-const KEYS: [&str; 12] = [
-    "command",
-    "executable",
-    "worker",
-    "sudo",
-    "parameters",
-    "slots",
-    "summary",
-    "description",
-    "env",
-    "rerun_safe",
-    "aliases",
-    "lock_directory",
-];
-
 /// A checked declaration of an accelerator that is a program of the user's own.
 #[derive(Clone)]
 pub struct Declaration {
@@ -53,6 +38,22 @@ pub(super) enum Program {
 }
 
 impl Declaration {
+    /// The keys of the section.
+    pub const KEYS: [&'static str; 12] = [
+        "command",
+        "executable",
+        "worker",
+        "sudo",
+        "parameters",
+        "slots",
+        "summary",
+        "description",
+        "env",
+        "rerun_safe",
+        "aliases",
+        "lock_directory",
+    ];
+
     /// Reads the section of the accelerator `name`. Values are what the section's literals mean:
     /// lists, dictionaries, numbers, text.
     ///
@@ -82,7 +83,7 @@ impl Declaration {
     }
 
     fn read(name: &str, section: &Map<String, Value>) -> Result<Self> {
-        refuse_unknown("", section, &KEYS)?;
+        refuse_unknown("", section, &Self::KEYS)?;
         let program = read_program(section)?;
         let params = read_params(section.get("parameters"), &program)?;
         let env = read_env(section.get("env"))?;

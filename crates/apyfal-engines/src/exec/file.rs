@@ -14,6 +14,8 @@ use crate::copy::copy;
 #[derive(Debug)]
 pub(super) struct SourceFile {
     path: PathBuf,
+    /// Keeps the file open: its path may be that of the descriptor, such as /proc/1/fd/9.
+    _input: Option<Input>,
     /// Deletes the copy of a stream.
     copy: Option<TempPath>,
 }
@@ -27,14 +29,16 @@ impl SourceFile {
         match input.source() {
             Source::File { path, file } => {
                 ctx.progress().set_total(file.metadata()?.len());
-                Ok(Self { path: std::path::absolute(path)?, copy: None })
+                Ok(Self { path: std::path::absolute(path)?, copy: None, _input: Some(input) })
             }
-            Source::Directory(path) => Ok(Self { path: std::path::absolute(path)?, copy: None }),
+            Source::Directory(path) => {
+                Ok(Self { path: std::path::absolute(path)?, copy: None, _input: Some(input) })
+            }
             Source::Stream(_) => {
                 let mut file = temporary(ctx, "src-", input.name())?;
                 copy(&mut ctx.reader(input)?, file.as_file_mut())?;
                 let file = file.into_temp_path();
-                Ok(Self { path: file.to_path_buf(), copy: Some(file) })
+                Ok(Self { path: file.to_path_buf(), copy: Some(file), _input: None })
             }
         }
     }

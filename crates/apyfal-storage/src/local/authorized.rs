@@ -1,9 +1,9 @@
 //! Directories of a host that users of its storage may see.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use apyfal_core::{Error, ErrorKind, Input, Output, Result};
+use apyfal_core::{Error, ErrorKind, Input, Output, Result, Source};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
@@ -13,7 +13,8 @@ use super::{Local, PendingFile, READ, input, io_error};
 ///
 /// A path is allowed if it lies in any of them after symbolic links are resolved. The system itself
 /// then opens it beneath that directory (`openat2` with `RESOLVE_BENEATH`, Linux 5.6), so that a
-/// link changed at the last moment leads nowhere else.
+/// link changed at the last moment leads nowhere else. Only files are opened: what lies in a
+/// directory would be opened by name again.
 #[derive(Clone, Debug, Default)]
 pub struct AuthorizedDirs(Vec<PathBuf>);
 
@@ -27,7 +28,18 @@ impl AuthorizedDirs {
         let (root, rest) = self.resolve("read", path, true)?;
         let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { &rest };
         let file = beneath(&root, rest, READ).map_err(|error| refusal("read", path, error))?;
-        input(file, &root.join(rest)).map_err(|error| io_error("read", path, error))
+        // By its name it could be another when it is opened again; this is the open file itself.
+        let place = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        let input = input(file, Path::new(&place))
+            .map_err(|error| io_error("read", &shown(path), error))?;
+        match input.source() {
+            Source::Directory(_) => Err(super::is_a_directory("read", &shown(path))
+                .hint("give the directory to a job on the host itself, by its path")),
+            _ => Ok(match rest.file_name() {
+                Some(name) => input.with_name(name.to_string_lossy()),
+                None => input,
+            }),
+        }
     }
 
     pub(crate) fn create(&self, path: &Path) -> Result<(Local, Output)> {

@@ -62,6 +62,11 @@ impl PendingFile {
         Ok((Self { directory, name, path, file, hidden, replaces }, output))
     }
 
+    /// What it will be called.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives the file its name.
     pub(crate) fn commit(mut self) -> Result<()> {
         self.publish().map_err(|error| io_error("write", &self.path, error))

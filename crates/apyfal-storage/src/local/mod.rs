@@ -77,14 +77,22 @@ pub(crate) fn standard_output() -> Result<(Local, Output)> {
     Ok((Local::Standard, Output::stream(PollWriter::shared(file).map_err(failed)?)))
 }
 
-/// Begins a file, or opens the device or pipe that the path names.
+/// Begins a file, or opens the device, pipe or open file (`/dev/fd/3`) that the path names.
 pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
     let path = &follow_links(path);
+    // What `/dev/stdout` stands for shares its position with other writers.
+    if *path == Path::new(&format!("/proc/{}/fd/1", std::process::id())) {
+        return standard_output();
+    }
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(is_a_directory("write", path)),
-        Ok(metadata) if !metadata.is_file() => {
-            let pipe = LazyPipe::new(path, metadata.file_type().is_fifo())
-                .map_err(|error| io_error("write", path, error))?;
+        // Nothing can be put in the place of an open file of /proc.
+        Ok(metadata) if !metadata.is_file() || path.starts_with("/proc") => {
+            let pipe = match metadata.file_type() {
+                kind if kind.is_fifo() => Ok(LazyPipe::new(path)),
+                kind => LazyPipe::opened(path, kind.is_file()),
+            };
+            let pipe = pipe.map_err(|error| io_error("write", path, error))?;
             let output = Output::stream(pipe.writer());
             return Ok((Local::Pipe(pipe), output));
         }
@@ -117,11 +125,11 @@ pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
 fn follow_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..40 {
-        match std::fs::read_link(&path) {
-            Ok(target) if !path.starts_with("/proc") => {
-                path = path.parent().unwrap_or(Path::new("")).join(target);
-            }
-            _ => break,
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        let parent = path.parent().unwrap_or(Path::new(""));
+        match (parent.canonicalize(), path.file_name()) {
+            (Ok(real), Some(name)) if real.starts_with("/proc") => return real.join(name),
+            _ => path = parent.join(target),
         }
     }
     path

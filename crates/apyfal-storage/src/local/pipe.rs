@@ -63,7 +63,7 @@ impl PollWriter {
             // Opening it anew gives a description of our own.
             use std::os::fd::AsRawFd;
             let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-            if let Ok(own) = open_for_writing(Path::new(&path)) {
+            if let Ok(own) = open_for_writing(Path::new(&path), OFlags::empty()) {
                 return Ok(Self::nonblocking(own));
             }
         }
@@ -92,13 +92,15 @@ pub(crate) struct LazyPipe {
 }
 
 impl LazyPipe {
-    /// A device is opened at once.
-    pub(crate) fn new(path: &Path, is_pipe: bool) -> io::Result<Self> {
-        let pipe = Self { path: path.to_owned(), file: Arc::default() };
-        if !is_pipe {
-            pipe.open()?;
-        }
-        Ok(pipe)
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: Arc::default() }
+    }
+
+    /// A device or a file that is written in place, which is opened at once.
+    pub(crate) fn opened(path: &Path, append: bool) -> io::Result<Self> {
+        let flags = if append { OFlags::APPEND } else { OFlags::empty() };
+        let file = Arc::new(OnceLock::from(open_for_writing(path, flags)?));
+        Ok(Self { path: path.to_owned(), file })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -123,7 +125,7 @@ impl LazyPipe {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        match open_for_writing(&self.path) {
+        match open_for_writing(&self.path, OFlags::empty()) {
             Ok(file) => Ok(self.file.get_or_init(|| file)),
             // No reader yet.
             Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
@@ -134,8 +136,9 @@ impl LazyPipe {
     }
 }
 
-fn open_for_writing(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)
+fn open_for_writing(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = (flags | OFlags::NONBLOCK).bits() as i32;
+    OpenOptions::new().write(true).custom_flags(flags).open(path)
 }
 
 struct PipeWriter {

@@ -102,7 +102,7 @@ async fn a_result_may_replace_its_source(place: &Place) {
     turned.reverse();
     write_output(output, turned).await.unwrap();
     assert!(read(&place.storage, &url).await.unwrap() == data, "it changed before the commit");
-    destination.commit().await.unwrap();
+    destination.commit(&Cancel::default()).await.unwrap();
     let back = read(&place.storage, &url).await.unwrap();
     assert!(back.iter().rev().eq(&data));
 }

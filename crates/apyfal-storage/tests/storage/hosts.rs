@@ -44,7 +44,8 @@ async fn any_of_several_directories_will_do() {
     write(&storage, "host://sub/third", b"3").await.unwrap();
     assert_eq!(fs::read(two.path().join("sub/third")).unwrap(), b"3");
     let url = format!("host://{}", two.path().display());
-    assert!(is_directory(&storage.open_input(&location(&url)).await.unwrap()));
+    let error = storage.open_input(&location(&url)).await.unwrap_err();
+    assert!(error.to_string().contains("directory"), "{error}");
 }
 
 #[tokio::test]
@@ -86,6 +87,31 @@ async fn links_inside_are_followed_and_links_outside_are_refused() {
     assert_eq!(names(outside.path()), ["secret"]);
 }
 
+/// Who opens the path of an input again gets what was opened, whatever its name is now.
+#[tokio::test]
+async fn paths_of_inputs_lead_nowhere_else() {
+    let (inside, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(outside.path().join("file"), "secret").unwrap();
+    fs::write(inside.path().join("file"), "public").unwrap();
+    let storage = storage(&[inside.path()]);
+    let input = storage.open_input(&location("host://file")).await.unwrap();
+    assert_eq!(input.name(), Some("file"));
+    fs::remove_file(inside.path().join("file")).unwrap();
+    symlink(outside.path().join("file"), inside.path().join("file")).unwrap();
+    let Source::File { path, .. } = input.source() else { panic!("not a file") };
+    assert_eq!(fs::read(path).unwrap(), b"public");
+}
+
+#[tokio::test]
+async fn without_directories_it_is_said_where_to_set_them() {
+    for storage in [Storage::new(), storage(&[])] {
+        let error = read(&storage, "host://file").await.unwrap_err();
+        let hints = error.hints().concat();
+        assert!(hints.contains("authorized_host_dirs"), "{error:?}");
+        assert!(hints.contains("[security]"), "{error:?}");
+    }
+}
+
 /// A name that changes between a file inside and a link outside must never lead outside.
 #[tokio::test]
 async fn no_race_leads_outside() {
@@ -122,7 +148,7 @@ async fn no_race_leads_outside() {
             begin(&storage, &format!("host://dir/new{}", turn % 3)).await
         {
             drop(output);
-            let _ = destination.commit().await;
+            let _ = destination.commit(&Cancel::default()).await;
         }
     }
     stop.cancel();

@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use apyfal_core::{ErrorKind, Sink};
+use apyfal_core::{Error, ErrorKind, Sink};
 use tempfile::TempDir;
 
 use super::behaviour::{Place, check};
@@ -58,7 +58,7 @@ async fn what_is_on_the_way_has_a_path_of_its_own() {
             .success()
     );
     assert!(!path.exists());
-    destination.commit().await.unwrap();
+    destination.commit(&Cancel::default()).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"abc");
 }
 
@@ -210,4 +210,44 @@ async fn a_protected_file_is_not_replaced() {
         assert_eq!(error.kind(), ErrorKind::Security);
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
+}
+
+#[tokio::test]
+async fn a_pipe_that_nobody_reads_can_be_given_up_at_the_end() {
+    let directory = TempDir::new().unwrap();
+    let (destination, output) =
+        begin(&Storage::new(), &text(&fifo(directory.path()))).await.unwrap();
+    drop(output);
+    let cancel = Cancel::default();
+    let cancelling = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        cancel.cancel();
+    };
+    let (result, ()) = tokio::join!(destination.commit(&cancel), cancelling);
+    assert!(result.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
+async fn open_files_are_written_in_place() {
+    use std::os::fd::AsRawFd;
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("file");
+    fs::write(&path, "head").unwrap();
+    let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    for place in ["/dev/fd", "/proc/self/fd"] {
+        write(&Storage::new(), &format!("{place}/{}", file.as_raw_fd()), b"-tail").await.unwrap();
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"head-tail-tail");
+    assert_eq!(names(directory.path()), ["file"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_names_the_file_that_was_written() {
+    let directory = TempDir::new().unwrap();
+    let path = text(&directory.path().join("result"));
+    let (destination, _output) = begin(&Storage::new(), &path).await.unwrap();
+    let full = Error::from(std::io::Error::from(std::io::ErrorKind::StorageFull));
+    let error = destination.settle::<()>(Err(full), &Cancel::default()).await.unwrap_err();
+    assert!(format!("{error:?}").contains(&path), "{error:?}");
+    assert!(names(directory.path()).is_empty());
 }

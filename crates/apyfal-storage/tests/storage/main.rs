@@ -81,7 +81,7 @@ async fn begin(storage: &Storage, url: &str) -> Result<(Destination, Output)> {
 async fn write(storage: &Storage, url: &str, data: &[u8]) -> Result<()> {
     let (destination, output) = begin(storage, url).await?;
     write_output(output, data.to_vec()).await?;
-    destination.commit().await
+    destination.commit(&Cancel::default()).await
 }
 
 async fn copy(storage: &Storage, src: &str, dst: &str) -> Result<Arc<Progress>> {

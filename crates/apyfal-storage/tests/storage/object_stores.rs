@@ -104,7 +104,7 @@ async fn a_failed_upload_tells_its_reason_to_the_writer() {
     let (destination, output) = begin(&storage, "s3://b/k").await.unwrap();
     let error = write_output(output, noise(64 << 20, 10)).await.unwrap_err();
     assert!(error.to_string().contains("You shall not pass"), "{error}");
-    assert!(destination.commit().await.is_err());
+    assert!(destination.commit(&Cancel::default()).await.is_err());
 }
 
 #[tokio::test]
@@ -192,4 +192,60 @@ async fn reading_ends_when_it_is_cancelled() {
     cancel.cancel();
     assert!(reading.await.unwrap().unwrap_err().is_cancelled());
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+/// A server that begins uploads and then never answers, with how many parts it was sent.
+fn stalled() -> (Storage, FaultServer) {
+    faulty(|request| match (request.method.as_str(), request.path.ends_with("?uploads")) {
+        ("POST", true) => Answer::new(
+            200,
+            "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>",
+        ),
+        ("HEAD", _) => Answer::new(200, "data").header("ETag", "\"1\""),
+        _ => {
+            std::thread::sleep(Duration::from_secs(60));
+            Answer::new(200, "")
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_store_that_stalls_is_given_up() {
+    for len in [10, 8 * PART] {
+        let (storage, server) = stalled();
+        let (destination, output) = begin(&storage, "s3://b/k").await.unwrap();
+        let cancel = Cancel::default();
+        let mut writer = context(&cancel).writer(output);
+        let writing = tokio::task::spawn_blocking(move || writer.write_all(&noise(len, 12)));
+        let settling = async {
+            let worked = writing.await.unwrap().map_err(apyfal_core::Error::from_io);
+            destination.settle(worked, &cancel).await
+        };
+        let cancelling = async {
+            eventually("a part is sent", || !server.requests().is_empty()).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            cancel.cancel();
+            Instant::now()
+        };
+        let (result, cancelled) = tokio::join!(settling, cancelling);
+        assert!(result.unwrap_err().is_cancelled(), "{len} bytes");
+        assert!(cancelled.elapsed() < Duration::from_secs(10), "{len} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_in_a_store_that_stalls_is_given_up() {
+    let (storage, server) = stalled();
+    let (cancel, progress) = (Cancel::default(), Arc::default());
+    let (src, dst) = (location("s3://b/a"), location("s3://b/c"));
+    let copying = storage.copy(&src, &dst, &cancel, &progress);
+    let cancelling = async {
+        eventually("it is asked for", || !server.requests().is_empty()).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        cancel.cancel();
+        Instant::now()
+    };
+    let (result, cancelled) = tokio::join!(copying, cancelling);
+    assert!(result.unwrap_err().is_cancelled());
+    assert!(cancelled.elapsed() < Duration::from_secs(10));
 }

@@ -11,11 +11,15 @@ use super::noise;
 
 /// `copy - -`.
 fn copy() -> Command {
+    copy_between("-", "-")
+}
+
+fn copy_between(src: &str, dst: &str) -> Command {
     let mut program: PathBuf = std::env::current_exe().unwrap();
     program.pop();
     program.pop();
     let mut command = Command::new(program.join("examples/copy"));
-    command.args(["-", "-"]);
+    command.args([src, dst]);
     command
 }
 
@@ -47,6 +51,23 @@ fn redirected_files_are_read_and_appended_to() {
     assert!(status.success());
     let written = std::fs::read(&to).unwrap();
     assert!(written.strip_prefix(b"head").unwrap() == data);
+}
+
+#[test]
+fn standard_streams_have_names_too() {
+    let directory = TempDir::new().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    let data = noise(300_000, 42);
+    std::fs::write(&from, &data).unwrap();
+    let mut shared = File::create(&to).unwrap();
+    for (src, dst) in [("/dev/stdin", "/dev/stdout"), ("/dev/fd/0", "/proc/self/fd/1")] {
+        let mut command = copy_between(src, dst);
+        command.stdin(File::open(&from).unwrap()).stdout(shared.try_clone().unwrap());
+        assert!(command.status().unwrap().success(), "{src} to {dst}");
+        shared.write_all(b"|").unwrap();
+    }
+    let written = std::fs::read(&to).unwrap();
+    assert!(written == [&data[..], b"|", &data[..], b"|"].concat());
 }
 
 #[test]
