@@ -243,14 +243,13 @@ impl Accelerator {
         let inner = &*self.0;
         let session = admission.0.id.clone();
         let defaults = self.defaults(&inner.process_defaults, "process").await?;
-        let parameters =
-            call.resolve(defaults, &inner.storage, "file_in", Some("file_out")).await?;
         let cancel = call.cancel.clone();
+        let resolving = call.resolve(defaults, &inner.storage, "file_in", Some("file_out"));
+        let parameters = cancel.or_cancelled(resolving).await?;
         let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
         let operation = describe(&inner.info, call.src.as_ref());
-        let cancel = io.cancel.clone();
         let run = async {
             (io.src, job.src) = cancel.or_cancelled(self.source(call.src)).await?;
             match call.dst {

@@ -150,11 +150,7 @@ impl<'a> Page<'a> {
     fn check_output(&self, example: &str, output: &Output) {
         let said = text(&output.stderr);
         assert!(output.status.success(), "{}: {example}\n{said}", self.name);
-        // These keys work, and are warned about.
-        let not_listed = ["'endpoint'", "'anonymous'", "'session_token'", "'user_domain_name'"];
-        let is_warning = |line: &&str| {
-            line.contains("warning:") && !not_listed.iter().any(|key| line.contains(key))
-        };
+        let is_warning = |line: &&str| line.contains("warning:");
         assert_eq!(said.lines().find(is_warning), None, "{}: {example}", self.name);
     }
 

@@ -97,6 +97,8 @@ pub(super) fn key_problem(section: &str, key: &str) -> Option<String> {
     if key.starts_with('[') {
         return Some(format!("'{}' is no section: the ']' is missing", shorten(key)));
     }
+    // A line whose '=' is missing is all key; what may be its value is not to be shown.
+    let key = key.split_whitespace().next().unwrap_or(key);
     let nearest = similar(key, spec.keys.iter().map(|spec| spec.name));
     Some(format!(
         "unknown key '{}' in [{}]{}",
