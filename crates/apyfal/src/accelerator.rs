@@ -30,8 +30,8 @@ struct Inner {
     configuration: Configuration,
     /// The open session, where there is one.
     session: Mutex<Option<String>>,
-    /// How many jobs are of use at the same time.
-    width: usize,
+    /// How many cores its jobs may keep busy.
+    cores: usize,
     /// Removed with the accelerator, where its sessions need not outlive it.
     _root: Option<TempDir>,
 }
@@ -113,8 +113,7 @@ impl AcceleratorBuilder {
             storage,
             configuration: self.configuration,
             session: Mutex::new(self.session),
-            // Twice the cores, so that the next job is open when a core becomes free.
-            width: 2 * threads.map_or(4, NonZeroUsize::get),
+            cores: threads.map_or(2, NonZeroUsize::get),
             _root: temporary,
         })))
     }
@@ -148,8 +147,14 @@ impl Accelerator {
         &self.0.storage
     }
 
-    pub(crate) fn width(&self) -> usize {
-        self.0.width
+    /// Among how many jobs under way a call of [`process_map`](Self::process_map) is of use.
+    pub(crate) fn width(&self, call: &Call) -> usize {
+        // Twice the cores, so that the next job is open when a core becomes free.
+        let width = 2 * self.0.cores;
+        // An engine that takes batches runs about eight jobs on a core, and the next eight should
+        // be open by then. Files can wait for that; streams would fill memory meanwhile. The bound
+        // keeps the files well below the 1024 that a process may usually have open.
+        if call.is_on_files() { width.max((8 * width).min(256)) } else { width }
     }
 
     /// Configures the accelerator and makes it ready for jobs. Called again, it configures anew.

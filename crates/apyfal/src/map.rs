@@ -63,18 +63,23 @@ impl Future for JobHandle {
 pub struct ProcessMap<Calls> {
     accelerator: Accelerator,
     calls: Calls,
+    /// The next call, where it may not begin yet.
+    held: Option<Call>,
     running: VecDeque<JobHandle>,
 }
 
 impl<Calls: Iterator<Item = Call>> ProcessMap<Calls> {
     pub(crate) fn new(accelerator: Accelerator, calls: Calls) -> Self {
-        Self { accelerator, calls, running: VecDeque::new() }
+        Self { accelerator, calls, held: None, running: VecDeque::new() }
     }
 
     /// The report of the next job, or none after the last.
     pub async fn next(&mut self) -> Option<Result<Report>> {
-        while self.running.len() < self.accelerator.width() {
-            let Some(call) = self.calls.next() else { break };
+        while let Some(call) = self.held.take().or_else(|| self.calls.next()) {
+            if self.running.len() >= self.accelerator.width(&call) {
+                self.held = Some(call);
+                break;
+            }
             self.running.push_back(self.accelerator.process_submit(call));
         }
         // The job stays in the queue while it is waited for: a caller who gives up waiting can
