@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Client, Engine, EngineSession, Error, ErrorKind, Input, Job, JobContext, JobIo,
-    JobParameters, Need, Params, Profiling, Progress, Report, Result, Session, Start,
+    Cancel, Client, Engine, EngineJob, EngineSession, Error, ErrorKind, Input, Job, JobContext,
+    JobIo, Need, Params, Profiling, Report, Result, Session, Start,
 };
 use apyfal_engines::Registry;
 use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
 
-use crate::job;
+use crate::batch;
+use crate::job::{self, CallContext};
 use crate::session::{Record, SessionDir};
 use crate::slots::Scheduler;
 
@@ -73,6 +74,8 @@ struct OpenSession {
     engine: Arc<dyn Engine>,
     params: Params,
     session: Box<dyn EngineSession>,
+    /// The jobs that wait to run together, where the engine gains from that.
+    waiting: batch::Queue,
 }
 
 impl Agent {
@@ -120,6 +123,43 @@ impl Agent {
         .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
         guard.disarm();
         result?
+    }
+
+    /// Runs a job together with those of its session that wait at the same time.
+    ///
+    /// Every caller waits for a slot, and who gets one runs the next batch, until the own job was
+    /// in one. Dropping the returned future cancels the own job alone.
+    async fn in_batch(
+        &self,
+        open: &Arc<OpenSession>,
+        job: EngineJob,
+        call: CallContext,
+    ) -> Result<Report> {
+        let cancel = call.cancel.clone();
+        let guard = CancelOnDrop(Some(cancel.clone()));
+        let mut place = open.waiting.join(job, call);
+        let result = loop {
+            let running = open.clone();
+            let work = move |ctx: &JobContext| {
+                let _lock = running.dir.lock_for_job(ctx)?;
+                running.waiting.run_next(&*running.session, ctx);
+                Ok(())
+            };
+            // The batch has jobs of others, so neither the end nor the switch of this call ends it.
+            let own = CallContext::default();
+            tokio::select! {
+                biased;
+                result = place.answer() => break result,
+                () = cancel.cancelled() => break Err(Error::cancelled()),
+                turn = self.in_slot(&open.engine, open.dir.scratch(), own, work) => {
+                    if let Err(error) = turn {
+                        break Err(error);
+                    }
+                }
+            }
+        };
+        guard.disarm();
+        result
     }
 
     /// The session, opened again from disk where this process does not have it open.
@@ -183,7 +223,7 @@ fn open(
         let session = engine
             .open(dir.source()?, &params, &dir.state(), ctx)
             .map_err(|error| error.operation(format!("start {}", info.name)))?;
-        Ok(OpenSession { dir, engine, params, session })
+        Ok(OpenSession { dir, engine, params, session, waiting: batch::Queue::default() })
     }
 }
 
@@ -250,14 +290,18 @@ impl Client for Agent {
             destination = Some(created);
         }
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
-        let (running, compare) = (open.clone(), job.parameters.compare);
+        let compare = job.parameters.compare;
         let call = CallContext::new(&io, job.parameters);
-        let processed = self
-            .in_slot(&open.engine, open.dir.scratch(), call, move |ctx| {
+        let processed = if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
+            self.in_batch(&open, engine_job, call).await
+        } else {
+            let running = open.clone();
+            let work = move |ctx: &JobContext| {
                 let _lock = running.dir.lock_for_job(ctx)?;
                 job::run(&*running.session, engine_job, compare, ctx)
-            })
-            .await;
+            };
+            self.in_slot(&open.engine, open.dir.scratch(), call, work).await
+        };
         let mut report = match destination {
             Some(destination) => destination.settle(processed, &io.cancel).await?,
             None => processed?,
@@ -292,21 +336,6 @@ impl Client for Agent {
             profiling: Profiling::new(begin.elapsed(), 0, 0),
             comparison: None,
         })
-    }
-}
-
-/// What of a call goes into the context of its job.
-#[derive(Default)]
-struct CallContext {
-    cancel: Cancel,
-    progress: Arc<Progress>,
-    /// The parameters as they were sent.
-    sent: JobParameters,
-}
-
-impl CallContext {
-    fn new(io: &JobIo, sent: JobParameters) -> Self {
-        Self { cancel: io.cancel.clone(), progress: io.progress.clone(), sent }
     }
 }
 

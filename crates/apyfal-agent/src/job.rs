@@ -1,12 +1,34 @@
-//! One job on a blocking thread: checked, run, measured and, where asked for, compared.
+//! Jobs on a blocking thread: checked, run, measured and, where asked for, compared.
 
 use std::fs::File;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use apyfal_core::{
-    Comparison, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need,
-    Outcome, Output, Params, Profiling, Report, Result, Sink, Source,
+    Cancel, Comparison, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext,
+    JobIo, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report, Result, Sink,
+    Source,
 };
+
+/// What of a call goes into the context of its job.
+#[derive(Debug, Default)]
+pub(crate) struct CallContext {
+    pub(crate) cancel: Cancel,
+    pub(crate) progress: Arc<Progress>,
+    /// The parameters as they were sent.
+    pub(crate) sent: JobParameters,
+}
+
+impl CallContext {
+    pub(crate) fn new(io: &JobIo, sent: JobParameters) -> Self {
+        Self { cancel: io.cancel.clone(), progress: io.progress.clone(), sent }
+    }
+
+    /// The context of the call's job, with the scratch space and threads of `place`.
+    pub(crate) fn context(self, place: &JobContext) -> JobContext {
+        place.with_cancel(self.cancel).with_progress(self.progress).with_request(self.sent)
+    }
+}
 
 /// Refuses a source or destination that the accelerator does not take, and asks for one it needs.
 pub(crate) fn check_ends(
@@ -35,11 +57,9 @@ pub(crate) fn run(
 ) -> Result<Report> {
     let software = compare.then(|| software_job(&job));
     let begin = Instant::now();
-    let Outcome { specific, app } = session.process(job, ctx)?;
+    let outcome = session.process(job, ctx)?;
     let elapsed = begin.elapsed();
-    let progress = ctx.progress();
-    let profiling = Profiling::new(elapsed, progress.read(), progress.written());
-    let mut report = Report { specific, app, profiling, ..Report::default() };
+    let mut report = report(outcome, elapsed, ctx.progress());
     match software {
         None => {}
         Some(Ok(job)) => match in_software(session, job, elapsed.as_secs_f64(), ctx)? {
@@ -54,6 +74,24 @@ pub(crate) fn run(
         }
     }
     Ok(report)
+}
+
+/// Runs jobs together and measures them. Each took as long as all.
+pub(crate) fn run_many(
+    session: &dyn EngineSession,
+    jobs: Vec<(EngineJob, JobContext)>,
+) -> Vec<Result<Report>> {
+    let progress: Vec<_> = jobs.iter().map(|(_, ctx)| ctx.progress().clone()).collect();
+    let begin = Instant::now();
+    let outcomes = session.process_many(jobs);
+    let elapsed = begin.elapsed();
+    let measured = outcomes.into_iter().zip(&progress);
+    measured.map(|(outcome, progress)| Ok(report(outcome?, elapsed, progress))).collect()
+}
+
+fn report(Outcome { specific, app }: Outcome, elapsed: Duration, progress: &Progress) -> Report {
+    let profiling = Profiling::new(elapsed, progress.read(), progress.written());
+    Report { specific, app, profiling, ..Report::default() }
 }
 
 /// The same job once more, its output thrown away; or why its source cannot be read twice.

@@ -4,6 +4,7 @@
 //! session in a directory of its own, so that another process may open the session again.
 
 mod agent;
+mod batch;
 mod job;
 mod session;
 mod slots;

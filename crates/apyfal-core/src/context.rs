@@ -157,6 +157,12 @@ impl JobContext {
         Self { cancel, ..self.clone() }
     }
 
+    /// The same place for another job, which counts its own bytes.
+    #[must_use]
+    pub fn with_progress(self, progress: Arc<Progress>) -> Self {
+        Self { progress, ..self }
+    }
+
     /// The switch that ends the job.
     pub fn cancel(&self) -> &Cancel {
         &self.cancel

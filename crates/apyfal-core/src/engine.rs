@@ -113,9 +113,11 @@ pub trait EngineSession: Debug + Send + Sync {
 
     /// Runs many jobs, for engines that gain from batches. The default runs one after the other.
     ///
-    /// The answer has one result per job, in the order of the jobs.
-    fn process_many(&self, jobs: Vec<EngineJob>, ctx: &JobContext) -> Vec<Result<Outcome>> {
-        jobs.into_iter().map(|job| self.process(job, ctx)).collect()
+    /// The answer has one result per job, in the order of the jobs. Each job has a context of its
+    /// own, so that one may be cancelled while the others go on; their threads are for all of them
+    /// together.
+    fn process_many(&self, jobs: Vec<(EngineJob, JobContext)>) -> Vec<Result<Outcome>> {
+        jobs.into_iter().map(|(job, ctx)| self.process(job, &ctx)).collect()
     }
 
     /// How many jobs [`process_many`](Self::process_many) wants at once; 1 where it gains nothing.

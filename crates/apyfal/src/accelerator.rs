@@ -37,8 +37,8 @@ struct Inner {
     /// What the configuration says of the parameters of `start` and of `process`.
     start_defaults: OnceCell<JobParameters>,
     process_defaults: OnceCell<JobParameters>,
-    /// How many jobs are of use at the same time.
-    width: usize,
+    /// How many cores its jobs may keep busy.
+    cores: usize,
     /// Removed with the accelerator, where its sessions need not outlive it.
     _root: Option<TempDir>,
 }
@@ -154,8 +154,7 @@ impl AcceleratorBuilder {
             session: Mutex::new(self.session.map(OpenSession::new)),
             start_defaults: OnceCell::new(),
             process_defaults: OnceCell::new(),
-            // Twice the cores, so that the next job is open when a core becomes free.
-            width: 2 * threads.map_or(4, NonZeroUsize::get),
+            cores: threads.map_or(2, NonZeroUsize::get),
             _root: temporary,
         })))
     }
@@ -189,8 +188,14 @@ impl Accelerator {
         &self.0.storage
     }
 
-    pub(crate) fn width(&self) -> usize {
-        self.0.width
+    /// Among how many jobs under way a call of [`process_map`](Self::process_map) is of use.
+    pub(crate) fn width(&self, call: &Call) -> usize {
+        // Twice the cores, so that the next job is open when a core becomes free.
+        let width = 2 * self.0.cores;
+        // An engine that takes batches runs about eight jobs on a core, and the next eight should
+        // be open by then. Files can wait for that; streams would fill memory meanwhile. The bound
+        // keeps the files well below the 1024 that a process may usually have open.
+        if call.is_on_files() { width.max((8 * width).min(256)) } else { width }
     }
 
     /// Configures the accelerator and makes it ready for jobs. Called again, it configures anew.

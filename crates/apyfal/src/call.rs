@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use apyfal_core::{Cancel, Error, ErrorKind, Input, JobParameters, Output, Progress, Result};
+use apyfal_core::{
+    Cancel, Error, ErrorKind, Input, JobParameters, Output, Progress, Result, Sink, Source,
+};
 use apyfal_storage::{Location, Storage};
 use serde_json::{Map, Value};
 
@@ -108,6 +110,23 @@ impl Call {
     pub fn progress(mut self, progress: Arc<Progress>) -> Self {
         self.progress = progress;
         self
+    }
+
+    /// Whether its data is in files of this machine, which need no memory or connection while the
+    /// job waits.
+    pub(crate) fn is_on_files(&self) -> bool {
+        let is_file = |url: &str| matches!(Location::parse(url), Ok(Location::File(_)));
+        let src = match &self.src {
+            None => false,
+            Some(End::Url(url)) => is_file(url),
+            Some(End::Stream(input)) => matches!(input.source(), Source::File { .. }),
+        };
+        let dst = match &self.dst {
+            None => true,
+            Some(End::Url(url)) => is_file(url),
+            Some(End::Stream(output)) => matches!(output.sink(), Sink::File { .. }),
+        };
+        src && dst
     }
 
     /// The parameters to send: `defaults` of the configuration, then the call's own.

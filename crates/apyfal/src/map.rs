@@ -65,20 +65,25 @@ impl Future for JobHandle {
 pub struct ProcessMap<Calls> {
     accelerator: Accelerator,
     calls: Calls,
+    /// The next call, where it may not begin yet.
+    held: Option<Call>,
     running: VecDeque<JobHandle>,
 }
 
 impl<Calls: Iterator<Item = Call>> ProcessMap<Calls> {
     pub(crate) fn new(accelerator: Accelerator, calls: Calls) -> Self {
-        let mut map = Self { accelerator, calls, running: VecDeque::new() };
+        let mut map = Self { accelerator, calls, held: None, running: VecDeque::new() };
         map.submit();
         map
     }
 
     /// Puts as many jobs under way as are of use.
     fn submit(&mut self) {
-        while self.running.len() < self.accelerator.width() {
-            let Some(call) = self.calls.next() else { break };
+        while let Some(call) = self.held.take().or_else(|| self.calls.next()) {
+            if self.running.len() >= self.accelerator.width(&call) {
+                self.held = Some(call);
+                break;
+            }
             self.running.push_back(self.accelerator.process_submit(call));
         }
     }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use apyfal::{Accelerator, Call, Cancel, ErrorKind};
+use std::num::NonZeroUsize;
+
+use apyfal::{Accelerator, Call, Cancel, ErrorKind, Input};
 use serde_json::json;
 
 /// A directory with `count` files of numbers.
@@ -47,6 +49,25 @@ async fn a_map_gives_results_in_order() {
     let calls = (0..200).map(|number| Call::new().src(path(&folder, number)));
     let mut reports = accelerator.process_map(calls);
     for number in 0..200 {
+        let report = reports.next().await.unwrap().unwrap();
+        let single = accelerator.process(Call::new().src(path(&folder, number))).await.unwrap();
+        assert_eq!(report.specific, single.specific, "{number}");
+    }
+    assert!(reports.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_of_files_and_streams_keeps_the_order() {
+    let folder = files(100);
+    let accelerator = Accelerator::builder("sha3").threads(NonZeroUsize::MIN).build().unwrap();
+    accelerator.start(Call::new()).await.unwrap();
+    let call = |number: usize| match number % 40 {
+        // More of either in a row than are under way at once.
+        ..20 => Call::new().input(Input::bytes(number.to_string().repeat(1000))),
+        _ => Call::new().src(path(&folder, number)),
+    };
+    let mut reports = accelerator.process_map((0..100).map(call));
+    for number in 0..100 {
         let report = reports.next().await.unwrap().unwrap();
         let single = accelerator.process(Call::new().src(path(&folder, number))).await.unwrap();
         assert_eq!(report.specific, single.specific, "{number}");

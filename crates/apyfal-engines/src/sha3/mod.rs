@@ -55,8 +55,8 @@ impl Sha3 {
         let mut info = EngineInfo::cpu("sha3", "Hash data with SHA-3 or SHAKE");
         info.aliases = vec!["silex_sha3".into()];
         info.description = "The digest of the source is the result 'digest', in hexadecimal. A \
-            message is hashed by one thread; many messages given in one call are hashed side by \
-            side in the lanes of the vector unit.\n\n\
+            message is hashed by one thread; files that wait to be hashed at the same time go \
+            side by side in the lanes of the vector unit.\n\n\
             'length' counts bits. Where it is not a multiple of eight, the unused high bits of the \
             last byte are zero, which is the order of bits of FIPS 202."
             .into();
@@ -103,8 +103,8 @@ impl EngineSession for Session {
         Message::new(job, ctx)?.hash()
     }
 
-    fn process_many(&self, jobs: Vec<EngineJob>, ctx: &JobContext) -> Vec<Result<Outcome>> {
-        message::hash_many(jobs.into_iter().map(|job| Message::new(job, ctx)).collect())
+    fn process_many(&self, jobs: Vec<(EngineJob, JobContext)>) -> Vec<Result<Outcome>> {
+        message::hash_many(jobs.into_iter().map(|(job, ctx)| Message::new(job, &ctx)).collect())
     }
 
     fn batch(&self) -> usize {

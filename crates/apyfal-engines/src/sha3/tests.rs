@@ -24,6 +24,11 @@ fn job(data: &[u8], parameters: Value) -> EngineJob {
     EngineJob { src: Some(Input::bytes(data)), dst: None, params }
 }
 
+/// Hashes many messages at once, each in a context of its own.
+fn hash_many(jobs: impl IntoIterator<Item = EngineJob>) -> Vec<Result<Outcome>> {
+    Session.process_many(jobs.into_iter().map(|job| (job, context())).collect())
+}
+
 fn digest(outcome: Result<Outcome>) -> String {
     outcome.unwrap().specific["digest"].as_str().unwrap().to_owned()
 }
@@ -134,7 +139,7 @@ fn nist_vectors() {
     let job = |(message, function, bits, _): &(Vec<u8>, &str, usize, String)| {
         job(message, json!({"type": function, "length": bits}))
     };
-    let together = Session.process_many(all.iter().map(job).collect(), &context());
+    let together = hash_many(all.iter().map(job));
     for (vector, together) in all.iter().zip(together) {
         let (message, function, bits, expected) = vector;
         let name = format!("{function} of {} bytes to {bits} bits", message.len());
@@ -181,8 +186,8 @@ fn many_messages_of_any_length_type_and_number() {
                 (data, FUNCTIONS[(n / 5 % 6) as usize].name)
             })
             .collect();
-        let jobs = inputs.iter().map(|(data, name)| job(data, json!({"type": name}))).collect();
-        for ((data, name), outcome) in inputs.iter().zip(Session.process_many(jobs, &context())) {
+        let jobs = inputs.iter().map(|(data, name)| job(data, json!({"type": name})));
+        for ((data, name), outcome) in inputs.iter().zip(hash_many(jobs)) {
             assert_eq!(digest(outcome), hash(data, json!({"type": name})), "of {count}");
         }
     }
@@ -193,7 +198,7 @@ fn one_bad_message_does_not_harm_the_others() {
     let mut jobs: Vec<_> = (0..10).map(|n| job(&random(n, 100_000), json!({}))).collect();
     jobs[4].src = Some(Input::stream(Torn));
     jobs[5] = job(b"", json!({"length": 8}));
-    let results = Session.process_many(jobs, &context());
+    let results = hash_many(jobs);
     for (n, result) in results.into_iter().enumerate() {
         match n {
             4 => assert_eq!(result.unwrap_err().kind(), ErrorKind::Storage),
@@ -230,6 +235,29 @@ fn ends_when_cancelled() {
     context.cancel().cancel();
     let error = Session.process(job(b"abc", json!({})), &context).unwrap_err();
     assert!(error.is_cancelled());
-    let results = Session.process_many(vec![job(b"abc", json!({}))], &context);
-    assert!(results.into_iter().all(|result| result.unwrap_err().is_cancelled()));
+}
+
+#[test]
+fn a_cancelled_message_does_not_harm_the_others() {
+    /// A source that cancels its own job once it was read for a while.
+    struct Leaving(Cancel, usize);
+    impl std::io::Read for Leaving {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.1 += buffer.len();
+            if self.1 > 200_000 {
+                self.0.cancel();
+            }
+            Ok(buffer.len())
+        }
+    }
+    let mut jobs: Vec<_> =
+        (0..10).map(|n| (job(&random(n, 1_000_000), json!({})), context())).collect();
+    jobs[3].1.cancel().cancel();
+    jobs[6].0.src = Some(Input::stream(Leaving(jobs[6].1.cancel().clone(), 0)));
+    for (n, result) in Session.process_many(jobs).into_iter().enumerate() {
+        match n {
+            3 | 6 => assert!(result.unwrap_err().is_cancelled()),
+            _ => assert_eq!(digest(result), hash(&random(n as u64, 1_000_000), json!({}))),
+        }
+    }
 }

@@ -1,0 +1,100 @@
+//! Jobs of a session that wait to run together, for engines that gain from batches.
+//!
+//! Nobody waits for a batch to fill: what came while the slots were taken is the next batch. A lone
+//! job is a batch of one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use apyfal_core::{
+    EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Output, Report, Result, Sink,
+    Source,
+};
+use tokio::sync::oneshot;
+
+use crate::job::{self, CallContext};
+
+/// Whether a job may run with others: only where no other end of a stream can hold it up, since it
+/// would hold them up too.
+pub(crate) fn takes(job: &EngineJob) -> bool {
+    matches!(job.src.as_ref().map(Input::source), Some(Source::File { .. }))
+        && !matches!(job.dst.as_ref().map(Output::sink), Some(Sink::Stream(_)))
+}
+
+/// The jobs of a session that wait, the oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Queue(Mutex<Vec<Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
+    job: EngineJob,
+    call: CallContext,
+    answer: oneshot::Sender<Result<Report>>,
+}
+
+impl Queue {
+    /// Adds a job.
+    pub(crate) fn join(&self, job: EngineJob, call: CallContext) -> Place<'_> {
+        let (sender, answer) = oneshot::channel();
+        self.jobs().push(Waiting { job, call, answer: sender });
+        Place { queue: self, answer }
+    }
+
+    /// Runs the next batch, of however many jobs there are, and answers each.
+    pub(crate) fn run_next(&self, session: &dyn EngineSession, ctx: &JobContext) {
+        let (jobs, answers): (Vec<_>, Vec<_>) = self
+            .take(session.batch())
+            .into_iter()
+            .map(|Waiting { job, call, answer }| ((job, call.context(ctx)), answer))
+            .unzip();
+        // Who runs the batch need not have a job in it, so a panic must not end the thread: it is
+        // the jobs without a result that it concerns.
+        let results = catch_unwind(AssertUnwindSafe(|| job::run_many(session, jobs)));
+        for (answer, result) in answers.into_iter().zip(results.unwrap_or_default()) {
+            // Who is gone wants no answer.
+            let _ = answer.send(result);
+        }
+    }
+
+    /// Takes the oldest job and others of its magnitude, so that none has to wait for one that
+    /// is much longer.
+    fn take(&self, count: usize) -> Vec<Waiting> {
+        let mut jobs = self.jobs();
+        let Some(magnitude) = jobs.first().map(Waiting::magnitude) else { return Vec::new() };
+        jobs.extract_if(.., |waiting| waiting.magnitude() == magnitude).take(count).collect()
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Grows by one where the source doubles. Below 16 MiB, which take no time, all are alike.
+    fn magnitude(&self) -> Option<u32> {
+        let len = self.job.src.as_ref().and_then(Input::len).unwrap_or(0);
+        (len >> 24).checked_ilog2()
+    }
+}
+
+/// The place of a job in the queue. The job leaves the queue with it.
+pub(crate) struct Place<'a> {
+    queue: &'a Queue,
+    answer: oneshot::Receiver<Result<Report>>,
+}
+
+impl Place<'_> {
+    /// Waits until the job was run, by whomever.
+    pub(crate) async fn answer(&mut self) -> Result<Report> {
+        (&mut self.answer).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "the engine ended without a result"))
+        })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        self.queue.jobs().retain(|waiting| !waiting.answer.is_closed());
+    }
+}
