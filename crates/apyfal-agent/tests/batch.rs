@@ -338,7 +338,7 @@ async fn fifty_files_hash_as_one_by_one() {
         let result = answer.await.unwrap();
         let failure = result.as_ref().err().map(Error::kind);
         match number {
-            10 => assert_eq!(failure, Some(ErrorKind::StorageNotFound)),
+            10 => assert_eq!(failure, Some(ErrorKind::Security)),
             20 => assert_eq!(failure, Some(ErrorKind::Cancelled)),
             30 => assert_eq!(failure, Some(ErrorKind::Usage)),
             _ => assert_eq!(result.unwrap().specific, alone, "{number}"),
