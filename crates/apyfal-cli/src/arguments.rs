@@ -88,7 +88,29 @@ impl Word {
     }
 }
 
+/// Parameters whose names are also options of the command.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Set {
+    /// Set a parameter, also one that is called like an option here, such as name.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a '=' is missing")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 impl Parameters {
+    /// Adds those that were given by `--set`, which win.
+    pub(crate) fn and(mut self, set: Set) -> Self {
+        for (key, value) in set.set {
+            self.0.retain(|(earlier, _)| *earlier != key);
+            self.0.push((key, Word::Text(value)));
+        }
+        self
+    }
+
     /// Each value as the Python literal that it is, or as its text.
     pub(crate) fn literal(self) -> Map<String, Value> {
         self.0.into_iter().map(|(key, word)| (key, word.literal())).collect()
@@ -126,11 +148,30 @@ pub(crate) fn grammar() -> clap::Command {
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Refused> {
     let mut grammar = grammar();
     grammar.build();
+    let arguments = arguments.into_iter().map(as_text).collect();
     let (declared, parameters) = split(&grammar, arguments).map_err(Refused::Ours)?;
     let matches = grammar.try_get_matches_from_mut(declared).map_err(Refused::Clap)?;
     let CommandLine { options, command } =
         CommandLine::from_arg_matches(&matches).map_err(Refused::Clap)?;
     Ok(Parsed { options, command, parameters })
+}
+
+/// A word that is no text can only be a path: as a URL it is text.
+fn as_text(word: OsString) -> OsString {
+    if word.to_str().is_some() {
+        return word;
+    }
+    let path = std::path::absolute(&word).unwrap_or_else(|_| word.into());
+    let mut url = String::from("file://");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                url.push((*byte).into());
+            }
+            _ => url += &format!("%{byte:02X}"),
+        }
+    }
+    url.into()
 }
 
 /// Splits off what the command does not declare.

@@ -79,12 +79,12 @@ fn a_transaction_lives_across_invocations() {
     home.write("b", words(100_000, 2));
     home.ok(&["create", "-a", "aclz_tgz"]);
     home.ok(&["start", "--mode", "3"]);
-    home.ok(&["process", "-i", "a", "--startOfTx", "1"]);
+    home.ok(&["process", "-i", "a", "--startOfTx", "1", "--set", "name=first"]);
     let error = home.fails(8, &["process", "-i", "a", "--startOfTx", "1"]);
     assert!(error.contains("hint"), "{error}");
     home.ok(&["process", "-i", "b", "--endOfTx", "1", "-o", "out.tgz"]);
     let names = peer("tar", &["-tzf", "-"], &home.read("out.tgz"));
-    assert_eq!(text(&names), "a\nb\n");
+    assert_eq!(text(&names), "first\nb\n");
 }
 
 #[test]
@@ -155,6 +155,27 @@ fn many_commands_on_one_name_do_not_disturb_each_other() {
     }
     home.ok(&["process", "-i", "in", "-o", "out"]);
     assert!(home.read("out") == home.read("in"));
+    let sessions = home.path(".apyfal/command_line/accelerators/default");
+    assert_eq!(std::fs::read_dir(sessions).unwrap().count(), 1);
+}
+
+#[test]
+fn jobs_go_on_while_their_name_is_started_again() {
+    let home = Home::new();
+    home.write("corpus.csv", "the,THE\n");
+    home.write("in", words(50_000, 9));
+    home.ok(&["start", "-a", "hyperfire", "-i", "corpus.csv"]);
+    let mut children = Vec::new();
+    for number in 0..10 {
+        let out = format!("out{number}");
+        children.push(home.apyfal(&["process", "-q", "-i", "in", "-o", &out]).spawn().unwrap());
+        let start = home.apyfal(&["start", "-q", "-i", "corpus.csv"]).spawn().unwrap();
+        children.push(start);
+    }
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert!((1..10).all(|number| home.read(&format!("out{number}")) == home.read("out0")));
     let sessions = home.path(".apyfal/command_line/accelerators/default");
     assert_eq!(std::fs::read_dir(sessions).unwrap().count(), 1);
 }

@@ -97,6 +97,18 @@ fn a_destination_that_cannot_be_is_named() {
 }
 
 #[test]
+fn a_loop_of_links_is_no_destination() {
+    let home = Home::new();
+    home.write("in", "x");
+    std::os::unix::fs::symlink("two", home.path("one")).unwrap();
+    std::os::unix::fs::symlink("one", home.path("two")).unwrap();
+    let output = home.apyfal(&["run", "null", "in", "one"]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("levels of symbolic links"), "{}", text(&output.stderr));
+    assert!(home.path("one").is_symlink());
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let home = Home::new();
     home.write("in", words(4_000_000, 3));
@@ -156,11 +168,30 @@ fn a_kill_leaves_the_old_destination() {
 }
 
 #[test]
+fn names_of_files_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = Home::new();
+    let name = |bytes: &'static [u8]| std::ffi::OsStr::from_bytes(bytes);
+    std::fs::write(home.folder().join(name(b"in \xff")), "x").unwrap();
+    let output = home
+        .apyfal(&["run", "null"])
+        .args([name(b"in \xff"), name(b"out\n\xfe")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read(home.folder().join(name(b"out\n\xfe"))).unwrap(), b"x");
+}
+
+#[test]
 fn errors_are_json_where_asked_for() {
     let home = Home::new();
     let error = home.fails(6, &["run", "gzpi", "a", "b", "--json"]);
     let error: serde_json::Value = serde_json::from_str(&error).unwrap();
     assert_eq!(error["error"]["kind"], "not-found");
+    for words in [&["rum", "--json"][..], &["run", "--json"], &["stop", "--json", "-x"]] {
+        let error: serde_json::Value = serde_json::from_str(&home.fails(2, words)).unwrap();
+        assert_eq!(error["error"]["kind"], "usage");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use apyfal::{Call, Error, ErrorKind, Progress, Result};
 use clap::Args;
 
+use crate::arguments::Set;
 use crate::commands::{Context, Name, title};
 use crate::progress;
 
@@ -24,6 +25,8 @@ pub(crate) struct Arguments {
     /// Full parameters as JSON text, or the path or URL of a JSON file.
     #[arg(long, short = 'j', value_name = "JSON")]
     parameters: Option<String>,
+    #[command(flatten)]
+    set: Set,
     /// Also do it with plain single-threaded software, and compare.
     #[arg(long, alias = "enable-sw-comparison")]
     compare: bool,
@@ -43,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let accelerator = context.accelerator(&name, &record).await?;
     let progress = Arc::new(Progress::default());
     let mut call = Call::new()
-        .set_all(context.take_parameters().of(accelerator.info()))
+        .set_all(context.take_parameters().and(arguments.set).of(accelerator.info()))
         .compare(arguments.compare)
         .cancel(context.cancel.clone())
         .progress(progress.clone());

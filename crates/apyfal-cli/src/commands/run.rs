@@ -8,6 +8,7 @@ use apyfal::{Accelerator, Call, EngineInfo, Error, ErrorKind, Need, Progress, Re
 use clap::Args;
 use serde_json::{Map, Value};
 
+use crate::arguments::Set;
 use crate::commands::{Context, title};
 use crate::progress;
 
@@ -30,6 +31,8 @@ pub(crate) struct Arguments {
     /// Full parameters as JSON text, or the path or URL of a JSON file.
     #[arg(long, short = 'j', value_name = "JSON")]
     parameters: Option<String>,
+    #[command(flatten)]
+    set: Set,
     /// Also do it with plain single-threaded software, and compare.
     #[arg(long, alias = "enable-sw-comparison")]
     compare: bool,
@@ -51,7 +54,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let accelerator = builder.build()?;
     let info = accelerator.info();
-    let mut parameters = context.take_parameters().of(info);
+    let mut parameters = context.take_parameters().and(arguments.set).of(info);
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
     let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
     let dst = end(&mut parameters, arguments.dst, &["dst", "file_out"])?;

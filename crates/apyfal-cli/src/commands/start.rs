@@ -5,6 +5,7 @@ use std::sync::Arc;
 use apyfal::{Call, Progress, Result};
 use clap::Args;
 
+use crate::arguments::Set;
 use crate::commands::{Context, Name};
 use crate::names::Record;
 use crate::progress;
@@ -25,6 +26,8 @@ pub(crate) struct Arguments {
     /// Full parameters as JSON text, or the path or URL of a JSON file.
     #[arg(long, short = 'j', value_name = "JSON")]
     parameters: Option<String>,
+    #[command(flatten)]
+    set: Set,
     /// Print the full report.
     #[arg(long = "info_dict", alias = "info-dict")]
     info_dict: bool,
@@ -48,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     record.accelerator = accelerator.info().name.to_string();
     let progress = Arc::new(Progress::default());
     let mut call = Call::new()
-        .set_all(context.take_parameters().of(accelerator.info()))
+        .set_all(context.take_parameters().and(arguments.set).of(accelerator.info()))
         .cancel(context.cancel.clone())
         .progress(progress.clone());
     if let Some(src) = arguments.src {

@@ -96,6 +96,9 @@ pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
             let output = Output::stream(pipe.writer());
             return Ok((Local::Pipe(pipe), output));
         }
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return Err(io_error("write", path, error));
+        }
         _ => {}
     }
     let Some(name) =
