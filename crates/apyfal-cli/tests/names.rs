@@ -116,6 +116,17 @@ fn an_empty_name_is_refused_and_harms_nobody() {
 }
 
 #[test]
+fn a_damaged_record_is_created_anew() {
+    let home = Home::new();
+    home.ok(&["create", "-a", "null"]);
+    home.write(".apyfal/command_line/accelerators/default.json", "{");
+    let error = home.fails(8, &["start"]);
+    assert!(error.contains("hint: create the accelerator again"), "{error}");
+    home.ok(&["create", "-a", "null"]);
+    home.ok(&["start"]);
+}
+
+#[test]
 fn stop_knows_its_options() {
     let home = Home::new();
     home.ok(&["start", "-a", "null"]);

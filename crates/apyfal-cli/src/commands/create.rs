@@ -40,10 +40,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
 
     let _lock = context.names.lock(&name, &context.cancel).await?;
     // A name stands for one accelerator: an earlier one ends.
-    if let Some(record) = context.names.read(&name)?
-        && record.session.is_some()
-    {
-        super::stop::end(context, &name, &record).await?;
+    match context.names.read(&name) {
+        Ok(Some(earlier)) => super::stop::replace(context, &name, &earlier).await,
+        Ok(None) => {}
+        Err(error) => context.printer.note(&format!("apyfal: warning: {error}")),
     }
     context.names.forget(&name)?;
     context.names.write(&name, &Record { accelerator, config, host, session: None })

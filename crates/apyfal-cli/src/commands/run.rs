@@ -59,6 +59,13 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
     let dst = end(&mut parameters, arguments.dst, &["dst", "file_out"])?;
     let (src, dst) = ends(info, src, dst)?;
+    if info.start_src == Need::Required && start_src.is_none() {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("{} needs something to start with", info.name),
+        )
+        .hint("name it with --start-src"));
+    }
     let (start_keys, process_keys) = by_stage(info, parameters);
 
     let mut start = Call::new().set_all(start_keys).cancel(context.cancel.clone());

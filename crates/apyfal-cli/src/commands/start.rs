@@ -66,7 +66,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     record.session = accelerator.session();
     context.names.write(&name, &record)?;
     // Only now: a start that fails, or is killed, leaves the earlier session as it was.
-    super::stop::end(context, &name, &earlier).await?;
+    super::stop::replace(context, &name, &earlier).await;
     if arguments.info_dict || context.printer.json() {
         return context.printer.result(&format!("{:#}", report.to_json()));
     }

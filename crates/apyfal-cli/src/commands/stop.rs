@@ -33,3 +33,11 @@ pub(crate) async fn end(context: &Context<'_>, name: &str, record: &Record) -> R
     }
     Ok(())
 }
+
+/// Ends the session that a new one takes the place of. That it cannot be stopped in order is worth
+/// a warning, but no reason to be stuck with it.
+pub(crate) async fn replace(context: &Context<'_>, name: &str, earlier: &Record) {
+    if let Err(error) = end(context, name, earlier).await {
+        context.printer.note(&format!("apyfal: warning: {error}"));
+    }
+}
