@@ -40,14 +40,46 @@ pub(crate) fn programs() -> Result {
     }
     println!("installing {packages}");
     run::quiet(Command::new("apt-get").args(["update", "-q"]))?;
-    // A server that is installed must not start by itself.
+    let _quiet = NoServices::begin()?;
     run::quiet(
         Command::new("apt-get")
             .args(["install", "-q", "-y", "--no-install-recommends"])
             .args(&missing)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("RUNLEVEL", "1"),
+            .env("DEBIAN_FRONTEND", "noninteractive"),
     )
+}
+
+/// Keeps the servers of packages from starting by themselves when they are installed, in Debian's
+/// way: a policy that answers 101, "not allowed". One that exists already stays as it is.
+struct NoServices {
+    is_ours: bool,
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl NoServices {
+    fn begin() -> Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = std::fs::File::options();
+        match options.write(true).create_new(true).mode(0o755).open(POLICY) {
+            Ok(mut policy) => {
+                std::io::Write::write_all(&mut policy, b"#!/bin/sh\nexit 101\n")?;
+                Ok(Self { is_ours: true })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Ok(Self { is_ours: false })
+            }
+            Err(error) => Err(format!("{POLICY}: {error}").into()),
+        }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.is_ours {
+            let _ = std::fs::remove_file(POLICY);
+        }
+    }
 }
 
 /// A virtual environment with what the tests import; returns the directory of its programs.
