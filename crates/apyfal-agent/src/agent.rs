@@ -262,15 +262,15 @@ impl Client for Agent {
             })
             .await;
         let opened = Arc::new(opened?);
+        let id = opened.dir.id();
         let report = Report {
-            id: opened.dir.id(),
+            id: id.clone(),
             accelerator: info.name.to_string(),
             engine: info.engine.to_string(),
             profiling: Profiling::new(begin.elapsed(), io.progress.read(), 0),
             app: opened.session.started(),
             ..Report::default()
         };
-        let id = opened.dir.id();
         self.open_sessions().insert(id.clone(), opened);
         Ok(Session { id, report })
     }

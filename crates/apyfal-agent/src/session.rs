@@ -9,7 +9,7 @@
 //! ```
 
 use std::fs::{self, File, Permissions, TryLockError};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,14 +103,8 @@ impl SessionDir {
         let folder = self.path.join("source");
         fs::create_dir(&folder)?;
         let mut file = create_private(&folder.join(name))?;
-        let mut reader = ctx.reader(src)?;
-        let mut buffer = vec![0; 1 << 18];
-        loop {
-            match reader.read(&mut buffer)? {
-                0 => return Ok(()),
-                count => file.write_all(&buffer[..count])?,
-            }
-        }
+        std::io::copy(&mut ctx.reader(src)?, &mut file)?;
+        Ok(())
     }
 
     /// The copy of the source, where there is one.

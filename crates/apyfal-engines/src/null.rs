@@ -8,7 +8,7 @@ use apyfal_core::{
     Output, Params, Result,
 };
 
-const BUFFER: usize = 1 << 20;
+use crate::copy::copy;
 
 /// The engine.
 #[derive(Debug)]
@@ -49,15 +49,8 @@ struct Session;
 impl EngineSession for Session {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (src, dst) = parts(job)?;
-        let mut reader = ctx.reader(src)?;
         let mut writer = ctx.writer(dst);
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            match std::io::Read::read(&mut reader, &mut buffer)? {
-                0 => break,
-                count => writer.write_all(&buffer[..count])?,
-            }
-        }
+        copy(&mut ctx.reader(src)?, &mut writer)?;
         writer.flush()?;
         Ok(Outcome::default())
     }
