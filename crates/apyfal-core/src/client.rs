@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Cancel, Input, Job, Output, Progress, Report, Result, Session, Start};
+use crate::{Cancel, Input, Job, JobLog, Output, Progress, Report, Result, Session, Start};
 
 /// The moving parts of one call: its data, its switch and its progress.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct JobIo {
     pub cancel: Cancel,
     /// How far the call is.
     pub progress: Arc<Progress>,
+    /// Where goes what the call says while it runs.
+    pub log: JobLog,
 }
 
 /// Runs jobs in sessions. Local and remote clients keep the same contract.

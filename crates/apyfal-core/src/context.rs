@@ -118,6 +118,36 @@ impl Progress {
     }
 }
 
+/// Where goes what a job says while it runs, such as the standard error of a program. By default
+/// nowhere. Clones are the same place.
+#[derive(Clone, Default)]
+pub struct JobLog(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+
+impl JobLog {
+    /// Hands each line to `take`, which must not block.
+    pub fn new(take: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(take)))
+    }
+
+    /// Whether anybody listens.
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Says one line, given without its end.
+    pub fn line(&self, text: &str) {
+        if let Some(take) = &self.0 {
+            take(text);
+        }
+    }
+}
+
+impl fmt::Debug for JobLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobLog").field(&self.is_kept()).finish()
+    }
+}
+
 /// What an engine is given beside the job itself.
 #[derive(Clone, Debug)]
 pub struct JobContext {
@@ -126,6 +156,7 @@ pub struct JobContext {
     scratch: PathBuf,
     threads: NonZeroUsize,
     request: Arc<JobParameters>,
+    log: JobLog,
 }
 
 impl JobContext {
@@ -136,7 +167,14 @@ impl JobContext {
         scratch: impl Into<PathBuf>,
         threads: NonZeroUsize,
     ) -> Self {
-        Self { cancel, progress, scratch: scratch.into(), threads, request: Arc::default() }
+        Self {
+            cancel,
+            progress,
+            scratch: scratch.into(),
+            threads,
+            request: Arc::default(),
+            log: JobLog::default(),
+        }
     }
 
     /// Adds what the caller sent, for programs that are sent it on.
@@ -149,6 +187,17 @@ impl JobContext {
     /// What the caller sent, unchecked: `reset`, `logging` and the like beside the parameters.
     pub fn request(&self) -> &JobParameters {
         &self.request
+    }
+
+    /// Says where the job's lines go.
+    #[must_use]
+    pub fn with_log(self, log: JobLog) -> Self {
+        Self { log, ..self }
+    }
+
+    /// Where the job's lines go.
+    pub fn log(&self) -> &JobLog {
+        &self.log
     }
 
     /// The same job with a switch of its own, for a part of it that may have to end earlier.

@@ -1,5 +1,6 @@
 //! The one error type.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -97,6 +98,11 @@ impl ErrorKind {
             Self::Internal => "internal",
         }
     }
+
+    /// The kind that [`as_str`](Self::as_str) gives this word for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 impl fmt::Display for ErrorKind {
@@ -121,7 +127,7 @@ struct Inner {
     kind: ErrorKind,
     operation: Option<String>,
     message: String,
-    context: Vec<(&'static str, String)>,
+    context: Vec<(Cow<'static, str>, String)>,
     hints: Vec<String>,
     retryable: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -155,8 +161,8 @@ impl Error {
 
     /// A fact that helps to find the cause: `("line", "3")`.
     #[must_use]
-    pub fn context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+    pub fn context(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
+        self.0.context.push((key.into(), value.to_string()));
         self
     }
 
@@ -201,13 +207,18 @@ impl Error {
         self.0.kind
     }
 
+    /// What was being done, as it would follow "cannot".
+    pub fn doing(&self) -> Option<&str> {
+        self.0.operation.as_deref()
+    }
+
     /// Why it failed, without what was being done.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// The facts added by [`Error::context`], in the order in which they were added.
-    pub fn facts(&self) -> &[(&'static str, String)] {
+    pub fn facts(&self) -> &[(Cow<'static, str>, String)] {
         &self.0.context
     }
 
@@ -348,5 +359,8 @@ mod tests {
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), ErrorKind::ALL.len());
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::from_word(kind.as_str()), Some(kind));
+        }
     }
 }

@@ -21,7 +21,7 @@ mod secret;
 
 pub use client::{Client, JobIo};
 pub use config::{Configuration, Literal, read_value};
-pub use context::{Cancel, InputReader, JobContext, OutputWriter, Progress};
+pub use context::{Cancel, InputReader, JobContext, JobLog, OutputWriter, Progress};
 pub use engine::{Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots};
 pub use error::{Error, ErrorKind, Result};
 pub use io::{Input, Output, Sink, Source};
