@@ -122,6 +122,14 @@ impl Agent {
         &self.registry
     }
 
+    /// The engine of a session.
+    ///
+    /// # Errors
+    /// There is no such session, or it cannot be opened again.
+    pub async fn engine(&self, session: &str) -> Result<Arc<dyn Engine>> {
+        Ok(self.session(session, &Cancel::default()).await?.engine.clone())
+    }
+
     /// What runs and waits now.
     pub fn load(&self) -> Load {
         self.scheduler.load()

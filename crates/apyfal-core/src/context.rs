@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{Error, ErrorKind, Input, JobParameters, Output, Result, Sink, Source};
 
@@ -84,9 +85,25 @@ pub struct Progress {
     total: AtomicU64,
     read: AtomicU64,
     written: AtomicU64,
+    /// When it began to run, in microseconds since 1970; 0 before.
+    began: AtomicU64,
 }
 
 impl Progress {
+    /// Says that the job runs, and waits for no slot any more.
+    pub fn begin(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.began.store(now.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// When the job began to run, in seconds since 1970; none while it waits.
+    pub fn began(&self) -> Option<f64> {
+        match self.began.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(micros as f64 / 1e6),
+        }
+    }
+
     /// Says how many bytes there are to read.
     pub fn set_total(&self, bytes: u64) {
         self.total.store(bytes, Ordering::Relaxed);

@@ -13,8 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
-use http_body_util::BodyExt;
+use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
@@ -67,7 +66,8 @@ impl Data {
     pub(crate) fn of_body(headers: &HeaderMap, body: Body) -> Self {
         let len = headers.get(header::CONTENT_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
-        Self::new(body.into_data_stream().map_err(|error| broken(&error)).boxed(), len)
+        let stream = body.into_data_stream().map(|piece| piece.map_err(|error| broken(&error)));
+        Self::new(stream.boxed(), len)
     }
 
     /// Whether there may be any.
@@ -278,6 +278,8 @@ fn multipart(error: &multer::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures::TryStreamExt;
+
     use super::*;
 
     #[test]

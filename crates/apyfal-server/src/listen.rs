@@ -44,6 +44,7 @@ pub(crate) struct Acceptor {
     pub(crate) host: Arc<Host>,
     pub(crate) router: Router,
     pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) needs_token: bool,
     pub(crate) places: Arc<Semaphore>,
 }
 
@@ -72,7 +73,7 @@ impl Acceptor {
         notice_the_gone(&stream);
         let count = &self.host.metrics.connections;
         count.fetch_add(1, Ordering::Relaxed);
-        let peer = Peer { local };
+        let peer = Peer { local, needs_token: self.needs_token };
         match &self.tls {
             None => self.http(stream, peer, watcher).await,
             Some(tls) => {

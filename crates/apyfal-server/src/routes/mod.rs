@@ -1,6 +1,7 @@
 //! What is served: one file per resource.
 
 mod health;
+mod query;
 mod v2;
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use crate::live::{Ended, Job, Listed};
 use crate::spool::{Piece, SpoolReader};
 
 /// A result of no more than so many bytes is sent with its length, and its report before it.
-const HEAD: usize = 64 << 10;
+pub(crate) const HEAD: usize = 64 << 10;
 
 pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
     let te = headers.get(header::TE).and_then(|te| te.to_str().ok());
