@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Serves the agent of Apyfal over the network.
+
+pub mod journal;
