@@ -126,3 +126,46 @@ impl State {
         self.limit + self.block
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use apyfal_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_next_block_is_asked_for_once_and_in_time() {
+        let ids = Ids::new(1, 1001);
+        let asked = RefCell::new(Vec::new());
+        let reserve = |limit| {
+            asked.borrow_mut().push(limit);
+            Ok(())
+        };
+        for number in 1..=1000 {
+            assert_eq!(ids.next(reserve).unwrap(), number);
+        }
+        // It was needed within a second, so it is twice as long.
+        assert_eq!(*asked.borrow(), [3001]);
+        ids.reserved(3001, Ok(()));
+        assert_eq!(ids.next(reserve).unwrap(), 1001);
+        assert_eq!(ids.close(), 1002);
+        assert_eq!(ids.next(reserve).unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn without_a_reservation_no_number_is_given() {
+        let ids = Ids::new(1, 3);
+        let full = |_| Err(Error::new(ErrorKind::StorageFull, "no space"));
+        assert_eq!([ids.next(full).unwrap(), ids.next(full).unwrap()], [1, 2]);
+        for _ in 0..2 {
+            assert_eq!(ids.next(full).unwrap_err().kind(), ErrorKind::StorageFull);
+        }
+        let number = ids.next(|limit| {
+            ids.reserved(limit, Ok(()));
+            Ok(())
+        });
+        assert_eq!(number.unwrap(), 3);
+    }
+}

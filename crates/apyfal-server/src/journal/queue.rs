@@ -1,6 +1,5 @@
 //! What waits to be written: between everybody and the one thread that writes.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,14 +7,14 @@ use std::time::{Duration, Instant};
 use apyfal_core::{Error, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::usage::Tally;
+use super::usage::{Tally, Usage};
 use super::{Durability, JobChange, JobRecord, SessionRecord};
 
 /// How long anything waits for its group at most.
 const DELAY: Duration = Duration::from_millis(100);
 /// With so many entries that nobody waits for, a group does not wait either.
 const MANY: usize = 512;
-/// How many plain jobs of a group get a row.
+/// How many plain jobs of a group get a row; of those that failed, twice as many.
 pub(super) const PLAIN_ROWS_PER_GROUP: usize = 256;
 
 /// What is to be written.
@@ -74,22 +73,17 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Plain jobs: the sum of all, and the newest.
+/// Plain jobs: the sum of all, and rows of some.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
     pub(super) tally: Tally,
-    pub(super) rows: VecDeque<JobRecord>,
+    pub(super) rows: Vec<JobRecord>,
 }
 
 impl Plain {
-    fn push(&mut self, job: JobRecord) -> Option<JobRecord> {
-        self.tally.add_job(&job);
-        self.rows.push_back(job);
-        if self.rows.len() > PLAIN_ROWS_PER_GROUP { self.rows.pop_front() } else { None }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.tally.points().is_empty()
+    fn wants_row(&self, failed: bool) -> bool {
+        let room = if failed { 2 * PLAIN_ROWS_PER_GROUP } else { PLAIN_ROWS_PER_GROUP };
+        self.rows.len() < room
     }
 }
 
@@ -152,24 +146,38 @@ impl Queue {
     }
 
     /// Puts a plain job to the others: the way that must cost a caller next to nothing. There is
-    /// never more to hold than the sums and the newest rows, so this needs no bound and no wait.
+    /// never more to hold than sums and some rows, so this needs no bound and no wait.
     ///
     /// # Errors
     /// The journal is closed.
-    pub(super) fn push_plain(&self, job: JobRecord) -> Result<()> {
+    pub(super) fn push_plain(
+        &self,
+        accelerator: &str,
+        ended: f64,
+        usage: &Usage,
+        make: impl FnOnce() -> JobRecord,
+    ) -> Result<()> {
+        let wants_row = self.add_plain(|plain| {
+            plain.tally.add(ended, accelerator, usage);
+            plain.wants_row(usage.failed > 0)
+        })?;
+        if wants_row {
+            let job = make();
+            self.add_plain(|plain| plain.rows.push(job))?;
+        }
+        Ok(())
+    }
+
+    fn add_plain<T>(&self, add: impl FnOnce(&mut Plain) -> T) -> Result<T> {
         let mut state = self.lock();
         if state.closed {
             return Err(super::closed());
         }
-        let surplus = state.plain.push(job);
         if state.plain_due.is_none() {
             state.plain_due = Some(Instant::now() + DELAY);
             self.wake.notify_one();
         }
-        // Freeing a record takes longer than all of the above.
-        drop(state);
-        drop(surplus);
-        Ok(())
+        Ok(add(&mut state.plain))
     }
 
     /// Waits for the next group.
@@ -216,14 +224,14 @@ impl Queue {
             state.entries = entries;
             state.defer();
         }
-        if !plain.is_empty() {
-            plain.tally.merge(&state.plain.tally);
-            plain.rows.append(&mut state.plain.rows);
-            let surplus = plain.rows.len().saturating_sub(PLAIN_ROWS_PER_GROUP);
-            plain.rows.drain(..surplus);
-            state.plain = plain;
+        plain.tally.merge(&state.plain.tally);
+        plain.rows.append(&mut state.plain.rows);
+        let surplus = plain.rows.len().saturating_sub(2 * PLAIN_ROWS_PER_GROUP);
+        plain.rows.drain(..surplus);
+        if !plain.tally.points().is_empty() {
             state.plain_due = Some(Instant::now() + DELAY);
         }
+        state.plain = plain;
     }
 
     /// Takes nothing more; the group that comes next is the last one.

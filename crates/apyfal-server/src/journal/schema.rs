@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn open(path: &Path) -> Result<(Connection, File)> {
     let opening = |error: Error| error.operation(format!("open the journal '{}'", path.display()));
     let lock = lock(path).map_err(opening)?;
-    make_private(path).map_err(|error| opening(error.into()))?;
+    make_private(path).map_err(opening)?;
     let failed = |error| opening(Failure::from(error).on(path));
     let mut connection = Connection::open_with_flags(
         path,
@@ -92,12 +92,15 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// SQLite gives the files beside it the same mode.
-fn make_private(path: &Path) -> std::io::Result<()> {
+fn make_private(path: &Path) -> Result<()> {
     match File::options().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            fs::set_permissions(path, Permissions::from_mode(0o600))
+            if !path.is_file() {
+                return Err(Error::new(ErrorKind::Conflict, "it is not a file"));
+            }
+            Ok(fs::set_permissions(path, Permissions::from_mode(0o600))?)
         }
-        made => made.map(drop),
+        made => Ok(made.map(drop)?),
     }
 }
 

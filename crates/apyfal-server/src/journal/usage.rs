@@ -19,6 +19,29 @@ pub struct Usage {
     pub busy: f64,
 }
 
+impl Usage {
+    /// What a job that has ended adds.
+    pub fn of(job: &JobRecord) -> Self {
+        // When an interrupted one stopped is not known, only when that was found out.
+        let busy = match job.started {
+            Some(started) if job.state != JobState::Interrupted => end_of(job) - started,
+            _ => 0.0,
+        };
+        Self {
+            jobs: 1,
+            failed: matches!(job.state, JobState::Failed | JobState::Interrupted).into(),
+            bytes_read: job.progress.read,
+            bytes_written: job.progress.written,
+            busy: busy.max(0.0),
+        }
+    }
+}
+
+/// When a job ended, as far as that is known.
+pub(super) fn end_of(job: &JobRecord) -> f64 {
+    job.ended.or(job.started).unwrap_or(job.created)
+}
+
 /// How finely [`Journal::history`](super::Journal::history) divides time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
@@ -54,28 +77,20 @@ pub struct UsagePoint {
 pub(super) struct Tally(Vec<UsagePoint>);
 
 impl Tally {
+    /// Adds what was done at `time`.
+    pub(super) fn add(&mut self, time: f64, accelerator: &str, usage: &Usage) {
+        let step = Resolution::Fine.seconds();
+        self.add_to_step(time as u64 / step * step, accelerator, usage);
+    }
+
     /// Adds a job that has ended.
     pub(super) fn add_job(&mut self, job: &JobRecord) {
-        let ended = job.ended.or(job.started).unwrap_or(job.created);
-        let failed = matches!(job.state, JobState::Failed | JobState::Interrupted);
-        let usage = Usage {
-            jobs: 1,
-            failed: failed.into(),
-            bytes_read: job.progress.read,
-            bytes_written: job.progress.written,
-            // When an interrupted one stopped is not known, only when that was found out.
-            busy: match job.started {
-                Some(started) if job.state != JobState::Interrupted => (ended - started).max(0.0),
-                _ => 0.0,
-            },
-        };
-        let step = Resolution::Fine.seconds();
-        self.add(ended as u64 / step * step, &job.accelerator, &usage);
+        self.add(end_of(job), &job.accelerator, &Usage::of(job));
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         for point in &other.0 {
-            self.add(point.start, &point.accelerator, &point.usage);
+            self.add_to_step(point.start, &point.accelerator, &point.usage);
         }
     }
 
@@ -83,7 +98,7 @@ impl Tally {
         &self.0
     }
 
-    fn add(&mut self, start: u64, accelerator: &str, usage: &Usage) {
+    fn add_to_step(&mut self, start: u64, accelerator: &str, usage: &Usage) {
         // There are few points and the newest are the last ones, so a search from the end is the
         // quickest: this is on the way of every plain job.
         let found = self

@@ -164,3 +164,20 @@ fn operation(path: &Path) -> String {
 fn writing(failure: Failure, path: &Path) -> Error {
     failure.on(path).operation(operation(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syncing_is_switched_from_group_to_group() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut sync = Sync { connection: &connection, full: None };
+        for (full, level) in [(true, 2), (false, 1), (false, 1), (true, 2)] {
+            sync.set(full).unwrap();
+            let is: i64 =
+                connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+            assert_eq!(is, level);
+        }
+    }
+}
