@@ -15,6 +15,7 @@ use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
 
 use crate::batch;
+use crate::deadline;
 use crate::job::{self, CallContext};
 use crate::session::{Record, SessionDir};
 use crate::slots::{Asking, Load, Scheduler};
@@ -143,8 +144,7 @@ impl Agent {
         let result = tokio::task::spawn_blocking(move || {
             let slot = slot;
             call.cancel.check()?;
-            let ctx = JobContext::new(call.cancel, call.progress, scratch, slot.threads);
-            work(&ctx.with_request(call.sent))
+            work(&call.context(scratch, slot.threads))
         })
         .await
         .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
@@ -202,8 +202,8 @@ impl Agent {
         // What opening reads is no progress of the job that it is opened for.
         let call = CallContext {
             cancel: cancel.clone(),
-            progress: Arc::default(),
             sent: record.parameters,
+            ..CallContext::default()
         };
         let asking = Asking { owner: id, ..starting(engine.info()) };
         let session = self.in_slot(asking, scratch, call, open).await?;
@@ -255,9 +255,9 @@ fn open(
     }
 }
 
-#[async_trait]
-impl Client for Agent {
-    async fn start(&self, request: Start, mut io: JobIo) -> Result<Session> {
+impl Agent {
+    /// [`Client::start`] without a time limit.
+    async fn start_now(&self, request: Start, mut io: JobIo) -> Result<Session> {
         let begin = Instant::now();
         let engine = self.registry.find(&request.accelerator)?;
         let info = engine.info();
@@ -274,7 +274,8 @@ impl Client for Agent {
         let dir = SessionDir::create(&self.root)?;
         let scratch = dir.scratch();
         let (src, opening) = (io.src.take(), engine.clone());
-        let call = CallContext::new(&io, request.parameters.clone());
+        let mut call = CallContext::new(&io, request.parameters.clone());
+        call.of_the_client(request.src.is_none(), true);
         let opened = self
             .in_slot(starting(info), scratch, call, move |ctx| {
                 if let Some(src) = src {
@@ -303,7 +304,8 @@ impl Client for Agent {
         Ok(Session { id, report })
     }
 
-    async fn process(&self, job: Job, mut io: JobIo) -> Result<Report> {
+    /// [`Client::process`] without a time limit.
+    async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
         let open = self.session(&job.session, &io.cancel).await?;
         let info = open.engine.info();
         let specific = &job.parameters.specific;
@@ -319,7 +321,8 @@ impl Client for Agent {
         }
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         let compare = job.parameters.compare;
-        let call = CallContext::new(&io, job.parameters);
+        let mut call = CallContext::new(&io, job.parameters);
+        call.of_the_client(job.src.is_none(), job.dst.is_none());
         let processed = if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
             self.in_batch(&open, engine_job, call).await
         } else {
@@ -337,6 +340,19 @@ impl Client for Agent {
         report.accelerator = info.name.to_string();
         report.engine = info.engine.to_string();
         Ok(report)
+    }
+}
+
+#[async_trait]
+impl Client for Agent {
+    async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
+        let (limit, cancel) = (io.deadline, io.cancel.clone());
+        deadline::within(limit, &cancel, self.start_now(request, io)).await
+    }
+
+    async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
+        let (limit, cancel) = (io.deadline, io.cancel.clone());
+        deadline::within(limit, &cancel, self.process_now(job, io)).await
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {
