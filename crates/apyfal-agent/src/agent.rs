@@ -3,22 +3,23 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use apyfal_core::{
     Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, Job,
-    JobContext, JobIo, Need, Params, Profiling, Report, Result, Session, Start,
+    JobContext, JobIo, Need, Output, Params, Profiling, Report, Result, Session, Start,
 };
 use apyfal_engines::Registry;
 use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 use crate::batch;
 use crate::deadline;
 use crate::job::{self, CallContext};
-use crate::session::{Record, SessionDir};
-use crate::slots::{Asking, Load, Scheduler};
+use crate::session::{JobLock, Record, SessionDir};
+use crate::slots::{Asking, Load, Scheduler, Slot};
 
 /// What an agent is made of.
 #[derive(Debug)]
@@ -69,8 +70,12 @@ pub struct Agent {
     registry: Registry,
     storage: Storage,
     scheduler: Scheduler,
-    sessions: Mutex<HashMap<String, Arc<OpenSession>>>,
+    sessions: Mutex<Sessions>,
 }
+
+/// The sessions that are open here or about to be, by their ids. Of the many jobs that may come for
+/// one that is not open yet, one opens it and the others wait.
+type Sessions = HashMap<String, Arc<OnceCell<Arc<OpenSession>>>>;
 
 /// A session that this process has open.
 #[derive(Debug)]
@@ -152,6 +157,29 @@ impl Agent {
         result?
     }
 
+    /// What a job needs to run on this very thread: it is quick, and need not wait for anything.
+    fn free_turn<'a>(
+        &self,
+        open: &'a OpenSession,
+        job: &EngineJob,
+        compare: bool,
+    ) -> Result<Option<(Slot, JobLock<'a>)>> {
+        let info = open.engine.info();
+        let is_short = |src: &Input| src.len().is_some_and(|len| len <= info.quick as u64);
+        let is_quick = info.quick > 0
+            && !compare
+            && job.src.as_ref().is_some_and(|src| src.is_in_memory() && is_short(src))
+            && job.dst.as_ref().is_none_or(Output::is_in_memory)
+            && open.session.is_quick(job);
+        if !is_quick {
+            return Ok(None);
+        }
+        let Some(slot) = self.scheduler.free_slot(&info.name, info.slots) else {
+            return Ok(None);
+        };
+        Ok(open.dir.try_lock_for_job()?.map(|lock| (slot, lock)))
+    }
+
     /// Runs a job together with those of its session that wait at the same time.
     ///
     /// Every caller waits for a slot, and who gets one runs the next batch, until the own job was
@@ -191,9 +219,25 @@ impl Agent {
 
     /// The session, opened again from disk where this process does not have it open.
     async fn session(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
-        if let Some(session) = self.open_sessions().get(id) {
+        if let Some(session) = self.open_sessions().get(id).and_then(|cell| cell.get()) {
             return Ok(session.clone());
         }
+        // Ids that mean nothing leave nothing.
+        SessionDir::find(&self.root, id)?;
+        let cell = self.open_sessions().entry(id.to_owned()).or_default().clone();
+        let opening = cell.get_or_try_init(|| self.open_again(id, cancel));
+        let opened = cancel.or_cancelled(opening).await.cloned();
+        if opened.is_err() {
+            let mut sessions = self.open_sessions();
+            // Nobody else waits for it or has it: clones are made under the lock alone.
+            if Arc::strong_count(&cell) == 2 && cell.get().is_none() {
+                sessions.remove(id);
+            }
+        }
+        opened
+    }
+
+    async fn open_again(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
         let dir = SessionDir::find(&self.root, id)?;
         let record = dir.read_record()?;
         let engine = self.registry.find(&record.accelerator)?;
@@ -206,10 +250,7 @@ impl Agent {
             ..CallContext::default()
         };
         let asking = Asking { owner: id, ..starting(engine.info()) };
-        let session = self.in_slot(asking, scratch, call, open).await?;
-        let session = Arc::new(session);
-        // Of two that opened it at once, the first one stays.
-        Ok(self.open_sessions().entry(id.to_owned()).or_insert(session).clone())
+        Ok(Arc::new(self.in_slot(asking, scratch, call, open).await?))
     }
 
     /// Opens a source that travelled as text.
@@ -222,7 +263,7 @@ impl Agent {
         cancel.or_cancelled(self.storage.create_output(&not_the_clients(url)?)).await
     }
 
-    fn open_sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<OpenSession>>> {
+    fn open_sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -300,7 +341,7 @@ impl Agent {
             app: opened.session.started(),
             ..Report::default()
         };
-        self.open_sessions().insert(id.clone(), opened);
+        self.open_sessions().insert(id.clone(), Arc::new(OnceCell::from(opened)));
         Ok(Session { id, report })
     }
 
@@ -323,7 +364,10 @@ impl Agent {
         let compare = job.parameters.compare;
         let mut call = CallContext::new(&io, job.parameters);
         call.of_the_client(job.src.is_none(), job.dst.is_none());
-        let processed = if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
+        let processed = if let Some((_slot, _lock)) = self.free_turn(&open, &engine_job, compare)? {
+            let ctx = call.context(open.dir.scratch(), NonZeroUsize::MIN);
+            job::run_here(&*open.session, engine_job, &ctx)
+        } else if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
             self.in_batch(&open, engine_job, call).await
         } else {
             let running = open.clone();

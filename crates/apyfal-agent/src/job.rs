@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
     Cancel, Comparison, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext,
-    JobIo, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report, Result, Sink,
-    Source,
+    JobIo, JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report,
+    Result, Sink, Source,
 };
 
 /// What of a call goes into the context of its job.
@@ -21,6 +22,8 @@ pub(crate) struct CallContext {
     pub(crate) sent: JobParameters,
     /// How long the client may keep the job waiting: the one who sends, and the one who takes.
     pub(crate) stall: [Option<Duration>; 2],
+    /// Where its lines go.
+    pub(crate) log: JobLog,
 }
 
 impl CallContext {
@@ -30,6 +33,7 @@ impl CallContext {
             progress: io.progress.clone(),
             sent,
             stall: [io.stall; 2],
+            log: io.log.clone(),
         }
     }
 
@@ -44,6 +48,7 @@ impl CallContext {
         JobContext::new(self.cancel, self.progress, scratch, threads)
             .with_request(self.sent)
             .with_stall(self.stall[0], self.stall[1])
+            .with_log(self.log)
     }
 }
 
@@ -91,6 +96,17 @@ pub(crate) fn run(
         }
     }
     Ok(report)
+}
+
+/// Runs a quick job on the thread of its caller, whom a panic must not take along.
+pub(crate) fn run_here(
+    session: &dyn EngineSession,
+    job: EngineJob,
+    ctx: &JobContext,
+) -> Result<Report> {
+    ctx.check()?;
+    catch_unwind(AssertUnwindSafe(|| run(session, job, false, ctx)))
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine panicked")))
 }
 
 /// Runs jobs together and measures them. Each took as long as all.

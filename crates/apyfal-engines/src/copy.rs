@@ -4,9 +4,8 @@ use std::io::{self, Read, Write};
 
 use apyfal_core::Result;
 
-/// The first block.
+/// How long the first block is, and the longest.
 const SHORT: usize = 16 << 10;
-/// The others.
 const LONG: usize = 1 << 20;
 
 /// Copies in blocks that are large enough to cost little and small enough that a cancelled job, whose
@@ -19,8 +18,8 @@ pub(crate) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
             Ok(0) => return Ok(()),
             Ok(count) => {
                 to.write_all(&buffer[..count])?;
-                if count == SHORT {
-                    buffer = vec![0; LONG];
+                if count == buffer.len() && count < LONG {
+                    buffer = vec![0; 4 * count];
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
