@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use apyfal_core::{
     Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, Job,
-    JobContext, JobIo, Need, Output, Params, Profiling, Report, Result, Session, Start,
+    JobContext, JobIo, Need, Params, Profiling, Report, Result, Session, Start,
 };
 use apyfal_engines::Registry;
 use apyfal_storage::{Destination, Location, Storage};
@@ -18,8 +19,10 @@ use tokio::sync::OnceCell;
 use crate::batch;
 use crate::deadline;
 use crate::job::{self, CallContext};
-use crate::session::{JobLock, Record, SessionDir};
-use crate::slots::{Asking, Load, Scheduler, Slot};
+use crate::session::{Record, SessionDir};
+use crate::slots::{Asking, Load, Scheduler};
+
+mod quick;
 
 /// What an agent is made of.
 #[derive(Debug)]
@@ -93,6 +96,14 @@ impl OpenSession {
     fn asking(&self) -> Asking<'_> {
         Asking { owner: self.dir.id(), ..starting(self.engine.info()) }
     }
+
+    /// The report of a job, with who did it.
+    fn signed(&self, mut report: Report) -> Report {
+        let info = self.engine.info();
+        report.accelerator = info.name.to_string();
+        report.engine = info.engine.to_string();
+        report
+    }
 }
 
 /// What a start asks for. All starts are of one owner.
@@ -157,29 +168,6 @@ impl Agent {
         result?
     }
 
-    /// What a job needs to run on this very thread: it is quick, and need not wait for anything.
-    fn free_turn<'a>(
-        &self,
-        open: &'a OpenSession,
-        job: &EngineJob,
-        compare: bool,
-    ) -> Result<Option<(Slot, JobLock<'a>)>> {
-        let info = open.engine.info();
-        let is_short = |src: &Input| src.len().is_some_and(|len| len <= info.quick as u64);
-        let is_quick = info.quick > 0
-            && !compare
-            && job.src.as_ref().is_some_and(|src| src.is_in_memory() && is_short(src))
-            && job.dst.as_ref().is_none_or(Output::is_in_memory)
-            && open.session.is_quick(job);
-        if !is_quick {
-            return Ok(None);
-        }
-        let Some(slot) = self.scheduler.free_slot(&info.name, info.slots) else {
-            return Ok(None);
-        };
-        Ok(open.dir.try_lock_for_job()?.map(|lock| (slot, lock)))
-    }
-
     /// Runs a job together with those of its session that wait at the same time.
     ///
     /// Every caller waits for a slot, and who gets one runs the next batch, until the own job was
@@ -219,8 +207,8 @@ impl Agent {
 
     /// The session, opened again from disk where this process does not have it open.
     async fn session(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
-        if let Some(session) = self.open_sessions().get(id).and_then(|cell| cell.get()) {
-            return Ok(session.clone());
+        if let Some(session) = self.opened(id) {
+            return Ok(session);
         }
         // Ids that mean nothing leave nothing.
         SessionDir::find(&self.root, id)?;
@@ -235,6 +223,11 @@ impl Agent {
             }
         }
         opened
+    }
+
+    /// The session, where this process has it open.
+    fn opened(&self, id: &str) -> Option<Arc<OpenSession>> {
+        self.open_sessions().get(id)?.get().cloned()
     }
 
     async fn open_again(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
@@ -364,10 +357,7 @@ impl Agent {
         let compare = job.parameters.compare;
         let mut call = CallContext::new(&io, job.parameters);
         call.of_the_client(job.src.is_none(), job.dst.is_none());
-        let processed = if let Some((_slot, _lock)) = self.free_turn(&open, &engine_job, compare)? {
-            let ctx = call.context(open.dir.scratch(), NonZeroUsize::MIN);
-            job::run_here(&*open.session, engine_job, &ctx)
-        } else if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
+        let processed = if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
             self.in_batch(&open, engine_job, call).await
         } else {
             let running = open.clone();
@@ -377,13 +367,11 @@ impl Agent {
             };
             self.in_slot(open.asking(), open.dir.scratch(), call, work).await
         };
-        let mut report = match destination {
+        let report = match destination {
             Some(destination) => destination.settle(processed, &io.cancel).await?,
             None => processed?,
         };
-        report.accelerator = info.name.to_string();
-        report.engine = info.engine.to_string();
-        Ok(report)
+        Ok(open.signed(report))
     }
 }
 
@@ -395,8 +383,14 @@ impl Client for Agent {
     }
 
     async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
+        let (job, io) = match self.process_here(job, io)? {
+            ControlFlow::Break(report) => return Ok(report),
+            ControlFlow::Continue(later) => later,
+        };
         let (limit, cancel) = (io.deadline, io.cancel.clone());
-        deadline::within(limit, &cancel, self.process_now(job, io)).await
+        // In a box of its own: a quick job need not find room for all that this one might need.
+        let processed = Box::pin(self.process_now(job, io));
+        deadline::within(limit, &cancel, processed).await
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {

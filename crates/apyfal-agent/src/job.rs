@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -96,17 +95,6 @@ pub(crate) fn run(
         }
     }
     Ok(report)
-}
-
-/// Runs a quick job on the thread of its caller, whom a panic must not take along.
-pub(crate) fn run_here(
-    session: &dyn EngineSession,
-    job: EngineJob,
-    ctx: &JobContext,
-) -> Result<Report> {
-    ctx.check()?;
-    catch_unwind(AssertUnwindSafe(|| run(session, job, false, ctx)))
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine panicked")))
 }
 
 /// Runs jobs together and measures them. Each took as long as all.

@@ -38,7 +38,7 @@ const BLOCK: usize = 256 << 10;
 const MAX_OUTPUT: usize = 4 << 20;
 
 /// Sources of this many bytes take 100 µs at most, unless they become much longer.
-const QUICK: usize = 16 << 10;
+const QUICK: usize = 4 << 10;
 
 /// The engine.
 #[derive(Debug)]
