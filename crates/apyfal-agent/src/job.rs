@@ -42,8 +42,9 @@ impl CallContext {
         self.stall = [reading.filter(|_| src), writing.filter(|_| dst)];
     }
 
-    /// The context of the call's job.
+    /// The context of the call's job, which begins now.
     pub(crate) fn context(self, scratch: impl Into<PathBuf>, threads: NonZeroUsize) -> JobContext {
+        self.progress.begin();
         JobContext::new(self.cancel, self.progress, scratch, threads)
             .with_request(self.sent)
             .with_stall(self.stall[0], self.stall[1])

@@ -85,11 +85,10 @@ fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<()> {
 /// Refuses what a browser sends for a page from elsewhere. Pages can reach loopback too, and
 /// without a token nothing else would tell them from the user's own programs.
 fn not_by_a_web_page(peer: Peer, request: &Parts) -> Result<()> {
-    let host = request
-        .uri
-        .authority()
-        .cloned()
-        .or_else(|| Authority::from_str(request.headers.get(header::HOST)?.to_str().ok()?).ok());
+    let host =
+        request.uri.authority().cloned().or_else(|| {
+            Authority::from_str(request.headers.get(header::HOST)?.to_str().ok()?).ok()
+        });
     let refused = |what| {
         Error::new(ErrorKind::Security, what)
             .operation("use this host from a web page")

@@ -81,7 +81,10 @@ impl Data {
     }
 
     /// All of it, where that is no more than `limit` bytes; else itself again.
-    pub(crate) async fn in_memory(mut self, limit: usize) -> Result<std::result::Result<Bytes, Self>> {
+    pub(crate) async fn in_memory(
+        mut self,
+        limit: usize,
+    ) -> Result<std::result::Result<Bytes, Self>> {
         if self.len.is_none_or(|len| len > limit as u64) {
             return Ok(Err(self));
         }
@@ -302,7 +305,10 @@ mod tests {
         };
         let json = r#"{"id": "x"}"#;
         let request = Request::builder().header("content-type", "application/json");
-        assert_eq!(split(request.body(Body::from(json)).unwrap()).await, (Some("x".into()), vec![]));
+        assert_eq!(
+            split(request.body(Body::from(json)).unwrap()).await,
+            (Some("x".into()), vec![])
+        );
         let request = Request::builder().header(v2::REQUEST, json);
         let request = request.body(Body::from("data")).unwrap();
         assert_eq!(split(request).await, (Some("x".into()), b"data".to_vec()));
@@ -310,8 +316,7 @@ mod tests {
             "--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{json}\r\n\
              --b\r\nContent-Disposition: form-data; name=\"data\"; filename=\"f\"\r\n\r\nda\r\nta\r\n--b--\r\n"
         );
-        let request =
-            Request::builder().header("content-type", "multipart/form-data; boundary=b");
+        let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
         let request = request.body(Body::from(form)).unwrap();
         assert_eq!(split(request).await, (Some("x".into()), b"da\r\nta".to_vec()));
     }

@@ -77,9 +77,12 @@ impl Host {
         named.or_else(|| self.default_accelerator.clone()).ok_or_else(|| {
             let registry = self.agent.registry();
             let names: Vec<_> = registry.iter().map(|engine| engine.info().name.clone()).collect();
-            Error::new(ErrorKind::Usage, "the host has several accelerators, and the request names none")
-                .hint(format!("name one of {}", names.join(", ")))
-                .hint("or give the host a default one: apyfal serve --accelerator NAME")
+            Error::new(
+                ErrorKind::Usage,
+                "the host has several accelerators, and the request names none",
+            )
+            .hint(format!("name one of {}", names.join(", ")))
+            .hint("or give the host a default one: apyfal serve --accelerator NAME")
         })
     }
 

@@ -49,7 +49,11 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, graceful: Arc<GracefulShutdown>) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        graceful: Arc<GracefulShutdown>,
+    ) {
         loop {
             // A full host does not accept: the system lets some more clients wait.
             let Ok(place) = self.places.clone().acquire_owned().await else { return };

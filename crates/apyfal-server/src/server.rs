@@ -58,9 +58,7 @@ impl Server {
             }
         }
         let tls = match &settings.identity {
-            Some(identity) => {
-                Some(apyfal_tls::server_config(identity, &[b"h2", b"http/1.1"])?)
-            }
+            Some(identity) => Some(apyfal_tls::server_config(identity, &[b"h2", b"http/1.1"])?),
             None => None,
         };
         let only = {

@@ -56,7 +56,8 @@ pub(crate) async fn stream(
         return Ok(response);
     }
     let job = listed.id.clone();
-    let mut response = data(Body::new(StreamBody::new(frames(listed, reader, takes_trailers))), &job);
+    let mut response =
+        data(Body::new(StreamBody::new(frames(listed, reader, takes_trailers))), &job);
     if takes_trailers {
         let names = format!("{}, {}", v2::REPORT, v2::ERROR);
         set(response.headers_mut(), "trailer", Some(names));

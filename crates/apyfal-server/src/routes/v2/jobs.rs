@@ -36,8 +36,7 @@ pub(crate) async fn list(
     Query(filter): Query<Filter>,
     Query(paging): Query<Paging>,
 ) -> Answer<Json<v2::Jobs>> {
-    let filter =
-        JobFilter { state: filter.state, session: filter.session, ..JobFilter::default() };
+    let filter = JobFilter { state: filter.state, session: filter.session, ..JobFilter::default() };
     let listed = host.journal.jobs(filter, paging.page()).await?;
     let jobs = listed.items.into_iter().map(wire_job).collect();
     Ok(Json(v2::Jobs { count: listed.count, jobs }))
@@ -63,10 +62,7 @@ pub(crate) async fn about(
 }
 
 /// Cancels a job that waits or runs; forgets one that ended, with its result.
-pub(crate) async fn end(
-    State(host): State<Arc<Host>>,
-    Name(id): Name,
-) -> Answer<Response> {
+pub(crate) async fn end(State(host): State<Arc<Host>>, Name(id): Name) -> Answer<Response> {
     if let Some(job) = host.live.find(&id) {
         job.cancel.cancel();
         return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());

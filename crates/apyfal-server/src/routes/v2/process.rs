@@ -138,7 +138,7 @@ async fn run(
     let src = match ends.data.take() {
         None => None,
         Some(data) => match data.in_memory(SMALL).await? {
-            Ok(bytes) => Some(Input::bytes(bytes)),
+            Ok(bytes) => Some(Input::memory(bytes)),
             Err(data) => Some(data.into_input()),
         },
     };
@@ -153,7 +153,8 @@ async fn run(
     let running = {
         let (host, job) = (host.clone(), (*listed).clone());
         async move {
-            let report = host.perform(&job, request, src, Some(Output::stream(writer))).await;
+            // The spool takes everything in at once: into memory, or into a scratch file.
+            let report = host.perform(&job, request, src, Some(Output::memory(writer))).await;
             host.record_plain(&job, &report);
             end.end(report);
             drop(ending);
