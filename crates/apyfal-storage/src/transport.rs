@@ -42,11 +42,10 @@ impl Transport {
     /// Clients that reach what a guard lets them.
     pub(crate) fn guarded(guard: Guard) -> Result<Self> {
         let names = Arc::new(guard.clone());
-        let redirects = || guard.redirects();
-        let guarded = |client: ClientBuilder| {
-            client.no_proxy().dns_resolver(names.clone()).redirect(redirects())
+        let reach = |client: ClientBuilder| {
+            client.no_proxy().dns_resolver(names.clone()).redirect(names.redirects())
         };
-        Self::build(guarded, Some(guard.clone()))
+        Self::build(reach, Some(guard))
     }
 
     fn build(reach: impl Fn(ClientBuilder) -> ClientBuilder, guard: Option<Guard>) -> Result<Self> {

@@ -106,6 +106,7 @@ async fn names_lead_only_where_it_is_allowed() {
         Names::default()
             .answer("public.test", &[&["127.0.0.2"]])
             .answer("inner.test", &[&["127.0.0.1"]])
+            .answer("inner.test.", &[&["127.0.0.1"]])
             .answer("both.test", &[&["127.0.0.1", "::1", "127.0.0.2"]])
             .answer("metadata.test", &[&["169.254.169.254", "fd00:ec2::254"]])
             .answer("mapped.test", &[&["::ffff:127.0.0.1"]])
@@ -115,18 +116,21 @@ async fn names_lead_only_where_it_is_allowed() {
         let url = format!("http://{name}:{port}/");
         assert_eq!(read(&transport, &url).await.unwrap(), b"public", "{name}");
     }
-    for (name, class) in
-        [("inner.test", "loopback"), ("metadata.test", "private"), ("mapped.test", "loopback")]
-    {
+    for (name, class) in [
+        ("inner.test", "loopback"),
+        ("INNER.test.", "loopback"),
+        ("metadata.test", "private"),
+        ("mapped.test", "loopback"),
+    ] {
         let error = read(&transport, &format!("http://{name}:{port}/")).await.unwrap_err();
         assert_refused(&error, class);
-        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.to_string().contains(&name.to_lowercase()), "{error}");
         // What the host's resolver knows is not for its callers.
         assert!(!format!("{error:?}").contains("127.0.0.1"), "{error:?}");
     }
     assert_eq!(public.requests().len(), 2);
     assert!(inner.requests().is_empty());
-    assert_eq!(names.count.load(Ordering::SeqCst), 5, "a refusal is not tried again");
+    assert_eq!(names.count.load(Ordering::SeqCst), 6, "a refusal is not tried again");
     for name in ["none.test", "unknown.test"] {
         let error = read(&transport, &format!("http://{name}:{port}/")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
