@@ -185,11 +185,18 @@ pub const SECTIONS: &[SectionSpec] = &[
         subsections: "",
         open: false,
         meaning: "what remote callers may do on this machine",
-        keys: &[key(
-            "authorized_host_dirs",
-            Lines,
-            "directories that host:// URLs may reach; ~/shared if unset",
-        )],
+        keys: &[
+            key(
+                "authorized_host_dirs",
+                Lines,
+                "directories that host:// URLs may reach; ~/shared if unset",
+            ),
+            key(
+                "allowed_networks",
+                Lines,
+                "networks that http:// URLs may reach beside public ones: 10.1.0.0/16, private, all",
+            ),
+        ],
     },
     SectionSpec {
         name: "serve",
