@@ -147,6 +147,17 @@ impl Agent {
         Ok(self.session(session, &Cancel::default()).await?.engine.clone())
     }
 
+    /// Returns once a session would survive a power failure.
+    ///
+    /// # Errors
+    /// It is gone, or the system could not write it.
+    pub async fn sync_session(&self, id: &str) -> Result<()> {
+        let dir = SessionDir::find(&self.root, id)?;
+        let root = self.root.clone();
+        let synced = tokio::task::spawn_blocking(move || dir.sync(&root)).await;
+        synced.map_err(|panic| Error::new(ErrorKind::Internal, "syncing panicked").source(panic))?
+    }
+
     /// What runs and waits now.
     pub fn load(&self) -> Load {
         self.scheduler.load()

@@ -168,6 +168,24 @@ impl SessionDir {
         Ok(())
     }
 
+    /// Returns once the disk has the record, the source and their names.
+    pub(crate) fn sync(&self, root: &Path) -> Result<()> {
+        let sync = |path: &Path| File::open(path)?.sync_all();
+        let all = || -> std::io::Result<()> {
+            sync(&self.path.join(RECORD))?;
+            let source = self.path.join("source");
+            if source.is_dir() {
+                for entry in fs::read_dir(&source)? {
+                    sync(&entry?.path())?;
+                }
+                sync(&source)?;
+            }
+            sync(&self.path)?;
+            sync(root)
+        };
+        all().map_err(|error| Error::from(error).operation("store the session"))
+    }
+
     /// Reads the record back.
     pub(crate) fn read_record(&self) -> Result<Record> {
         let path = self.path.join(RECORD);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use apyfal_api::WireError;
 use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Client, Error, ErrorKind, Report, Result, Session, Start};
+use apyfal_storage::Location;
 use serde_json::Value;
 
 use crate::host::Host;
@@ -167,8 +168,11 @@ impl Host {
     ) -> Result<(Session, SessionRecord)> {
         self.check_open()?;
         let parameters = start.parameters.to_start_json();
-        let source = start.src.clone();
+        // Shown without the credentials that it may hold.
+        let source =
+            start.src.as_ref().and_then(|src| Some(Location::parse(src).ok()?.to_string()));
         let session = self.agent.start(start, io).await?;
+        let stored = self.agent.sync_session(&session.id).await;
         let record = SessionRecord {
             id: session.id.clone(),
             number: self.journal.next_number()?,
@@ -181,7 +185,11 @@ impl Host {
             ended: None,
             used: false,
         };
-        if let Err(error) = self.journal.record_session(record.clone()).await {
+        let recorded = match stored {
+            Ok(()) => self.journal.record_session(record.clone()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = recorded {
             // Nobody will know of it, so it must not stay.
             let _ = self.agent.stop(&session.id).await;
             return Err(error.operation("record the session"));

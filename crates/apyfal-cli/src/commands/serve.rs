@@ -75,7 +75,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         listen,
         data_dir,
         registry: apyfal::configuration::registry(&configuration)?,
-        storage: context.storage(&configuration)?,
+        storage: apyfal::configuration::served_storage(
+            &configuration,
+            context.environment.home.as_deref(),
+        )?,
         default_accelerator: arguments.accelerator.or(section.get("accelerator")?),
         token: access.token,
         identity: access.identity,

@@ -7,6 +7,7 @@ use apyfal_core::{
     Client, EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
     Result, Stage, Start, read_value,
 };
+use apyfal_storage::Location;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -34,7 +35,7 @@ pub(crate) async fn in_session(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let (request, data) = body::split::<JobRequest>(&parts, body).await?;
+    let (request, data) = host.in_time(body::split::<JobRequest>(&parts, body)).await?;
     let takes_trailers = deliver::takes_trailers(&parts.headers);
     match Ends::of(&host, &session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
@@ -101,7 +102,23 @@ impl Ends {
     fn fingerprint(&self) -> String {
         let JobRequest { parameters, src, dst, .. } = &self.request;
         let len = self.data.as_ref().and_then(|data| data.len);
-        json!([self.session, parameters, src, dst, len, self.output]).to_string()
+        let asked = json!([self.session, parameters, src, dst, len, self.output]).to_string();
+        // It is recorded, and what is asked for may hold secrets.
+        let digest = ring::digest::digest(&ring::digest::SHA256, asked.as_bytes());
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The request as it may be recorded.
+    fn record(&self) -> Value {
+        let shown = |url: &Option<String>| {
+            url.as_ref().and_then(|url| Some(Location::parse(url).ok()?.to_string()))
+        };
+        let request = JobRequest {
+            src: shown(&self.request.src),
+            dst: shown(&self.request.dst),
+            ..self.request.clone()
+        };
+        serde_json::to_value(request).unwrap_or_default()
     }
 
     /// The job for the agent.
@@ -118,11 +135,14 @@ impl Ends {
 fn check_id(id: Option<&str>) -> Result<()> {
     let is_good = |id: &str| {
         (1..=64).contains(&id.len())
+            && !id.starts_with("job-")
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     match id {
         Some(id) if !is_good(id) => Err(Error::new(ErrorKind::Usage, "the job's id is not usable")
-            .hint("an id has 1 to 64 letters, digits, '-' and '_'")),
+            .hint(
+                "an id has 1 to 64 letters, digits, '-' and '_', and does not begin with 'job-'",
+            )),
         _ => Ok(()),
     }
 }
@@ -137,7 +157,7 @@ async fn run(
     let job = host.new_job(None, &ends.session, &ends.accelerator)?;
     let src = match ends.data.take() {
         None => None,
-        Some(data) => match data.in_memory(SMALL).await? {
+        Some(data) => match host.in_time(data.in_memory(SMALL)).await? {
             Ok(bytes) => Some(Input::memory(bytes)),
             Err(data) => Some(data.into_input()),
         },
@@ -179,8 +199,7 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
     let job = host.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
     let job = job.kept(Protocol::V2, Durability::Disk);
     let data = ends.data.take();
-    let request = serde_json::to_value(&ends.request).unwrap_or_default();
-    let begun = match host.begin(job, request, fingerprint).await {
+    let begun = match host.begin(job, ends.record(), fingerprint).await {
         Ok(begun) => begun,
         Err(error) => {
             data.map(Data::drain);

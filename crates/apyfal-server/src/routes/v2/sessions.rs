@@ -20,7 +20,7 @@ pub(crate) async fn start(
     request: Request,
 ) -> Answer<(StatusCode, Json<v2::Session>)> {
     let (parts, body) = request.into_parts();
-    let (request, data) = body::split::<StartRequest>(&parts, body).await?;
+    let (request, data) = host.in_time(body::split::<StartRequest>(&parts, body)).await?;
     let start = match meant(&host, request) {
         Ok(start) => start,
         Err(error) => {

@@ -1,0 +1,62 @@
+//! Clients that are slow, or gone.
+
+use super::*;
+use crate::common::server::until;
+
+/// A server that loses its patience soon, with an accelerator of one slot.
+fn impatient() -> Server {
+    Server::configured("[serve]\nclient_timeout = 1s\n", &[])
+}
+
+#[test]
+fn a_client_that_stops_sending_frees_its_slot() {
+    let server = impatient();
+    let session = session(&server, "one");
+    let mut silent = server.connect();
+    send_job(&mut silent, &session, &json!({}), 10_000_000);
+    silent.write(&data(100_000));
+    let answer = job(&mut server.connect(), &session, &json!({}), b"next");
+    assert_eq!((answer.status, text(&answer)), (200, "next".to_owned()));
+    assert_eq!(refused(&silent.answer(), 408), "timeout");
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_job() {
+    let server = Server::start();
+    let session = session(&server, "long");
+    let mut gone = server.connect();
+    send_job(&mut gone, &session, &json!({}), 1);
+    gone.write(b"x");
+    let running = || server.get("/v2/host").status == 200 && live(&server) == 1;
+    until("it runs", running);
+    drop(gone);
+    until("it ended", || live(&server) == 0);
+}
+
+/// How many programs of the accelerator `long` run for this server.
+fn live(server: &Server) -> usize {
+    let root = server.home().folder().to_string_lossy().into_owned();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|process| {
+            let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+            let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(&format!("HOME={root}"))
+                && String::from_utf8_lossy(&command).contains("sleep 600")
+        })
+        .count()
+        .min(1)
+}
+
+#[test]
+fn a_client_that_reads_late_does_not_hold_the_slot() {
+    let server = Server::start();
+    let session = session(&server, "one");
+    let sent = data(20_000_000);
+    let mut late = server.connect();
+    send_job(&mut late, &session, &json!({}), sent.len());
+    late.write(&sent);
+    let answer = job(&mut server.connect(), &session, &json!({}), b"next");
+    assert_eq!(text(&answer), "next");
+    assert!(late.answer().body == sent);
+}
