@@ -139,7 +139,9 @@ impl Progress {
 /// Where goes what a job says while it runs, such as the standard error of a program. By default
 /// nowhere. Clones are the same place.
 #[derive(Clone, Default)]
-pub struct JobLog(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct JobLog(Option<Arc<Listener>>);
+
+type Listener = dyn Fn(&str) + Send + Sync;
 
 impl JobLog {
     /// Hands each line to `take`, which must not block.

@@ -218,7 +218,7 @@ impl Process {
     /// Reads what is in the pipe of standard error, and no more than that of one who goes on.
     fn drain_stderr(&mut self) -> Result<()> {
         for _ in 0..PIPE / STEP {
-            if !self.read_stderr()?.is_some_and(|count| count > 0) {
+            if matches!(self.read_stderr()?, None | Some(0)) {
                 break;
             }
         }

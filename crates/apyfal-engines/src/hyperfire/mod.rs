@@ -118,6 +118,7 @@ struct Session {
     charset: Charset,
     corpus: Corpus,
     table: Table,
+    block: usize,
     expansion: usize,
 }
 
@@ -132,11 +133,12 @@ impl Session {
         let corpus = Corpus::read(&text, rules).map_err(|error| error.operation(operation))?;
         let table = Table::new(&corpus);
         let expansion = corpus.expansion();
-        Ok(Self { charset: rules.charset, corpus, table, expansion })
+        let block = BLOCK.min(MAX_OUTPUT / expansion).max(1);
+        Ok(Self { charset: rules.charset, corpus, table, block, expansion })
     }
 
     fn replace(&self, src: Input, dst: Output, ctx: &JobContext) -> Result<Count> {
-        let mut size = BLOCK.min(MAX_OUTPUT / self.expansion).max(1);
+        let mut size = self.block;
         if let (true, Some(len)) = (src.is_in_memory(), src.len()) {
             // A short text is done in less time than the memory for a whole block takes to be had.
             size = size.min(usize::try_from(len).map_or(size, |len| len + 1));
