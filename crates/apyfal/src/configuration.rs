@@ -215,6 +215,8 @@ pub(crate) async fn parameters(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
 
     use apyfal_core::config::schema;
 
@@ -224,24 +226,36 @@ mod tests {
         Configuration::parse(text.as_bytes(), "accelerator.conf").unwrap()
     }
 
-    /// Where nobody listens, so that a guard is all that can tell.
-    const HERE: &str = "http://127.0.0.1:1/x";
-
     #[tokio::test]
     async fn only_a_served_host_is_guarded() {
-        let here = Location::parse(HERE).unwrap();
-        let kind = async |storage: Result<Storage>| {
-            storage.unwrap().exists(&here).await.unwrap_err().kind()
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = Location::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere");
+            }
+        });
+        let reads = async |storage: Result<Storage>| match storage.unwrap().exists(&here).await {
+            Ok(found) => found,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+                false
+            }
         };
-        for (text, served) in [
-            ("", ErrorKind::Security),
-            ("[security]\nallowed_networks =\n    10.0.0.0/8\n    private\n", ErrorKind::Security),
-            ("[security]\nallowed_networks =\n    private\n    127.0.0.1\n", ErrorKind::Storage),
-            ("[security]\nallowed_networks = all\n", ErrorKind::Storage),
+        for (allowed, served_reads) in [
+            ("", false),
+            ("allowed_networks =\n    10.0.0.0/8\n    private\n", false),
+            ("allowed_networks =\n    private\n    127.0.0.1\n", true),
+            ("allowed_networks = all\n", true),
         ] {
-            let configuration = configured(text);
-            assert_eq!(kind(served_storage(&configuration, None)).await, served, "{text}");
-            assert_eq!(kind(storage(&configuration, None)).await, ErrorKind::Storage, "{text}");
+            let configuration = configured(&format!("[security]\n{allowed}"));
+            assert_eq!(
+                reads(served_storage(&configuration, None)).await,
+                served_reads,
+                "{allowed}"
+            );
+            assert!(reads(storage(&configuration, None)).await, "{allowed}");
         }
         let wrong = configured("[security]\nallowed_networks = nowhere\n");
         let error = served_storage(&wrong, None).unwrap_err();
