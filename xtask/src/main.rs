@@ -7,7 +7,10 @@ use std::path::Path;
 use clap::Parser;
 
 mod bench;
+mod bench_host;
 mod check;
+#[cfg(feature = "peers")]
+mod echo;
 #[cfg(feature = "peers")]
 mod peer;
 mod run;
@@ -30,6 +33,7 @@ enum Command {
         seconds: u64,
     },
     Bench(bench::Options),
+    BenchHost(bench_host::Options),
     /// Run a crate that the benchmark compares an engine with.
     #[cfg(feature = "peers")]
     #[command(subcommand, hide = true)]
@@ -43,6 +47,7 @@ fn main() -> run::Result {
         Command::Check => check::all(),
         Command::Soak { seconds } => soak::all(seconds),
         Command::Bench(options) => Ok(bench::run(&options)?),
+        Command::BenchHost(options) => Ok(bench_host::run(&options)?),
         #[cfg(feature = "peers")]
         Command::Peer(peer) => Ok(peer::run(peer)?),
     }

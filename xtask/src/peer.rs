@@ -34,6 +34,8 @@ pub(crate) enum Peer {
     Sha3 { src: PathBuf },
     /// Crate jpeg-encoder: quality 75, 4:2:0.
     JpegEncoder { src: PathBuf, dst: PathBuf },
+    /// Crate hyper: a server that sends back what it is sent.
+    Echo,
     /// Crate chacha20: random bytes.
     Chacha20 { bytes: u64, dst: PathBuf },
 }
@@ -68,6 +70,7 @@ pub(crate) fn run(peer: Peer) -> Result<()> {
             Ok(writeln!(std::io::stdout(), "{digest}")?)
         }
         Peer::JpegEncoder { src, dst } => jpeg_encoder(&src, &dst),
+        Peer::Echo => crate::echo::run(),
         Peer::Chacha20 { bytes, dst } => {
             let mut random = ChaCha20Rng::from_seed([7; 32]);
             let mut dst = File::create(dst)?;

@@ -86,6 +86,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         threads: parsed(&configuration, "threads", |text| text.parse().ok())?,
         limits: limits(&configuration)?,
     };
+    allow_open_files();
     let schemes: Vec<_> = settings.listen.iter().map(|listen| listen.tls).collect();
     let server = Server::bind(settings, show).await?;
     for (address, tls) in server.addresses()?.iter().zip(schemes) {
@@ -104,6 +105,16 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         })
         .await
+}
+
+/// Lets this process have as many files open as the system lets it: every connection is one, and
+/// every session in use. What is usual, 1024, is for programs that wait with `select`.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, fewer clients are served at once.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Tells the service manager, where there is one, that clients are welcome.
