@@ -42,14 +42,12 @@ impl Asking {
             if !head.starts_with("HTTP/1.1 200") {
                 bail!("{}", String::from_utf8_lossy(answer));
             }
-            let length = head
-                .lines()
-                .find_map(|line| {
-                    let (name, value) = line.split_once(':')?;
-                    name.eq_ignore_ascii_case("content-length")
-                        .then(|| value.trim().parse().ok())?
-                })
-                .context("an answer without its length")?;
+            let length = |line: &str| {
+                let (name, value) = line.split_once(':')?;
+                let is_length = name.eq_ignore_ascii_case("content-length");
+                value.trim().parse::<usize>().ok().filter(|_| is_length)
+            };
+            let length = head.lines().find_map(length).context("an answer without its length")?;
             if filled == end + 4 + length {
                 return Ok(());
             }
