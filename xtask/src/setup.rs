@@ -22,7 +22,8 @@ const PROGRAMS: [(&str, &str); 12] = [
 ];
 
 /// Packages of PyPI that tests import or run, at tested versions.
-const PYTHON_PACKAGES: [&str; 1] = ["cryptography-vectors==45.0.3"];
+const PYTHON_PACKAGES: [&str; 3] =
+    ["cryptography-vectors==45.0.3", "requests==2.32.3", "requests-toolbelt==1.0.0"];
 
 /// Installs the programs that are missing, or says how to.
 pub(crate) fn programs() -> Result {
