@@ -8,13 +8,36 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("apyfal-core", &[]),
+    ("apyfal-api", &["apyfal-core"]),
+    ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-storage", &["apyfal-core"]),
     ("apyfal-engines", &["apyfal-core"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
-    ("apyfal", &["apyfal-agent", "apyfal-core", "apyfal-engines", "apyfal-storage"]),
-    ("apyfal-cli", &["apyfal", "apyfal-core"]),
+    (
+        "apyfal-server",
+        &[
+            "apyfal-agent",
+            "apyfal-api",
+            "apyfal-core",
+            "apyfal-engines",
+            "apyfal-storage",
+            "apyfal-tls",
+        ],
+    ),
+    (
+        "apyfal",
+        &[
+            "apyfal-agent",
+            "apyfal-api",
+            "apyfal-core",
+            "apyfal-engines",
+            "apyfal-storage",
+            "apyfal-tls",
+        ],
+    ),
+    ("apyfal-cli", &["apyfal", "apyfal-api", "apyfal-core", "apyfal-server"]),
     ("apyfal-testkit", &["apyfal-core"]),
 ];
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Client, Engine, EngineJob, EngineSession, Error, ErrorKind, Input, Job, JobContext,
-    JobIo, Need, Params, Profiling, Report, Result, Session, Start,
+    Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, Job,
+    JobContext, JobIo, Need, Params, Profiling, Report, Result, Session, Start,
 };
 use apyfal_engines::Registry;
 use apyfal_storage::{Destination, Location, Storage};
@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use crate::batch;
 use crate::job::{self, CallContext};
 use crate::session::{Record, SessionDir};
-use crate::slots::Scheduler;
+use crate::slots::{Asking, Load, Scheduler};
 
 /// What an agent is made of.
 #[derive(Debug)]
@@ -30,6 +30,9 @@ pub struct AgentOptions {
     pub storage: Storage,
     /// How many cores its jobs may keep busy; all of the machine's where it is none.
     pub threads: Option<NonZeroUsize>,
+    /// How many jobs may wait for a slot, of all engines together; any number where it is none.
+    /// One more is refused with [`ErrorKind::Busy`] and the fact `retry_after`, in seconds.
+    pub max_waiting: Option<usize>,
 }
 
 /// Runs jobs on this machine.
@@ -44,6 +47,7 @@ pub struct AgentOptions {
 ///     registry: Default::default(),
 ///     storage: Default::default(),
 ///     threads: None,
+///     max_waiting: None,
 /// });
 /// let start = Start { accelerator: "null".into(), ..Start::default() };
 /// let session = agent.start(start, JobIo::default()).await?;
@@ -78,6 +82,18 @@ struct OpenSession {
     waiting: batch::Queue,
 }
 
+impl OpenSession {
+    /// The jobs of a session take turns with those of others.
+    fn asking(&self) -> Asking<'_> {
+        Asking { owner: self.dir.id(), ..starting(self.engine.info()) }
+    }
+}
+
+/// What a start asks for. All starts are of one owner.
+fn starting(info: &EngineInfo) -> Asking<'_> {
+    Asking { engine: &info.name, slots: info.slots, owner: "", always: false }
+}
+
 impl Agent {
     /// An agent; nothing is read or made before the first call.
     pub fn new(options: AgentOptions) -> Self {
@@ -85,11 +101,18 @@ impl Agent {
             .threads
             .or_else(|| std::thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
+        let scheduler = Scheduler::new(cores, options.max_waiting);
+        for engine in options.registry.iter() {
+            // Of two with the same name only one is used.
+            if let Ok(engine) = options.registry.find(&engine.info().name) {
+                scheduler.declare(&engine.info().name, engine.info().slots);
+            }
+        }
         Self {
             root: options.root,
             registry: options.registry,
             storage: options.storage,
-            scheduler: Scheduler::new(cores),
+            scheduler,
             sessions: Mutex::default(),
         }
     }
@@ -99,18 +122,22 @@ impl Agent {
         &self.registry
     }
 
+    /// What runs and waits now.
+    pub fn load(&self) -> Load {
+        self.scheduler.load()
+    }
+
     /// Runs blocking work of an engine in one of its slots, with temporary files in `scratch`.
     ///
     /// Dropping the returned future cancels the work.
     async fn in_slot<T: Send + 'static>(
         &self,
-        engine: &Arc<dyn Engine>,
+        asking: Asking<'_>,
         scratch: PathBuf,
         call: CallContext,
         work: impl FnOnce(&JobContext) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let info = engine.info();
-        let waiting = self.scheduler.slot(&info.name, info.slots);
+        let waiting = self.scheduler.slot(asking);
         let slot = call.cancel.or_cancelled(waiting).await?;
         let guard = CancelOnDrop(Some(call.cancel.clone()));
         let result = tokio::task::spawn_blocking(move || {
@@ -151,7 +178,7 @@ impl Agent {
                 biased;
                 result = place.answer() => break result,
                 () = cancel.cancelled() => break Err(Error::cancelled()),
-                turn = self.in_slot(&open.engine, open.dir.scratch(), own, work) => {
+                turn = self.in_slot(open.asking(), open.dir.scratch(), own, work) => {
                     if let Err(error) = turn {
                         break Err(error);
                     }
@@ -178,7 +205,8 @@ impl Agent {
             progress: Arc::default(),
             sent: record.parameters,
         };
-        let session = self.in_slot(&engine, scratch, call, open).await?;
+        let asking = Asking { owner: id, ..starting(engine.info()) };
+        let session = self.in_slot(asking, scratch, call, open).await?;
         let session = Arc::new(session);
         // Of two that opened it at once, the first one stays.
         Ok(self.open_sessions().entry(id.to_owned()).or_insert(session).clone())
@@ -248,7 +276,7 @@ impl Client for Agent {
         let (src, opening) = (io.src.take(), engine.clone());
         let call = CallContext::new(&io, request.parameters.clone());
         let opened = self
-            .in_slot(&engine, scratch, call, move |ctx| {
+            .in_slot(starting(info), scratch, call, move |ctx| {
                 if let Some(src) = src {
                     dir.keep_source(src, ctx)?;
                 }
@@ -262,7 +290,7 @@ impl Client for Agent {
             })
             .await;
         let opened = Arc::new(opened?);
-        let id = opened.dir.id();
+        let id = opened.dir.id().to_owned();
         let report = Report {
             id: id.clone(),
             accelerator: info.name.to_string(),
@@ -300,7 +328,7 @@ impl Client for Agent {
                 let _lock = running.dir.lock_for_job(ctx)?;
                 job::run(&*running.session, engine_job, compare, ctx)
             };
-            self.in_slot(&open.engine, open.dir.scratch(), call, work).await
+            self.in_slot(open.asking(), open.dir.scratch(), call, work).await
         };
         let mut report = match destination {
             Some(destination) => destination.settle(processed, &io.cancel).await?,
@@ -319,8 +347,10 @@ impl Client for Agent {
         let open = self.session(session, &Cancel::default()).await?;
         let info = open.engine.info();
         let ending = open.clone();
+        // It makes room, so it may wait however many do.
+        let asking = Asking { always: true, ..open.asking() };
         let outcome = self
-            .in_slot(&open.engine, open.dir.scratch(), CallContext::default(), move |ctx| {
+            .in_slot(asking, open.dir.scratch(), CallContext::default(), move |ctx| {
                 ending.dir.end(|| ending.session.stop(ctx), ctx)
             })
             .await;

@@ -10,3 +10,4 @@ mod session;
 mod slots;
 
 pub use agent::{Agent, AgentOptions};
+pub use slots::{EngineLoad, Load};

@@ -26,6 +26,7 @@ const RECORD: &str = "session.json";
 /// The directory of a session. One that never got its record is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct SessionDir {
+    id: String,
     path: PathBuf,
     is_half_made: AtomicBool,
 }
@@ -63,20 +64,21 @@ impl SessionDir {
         let path = make().map_err(|error| {
             Error::from(error).operation(format!("make a session in '{}'", root.display()))
         })?;
-        Ok(Self { path, is_half_made: AtomicBool::new(true) })
+        let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { id, path, is_half_made: AtomicBool::new(true) })
     }
 
     /// Finds one that another process, or an earlier one, has made.
     pub(crate) fn find(root: &Path, id: &str) -> Result<Self> {
         let path = root.join(id);
         if id.starts_with(PREFIX) && !id.contains('/') && path.join(RECORD).is_file() {
-            return Ok(Self { path, is_half_made: AtomicBool::new(false) });
+            return Ok(Self { id: id.to_owned(), path, is_half_made: AtomicBool::new(false) });
         }
         Err(gone(id))
     }
 
-    pub(crate) fn id(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Where jobs make temporary files, which go with the session at the latest.
@@ -166,7 +168,7 @@ impl SessionDir {
         let lock = self.open_lock()?;
         until_locked(|| lock.try_lock_shared(), ctx)?;
         // It may have been ended while this waited.
-        if self.path.join(RECORD).is_file() { Ok(lock) } else { Err(gone(&self.id())) }
+        if self.path.join(RECORD).is_file() { Ok(lock) } else { Err(gone(&self.id)) }
     }
 
     /// Ends the session: waits until no job of it runs in any process, does `stop`, and removes it
@@ -183,7 +185,7 @@ impl SessionDir {
 
     fn open_lock(&self) -> Result<File> {
         File::open(self.path.join("lock")).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => gone(&self.id()),
+            std::io::ErrorKind::NotFound => gone(&self.id),
             _ => error.into(),
         })
     }

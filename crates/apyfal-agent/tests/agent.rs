@@ -16,6 +16,7 @@ fn agent(root: &Path) -> Arc<dyn Client> {
         registry: Default::default(),
         storage: Default::default(),
         threads: None,
+        max_waiting: None,
     }))
 }
 

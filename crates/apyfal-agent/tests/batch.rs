@@ -132,6 +132,7 @@ fn agent(root: &Path, registry: Registry, threads: usize) -> Arc<Agent> {
         registry,
         storage: Default::default(),
         threads: threads.try_into().ok(),
+        max_waiting: None,
     }))
 }
 

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The agent as a daemon: jobs for anyone who reaches it, over REST v2 and REST v1.0.
+//!
+//! [`Server::bind`] opens what the host remembers and listens; [`Server::serve`] serves until it is
+//! told to end, and then lets the running jobs end.
+
+mod access;
+mod answer;
+mod body;
+mod file_body;
+mod host;
+pub mod journal;
+mod listen;
+mod live;
+mod logs;
+mod metrics;
+mod routes;
+mod scratch;
+mod server;
+mod settings;
+mod spool;
+
+pub use apyfal_api::v2::LogLine;
+pub use server::Server;
+pub use settings::{Limits, Settings};

@@ -33,6 +33,7 @@ mod location;
 mod mount;
 mod object;
 mod storage;
+mod stream;
 mod transport;
 mod web;
 
@@ -41,3 +42,4 @@ pub use local::AuthorizedDirs;
 pub use location::{Location, ObjectLocation};
 pub use mount::{MountOptions, StorageType, mounts_from_sections};
 pub use storage::{Metadata, Storage};
+pub use stream::reader;

@@ -145,7 +145,8 @@ impl AcceleratorBuilder {
             }
         };
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
-        let agent = AgentOptions { root, registry, storage: storage.clone(), threads };
+        let agent =
+            AgentOptions { root, registry, storage: storage.clone(), threads, max_waiting: None };
         Ok(Accelerator(Arc::new(Inner {
             info,
             client: Arc::new(Agent::new(agent)),

@@ -1,0 +1,165 @@
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+
+fn scheduler(cores: usize, max_waiting: Option<usize>) -> Scheduler {
+    Scheduler::new(NonZeroUsize::new(cores).unwrap(), max_waiting)
+}
+
+fn asking<'a>(engine: &'a str, slots: Slots, owner: &'a str) -> Asking<'a> {
+    Asking { engine, slots, owner, always: false }
+}
+
+fn card(owner: &str) -> Asking<'_> {
+    asking("card", Slots::Fixed(1), owner)
+}
+
+/// The result of a future that is ready now.
+fn now<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+fn is_idle(scheduler: &Scheduler) -> bool {
+    let state = scheduler.0.state();
+    (state.running, state.waiting) == (0, 0)
+        && state.engines.iter().all(|engine| engine.running == 0 && engine.queue.is_clean())
+}
+
+#[tokio::test]
+async fn a_lone_job_gets_all_cores_and_rivals_share_them() {
+    let scheduler = scheduler(4, None);
+    let gzip = asking("gzip", Slots::Cores, "");
+    let first = scheduler.slot(gzip).await.unwrap();
+    let second = scheduler.slot(gzip).await.unwrap();
+    let other = scheduler.slot(card("")).await.unwrap();
+    assert_eq!((first.threads.get(), second.threads.get(), other.threads.get()), (4, 2, 1));
+    drop((first, second, other));
+    assert_eq!(scheduler.slot(gzip).await.unwrap().threads.get(), 4);
+}
+
+#[tokio::test]
+async fn no_more_jobs_than_slots_run() {
+    let scheduler = scheduler(4, None);
+    let first = scheduler.slot(card("")).await.unwrap();
+    assert!(scheduler.free_slot("card", Slots::Fixed(1)).is_none());
+    let mut second = pin!(scheduler.slot(card("")));
+    assert!(now(second.as_mut()).is_none());
+    let load = scheduler.load();
+    assert_eq!((load.running, load.waiting), (1, 1));
+    let engine = EngineLoad { name: "card".into(), slots: 1, running: 1, waiting: 1 };
+    assert_eq!(load.engines, [engine]);
+    drop(first);
+    // It goes to who waits, not to who comes by.
+    assert!(scheduler.free_slot("card", Slots::Fixed(1)).is_none());
+    drop(second.await.unwrap());
+    assert!(scheduler.free_slot("card", Slots::Fixed(1)).is_some());
+    assert!(is_idle(&scheduler));
+}
+
+#[tokio::test]
+async fn a_thousand_jobs_of_one_do_not_hold_up_another() {
+    let scheduler = scheduler(2, None);
+    let slot = scheduler.slot(card("many")).await.unwrap();
+    let mut crowd: Vec<_> = (0..1000).map(|_| Box::pin(scheduler.slot(card("many")))).collect();
+    assert!(crowd.iter_mut().all(|waiting| now(waiting.as_mut()).is_none()));
+    let mut alone = pin!(scheduler.slot(card("few")));
+    assert!(now(alone.as_mut()).is_none());
+    drop(slot);
+    let first = now(crowd[0].as_mut());
+    assert!(first.is_some() && now(alone.as_mut()).is_none());
+    drop(first);
+    assert!(now(alone.as_mut()).is_some_and(|slot| slot.is_ok()));
+}
+
+#[tokio::test]
+async fn who_comes_when_too_many_wait_is_told_when_to_come_again() {
+    let scheduler = scheduler(1, Some(1));
+    let running = scheduler.slot(card("a")).await.unwrap();
+    let mut waiting = pin!(scheduler.slot(card("a")));
+    assert!(now(waiting.as_mut()).is_none());
+    let error = scheduler.slot(card("b")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert!(error.is_retryable() && !error.hints().is_empty());
+    assert!(error.facts().contains(&("retry_after".into(), "1".into())), "{error:?}");
+    scheduler.0.state().engines[0].ended(Duration::from_secs(30));
+    let error = scheduler.slot(card("b")).await.unwrap_err();
+    assert!(error.facts().contains(&("retry_after".into(), "60".into())), "{error:?}");
+    // What ends a session gets its turn none the less.
+    let mut ending = pin!(scheduler.slot(Asking { always: true, ..card("b") }));
+    assert!(now(ending.as_mut()).is_none());
+    drop(running);
+    drop(waiting.await.unwrap());
+    drop(ending.await.unwrap());
+    assert!(is_idle(&scheduler));
+}
+
+#[test]
+fn leaving_at_any_moment_loses_no_slot() {
+    let scheduler = Arc::new(scheduler(2, None));
+    let running = Arc::new(Mutex::new(HashMap::<&str, usize>::new()));
+    let threads: Vec<_> = (0..4u64)
+        .map(|thread| {
+            let (scheduler, running) = (scheduler.clone(), running.clone());
+            std::thread::spawn(move || hammer(thread, &scheduler, &running))
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!(is_idle(&scheduler), "{:?}", scheduler.load());
+}
+
+/// Asks for slots, and waits for them, drops them or drops what waits, in an order of its own.
+fn hammer(seed: u64, scheduler: &Scheduler, running: &Mutex<HashMap<&'static str, usize>>) {
+    const ENGINES: [(&str, Slots, usize); 2] =
+        [("card", Slots::Fixed(1), 1), ("gzip", Slots::Cores, 2)];
+    let mut state = seed * 2 + 0x2545_f491_4f6c_dd1d;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % below
+    };
+    let owners = ["a", "b", "c"];
+    let mut waiting = Vec::new();
+    let mut held = Vec::new();
+    for _ in 0..20_000 {
+        let (name, slots, most) = ENGINES[random(2)];
+        match random(6) {
+            0 | 1 => waiting.push((
+                name,
+                most,
+                Box::pin(scheduler.slot(asking(name, slots, owners[random(3)]))),
+            )),
+            2 | 3 if !waiting.is_empty() => {
+                let place = random(waiting.len());
+                let ready = now(waiting[place].2.as_mut());
+                if let Some(slot) = ready {
+                    let (name, most, _) = waiting.swap_remove(place);
+                    let mut running = running.lock().unwrap();
+                    let count = running.entry(name).or_default();
+                    *count += 1;
+                    assert!(*count <= most, "{count} jobs of {name}");
+                    held.push((name, slot.unwrap()));
+                }
+            }
+            4 if !waiting.is_empty() => drop(waiting.swap_remove(random(waiting.len()))),
+            5 if !held.is_empty() => {
+                let (name, slot) = held.swap_remove(random(held.len()));
+                *running.lock().unwrap().get_mut(name).unwrap() -= 1;
+                drop(slot);
+            }
+            _ => {}
+        }
+    }
+    for (name, slot) in held {
+        *running.lock().unwrap().get_mut(name).unwrap() -= 1;
+        drop(slot);
+    }
+}

@@ -1,0 +1,49 @@
+//! Errors as answers.
+
+use apyfal_api::{ErrorBody, status};
+use apyfal_core::{Error, ErrorKind};
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) Error);
+
+pub(crate) type Answer<T = Response> = std::result::Result<T, Refusal>;
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        let mut response =
+            (http_status(error.kind()), Json(ErrorBody::from(&error))).into_response();
+        let headers = response.headers_mut();
+        match error.kind() {
+            ErrorKind::Authentication => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            ErrorKind::Busy => {
+                headers.insert(header::RETRY_AFTER, retry_after(&error));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+pub(crate) fn http_status(kind: ErrorKind) -> StatusCode {
+    StatusCode::from_u16(status(kind)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// In how many seconds to come again, as the scheduler estimates it.
+fn retry_after(error: &Error) -> HeaderValue {
+    let estimate = error.facts().iter().find(|(key, _)| key == "retry_after");
+    let seconds = estimate.and_then(|(_, value)| value.parse::<u64>().ok()).unwrap_or(1);
+    HeaderValue::from(seconds.max(1))
+}

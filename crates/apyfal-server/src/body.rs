@@ -1,0 +1,316 @@
+//! Requests that carry data: what is the request, and what is the data.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apyfal_api::v2;
+use apyfal_core::{Error, ErrorKind, Input, Result};
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
+
+/// How much of a body is read and thrown away after a refusal, so that clients that read nothing
+/// before they have sent everything see the answer.
+const DRAIN: usize = 256 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// The data of a request.
+pub(crate) struct Data {
+    stream: BoxStream<'static, Result<Bytes>>,
+    /// Its length in bytes, where the client told it.
+    pub(crate) len: Option<u64>,
+    complete: Complete,
+}
+
+/// Whether all of the data has come in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Complete(Arc<(AtomicBool, tokio::sync::Notify)>);
+
+impl Complete {
+    fn set(&self) {
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.notify_waiters();
+    }
+
+    /// Waits for it.
+    pub(crate) async fn wait(&self) {
+        let notified = self.0.1.notified();
+        let mut notified = std::pin::pin!(notified);
+        notified.as_mut().enable();
+        if !self.0.0.load(Ordering::Acquire) {
+            notified.await;
+        }
+    }
+}
+
+impl Data {
+    fn new(stream: BoxStream<'static, Result<Bytes>>, len: Option<u64>) -> Self {
+        Self { stream, len, complete: Complete::default() }
+    }
+
+    /// No data at all.
+    pub(crate) fn none() -> Self {
+        Self::new(futures::stream::empty().boxed(), Some(0))
+    }
+
+    /// The body of a request.
+    pub(crate) fn of_body(headers: &HeaderMap, body: Body) -> Self {
+        let len = headers.get(header::CONTENT_LENGTH);
+        let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
+        Self::new(body.into_data_stream().map_err(|error| broken(&error)).boxed(), len)
+    }
+
+    /// Whether there may be any.
+    pub(crate) fn is_there(&self) -> bool {
+        self.len != Some(0)
+    }
+
+    /// To be waited for.
+    pub(crate) fn complete(&self) -> Complete {
+        self.complete.clone()
+    }
+
+    /// All of it, where that is no more than `limit` bytes; else itself again.
+    pub(crate) async fn in_memory(mut self, limit: usize) -> Result<std::result::Result<Bytes, Self>> {
+        if self.len.is_none_or(|len| len > limit as u64) {
+            return Ok(Err(self));
+        }
+        let mut whole = Bytes::new();
+        while let Some(piece) = self.stream.next().await {
+            let piece = piece?;
+            if whole.is_empty() {
+                // Mostly there is just one piece.
+                whole = piece;
+            } else {
+                let mut joined = BytesMut::with_capacity(whole.len() + piece.len());
+                joined.extend_from_slice(&whole);
+                joined.extend_from_slice(&piece);
+                whole = joined.freeze();
+            }
+        }
+        Ok(Ok(whole))
+    }
+
+    /// The data as the input of a job.
+    pub(crate) fn into_input(self) -> Input {
+        let len = self.len;
+        let input = Input::stream(apyfal_storage::reader(self));
+        match len {
+            Some(len) => input.with_len(len),
+            None => input,
+        }
+    }
+
+    /// Reads and throws away what is left, within bounds.
+    pub(crate) fn drain(mut self) {
+        tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
+            let mut left = DRAIN;
+            while let Some(Ok(piece)) = self.stream.next().await {
+                match left.checked_sub(piece.len()) {
+                    Some(rest) => left = rest,
+                    None => break,
+                }
+            }
+        }));
+    }
+}
+
+impl Stream for Data {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.stream.poll_next_unpin(context);
+        if let Poll::Ready(None) = polled {
+            self.complete.set();
+        }
+        polled
+    }
+}
+
+/// A body that ended before its end.
+fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    Error::new(ErrorKind::Cancelled, format!("the client broke off: {deepest}"))
+        .operation("read the request")
+}
+
+/// Splits a request into what it asks for and its data. See [`v2`] for the three forms.
+///
+/// # Errors
+/// The request is not of the form. The body is drained then.
+pub(crate) async fn split<Request: DeserializeOwned + Default>(
+    parts: &Parts,
+    body: Body,
+) -> Result<(Request, Data)> {
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let in_header = parts.headers.get(v2::REQUEST);
+    if in_header.is_none() && media_type.eq_ignore_ascii_case("application/json") {
+        let text = collect(Data::of_body(&parts.headers, body)).await?;
+        return Ok((read_json(&text)?, Data::none()));
+    }
+    if in_header.is_none() && media_type.eq_ignore_ascii_case("multipart/form-data") {
+        return split_multipart(content_type, body).await;
+    }
+    let data = Data::of_body(&parts.headers, body);
+    match in_header.map(|text| read_json(text.as_bytes())) {
+        None => Ok((Request::default(), data)),
+        Some(Ok(request)) => Ok((request, data)),
+        Some(Err(error)) => {
+            data.drain();
+            Err(error)
+        }
+    }
+}
+
+/// A small body as a whole.
+async fn collect(mut data: Data) -> Result<BytesMut> {
+    let mut text = BytesMut::new();
+    while let Some(piece) = data.next().await {
+        let piece = piece?;
+        if text.len() + piece.len() > REQUEST_LIMIT {
+            data.drain();
+            return Err(too_long());
+        }
+        text.extend_from_slice(&piece);
+    }
+    Ok(text)
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorKind::Usage, format!("it has more than {REQUEST_LIMIT} bytes"))
+        .operation("read the request")
+}
+
+/// Reads the JSON of a request, of a bounded depth.
+pub(crate) fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
+    let wrong = |why: String| {
+        Error::new(ErrorKind::Usage, why)
+            .operation("read the request")
+            .hint("/v2/openapi.json describes what it may have")
+    };
+    if depth(text) > JSON_DEPTH {
+        return Err(wrong(format!("its JSON is nested deeper than {JSON_DEPTH} levels")));
+    }
+    serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))
+}
+
+/// How deep brackets are nested outside of texts.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+async fn split_multipart<Request: DeserializeOwned + Default>(
+    content_type: &str,
+    body: Body,
+) -> Result<(Request, Data)> {
+    let boundary = multer::parse_boundary(content_type).map_err(|error| multipart(&error))?;
+    let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
+    let mut request = None;
+    while let Some(mut field) = form.next_field().await.map_err(|error| multipart(&error))? {
+        match field.name() {
+            Some("request") if request.is_none() => {
+                let mut text = BytesMut::new();
+                while let Some(piece) = field.chunk().await.map_err(|error| multipart(&error))? {
+                    if text.len() + piece.len() > REQUEST_LIMIT {
+                        return Err(too_long());
+                    }
+                    text.extend_from_slice(&piece);
+                }
+                request = Some(read_json(&text)?);
+            }
+            Some("data") => {
+                // The form is kept, since with it the field would end.
+                let stream = futures::stream::unfold((field, form), |(mut field, form)| async {
+                    match field.chunk().await {
+                        Ok(Some(piece)) => Some((Ok(piece), (field, form))),
+                        Ok(None) => None,
+                        Err(error) => Some((Err(broken(&error)), (field, form))),
+                    }
+                });
+                let data = Data::new(stream.boxed(), None);
+                return Ok((request.unwrap_or_default(), data));
+            }
+            name => {
+                let name = name.unwrap_or_default();
+                return Err(Error::new(ErrorKind::Usage, format!("'{name}' is not a part of it"))
+                    .operation("read the request")
+                    .hint("it has the part 'request' and, after it, the part 'data'"));
+            }
+        }
+    }
+    Ok((request.unwrap_or_default(), Data::none()))
+}
+
+fn multipart(error: &multer::Error) -> Error {
+    Error::new(ErrorKind::Usage, format!("its multipart form is wrong: {error}"))
+        .operation("read the request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_in_texts_do_not_count() {
+        assert_eq!(depth(br#"{"a": ["[[[", "\"[", {}]}"#), 3);
+        assert_eq!(depth(b"]]]["), 1);
+        let deep = "[".repeat(100_000);
+        assert!(read_json::<serde_json::Value>(deep.as_bytes()).is_err());
+    }
+
+    #[tokio::test]
+    async fn the_three_forms_mean_the_same() {
+        use apyfal_api::v2::JobRequest;
+        use axum::http::Request;
+        let split = |request: Request<Body>| async {
+            let (parts, body) = request.into_parts();
+            let (request, data) = super::split::<JobRequest>(&parts, body).await.unwrap();
+            let data: Vec<Bytes> = data.try_collect().await.unwrap();
+            (request.id, data.concat())
+        };
+        let json = r#"{"id": "x"}"#;
+        let request = Request::builder().header("content-type", "application/json");
+        assert_eq!(split(request.body(Body::from(json)).unwrap()).await, (Some("x".into()), vec![]));
+        let request = Request::builder().header(v2::REQUEST, json);
+        let request = request.body(Body::from("data")).unwrap();
+        assert_eq!(split(request).await, (Some("x".into()), b"data".to_vec()));
+        let form = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{json}\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"data\"; filename=\"f\"\r\n\r\nda\r\nta\r\n--b--\r\n"
+        );
+        let request =
+            Request::builder().header("content-type", "multipart/form-data; boundary=b");
+        let request = request.body(Body::from(form)).unwrap();
+        assert_eq!(split(request).await, (Some("x".into()), b"da\r\nta".to_vec()));
+    }
+}

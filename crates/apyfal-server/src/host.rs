@@ -1,0 +1,160 @@
+//! The host: the agent, and what is shared by all who use it.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use apyfal_agent::Agent;
+use apyfal_core::{Client, Error, ErrorKind, Input, Job, JobIo, JobLog, Output, Report, Result};
+
+use crate::access::Access;
+use crate::live::{self, Listed, Live};
+use crate::logs::Logs;
+use crate::metrics::Metrics;
+use crate::scratch::{KeptWriter, Scratch};
+use crate::settings::Limits;
+
+/// What all routes share.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) agent: Agent,
+    pub(crate) live: Arc<Live>,
+    pub(crate) scratch: Arc<Scratch>,
+    pub(crate) access: Access,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) metrics: Metrics,
+    pub(crate) limits: Limits,
+    pub(crate) default_accelerator: Option<String>,
+    pub(crate) cores: usize,
+    pub(crate) began: Instant,
+    /// Set once the host takes no more jobs.
+    pub(crate) draining: tokio::sync::watch::Sender<bool>,
+}
+
+impl Host {
+    /// Refuses new work while the host is ending.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if *self.draining.borrow() {
+            return Err(Error::new(ErrorKind::Unavailable, "the host is ending")
+                .operation("take a job")
+                .hint("use another host, or try again once it is back")
+                .retryable());
+        }
+        Ok(())
+    }
+
+    /// The accelerator that a request means.
+    pub(crate) fn accelerator(&self, named: Option<String>) -> Result<String> {
+        named.or_else(|| self.default_accelerator.clone()).ok_or_else(|| {
+            let registry = self.agent.registry();
+            let names: Vec<_> = registry.iter().map(|engine| engine.info().name.clone()).collect();
+            Error::new(ErrorKind::Usage, "the host has several accelerators, and the request names none")
+                .hint(format!("name one of {}", names.join(", ")))
+                .hint("or give the host a default one: apyfal serve --accelerator NAME")
+        })
+    }
+
+    /// Runs a job to its end.
+    ///
+    /// # Errors
+    /// Those of the job, with its id.
+    pub(crate) async fn perform(
+        &self,
+        job: &live::Job,
+        request: Job,
+        src: Option<Input>,
+        dst: Option<Output>,
+    ) -> Result<Report> {
+        let io = JobIo {
+            src,
+            dst,
+            cancel: job.cancel.clone(),
+            progress: job.progress.clone(),
+            log: self.log_of(job),
+            stall: Some(self.limits.client_timeout),
+            time_limit: self.limits.job_timeout,
+        };
+        let performed = self.agent.process(request, io).await;
+        self.settle(job, performed)
+    }
+
+    /// Gives report or error the job's id, and counts the job.
+    pub(crate) fn settle(&self, job: &live::Job, performed: Result<Report>) -> Result<Report> {
+        let settled = match performed {
+            Ok(report) => Ok(Report { id: job.id.clone(), ..report }),
+            Err(error) => {
+                if !error.is_cancelled() {
+                    self.logs.job(&job.id, &format!("failed: {error}"));
+                }
+                Err(error.context("job", &job.id))
+            }
+        };
+        self.metrics.count(&job.accelerator, &job.progress, live::state_of(&settled));
+        settled
+    }
+
+    fn log_of(&self, job: &live::Job) -> JobLog {
+        let (logs, id) = (self.logs.clone(), job.id.clone());
+        JobLog::new(move |line| logs.job(&id, line))
+    }
+
+    /// Runs a job in the background and keeps its result until it is fetched and deleted.
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        listed: Listed,
+        request: Job,
+        src: Option<Input>,
+        output: bool,
+    ) {
+        let host = self.clone();
+        tokio::spawn(async move {
+            let job = (*listed).clone();
+            let kept = async {
+                let mut result = None;
+                if output {
+                    result = Some(SharedWriter::new(host.scratch.keep(&job.id)?));
+                }
+                let dst = result.clone().map(Output::stream);
+                let report = host.perform(&job, request, src, dst).await?;
+                let len = match result {
+                    Some(result) => Some(result.finish()?),
+                    None => None,
+                };
+                Ok((report, len))
+            };
+            let (result, len) = match kept.await {
+                Ok((report, len)) => (Ok(report), len),
+                Err(error) => (Err(error), None),
+            };
+            job.end(result, len);
+        });
+    }
+}
+
+/// A result under way that the engine writes and the host finishes.
+#[derive(Clone, Debug)]
+struct SharedWriter(Arc<Mutex<Option<KeptWriter>>>);
+
+impl SharedWriter {
+    fn new(writer: KeptWriter) -> Self {
+        Self(Arc::new(Mutex::new(Some(writer))))
+    }
+
+    fn finish(&self) -> Result<u64> {
+        let writer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        writer.map_or(Ok(0), |writer| writer.finish(true))
+    }
+}
+
+impl Write for SharedWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(writer) => writer.write(buffer),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! The jobs that this process knows: those that wait or run.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use apyfal_api::v2::{self, JobState};
+use apyfal_core::{Cancel, Error, Progress, Report, Result};
+use tokio::sync::watch;
+
+/// A job that waits or runs, and for who holds on to it how it ended.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    /// Its number, which REST v1.0 calls its id.
+    pub(crate) number: u64,
+    pub(crate) session: String,
+    pub(crate) accelerator: String,
+    /// Whether it is recorded before it runs, and its result kept.
+    pub(crate) is_kept: bool,
+    pub(crate) cancel: Cancel,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) created: f64,
+    ended: watch::Sender<Option<Arc<Ended>>>,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) at: f64,
+    pub(crate) result: Result<Report>,
+    /// The length of the kept result.
+    pub(crate) kept: Option<u64>,
+}
+
+impl Ended {
+    pub(crate) fn state(&self) -> JobState {
+        state_of(&self.result)
+    }
+}
+
+pub(crate) fn state_of(result: &Result<Report>) -> JobState {
+    match result {
+        Ok(_) => JobState::Done,
+        Err(error) if error.is_cancelled() => JobState::Cancelled,
+        Err(_) => JobState::Failed,
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+impl Job {
+    pub(crate) fn new(id: String, number: u64, session: &str, accelerator: &str, is_kept: bool) -> Self {
+        Self {
+            id,
+            number,
+            session: session.to_owned(),
+            accelerator: accelerator.to_owned(),
+            is_kept,
+            cancel: Cancel::default(),
+            progress: Arc::default(),
+            created: now(),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    /// Says how it ended.
+    pub(crate) fn end(&self, result: Result<Report>, kept: Option<u64>) -> Arc<Ended> {
+        let ended = Arc::new(Ended { at: now(), result, kept });
+        self.ended.send_replace(Some(ended.clone()));
+        ended
+    }
+
+    /// Waits until it ended.
+    pub(crate) async fn ended(&self) -> Arc<Ended> {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
+            Ok(Some(ended)) => ended,
+            // The sender lives in self, so this does not happen.
+            _ => Arc::new(Ended { at: now(), result: Err(Error::cancelled()), kept: None }),
+        }
+    }
+
+    /// As the host tells of it.
+    pub(crate) fn as_wire(&self) -> v2::Job {
+        let ended = self.ended.borrow().clone();
+        let began = self.progress.began();
+        let running = if began.is_some() { JobState::Running } else { JobState::Waiting };
+        let result = ended.as_ref().map(|ended| &ended.result);
+        v2::Job {
+            id: self.id.clone(),
+            session: self.session.clone(),
+            accelerator: self.accelerator.clone(),
+            state: ended.as_ref().map_or(running, |ended| ended.state()),
+            created: self.created,
+            started: began,
+            ended: ended.as_ref().map(|ended| ended.at),
+            progress: progress(&self.progress),
+            result: ended.as_ref().and_then(|ended| ended.kept),
+            report: result.and_then(|result| Some(result.as_ref().ok()?.clone().into())),
+            error: result.and_then(|result| Some(result.as_ref().err()?.into())),
+        }
+    }
+}
+
+pub(crate) fn progress(progress: &Progress) -> v2::Progress {
+    v2::Progress { total: progress.total(), read: progress.read(), written: progress.written() }
+}
+
+/// All jobs that wait or run, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Live(Mutex<HashMap<String, Arc<Job>>>);
+
+impl Live {
+    /// Adds a job, which leaves when the returned guard is dropped; or finds the one that has its
+    /// id.
+    pub(crate) fn add(self: &Arc<Self>, job: Job) -> std::result::Result<Listed, Arc<Job>> {
+        match self.jobs().entry(job.id.clone()) {
+            Entry::Occupied(present) => Err(present.get().clone()),
+            Entry::Vacant(place) => {
+                let job = place.insert(Arc::new(job)).clone();
+                Ok(Listed { job, live: self.clone() })
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Job>> {
+        self.jobs().get(id).cloned()
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Job>> {
+        let mut all: Vec<_> = self.jobs().values().cloned().collect();
+        all.sort_by(|a, b| a.created.total_cmp(&b.created));
+        all
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.jobs().len()
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, HashMap<String, Arc<Job>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A job that is in the list, for as long as this lives. Dropped before the job ended, it cancels
+/// the job.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    job: Arc<Job>,
+    live: Arc<Live>,
+}
+
+impl std::ops::Deref for Listed {
+    type Target = Arc<Job>;
+
+    fn deref(&self) -> &Arc<Job> {
+        &self.job
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        if self.job.ended.borrow().is_none() {
+            self.job.cancel.cancel();
+            self.job.end(Err(Error::cancelled()), None);
+        }
+        self.live.jobs().remove(&self.job.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_is_listed_until_it_ends() {
+        let live = Arc::<Live>::default();
+        let job = |id: &str| Job::new(id.into(), 1, "s", "null", false);
+        let listed = live.add(job("a")).unwrap();
+        assert_eq!(live.add(job("a")).unwrap_err().id, "a");
+        assert_eq!(live.find("a").unwrap().as_wire().state, JobState::Waiting);
+        let waiting = live.find("a").unwrap();
+        listed.end(Ok(Report::default()), Some(3));
+        drop(listed);
+        assert_eq!(waiting.ended().await.state(), JobState::Done);
+        assert_eq!(waiting.as_wire().result, Some(3));
+        assert_eq!(live.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_dropped_is_cancelled() {
+        let live = Arc::<Live>::default();
+        let listed = live.add(Job::new("a".into(), 1, "s", "null", false)).unwrap();
+        let job = listed.clone();
+        drop(listed);
+        assert!(job.cancel.is_cancelled());
+        assert_eq!(job.ended().await.state(), JobState::Cancelled);
+    }
+}

@@ -1,0 +1,103 @@
+//! Figures for Prometheus and for the page.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use apyfal_api::v2::JobState;
+use apyfal_core::Progress;
+
+/// Counters of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    accelerators: RwLock<BTreeMap<String, Arc<Counters>>>,
+    pub(crate) connections: AtomicU64,
+    pub(crate) requests: AtomicU64,
+}
+
+/// What was done by one accelerator.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) done: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    pub(crate) read: AtomicU64,
+    pub(crate) written: AtomicU64,
+}
+
+impl Metrics {
+    /// Counts a job that ended.
+    pub(crate) fn count(&self, accelerator: &str, progress: &Progress, state: JobState) {
+        let counters = self.of(accelerator);
+        let counter = match state {
+            JobState::Done => &counters.done,
+            JobState::Cancelled => &counters.cancelled,
+            _ => &counters.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        counters.read.fetch_add(progress.read(), Ordering::Relaxed);
+        counters.written.fetch_add(progress.written(), Ordering::Relaxed);
+    }
+
+    fn of(&self, accelerator: &str) -> Arc<Counters> {
+        let known = self.accelerators.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = known.get(accelerator) {
+            return counters.clone();
+        }
+        drop(known);
+        let mut known = self.accelerators.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(accelerator.to_owned()).or_default().clone()
+    }
+
+    /// Every accelerator that ran a job, with its counters.
+    pub(crate) fn all(&self) -> Vec<(String, Arc<Counters>)> {
+        let known = self.accelerators.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(name, counters)| (name.clone(), counters.clone())).collect()
+    }
+}
+
+/// Text in Prometheus' exposition format, version 0.0.4.
+#[derive(Debug, Default)]
+pub(crate) struct Exposition(String);
+
+impl Exposition {
+    /// Begins a metric: its name, type (`counter` or `gauge`) and meaning.
+    pub(crate) fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// A value of the metric, told apart by labels.
+    pub(crate) fn value(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let open = if index == 0 { '{' } else { ',' };
+            let _ = write!(self.0, "{open}{label}=\"{text}\"");
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{close} {value}");
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_prometheus_reads_them() {
+        let mut text = Exposition::default();
+        text.metric("a_total", "counter", "All of it.");
+        text.value("a_total", &[("x", "1\"2"), ("y", "z")], 3.0);
+        text.value("b", &[], 0.5);
+        assert_eq!(
+            text.into_text(),
+            "# HELP a_total All of it.\n# TYPE a_total counter\n\
+             a_total{x=\"1\\\"2\",y=\"z\"} 3\nb 0.5\n"
+        );
+    }
+}

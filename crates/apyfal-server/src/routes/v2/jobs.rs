@@ -1,0 +1,127 @@
+//! `/v2/jobs`: what became of jobs, and the results that are kept.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_api::v2::{self, JobState};
+use apyfal_core::{Error, ErrorKind, Result};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use serde::Deserialize;
+
+use super::deliver;
+use crate::answer::Answer;
+use crate::host::Host;
+use crate::journal::JobFilter;
+use crate::routes::paging::Paging;
+
+/// The longest wait for a job within one request.
+const LONGEST_WAIT: f64 = 60.0;
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Filter {
+    state: Option<JobState>,
+    session: Option<String>,
+}
+
+/// The jobs that the host remembers, the newest first.
+pub(crate) async fn list(
+    State(host): State<Arc<Host>>,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Answer<Json<v2::Jobs>> {
+    let filter =
+        JobFilter { state: filter.state, session: filter.session, ..JobFilter::default() };
+    let listed = host.journal.jobs(filter, paging.page()).await?;
+    let jobs = listed.items.into_iter().map(|record| host.job_of(record)).collect();
+    Ok(Json(v2::Jobs { count: listed.count, jobs }))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wait {
+    wait: Option<f64>,
+}
+
+/// What became of a job, at once or once it ended.
+pub(crate) async fn about(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<String>,
+    Query(Wait { wait }): Query<Wait>,
+) -> Answer<Json<v2::Job>> {
+    if let (Some(job), Some(wait)) = (host.live.find(&id), wait) {
+        let wait = Duration::from_secs_f64(wait.clamp(0.0, LONGEST_WAIT));
+        // Whether it ended or time ran out, the answer says how far it is.
+        let _ = tokio::time::timeout(wait, job.ended()).await;
+        return Ok(Json(job.as_wire()));
+    }
+    Ok(Json(host.find_job(&id).await?))
+}
+
+/// Cancels a job that waits or runs; forgets one that ended, with its result.
+pub(crate) async fn end(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<String>,
+) -> Answer<Response> {
+    if let Some(job) = host.live.find(&id) {
+        job.cancel.cancel();
+        return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
+    }
+    host.find_job(&id).await?;
+    host.forget(&id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The result of a job that was kept.
+pub(crate) async fn result(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let job = host.find_job(&id).await?;
+    Ok(deliver::kept(&host, job, true, headers.get(header::RANGE))?)
+}
+
+/// Tells how far a job is, until it ended.
+pub(crate) async fn events(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<String>,
+) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+    let first = host.find_job(&id).await?;
+    let live = host.live.find(&id);
+    let told = futures::stream::unfold(Some((first, live, true)), |state| async {
+        let (job, live, is_first) = state?;
+        let job = match &live {
+            Some(live) if !is_first => {
+                let _ = tokio::time::timeout(TICK, live.ended()).await;
+                live.as_wire()
+            }
+            _ => job,
+        };
+        let name = if job.state.is_final() { "end" } else { "progress" };
+        let event = Event::default().event(name).json_data(&job).unwrap_or_default();
+        let next = (!job.state.is_final() && live.is_some()).then_some((job, live, false));
+        Some((Ok(event), next))
+    });
+    Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
+}
+
+impl Host {
+    /// A job that lives, or that the journal remembers.
+    pub(crate) async fn find_job(&self, id: &str) -> Result<v2::Job> {
+        if let Some(job) = self.live.find(id) {
+            return Ok(job.as_wire());
+        }
+        match self.journal.job(id).await? {
+            Some(record) => Ok(self.job_of(record)),
+            None => Err(Error::new(ErrorKind::NotFound, format!("there is no job '{id}'"))
+                .hint("its result was deleted, or it is too long ago")),
+        }
+    }
+}

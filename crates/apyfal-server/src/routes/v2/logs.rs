@@ -1,0 +1,44 @@
+//! `/v2/logs`: what the host and its jobs said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_api::v2::Logs;
+use axum::Json;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+
+use crate::host::Host;
+
+const MOST_LINES: usize = 10_000;
+const LONGEST_WAIT: f64 = 60.0;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wanted {
+    /// Only lines with a higher number.
+    #[serde(default)]
+    after: u64,
+    /// Only lines of this job.
+    job: Option<String>,
+    /// The last so many of them.
+    limit: Option<usize>,
+    /// Seconds to wait for a line where there is none yet.
+    wait: Option<f64>,
+}
+
+pub(crate) async fn read(
+    State(host): State<Arc<Host>>,
+    Query(wanted): Query<Wanted>,
+) -> Json<Logs> {
+    let limit = wanted.limit.unwrap_or(MOST_LINES).min(MOST_LINES);
+    let look = || host.logs.after(wanted.after, wanted.job.as_deref(), limit);
+    let found = look();
+    match wanted.wait {
+        Some(wait) if found.lines.is_empty() => {
+            let wait = Duration::from_secs_f64(wait.clamp(0.0, LONGEST_WAIT));
+            let _ = tokio::time::timeout(wait, host.logs.wait_after(found.last)).await;
+            Json(look())
+        }
+        _ => Json(found),
+    }
+}

@@ -1,0 +1,282 @@
+//! Jobs: `POST /v2/sessions/{id}/jobs` and `POST /v2/run/{accelerator}`.
+
+use std::sync::Arc;
+
+use apyfal_api::v2::{JobRequest, Mode, StartRequest};
+use apyfal_core::{
+    EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind, Result,
+    Stage, read_value,
+};
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::{deliver, sessions};
+use crate::answer::Answer;
+use crate::body::{self, Complete, Data};
+use crate::host::{Begun, Host};
+use crate::live;
+use crate::spool::spool;
+
+/// Data of no more than so many bytes is taken in before its job begins, so that a slow client
+/// holds no slot.
+const SMALL: usize = 64 << 10;
+
+/// Runs or submits a job in a session.
+pub(crate) async fn in_session(
+    State(host): State<Arc<Host>>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let (request, data) = body::split::<JobRequest>(&parts, body).await?;
+    let takes_trailers = deliver::takes_trailers(&parts.headers);
+    match Ends::of(&host, &session, request, data).await {
+        Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
+            Ok(keep(&host, ends).await?)
+        }
+        Ok(ends) => Ok(run(&host, ends, takes_trailers, None).await?),
+        Err((error, data)) => {
+            data.drain();
+            Err(error.into())
+        }
+    }
+}
+
+/// What a job of a session reads and writes.
+struct Ends {
+    session: String,
+    accelerator: String,
+    request: JobRequest,
+    parameters: JobParameters,
+    data: Option<Data>,
+    output: bool,
+}
+
+impl Ends {
+    /// Checks a request against what its session's accelerator takes.
+    async fn of(
+        host: &Host,
+        session: &str,
+        request: JobRequest,
+        data: Data,
+    ) -> std::result::Result<Self, (Error, Data)> {
+        let checked = async {
+            host.check_open()?;
+            let engine = host.agent.engine(session).await?;
+            Ok((JobParameters::from_json(&request.parameters)?, engine))
+        };
+        let (parameters, engine) = match checked.await {
+            Ok(checked) => checked,
+            Err(error) => return Err((error, data)),
+        };
+        let info = engine.info();
+        if let Err(error) = check_id(request.id.as_deref()) {
+            return Err((error, data));
+        }
+        let input = request.input.unwrap_or(match info.src {
+            _ if request.src.is_some() => false,
+            Need::Required => true,
+            Need::Optional => data.is_there(),
+            // Whatever is sent is refused by name.
+            Need::None => data.len.is_some_and(|len| len > 0),
+        });
+        let output = request.output.unwrap_or(request.dst.is_none() && info.dst == Need::Required);
+        Ok(Self {
+            session: session.to_owned(),
+            accelerator: info.name.to_string(),
+            request,
+            parameters,
+            data: input.then_some(data),
+            output,
+        })
+    }
+
+    /// Equal for two requests that ask for the same.
+    fn fingerprint(&self) -> String {
+        let JobRequest { parameters, src, dst, .. } = &self.request;
+        let len = self.data.as_ref().and_then(|data| data.len);
+        json!([self.session, parameters, src, dst, len, self.output]).to_string()
+    }
+
+    /// The job for the agent.
+    fn job(&mut self) -> Job {
+        Job {
+            session: std::mem::take(&mut self.session),
+            parameters: std::mem::take(&mut self.parameters),
+            src: self.request.src.take(),
+            dst: self.request.dst.take(),
+        }
+    }
+}
+
+fn check_id(id: Option<&str>) -> Result<()> {
+    let is_good = |id: &str| {
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    match id {
+        Some(id) if !is_good(id) => Err(Error::new(ErrorKind::Usage, "the job's id is not usable")
+            .hint("an id has 1 to 64 letters, digits, '-' and '_'")),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a job while its client waits. `ending` is dropped once the job ended.
+async fn run(
+    host: &Arc<Host>,
+    mut ends: Ends,
+    takes_trailers: bool,
+    ending: Option<EndSession>,
+) -> Result<Response> {
+    let number = host.next_number();
+    let id = format!("job-{number}");
+    let job = live::Job::new(id, number, &ends.session, &ends.accelerator, false);
+    let src = match ends.data.take() {
+        None => None,
+        Some(data) => match data.in_memory(SMALL).await? {
+            Ok(bytes) => Some(Input::bytes(bytes)),
+            Err(data) => Some(data.into_input()),
+        },
+    };
+    let request = ends.job();
+    let listed = host.list(job)?;
+    if !ends.output {
+        let report = host.perform(&listed, request, src, None).await;
+        return deliver::report(&listed, listed.end(report, None));
+    }
+    let (writer, end, reader) = spool(&host.scratch);
+    let running = {
+        let (host, job) = (host.clone(), (*listed).clone());
+        async move {
+            let report = host.perform(&job, request, src, Some(Output::stream(writer))).await;
+            end.end(report);
+            drop(ending);
+        }
+    };
+    tokio::spawn(running);
+    deliver::stream(listed, reader, takes_trailers).await
+}
+
+/// Runs a job that is recorded before, and keeps its result.
+async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
+    let (mode, output) = (ends.request.mode, ends.output);
+    let fingerprint = ends.fingerprint();
+    let number = host.next_number();
+    let id = ends.request.id.clone().unwrap_or_else(|| format!("job-{number}"));
+    let job = live::Job::new(id.clone(), number, &ends.session, &ends.accelerator, true);
+    let data = ends.data.take();
+    let job = match host.begin(job, &ends.request, fingerprint).await? {
+        Begun::New(listed) => {
+            let complete = data.as_ref().map(Data::complete);
+            let job = (*listed).clone();
+            host.keep(listed, ends.job(), data.map(Data::into_input), output);
+            if mode == Mode::Submit {
+                all_in(complete, &job).await;
+                return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
+            }
+            job
+        }
+        Begun::Running(job) => {
+            data.map(Data::drain);
+            job
+        }
+        Begun::Ended(job) => {
+            data.map(Data::drain);
+            return match mode {
+                Mode::Submit => Ok((StatusCode::ACCEPTED, Json(*job)).into_response()),
+                Mode::Run => deliver::kept(host, *job, output, None),
+            };
+        }
+    };
+    if mode == Mode::Submit {
+        return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
+    }
+    job.ended().await;
+    deliver::kept(host, job.as_wire(), output, None)
+}
+
+/// Waits until all data of a job is in, or the job ended without.
+async fn all_in(complete: Option<Complete>, job: &live::Job) {
+    let Some(complete) = complete else { return };
+    tokio::select! {
+        () = complete.wait() => {}
+        _ = job.ended() => {}
+    }
+}
+
+/// Opens a session, runs one job in it, and ends it. The parameters are those of the query.
+pub(crate) async fn alone(
+    State(host): State<Arc<Host>>,
+    Path(accelerator): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+    request: Request,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let data = Data::of_body(&parts.headers, body);
+    let engine = match host.agent.registry().find(&accelerator) {
+        Ok(engine) => engine,
+        Err(error) => {
+            data.drain();
+            return Err(error.into());
+        }
+    };
+    let (start, job) = by_stage(engine.info(), query);
+    let takes_trailers = deliver::takes_trailers(&parts.headers);
+    let request = StartRequest {
+        accelerator: Some(accelerator),
+        parameters: json!({"app": {"specific": start}}),
+        src: None,
+    };
+    let session = match sessions::open(&host, request, Data::none()).await {
+        Ok(session) => session,
+        Err(error) => {
+            data.drain();
+            return Err(error.into());
+        }
+    };
+    let request =
+        JobRequest { parameters: json!({"app": {"specific": job}}), ..JobRequest::default() };
+    let ending = EndSession { host: host.clone(), session: session.id.clone() };
+    match Ends::of(&host, &session.id, request, data).await {
+        Ok(ends) => Ok(run(&host, ends, takes_trailers, Some(ending)).await?),
+        Err((error, data)) => {
+            data.drain();
+            Err(error.into())
+        }
+    }
+}
+
+/// Ends the session of a single job, once that ended.
+struct EndSession {
+    host: Arc<Host>,
+    session: String,
+}
+
+impl Drop for EndSession {
+    fn drop(&mut self) {
+        let (host, session) = (self.host.clone(), std::mem::take(&mut self.session));
+        tokio::spawn(async move { host.stop(&session).await });
+    }
+}
+
+/// Splits the parameters of a query into those that only `start` takes and the others.
+fn by_stage(
+    info: &EngineInfo,
+    query: Vec<(String, String)>,
+) -> (Map<String, Value>, Map<String, Value>) {
+    let is_text = |key: &str| {
+        info.params.iter().any(|spec| {
+            spec.name == key && matches!(spec.kind, ParamKind::Text | ParamKind::Choice(_))
+        })
+    };
+    let value = |key: &str, text: String| {
+        if is_text(key) { Value::String(text) } else { read_value(&text) }
+    };
+    let parameters = query.into_iter().map(|(key, text)| (key.clone(), value(&key, text)));
+    parameters.partition(|(key, _)| {
+        info.params.iter().any(|spec| spec.name == *key && spec.stage == Stage::Start)
+    })
+}

@@ -1,0 +1,280 @@
+//! Disk space for what waits: results on their way to slow clients, and those that are kept.
+//!
+//! ```text
+//! ROOT/results/ID   the result of a kept job
+//! ```
+//! Everything else in it has no name, and so is gone with the process.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use apyfal_core::{Error, ErrorKind, Result};
+
+/// A directory with a limit on the bytes in it.
+#[derive(Debug)]
+pub struct Scratch {
+    root: PathBuf,
+    quota: u64,
+    used: AtomicU64,
+}
+
+impl Scratch {
+    /// Opens or makes the directory. `quota` is in bytes.
+    ///
+    /// # Errors
+    /// It cannot be made or read.
+    pub fn open(root: &Path, quota: u64) -> Result<Arc<Self>> {
+        let results = root.join("results");
+        let open = || -> io::Result<u64> {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
+            fs::read_dir(&results)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
+        };
+        let used = open().map_err(|error| {
+            Error::from(error).operation(format!("use the directory '{}'", root.display()))
+        })?;
+        Ok(Arc::new(Self { root: root.to_owned(), quota, used: AtomicU64::new(used) }))
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may be in use.
+    pub fn quota(&self) -> u64 {
+        self.quota
+    }
+
+    /// A file without a name.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn file(self: &Arc<Self>) -> io::Result<ScratchFile> {
+        let file = tempfile::tempfile_in(&self.root)?;
+        Ok(ScratchFile { file, charge: Charge::new(self) })
+    }
+
+    /// Begins the result of a kept job.
+    ///
+    /// # Errors
+    /// It cannot be made, or a job of this id has one already.
+    pub fn keep(self: &Arc<Self>, id: &str) -> Result<KeptWriter> {
+        let path = self.result_path(id);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| {
+            Error::from(error).operation(format!("keep the result of job '{id}'"))
+        })?;
+        Ok(KeptWriter { file, path: Some(path), charge: Charge::new(self) })
+    }
+
+    /// Opens a kept result; its length comes with it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn kept(&self, id: &str) -> Result<(File, u64)> {
+        let open = || -> io::Result<_> {
+            let file = File::open(self.result_path(id))?;
+            let len = file.metadata()?.len();
+            Ok((file, len))
+        };
+        open().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                Error::new(ErrorKind::NotFound, format!("job '{id}' has no result here"))
+                    .hint("it was fetched and deleted, or it waited for longer than result_ttl")
+            }
+            _ => error.into(),
+        })
+    }
+
+    /// Removes a kept result, where there is one.
+    pub fn remove(&self, id: &str) {
+        let path = self.result_path(id);
+        if let Ok(metadata) = fs::metadata(&path)
+            && fs::remove_file(&path).is_ok()
+        {
+            self.release(metadata.len());
+        }
+    }
+
+    /// The ids of all kept results.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn results(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(self.root.join("results"))?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn result_path(&self, id: &str) -> PathBuf {
+        // Ids are words; what is not one of ours names a file that does not exist.
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let name = if !id.is_empty() && id.chars().all(is_word) { id } else { "?" };
+        self.root.join("results").join(name)
+    }
+
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed);
+        if used.saturating_add(bytes) > self.quota {
+            self.release(bytes);
+            return Err(Error::new(ErrorKind::StorageFull, "the host's scratch space is full")
+                .context("quota", format_args!("{} bytes", self.quota))
+                .hint("fetch and delete results that are kept, or raise scratch_quota of the host")
+                .into_io());
+        }
+        Ok(())
+    }
+
+    fn release(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a file takes of the quota, given back when it is dropped.
+#[derive(Debug)]
+struct Charge {
+    scratch: Arc<Scratch>,
+    bytes: u64,
+}
+
+impl Charge {
+    fn new(scratch: &Arc<Scratch>) -> Self {
+        Self { scratch: scratch.clone(), bytes: 0 }
+    }
+
+    /// Writes all of `buffer`, charging it first.
+    fn write(&mut self, mut file: &File, buffer: &[u8]) -> io::Result<()> {
+        self.scratch.take(buffer.len() as u64)?;
+        self.bytes += buffer.len() as u64;
+        file.write_all(buffer)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.scratch.release(self.bytes);
+    }
+}
+
+/// A file without a name, which takes its space until it is dropped.
+#[derive(Debug)]
+pub struct ScratchFile {
+    file: File,
+    charge: Charge,
+}
+
+impl ScratchFile {
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Empties it.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn clear(&mut self) -> io::Result<()> {
+        use std::io::Seek;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.charge.scratch.release(std::mem::take(&mut self.charge.bytes));
+        Ok(())
+    }
+}
+
+impl Write for ScratchFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.charge.write(&self.file, buffer)?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A result that is being kept. Dropped before [`finish`](Self::finish) it is removed.
+#[derive(Debug)]
+pub struct KeptWriter {
+    file: File,
+    /// None once it is finished.
+    path: Option<PathBuf>,
+    charge: Charge,
+}
+
+impl KeptWriter {
+    /// Keeps what was written and gives its length. With `durable` it is on disk then.
+    ///
+    /// # Errors
+    /// The system could not write it.
+    pub fn finish(mut self, durable: bool) -> Result<u64> {
+        if durable {
+            self.file.sync_data()?;
+        }
+        self.path = None;
+        // From here on the file itself, by its length, stands for what it takes.
+        Ok(std::mem::take(&mut self.charge.bytes))
+    }
+}
+
+impl Write for KeptWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.charge.write(&self.file, buffer)?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for KeptWriter {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // Where this fails it goes with what has outlived result_ttl.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quota_counts_what_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), 10).unwrap();
+        let mut file = scratch.file().unwrap();
+        file.write_all(b"123456").unwrap();
+        let mut kept = scratch.keep("a").unwrap();
+        let error = Error::from(kept.write_all(b"12345").unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        file.clear().unwrap();
+        kept.write_all(b"12345").unwrap();
+        assert_eq!(kept.finish(false).unwrap(), 5);
+        drop(file);
+        assert_eq!(scratch.used(), 5);
+
+        let again = Scratch::open(root.path(), 10).unwrap();
+        assert_eq!((again.used(), again.results().unwrap()), (5, vec!["a".to_owned()]));
+        assert_eq!(again.kept("a").unwrap().1, 5);
+        again.remove("a");
+        again.remove("a");
+        assert_eq!(again.used(), 0);
+        assert_eq!(again.kept("a").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_not_finished_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), 10).unwrap();
+        scratch.keep("a").unwrap().write_all(b"123").unwrap();
+        assert_eq!((scratch.used(), scratch.results().unwrap().len()), (0, 0));
+        assert!(scratch.kept("../results").is_err());
+    }
+}

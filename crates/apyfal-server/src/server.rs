@@ -1,0 +1,138 @@
+//! The server's life: bound, serving, draining, ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apyfal_agent::{Agent, AgentOptions};
+use apyfal_api::v2::LogLine;
+use apyfal_core::Result;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::access::Access;
+use crate::host::Host;
+use crate::journal::Journal;
+use crate::listen::{self, Acceptor};
+use crate::live::Live;
+use crate::logs::Logs;
+use crate::metrics::Metrics;
+use crate::routes;
+use crate::scratch::Scratch;
+use crate::settings::Settings;
+
+/// How long connections may take to end once no job is left.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A host that listens.
+#[derive(Debug)]
+pub struct Server {
+    host: Arc<Host>,
+    listeners: Vec<TcpListener>,
+    tls: Option<TlsAcceptor>,
+    connections: usize,
+}
+
+impl Server {
+    /// Opens what the host remembers and listens. `show` is given each line of the log.
+    ///
+    /// # Errors
+    /// An address is taken, or the directory cannot be used.
+    pub async fn bind(
+        settings: Settings,
+        show: impl Fn(&LogLine) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let Settings { listen, data_dir, registry, storage, limits, .. } = settings;
+        let scratch = Scratch::open(&data_dir.join("scratch"), limits.scratch)?;
+        let (journal, recovered) = Journal::open(&data_dir.join("journal.db")).await?;
+        let cores = settings.threads.or_else(|| std::thread::available_parallelism().ok());
+        let tls = match &settings.tls {
+            Some(identity) => {
+                let config = apyfal_tls::server_config(identity, &[b"h2", b"http/1.1"])?;
+                Some(TlsAcceptor::from(config))
+            }
+            None => None,
+        };
+        let only = {
+            let mut engines = registry.iter();
+            engines.next().filter(|_| engines.next().is_none())
+        };
+        let default_accelerator = match settings.default_accelerator {
+            Some(name) => Some(registry.find(&name)?.info().name.to_string()),
+            None => only.map(|engine| engine.info().name.to_string()),
+        };
+        let agent = Agent::new(AgentOptions {
+            root: data_dir.join("sessions"),
+            registry,
+            storage,
+            threads: cores,
+            max_waiting: Some(limits.waiting),
+        });
+        let mut listeners = Vec::new();
+        for address in listen {
+            listeners.push(listen::bind(address).await?);
+        }
+        let host = Arc::new(Host {
+            agent,
+            journal,
+            live: Arc::<Live>::default(),
+            scratch,
+            access: Access::new(settings.token, settings.rest_v1),
+            logs: Arc::new(Logs::new(show)),
+            metrics: Metrics::default(),
+            limits,
+            default_accelerator,
+            cores: cores.map_or(1, std::num::NonZeroUsize::get),
+            began: Instant::now(),
+            draining: Default::default(),
+        });
+        host.take_up(recovered).await?;
+        Ok(Self { host, listeners, tls, connections: limits.connections })
+    }
+
+    /// The addresses that it listens on.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(|listener| Ok(listener.local_addr()?)).collect()
+    }
+
+    /// Serves until `shutdown` is ready, then lets the running jobs end.
+    ///
+    /// # Errors
+    /// What is remembered could not be written to its end.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let Self { host, listeners, tls, connections } = self;
+        let acceptor = Arc::new(Acceptor {
+            host: host.clone(),
+            router: routes::router(host.clone()),
+            tls,
+            places: Arc::new(Semaphore::new(connections)),
+        });
+        let graceful = Arc::new(GracefulShutdown::new());
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| tokio::spawn(acceptor.clone().run(listener, graceful.clone())))
+            .collect();
+        let expiring = tokio::spawn(host.clone().expire_results());
+        shutdown.await;
+        host.logs.host("ending: no new jobs are taken, the running ones go on");
+        host.draining.send_replace(true);
+        while host.live.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        expiring.abort();
+        accepting.iter().for_each(tokio::task::JoinHandle::abort);
+        for task in accepting {
+            let _ = task.await;
+        }
+        // Each connection holds one end; what is idle ends at once, the rest within moments.
+        if let Some(graceful) = Arc::into_inner(graceful) {
+            let _ = tokio::time::timeout(LAST_WORDS, graceful.shutdown()).await;
+        }
+        host.journal.close().await
+    }
+}

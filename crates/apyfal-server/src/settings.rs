@@ -1,0 +1,69 @@
+//! What a server is told at its start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use apyfal_core::Secret;
+use apyfal_engines::Registry;
+use apyfal_storage::Storage;
+
+/// Where and how to serve.
+#[derive(Debug)]
+pub struct Settings {
+    /// The addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Where sessions, results and the journal live.
+    pub data_dir: PathBuf,
+    /// The accelerators.
+    pub registry: Registry,
+    /// The storages that the host reads and writes by itself.
+    pub storage: Storage,
+    /// What a client means that names no accelerator.
+    pub default_accelerator: Option<String>,
+    /// What a client must present. Without it every client of the machine is served.
+    pub token: Option<Secret>,
+    /// The certificate; without it connections are not encrypted.
+    pub tls: Option<apyfal_tls::Identity>,
+    /// Whether REST v1.0, whose clients have no token, is served off loopback.
+    pub rest_v1: bool,
+    /// How many cores jobs may keep busy; all where it is none.
+    pub threads: Option<std::num::NonZeroUsize>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Bounds on what clients can make the host do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many jobs may wait for a slot.
+    pub waiting: usize,
+    /// How many connections may be open.
+    pub connections: usize,
+    /// How many bytes results may take on disk.
+    pub scratch: u64,
+    /// How long a result waits to be fetched.
+    pub result_ttl: Duration,
+    /// How long a job may take; none is for ever.
+    pub job_timeout: Option<Duration>,
+    /// How long a client may be silent while a job waits for it.
+    pub client_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            waiting: 10_000,
+            connections: 4096,
+            scratch: 64 << 30,
+            result_ttl: Duration::from_secs(24 * 3600),
+            job_timeout: None,
+            client_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The longest JSON of a request, in bytes.
+pub(crate) const REQUEST_LIMIT: usize = 16 << 20;
+/// How deep the JSON of a request may be nested.
+pub(crate) const JSON_DEPTH: usize = 64;

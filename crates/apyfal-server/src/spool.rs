@@ -1,0 +1,408 @@
+//! The result of a job on its way to the client.
+//!
+//! The engine writes from a thread, the connection reads in a task. What the client has not taken
+//! yet waits in memory, up to [`MEMORY`] bytes. A client that takes nothing does not hold the job
+//! up for long: the rest then waits in a scratch file, and the job's slot becomes free. So clients
+//! that read nothing before they have sent everything work too, as most do over HTTP/1.1.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use apyfal_core::{Error, ErrorKind, Report, Result};
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+
+use crate::scratch::{Scratch, ScratchFile};
+
+/// How much waits in memory, in bytes.
+pub const MEMORY: usize = 512 << 10;
+/// How much is handed over at once.
+const BLOCK: usize = 128 << 10;
+/// How long a writer waits for the reader before it goes on in the scratch file.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// The longest wait before the writer answers `WouldBlock`.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// The end that the engine writes.
+#[derive(Debug)]
+pub struct SpoolWriter {
+    shared: Arc<Shared>,
+    tail: BytesMut,
+    /// Since when nothing could be handed over.
+    waiting_since: Option<Instant>,
+}
+
+/// The end that the connection reads.
+#[derive(Debug)]
+pub struct SpoolReader {
+    shared: Arc<Shared>,
+}
+
+/// Says how the job ended.
+#[derive(Debug)]
+pub struct SpoolEnd {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    writable: Condvar,
+    scratch: Arc<Scratch>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What waits in memory; it comes before what waits in the file.
+    memory: VecDeque<Bytes>,
+    held: usize,
+    file: Option<Overflow>,
+    /// Bytes handed over so far.
+    total: u64,
+    /// How the job ended.
+    ended: Option<Result<Report>>,
+    reader_is_gone: bool,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Overflow {
+    file: ScratchFile,
+    written: u64,
+    read: u64,
+}
+
+/// A new spool.
+pub fn spool(scratch: &Arc<Scratch>) -> (SpoolWriter, SpoolEnd, SpoolReader) {
+    let shared = Arc::new(Shared {
+        state: Mutex::default(),
+        writable: Condvar::new(),
+        scratch: scratch.clone(),
+    });
+    (
+        SpoolWriter { shared: shared.clone(), tail: BytesMut::new(), waiting_since: None },
+        SpoolEnd { shared: shared.clone() },
+        SpoolReader { shared },
+    )
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn push(&mut self, block: Bytes) {
+        self.held += block.len();
+        self.total += block.len() as u64;
+        self.memory.push_back(block);
+        self.wake();
+    }
+
+    fn append(&mut self, block: &[u8]) -> io::Result<()> {
+        if let Some(overflow) = &mut self.file {
+            overflow.file.write_all(block)?;
+            overflow.written += block.len() as u64;
+            self.total += block.len() as u64;
+            self.wake();
+        }
+        Ok(())
+    }
+}
+
+impl SpoolWriter {
+    /// Hands `tail` over, or says that this would block.
+    fn hand_over(&mut self) -> io::Result<()> {
+        if self.tail.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.shared.state();
+        if !state.reader_is_gone && state.file.is_none() && state.held >= MEMORY {
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
+            let has_room = |state: &mut State| state.held >= MEMORY && !state.reader_is_gone;
+            (state, _) = self
+                .shared
+                .writable
+                .wait_timeout_while(state, WAIT, has_room)
+                .unwrap_or_else(PoisonError::into_inner);
+            if state.held >= MEMORY && !state.reader_is_gone {
+                if since.elapsed() < PATIENCE {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                let file = self.shared.scratch.file()?;
+                state.file = Some(Overflow { file, written: 0, read: 0 });
+            }
+        }
+        if state.reader_is_gone {
+            return Err(gone().into_io());
+        }
+        self.waiting_since = None;
+        if state.file.is_some() {
+            state.append(&self.tail)?;
+            self.tail.clear();
+        } else {
+            state.push(self.tail.split().freeze());
+        }
+        Ok(())
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Cancelled, "the client is gone")
+}
+
+impl Write for SpoolWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if self.tail.len() >= BLOCK {
+            self.hand_over()?;
+        }
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(buffer.len().min(BLOCK));
+        }
+        let count = buffer.len().min(BLOCK - self.tail.len());
+        self.tail.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hand_over()
+    }
+}
+
+impl Drop for SpoolWriter {
+    fn drop(&mut self) {
+        // What is left fits, whoever reads: memory may be over its mark by one block.
+        let mut state = self.shared.state();
+        if self.tail.is_empty() || state.reader_is_gone {
+            return;
+        }
+        let tail = self.tail.split().freeze();
+        if state.file.is_none() {
+            state.push(tail);
+        } else if let Err(error) = state.append(&tail) {
+            state.ended.get_or_insert(Err(error.into()));
+            state.wake();
+        }
+    }
+}
+
+impl SpoolEnd {
+    /// Says how the job ended, after its writer was dropped.
+    pub fn end(self, result: Result<Report>) {
+        let mut state = self.shared.state();
+        // A failure while writing the last bytes stands.
+        state.ended.get_or_insert(result);
+        state.wake();
+    }
+}
+
+impl Drop for SpoolEnd {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        if state.ended.is_none() {
+            let lost = Error::new(ErrorKind::Internal, "the job ended without a result");
+            state.ended = Some(Err(lost));
+            state.wake();
+        }
+    }
+}
+
+/// A piece of the result, or its end.
+#[derive(Debug)]
+pub enum Piece {
+    /// The next bytes.
+    Data(Bytes),
+    /// There are no more; how the job ended.
+    End(Result<Report>),
+}
+
+impl SpoolReader {
+    /// Waits until more than `threshold` bytes are there or the job ended. True once it ended.
+    pub async fn head(&self, threshold: usize) -> bool {
+        std::future::poll_fn(|context| {
+            let mut state = self.shared.state();
+            if state.ended.is_some() {
+                return Poll::Ready(true);
+            }
+            if state.total > threshold as u64 {
+                return Poll::Ready(false);
+            }
+            state.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Bytes handed over so far; all of them once the job ended.
+    pub fn total(&self) -> u64 {
+        self.shared.state().total
+    }
+
+    /// The next piece that is there now.
+    fn next_now(&self, state: &mut State) -> Option<Piece> {
+        if let Some(block) = state.memory.pop_front() {
+            state.held -= block.len();
+            self.shared.writable.notify_one();
+            return Some(Piece::Data(block));
+        }
+        if let Some(overflow) = &mut state.file {
+            let len = (overflow.written - overflow.read).min(BLOCK as u64) as usize;
+            if len > 0 {
+                // Read here, since what was just written is in the system's memory.
+                let mut block = BytesMut::zeroed(len);
+                if let Err(error) = overflow.file.file().read_exact_at(&mut block, overflow.read) {
+                    return Some(Piece::End(Err(error.into())));
+                }
+                overflow.read += len as u64;
+                return Some(Piece::Data(block.freeze()));
+            }
+            // All of it was taken: from here on memory serves again.
+            state.file = None;
+            self.shared.writable.notify_one();
+        }
+        state.ended.take().map(Piece::End)
+    }
+
+    /// Everything, once the job ended and where all of it is in memory.
+    pub fn into_whole(self) -> (Result<Report>, Vec<Bytes>) {
+        let mut state = self.shared.state();
+        let blocks = std::mem::take(&mut state.memory).into();
+        state.held = 0;
+        let lost = || Err(Error::new(ErrorKind::Internal, "the job has not ended"));
+        (state.ended.take().unwrap_or_else(lost), blocks)
+    }
+
+    /// Whether all that is there is in memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.shared.state().file.is_none()
+    }
+}
+
+impl Stream for SpoolReader {
+    type Item = Piece;
+
+    /// Ends after [`Piece::End`].
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+        let mut state = self.shared.state();
+        match self.next_now(&mut state) {
+            Some(piece) => Poll::Ready(Some(piece)),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for SpoolReader {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.reader_is_gone = true;
+        state.memory.clear();
+        state.file = None;
+        self.shared.writable.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+
+    fn write_all(writer: &mut SpoolWriter, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            match writer.write(data) {
+                Ok(count) => data = &data[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn scratch(quota: u64) -> (tempfile::TempDir, Arc<Scratch>) {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), quota).unwrap();
+        (root, scratch)
+    }
+
+    async fn collect(mut reader: SpoolReader) -> (Vec<u8>, Result<Report>) {
+        let mut data = Vec::new();
+        loop {
+            match reader.next().await.unwrap() {
+                Piece::Data(block) => data.extend_from_slice(&block),
+                Piece::End(result) => return (data, result),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_late_gets_everything() {
+        let (_root, scratch) = scratch(u64::MAX);
+        let data: Vec<u8> = (0..5_000_003_u32).map(|n| (n % 251) as u8).collect();
+        let (mut writer, end, reader) = spool(&scratch);
+        let sent = data.clone();
+        tokio::task::spawn_blocking(move || write_all(&mut writer, &sent)).await.unwrap().unwrap();
+        assert!(scratch.used() > 4_000_000);
+        end.end(Ok(Report::default()));
+        assert!(reader.head(0).await);
+        let (received, result) = collect(reader).await;
+        assert!(received == data && result.is_ok());
+        assert_eq!(scratch.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_along_needs_no_disk() {
+        let (_root, scratch) = scratch(0);
+        let (mut writer, end, reader) = spool(&scratch);
+        let writing = tokio::task::spawn_blocking(move || {
+            let written = write_all(&mut writer, &vec![7; 20_000_000]);
+            drop(writer);
+            end.end(Ok(Report::default()));
+            written
+        });
+        assert!(!reader.head(1000).await);
+        let (received, result) = collect(reader).await;
+        assert!(received.len() == 20_000_000 && result.is_ok());
+        writing.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_scratch_fails_the_job_and_a_gone_client_ends_it() {
+        let (_root, scratch) = scratch(100);
+        let (mut writer, _end, reader) = spool(&scratch);
+        let (writer, error) = tokio::task::spawn_blocking(move || {
+            let error = write_all(&mut writer, &vec![7; 2_000_000]).unwrap_err();
+            (writer, error)
+        })
+        .await
+        .unwrap();
+        assert_eq!(Error::from(error).kind(), ErrorKind::StorageFull);
+        drop(reader);
+        let mut writer = writer;
+        let error = write_all(&mut writer, &vec![7; 2_000_000]).unwrap_err();
+        assert!(Error::from(error).is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_lost_is_an_error() {
+        let (_root, scratch) = scratch(100);
+        let (writer, end, reader) = spool(&scratch);
+        drop((writer, end));
+        assert!(reader.head(0).await);
+        assert_eq!(reader.into_whole().0.unwrap_err().kind(), ErrorKind::Internal);
+    }
+}
