@@ -47,7 +47,7 @@ fn every_path_has_both_slash_forms_and_may_begin_with_two() {
 #[test]
 fn urls_have_the_name_that_the_client_calls_the_host() {
     let server = Server::start();
-    for name in ["accelerator.example:8080", "127.0.0.1", "[::1]:80"] {
+    for name in ["accelerator:8080", "localhost:8080", "127.0.0.1", "[::1]:80"] {
         let mut client = Client::new(&server).called(name);
         let configuration = client.start(none(), None);
         let url = text(&configuration, "url");

@@ -28,7 +28,7 @@ slots = 1
 command = ["sh", "-c", "cat > /dev/null; echo broken device >&2; exit 3"]
 
 [accelerator.told]
-command = ["sh", "-c", "printf '%s' {word}; cat"]
+command = ["sh", "-c", "printf %%s \"$0\"; cat", "{word}"]
 parameters = {"word": {"type": "text", "default": "none"}}
 "#;
 

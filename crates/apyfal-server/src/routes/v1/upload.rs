@@ -88,7 +88,7 @@ impl Shared {
     }
 
     async fn drain(self) {
-        let mut next = || std::future::poll_fn(|context| self.poll(context));
+        let next = || std::future::poll_fn(|context| self.poll(context));
         while let Ok(Some(Ok(_))) = tokio::time::timeout(SILENCE, next()).await {}
     }
 }
