@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use apyfal_core::{
@@ -13,11 +14,15 @@ use apyfal_core::{
 use apyfal_engines::Registry;
 use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 use crate::batch;
+use crate::deadline;
 use crate::job::{self, CallContext};
 use crate::session::{Record, SessionDir};
 use crate::slots::{Asking, Load, Scheduler};
+
+mod quick;
 
 /// What an agent is made of.
 #[derive(Debug)]
@@ -68,8 +73,12 @@ pub struct Agent {
     registry: Registry,
     storage: Storage,
     scheduler: Scheduler,
-    sessions: Mutex<HashMap<String, Arc<OpenSession>>>,
+    sessions: Mutex<Sessions>,
 }
+
+/// The sessions that are open here or about to be, by their ids. Of the many jobs that may come for
+/// one that is not open yet, one opens it and the others wait.
+type Sessions = HashMap<String, Arc<OnceCell<Arc<OpenSession>>>>;
 
 /// A session that this process has open.
 #[derive(Debug)]
@@ -86,6 +95,14 @@ impl OpenSession {
     /// The jobs of a session take turns with those of others.
     fn asking(&self) -> Asking<'_> {
         Asking { owner: self.dir.id(), ..starting(self.engine.info()) }
+    }
+
+    /// The report of a job, with who did it.
+    fn signed(&self, mut report: Report) -> Report {
+        let info = self.engine.info();
+        report.accelerator = info.name.to_string();
+        report.engine = info.engine.to_string();
+        report
     }
 }
 
@@ -122,6 +139,14 @@ impl Agent {
         &self.registry
     }
 
+    /// The engine of a session.
+    ///
+    /// # Errors
+    /// There is no such session, or it cannot be opened again.
+    pub async fn engine(&self, session: &str) -> Result<Arc<dyn Engine>> {
+        Ok(self.session(session, &Cancel::default()).await?.engine.clone())
+    }
+
     /// What runs and waits now.
     pub fn load(&self) -> Load {
         self.scheduler.load()
@@ -143,8 +168,7 @@ impl Agent {
         let result = tokio::task::spawn_blocking(move || {
             let slot = slot;
             call.cancel.check()?;
-            let ctx = JobContext::new(call.cancel, call.progress, scratch, slot.threads);
-            work(&ctx.with_request(call.sent))
+            work(&call.context(scratch, slot.threads))
         })
         .await
         .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
@@ -191,9 +215,30 @@ impl Agent {
 
     /// The session, opened again from disk where this process does not have it open.
     async fn session(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
-        if let Some(session) = self.open_sessions().get(id) {
-            return Ok(session.clone());
+        if let Some(session) = self.opened(id) {
+            return Ok(session);
         }
+        // Ids that mean nothing leave nothing.
+        SessionDir::find(&self.root, id)?;
+        let cell = self.open_sessions().entry(id.to_owned()).or_default().clone();
+        let opening = cell.get_or_try_init(|| self.open_again(id, cancel));
+        let opened = cancel.or_cancelled(opening).await.cloned();
+        if opened.is_err() {
+            let mut sessions = self.open_sessions();
+            // Nobody else waits for it or has it: clones are made under the lock alone.
+            if Arc::strong_count(&cell) == 2 && cell.get().is_none() {
+                sessions.remove(id);
+            }
+        }
+        opened
+    }
+
+    /// The session, where this process has it open.
+    fn opened(&self, id: &str) -> Option<Arc<OpenSession>> {
+        self.open_sessions().get(id)?.get().cloned()
+    }
+
+    async fn open_again(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
         let dir = SessionDir::find(&self.root, id)?;
         let record = dir.read_record()?;
         let engine = self.registry.find(&record.accelerator)?;
@@ -202,14 +247,11 @@ impl Agent {
         // What opening reads is no progress of the job that it is opened for.
         let call = CallContext {
             cancel: cancel.clone(),
-            progress: Arc::default(),
             sent: record.parameters,
+            ..CallContext::default()
         };
         let asking = Asking { owner: id, ..starting(engine.info()) };
-        let session = self.in_slot(asking, scratch, call, open).await?;
-        let session = Arc::new(session);
-        // Of two that opened it at once, the first one stays.
-        Ok(self.open_sessions().entry(id.to_owned()).or_insert(session).clone())
+        Ok(Arc::new(self.in_slot(asking, scratch, call, open).await?))
     }
 
     /// Opens a source that travelled as text.
@@ -222,7 +264,7 @@ impl Agent {
         cancel.or_cancelled(self.storage.create_output(&not_the_clients(url)?)).await
     }
 
-    fn open_sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<OpenSession>>> {
+    fn open_sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -255,9 +297,9 @@ fn open(
     }
 }
 
-#[async_trait]
-impl Client for Agent {
-    async fn start(&self, request: Start, mut io: JobIo) -> Result<Session> {
+impl Agent {
+    /// [`Client::start`] without a time limit.
+    async fn start_now(&self, request: Start, mut io: JobIo) -> Result<Session> {
         let begin = Instant::now();
         let engine = self.registry.find(&request.accelerator)?;
         let info = engine.info();
@@ -274,7 +316,8 @@ impl Client for Agent {
         let dir = SessionDir::create(&self.root)?;
         let scratch = dir.scratch();
         let (src, opening) = (io.src.take(), engine.clone());
-        let call = CallContext::new(&io, request.parameters.clone());
+        let mut call = CallContext::new(&io, request.parameters.clone());
+        call.of_the_client(request.src.is_none(), true);
         let opened = self
             .in_slot(starting(info), scratch, call, move |ctx| {
                 if let Some(src) = src {
@@ -299,11 +342,12 @@ impl Client for Agent {
             app: opened.session.started(),
             ..Report::default()
         };
-        self.open_sessions().insert(id.clone(), opened);
+        self.open_sessions().insert(id.clone(), Arc::new(OnceCell::from(opened)));
         Ok(Session { id, report })
     }
 
-    async fn process(&self, job: Job, mut io: JobIo) -> Result<Report> {
+    /// [`Client::process`] without a time limit.
+    async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
         let open = self.session(&job.session, &io.cancel).await?;
         let info = open.engine.info();
         let specific = &job.parameters.specific;
@@ -319,7 +363,8 @@ impl Client for Agent {
         }
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         let compare = job.parameters.compare;
-        let call = CallContext::new(&io, job.parameters);
+        let mut call = CallContext::new(&io, job.parameters);
+        call.of_the_client(job.src.is_none(), job.dst.is_none());
         let processed = if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
             self.in_batch(&open, engine_job, call).await
         } else {
@@ -330,13 +375,30 @@ impl Client for Agent {
             };
             self.in_slot(open.asking(), open.dir.scratch(), call, work).await
         };
-        let mut report = match destination {
+        let report = match destination {
             Some(destination) => destination.settle(processed, &io.cancel).await?,
             None => processed?,
         };
-        report.accelerator = info.name.to_string();
-        report.engine = info.engine.to_string();
-        Ok(report)
+        Ok(open.signed(report))
+    }
+}
+
+#[async_trait]
+impl Client for Agent {
+    async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
+        let (limit, cancel) = (io.deadline, io.cancel.clone());
+        deadline::within(limit, &cancel, self.start_now(request, io)).await
+    }
+
+    async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
+        let (job, io) = match self.process_here(job, io)? {
+            ControlFlow::Break(report) => return Ok(report),
+            ControlFlow::Continue(later) => later,
+        };
+        let (limit, cancel) = (io.deadline, io.cancel.clone());
+        // In a box of its own: a quick job need not find room for all that this one might need.
+        let processed = Box::pin(self.process_now(job, io));
+        deadline::within(limit, &cancel, processed).await
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {

@@ -3,6 +3,7 @@
 //! Nobody waits for a batch to fill: what came while the slots were taken is the next batch. A lone
 //! job is a batch of one.
 
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -42,10 +43,13 @@ impl Queue {
 
     /// Runs the next batch, of however many jobs there are, and answers each.
     pub(crate) fn run_next(&self, session: &dyn EngineSession, ctx: &JobContext) {
+        let threads = NonZeroUsize::new(ctx.threads()).unwrap_or(NonZeroUsize::MIN);
         let (jobs, answers): (Vec<_>, Vec<_>) = self
             .take(session.batch())
             .into_iter()
-            .map(|Waiting { job, call, answer }| ((job, call.context(ctx)), answer))
+            .map(|Waiting { job, call, answer }| {
+                ((job, call.context(ctx.scratch(), threads)), answer)
+            })
             .unzip();
         // Who runs the batch need not have a job in it, so a panic must not end the thread: it is
         // the jobs without a result that it concerns.

@@ -1,13 +1,15 @@
 //! Jobs on a blocking thread: checked, run, measured and, where asked for, compared.
 
 use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
     Cancel, Comparison, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext,
-    JobIo, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report, Result, Sink,
-    Source,
+    JobIo, JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report,
+    Result, Sink, Source,
 };
 
 /// What of a call goes into the context of its job.
@@ -17,16 +19,36 @@ pub(crate) struct CallContext {
     pub(crate) progress: Arc<Progress>,
     /// The parameters as they were sent.
     pub(crate) sent: JobParameters,
+    /// How long the client may keep the job waiting: the one who sends, and the one who takes.
+    pub(crate) stall: [Option<Duration>; 2],
+    /// Where its lines go.
+    pub(crate) log: JobLog,
 }
 
 impl CallContext {
     pub(crate) fn new(io: &JobIo, sent: JobParameters) -> Self {
-        Self { cancel: io.cancel.clone(), progress: io.progress.clone(), sent }
+        Self {
+            cancel: io.cancel.clone(),
+            progress: io.progress.clone(),
+            sent,
+            stall: [io.stall; 2],
+            log: io.log.clone(),
+        }
     }
 
-    /// The context of the call's job, with the scratch space and threads of `place`.
-    pub(crate) fn context(self, place: &JobContext) -> JobContext {
-        place.with_cancel(self.cancel).with_progress(self.progress).with_request(self.sent)
+    /// Says which ends of the job are streams of the client's. A storage has limits of its own.
+    pub(crate) fn of_the_client(&mut self, src: bool, dst: bool) {
+        let [reading, writing] = self.stall;
+        self.stall = [reading.filter(|_| src), writing.filter(|_| dst)];
+    }
+
+    /// The context of the call's job, which begins now.
+    pub(crate) fn context(self, scratch: impl Into<PathBuf>, threads: NonZeroUsize) -> JobContext {
+        self.progress.begin();
+        JobContext::new(self.cancel, self.progress, scratch, threads)
+            .with_request(self.sent)
+            .with_stall(self.stall[0], self.stall[1])
+            .with_log(self.log)
     }
 }
 
@@ -120,12 +142,8 @@ fn in_software(
     ctx: &JobContext,
 ) -> Result<Option<Comparison>> {
     // What the software reads and writes is no progress of the job.
-    let ctx = JobContext::new(
-        ctx.cancel().clone(),
-        Default::default(),
-        ctx.scratch(),
-        std::num::NonZeroUsize::MIN,
-    );
+    let ctx =
+        JobContext::new(ctx.cancel().clone(), Default::default(), ctx.scratch(), NonZeroUsize::MIN);
     let begin = Instant::now();
     let Some(result) = session.process_in_software(job, &ctx) else { return Ok(None) };
     result?;

@@ -5,6 +5,7 @@
 
 mod agent;
 mod batch;
+mod deadline;
 mod job;
 mod session;
 mod slots;

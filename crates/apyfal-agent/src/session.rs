@@ -10,9 +10,10 @@
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apyfal_core::{
@@ -22,12 +23,32 @@ use serde_json::{Map, Value, json};
 
 const PREFIX: &str = "session-";
 const RECORD: &str = "session.json";
+const LOCK: &str = "lock";
+/// What follows the prefix of an id is no longer than this.
+const MAX_ID: usize = 64;
+/// How long one who waits for a lock waits before the next try.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The lock of a session, shared by its jobs in this process: they take it together, for a file of
+/// the session need not be opened for each of them.
+#[derive(Debug, Default)]
+struct SharedLock {
+    /// Opened by the first job.
+    file: Option<File>,
+    /// How many hold it. The file is locked while there are any.
+    jobs: usize,
+}
+
+/// Keeps a session from being ended.
+#[derive(Debug)]
+pub(crate) struct JobLock<'a>(&'a SessionDir);
 
 /// The directory of a session. One that never got its record is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct SessionDir {
     id: String,
     path: PathBuf,
+    lock: Mutex<SharedLock>,
     is_half_made: AtomicBool,
 }
 
@@ -58,23 +79,28 @@ impl SessionDir {
                 .tempdir_in(root)?
                 .keep();
             fs::create_dir(path.join("state"))?;
-            create_private(&path.join("lock"))?;
+            create_private(&path.join(LOCK))?;
             Ok(path)
         };
         let path = make().map_err(|error| {
             Error::from(error).operation(format!("make a session in '{}'", root.display()))
         })?;
         let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { id, path, is_half_made: AtomicBool::new(true) })
+        Ok(Self { id, path, lock: Mutex::default(), is_half_made: AtomicBool::new(true) })
     }
 
     /// Finds one that another process, or an earlier one, has made.
     pub(crate) fn find(root: &Path, id: &str) -> Result<Self> {
-        let path = root.join(id);
-        if id.starts_with(PREFIX) && !id.contains('/') && path.join(RECORD).is_file() {
-            return Ok(Self { id: id.to_owned(), path, is_half_made: AtomicBool::new(false) });
+        let unique = id.strip_prefix(PREFIX).unwrap_or_default();
+        let is_id = (1..=MAX_ID).contains(&unique.len())
+            && unique.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        // What is no id does not get as far as the disk.
+        let path = root.join(if is_id { id } else { PREFIX });
+        if !is_id || !path.join(RECORD).is_file() {
+            return Err(gone(id));
         }
-        Err(gone(id))
+        let is_half_made = AtomicBool::new(false);
+        Ok(Self { id: id.to_owned(), path, lock: Mutex::default(), is_half_made })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -164,11 +190,42 @@ impl SessionDir {
     }
 
     /// Holds the session open for a job; waits while another process ends it.
-    pub(crate) fn lock_for_job(&self, ctx: &JobContext) -> Result<File> {
-        let lock = self.open_lock()?;
-        until_locked(|| lock.try_lock_shared(), ctx)?;
-        // It may have been ended while this waited.
-        if self.path.join(RECORD).is_file() { Ok(lock) } else { Err(gone(&self.id)) }
+    pub(crate) fn lock_for_job(&self, ctx: &JobContext) -> Result<JobLock<'_>> {
+        loop {
+            if let Some(lock) = self.try_lock_for_job()? {
+                return Ok(lock);
+            }
+            ctx.check()?;
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The same, but nothing while another process ends the session.
+    pub(crate) fn try_lock_for_job(&self) -> Result<Option<JobLock<'_>>> {
+        let mut guard = self.shared_lock();
+        let lock = &mut *guard;
+        if lock.jobs == 0 {
+            let file = match &mut lock.file {
+                Some(file) => file,
+                none => none.insert(self.open_lock()?),
+            };
+            match file.try_lock_shared() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            // It may have been ended since: then the file is nowhere any more.
+            if file.metadata()?.nlink() == 0 {
+                lock.file = None;
+                return Err(gone(&self.id));
+            }
+        }
+        lock.jobs += 1;
+        Ok(Some(JobLock(self)))
+    }
+
+    fn shared_lock(&self) -> MutexGuard<'_, SharedLock> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the session: waits until no job of it runs in any process, does `stop`, and removes it
@@ -177,6 +234,10 @@ impl SessionDir {
         let lock = self.open_lock()?;
         until_locked(|| lock.try_lock(), ctx)?;
         let stopped = stop();
+        // First what makes it a session, then what its jobs look at.
+        for name in [RECORD, LOCK] {
+            let _ = fs::remove_file(self.path.join(name));
+        }
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => stopped,
@@ -184,10 +245,23 @@ impl SessionDir {
     }
 
     fn open_lock(&self) -> Result<File> {
-        File::open(self.path.join("lock")).map_err(|error| match error.kind() {
+        File::open(self.path.join(LOCK)).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => gone(&self.id),
             _ => error.into(),
         })
+    }
+}
+
+impl Drop for JobLock<'_> {
+    fn drop(&mut self) {
+        let mut guard = self.0.shared_lock();
+        let lock = &mut *guard;
+        lock.jobs -= 1;
+        let ended = lock.file.as_ref().filter(|_| lock.jobs == 0);
+        if ended.is_some_and(|file| file.unlock().is_err()) {
+            // Closing it gives the lock back too.
+            lock.file = None;
+        }
     }
 }
 
@@ -206,11 +280,13 @@ fn until_locked(
             Err(TryLockError::WouldBlock) => ctx.check()?,
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(PAUSE);
     }
 }
 
 fn gone(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no session '{id}'"))
+    let shown = id.get(..id.floor_char_boundary(PREFIX.len() + MAX_ID)).unwrap_or_default();
+    let dots = if shown.len() < id.len() { "…" } else { "" };
+    Error::new(ErrorKind::NotFound, format!("there is no session '{shown}{dots}'"))
         .hint("start the accelerator again")
 }

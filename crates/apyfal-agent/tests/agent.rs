@@ -71,10 +71,12 @@ async fn secrets_of_the_environment_are_not_kept() {
 #[tokio::test]
 async fn ids_do_not_leave_the_root() {
     let root = tempfile::tempdir().unwrap();
-    for id in ["../x", "session-/../..", "", "session-none"] {
+    let long = format!("session-{}", "x".repeat(100_000));
+    for id in ["../x", "session-/../..", "", "session-none", "session-", "é", &long] {
         let job = Job { session: id.into(), ..Job::default() };
         let error = agent(root.path()).process(job, JobIo::default()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{id}");
+        assert!(error.to_string().len() < 200, "{error}");
     }
 }
 

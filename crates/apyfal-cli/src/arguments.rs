@@ -11,7 +11,9 @@ use apyfal_core::config::read_value;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
 
-use crate::commands::{accelerators, clear, completions, copy, create, process, run, start, stop};
+use crate::commands::{
+    accelerators, clear, completions, copy, create, process, run, serve, start, stop,
+};
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
 /// run a program of your own, on the hardware that does it best.
@@ -54,6 +56,7 @@ pub(crate) enum Command {
     Start(start::Arguments),
     Process(process::Arguments),
     Stop(stop::Arguments),
+    Serve(serve::Arguments),
     Copy(copy::Arguments),
     Clear(clear::Arguments),
     Completions(completions::Arguments),

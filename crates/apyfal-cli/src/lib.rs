@@ -8,6 +8,7 @@ mod exit;
 mod names;
 mod printer;
 mod progress;
+mod quantity;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -47,8 +48,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<()> {
+    // A command does one thing; a host does many at once.
+    let is_host = matches!(parsed.command, arguments::Command::Serve(_));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+        .worker_threads(if is_host { cores } else { 1 })
         .enable_all()
         .build()
         .map_err(|error| apyfal::Error::from(error).operation("start the runtime"))?

@@ -107,7 +107,7 @@ impl Printer {
 }
 
 /// A text that may come from anywhere, without what would control the terminal.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let show = |c: char| {
         if c.is_control() && c != '\n' && c != '\t' {
             c.escape_default().to_string()

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -20,6 +21,13 @@ pub struct JobIo {
     pub progress: Arc<Progress>,
     /// Where goes what the call says while it runs.
     pub log: JobLog,
+    /// How long `src` and `dst`, where they are streams, may keep the job waiting: over any such
+    /// time of waiting they must move 1 KiB. A job whose streams do not fails with
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
+    pub stall: Option<Duration>,
+    /// How long the call may take in all, the wait for a slot included. It then ends with
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), and `cancel` was thrown.
+    pub deadline: Option<Duration>,
 }
 
 /// Runs jobs in sessions. Local and remote clients keep the same contract.

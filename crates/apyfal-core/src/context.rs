@@ -10,7 +10,9 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::streams::{End, InputReader, OutputWriter, Patience};
 use crate::{Error, ErrorKind, Input, JobParameters, Output, Result, Sink, Source};
 
 /// A switch that ends a job early. Clones are the same switch.
@@ -84,9 +86,25 @@ pub struct Progress {
     total: AtomicU64,
     read: AtomicU64,
     written: AtomicU64,
+    /// When it began to run, in microseconds since 1970; 0 before.
+    began: AtomicU64,
 }
 
 impl Progress {
+    /// Says that the job runs, and waits for no slot any more.
+    pub fn begin(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.began.store(now.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// When the job began to run, in seconds since 1970; none while it waits.
+    pub fn began(&self) -> Option<f64> {
+        match self.began.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(micros as f64 / 1e6),
+        }
+    }
+
     /// Says how many bytes there are to read.
     pub fn set_total(&self, bytes: u64) {
         self.total.store(bytes, Ordering::Relaxed);
@@ -157,6 +175,14 @@ pub struct JobContext {
     threads: NonZeroUsize,
     request: Arc<JobParameters>,
     log: JobLog,
+    stall: Stall,
+}
+
+/// How long the clients at the ends of a job may keep it waiting.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stall {
+    reading: Option<Duration>,
+    writing: Option<Duration>,
 }
 
 impl JobContext {
@@ -174,6 +200,7 @@ impl JobContext {
             threads,
             request: Arc::default(),
             log: JobLog::default(),
+            stall: Stall::default(),
         }
     }
 
@@ -198,6 +225,14 @@ impl JobContext {
     /// Where the job's lines go.
     pub fn log(&self) -> &JobLog {
         &self.log
+    }
+
+    /// Says for how long the streams of the job may keep it waiting, the one it reads and the one
+    /// it writes. Over any such time of waiting they must move 1 KiB; the job fails with
+    /// [`ErrorKind::Timeout`] where they do not. Files and memory do not count.
+    #[must_use]
+    pub fn with_stall(self, reading: Option<Duration>, writing: Option<Duration>) -> Self {
+        Self { stall: Stall { reading, writing }, ..self }
     }
 
     /// The same job with a switch of its own, for a part of it that may have to end earlier.
@@ -241,7 +276,8 @@ impl JobContext {
         self.threads.get()
     }
 
-    /// Reads an input from its start: counted as progress, ended by cancellation.
+    /// Reads an input from its start: counted as progress, ended by cancellation and by a client
+    /// who sends too little.
     ///
     /// # Errors
     /// The input is a directory.
@@ -250,6 +286,7 @@ impl JobContext {
         if let Some(len) = input.len() {
             self.progress.set_total(len);
         }
+        let waits = !input.is_in_memory() && matches!(input.source(), Source::Stream(_));
         let inner: Box<dyn Read + Send> = match input.into_source() {
             Source::Stream(reader) => reader,
             Source::File { file, .. } => Box::new(file),
@@ -262,16 +299,24 @@ impl JobContext {
                 .hint("give a file, or use targz, which takes directories"));
             }
         };
-        Ok(InputReader { inner, cancel: self.cancel.clone(), progress: self.progress.clone() })
+        let limit = self.stall.reading.filter(|_| waits);
+        Ok(InputReader::new(inner, self.end(limit.map(Patience::reading))))
     }
 
-    /// Writes an output from its start: counted as progress, ended by cancellation.
+    /// Writes an output from its start: counted as progress, ended by cancellation and by a client
+    /// who takes too little.
     pub fn writer(&self, output: Output) -> OutputWriter {
+        let waits = !output.is_in_memory() && matches!(output.sink(), Sink::Stream(_));
         let inner: Box<dyn Write + Send> = match output.into_sink() {
             Sink::Stream(writer) => writer,
             Sink::File { file, .. } => Box::new(file),
         };
-        OutputWriter { inner, cancel: self.cancel.clone(), progress: self.progress.clone() }
+        let limit = self.stall.writing.filter(|_| waits);
+        OutputWriter::new(inner, self.end(limit.map(Patience::writing)))
+    }
+
+    fn end(&self, patience: Option<Patience>) -> End {
+        End { cancel: self.cancel.clone(), progress: self.progress.clone(), patience }
     }
 
     /// Reads a file at an offset: counted as progress, ended by cancellation.
@@ -294,93 +339,6 @@ impl JobContext {
         }
         self.progress.add_read(filled as u64);
         Ok(filled)
-    }
-}
-
-/// The input of a job as a stream. Made by [`JobContext::reader`].
-pub struct InputReader {
-    inner: Box<dyn Read + Send>,
-    cancel: Cancel,
-    progress: Arc<Progress>,
-}
-
-impl InputReader {
-    /// Fills `buffer` as far as the input goes; less than all means the end.
-    ///
-    /// # Errors
-    /// Reading failed, or the job was cancelled.
-    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read(&mut buffer[filled..]).map_err(Error::from_io)? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        Ok(filled)
-    }
-}
-
-impl Read for InputReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            self.cancel.check().map_err(Error::into_io)?;
-            match self.inner.read(buffer) {
-                Ok(count) => {
-                    self.progress.add_read(count as u64);
-                    return Ok(count);
-                }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-impl fmt::Debug for InputReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InputReader").field("progress", &self.progress).finish_non_exhaustive()
-    }
-}
-
-/// The output of a job as a stream. Made by [`JobContext::writer`]; to be flushed at the end.
-pub struct OutputWriter {
-    inner: Box<dyn Write + Send>,
-    cancel: Cancel,
-    progress: Arc<Progress>,
-}
-
-impl Write for OutputWriter {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        loop {
-            self.cancel.check().map_err(Error::into_io)?;
-            match self.inner.write(buffer) {
-                Ok(count) => {
-                    self.progress.add_written(count as u64);
-                    return Ok(count);
-                }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl fmt::Debug for OutputWriter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutputWriter").field("progress", &self.progress).finish_non_exhaustive()
     }
 }
 
@@ -426,23 +384,6 @@ mod tests {
         );
         let mut done = pin!(cancel.or_cancelled(std::future::ready(Ok(1))));
         assert!(matches!(done.as_mut().poll(&mut task), Poll::Ready(Ok(1))));
-    }
-
-    #[test]
-    fn a_stream_that_would_block_is_asked_again() {
-        struct Hesitant(bool);
-        impl Read for Hesitant {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.0 = !self.0;
-                if self.0 {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                buffer[0] = b'x';
-                Ok(1)
-            }
-        }
-        let mut reader = context().reader(Input::stream(Hesitant(false))).unwrap();
-        assert_eq!(reader.fill(&mut [0; 3]).unwrap(), 3);
     }
 
     #[test]

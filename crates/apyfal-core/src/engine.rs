@@ -53,6 +53,10 @@ pub struct EngineInfo {
     pub slots: Slots,
     /// Whether a job that was interrupted may simply be run again.
     pub rerun_safe: bool,
+    /// A job whose source is in memory and no longer than this, in bytes, neither blocks nor takes
+    /// longer than about 100 µs, so that it may run on the caller's own thread instead of one for
+    /// blocking work; 0 where that is never so.
+    pub quick: usize,
 }
 
 impl EngineInfo {
@@ -70,6 +74,7 @@ impl EngineInfo {
             dst: Need::Required,
             slots: Slots::Cores,
             rerun_safe: true,
+            quick: 0,
         }
     }
 
@@ -123,6 +128,11 @@ pub trait EngineSession: Debug + Send + Sync {
     /// How many jobs [`process_many`](Self::process_many) wants at once; 1 where it gains nothing.
     fn batch(&self) -> usize {
         1
+    }
+
+    /// Whether a job of a length that [`EngineInfo::quick`] allows is quick with its parameters too.
+    fn is_quick(&self, _job: &EngineJob) -> bool {
+        true
     }
 
     /// Does the same job with plain single-threaded software, for comparison. Its output is

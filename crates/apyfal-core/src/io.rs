@@ -11,6 +11,7 @@ pub struct Input {
     name: Option<String>,
     len: Option<u64>,
     source: Source,
+    in_memory: bool,
 }
 
 /// Where the bytes of an [`Input`] are.
@@ -32,7 +33,8 @@ pub enum Source {
 impl Input {
     /// An input that can only be read from start to end.
     pub fn stream(reader: impl Read + Send + 'static) -> Self {
-        Self { name: None, len: None, source: Source::Stream(Box::new(reader)) }
+        let source = Source::Stream(Box::new(reader));
+        Self { name: None, len: None, source, in_memory: false }
     }
 
     /// A regular file; its name and length are taken from it.
@@ -45,20 +47,26 @@ impl Input {
             name: file_name(&path),
             len: Some(file.metadata()?.len()),
             source: Source::File { file, path },
+            in_memory: false,
         })
     }
 
     /// A directory.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self { name: file_name(&path), len: None, source: Source::Directory(path) }
+        let name = file_name(&path);
+        Self { name, len: None, source: Source::Directory(path), in_memory: false }
     }
 
     /// Bytes in memory.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        let bytes = bytes.into();
-        let len = bytes.len() as u64;
-        Self::stream(std::io::Cursor::new(bytes)).with_len(len)
+        Self::memory(bytes.into())
+    }
+
+    /// Bytes in memory that need not be a `Vec`. Engines see a stream.
+    pub fn memory(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
+        let len = bytes.as_ref().len() as u64;
+        Self { in_memory: true, ..Self::stream(std::io::Cursor::new(bytes)).with_len(len) }
     }
 
     /// Sets the name.
@@ -88,6 +96,11 @@ impl Input {
     /// Whether it is known to have no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == Some(0)
+    }
+
+    /// Whether the bytes are in memory, so that nobody has to wait for them.
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// Where the bytes are.
@@ -123,6 +136,7 @@ impl fmt::Debug for Source {
 pub struct Output {
     name: Option<String>,
     sink: Sink,
+    in_memory: bool,
 }
 
 /// Where the bytes of an [`Output`] go.
@@ -141,13 +155,18 @@ pub enum Sink {
 impl Output {
     /// An output that can only be written from start to end.
     pub fn stream(writer: impl Write + Send + 'static) -> Self {
-        Self { name: None, sink: Sink::Stream(Box::new(writer)) }
+        Self { name: None, sink: Sink::Stream(Box::new(writer)), in_memory: false }
+    }
+
+    /// A stream into memory: writing to it neither blocks nor takes long.
+    pub fn memory(writer: impl Write + Send + 'static) -> Self {
+        Self { in_memory: true, ..Self::stream(writer) }
     }
 
     /// An empty regular file.
     pub fn file(file: File, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self { name: file_name(&path), sink: Sink::File { file, path } }
+        Self { name: file_name(&path), sink: Sink::File { file, path }, in_memory: false }
     }
 
     /// Sets the name, which for a file is that of its final place.
@@ -160,6 +179,11 @@ impl Output {
     /// The last part of the path or URL, where there is one.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Whether the bytes go to memory, so that nobody has to wait until they are taken.
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// Where the bytes go.

@@ -18,10 +18,11 @@ mod job;
 mod nearest;
 mod params;
 mod secret;
+mod streams;
 
 pub use client::{Client, JobIo};
 pub use config::{Configuration, Literal, read_value};
-pub use context::{Cancel, InputReader, JobContext, JobLog, OutputWriter, Progress};
+pub use context::{Cancel, JobContext, JobLog, Progress};
 pub use engine::{Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots};
 pub use error::{Error, ErrorKind, Result};
 pub use io::{Input, Output, Sink, Source};
@@ -29,3 +30,4 @@ pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start}
 pub use nearest::nearest;
 pub use params::{ParamKind, ParamSpec, Params, Stage};
 pub use secret::{Secret, is_secret_key, mask};
+pub use streams::{InputReader, OutputWriter};

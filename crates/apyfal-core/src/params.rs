@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -168,8 +169,9 @@ impl ParamSpec {
 /// Checked parameters of one session or job.
 ///
 /// Every name in it was declared, every value has its declared type, and defaults are filled in.
+/// Those of a session are shared by the jobs that do not change them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Params(Map<String, Value>);
+pub struct Params(Arc<Map<String, Value>>);
 
 impl Params {
     /// Checks `raw` against `specs`.
@@ -188,10 +190,12 @@ impl Params {
     ) -> Result<Self> {
         let mut checked = match start {
             Some(session) => session.0.clone(),
-            None => specs
-                .iter()
-                .filter_map(|spec| Some((spec.name.to_string(), spec.default.clone()?)))
-                .collect(),
+            None => {
+                let defaults = specs.iter();
+                let defaults = defaults
+                    .filter_map(|spec| Some((spec.name.to_string(), spec.default.clone()?)));
+                Arc::new(defaults.collect())
+            }
         };
         for (name, value) in raw {
             let Some(spec) = specs.iter().find(|spec| spec.is_for(name)) else {
@@ -212,7 +216,7 @@ impl Params {
                 )
                 .hint(format!("give --{name} to start, then process without it")));
             }
-            checked.insert(name.clone(), value);
+            Arc::make_mut(&mut checked).insert(name.clone(), value);
         }
         Ok(Self(checked))
     }

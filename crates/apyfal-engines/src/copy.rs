@@ -4,14 +4,28 @@ use std::io::{self, Read, Write};
 
 use apyfal_core::Result;
 
+/// How long the first blocks are, and how many are full before longer ones pay.
+const SHORT: usize = 8 << 10;
+const MANY: usize = 16;
+/// How long the others are.
+const LONG: usize = 1 << 20;
+
 /// Copies in blocks that are large enough to cost little and small enough that a cancelled job, whose
 /// reader or writer then fails, ends soon.
 pub(crate) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
-    let mut buffer = vec![0; 1 << 20];
+    // Most that is short is copied in less time than a large block of memory takes to be had.
+    let mut buffer = vec![0; SHORT];
+    let mut full = 0;
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(count) => to.write_all(&buffer[..count])?,
+            Ok(count) => {
+                to.write_all(&buffer[..count])?;
+                full += usize::from(count == buffer.len());
+                if full == MANY && buffer.len() < LONG {
+                    buffer = vec![0; LONG];
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }

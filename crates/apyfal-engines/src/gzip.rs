@@ -29,6 +29,13 @@ const BLOCK: usize = 1 << 20;
 /// would cost text 1.8 %.
 const SMALL_BLOCK: usize = BLOCK / 4;
 
+/// Sources of this many bytes take 100 µs at most, whatever the level and the data.
+const QUICK: usize = 4 << 10;
+
+/// What is read first. Most short sources are compressed in less time than the memory for a whole
+/// block takes to be had.
+const SHORT: usize = 16 << 10;
+
 /// The engine.
 #[derive(Debug)]
 pub(crate) struct Gzip {
@@ -60,6 +67,7 @@ impl Gzip {
             )
             .default(0),
         ];
+        info.quick = QUICK;
         Self { info }
     }
 }
@@ -296,7 +304,7 @@ fn has_few_symbols(data: &[u8]) -> bool {
 #[derive(Default)]
 struct Block {
     place: Place,
-    /// As long as a block; how much of it is in use stands beside it.
+    /// As long as a block, or [`SHORT`] where that is all; how much is in use stands beside it.
     source: Vec<u8>,
     source_len: usize,
     /// Room for the trailer of the member before, then this member without its own.
@@ -312,9 +320,18 @@ impl Block {
         level: Level,
         read: &mut impl FnMut(&mut [u8]) -> Result<usize>,
     ) -> Result<bool> {
-        self.source.resize(BLOCK, 0);
+        let mut read_len = 0;
+        if self.source.is_empty() {
+            self.source = vec![0; SHORT];
+            read_len = read(&mut self.source)?;
+            if read_len < SHORT {
+                self.source_len = read_len;
+                return Ok(false);
+            }
+            self.source.resize(BLOCK, 0);
+        }
         let (start, rest) = self.source.split_at_mut(SMALL_BLOCK);
-        self.source_len = read(start)?;
+        self.source_len = read_len + read(&mut start[read_len..])?;
         if self.source_len < SMALL_BLOCK || level.may_be_slow() && has_few_symbols(start) {
             return Ok(self.source_len == SMALL_BLOCK);
         }

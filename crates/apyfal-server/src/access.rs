@@ -4,15 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
+use apyfal_tls::token::TokenHash;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
-use subtle::ConstantTimeEq;
 
-/// The addresses of the two ends of a connection.
+/// How a connection came in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
+    /// The address of this end.
     pub(crate) local: SocketAddr,
+    /// Whether the client must present the token.
+    pub(crate) needs_token: bool,
 }
 
 impl Peer {
@@ -25,26 +28,27 @@ impl Peer {
 /// Decides who is served.
 #[derive(Debug)]
 pub(crate) struct Access {
-    token: Option<Secret>,
+    token: Option<TokenHash>,
     rest_v1: bool,
 }
 
 impl Access {
-    pub(crate) fn new(token: Option<Secret>, rest_v1: bool) -> Self {
-        Self { token, rest_v1 }
+    pub(crate) fn new(token: Option<&Secret>, rest_v1: bool) -> Self {
+        Self { token: token.map(TokenHash::of), rest_v1 }
     }
 
     /// Whether the client may use REST v2.
     pub(crate) fn check(&self, peer: Peer, request: &Parts) -> Result<()> {
         match &self.token {
+            _ if !peer.needs_token => not_by_a_web_page(peer, request),
             Some(token) => check_token(token, &request.headers),
-            None => not_by_a_web_page(peer, request),
+            None => Err(Error::new(ErrorKind::Internal, "the host has no token to ask for")),
         }
     }
 
     /// Whether the client may use REST v1.0, which knows no tokens.
     pub(crate) fn check_v1(&self, peer: Peer, request: &Parts) -> Result<()> {
-        if peer.is_loopback() || self.rest_v1 {
+        if self.rest_v1 || peer.is_loopback() && !peer.needs_token {
             return not_by_a_web_page(peer, request);
         }
         if let Some(token) = &self.token
@@ -54,7 +58,7 @@ impl Access {
         }
         Err(Error::new(
             ErrorKind::Security,
-            "its clients carry no token, so it is served on this machine alone",
+            "its clients carry no token, so it is served only where none is asked for",
         )
         .operation("use REST v1.0 over the network")
         .hint("set rest_v1 = True in section [serve] of the host's configuration to serve everybody who can reach it")
@@ -62,14 +66,14 @@ impl Access {
     }
 }
 
-fn check_token(token: &Secret, headers: &HeaderMap) -> Result<()> {
+fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<()> {
     let given = headers.get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
     let given = given.and_then(|value| {
         let (scheme, token) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
     });
     let why = match given {
-        Some(given) if bool::from(given.ct_eq(token.expose().as_bytes())) => return Ok(()),
+        Some(given) if token.matches(given) => return Ok(()),
         Some(_) => "the token is not the one of this host",
         None => "the host asks for its token",
     };
@@ -81,11 +85,10 @@ fn check_token(token: &Secret, headers: &HeaderMap) -> Result<()> {
 /// Refuses what a browser sends for a page from elsewhere. Pages can reach loopback too, and
 /// without a token nothing else would tell them from the user's own programs.
 fn not_by_a_web_page(peer: Peer, request: &Parts) -> Result<()> {
-    let host = request
-        .uri
-        .authority()
-        .cloned()
-        .or_else(|| Authority::from_str(request.headers.get(header::HOST)?.to_str().ok()?).ok());
+    let host =
+        request.uri.authority().cloned().or_else(|| {
+            Authority::from_str(request.headers.get(header::HOST)?.to_str().ok()?).ok()
+        });
     let refused = |what| {
         Error::new(ErrorKind::Security, what)
             .operation("use this host from a web page")
@@ -129,20 +132,22 @@ mod tests {
     }
 
     fn peer(local: &str) -> Peer {
-        Peer { local: local.parse().unwrap() }
+        let local: SocketAddr = local.parse().unwrap();
+        Peer { local, needs_token: !local.ip().is_loopback() }
     }
 
     #[test]
     fn a_token_must_be_the_right_one() {
-        let access = Access::new(Some(Secret::new("abc")), false);
+        let access = Access::new(Some(&Secret::new("abc")), false);
         let check = |value: &str| {
-            access.check(peer("127.0.0.1:1"), &parts(&[("authorization", value)])).is_ok()
+            access.check(peer("10.0.0.1:1"), &parts(&[("authorization", value)])).is_ok()
         };
         assert!(check("Bearer abc") && check("bearer abc"));
         for wrong in ["", "abc", "Bearer ab", "Bearer abcd", "Basic abc", "Bearer"] {
             assert!(!check(wrong), "{wrong}");
         }
-        assert!(access.check(peer("127.0.0.1:1"), &parts(&[])).is_err());
+        assert!(access.check(peer("10.0.0.1:1"), &parts(&[])).is_err());
+        assert!(access.check(peer("127.0.0.1:1"), &parts(&[])).is_ok());
     }
 
     #[test]
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn the_original_protocol_stays_on_this_machine() {
         let (here, there) = (peer("127.0.0.1:1"), peer("10.0.0.1:1"));
-        let closed = Access::new(Some(Secret::new("abc")), false);
+        let closed = Access::new(Some(&Secret::new("abc")), false);
         assert!(closed.check_v1(here, &parts(&[])).is_ok());
         let error = closed.check_v1(there, &parts(&[])).unwrap_err();
         assert!(error.hints()[0].contains("rest_v1"));

@@ -13,8 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
-use http_body_util::BodyExt;
+use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
@@ -67,7 +66,8 @@ impl Data {
     pub(crate) fn of_body(headers: &HeaderMap, body: Body) -> Self {
         let len = headers.get(header::CONTENT_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
-        Self::new(body.into_data_stream().map_err(|error| broken(&error)).boxed(), len)
+        let stream = body.into_data_stream().map(|piece| piece.map_err(|error| broken(&error)));
+        Self::new(stream.boxed(), len)
     }
 
     /// Whether there may be any.
@@ -81,7 +81,10 @@ impl Data {
     }
 
     /// All of it, where that is no more than `limit` bytes; else itself again.
-    pub(crate) async fn in_memory(mut self, limit: usize) -> Result<std::result::Result<Bytes, Self>> {
+    pub(crate) async fn in_memory(
+        mut self,
+        limit: usize,
+    ) -> Result<std::result::Result<Bytes, Self>> {
         if self.len.is_none_or(|len| len > limit as u64) {
             return Ok(Err(self));
         }
@@ -278,6 +281,8 @@ fn multipart(error: &multer::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures::TryStreamExt;
+
     use super::*;
 
     #[test]
@@ -300,7 +305,10 @@ mod tests {
         };
         let json = r#"{"id": "x"}"#;
         let request = Request::builder().header("content-type", "application/json");
-        assert_eq!(split(request.body(Body::from(json)).unwrap()).await, (Some("x".into()), vec![]));
+        assert_eq!(
+            split(request.body(Body::from(json)).unwrap()).await,
+            (Some("x".into()), vec![])
+        );
         let request = Request::builder().header(v2::REQUEST, json);
         let request = request.body(Body::from("data")).unwrap();
         assert_eq!(split(request).await, (Some("x".into()), b"data".to_vec()));
@@ -308,8 +316,7 @@ mod tests {
             "--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{json}\r\n\
              --b\r\nContent-Disposition: form-data; name=\"data\"; filename=\"f\"\r\n\r\nda\r\nta\r\n--b--\r\n"
         );
-        let request =
-            Request::builder().header("content-type", "multipart/form-data; boundary=b");
+        let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
         let request = request.body(Body::from(form)).unwrap();
         assert_eq!(split(request).await, (Some("x".into()), b"da\r\nta".to_vec()));
     }

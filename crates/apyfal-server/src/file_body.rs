@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn ranges_are_read_as_http_has_them() {
         let of = |text: &'static str, len| {
-            Range::of(Some(&HeaderValue::from_static(text)), len).map(|range| (range.start, range.end))
+            Range::of(Some(&HeaderValue::from_static(text)), len)
+                .map(|range| (range.start, range.end))
         };
         assert_eq!(of("bytes=2-5", 10).unwrap(), (2, 6));
         assert_eq!(of("bytes=2-", 10).unwrap(), (2, 10));

@@ -8,6 +8,8 @@ use apyfal_agent::Agent;
 use apyfal_core::{Client, Error, ErrorKind, Input, Job, JobIo, JobLog, Output, Report, Result};
 
 use crate::access::Access;
+use crate::body::Data;
+use crate::journal::{Durability, Journal};
 use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -18,6 +20,7 @@ use crate::settings::Limits;
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) agent: Agent,
+    pub(crate) journal: Journal,
     pub(crate) live: Arc<Live>,
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) access: Access,
@@ -32,6 +35,32 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// A new job, with its client's id or one of ours.
+    ///
+    /// # Errors
+    /// There are no numbers left that could be recorded.
+    pub(crate) fn new_job(
+        &self,
+        id: Option<String>,
+        session: &str,
+        accelerator: &str,
+    ) -> Result<live::Job> {
+        let number = self.journal.next_number()?;
+        let id = id.unwrap_or_else(|| format!("job-{number}"));
+        Ok(live::Job::new(id, number, session, accelerator))
+    }
+
+    /// Lists a job, whose id is ours and so new.
+    ///
+    /// # Errors
+    /// A client gave its job this very id.
+    pub(crate) fn list(&self, job: live::Job) -> Result<Listed> {
+        self.live.add(job).map_err(|other| {
+            Error::new(ErrorKind::Conflict, format!("a client's job has the id '{}'", other.id))
+                .hint("do not begin ids with 'job-'")
+        })
+    }
+
     /// Refuses new work while the host is ending.
     pub(crate) fn check_open(&self) -> Result<()> {
         if *self.draining.borrow() {
@@ -48,10 +77,23 @@ impl Host {
         named.or_else(|| self.default_accelerator.clone()).ok_or_else(|| {
             let registry = self.agent.registry();
             let names: Vec<_> = registry.iter().map(|engine| engine.info().name.clone()).collect();
-            Error::new(ErrorKind::Usage, "the host has several accelerators, and the request names none")
-                .hint(format!("name one of {}", names.join(", ")))
-                .hint("or give the host a default one: apyfal serve --accelerator NAME")
+            Error::new(
+                ErrorKind::Usage,
+                "the host has several accelerators, and the request names none",
+            )
+            .hint(format!("name one of {}", names.join(", ")))
+            .hint("or give the host a default one: apyfal serve --accelerator NAME")
         })
+    }
+
+    /// What a start reads, and how long it waits for it.
+    pub(crate) fn start_io(&self, data: Data) -> JobIo {
+        JobIo {
+            src: data.is_there().then(|| data.into_input()),
+            stall: Some(self.limits.client_timeout),
+            deadline: self.limits.job_timeout,
+            ..JobIo::default()
+        }
     }
 
     /// Runs a job to its end.
@@ -72,7 +114,7 @@ impl Host {
             progress: job.progress.clone(),
             log: self.log_of(job),
             stall: Some(self.limits.client_timeout),
-            time_limit: self.limits.job_timeout,
+            deadline: self.limits.job_timeout,
         };
         let performed = self.agent.process(request, io).await;
         self.settle(job, performed)
@@ -117,7 +159,7 @@ impl Host {
                 let dst = result.clone().map(Output::stream);
                 let report = host.perform(&job, request, src, dst).await?;
                 let len = match result {
-                    Some(result) => Some(result.finish()?),
+                    Some(result) => Some(result.finish(job.durability == Durability::Disk)?),
                     None => None,
                 };
                 Ok((report, len))
@@ -126,7 +168,7 @@ impl Host {
                 Ok((report, len)) => (Ok(report), len),
                 Err(error) => (Err(error), None),
             };
-            job.end(result, len);
+            host.record_end(&job, result, len).await;
         });
     }
 }
@@ -140,9 +182,9 @@ impl SharedWriter {
         Self(Arc::new(Mutex::new(Some(writer))))
     }
 
-    fn finish(&self) -> Result<u64> {
+    fn finish(&self, durable: bool) -> Result<u64> {
         let writer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        writer.map_or(Ok(0), |writer| writer.finish(true))
+        writer.map_or(Ok(0), |writer| writer.finish(durable))
     }
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod body;
 mod file_body;
+mod history;
 mod host;
 pub mod journal;
 mod listen;
@@ -21,4 +22,4 @@ mod spool;
 
 pub use apyfal_api::v2::LogLine;
 pub use server::Server;
-pub use settings::{Limits, Settings};
+pub use settings::{Limits, Listen, Settings};

@@ -44,11 +44,16 @@ pub(crate) struct Acceptor {
     pub(crate) host: Arc<Host>,
     pub(crate) router: Router,
     pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) needs_token: bool,
     pub(crate) places: Arc<Semaphore>,
 }
 
 impl Acceptor {
-    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, graceful: Arc<GracefulShutdown>) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        graceful: Arc<GracefulShutdown>,
+    ) {
         loop {
             // A full host does not accept: the system lets some more clients wait.
             let Ok(place) = self.places.clone().acquire_owned().await else { return };
@@ -72,7 +77,7 @@ impl Acceptor {
         notice_the_gone(&stream);
         let count = &self.host.metrics.connections;
         count.fetch_add(1, Ordering::Relaxed);
-        let peer = Peer { local };
+        let peer = Peer { local, needs_token: self.needs_token };
         match &self.tls {
             None => self.http(stream, peer, watcher).await,
             Some(tls) => {

@@ -9,6 +9,8 @@ use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Cancel, Error, Progress, Report, Result};
 use tokio::sync::watch;
 
+use crate::journal::{Durability, Protocol};
+
 /// A job that waits or runs, and for who holds on to it how it ended.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -17,8 +19,9 @@ pub(crate) struct Job {
     pub(crate) number: u64,
     pub(crate) session: String,
     pub(crate) accelerator: String,
-    /// Whether it is recorded before it runs, and its result kept.
-    pub(crate) is_kept: bool,
+    pub(crate) protocol: Protocol,
+    /// How sure it is that it will be remembered.
+    pub(crate) durability: Durability,
     pub(crate) cancel: Cancel,
     pub(crate) progress: Arc<Progress>,
     pub(crate) created: f64,
@@ -54,18 +57,25 @@ pub(crate) fn now() -> f64 {
 }
 
 impl Job {
-    pub(crate) fn new(id: String, number: u64, session: &str, accelerator: &str, is_kept: bool) -> Self {
+    /// A plain job, of which nothing is kept.
+    pub(crate) fn new(id: String, number: u64, session: &str, accelerator: &str) -> Self {
         Self {
             id,
             number,
             session: session.to_owned(),
             accelerator: accelerator.to_owned(),
-            is_kept,
+            protocol: Protocol::V2,
+            durability: Durability::Group,
             cancel: Cancel::default(),
             progress: Arc::default(),
             created: now(),
             ended: watch::Sender::new(None),
         }
+    }
+
+    /// The same job, recorded before it runs, and its result kept.
+    pub(crate) fn kept(self, protocol: Protocol, durability: Durability) -> Self {
+        Self { protocol, durability, ..self }
     }
 
     /// Says how it ended.
@@ -156,6 +166,13 @@ pub(crate) struct Listed {
     live: Arc<Live>,
 }
 
+impl Listed {
+    /// Leaves the list without having run.
+    pub(crate) fn forget(self) {
+        self.job.end(Err(Error::cancelled()), None);
+    }
+}
+
 impl std::ops::Deref for Listed {
     type Target = Arc<Job>;
 
@@ -181,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_is_listed_until_it_ends() {
         let live = Arc::<Live>::default();
-        let job = |id: &str| Job::new(id.into(), 1, "s", "null", false);
+        let job = |id: &str| Job::new(id.into(), 1, "s", "null");
         let listed = live.add(job("a")).unwrap();
         assert_eq!(live.add(job("a")).unwrap_err().id, "a");
         assert_eq!(live.find("a").unwrap().as_wire().state, JobState::Waiting);
@@ -196,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_is_dropped_is_cancelled() {
         let live = Arc::<Live>::default();
-        let listed = live.add(Job::new("a".into(), 1, "s", "null", false)).unwrap();
+        let listed = live.add(Job::new("a".into(), 1, "s", "null")).unwrap();
         let job = listed.clone();
         drop(listed);
         assert!(job.cancel.is_cancelled());

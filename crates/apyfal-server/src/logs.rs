@@ -59,9 +59,8 @@ impl Logs {
     /// The lines after a number, of one job or of all; the last `limit` of them.
     pub(crate) fn after(&self, number: u64, job: Option<&str>, limit: usize) -> Page {
         let lines = self.lines();
-        let wanted = |line: &&LogLine| {
-            line.number > number && (job.is_none() || line.job.as_deref() == job)
-        };
+        let wanted =
+            |line: &&LogLine| line.number > number && (job.is_none() || line.job.as_deref() == job);
         let mut found: Vec<_> =
             lines.lines.iter().rev().filter(wanted).take(limit).cloned().collect();
         found.reverse();

@@ -16,7 +16,7 @@ use apyfal_core::{Error, ErrorKind, Result};
 
 /// A directory with a limit on the bytes in it.
 #[derive(Debug)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     root: PathBuf,
     quota: u64,
     used: AtomicU64,
@@ -27,7 +27,7 @@ impl Scratch {
     ///
     /// # Errors
     /// It cannot be made or read.
-    pub fn open(root: &Path, quota: u64) -> Result<Arc<Self>> {
+    pub(crate) fn open(root: &Path, quota: u64) -> Result<Arc<Self>> {
         let results = root.join("results");
         let open = || -> io::Result<u64> {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
@@ -40,12 +40,12 @@ impl Scratch {
     }
 
     /// Bytes in use.
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
     /// Bytes that may be in use.
-    pub fn quota(&self) -> u64 {
+    pub(crate) fn quota(&self) -> u64 {
         self.quota
     }
 
@@ -53,7 +53,7 @@ impl Scratch {
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn file(self: &Arc<Self>) -> io::Result<ScratchFile> {
+    pub(crate) fn file(self: &Arc<Self>) -> io::Result<ScratchFile> {
         let file = tempfile::tempfile_in(&self.root)?;
         Ok(ScratchFile { file, charge: Charge::new(self) })
     }
@@ -62,7 +62,7 @@ impl Scratch {
     ///
     /// # Errors
     /// It cannot be made, or a job of this id has one already.
-    pub fn keep(self: &Arc<Self>, id: &str) -> Result<KeptWriter> {
+    pub(crate) fn keep(self: &Arc<Self>, id: &str) -> Result<KeptWriter> {
         let path = self.result_path(id);
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
@@ -76,7 +76,7 @@ impl Scratch {
     ///
     /// # Errors
     /// There is none.
-    pub fn kept(&self, id: &str) -> Result<(File, u64)> {
+    pub(crate) fn kept(&self, id: &str) -> Result<(File, u64)> {
         let open = || -> io::Result<_> {
             let file = File::open(self.result_path(id))?;
             let len = file.metadata()?.len();
@@ -92,7 +92,7 @@ impl Scratch {
     }
 
     /// Removes a kept result, where there is one.
-    pub fn remove(&self, id: &str) {
+    pub(crate) fn remove(&self, id: &str) {
         let path = self.result_path(id);
         if let Ok(metadata) = fs::metadata(&path)
             && fs::remove_file(&path).is_ok()
@@ -105,7 +105,7 @@ impl Scratch {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn results(&self) -> Result<Vec<String>> {
+    pub(crate) fn results(&self) -> Result<Vec<String>> {
         let entries = fs::read_dir(self.root.join("results"))?;
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
@@ -162,27 +162,15 @@ impl Drop for Charge {
 
 /// A file without a name, which takes its space until it is dropped.
 #[derive(Debug)]
-pub struct ScratchFile {
+pub(crate) struct ScratchFile {
     file: File,
     charge: Charge,
 }
 
 impl ScratchFile {
     /// The open file.
-    pub fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
-    }
-
-    /// Empties it.
-    ///
-    /// # Errors
-    /// The system refused.
-    pub fn clear(&mut self) -> io::Result<()> {
-        use std::io::Seek;
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.charge.scratch.release(std::mem::take(&mut self.charge.bytes));
-        Ok(())
     }
 }
 
@@ -199,7 +187,7 @@ impl Write for ScratchFile {
 
 /// A result that is being kept. Dropped before [`finish`](Self::finish) it is removed.
 #[derive(Debug)]
-pub struct KeptWriter {
+pub(crate) struct KeptWriter {
     file: File,
     /// None once it is finished.
     path: Option<PathBuf>,
@@ -211,7 +199,7 @@ impl KeptWriter {
     ///
     /// # Errors
     /// The system could not write it.
-    pub fn finish(mut self, durable: bool) -> Result<u64> {
+    pub(crate) fn finish(mut self, durable: bool) -> Result<u64> {
         if durable {
             self.file.sync_data()?;
         }
@@ -254,10 +242,9 @@ mod tests {
         let mut kept = scratch.keep("a").unwrap();
         let error = Error::from(kept.write_all(b"12345").unwrap_err());
         assert_eq!(error.kind(), ErrorKind::StorageFull);
-        file.clear().unwrap();
+        drop(file);
         kept.write_all(b"12345").unwrap();
         assert_eq!(kept.finish(false).unwrap(), 5);
-        drop(file);
         assert_eq!(scratch.used(), 5);
 
         let again = Scratch::open(root.path(), 10).unwrap();

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use apyfal_agent::{Agent, AgentOptions};
 use apyfal_api::v2::LogLine;
-use apyfal_core::Result;
+use apyfal_core::{Error, ErrorKind, Result};
 use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -21,7 +22,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::routes;
 use crate::scratch::Scratch;
-use crate::settings::Settings;
+use crate::settings::{Listen, Settings};
 
 /// How long connections may take to end once no job is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -30,9 +31,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Server {
     host: Arc<Host>,
-    listeners: Vec<TcpListener>,
-    tls: Option<TlsAcceptor>,
-    connections: usize,
+    listeners: Vec<(TcpListener, Listen)>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Server {
@@ -46,13 +46,19 @@ impl Server {
     ) -> Result<Self> {
         let Settings { listen, data_dir, registry, storage, limits, .. } = settings;
         let scratch = Scratch::open(&data_dir.join("scratch"), limits.scratch)?;
-        let (journal, recovered) = Journal::open(&data_dir.join("journal.db")).await?;
+        let (journal, recovered) = Journal::open(&data_dir.join("journal.db"))?;
         let cores = settings.threads.or_else(|| std::thread::available_parallelism().ok());
-        let tls = match &settings.tls {
-            Some(identity) => {
-                let config = apyfal_tls::server_config(identity, &[b"h2", b"http/1.1"])?;
-                Some(TlsAcceptor::from(config))
+        for Listen { address, tls, token } in &listen {
+            if !(address.ip().is_loopback() || *tls && *token) {
+                return Err(Error::new(
+                    ErrorKind::Security,
+                    "off loopback a host needs a certificate and a token",
+                )
+                .operation(format!("listen on {address}")));
             }
+        }
+        let tls = match &settings.identity {
+            Some(identity) => Some(apyfal_tls::server_config(identity, &[b"h2", b"http/1.1"])?),
             None => None,
         };
         let only = {
@@ -71,15 +77,15 @@ impl Server {
             max_waiting: Some(limits.waiting),
         });
         let mut listeners = Vec::new();
-        for address in listen {
-            listeners.push(listen::bind(address).await?);
+        for listen in listen {
+            listeners.push((listen::bind(listen.address).await?, listen));
         }
         let host = Arc::new(Host {
             agent,
             journal,
             live: Arc::<Live>::default(),
             scratch,
-            access: Access::new(settings.token, settings.rest_v1),
+            access: Access::new(settings.token.as_ref(), settings.rest_v1),
             logs: Arc::new(Logs::new(show)),
             metrics: Metrics::default(),
             limits,
@@ -89,7 +95,7 @@ impl Server {
             draining: Default::default(),
         });
         host.take_up(recovered).await?;
-        Ok(Self { host, listeners, tls, connections: limits.connections })
+        Ok(Self { host, listeners, tls })
     }
 
     /// The addresses that it listens on.
@@ -97,7 +103,7 @@ impl Server {
     /// # Errors
     /// The system does not tell.
     pub fn addresses(&self) -> Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(|listener| Ok(listener.local_addr()?)).collect()
+        self.listeners.iter().map(|(listener, _)| Ok(listener.local_addr()?)).collect()
     }
 
     /// Serves until `shutdown` is ready, then lets the running jobs end.
@@ -105,18 +111,21 @@ impl Server {
     /// # Errors
     /// What is remembered could not be written to its end.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let Self { host, listeners, tls, connections } = self;
-        let acceptor = Arc::new(Acceptor {
-            host: host.clone(),
-            router: routes::router(host.clone()),
-            tls,
-            places: Arc::new(Semaphore::new(connections)),
-        });
+        let Self { host, listeners, tls } = self;
+        let router = routes::router(host.clone());
+        let places = Arc::new(Semaphore::new(host.limits.connections));
         let graceful = Arc::new(GracefulShutdown::new());
-        let accepting: Vec<_> = listeners
-            .into_iter()
-            .map(|listener| tokio::spawn(acceptor.clone().run(listener, graceful.clone())))
-            .collect();
+        let accept = |(listener, listen): (TcpListener, Listen)| {
+            let acceptor = Arc::new(Acceptor {
+                host: host.clone(),
+                router: router.clone(),
+                tls: tls.clone().filter(|_| listen.tls).map(TlsAcceptor::from),
+                needs_token: listen.token,
+                places: places.clone(),
+            });
+            tokio::spawn(acceptor.run(listener, graceful.clone()))
+        };
+        let accepting: Vec<_> = listeners.into_iter().map(accept).collect();
         let expiring = tokio::spawn(host.clone().expire_results());
         shutdown.await;
         host.logs.host("ending: no new jobs are taken, the running ones go on");

@@ -11,8 +11,8 @@ use apyfal_storage::Storage;
 /// Where and how to serve.
 #[derive(Debug)]
 pub struct Settings {
-    /// The addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
     /// Where sessions, results and the journal live.
     pub data_dir: PathBuf,
     /// The accelerators.
@@ -21,16 +21,27 @@ pub struct Settings {
     pub storage: Storage,
     /// What a client means that names no accelerator.
     pub default_accelerator: Option<String>,
-    /// What a client must present. Without it every client of the machine is served.
+    /// What clients must present where a listener asks for it.
     pub token: Option<Secret>,
-    /// The certificate; without it connections are not encrypted.
-    pub tls: Option<apyfal_tls::Identity>,
+    /// The certificate of listeners that encrypt.
+    pub identity: Option<apyfal_tls::Identity>,
     /// Whether REST v1.0, whose clients have no token, is served off loopback.
     pub rest_v1: bool,
     /// How many cores jobs may keep busy; all where it is none.
     pub threads: Option<std::num::NonZeroUsize>,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// An address to listen on, and how. Off loopback both are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether connections are encrypted.
+    pub tls: bool,
+    /// Whether clients must present the token.
+    pub token: bool,
 }
 
 /// Bounds on what clients can make the host do.

@@ -20,7 +20,7 @@ use futures::Stream;
 use crate::scratch::{Scratch, ScratchFile};
 
 /// How much waits in memory, in bytes.
-pub const MEMORY: usize = 512 << 10;
+pub(crate) const MEMORY: usize = 512 << 10;
 /// How much is handed over at once.
 const BLOCK: usize = 128 << 10;
 /// How long a writer waits for the reader before it goes on in the scratch file.
@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_millis(50);
 
 /// The end that the engine writes.
 #[derive(Debug)]
-pub struct SpoolWriter {
+pub(crate) struct SpoolWriter {
     shared: Arc<Shared>,
     tail: BytesMut,
     /// Since when nothing could be handed over.
@@ -39,13 +39,13 @@ pub struct SpoolWriter {
 
 /// The end that the connection reads.
 #[derive(Debug)]
-pub struct SpoolReader {
+pub(crate) struct SpoolReader {
     shared: Arc<Shared>,
 }
 
 /// Says how the job ended.
 #[derive(Debug)]
-pub struct SpoolEnd {
+pub(crate) struct SpoolEnd {
     shared: Arc<Shared>,
 }
 
@@ -78,7 +78,7 @@ struct Overflow {
 }
 
 /// A new spool.
-pub fn spool(scratch: &Arc<Scratch>) -> (SpoolWriter, SpoolEnd, SpoolReader) {
+pub(crate) fn spool(scratch: &Arc<Scratch>) -> (SpoolWriter, SpoolEnd, SpoolReader) {
     let shared = Arc::new(Shared {
         state: Mutex::default(),
         writable: Condvar::new(),
@@ -200,7 +200,7 @@ impl Drop for SpoolWriter {
 
 impl SpoolEnd {
     /// Says how the job ended, after its writer was dropped.
-    pub fn end(self, result: Result<Report>) {
+    pub(crate) fn end(self, result: Result<Report>) {
         let mut state = self.shared.state();
         // A failure while writing the last bytes stands.
         state.ended.get_or_insert(result);
@@ -221,7 +221,7 @@ impl Drop for SpoolEnd {
 
 /// A piece of the result, or its end.
 #[derive(Debug)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// The next bytes.
     Data(Bytes),
     /// There are no more; how the job ended.
@@ -230,7 +230,7 @@ pub enum Piece {
 
 impl SpoolReader {
     /// Waits until more than `threshold` bytes are there or the job ended. True once it ended.
-    pub async fn head(&self, threshold: usize) -> bool {
+    pub(crate) async fn head(&self, threshold: usize) -> bool {
         std::future::poll_fn(|context| {
             let mut state = self.shared.state();
             if state.ended.is_some() {
@@ -243,11 +243,6 @@ impl SpoolReader {
             Poll::Pending
         })
         .await
-    }
-
-    /// Bytes handed over so far; all of them once the job ended.
-    pub fn total(&self) -> u64 {
-        self.shared.state().total
     }
 
     /// The next piece that is there now.
@@ -276,7 +271,7 @@ impl SpoolReader {
     }
 
     /// Everything, once the job ended and where all of it is in memory.
-    pub fn into_whole(self) -> (Result<Report>, Vec<Bytes>) {
+    pub(crate) fn into_whole(self) -> (Result<Report>, Vec<Bytes>) {
         let mut state = self.shared.state();
         let blocks = std::mem::take(&mut state.memory).into();
         state.held = 0;
@@ -285,7 +280,7 @@ impl SpoolReader {
     }
 
     /// Whether all that is there is in memory.
-    pub fn is_in_memory(&self) -> bool {
+    pub(crate) fn is_in_memory(&self) -> bool {
         self.shared.state().file.is_none()
     }
 }

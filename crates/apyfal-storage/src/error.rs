@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use apyfal_core::{Error, ErrorKind};
 
+use crate::guard::refusal_in;
 use crate::location::ObjectLocation;
 
 /// The longest text of a server that is worth showing.
@@ -12,6 +13,9 @@ const SHOWN: usize = 300;
 /// What an error of OpenDAL means.
 pub(crate) fn object_error(error: opendal::Error, verb: &str, location: &ObjectLocation) -> Error {
     use opendal::ErrorKind as Kind;
+    if let Some(refusal) = refusal_in(&error) {
+        return refusal.operation(format!("{verb} '{location}'"));
+    }
     let section = format!("[storage.{}]", location.scheme);
     let kind = match error.kind() {
         Kind::NotFound => ErrorKind::StorageNotFound,

@@ -16,6 +16,8 @@
 //! Object stores are reached through OpenDAL. Web servers are not: its HTTP service has no query
 //! strings, refuses answers of unknown length, and takes a whole answer for the part it asked for.
 //!
+//! A host that serves others [guards](Storage::guarded) what web addresses of theirs may lead to.
+//!
 //! Besides what OpenDAL and the TLS library read for unconfigured stores, proxies and root
 //! certificates, nothing here depends on the environment.
 //!
@@ -27,6 +29,7 @@ mod bridge;
 mod copy;
 mod destination;
 mod error;
+mod guard;
 mod keystone;
 mod local;
 mod location;
@@ -38,6 +41,7 @@ mod transport;
 mod web;
 
 pub use destination::Destination;
+pub use guard::AllowedNetworks;
 pub use local::AuthorizedDirs;
 pub use location::{Location, ObjectLocation};
 pub use mount::{MountOptions, StorageType, mounts_from_sections};

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use apyfal_core::{Error, ErrorKind, Input, Result, Source, nearest};
 use opendal::Operator;
 
+use crate::guard::{AllowedNetworks, Guard};
 use crate::keystone::Token;
 use crate::local::{self, AuthorizedDirs};
 use crate::location::{Location, ObjectLocation};
@@ -21,10 +22,16 @@ pub struct Storage(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     mounts: Mutex<BTreeMap<String, Arc<Mount>>>,
-    /// Made when first needed: reading the system's certificates takes a while.
-    transport: OnceLock<Transport>,
+    /// For web servers and, where there is no guard, for stores.
+    transport: Connections,
+    /// For stores where there is a guard.
+    stores: Connections,
+    guard: Option<Guard>,
     authorized: Option<AuthorizedDirs>,
 }
+
+/// Clients that are made when first needed: reading the system's certificates takes a while.
+type Connections = OnceLock<Transport>;
 
 /// What is known of a location without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +63,39 @@ impl Storage {
         let mounts = StorageType::ALL
             .map(|kind| (kind.scheme().to_owned(), Mount::new(MountOptions::new(kind))))
             .into();
-        Self(Arc::new(Inner { mounts: Mutex::new(mounts), transport: OnceLock::new(), authorized }))
+        Self::assemble(mounts, None, authorized)
+    }
+
+    /// This storage for the requests of others. Its web addresses lead to the public network and to
+    /// what is allowed, and nowhere else: not to the machine itself, its networks, or the addresses
+    /// at which clouds answer machines about themselves. Neither do names, redirects or proxies of
+    /// the environment, which are not used.
+    ///
+    /// Stores are mounted by who runs the host, not by its callers, so they may be anywhere; but
+    /// they cannot redirect to another server. It begins with the mounts that this storage has.
+    #[must_use]
+    pub fn guarded(&self, allowed: AllowedNetworks) -> Self {
+        // Not the same mounts: they keep connections, and those of a guard have rules of their own.
+        let again = |(name, mount): (&String, &Arc<Mount>)| {
+            (name.clone(), Mount::new(mount.options.clone()))
+        };
+        let mounts = lock(&self.0.mounts).iter().map(again).collect();
+        let guard = (!allowed.is_all()).then(|| Guard::new(allowed));
+        Self::assemble(mounts, guard, self.0.authorized.clone())
+    }
+
+    fn assemble(
+        mounts: BTreeMap<String, Arc<Mount>>,
+        guard: Option<Guard>,
+        authorized: Option<AuthorizedDirs>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            mounts: Mutex::new(mounts),
+            transport: OnceLock::new(),
+            stores: OnceLock::new(),
+            guard,
+            authorized,
+        }))
     }
 
     /// Makes a store reachable as `name://`, in place of what had this name before.
@@ -83,7 +122,7 @@ impl Storage {
             Location::Standard => return local::standard_input(),
             Location::File(path) => return local::open(path),
             Location::Host(path) => return self.authorized(location)?.open(path),
-            Location::Http(url) => web::open(self.transport()?, url).await?,
+            Location::Http(url) => web::open(self.web()?, url).await?,
             Location::Object(object) => object::open(&self.operator(object).await?, object).await?,
         };
         Ok(match location.name() {
@@ -124,7 +163,7 @@ impl Storage {
     /// As [`open_input`](Self::open_input).
     pub async fn stat(&self, location: &Location) -> Result<Metadata> {
         let len = match location {
-            Location::Http(url) => web::stat(self.transport()?, url).await?,
+            Location::Http(url) => web::stat(self.web()?, url).await?,
             Location::Object(object) => {
                 Some(object::stat(&self.operator(object).await?, object).await?.0)
             }
@@ -194,7 +233,7 @@ impl Storage {
     /// The connection to the bucket of an object.
     pub(crate) async fn operator(&self, location: &ObjectLocation) -> Result<Operator> {
         let mount = self.find(location)?;
-        mount.operator(&location.container, self.transport()?).await
+        mount.operator(&location.container, self.stores()?).await
     }
 
     fn find(&self, location: &ObjectLocation) -> Result<Arc<Mount>> {
@@ -216,12 +255,18 @@ impl Storage {
         })
     }
 
-    fn transport(&self) -> Result<&Transport> {
-        if let Some(transport) = self.0.transport.get() {
-            return Ok(transport);
+    fn web(&self) -> Result<&Transport> {
+        connections(&self.0.transport, || match &self.0.guard {
+            Some(guard) => Transport::guarded(guard.clone()),
+            None => Transport::new(),
+        })
+    }
+
+    fn stores(&self) -> Result<&Transport> {
+        match self.0.guard {
+            Some(_) => connections(&self.0.stores, Transport::for_stores),
+            None => self.web(),
         }
-        let made = Transport::new()?;
-        Ok(self.0.transport.get_or_init(|| made))
     }
 
     pub(crate) fn authorized(&self, location: &Location) -> Result<&AuthorizedDirs> {
@@ -281,6 +326,14 @@ fn canonical(name: &str) -> String {
         Some(kind) => kind.scheme().to_owned(),
         None => name.to_ascii_lowercase(),
     }
+}
+
+fn connections(made: &Connections, make: impl FnOnce() -> Result<Transport>) -> Result<&Transport> {
+    if let Some(transport) = made.get() {
+        return Ok(transport);
+    }
+    let transport = make()?;
+    Ok(made.get_or_init(|| transport))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

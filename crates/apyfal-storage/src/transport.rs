@@ -6,10 +6,12 @@ use std::time::Duration;
 use apyfal_core::{Error, ErrorKind, Result};
 use opendal::{Buffer, HttpBody, HttpTransport, OperationContext};
 use opendal_http_transport_reqwest::ReqwestTransport;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Url};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
+
+use crate::guard::{Guard, same_server};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may be silent while we read.
@@ -23,13 +25,33 @@ const CHANGE: Duration = Duration::from_secs(600);
 pub(crate) struct Transport {
     reads: Client,
     writes: Client,
+    guard: Option<Guard>,
 }
 
 impl Transport {
+    /// Clients that reach all that there is, by the proxies of the environment where it names any.
     pub(crate) fn new() -> Result<Self> {
+        Self::build(|client| client, None)
+    }
+
+    /// Clients for the object stores of a host that serves others.
+    pub(crate) fn for_stores() -> Result<Self> {
+        Self::build(|client| client.redirect(same_server()), None)
+    }
+
+    /// Clients that reach what a guard lets them.
+    pub(crate) fn guarded(guard: Guard) -> Result<Self> {
+        let names = Arc::new(guard.clone());
+        let reach = |client: ClientBuilder| {
+            client.no_proxy().dns_resolver(names.clone()).redirect(names.redirects())
+        };
+        Self::build(reach, Some(guard))
+    }
+
+    fn build(reach: impl Fn(ClientBuilder) -> ClientBuilder, guard: Option<Guard>) -> Result<Self> {
         let tls = tls().map_err(setup)?;
         let client = |silence| {
-            Client::builder()
+            reach(Client::builder())
                 .tls_backend_preconfigured(tls.clone())
                 .user_agent(concat!("apyfal/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT)
@@ -42,7 +64,7 @@ impl Transport {
                 .build()
                 .map_err(setup)
         };
-        Ok(Self { reads: client(SILENCE)?, writes: client(CHANGE)? })
+        Ok(Self { reads: client(SILENCE)?, writes: client(CHANGE)?, guard })
     }
 
     /// The same clients for OpenDAL.
@@ -59,8 +81,14 @@ impl Transport {
     }
 
     /// A request that reads.
-    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
-        self.reads.get(url)
+    ///
+    /// # Errors
+    /// The server's address is forbidden.
+    pub(crate) fn get(&self, url: Url) -> Result<RequestBuilder> {
+        if let Some(guard) = &self.guard {
+            guard.check(&url)?;
+        }
+        Ok(self.reads.get(url))
     }
 }
 

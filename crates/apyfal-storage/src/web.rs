@@ -16,6 +16,7 @@ use reqwest::{Response, StatusCode, Url};
 
 use crate::bridge::StreamReader;
 use crate::error::deepest;
+use crate::guard::refusal_in;
 use crate::location::Location;
 use crate::object::{FIRST_PAUSE, PARALLEL, PART, RETRIES};
 use crate::transport::Transport;
@@ -201,7 +202,8 @@ impl Server {
     }
 
     async fn request(&self, range: Option<(u64, u64)>) -> Result<Response> {
-        let mut request = self.transport.get(self.url.clone());
+        let request = self.transport.get(self.url.clone());
+        let mut request = request.map_err(|error| error.operation(self.operation()))?;
         // The length and the parts of a file are those of its own bytes, not of a compressed form.
         request = request.header(header::ACCEPT_ENCODING, "identity");
         if let Some((start, end)) = range {
@@ -229,6 +231,9 @@ impl Server {
 
     fn broken(&self, error: reqwest::Error) -> Error {
         let error = error.without_url();
+        if let Some(refusal) = refusal_in(&error) {
+            return refusal.operation(self.operation());
+        }
         let reason = match error.is_timeout() {
             true => "the server was silent for too long".to_owned(),
             false => deepest(&error).unwrap_or_else(|| error.to_string()),
@@ -239,7 +244,11 @@ impl Server {
     }
 
     fn error(&self, kind: ErrorKind, message: &str) -> Error {
-        Error::new(kind, message).operation(format!("read '{}'", Location::Http(self.url.clone())))
+        Error::new(kind, message).operation(self.operation())
+    }
+
+    fn operation(&self) -> String {
+        format!("read '{}'", Location::Http(self.url.clone()))
     }
 }
 

@@ -133,7 +133,18 @@ impl FaultServer {
     /// # Errors
     /// No port can be had.
     pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_at("127.0.0.1:0", answer)
+    }
+
+    /// Starts it at an address of the loopback interface, such as `127.0.0.2:0`.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub fn start_at(
+        address: &str,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?.to_string();
         let requests = Arc::<Mutex<Vec<Request>>>::default();
         let (seen, answer) = (requests.clone(), Arc::new(answer));

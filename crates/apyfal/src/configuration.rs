@@ -10,7 +10,9 @@ use apyfal_core::{
 };
 use apyfal_engines::Registry;
 use apyfal_engines::exec::{Declaration, Exec};
-use apyfal_storage::{AuthorizedDirs, Location, MountOptions, Storage, mounts_from_sections};
+use apyfal_storage::{
+    AllowedNetworks, AuthorizedDirs, Location, MountOptions, Storage, mounts_from_sections,
+};
 use serde_json::Map;
 
 use crate::call::read_parameters;
@@ -154,6 +156,19 @@ pub fn storage(configuration: &Configuration, home: Option<&Path>) -> Result<Sto
     Ok(storage)
 }
 
+/// The storages of the configuration for a host that serves others: what
+/// [`storage`] gives, except that web addresses lead only to the public network and to
+/// `allowed_networks`. A user's own jobs on this machine need no such guard.
+///
+/// # Errors
+/// As [`storage`].
+pub fn served_storage(configuration: &Configuration, home: Option<&Path>) -> Result<Storage> {
+    let allowed = configuration.section("security").get_list("allowed_networks")?;
+    let allowed = AllowedNetworks::parse(allowed.iter().map(String::as_str))
+        .map_err(|error| error.context("section", "[security]"))?;
+    Ok(storage(configuration, home)?.guarded(allowed))
+}
+
 /// The directories that `host://` may reach.
 fn authorized(configuration: &Configuration, home: Option<&Path>) -> Result<AuthorizedDirs> {
     let mut directories = configuration.section("security").get_list("authorized_host_dirs")?;
@@ -204,6 +219,36 @@ mod tests {
     use apyfal_core::config::schema;
 
     use super::*;
+
+    fn configured(text: &str) -> Configuration {
+        Configuration::parse(text.as_bytes(), "accelerator.conf").unwrap()
+    }
+
+    /// Where nobody listens, so that a guard is all that can tell.
+    const HERE: &str = "http://127.0.0.1:1/x";
+
+    #[tokio::test]
+    async fn only_a_served_host_is_guarded() {
+        let here = Location::parse(HERE).unwrap();
+        let kind = async |storage: Result<Storage>| {
+            storage.unwrap().exists(&here).await.unwrap_err().kind()
+        };
+        for (text, served) in [
+            ("", ErrorKind::Security),
+            ("[security]\nallowed_networks =\n    10.0.0.0/8\n    private\n", ErrorKind::Security),
+            ("[security]\nallowed_networks =\n    private\n    127.0.0.1\n", ErrorKind::Storage),
+            ("[security]\nallowed_networks = all\n", ErrorKind::Storage),
+        ] {
+            let configuration = configured(text);
+            assert_eq!(kind(served_storage(&configuration, None)).await, served, "{text}");
+            assert_eq!(kind(storage(&configuration, None)).await, ErrorKind::Storage, "{text}");
+        }
+        let wrong = configured("[security]\nallowed_networks = nowhere\n");
+        let error = served_storage(&wrong, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("'nowhere' of allowed_networks"), "{error}");
+        assert!(error.to_string().contains("[security]"), "{error}");
+    }
 
     #[test]
     fn what_is_known_is_what_is_read() {

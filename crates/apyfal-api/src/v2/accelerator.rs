@@ -123,6 +123,8 @@ impl From<Accelerator> for EngineInfo {
             dst: need(&wire.destination),
             slots: wire.slots.map_or(Slots::Cores, Slots::Fixed),
             rerun_safe: wire.rerun_safe,
+            // It is nothing that a client far away could use.
+            quick: 0,
         }
     }
 }

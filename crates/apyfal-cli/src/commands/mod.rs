@@ -7,6 +7,7 @@ pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod process;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod start;
 pub(crate) mod stop;
 
@@ -55,6 +56,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
         Command::Start(arguments) => start::run(arguments, &mut context).await,
         Command::Process(arguments) => process::run(arguments, &mut context).await,
         Command::Stop(arguments) => stop::run(arguments, &context).await,
+        Command::Serve(arguments) => serve::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
         Command::Clear(arguments) => clear::run(arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),

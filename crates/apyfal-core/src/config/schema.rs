@@ -185,11 +185,65 @@ pub const SECTIONS: &[SectionSpec] = &[
         subsections: "",
         open: false,
         meaning: "what remote callers may do on this machine",
-        keys: &[key(
-            "authorized_host_dirs",
-            Lines,
-            "directories that host:// URLs may reach; ~/shared if unset",
-        )],
+        keys: &[
+            key(
+                "authorized_host_dirs",
+                Lines,
+                "directories that host:// URLs may reach; ~/shared if unset",
+            ),
+            key(
+                "allowed_networks",
+                Lines,
+                "networks that http:// URLs may reach beside public ones: 10.1.0.0/16, private, all",
+            ),
+        ],
+    },
+    SectionSpec {
+        name: "serve",
+        subsections: "",
+        open: false,
+        meaning: "this machine as a host: apyfal serve",
+        keys: &[
+            key("listen", Lines, "addresses to listen on; 127.0.0.1:8000 if unset"),
+            key("accelerator", Text, "accelerator of clients that name none"),
+            key(
+                "data_dir",
+                Text,
+                "where sessions, results and the journal are; ~/.apyfal/host if unset",
+            ),
+            key("token", Text, "bearer token that clients must present, on loopback too"),
+            key("token_file", Text, "file that holds that token"),
+            key(
+                "ssl_cert_crt",
+                Text,
+                "certificate: a path; one is made where it is needed and unset",
+            ),
+            key("ssl_cert_key", Text, "private key of that certificate: a path"),
+            key(
+                "rest_v1",
+                Bool,
+                "whether REST v1.0, whose clients have no token, is served off loopback",
+            ),
+            key("threads", Text, "how many cores jobs may keep busy; all if unset"),
+            key("max_waiting", Text, "how many jobs may wait for a slot; 10000 if unset"),
+            key("max_connections", Text, "how many connections may be open; 4096 if unset"),
+            key(
+                "scratch_quota",
+                Text,
+                "how much results may take on disk, such as 64G; that if unset",
+            ),
+            key(
+                "result_ttl",
+                Text,
+                "how long a result waits to be fetched, such as 24h; that if unset",
+            ),
+            key("job_timeout", Text, "how long a job may take, such as 1h; for ever if unset"),
+            key(
+                "client_timeout",
+                Text,
+                "how long a client may be silent while its job waits; 10s if unset",
+            ),
+        ],
     },
     SectionSpec {
         name: "storage",

@@ -64,7 +64,7 @@ impl EngineSession for Session {
             Some(input) => Some(ctx.with_cancel(feeding.clone()).reader(input)?),
             None => None,
         };
-        let process = self.launcher.start(argv, &job.params, input.is_some())?;
+        let process = self.launcher.start(argv, &job.params, input.is_some(), ctx)?;
         let shown = stream(process, input, feeding, job.dst.map(|output| ctx.writer(output)), ctx)?;
         if let Some(source) = source {
             source.count(ctx)?;

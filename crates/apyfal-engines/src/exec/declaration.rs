@@ -120,6 +120,7 @@ impl Declaration {
             dst,
             slots,
             rerun_safe: flag(section, "rerun_safe")?,
+            quick: 0,
         };
         let lock_directory = text(section, "lock_directory")?.map(PathBuf::from);
         let declaration = Self { info, program, sudo: flag(section, "sudo")?, env, lock_directory };

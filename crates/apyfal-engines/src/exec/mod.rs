@@ -23,6 +23,7 @@ mod declaration;
 mod file;
 mod guard;
 mod invocation;
+mod lines;
 mod original;
 mod parameters;
 mod process;
@@ -86,8 +87,15 @@ struct Launcher {
 }
 
 impl Launcher {
-    /// Starts the program with these arguments and the variables declared for it.
-    fn start(&self, argv: Vec<OsString>, params: &Params, stdin: bool) -> Result<Process> {
-        Process::start(self.declaration.invocation(argv, params), stdin, &self.guard)
+    /// Starts the program with these arguments and the variables declared for it. What it writes
+    /// to its standard error goes to the job's log.
+    fn start(
+        &self,
+        argv: Vec<OsString>,
+        params: &Params,
+        stdin: bool,
+        ctx: &JobContext,
+    ) -> Result<Process> {
+        Process::start(self.declaration.invocation(argv, params), stdin, &self.guard, ctx.log())
     }
 }

@@ -97,17 +97,22 @@ impl Session {
         let answer = directory.path().join("output.json");
         args.extend(["-p".into(), answer.clone().into()]);
         args.insert(0, executable(&self.launcher.declaration)?.into());
-        let mut process = self.launcher.start(args, params, false)?;
+        let mut process = self.launcher.start(args, params, false, ctx)?;
         let mut stdout = Tail::new(16 << 10);
+        let mut said = process.lines(ctx.log());
         let mut buffer = vec![0; 16 << 10];
         loop {
             ctx.check()?;
             match process.look(&mut buffer)? {
-                Event::Output(count) => stdout.push(&buffer[..count]),
+                Event::Output(count) => {
+                    stdout.push(&buffer[..count]);
+                    said.push(&buffer[..count]);
+                }
                 Event::Quiet => {}
                 Event::Ended => break,
             }
         }
+        drop(said);
         let text = fs::read(&answer).ok();
         let succeeded = process.succeeded();
         outcome(text.as_deref(), succeeded).map_err(|message| {

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use apyfal_core::{Error, ErrorKind, JobContext, Result};
+use apyfal_core::{Error, ErrorKind, JobContext, JobLog, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::guard::Guard;
 use super::invocation::Invocation;
+use super::lines::Lines;
 use super::tail::Tail;
 
 /// How often a waiting job looks whether it was cancelled or its program ended.
@@ -25,6 +26,8 @@ const GRACE: Duration = Duration::from_millis(50);
 const LAST: Duration = Duration::from_secs(5);
 /// Large pipes save switches between the program and us.
 const PIPE: usize = 1 << 20;
+/// How much of standard error is read at a time.
+const STEP: usize = 16 << 10;
 
 /// What a look at the program showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(super) struct Process {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     tail: Tail,
+    /// Standard error, on its way to the log of the present job.
+    said: Lines,
     pause: Duration,
     status: Option<ExitStatus>,
 }
@@ -56,10 +61,16 @@ impl Process {
     ///
     /// # Errors
     /// It cannot be started; the error says why and what to do.
-    pub(super) fn start(invocation: Invocation, stdin: bool, guard: &Arc<Guard>) -> Result<Self> {
+    pub(super) fn start(
+        invocation: Invocation,
+        stdin: bool,
+        guard: &Arc<Guard>,
+        log: &JobLog,
+    ) -> Result<Self> {
         let mut child = invocation.spawn(stdin)?;
         let group = Pid::from_child(&child);
         guard.add(group);
+        let said = Lines::new(log, &invocation.secrets);
         let process = Self {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
@@ -69,6 +80,7 @@ impl Process {
             child,
             group,
             tail: Tail::new(16 << 10),
+            said,
             pause: Duration::from_micros(50),
             status: None,
         };
@@ -96,7 +108,7 @@ impl Process {
         self.stdin.take().map(Feed)
     }
 
-    /// Looks for output, for at most 20 ms. Standard error is kept by the way.
+    /// Looks for output, for at most 20 ms. Standard error is kept and logged by the way.
     ///
     /// Once the program itself has ended, whatever it left running is ended too: a job is over with
     /// its program.
@@ -144,9 +156,11 @@ impl Process {
 
     fn read_stderr(&mut self) -> Result<Option<usize>> {
         let Some(stderr) = &mut self.stderr else { return Ok(None) };
-        let mut buffer = [0; 16 << 10];
+        let mut buffer = [0; STEP];
         let count = some(stderr.read(&mut buffer))?;
-        self.tail.push(&buffer[..count.unwrap_or(0)]);
+        let written = &buffer[..count.unwrap_or(0)];
+        self.tail.push(written);
+        self.said.push(written);
         Ok(count)
     }
 
@@ -186,10 +200,28 @@ impl Process {
         }
     }
 
-    /// Forgets what was written to standard error so far.
-    pub(super) fn forget_stderr(&mut self) -> Result<()> {
-        while self.read_stderr()?.is_some_and(|count| count > 0) {}
+    /// What is written to standard error from now on is this job's; what was before is nobody's.
+    pub(super) fn begin_job(&mut self, log: &JobLog) -> Result<()> {
+        self.drain_stderr()?;
         self.tail.clear();
+        self.said = Lines::new(log, &self.invocation.secrets);
+        Ok(())
+    }
+
+    /// Hands the log what the job has still written to standard error.
+    pub(super) fn end_job(&mut self) -> Result<()> {
+        self.drain_stderr()?;
+        self.said = Lines::default();
+        Ok(())
+    }
+
+    /// Reads what is in the pipe of standard error, and no more than that of one who goes on.
+    fn drain_stderr(&mut self) -> Result<()> {
+        for _ in 0..PIPE / STEP {
+            if !self.read_stderr()?.is_some_and(|count| count > 0) {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -217,6 +249,11 @@ impl Process {
     /// A text of the program's, without secrets.
     pub(super) fn mask(&self, text: &str) -> String {
         self.invocation.mask(text)
+    }
+
+    /// Another stream of the program's, for the log of a job.
+    pub(super) fn lines(&self, log: &JobLog) -> Lines {
+        Lines::new(log, &self.invocation.secrets)
     }
 
     fn signal(&self, signal: Signal) {

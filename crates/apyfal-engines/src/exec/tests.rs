@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
-    Cancel, Engine, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobParameters,
-    Need, Outcome, Output, Params, Progress, Result, Slots,
+    Cancel, Engine, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobLog,
+    JobParameters, Need, Outcome, Output, Params, Progress, Result, Slots,
 };
 use serde_json::{Value, json};
 
@@ -97,6 +97,13 @@ fn sink() -> (Output, Arc<Mutex<Vec<u8>>>) {
     }
     let written = Arc::new(Mutex::new(Vec::new()));
     (Output::stream(Sink(written.clone())), written)
+}
+
+/// A log and the lines that come to it.
+fn listen() -> (JobLog, Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let kept = lines.clone();
+    (JobLog::new(move |line| kept.lock().unwrap().push(line.to_owned())), lines)
 }
 
 /// Bytes that are the same in every run and do not repeat soon.

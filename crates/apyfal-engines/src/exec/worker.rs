@@ -15,7 +15,8 @@
 //!
 //! `src` and `dst` are paths of files, or null where the job has none; `dst` exists and is empty.
 //! Only `id` is needed in the answer. A `status` other than 0 is a failure of this job alone, whose
-//! text is `msg`. Standard error is free for messages; its end is shown when the worker fails. The
+//! text is `msg`. Standard error is free for messages: they go to the log of the job that they come
+//! during, and their end is shown when the worker fails. The
 //! worker ends when its standard input does; one that does not within a second is killed.
 
 use std::path::Path;
@@ -69,23 +70,25 @@ impl Session {
     }
 
     /// An idle worker that is still alive, else a new one.
-    fn take(&self) -> Result<Process> {
+    fn take(&self, ctx: &JobContext) -> Result<Process> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut worker) = idle else { break };
             if !worker.has_ended()? {
-                worker.forget_stderr()?;
+                worker.begin_job(ctx.log())?;
                 return Ok(worker);
             }
         }
         let Program::Worker(arguments) = self.launcher.declaration.program() else {
             return Err(Error::new(ErrorKind::Internal, "a worker session without a worker"));
         };
-        self.launcher.start(fill(arguments, &self.params, |_| None), &self.params, true)
+        self.launcher.start(fill(arguments, &self.params, |_| None), &self.params, true, ctx)
     }
 
-    fn put_back(&self, worker: Process) {
+    fn put_back(&self, mut worker: Process) -> Result<()> {
+        worker.end_job()?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        Ok(())
     }
 }
 
@@ -102,7 +105,7 @@ impl EngineSession for Session {
         });
         // Dropped, and so ended, on every way out but the good one: after a failure or a
         // cancellation nobody knows what state it is in.
-        let mut worker = self.take()?;
+        let mut worker = self.take(ctx)?;
         let line = ask(&mut worker, &format!("{request}\n"), ctx)?;
         let answer: Answer = serde_json::from_slice(&line).map_err(|error| {
             // Masked before it is cut, which may leave half a secret.
@@ -119,10 +122,10 @@ impl EngineSession for Session {
         }
         if answer.status != 0 {
             let error = worker.failure(&worker.mask(&answer.msg)).context("status", answer.status);
-            self.put_back(worker);
+            self.put_back(worker)?;
             return Err(error);
         }
-        self.put_back(worker);
+        self.put_back(worker)?;
         if let Some(source) = source {
             source.count(ctx)?;
         }

@@ -37,6 +37,9 @@ const BLOCK: usize = 256 << 10;
 /// as long as their words needs smaller blocks for that.
 const MAX_OUTPUT: usize = 4 << 20;
 
+/// Sources of this many bytes take 100 µs at most, unless they become much longer.
+const QUICK: usize = 4 << 10;
+
 /// The engine.
 #[derive(Debug)]
 pub(crate) struct Hyperfire {
@@ -78,6 +81,7 @@ impl Hyperfire {
             .default(36),
         ];
         info.start_src = Need::Required;
+        info.quick = QUICK;
         Self { info }
     }
 }
@@ -114,7 +118,7 @@ struct Session {
     charset: Charset,
     corpus: Corpus,
     table: Table,
-    block: usize,
+    expansion: usize,
 }
 
 impl Session {
@@ -127,13 +131,18 @@ impl Session {
         ctx.reader(src)?.read_to_end(&mut text)?;
         let corpus = Corpus::read(&text, rules).map_err(|error| error.operation(operation))?;
         let table = Table::new(&corpus);
-        let block = BLOCK.min(MAX_OUTPUT / corpus.expansion()).max(1);
-        Ok(Self { charset: rules.charset, corpus, table, block })
+        let expansion = corpus.expansion();
+        Ok(Self { charset: rules.charset, corpus, table, expansion })
     }
 
     fn replace(&self, src: Input, dst: Output, ctx: &JobContext) -> Result<Count> {
+        let mut size = BLOCK.min(MAX_OUTPUT / self.expansion).max(1);
+        if let (true, Some(len)) = (src.is_in_memory(), src.len()) {
+            // A short text is done in less time than the memory for a whole block takes to be had.
+            size = size.min(usize::try_from(len).map_or(size, |len| len + 1));
+        }
         let reader = ctx.reader(src)?;
-        let mut blocks = Blocks::new(reader, self.charset, self.table.longest(), self.block);
+        let mut blocks = Blocks::new(reader, self.charset, self.table.longest(), size);
         let mut writer = ctx.writer(dst);
         let mut total = Count::default();
         ordered::run(
@@ -165,6 +174,11 @@ impl EngineSession for Session {
         Some(ends(job).and_then(|(src, dst)| {
             software::replace(&self.corpus, self.charset, ctx.reader(src)?, ctx.writer(dst))
         }))
+    }
+
+    fn is_quick(&self, job: &EngineJob) -> bool {
+        let len = job.src.as_ref().and_then(Input::len).unwrap_or(0);
+        len.saturating_mul(self.expansion as u64) <= 4 * QUICK as u64
     }
 
     fn started(&self) -> Map<String, serde_json::Value> {

@@ -16,6 +16,8 @@ pub(super) struct Message {
     reader: InputReader,
     state: State,
     buffer: Vec<u8>,
+    /// How long the rest of the message is, as far as is known.
+    expected: usize,
     /// Where in the buffer the blocks are that were read and not yet absorbed.
     start: usize,
     end: usize,
@@ -27,12 +29,15 @@ impl Message {
     /// The message of a job.
     pub(super) fn new(job: EngineJob, ctx: &JobContext) -> Result<Self> {
         let (function, bits) = request(&job.params)?;
+        let src = job.src.ok_or_else(no_source)?;
+        let expected = src.len().and_then(|len| usize::try_from(len).ok()).unwrap_or(BUFFER);
         Ok(Self {
             function,
             bits,
-            reader: ctx.reader(job.src.ok_or_else(no_source)?)?,
+            reader: ctx.reader(src)?,
             state: [0; 25],
             buffer: Vec::new(),
+            expected,
             start: 0,
             end: 0,
             ended: false,
@@ -51,7 +56,10 @@ impl Message {
     /// Fills the empty buffer, and pads the message when it ends there.
     fn refill(&mut self) -> Result<()> {
         let rate = self.function.rate;
-        self.buffer.resize(BUFFER / rate * rate, 0);
+        // One block more than a short message has, for its padding.
+        let blocks = (BUFFER / rate).min(self.expected / rate + 1);
+        self.buffer.resize(blocks * rate, 0);
+        self.expected = BUFFER;
         let count = self.reader.fill(&mut self.buffer)?;
         (self.start, self.end) = (0, count);
         if count < self.buffer.len() {

@@ -1,6 +1,7 @@
 //! What is served: one file per resource.
 
 mod health;
+mod query;
 mod v2;
 
 use std::sync::Arc;
@@ -36,10 +37,8 @@ async fn nothing_here(uri: Uri) -> Refusal {
 }
 
 async fn other_method(method: Method, uri: Uri) -> Response {
-    let refusal = Refusal(Error::new(
-        ErrorKind::Usage,
-        format!("'{}' does not take {method}", uri.path()),
-    ));
+    let refusal =
+        Refusal(Error::new(ErrorKind::Usage, format!("'{}' does not take {method}", uri.path())));
     let mut response = refusal.into_response();
     *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
     response
@@ -47,10 +46,9 @@ async fn other_method(method: Method, uri: Uri) -> Response {
 
 /// What every answer says.
 async fn common_headers(mut response: Response) -> Response {
-    response.headers_mut().insert(
-        apyfal_api::v2::PROTOCOL,
-        HeaderValue::from(apyfal_api::v2::VERSION),
-    );
+    response
+        .headers_mut()
+        .insert(apyfal_api::v2::PROTOCOL, HeaderValue::from(apyfal_api::v2::VERSION));
     response
 }
 

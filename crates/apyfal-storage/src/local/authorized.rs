@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Input, Output, Result, Source};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use super::{Local, PendingFile, READ, input, io_error};
@@ -97,7 +97,8 @@ fn real_path(path: &Path) -> Option<(PathBuf, usize)> {
 
 fn beneath(root: &Path, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, directory, Mode::empty())?;
+    // The root has no links in its path, so one that is there now came in between.
+    let root = openat2(CWD, root, directory, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
     openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
 }
 

@@ -157,6 +157,51 @@ async fn no_race_leads_outside() {
     assert_eq!(names(outside.path()), ["file"]);
 }
 
+/// The same for the last part of a path: a file that turns into a link and back.
+#[tokio::test]
+async fn no_race_of_files_leads_outside() {
+    let (inside, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(outside.path().join("secret"), "secret").unwrap();
+    fs::write(inside.path().join("real"), "public").unwrap();
+    symlink(outside.path().join("secret"), inside.path().join("evil")).unwrap();
+    let storage = storage(&[inside.path()]);
+    let stop = Cancel::default();
+    let swapper = {
+        let (stop, inside) = (stop.clone(), inside.path().to_owned());
+        std::thread::spawn(move || {
+            let mut swaps = 0_u64;
+            while !stop.is_cancelled() {
+                for name in ["real", "evil"] {
+                    fs::rename(inside.join(name), inside.join("file")).unwrap();
+                    fs::rename(inside.join("file"), inside.join(name)).unwrap();
+                    swaps += 1;
+                }
+            }
+            swaps
+        })
+    };
+    let mut public = 0;
+    for _ in 0..3000 {
+        let opened = storage.open_input(&location("host://file")).await;
+        match opened {
+            Ok(input) => {
+                // Whoever takes the path instead of the open file gets the same.
+                let Source::File { path, .. } = input.source() else { panic!("not a file") };
+                assert_eq!(fs::read(path).unwrap(), b"public");
+                assert_eq!(read_input(input).await.unwrap(), b"public");
+                public += 1;
+            }
+            Err(error) => assert!(
+                matches!(error.kind(), ErrorKind::Security | ErrorKind::StorageNotFound),
+                "{error}"
+            ),
+        }
+    }
+    stop.cancel();
+    assert!(swapper.join().unwrap() > 1, "the name never changed");
+    assert!(public > 0, "the name was never there");
+}
+
 #[tokio::test]
 async fn elsewhere_host_paths_are_refused() {
     let error = read(&Storage::new(), "host:///tmp/x").await.unwrap_err();

@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod copies;
+mod guards;
 mod hosts;
 mod local;
 mod object_stores;

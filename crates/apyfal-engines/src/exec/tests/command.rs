@@ -333,3 +333,27 @@ fn programs_die_with_a_killed_owner() {
     owner.wait().unwrap();
     pids.into_iter().for_each(wait_until_gone);
 }
+
+#[test]
+fn lines_of_standard_error_are_logged_as_they_come() {
+    let bench = Bench::new(json!({
+        "command": ["sh", "-c", "echo first $1 >&2; cat >/dev/null; printf last >&2", "sh", "{token}"],
+        "parameters": {"token": {"type": "text"}},
+    }));
+    // The source ends only once the first line was heard.
+    struct Until(Arc<Mutex<Vec<String>>>);
+    impl Read for Until {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            if !self.0.lock().unwrap().is_empty() {
+                return Ok(0);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            Err(std::io::ErrorKind::WouldBlock.into())
+        }
+    }
+    let (log, lines) = listen();
+    let src = Some(Input::stream(Until(lines.clone())));
+    let job = EngineJob { src, dst: None, params: bench.params(None, json!({"token": "hunter2"})) };
+    bench.open().process(job, &bench.context().with_log(log)).unwrap();
+    assert_eq!(*lines.lock().unwrap(), ["first ***", "last"]);
+}

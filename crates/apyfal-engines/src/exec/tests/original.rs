@@ -227,3 +227,16 @@ fn sudo_is_used_where_it_is_asked_for() {
     with_sudo.open(None, &Params::default(), &state, &bench.context()).unwrap();
     assert_eq!(fs::read_to_string(bench.path("sudo.log")).unwrap(), "sudo\n");
 }
+
+#[test]
+fn both_streams_of_an_executable_are_logged() {
+    let bench = bench(json!({}));
+    let session = bench.open();
+    let (log, lines) = listen();
+    let params = bench.params(None, json!({"what": "crash"}));
+    let job = EngineJob { src: Some(Input::bytes(*b"abc")), dst: None, params };
+    assert!(session.process(job, &bench.context().with_log(log)).is_err());
+    let mut lines = lines.lock().unwrap().clone();
+    lines.sort();
+    assert_eq!(lines, ["some error", "some output"]);
+}

@@ -147,3 +147,22 @@ fn an_answer_is_shown_without_secrets_also_where_it_is_cut() {
     let error = session.process(EngineJob::default(), &bench.context()).unwrap_err();
     assert_eq!(fact(&error, "answer"), format!("{}***", "0".repeat(195)));
 }
+
+#[test]
+fn each_job_logs_its_own_lines() {
+    let bench = bench();
+    let session = bench.open();
+    for (what, expected) in [
+        ("one", &["opening the device", "working on one"][..]),
+        ("refuse", &["working on refuse"]),
+        ("crash", &["working on crash"]),
+        ("two", &["opening the device", "working on two"]),
+    ] {
+        let (log, lines) = listen();
+        let params = bench.params(None, json!({"what": what}));
+        let job = EngineJob { params, ..EngineJob::default() };
+        let result = session.process(job, &bench.context().with_log(log));
+        assert_eq!(result.is_ok(), !matches!(what, "refuse" | "crash"));
+        assert_eq!(*lines.lock().unwrap(), expected);
+    }
+}

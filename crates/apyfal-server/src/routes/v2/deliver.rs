@@ -21,7 +21,7 @@ use crate::live::{Ended, Job, Listed};
 use crate::spool::{Piece, SpoolReader};
 
 /// A result of no more than so many bytes is sent with its length, and its report before it.
-const HEAD: usize = 64 << 10;
+pub(crate) const HEAD: usize = 64 << 10;
 
 pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
     let te = headers.get(header::TE).and_then(|te| te.to_str().ok());
@@ -56,7 +56,8 @@ pub(crate) async fn stream(
         return Ok(response);
     }
     let job = listed.id.clone();
-    let mut response = data(Body::new(StreamBody::new(frames(listed, reader, takes_trailers))), &job);
+    let mut response =
+        data(Body::new(StreamBody::new(frames(listed, reader, takes_trailers))), &job);
     if takes_trailers {
         let names = format!("{}, {}", v2::REPORT, v2::ERROR);
         set(response.headers_mut(), "trailer", Some(names));

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use apyfal_api::v2;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use crate::answer::Answer;
 use crate::host::Host;
+use crate::routes::query::Name;
 
 pub(crate) async fn about(State(host): State<Arc<Host>>) -> Json<v2::Host> {
     let names = host.agent.registry().iter().map(|engine| engine.info().name.to_string());
@@ -27,7 +28,7 @@ pub(crate) async fn accelerators(State(host): State<Arc<Host>>) -> Json<Vec<v2::
 
 pub(crate) async fn accelerator(
     State(host): State<Arc<Host>>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Answer<Json<v2::Accelerator>> {
     Ok(Json(host.agent.registry().find(&name)?.info().into()))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Error, ErrorKind, Result};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -16,12 +16,11 @@ use serde::Deserialize;
 
 use super::deliver;
 use crate::answer::Answer;
+use crate::history::wire_job;
 use crate::host::Host;
 use crate::journal::JobFilter;
-use crate::routes::paging::Paging;
+use crate::routes::query::{Name, Paging, Query, patience};
 
-/// The longest wait for a job within one request.
-const LONGEST_WAIT: f64 = 60.0;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -35,12 +34,11 @@ pub(crate) struct Filter {
 pub(crate) async fn list(
     State(host): State<Arc<Host>>,
     Query(filter): Query<Filter>,
-    paging: Paging,
+    Query(paging): Query<Paging>,
 ) -> Answer<Json<v2::Jobs>> {
-    let filter =
-        JobFilter { state: filter.state, session: filter.session, ..JobFilter::default() };
+    let filter = JobFilter { state: filter.state, session: filter.session, ..JobFilter::default() };
     let listed = host.journal.jobs(filter, paging.page()).await?;
-    let jobs = listed.items.into_iter().map(|record| host.job_of(record)).collect();
+    let jobs = listed.items.into_iter().map(wire_job).collect();
     Ok(Json(v2::Jobs { count: listed.count, jobs }))
 }
 
@@ -52,23 +50,19 @@ pub(crate) struct Wait {
 /// What became of a job, at once or once it ended.
 pub(crate) async fn about(
     State(host): State<Arc<Host>>,
-    Path(id): Path<String>,
+    Name(id): Name,
     Query(Wait { wait }): Query<Wait>,
 ) -> Answer<Json<v2::Job>> {
     if let (Some(job), Some(wait)) = (host.live.find(&id), wait) {
-        let wait = Duration::from_secs_f64(wait.clamp(0.0, LONGEST_WAIT));
         // Whether it ended or time ran out, the answer says how far it is.
-        let _ = tokio::time::timeout(wait, job.ended()).await;
+        let _ = tokio::time::timeout(patience(wait), job.ended()).await;
         return Ok(Json(job.as_wire()));
     }
     Ok(Json(host.find_job(&id).await?))
 }
 
 /// Cancels a job that waits or runs; forgets one that ended, with its result.
-pub(crate) async fn end(
-    State(host): State<Arc<Host>>,
-    Path(id): Path<String>,
-) -> Answer<Response> {
+pub(crate) async fn end(State(host): State<Arc<Host>>, Name(id): Name) -> Answer<Response> {
     if let Some(job) = host.live.find(&id) {
         job.cancel.cancel();
         return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
@@ -81,7 +75,7 @@ pub(crate) async fn end(
 /// The result of a job that was kept.
 pub(crate) async fn result(
     State(host): State<Arc<Host>>,
-    Path(id): Path<String>,
+    Name(id): Name,
     headers: HeaderMap,
 ) -> Answer {
     let job = host.find_job(&id).await?;
@@ -91,7 +85,7 @@ pub(crate) async fn result(
 /// Tells how far a job is, until it ended.
 pub(crate) async fn events(
     State(host): State<Arc<Host>>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let first = host.find_job(&id).await?;
     let live = host.live.find(&id);
@@ -119,7 +113,7 @@ impl Host {
             return Ok(job.as_wire());
         }
         match self.journal.job(id).await? {
-            Some(record) => Ok(self.job_of(record)),
+            Some(record) => Ok(wire_job(record)),
             None => Err(Error::new(ErrorKind::NotFound, format!("there is no job '{id}'"))
                 .hint("its result was deleted, or it is too long ago")),
         }

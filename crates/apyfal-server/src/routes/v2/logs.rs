@@ -1,17 +1,16 @@
 //! `/v2/logs`: what the host and its jobs said.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use apyfal_api::v2::Logs;
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
 use crate::host::Host;
+use crate::routes::query::{Query, patience};
 
 const MOST_LINES: usize = 10_000;
-const LONGEST_WAIT: f64 = 60.0;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
@@ -35,8 +34,7 @@ pub(crate) async fn read(
     let found = look();
     match wanted.wait {
         Some(wait) if found.lines.is_empty() => {
-            let wait = Duration::from_secs_f64(wait.clamp(0.0, LONGEST_WAIT));
-            let _ = tokio::time::timeout(wait, host.logs.wait_after(found.last)).await;
+            let _ = tokio::time::timeout(patience(wait), host.logs.wait_after(found.last)).await;
             Json(look())
         }
         _ => Json(found),

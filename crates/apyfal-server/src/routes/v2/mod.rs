@@ -28,7 +28,7 @@ pub(crate) fn router(state: &Arc<Host>) -> Router<Arc<Host>> {
         .route("/v2/accelerators/{name}", get(host::accelerator))
         .route("/v2/sessions", post(sessions::start).get(sessions::list))
         .route("/v2/sessions/{id}", get(sessions::about).delete(sessions::stop))
-        .route("/v2/sessions/{id}/jobs", post(process::in_session))
+        .route("/v2/sessions/{id}/jobs", post(process::in_session).put(process::in_session))
         .route("/v2/run/{accelerator}", post(process::alone).put(process::alone))
         .route("/v2/jobs", get(jobs::list))
         .route("/v2/jobs/{id}", get(jobs::about).delete(jobs::end))

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
-use apyfal_api::v2::{JobRequest, Mode, StartRequest};
+use apyfal_api::v2::{JobRequest, Mode};
 use apyfal_core::{
-    EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind, Result,
-    Stage, read_value,
+    Client, EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
+    Result, Stage, Start, read_value,
 };
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::{deliver, sessions};
+use super::deliver;
 use crate::answer::Answer;
 use crate::body::{self, Complete, Data};
-use crate::host::{Begun, Host};
+use crate::history::Begun;
+use crate::host::Host;
+use crate::journal::{Durability, Protocol};
 use crate::live;
+use crate::routes::query::{Name, Query};
 use crate::spool::spool;
 
 /// Data of no more than so many bytes is taken in before its job begins, so that a slow client
@@ -27,7 +30,7 @@ const SMALL: usize = 64 << 10;
 /// Runs or submits a job in a session.
 pub(crate) async fn in_session(
     State(host): State<Arc<Host>>,
-    Path(session): Path<String>,
+    Name(session): Name,
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
@@ -131,13 +134,11 @@ async fn run(
     takes_trailers: bool,
     ending: Option<EndSession>,
 ) -> Result<Response> {
-    let number = host.next_number();
-    let id = format!("job-{number}");
-    let job = live::Job::new(id, number, &ends.session, &ends.accelerator, false);
+    let job = host.new_job(None, &ends.session, &ends.accelerator)?;
     let src = match ends.data.take() {
         None => None,
         Some(data) => match data.in_memory(SMALL).await? {
-            Ok(bytes) => Some(Input::bytes(bytes)),
+            Ok(bytes) => Some(Input::memory(bytes)),
             Err(data) => Some(data.into_input()),
         },
     };
@@ -145,18 +146,29 @@ async fn run(
     let listed = host.list(job)?;
     if !ends.output {
         let report = host.perform(&listed, request, src, None).await;
+        host.record_plain(&listed, &report);
         return deliver::report(&listed, listed.end(report, None));
     }
     let (writer, end, reader) = spool(&host.scratch);
     let running = {
         let (host, job) = (host.clone(), (*listed).clone());
         async move {
-            let report = host.perform(&job, request, src, Some(Output::stream(writer))).await;
+            // The spool takes everything in at once: into memory, or into a scratch file.
+            let report = host.perform(&job, request, src, Some(Output::memory(writer))).await;
+            host.record_plain(&job, &report);
             end.end(report);
             drop(ending);
         }
     };
-    tokio::spawn(running);
+    // A short job ends within this request, and needs no task of its own.
+    let mut running = Box::pin(running);
+    tokio::select! {
+        biased;
+        () = &mut running => {}
+        ended = reader.head(deliver::HEAD) => if !ended {
+            tokio::spawn(running);
+        },
+    }
     deliver::stream(listed, reader, takes_trailers).await
 }
 
@@ -164,11 +176,18 @@ async fn run(
 async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
     let (mode, output) = (ends.request.mode, ends.output);
     let fingerprint = ends.fingerprint();
-    let number = host.next_number();
-    let id = ends.request.id.clone().unwrap_or_else(|| format!("job-{number}"));
-    let job = live::Job::new(id.clone(), number, &ends.session, &ends.accelerator, true);
+    let job = host.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
+    let job = job.kept(Protocol::V2, Durability::Disk);
     let data = ends.data.take();
-    let job = match host.begin(job, &ends.request, fingerprint).await? {
+    let request = serde_json::to_value(&ends.request).unwrap_or_default();
+    let begun = match host.begin(job, request, fingerprint).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            data.map(Data::drain);
+            return Err(error);
+        }
+    };
+    let job = match begun {
         Begun::New(listed) => {
             let complete = data.as_ref().map(Data::complete);
             let job = (*listed).clone();
@@ -210,7 +229,7 @@ async fn all_in(complete: Option<Complete>, job: &live::Job) {
 /// Opens a session, runs one job in it, and ends it. The parameters are those of the query.
 pub(crate) async fn alone(
     State(host): State<Arc<Host>>,
-    Path(accelerator): Path<String>,
+    Name(accelerator): Name,
     Query(query): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Answer {
@@ -225,12 +244,13 @@ pub(crate) async fn alone(
     };
     let (start, job) = by_stage(engine.info(), query);
     let takes_trailers = deliver::takes_trailers(&parts.headers);
-    let request = StartRequest {
-        accelerator: Some(accelerator),
-        parameters: json!({"app": {"specific": start}}),
-        src: None,
+    let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
+    let opened = match host.check_open() {
+        // It ends within this request, so nobody needs to remember it.
+        Ok(()) => host.agent.start(start, host.start_io(Data::none())).await,
+        Err(error) => Err(error),
     };
-    let session = match sessions::open(&host, request, Data::none()).await {
+    let session = match opened {
         Ok(session) => session,
         Err(error) => {
             data.drain();
@@ -258,7 +278,7 @@ struct EndSession {
 impl Drop for EndSession {
     fn drop(&mut self) {
         let (host, session) = (self.host.clone(), std::mem::take(&mut self.session));
-        tokio::spawn(async move { host.stop(&session).await });
+        tokio::spawn(async move { host.agent.stop(&session).await });
     }
 }
 

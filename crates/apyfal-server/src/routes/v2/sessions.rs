@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use apyfal_api::v2::{self, StartRequest};
-use apyfal_core::{Client, JobIo, JobParameters, Start};
+use apyfal_core::{Error, ErrorKind, JobParameters, Result, Start};
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
 use crate::answer::Answer;
-use crate::body::{self, Data};
+use crate::body;
 use crate::host::Host;
+use crate::journal::{Protocol, SessionFilter, SessionRecord};
+use crate::routes::query::{Name, Paging, Query};
 
 /// Opens a session.
 pub(crate) async fn start(
@@ -19,39 +21,57 @@ pub(crate) async fn start(
 ) -> Answer<(StatusCode, Json<v2::Session>)> {
     let (parts, body) = request.into_parts();
     let (request, data) = body::split::<StartRequest>(&parts, body).await?;
-    let session = open(&host, request, data).await?;
-    Ok((StatusCode::CREATED, Json(session)))
+    let start = match meant(&host, request) {
+        Ok(start) => start,
+        Err(error) => {
+            data.drain();
+            return Err(error.into());
+        }
+    };
+    let io = host.start_io(data);
+    let (_, record) = host.start(start, io, Protocol::V2).await?;
+    Ok((StatusCode::CREATED, Json(as_wire(record))))
 }
 
-/// Opens a session from its request and data.
-pub(crate) async fn open(
-    host: &Host,
-    request: StartRequest,
-    data: Data,
-) -> apyfal_core::Result<v2::Session> {
-    host.check_open()?;
+fn meant(host: &Host, request: StartRequest) -> Result<Start> {
     let accelerator = host.accelerator(request.accelerator)?;
     let parameters = JobParameters::from_json(&request.parameters)?;
-    let start = Start { accelerator, parameters, src: request.src };
-    let io = JobIo {
-        src: data.is_there().then(|| data.into_input()),
-        stall: Some(host.limits.client_timeout),
-        time_limit: host.limits.job_timeout,
-        ..JobIo::default()
-    };
-    let session = host.agent.start(start, io).await?;
-    Ok(v2::Session {
-        id: session.id,
-        accelerator: session.report.accelerator.clone(),
-        created: crate::live::now(),
-        report: Some(session.report.into()),
-    })
+    Ok(Start { accelerator, parameters, src: request.src })
+}
+
+fn as_wire(record: SessionRecord) -> v2::Session {
+    let SessionRecord { id, accelerator, created, report, .. } = record;
+    v2::Session { id, accelerator, created, report }
+}
+
+/// The open sessions, the newest first.
+pub(crate) async fn list(
+    State(host): State<Arc<Host>>,
+    Query(paging): Query<Paging>,
+) -> Answer<Json<v2::Sessions>> {
+    let open = SessionFilter { open: Some(true), protocol: None };
+    let listed = host.journal.sessions(open, paging.page()).await?;
+    let sessions = listed.items.into_iter().map(as_wire).collect();
+    Ok(Json(v2::Sessions { count: listed.count, sessions }))
+}
+
+/// An open session.
+pub(crate) async fn about(
+    State(host): State<Arc<Host>>,
+    Name(id): Name,
+) -> Answer<Json<v2::Session>> {
+    match host.journal.session(&id).await? {
+        Some(record) if record.ended.is_none() => Ok(Json(as_wire(record))),
+        _ => Err(Error::new(ErrorKind::NotFound, format!("there is no session '{id}'"))
+            .hint("start the accelerator again")
+            .into()),
+    }
 }
 
 /// Ends a session, after its running jobs.
 pub(crate) async fn stop(
     State(host): State<Arc<Host>>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Answer<Json<v2::Report>> {
-    Ok(Json(host.agent.stop(&id).await?.into()))
+    Ok(Json(host.stop(&id).await?.into()))
 }

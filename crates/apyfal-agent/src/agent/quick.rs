@@ -1,0 +1,68 @@
+//! Quick jobs, on the thread of their caller: handing one to another thread and waiting for it takes
+//! several times as long as a small job itself.
+
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use apyfal_core::{
+    EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, Job, JobContext, JobIo, Output,
+    Params, Report, Result,
+};
+
+use super::{Agent, OpenSession};
+use crate::job::{self, CallContext};
+
+impl Agent {
+    /// Runs a job here, if it is quick and has to wait for nothing. Else gives it back.
+    pub(super) fn process_here(
+        &self,
+        job: Job,
+        mut io: JobIo,
+    ) -> Result<ControlFlow<Report, (Job, JobIo)>> {
+        if !is_in_memory(&job, &io) {
+            return Ok(ControlFlow::Continue((job, io)));
+        }
+        let open = self.opened(&job.session);
+        let Some(open) = open.filter(|open| is_short(open.engine.info(), &io)) else {
+            return Ok(ControlFlow::Continue((job, io)));
+        };
+        let info = open.engine.info();
+        let specific = &job.parameters.specific;
+        let params = Params::check(&info.name, &info.params, Some(&open.params), specific)?;
+        let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
+        if open.session.is_quick(&engine_job)
+            && let Some(_slot) = self.scheduler.free_slot(&info.name, info.slots)
+            && let Some(_lock) = open.dir.try_lock_for_job()?
+        {
+            let call = CallContext::new(&io, job.parameters);
+            let ctx = call.context(open.dir.scratch(), NonZeroUsize::MIN);
+            let report = run(&open, engine_job, &ctx)?;
+            return Ok(ControlFlow::Break(open.signed(report)));
+        }
+        (io.src, io.dst) = (engine_job.src, engine_job.dst);
+        Ok(ControlFlow::Continue((job, io)))
+    }
+}
+
+/// Whether nobody else has a part in moving the data.
+fn is_in_memory(job: &Job, io: &JobIo) -> bool {
+    job.src.is_none()
+        && job.dst.is_none()
+        && !job.parameters.compare
+        && io.src.as_ref().is_some_and(Input::is_in_memory)
+        && io.dst.as_ref().is_none_or(Output::is_in_memory)
+}
+
+fn is_short(info: &EngineInfo, io: &JobIo) -> bool {
+    let len = io.src.as_ref().and_then(Input::len);
+    info.quick > 0 && len.is_some_and(|len| len <= info.quick as u64)
+}
+
+/// Runs it, and does not let a panic take the caller along.
+fn run(open: &OpenSession, job: EngineJob, ctx: &JobContext) -> Result<Report> {
+    ctx.check()?;
+    let session: &dyn EngineSession = &*open.session;
+    catch_unwind(AssertUnwindSafe(|| job::run(session, job, false, ctx)))
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine panicked")))
+}

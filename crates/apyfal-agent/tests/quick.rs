@@ -1,0 +1,202 @@
+//! Quick jobs run on the thread of their caller, and are none the worse for it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use apyfal_agent::{Agent, AgentOptions};
+use apyfal_core::{
+    Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, ErrorKind, Input, Job,
+    JobContext, JobIo, JobParameters, Need, Outcome, Output, ParamKind, ParamSpec, Params, Result,
+    Start,
+};
+use apyfal_engines::Registry;
+use serde_json::json;
+
+/// An engine that tells on which thread a job ran, and counts how often it was opened. A source may
+/// also say that the job shall panic, or go on until it is cancelled.
+#[derive(Debug)]
+struct Where {
+    info: EngineInfo,
+    opened: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct WhereSession;
+
+const QUICK: usize = 16;
+
+impl Engine for Where {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn open(
+        &self,
+        _src: Option<Input>,
+        _params: &Params,
+        _state: &Path,
+        _ctx: &JobContext,
+    ) -> Result<Box<dyn EngineSession>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        // Long enough for others to come meanwhile.
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(Box::new(WhereSession))
+    }
+}
+
+fn name(thread: ThreadId) -> String {
+    format!("{thread:?}")
+}
+
+impl EngineSession for WhereSession {
+    fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
+        let text = std::io::read_to_string(ctx.reader(job.src.unwrap())?)?;
+        assert_ne!(text, "panic");
+        while text == "endless" {
+            ctx.check()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(Outcome::default().with("thread", name(std::thread::current().id())))
+    }
+
+    fn is_quick(&self, job: &EngineJob) -> bool {
+        !job.params.flag("long")
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    agent: Arc<Agent>,
+    opened: Arc<AtomicUsize>,
+    job: Job,
+}
+
+impl Bench {
+    /// A session on an agent with a single slot.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = Arc::default();
+        let agent = agent(folder.path(), &opened);
+        let start = Start { accelerator: "where".into(), ..Start::default() };
+        let session = agent.start(start, JobIo::default()).await.unwrap().id;
+        Self { folder, agent, opened, job: Job { session, ..Job::default() } }
+    }
+
+    async fn thread(&self, job: &Job, src: Input, dst: Option<Output>) -> String {
+        let io = JobIo { src: Some(src), dst, ..JobIo::default() };
+        let report = self.agent.process(job.clone(), io).await.unwrap();
+        assert_eq!((report.accelerator.as_str(), report.engine.as_str()), ("where", "cpu"));
+        report.specific["thread"].as_str().unwrap().to_owned()
+    }
+}
+
+fn agent(root: &Path, opened: &Arc<AtomicUsize>) -> Arc<Agent> {
+    let mut info = EngineInfo::cpu("where", "Tell the thread");
+    info.dst = Need::Optional;
+    info.quick = QUICK;
+    info.params = vec![ParamSpec::new("long", ParamKind::Bool, "Whether it takes long")];
+    Arc::new(Agent::new(AgentOptions {
+        root: root.to_owned(),
+        registry: Registry::new(vec![Arc::new(Where { info, opened: opened.clone() })]),
+        storage: Default::default(),
+        threads: 1.try_into().ok(),
+        max_waiting: None,
+    }))
+}
+
+fn bytes(text: &str) -> JobIo {
+    JobIo { src: Some(Input::bytes(text)), ..JobIo::default() }
+}
+
+#[tokio::test]
+async fn only_what_is_quick_for_sure_runs_here() {
+    let bench = Bench::new().await;
+    let here = name(std::thread::current().id());
+    let short = || Input::bytes([b'x'; QUICK]);
+    let job = &bench.job;
+    assert_eq!(bench.thread(job, short(), None).await, here);
+    assert_eq!(bench.thread(job, short(), Some(Output::memory(Vec::new()))).await, here);
+
+    let elsewhere = |thread: String| assert_ne!(thread, here);
+    elsewhere(bench.thread(job, Input::bytes([b'x'; QUICK + 1]), None).await);
+    elsewhere(bench.thread(job, Input::stream(&b"x"[..]).with_len(1), None).await);
+    elsewhere(bench.thread(job, short(), Some(Output::stream(std::io::sink()))).await);
+    let parameters = JobParameters { compare: true, ..JobParameters::default() };
+    elsewhere(bench.thread(&Job { parameters, ..job.clone() }, short(), None).await);
+    let specific = json!({"long": true}).as_object().unwrap().clone();
+    let parameters = JobParameters::specific(specific);
+    elsewhere(bench.thread(&Job { parameters, ..job.clone() }, short(), None).await);
+}
+
+#[tokio::test]
+async fn a_quick_job_waits_for_its_slot_and_keeps_its_data() {
+    let bench = Bench::new().await;
+    let holding = JobIo { cancel: Cancel::default(), ..bytes("endless") };
+    let src = Some(Input::stream(&b"endless"[..]));
+    let mut holding = Box::pin(bench.agent.process(bench.job.clone(), JobIo { src, ..holding }));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut holding).await.is_err());
+    let mut quick = Box::pin(bench.agent.process(bench.job.clone(), bytes("quick")));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut quick).await.is_err());
+    drop(holding);
+    assert_eq!(quick.await.unwrap().profiling.bytes_read, 5);
+}
+
+#[tokio::test]
+async fn a_panic_or_a_cancelled_job_costs_no_slot() {
+    let bench = Bench::new().await;
+    let error = bench.agent.process(bench.job.clone(), bytes("panic")).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Internal, "the engine panicked"));
+    let io = bytes("x");
+    io.cancel.cancel();
+    assert!(bench.agent.process(bench.job.clone(), io).await.unwrap_err().is_cancelled());
+    assert_eq!(bench.agent.load().running, 0);
+    bench.agent.process(bench.job.clone(), bytes("x")).await.unwrap();
+    bench.agent.stop(&bench.job.session).await.unwrap();
+    let error = bench.agent.process(bench.job.clone(), bytes("x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_after_the_jobs_of_every_agent() {
+    let bench = Bench::new().await;
+    let io = JobIo { src: Some(Input::stream(&b"endless"[..])), ..JobIo::default() };
+    let cancel = io.cancel.clone();
+    let (first, job) = (bench.agent.clone(), bench.job.clone());
+    let running = tokio::spawn(async move { first.process(job, io).await });
+    while bench.agent.load().running == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let other = agent(bench.folder.path(), &bench.opened);
+    let id = bench.job.session.clone();
+    let stop = tokio::spawn(async move { other.stop(&id).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!stop.is_finished());
+    cancel.cancel();
+    assert!(running.await.unwrap().unwrap_err().is_cancelled());
+    stop.await.unwrap().unwrap();
+    for text in ["quick", "not so quick as others"] {
+        let error = bench.agent.process(bench.job.clone(), bytes(text)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_jobs_at_once_open_a_session_once() {
+    let bench = Bench::new().await;
+    let again = agent(bench.folder.path(), &bench.opened);
+    let jobs: Vec<_> = (0..50)
+        .map(|_| {
+            let (agent, job) = (again.clone(), bench.job.clone());
+            tokio::spawn(async move { agent.process(job, bytes("x")).await })
+        })
+        .collect();
+    for job in jobs {
+        job.await.unwrap().unwrap();
+    }
+    assert_eq!(bench.opened.load(Ordering::Relaxed), 2);
+}

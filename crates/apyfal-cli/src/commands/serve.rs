@@ -1,0 +1,298 @@
+//! `apyfal serve`: make this machine a host that others use.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use apyfal::{Configuration, Error, ErrorKind, Result};
+use apyfal_core::Secret;
+use apyfal_server::{Limits, Listen, LogLine, Server, Settings};
+use apyfal_tls::{Identity, token};
+use clap::Args;
+
+use crate::commands::Context;
+use crate::quantity::{duration, size};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+
+/// Make this machine a host: run the jobs of anyone who reaches it and may use it.
+///
+/// On loopback everyone on this machine may. On other addresses clients need the host's token, and
+/// connections are encrypted: both are made when they are first needed, and the line to paste on
+/// the client is printed. SIGTERM lets the running jobs end; a second one does not.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Where to listen: address:port, or just the address or port. May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// The accelerator of clients that name none, such as those of REST v1.0.
+    #[arg(long, short, value_name = "NAME")]
+    accelerator: Option<String>,
+    /// The configuration file; its section [serve] has further settings.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<String>,
+    /// Where sessions, results and the journal are; ~/.apyfal/host if unset.
+    #[arg(long, alias = "data_dir", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// File with the token that clients must present, on loopback too.
+    #[arg(long, alias = "token_file", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Serve REST v1.0, whose clients have no token, off loopback too.
+    #[arg(long, alias = "rest_v1")]
+    rest_v1: bool,
+    /// Print the line that pairs a client with this host, and end.
+    #[arg(long)]
+    pair: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let configuration = context.configuration(arguments.config.as_deref()).await?;
+    let section = configuration.section("serve");
+    let data_dir = match arguments.data_dir.clone() {
+        Some(directory) => directory,
+        None => match section.get("data_dir")? {
+            Some(directory) => PathBuf::from(directory),
+            None => default_data_dir(context)?,
+        },
+    };
+    let paths = Paths { data_dir: &data_dir };
+    let addresses = addresses(&arguments, &configuration)?;
+    let is_open = addresses.iter().all(|address| address.ip().is_loopback());
+    let access = Access::of(&arguments, &configuration, &paths, is_open && !arguments.pair)?;
+    if arguments.pair {
+        return context.printer.result(&access.line(&addresses));
+    }
+    let listen = addresses
+        .iter()
+        .map(|&address| Listen {
+            address,
+            tls: access.identity.is_some() && (access.is_chosen_tls || !address.ip().is_loopback()),
+            token: access.token.is_some()
+                && (access.is_chosen_token || !address.ip().is_loopback()),
+        })
+        .collect();
+    let line = (access.is_new && !is_open).then(|| access.line(&addresses));
+    let settings = Settings {
+        listen,
+        data_dir,
+        registry: apyfal::configuration::registry(&configuration)?,
+        storage: context.storage(&configuration)?,
+        default_accelerator: arguments.accelerator.or(section.get("accelerator")?),
+        token: access.token,
+        identity: access.identity,
+        rest_v1: arguments.rest_v1 || section.get_bool("rest_v1")?.unwrap_or(false),
+        threads: parsed(&configuration, "threads", |text| text.parse().ok())?,
+        limits: limits(&configuration)?,
+    };
+    let schemes: Vec<_> = settings.listen.iter().map(|listen| listen.tls).collect();
+    let server = Server::bind(settings, show).await?;
+    for (address, tls) in server.addresses()?.iter().zip(schemes) {
+        let scheme = if tls { "https" } else { "http" };
+        context.printer.note(&format!("listening on {scheme}://{address}"));
+    }
+    if let Some(line) = line {
+        context.printer.note("on the client, paste:");
+        context.printer.note(&format!("  {line}"));
+    }
+    ready();
+    let cancel = context.cancel.clone();
+    server
+        .serve(async move {
+            cancel.cancelled().await;
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        })
+        .await
+}
+
+/// Tells the service manager, where there is one, that clients are welcome.
+fn ready() {
+    // Without one this does nothing.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn show(line: &LogLine) {
+    use std::io::Write;
+    let job = line.job.as_deref().unwrap_or("host");
+    // Nothing can be done about a standard error that is closed.
+    let _ = writeln!(std::io::stderr(), "{job}: {}", crate::printer::harmless(&line.text));
+}
+
+fn default_data_dir(context: &Context<'_>) -> Result<PathBuf> {
+    context.environment.home.as_ref().map(|home| home.join(".apyfal/host")).ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "there is no home directory")
+            .operation("find a place for what the host remembers")
+            .hint("name one: --data-dir")
+    })
+}
+
+fn addresses(arguments: &Arguments, configuration: &Configuration) -> Result<Vec<SocketAddr>> {
+    let mut listen = arguments.listen.clone();
+    if listen.is_empty() {
+        listen = configuration.section("serve").get_list("listen")?;
+    }
+    if listen.is_empty() {
+        listen.push(DEFAULT_LISTEN.to_owned());
+    }
+    listen.iter().map(|text| address(text)).collect()
+}
+
+/// `address:port`, or one of both.
+fn address(text: &str) -> Result<SocketAddr> {
+    let (ip, port) = ([127, 0, 0, 1].into(), 8000);
+    let bare = text.strip_prefix(':').unwrap_or(text);
+    let text = text.replace("localhost", "127.0.0.1");
+    text.parse::<SocketAddr>()
+        .ok()
+        .or_else(|| Some(SocketAddr::new(ip, bare.parse().ok()?)))
+        .or_else(|| Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, port)))
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Usage, format!("'{text}' is no address to listen on"))
+                .hint("give an address, a port or both, such as 127.0.0.1:8000 or 0.0.0.0:8000")
+        })
+}
+
+/// Where the host keeps what proves that it is itself.
+struct Paths<'a> {
+    data_dir: &'a Path,
+}
+
+/// Who may use the host, and how it proves that it is itself.
+struct Access {
+    token: Option<Secret>,
+    identity: Option<Identity>,
+    /// Whether the user named them, so that they count on loopback too.
+    is_chosen_token: bool,
+    is_chosen_tls: bool,
+    /// Whether they were made just now.
+    is_new: bool,
+}
+
+impl Access {
+    fn of(
+        arguments: &Arguments,
+        configuration: &Configuration,
+        paths: &Paths<'_>,
+        is_open: bool,
+    ) -> Result<Self> {
+        let section = configuration.section("serve");
+        let mut is_new = false;
+        let given = arguments.token_file.clone();
+        let given = given.or(section.get("token_file")?.map(PathBuf::from));
+        let (token, is_chosen_token) = match (given, section.get("token")?) {
+            (Some(path), _) => (Some(token::load(&path)?), true),
+            (None, Some(text)) => (Some(Secret::new(text)), true),
+            (None, None) if is_open => (None, false),
+            (None, None) => {
+                let path = paths.data_dir.join("token");
+                is_new = !path.exists();
+                make_private(paths.data_dir)?;
+                (Some(token::load_or_generate(&path)?), false)
+            }
+        };
+        let certificate = section.get("ssl_cert_crt")?.map(PathBuf::from);
+        let key = section.get("ssl_cert_key")?.map(PathBuf::from);
+        let (identity, is_chosen_tls) = match (certificate, key) {
+            (Some(certificate), Some(key)) => (Some(Identity::load(&certificate, &key)?), true),
+            (None, None) if is_open => (None, false),
+            (None, None) => {
+                let (certificate, key) =
+                    (paths.data_dir.join("host.crt"), paths.data_dir.join("host.key"));
+                make_private(paths.data_dir)?;
+                (Some(Identity::load_or_generate(&certificate, &key)?), false)
+            }
+            _ => {
+                return Err(section
+                    .error("ssl_cert_crt", "a certificate needs its key, and a key its certificate")
+                    .hint("set both ssl_cert_crt and ssl_cert_key"));
+            }
+        };
+        Ok(Self { token, identity, is_chosen_token, is_chosen_tls, is_new })
+    }
+
+    /// What to paste on a client.
+    fn line(&self, addresses: &[SocketAddr]) -> String {
+        let outside = addresses.iter().find(|address| !address.ip().is_loopback());
+        let mut address = *outside.or(addresses.first()).unwrap_or(&([127, 0, 0, 1], 8000).into());
+        if address.ip().is_unspecified()
+            && let Some(own) = own_address()
+        {
+            address.set_ip(own);
+        }
+        let mut line = String::from("apyfal create --accelerator gzip --host_ip ");
+        let scheme = if self.identity.is_some() { "https" } else { "http" };
+        line += &format!("{scheme}://{address}");
+        if let Some(token) = &self.token {
+            line += &format!(" --token {}", token.expose());
+        }
+        if let Some(identity) = &self.identity {
+            line += &format!(" --fingerprint {}", identity.fingerprint());
+        }
+        line
+    }
+}
+
+/// The address by which this machine would reach others. Nothing is sent.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+fn make_private(directory: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        Error::from(error).operation(format!("make the directory '{}'", directory.display()))
+    })
+}
+
+fn limits(configuration: &Configuration) -> Result<Limits> {
+    let default = Limits::default();
+    let number = |text: &str| text.parse().ok();
+    Ok(Limits {
+        waiting: parsed(configuration, "max_waiting", number)?.unwrap_or(default.waiting),
+        connections: parsed(configuration, "max_connections", number)?
+            .filter(|count| *count > 0)
+            .unwrap_or(default.connections),
+        scratch: parsed(configuration, "scratch_quota", size)?.unwrap_or(default.scratch),
+        result_ttl: parsed(configuration, "result_ttl", duration)?.unwrap_or(default.result_ttl),
+        job_timeout: parsed(configuration, "job_timeout", duration)?,
+        client_timeout: parsed(configuration, "client_timeout", duration)?
+            .unwrap_or(default.client_timeout),
+    })
+}
+
+/// A setting that is no plain text.
+fn parsed<T>(
+    configuration: &Configuration,
+    key: &str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>> {
+    let section = configuration.section("serve");
+    let Some(text) = section.get(key)? else { return Ok(None) };
+    match read(text.trim()) {
+        Some(value) => Ok(Some(value)),
+        None => Err(section
+            .error(key, format!("it cannot be '{text}'"))
+            .hint("a number, with a unit where one fits: 500M or 64G bytes, 10s, 5m, 2h or 7d")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_be_short() {
+        for (text, meant) in [
+            ("8080", "127.0.0.1:8080"),
+            (":8080", "127.0.0.1:8080"),
+            ("0.0.0.0", "0.0.0.0:8000"),
+            ("[::1]:80", "[::1]:80"),
+            ("::1", "[::1]:8000"),
+            ("localhost:81", "127.0.0.1:81"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(address(text).unwrap().to_string(), meant, "{text}");
+        }
+        assert!(address("example.org:80").is_err() && address("70000").is_err());
+    }
+}

@@ -1,0 +1,289 @@
+//! The two ends of a job as streams: counted as progress, ended by cancellation, and by a client who
+//! keeps the job waiting for too long.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::{Cancel, Error, ErrorKind, Progress, Result};
+
+/// What must come or go within the limit, so that a byte now and then does not hold a slot for ever.
+const TRICKLE: u64 = 1 << 10;
+
+/// The input of a job as a stream. Made by [`JobContext::reader`](crate::JobContext::reader).
+pub struct InputReader {
+    inner: Box<dyn Read + Send>,
+    end: End,
+}
+
+/// The output of a job as a stream. Made by [`JobContext::writer`](crate::JobContext::writer); to be
+/// flushed at the end.
+pub struct OutputWriter {
+    inner: Box<dyn Write + Send>,
+    end: End,
+}
+
+/// What both ends have in common.
+pub(crate) struct End {
+    pub(crate) cancel: Cancel,
+    pub(crate) progress: Arc<Progress>,
+    /// How long the other side may keep the job waiting.
+    pub(crate) patience: Option<Patience>,
+}
+
+/// How long the other side of a stream may keep a job waiting, and did. The time that the job
+/// itself takes between two calls is not the other side's.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    limit: Duration,
+    waited: Duration,
+    moved: u64,
+    what: &'static str,
+}
+
+impl InputReader {
+    pub(crate) fn new(inner: Box<dyn Read + Send>, end: End) -> Self {
+        Self { inner, end }
+    }
+
+    /// Fills `buffer` as far as the input goes; less than all means the end.
+    ///
+    /// # Errors
+    /// Reading failed, or the job was cancelled.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read(&mut buffer[filled..]).map_err(Error::from_io)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl Read for InputReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.end.until_ready(|| self.inner.read(buffer))?;
+        self.end.progress.add_read(count as u64);
+        Ok(count)
+    }
+}
+
+impl OutputWriter {
+    pub(crate) fn new(inner: Box<dyn Write + Send>, end: End) -> Self {
+        Self { inner, end }
+    }
+}
+
+impl Write for OutputWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.end.until_ready(|| self.inner.write(buffer))?;
+        self.end.progress.add_written(count as u64);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end.until_ready(|| self.inner.flush().map(|()| 0))?;
+        Ok(())
+    }
+}
+
+impl End {
+    /// Does `step` again and again while it would block.
+    fn until_ready(&mut self, mut step: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            self.cancel.check().map_err(Error::into_io)?;
+            let begin = self.patience.as_ref().map(|_| Instant::now());
+            let done = match step() {
+                Ok(count) => Some(count),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) =>
+                {
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            // The end of the stream asks for nothing more.
+            if let (Some(patience), Some(begin)) = (&mut self.patience, begin)
+                && done != Some(0)
+            {
+                patience.waited(begin.elapsed(), done.unwrap_or(0) as u64)?;
+            }
+            if let Some(count) = done {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+impl Patience {
+    /// For one who reads what a client sends.
+    pub(crate) fn reading(limit: Duration) -> Self {
+        Self { limit, waited: Duration::ZERO, moved: 0, what: "sent" }
+    }
+
+    /// For one who writes what a client takes.
+    pub(crate) fn writing(limit: Duration) -> Self {
+        Self { what: "took", ..Self::reading(limit) }
+    }
+
+    /// Counts a wait that moved this many bytes.
+    fn waited(&mut self, time: Duration, bytes: u64) -> io::Result<()> {
+        self.waited += time;
+        self.moved += bytes;
+        if self.moved >= TRICKLE {
+            (self.waited, self.moved) = (Duration::ZERO, 0);
+        } else if self.waited > self.limit {
+            return Err(self.exhausted().into_io());
+        }
+        Ok(())
+    }
+
+    fn exhausted(&self) -> Error {
+        let (what, seconds) = (self.what, self.limit.as_secs_f64());
+        let message = match self.moved {
+            0 => format!("the client {what} nothing for {seconds} s"),
+            1 => format!("the client {what} only 1 byte in {seconds} s"),
+            bytes => format!("the client {what} only {bytes} bytes in {seconds} s"),
+        };
+        Error::new(ErrorKind::Timeout, message)
+            .hint("a job must not wait for its client: begin when the data is at hand")
+    }
+}
+
+impl fmt::Debug for InputReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputReader").field("progress", &self.end.progress).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OutputWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputWriter").field("progress", &self.end.progress).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Input, JobContext, Output};
+
+    const LIMIT: Duration = Duration::from_millis(60);
+
+    fn context() -> JobContext {
+        let threads = std::num::NonZeroUsize::MIN;
+        JobContext::new(Cancel::default(), Arc::default(), "/nonexistent", threads)
+    }
+
+    /// A stream that gives or takes this many bytes per call, after a wait.
+    struct Slow(usize, Duration);
+
+    impl Slow {
+        fn step(&self, room: usize) -> io::Result<usize> {
+            std::thread::sleep(self.1);
+            match self.0.min(room) {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            }
+        }
+    }
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.step(buffer.len())
+        }
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            self.step(buffer.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn is_timeout(error: &Error, message: &str) -> bool {
+        error.kind() == ErrorKind::Timeout && error.message().starts_with(message)
+    }
+
+    const TICK: Duration = Duration::from_millis(5);
+
+    #[test]
+    fn a_stream_that_would_block_is_asked_again() {
+        struct Hesitant(bool);
+        impl Read for Hesitant {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0 = !self.0;
+                if self.0 {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                buffer[0] = b'x';
+                Ok(1)
+            }
+        }
+        let mut reader = context().reader(Input::stream(Hesitant(false))).unwrap();
+        assert_eq!(reader.fill(&mut [0; 3]).unwrap(), 3);
+    }
+
+    #[test]
+    fn who_sends_or_takes_nothing_or_next_to_nothing_ends_the_job() {
+        let context = context().with_stall(Some(LIMIT), Some(LIMIT));
+        let mut buffer = vec![0; 64 << 10];
+        for (bytes, sent, took) in [
+            (0, "the client sent nothing for 0.06 s", "the client took nothing for 0.06 s"),
+            (1, "the client sent only ", "the client took only "),
+        ] {
+            let mut reader = context.reader(Input::stream(Slow(bytes, TICK))).unwrap();
+            let error = reader.fill(&mut buffer).unwrap_err();
+            assert!(is_timeout(&error, sent), "{error}");
+            let mut writer = context.writer(Output::stream(Slow(bytes, TICK)));
+            let error = Error::from_io(writer.write_all(&buffer).unwrap_err());
+            assert!(is_timeout(&error, took), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_moves_may_take_as_long_as_it_wants() {
+        let context = context().with_stall(Some(LIMIT), Some(LIMIT));
+        let mut buffer = vec![0; 20 << 10];
+        let mut reader = context.reader(Input::stream(Slow(1 << 10, 2 * LIMIT / 10))).unwrap();
+        assert_eq!(reader.fill(&mut buffer).unwrap(), buffer.len());
+        let mut writer = context.writer(Output::stream(Slow(1 << 10, 2 * LIMIT / 10)));
+        writer.write_all(&buffer).unwrap();
+    }
+
+    #[test]
+    fn the_time_of_the_job_is_not_the_clients() {
+        let limit = 5 * LIMIT;
+        let mut reader =
+            context().with_stall(Some(limit), None).reader(Input::stream(io::repeat(0))).unwrap();
+        for _ in 0..3 {
+            std::thread::sleep(limit / 2);
+            assert_eq!(reader.fill(&mut [0; 8]).unwrap(), 8);
+        }
+    }
+
+    #[test]
+    fn each_end_has_a_limit_of_its_own() {
+        let context = context().with_stall(None, Some(LIMIT));
+        let mut reader = context.reader(Input::stream(Slow(1, LIMIT))).unwrap();
+        assert_eq!(reader.fill(&mut [0; 3]).unwrap(), 3);
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_no_stall() {
+        let context = context().with_stall(Some(Duration::ZERO), Some(Duration::ZERO));
+        let mut reader = context.reader(Input::stream(io::empty())).unwrap();
+        assert_eq!(reader.fill(&mut [0; 8]).unwrap(), 0);
+        context.writer(Output::stream(io::sink())).flush().unwrap();
+        let mut reader = context.reader(Input::bytes(*b"in memory")).unwrap();
+        assert_eq!(reader.fill(&mut [0; 16]).unwrap(), 9);
+    }
+}

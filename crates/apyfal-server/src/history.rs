@@ -1,0 +1,269 @@
+//! What the host remembers of sessions and jobs, beyond its own life.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_api::WireError;
+use apyfal_api::v2::{self, JobState};
+use apyfal_core::{Client, Error, ErrorKind, Report, Result, Session, Start};
+use serde_json::Value;
+
+use crate::host::Host;
+use crate::journal::{
+    Durability, JobChange, JobRecord, Protocol, Recovered, Retention, SessionRecord, Usage,
+};
+use crate::live::{self, Listed, now};
+
+/// How often it is looked for results that nobody fetched.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// What became of the wish to begin a job that is kept.
+pub(crate) enum Begun {
+    /// It is recorded, and to be run.
+    New(Listed),
+    /// It runs already.
+    Running(Arc<live::Job>),
+    /// It ended before.
+    Ended(Box<v2::Job>),
+}
+
+impl Host {
+    /// Records a job that is to be kept, unless its id is that of one which was recorded before.
+    ///
+    /// # Errors
+    /// The id stands for another job, or recording failed.
+    pub(crate) async fn begin(
+        &self,
+        job: live::Job,
+        request: Value,
+        fingerprint: String,
+    ) -> Result<Begun> {
+        let other = || {
+            Error::new(ErrorKind::Conflict, "its id stands for another job")
+                .operation(format!("run job '{}'", job.id))
+                .hint("use a new id for each job")
+        };
+        let recorded = self.journal.job(&job.id).await?;
+        if let Some(recorded) = &recorded
+            && recorded.fingerprint.as_deref() != Some(&fingerprint)
+        {
+            return Err(other());
+        }
+        let record = JobRecord {
+            id: job.id.clone(),
+            number: job.number,
+            session: job.session.clone(),
+            accelerator: job.accelerator.clone(),
+            state: JobState::Waiting,
+            protocol: job.protocol,
+            request,
+            fingerprint: Some(fingerprint),
+            created: job.created,
+            started: None,
+            ended: None,
+            progress: v2::Progress::default(),
+            result: None,
+            report: None,
+            error: None,
+            kept: true,
+        };
+        let durability = job.durability;
+        let listed = match self.live.add(job) {
+            Ok(listed) => listed,
+            Err(running) => return Ok(Begun::Running(running)),
+        };
+        if let Some(recorded) = recorded {
+            let runs_anew = recorded.state == JobState::Interrupted
+                && self
+                    .agent
+                    .registry()
+                    .find(&recorded.accelerator)
+                    .is_ok_and(|engine| engine.info().rerun_safe);
+            if !runs_anew {
+                listed.forget();
+                return Ok(Begun::Ended(Box::new(wire_job(recorded))));
+            }
+            self.forget(&recorded.id).await?;
+        }
+        if let Err(error) = self.journal.record_job(record, durability).await {
+            listed.end(Err(error.duplicate()), None);
+            return Err(error);
+        }
+        Ok(Begun::New(listed))
+    }
+
+    /// Records how a kept job ended, and then says so.
+    pub(crate) async fn record_end(
+        &self,
+        job: &live::Job,
+        result: Result<Report>,
+        kept: Option<u64>,
+    ) {
+        let change = JobChange {
+            state: Some(live::state_of(&result)),
+            started: job.progress.began(),
+            ended: Some(now()),
+            progress: Some(live::progress(&job.progress)),
+            result: kept,
+            report: result.as_ref().ok().cloned().map(Into::into),
+            error: result.as_ref().err().map(WireError::from),
+            kept: Some(kept.is_some()),
+        };
+        let recorded = self.journal.update_job(&job.id, change, job.durability).await;
+        match recorded {
+            Ok(()) => job.end(result, kept),
+            // What could not be recorded was not done.
+            Err(error) => {
+                self.scratch.remove(&job.id);
+                job.end(Err(error.operation(format!("record job '{}'", job.id))), None)
+            }
+        };
+    }
+
+    /// Records a plain job that ended. A crash may lose the last tenth of a second of these.
+    pub(crate) fn record_plain(&self, job: &live::Job, result: &Result<Report>) {
+        let ended = now();
+        let began = job.progress.began();
+        let usage = Usage {
+            jobs: 1,
+            failed: u64::from(result.is_err()),
+            bytes_read: job.progress.read(),
+            bytes_written: job.progress.written(),
+            busy: began.map_or(0.0, |began| ended - began),
+        };
+        let make = || JobRecord {
+            id: job.id.clone(),
+            number: job.number,
+            session: job.session.clone(),
+            accelerator: job.accelerator.clone(),
+            state: live::state_of(result),
+            protocol: job.protocol,
+            request: Value::Null,
+            fingerprint: None,
+            created: job.created,
+            started: began,
+            ended: Some(ended),
+            progress: live::progress(&job.progress),
+            result: None,
+            report: result.as_ref().ok().cloned().map(Into::into),
+            error: result.as_ref().err().map(WireError::from),
+            kept: false,
+        };
+        if let Err(error) = self.journal.record_plain(&job.accelerator, ended, usage, make) {
+            self.logs.host(&format!("cannot record a job: {error}"));
+        }
+    }
+
+    /// Opens a session and records it.
+    ///
+    /// # Errors
+    /// It does not start, or cannot be recorded.
+    pub(crate) async fn start(
+        &self,
+        start: Start,
+        io: apyfal_core::JobIo,
+        protocol: Protocol,
+    ) -> Result<(Session, SessionRecord)> {
+        self.check_open()?;
+        let parameters = start.parameters.to_start_json();
+        let source = start.src.clone();
+        let session = self.agent.start(start, io).await?;
+        let record = SessionRecord {
+            id: session.id.clone(),
+            number: self.journal.next_number()?,
+            accelerator: session.report.accelerator.clone(),
+            protocol,
+            parameters,
+            source,
+            created: now(),
+            report: Some(session.report.clone().into()),
+            ended: None,
+            used: false,
+        };
+        if let Err(error) = self.journal.record_session(record.clone()).await {
+            // Nobody will know of it, so it must not stay.
+            let _ = self.agent.stop(&session.id).await;
+            return Err(error.operation("record the session"));
+        }
+        Ok((session, record))
+    }
+
+    /// Ends a session, after its running jobs, and records that. One that is gone is no error.
+    ///
+    /// # Errors
+    /// Its program or device could not be stopped in order.
+    pub(crate) async fn stop(&self, id: &str) -> Result<Report> {
+        let stopped = self.agent.stop(id).await;
+        if self.journal.session(id).await?.is_some_and(|session| session.ended.is_none()) {
+            self.journal.end_session(id, now()).await?;
+        }
+        stopped
+    }
+
+    /// Forgets a job that ended, and its result.
+    ///
+    /// # Errors
+    /// Recording that failed.
+    pub(crate) async fn forget(&self, id: &str) -> Result<()> {
+        self.journal.forget_job(id).await?;
+        self.scratch.remove(id);
+        Ok(())
+    }
+
+    /// Takes up what an earlier life of the host left behind.
+    pub(crate) async fn take_up(&self, recovered: Recovered) -> Result<()> {
+        for job in &recovered.interrupted {
+            self.logs.job(&job.id, "was interrupted when the agent ended");
+        }
+        // A result is on disk before it is recorded; one that was not recorded means nothing.
+        let mut known = HashSet::new();
+        for job in self.journal.expired(f64::INFINITY).await? {
+            known.insert(job.id);
+        }
+        for id in self.scratch.results()?.iter().filter(|id| !known.contains(*id)) {
+            self.scratch.remove(id);
+        }
+        Ok(())
+    }
+
+    /// Removes results that nobody fetched in time, again and again.
+    pub(crate) async fn expire_results(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.expire().await {
+                self.logs.host(&format!("cannot remove old results: {error}"));
+            }
+            tokio::time::sleep(SWEEP.min(self.limits.result_ttl)).await;
+        }
+    }
+
+    async fn expire(&self) -> Result<()> {
+        let before = now() - self.limits.result_ttl.as_secs_f64();
+        for job in self.journal.expired(before).await? {
+            let change = JobChange { kept: Some(false), ..JobChange::default() };
+            self.journal.update_job(&job.id, change, Durability::Process).await?;
+            self.scratch.remove(&job.id);
+            self.logs.job(&job.id, "its result was not fetched in time, and is removed");
+        }
+        self.journal.prune(Retention::default()).await
+    }
+}
+
+/// A recorded job as the host tells of it.
+pub(crate) fn wire_job(record: JobRecord) -> v2::Job {
+    let JobRecord { id, session, accelerator, state, created, started, ended, .. } = record;
+    let JobRecord { progress, result, report, error, .. } = record;
+    v2::Job {
+        id,
+        session,
+        accelerator,
+        state,
+        created,
+        started,
+        ended,
+        progress,
+        result,
+        report,
+        error,
+    }
+}

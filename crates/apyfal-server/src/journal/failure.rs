@@ -1,0 +1,79 @@
+//! What SQLite complains about, in our words.
+
+use std::path::Path;
+
+use apyfal_core::{Error, ErrorKind};
+use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::{Error as Sqlite, ErrorCode};
+
+/// Why a statement or a whole group failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Only this entry is wrong; the others of the group go on.
+    Entry(Error),
+    /// The file is not what was written into it.
+    Damaged(String),
+    /// The database failed, and with it the group.
+    Database(Sqlite),
+}
+
+impl From<Sqlite> for Failure {
+    fn from(error: Sqlite) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged(error.to_string())
+            }
+            Some(ErrorCode::ConstraintViolation) => {
+                let entry = match error.sqlite_error().map(|error| error.extended_code) {
+                    Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY) => {
+                        Error::new(ErrorKind::Conflict, "its id or number is recorded already")
+                    }
+                    _ => Error::new(ErrorKind::Internal, error.to_string()),
+                };
+                Self::Entry(entry.source(error))
+            }
+            Some(ErrorCode::TooBig) => {
+                Self::Entry(Error::new(ErrorKind::InvalidData, "it is too long").source(error))
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Failure {
+    /// The error about the journal at `path`.
+    pub(super) fn on(self, path: &Path) -> Error {
+        let error = match self {
+            Self::Entry(error) => return error,
+            Self::Damaged(why) => {
+                return Error::new(ErrorKind::Conflict, format!("it is damaged: {why}")).hint(
+                    format!(
+                        "move '{}' away, with the '-wal' file beside it, to begin a new one; \
+                         what it recorded is lost then, so keep it for a repair with sqlite3",
+                        path.display()
+                    ),
+                );
+            }
+            Self::Database(error) => error,
+        };
+        let made = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => {
+                Error::new(ErrorKind::StorageFull, "no space left on its disk")
+                    .hint(format!("make room on the disk of '{}'", path.display()))
+                    .retryable()
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::new(ErrorKind::Unavailable, "another program holds it locked").retryable()
+            }
+            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                Error::new(ErrorKind::Security, "this user may not write it")
+            }
+            Some(ErrorCode::SystemIoFailure) => {
+                Error::new(ErrorKind::Storage, error.to_string()).retryable()
+            }
+            Some(ErrorCode::CannotOpen) => Error::new(ErrorKind::Storage, error.to_string()),
+            _ => Error::new(ErrorKind::Internal, error.to_string()),
+        };
+        made.source(error)
+    }
+}

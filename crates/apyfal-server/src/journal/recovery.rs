@@ -1,0 +1,68 @@
+//! What is done about jobs of an agent that ended.
+
+use apyfal_api::WireError;
+use apyfal_api::v2::JobState;
+use apyfal_core::{Error, ErrorKind};
+use rusqlite::Connection;
+
+use super::failure::Failure;
+use super::ids::BLOCK;
+use super::rows::{self, JOB_COLUMNS, SESSION_COLUMNS};
+use super::statements::Statements;
+use super::usage::Tally;
+use super::{JobChange, Recovered};
+
+/// Marks what waited or ran as interrupted, and reserves numbers: the first that is free, and the
+/// first beyond those reserved. Durable when it returns.
+pub(super) fn recover(
+    connection: &mut Connection,
+    now: f64,
+    plain_rows: u64,
+) -> Result<(Recovered, u64, u64), Failure> {
+    let transaction = connection.transaction()?;
+    let mut recovered = Recovered {
+        sessions: transaction
+            .prepare(&format!(
+                "SELECT {SESSION_COLUMNS} FROM session WHERE ended IS NULL ORDER BY number"
+            ))?
+            .query_map([], rows::session)?
+            .collect::<rusqlite::Result<_>>()?,
+        interrupted: transaction
+            .prepare(&format!(
+                "SELECT {JOB_COLUMNS} FROM job WHERE state IN ('waiting', 'running') \
+                 ORDER BY number"
+            ))?
+            .query_map([], rows::job)?
+            .collect::<rusqlite::Result<_>>()?,
+    };
+    let next =
+        transaction.query_row("SELECT value FROM counter WHERE name = 'number'", [], |row| {
+            rows::unsigned(row, 0)
+        })?;
+    let limit = next + BLOCK;
+    let mut statements = Statements::new(&transaction, plain_rows)?;
+    let mut tally = Tally::default();
+    for job in &mut recovered.interrupted {
+        let change = JobChange {
+            state: Some(JobState::Interrupted),
+            ended: Some(now),
+            error: Some(interrupted(job.started.is_some())),
+            ..JobChange::default()
+        };
+        job.state = JobState::Interrupted;
+        job.ended = change.ended;
+        job.error.clone_from(&change.error);
+        statements.change_job(&job.id, &change, &mut tally)?;
+    }
+    statements.apply_usage(&tally)?;
+    statements.reserve(limit)?;
+    drop(statements);
+    transaction.commit()?;
+    Ok((recovered, next, limit))
+}
+
+fn interrupted(ran: bool) -> WireError {
+    let why = if ran { "the agent ended while it ran" } else { "the agent ended while it waited" };
+    let error = Error::new(ErrorKind::Unavailable, why).hint("run it again").retryable();
+    WireError::from(&error)
+}

@@ -1,0 +1,162 @@
+//! Opening and closing.
+
+use std::os::unix::fs::PermissionsExt;
+
+use rusqlite::Connection;
+
+use super::*;
+
+#[tokio::test]
+async fn refuses_a_second_agent() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    let error = Journal::open(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("another agent uses it"), "{error}");
+    journal.close().await.unwrap();
+    // A handle is left, but it is closed.
+    open(&path);
+}
+
+#[tokio::test]
+async fn refuses_what_it_does_not_understand() {
+    let (_folder, path) = place();
+    drop(open(&path));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    let error = Journal::open(&path).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot open the journal '{}': its schema has version 7, and this apyfal knows up to 1",
+            path.display()
+        )
+    );
+    let error = Journal::open(path.parent().unwrap()).unwrap_err();
+    assert!(error.to_string().ends_with("it is not a file"), "{error}");
+    let other = path.with_file_name("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE cat (name)").unwrap();
+    let error = Journal::open(&other).unwrap_err();
+    assert!(error.to_string().contains("another program"), "{error}");
+}
+
+#[tokio::test]
+async fn refuses_a_damaged_file_and_leaves_it_alone() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    for _ in 0..100 {
+        let job = job(&journal, JobState::Done);
+        journal.record_job(job, Durability::Process).await.unwrap();
+    }
+    journal.close().await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let in_the_middle = whole.len() / 2;
+    let mut torn = whole.clone();
+    torn[in_the_middle..].fill(0xa5);
+    let cut = whole[..in_the_middle].to_vec();
+    for damaged in [b"not a database".repeat(1000), torn, cut] {
+        std::fs::write(&path, &damaged).unwrap();
+        let error = Journal::open(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(error.message().starts_with("it is damaged: "), "{error}");
+        assert!(error.hints()[0].contains("away"), "{error:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), damaged);
+    }
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(ids_of(&open(&path), JobFilter::default(), ALL).await.0, 100);
+}
+
+#[tokio::test]
+async fn the_files_are_private() {
+    let (folder, path) = place();
+    std::fs::write(&path, b"").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let journal = open(&path);
+    journal.record_session(session(&journal)).await.unwrap();
+    let mut files = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        files += 1;
+    }
+    assert!(files >= 3, "{files}");
+}
+
+#[tokio::test]
+async fn what_ran_is_interrupted_when_it_is_opened_again() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    let open_one = session(&journal);
+    let mut ended = session(&journal);
+    ended.ended = Some(START);
+    journal.record_session(open_one.clone()).await.unwrap();
+    journal.record_session(ended).await.unwrap();
+    let jobs = [JobState::Waiting, JobState::Running, JobState::Done].map(|s| job(&journal, s));
+    for job in &jobs {
+        journal.record_job(job.clone(), Durability::Disk).await.unwrap();
+    }
+    drop(journal);
+
+    let (journal, recovered) = Journal::open(&path).unwrap();
+    assert_eq!(recovered.sessions, std::slice::from_ref(&open_one));
+    let [waited, ran] = &recovered.interrupted[..] else { panic!("{recovered:?}") };
+    assert_eq!((&waited.id, &ran.id), (&jobs[0].id, &jobs[1].id));
+    for job in &recovered.interrupted {
+        assert_eq!(job.state, JobState::Interrupted);
+        assert!(job.ended.is_some());
+        let error = job.error.clone().unwrap();
+        assert_eq!((error.kind.as_str(), error.retryable), ("unavailable", true));
+        assert_eq!(journal.job(&job.id).await.unwrap().as_ref(), Some(job));
+    }
+    assert_eq!(ran.error.as_ref().unwrap().message, "the agent ended while it ran");
+    assert_eq!(journal.job(&jobs[2].id).await.unwrap().unwrap(), jobs[2]);
+    // It counts when it is found out.
+    let usage = journal.history(START + 3600.0, Resolution::Hour).await.unwrap();
+    assert_eq!(usage.iter().map(|point| point.usage.failed).sum::<u64>(), 2);
+    assert_eq!(usage.iter().map(|point| point.usage.busy).sum::<f64>(), 0.0);
+    drop(journal);
+
+    let (_, recovered) = Journal::open(&path).unwrap();
+    assert_eq!(recovered.interrupted, []);
+    assert_eq!(recovered.sessions, [open_one]);
+}
+
+#[tokio::test]
+async fn numbers_continue_and_only_a_crash_skips_some() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    assert_eq!([(); 3].map(|()| journal.next_number().unwrap()), [1, 2, 3]);
+    journal.close().await.unwrap();
+    let journal = open(&path);
+    assert_eq!(journal.next_number().unwrap(), 4);
+    // As a crash would leave it: what is reserved stays reserved.
+    let reserved: i64 = Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT value FROM counter", [], |row| row.get(0))
+        .unwrap();
+    assert!(reserved > 5, "{reserved}");
+}
+
+#[tokio::test]
+async fn closing_writes_everything_and_ends_it() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    let plain = job(&journal, JobState::Done);
+    let running = job(&journal, JobState::Running);
+    journal.record_job(plain.clone(), Durability::Group).await.unwrap();
+    journal.record_job(running, Durability::Group).await.unwrap();
+    let session = session(&journal);
+    let other = journal.clone();
+    let (first, second) = tokio::join!(journal.close(), other.close());
+    first.unwrap();
+    second.unwrap();
+    let kinds = [
+        journal.next_number().unwrap_err().kind(),
+        journal.record_session(session).await.unwrap_err().kind(),
+        journal.record_job(plain.clone(), Durability::Group).await.unwrap_err().kind(),
+        journal.job(&plain.id).await.unwrap_err().kind(),
+    ];
+    assert_eq!(kinds, [ErrorKind::Unavailable; 4]);
+    let (journal, recovered) = Journal::open(&path).unwrap();
+    assert_eq!(journal.job(&plain.id).await.unwrap().unwrap(), plain);
+    assert_eq!(recovered.interrupted.len(), 1);
+}

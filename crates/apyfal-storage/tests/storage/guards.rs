@@ -1,0 +1,132 @@
+use std::process::Command;
+
+use apyfal_core::ErrorKind;
+use apyfal_storage::AllowedNetworks;
+use apyfal_testkit::{Answer, FaultServer};
+use tempfile::TempDir;
+
+use super::*;
+
+fn server(data: &'static [u8]) -> FaultServer {
+    FaultServer::start(move |request| Answer::part_of(data, request)).unwrap()
+}
+
+fn allowed(items: &[&str]) -> AllowedNetworks {
+    AllowedNetworks::parse(items.iter().copied()).unwrap()
+}
+
+#[tokio::test]
+async fn a_guarded_storage_does_not_reach_this_machine() {
+    let server = server(b"secret");
+    let port = server.url().rsplit(':').next().unwrap().to_owned();
+    let guarded = Storage::new().guarded(AllowedNetworks::none());
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST",
+        "0",
+        "0x7f.1",
+        "2130706433",
+        "[::ffff:127.0.0.1]",
+        "me:hunter2@localhost",
+    ] {
+        let url = location(&format!("http://{host}:{port}/x?token=hunter2"));
+        let opened = guarded.open_input(&url).await.map(|_| ());
+        let read = guarded.read(&url, 100).await.map(|_| ());
+        let stat = guarded.stat(&url).await.map(|_| ());
+        let exists = guarded.exists(&url).await.map(|_| ());
+        let target = TempDir::new().unwrap();
+        let target = Location::file(target.path().join("copy"));
+        let copied = guarded.copy(&url, &target, &Cancel::default(), &Arc::default()).await;
+        for outcome in [opened, read, stat, exists, copied] {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Security, "{host}: {error}");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("loopback") || text.contains("unspecified"), "{text}");
+            assert!(error.hints().concat().contains("allowed_networks"), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+    assert!(server.requests().is_empty());
+    // The user's own command line reads it, and so does a host that was told to.
+    let url = format!("http://127.0.0.1:{port}/");
+    for storage in [
+        Storage::new(),
+        Storage::new().guarded(AllowedNetworks::all()),
+        guarded.guarded(allowed(&["127.0.0.0/8"])),
+    ] {
+        assert_eq!(read(&storage, &url).await.unwrap(), b"secret");
+    }
+    let private = Storage::new().guarded(allowed(&["private"]));
+    assert_eq!(read(&private, &url).await.unwrap_err().kind(), ErrorKind::Security);
+}
+
+/// Who runs the host has chosen its stores; who uses it has not.
+#[tokio::test]
+async fn stores_of_the_host_stay_reachable() {
+    let unguarded = s3();
+    moto(|moto| moto.create_bucket("guarded"));
+    let guarded = unguarded.guarded(AllowedNetworks::none());
+    assert_eq!(guarded.mounts(), unguarded.mounts());
+    write(&guarded, "s3://guarded/key", b"data").await.unwrap();
+    assert_eq!(read(&guarded, "s3://guarded/key").await.unwrap(), b"data");
+    // The same server by its address is another matter.
+    let url = moto(|moto| Ok(moto.url()));
+    let error = read(&guarded, &url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+}
+
+/// Some stores answer what is missing by a redirect that the owner of a bucket sets.
+#[tokio::test]
+async fn stores_do_not_redirect_to_other_servers() {
+    let inner = server(b"secret");
+    let target = inner.url();
+    let store = FaultServer::start(move |request| match request.path.as_str() {
+        "/bucket/moved" => Answer::new(307, "").header("Location", "/bucket/here"),
+        "/bucket/here" => Answer::part_of(b"data", request),
+        _ => Answer::new(307, "").header("Location", format!("{target}/x")),
+    })
+    .unwrap();
+    let storage = Storage::new();
+    storage.mount("s3", s3_options(&store.url())).unwrap();
+    let guarded = storage.guarded(AllowedNetworks::none());
+    let error = read(&guarded, "s3://bucket/key").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+    assert!(error.to_string().contains("another server"), "{error}");
+    write(&guarded, "s3://bucket/key", b"x").await.unwrap_err();
+    assert!(inner.requests().is_empty());
+    guarded.stat(&location("s3://bucket/moved")).await.unwrap();
+}
+
+const PROXIED: &str = "APYFAL_TEST_PROXIED_URL";
+
+/// The part of the next test that has a proxy in its environment.
+#[tokio::test]
+#[ignore = "run by the test of proxies"]
+async fn behind_a_proxy() {
+    let url = std::env::var(PROXIED).unwrap();
+    assert_eq!(read(&Storage::new(), &url).await.unwrap(), b"by proxy");
+    let guarded = Storage::new().guarded(allowed(&["127.0.0.1"]));
+    assert_eq!(read(&guarded, &url).await.unwrap(), b"direct");
+    let guarded = Storage::new().guarded(AllowedNetworks::none());
+    let error = read(&guarded, &url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+    let error = read(&guarded, "http://localhost:1/").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+}
+
+#[test]
+fn a_guard_uses_no_proxy() {
+    let (proxy, direct) = (server(b"by proxy"), server(b"direct"));
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "guards::behind_a_proxy"])
+        .env(PROXIED, format!("{}/x", direct.url()))
+        .envs(["http_proxy", "HTTP_PROXY", "all_proxy"].map(|name| (name, proxy.url())))
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!((proxy.requests().len(), direct.requests().len()), (1, 1));
+}
