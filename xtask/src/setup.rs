@@ -6,9 +6,10 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("bsdtar", "libarchive-tools"),
     ("cjpeg", "libjpeg-turbo-progs"),
+    ("curl", "curl"),
     ("gzip", "gzip"),
     ("igzip", "isal"),
     ("libdeflate-gzip", "libdeflate-tools"),

@@ -100,10 +100,11 @@ impl Host {
         result: Result<Report>,
         kept: Option<u64>,
     ) {
+        let ended = now();
         let change = JobChange {
             state: Some(live::state_of(&result)),
             started: job.progress.began(),
-            ended: Some(now()),
+            ended: Some(ended),
             progress: Some(live::progress(&job.progress)),
             result: kept,
             report: result.as_ref().ok().cloned().map(Into::into),
@@ -112,7 +113,7 @@ impl Host {
         };
         let recorded = self.journal.update_job(&job.id, change, job.durability).await;
         match recorded {
-            Ok(()) => job.end(result, kept),
+            Ok(()) => job.end_at(ended, result, kept),
             // What could not be recorded was not done.
             Err(error) => {
                 self.scratch.remove(&job.id);
@@ -167,7 +168,8 @@ impl Host {
     ) -> Result<(Session, SessionRecord)> {
         self.check_open()?;
         let parameters = start.parameters.to_start_json();
-        let source = start.src.clone();
+        let sent = || io.src.as_ref().and_then(|src| src.name().map(str::to_owned));
+        let source = start.src.clone().or_else(sent);
         let session = self.agent.start(start, io).await?;
         let record = SessionRecord {
             id: session.id.clone(),

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, app, none, text};
+use crate::client::{Client, app, none, process_parameters, text};
 use crate::common::{peer, words};
-use crate::server::Server;
+use crate::form::Form;
+use crate::server::{Server, until};
 
 /// Whether this is a date of ISO 8601 in UTC.
 fn is_date(value: &Value) -> bool {
@@ -108,10 +109,9 @@ fn a_transaction_goes_over_several_processes() {
         assert_eq!(app(&told)["status"], 0, "{told}");
         told
     };
-    let opened = add(&mut client, 1, 0, "a", b"first");
-    assert_eq!(opened["datafileresult"], Value::Null);
-    let added = add(&mut client, 0, 0, "b", b"second");
-    assert_eq!(added["datafileresult"], Value::Null);
+    // Before the end there is nothing to fetch, and whether anything is fetched is the client's.
+    add(&mut client, 1, 0, "a", b"first");
+    add(&mut client, 0, 0, "b", b"second");
     let ended = add(&mut client, 0, 1, "c", b"third");
     let archive = client.result(&ended);
     assert_eq!(peer("tar", &["-xzOf", "-"], &archive), b"firstsecondthird");
@@ -202,4 +202,26 @@ fn the_description_is_the_one_that_is_checked_in() {
     for path in ["/v1.0/schema/", "/v1.0/schema", "/null/v1.0/schema/"] {
         assert_eq!(server.get(path).json(), description, "{path}");
     }
+}
+
+#[test]
+fn what_nobody_uses_ends_in_time() {
+    let server = Server::configured("[serve]\nresult_ttl = 2s\n", &["--accelerator", "null"]);
+    let mut client = Client::new(&server);
+    let first = client.start(none(), None);
+    let sent = client.submit(text(&first, "url"), none(), Some(b"data"));
+    let told = client.ended(&sent);
+    let newest = client.start(none(), None);
+    let url = text(&newest, "url").to_owned();
+    until("only the newest configuration is left", || {
+        let list = client.get("configuration/").well();
+        list["count"] == 1 && list["results"][0]["id"] == newest["id"]
+    });
+    let ended = client.get(&format!("configuration/{}", first["id"])).well();
+    assert_eq!(ended["used"], false, "{ended}");
+    let path = client.path_of(text(&told, "datafileresult"));
+    until("the result is gone", || client.connection.get(&path).status == 404);
+    assert_eq!(client.process(&url, none(), b"data").1, b"data");
+    let form = Form::new().parameters(&process_parameters(none()));
+    client.post("process/", &form.text("configuration", text(&first, "url"))).refused(404);
 }

@@ -14,6 +14,7 @@ mod forms;
 mod host_files;
 mod http;
 mod original;
+mod page;
 mod paths;
 mod restart;
 mod secrets;

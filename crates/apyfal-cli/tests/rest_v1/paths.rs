@@ -1,6 +1,6 @@
 //! The ways to the host: slashes, accelerators, names.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{Client, none, process_parameters, start_parameters, text};
 use crate::common::peer;
@@ -143,4 +143,30 @@ fn what_is_not_there_is_refused_as_this_protocol_refuses() {
             "{answer:?}"
         );
     }
+}
+
+#[test]
+fn where_a_token_is_asked_for_it_is_served_only_to_those_who_have_it_or_where_that_is_set() {
+    let server = Server::configured("[serve]\ntoken = hunter2\naccelerator = null\n", &[]);
+    for path in ["/v1.0/configuration/", "/v1.0/stop/", "/null/v1.0/process/", "/v1.0/process/1"] {
+        let message = server.get(path).refused(403);
+        assert!(message.contains("rest_v1 = True"), "{message}");
+    }
+    let form = Form::new().parameters(&start_parameters(none()));
+    server.connect().post("/v1.0/configuration/", &form.kind(), &form.body()).refused(403);
+    assert!(server.get("/").status < 400);
+    let mut connection = server.connect();
+    let with = |token| format!("Authorization: Bearer {token}\r\n");
+    connection.bare("GET", "/v1.0/configuration/", &with("hunter2")).well();
+    connection.bare("GET", "/v1.0/configuration/", &with("hunter3")).refused(401);
+    assert!(server.log().contains("GET /v1.0/configuration/ was refused"), "{}", server.log());
+
+    let server = Server::configured(
+        "[serve]\ntoken = hunter2\nrest_v1 = True\n",
+        &["--accelerator", "null"],
+    );
+    let mut client = Client::new(&server);
+    let url = text(&client.start(none(), None), "url").to_owned();
+    assert_eq!(client.process(&url, none(), b"data").1, b"data");
+    assert_eq!(client.get("configuration/").well()["count"], json!(1));
 }

@@ -54,7 +54,11 @@ impl Server {
 
     /// A server with more in its configuration.
     pub(crate) fn configured(configuration: &str, words: &[&str]) -> Self {
-        let home = Home::new();
+        Self::in_home(Home::new(), configuration, words)
+    }
+
+    /// The same in a home that exists already.
+    pub(crate) fn in_home(home: Home, configuration: &str, words: &[&str]) -> Self {
         home.write("accelerator.conf", format!("{CONFIGURATION}\n{configuration}"));
         Self::serve(home, words.iter().map(|word| (*word).to_owned()).collect())
     }
@@ -73,8 +77,8 @@ impl Server {
         let kept = log.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("listening on http://") {
-                    let _ = found.send(address.split_whitespace().next().unwrap().to_owned());
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    let _ = found.send(url.split_once("://").unwrap().1.to_owned());
                 }
                 kept.lock().unwrap().push_str(&format!("{line}\n"));
             }

@@ -25,10 +25,11 @@ impl Host {
         result: Result<Report>,
         kept: Option<u64>,
     ) -> Result<()> {
+        let ended = live::now();
         let record = JobRecord {
             state: live::state_of(&result),
             started: job.progress.began(),
-            ended: Some(live::now()),
+            ended: Some(ended),
             progress: live::progress(&job.progress),
             result: kept,
             report: result.as_ref().ok().cloned().map(Into::into),
@@ -37,7 +38,7 @@ impl Host {
             ..record(job, sent)
         };
         self.journal.record_job(record, job.durability).await?;
-        job.end(result, kept);
+        job.end_at(ended, result, kept);
         Ok(())
     }
 }
