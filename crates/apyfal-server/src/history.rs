@@ -208,7 +208,16 @@ impl Host {
     /// # Errors
     /// Recording that failed.
     pub(crate) async fn forget(&self, id: &str) -> Result<()> {
-        self.journal.forget_job(id).await?;
+        self.forget_with(id, Durability::Process).await
+    }
+
+    /// The same where a crash may bring the job back for a moment, without its result.
+    pub(crate) async fn forget_soon(&self, id: &str) -> Result<()> {
+        self.forget_with(id, Durability::Group).await
+    }
+
+    async fn forget_with(&self, id: &str, durability: Durability) -> Result<()> {
+        self.journal.forget_job(id, durability).await?;
         self.scratch.remove(id);
         Ok(())
     }

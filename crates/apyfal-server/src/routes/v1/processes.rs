@@ -31,6 +31,7 @@ pub(super) async fn list(
         accelerator: Some(accelerator),
         ..JobFilter::default()
     };
+    host.journal.flush().await?;
     let listed = host.journal.jobs(filter, page_of(page)).await?;
     if page > v1::pages(listed.count) {
         return Err(v1::no_page(page).into());
@@ -55,6 +56,10 @@ pub(super) async fn about(host: &Host, way: &Way, number: u64) -> Answer<Respons
 /// Forgets a job and its result; one that waits or runs ends first.
 pub(super) async fn delete(host: &Arc<Host>, number: u64) -> Answer<Response> {
     let process = host.original.remove(number);
+    if let Some(process) = process.as_ref().filter(|process| process.job.has_ended()) {
+        host.forget_soon(&process.job.id).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let id = match &process {
         Some(process) => process.job.id.clone(),
         None => recorded(host, number).await?.id,
@@ -82,6 +87,8 @@ pub(super) async fn delete(host: &Arc<Host>, number: u64) -> Answer<Response> {
 
 /// A job that is not at hand.
 pub(super) async fn recorded(host: &Host, number: u64) -> Answer<JobRecord> {
+    // What was deleted a moment ago is gone as well.
+    host.journal.flush().await?;
     match host.journal.job_by_number(number).await? {
         Some(record) if record.protocol == Protocol::V1 => Ok(record),
         _ => Err(unknown(number)),
