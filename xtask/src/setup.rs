@@ -6,9 +6,10 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("bsdtar", "libarchive-tools"),
     ("cjpeg", "libjpeg-turbo-progs"),
+    ("curl", "curl"),
     ("gzip", "gzip"),
     ("igzip", "isal"),
     ("libdeflate-gzip", "libdeflate-tools"),
@@ -22,7 +23,8 @@ const PROGRAMS: [(&str, &str); 12] = [
 ];
 
 /// Packages of PyPI that tests import or run, at tested versions.
-const PYTHON_PACKAGES: [&str; 1] = ["cryptography-vectors==45.0.3"];
+const PYTHON_PACKAGES: [&str; 3] =
+    ["cryptography-vectors==45.0.3", "requests==2.32.3", "requests-toolbelt==1.0.0"];
 
 /// Installs the programs that are missing, or says how to.
 pub(crate) fn programs() -> Result {

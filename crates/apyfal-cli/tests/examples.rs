@@ -11,10 +11,12 @@ use common::page::{Page, has_examples, root};
 use common::{Home, bmp, peer, text, words};
 
 /// The pages below, each of which has its test.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     "README.md",
     "docs/guides/your-own-program.md",
     "docs/reference/configuration.md",
+    // This one in the suite of that protocol.
+    "docs/reference/rest-v1.md",
     "docs/reference/storage.md",
 ];
 

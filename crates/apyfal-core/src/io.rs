@@ -137,6 +137,7 @@ pub struct Output {
     name: Option<String>,
     sink: Sink,
     in_memory: bool,
+    if_any: bool,
 }
 
 /// Where the bytes of an [`Output`] go.
@@ -155,7 +156,8 @@ pub enum Sink {
 impl Output {
     /// An output that can only be written from start to end.
     pub fn stream(writer: impl Write + Send + 'static) -> Self {
-        Self { name: None, sink: Sink::Stream(Box::new(writer)), in_memory: false }
+        let sink = Sink::Stream(Box::new(writer));
+        Self { name: None, sink, in_memory: false, if_any: false }
     }
 
     /// A stream into memory: writing to it neither blocks nor takes long.
@@ -166,7 +168,20 @@ impl Output {
     /// An empty regular file.
     pub fn file(file: File, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self { name: file_name(&path), sink: Sink::File { file, path }, in_memory: false }
+        let name = file_name(&path);
+        Self { name, sink: Sink::File { file, path }, in_memory: false, if_any: false }
+    }
+
+    /// Is there for a result if the job has one, from a caller that cannot know.
+    #[must_use]
+    pub fn if_any(mut self) -> Self {
+        self.if_any = true;
+        self
+    }
+
+    /// Whether the caller goes without a result as well.
+    pub fn is_if_any(&self) -> bool {
+        self.if_any
     }
 
     /// Sets the name, which for a file is that of its final place.

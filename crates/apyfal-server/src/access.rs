@@ -16,6 +16,7 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// Whether the client must present the token.
     pub(crate) needs_token: bool,
+    pub(crate) is_encrypted: bool,
 }
 
 impl Peer {
@@ -133,7 +134,7 @@ mod tests {
 
     fn peer(local: &str) -> Peer {
         let local: SocketAddr = local.parse().unwrap();
-        Peer { local, needs_token: !local.ip().is_loopback() }
+        Peer { local, needs_token: !local.ip().is_loopback(), is_encrypted: false }
     }
 
     #[test]

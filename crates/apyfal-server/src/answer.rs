@@ -42,7 +42,7 @@ pub(crate) fn http_status(kind: ErrorKind) -> StatusCode {
 }
 
 /// In how many seconds to come again, as the scheduler estimates it.
-fn retry_after(error: &Error) -> HeaderValue {
+pub(crate) fn retry_after(error: &Error) -> HeaderValue {
     let estimate = error.facts().iter().find(|(key, _)| key == "retry_after");
     let seconds = estimate.and_then(|(_, value)| value.parse::<u64>().ok()).unwrap_or(1);
     HeaderValue::from(seconds.max(1))

@@ -213,7 +213,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
 }
 
 /// How deep brackets are nested outside of texts.
-fn depth(text: &[u8]) -> usize {
+pub(crate) fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_text, mut escaped) = (false, false);
     for byte in text {

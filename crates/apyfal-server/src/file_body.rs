@@ -51,6 +51,10 @@ impl Range {
         Ok(range)
     }
 
+    pub(crate) fn start(self) -> u64 {
+        self.start
+    }
+
     pub(crate) fn len(self) -> u64 {
         self.end - self.start
     }

@@ -101,10 +101,11 @@ impl Host {
         result: Result<Report>,
         kept: Option<u64>,
     ) {
+        let ended = now();
         let change = JobChange {
             state: Some(live::state_of(&result)),
             started: job.progress.began(),
-            ended: Some(now()),
+            ended: Some(ended),
             progress: Some(live::progress(&job.progress)),
             result: kept,
             report: result.as_ref().ok().cloned().map(Into::into),
@@ -113,7 +114,7 @@ impl Host {
         };
         let recorded = self.journal.update_job(&job.id, change, job.durability).await;
         match recorded {
-            Ok(()) => job.end(result, kept),
+            Ok(()) => job.end_at(ended, result, kept),
             // What could not be recorded was not done.
             Err(error) => {
                 self.scratch.remove(&job.id);
@@ -169,8 +170,9 @@ impl Host {
         self.check_open()?;
         let parameters = start.parameters.to_start_json();
         // Shown without the credentials that it may hold.
-        let source =
-            start.src.as_ref().and_then(|src| Some(Location::parse(src).ok()?.to_string()));
+        let shown = |src: &String| Some(Location::parse(src).ok()?.to_string());
+        let sent = || io.src.as_ref().and_then(|src| src.name().map(str::to_owned));
+        let source = start.src.as_ref().and_then(shown).or_else(sent);
         let session = self.agent.start(start, io).await?;
         let stored = self.agent.sync_session(&session.id).await;
         let record = SessionRecord {
@@ -214,7 +216,16 @@ impl Host {
     /// # Errors
     /// Recording that failed.
     pub(crate) async fn forget(&self, id: &str) -> Result<()> {
-        self.journal.forget_job(id).await?;
+        self.forget_with(id, Durability::Process).await
+    }
+
+    /// The same where a crash may bring the job back for a moment, without its result.
+    pub(crate) async fn forget_soon(&self, id: &str) -> Result<()> {
+        self.forget_with(id, Durability::Group).await
+    }
+
+    async fn forget_with(&self, id: &str, durability: Durability) -> Result<()> {
+        self.journal.forget_job(id, durability).await?;
         self.scratch.remove(id);
         Ok(())
     }

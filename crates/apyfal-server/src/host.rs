@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use apyfal_agent::Agent;
-use apyfal_core::{Client, Error, ErrorKind, Input, Job, JobIo, JobLog, Output, Report, Result};
+use apyfal_core::{
+    Client, Error, ErrorKind, Input, Job, JobIo, JobLog, Need, Output, Report, Result,
+};
 
 use crate::access::Access;
 use crate::body::Data;
@@ -13,6 +15,7 @@ use crate::journal::{Durability, Journal};
 use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::routes::v1::Memory;
 use crate::scratch::{KeptWriter, Scratch};
 use crate::settings::Limits;
 
@@ -20,6 +23,7 @@ use crate::settings::Limits;
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) agent: Agent,
+    pub(crate) original: Memory,
     pub(crate) journal: Journal,
     pub(crate) live: Arc<Live>,
     pub(crate) scratch: Arc<Scratch>,
@@ -161,27 +165,40 @@ impl Host {
         output: bool,
     ) {
         let host = self.clone();
+        let need = if output { Need::Required } else { Need::None };
         tokio::spawn(async move {
-            let job = (*listed).clone();
-            let kept = async {
-                let mut result = None;
-                if output {
-                    result = Some(SharedWriter::new(host.scratch.keep(&job.id)?));
-                }
-                let dst = result.clone().map(Output::stream);
-                let report = host.perform(&job, request, src, dst).await?;
-                let len = match result {
-                    Some(result) => Some(result.finish(job.durability == Durability::Disk)?),
-                    None => None,
-                };
-                Ok((report, len))
-            };
-            let (result, len) = match kept.await {
-                Ok((report, len)) => (Ok(report), len),
-                Err(error) => (Err(error), None),
-            };
-            host.record_end(&job, result, len).await;
+            let (result, len) = host.perform_kept(&listed, request, src, need).await;
+            host.record_end(&listed, result, len).await;
         });
+    }
+
+    /// Runs a job to its end and keeps its result, whose length comes beside the report.
+    pub(crate) async fn perform_kept(
+        &self,
+        job: &live::Job,
+        request: Job,
+        src: Option<Input>,
+        need: Need,
+    ) -> (Result<Report>, Option<u64>) {
+        let kept = async {
+            let mut result = None;
+            if need != Need::None {
+                result = Some(SharedWriter::new(self.scratch.keep(&job.id)?));
+            }
+            // Writing to a file is writing to the system's memory, for what a quick job writes.
+            let dst = result.clone().map(Output::memory);
+            let dst = if need == Need::Optional { dst.map(Output::if_any) } else { dst };
+            let report = self.perform(job, request, src, dst).await?;
+            let len = match result {
+                Some(result) => Some(result.finish(job.durability == Durability::Disk)?),
+                None => None,
+            };
+            Ok((report, len))
+        };
+        match kept.await {
+            Ok((report, len)) => (Ok(report), len),
+            Err(error) => (Err(error), None),
+        }
     }
 }
 

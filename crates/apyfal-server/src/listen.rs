@@ -77,7 +77,7 @@ impl Acceptor {
         notice_the_gone(&stream);
         let count = &self.host.metrics.connections;
         count.fetch_add(1, Ordering::Relaxed);
-        let peer = Peer { local, needs_token: self.needs_token };
+        let peer = Peer { local, needs_token: self.needs_token, is_encrypted: self.tls.is_some() };
         match &self.tls {
             None => self.http(stream, peer, watcher).await,
             Some(tls) => {

@@ -80,9 +80,18 @@ impl Job {
 
     /// Says how it ended.
     pub(crate) fn end(&self, result: Result<Report>, kept: Option<u64>) -> Arc<Ended> {
-        let ended = Arc::new(Ended { at: now(), result, kept });
+        self.end_at(now(), result, kept)
+    }
+
+    /// Says how it ended, and when.
+    pub(crate) fn end_at(&self, at: f64, result: Result<Report>, kept: Option<u64>) -> Arc<Ended> {
+        let ended = Arc::new(Ended { at, result, kept });
         self.ended.send_replace(Some(ended.clone()));
         ended
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
     }
 
     /// Waits until it ended.

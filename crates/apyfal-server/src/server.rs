@@ -82,6 +82,7 @@ impl Server {
         }
         let host = Arc::new(Host {
             agent,
+            original: Default::default(),
             journal,
             live: Arc::<Live>::default(),
             scratch,
@@ -127,6 +128,7 @@ impl Server {
         };
         let accepting: Vec<_> = listeners.into_iter().map(accept).collect();
         let expiring = tokio::spawn(host.clone().expire_results());
+        let ending = tokio::spawn(host.clone().expire_sessions());
         shutdown.await;
         host.logs.host("ending: no new jobs are taken, the running ones go on");
         host.draining.send_replace(true);
@@ -134,6 +136,7 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         expiring.abort();
+        ending.abort();
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
         for task in accepting {
             let _ = task.await;

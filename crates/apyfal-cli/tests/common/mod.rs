@@ -2,7 +2,9 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
+pub mod http;
 pub mod page;
+pub mod server;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -194,7 +194,7 @@ impl Session {
         job: EngineJob,
         ctx: &JobContext,
     ) -> Result<Outcome> {
-        if job.dst.is_some() {
+        if job.dst.as_ref().is_some_and(|dst| !dst.is_if_any()) {
             return Err(Error::new(
                 ErrorKind::Usage,
                 "the transaction does not end with this call",

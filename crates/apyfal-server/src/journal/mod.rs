@@ -235,9 +235,9 @@ impl Journal {
     /// Forgets a job. Its number and what it added to the usage stay.
     ///
     /// # Errors
-    /// There is no such job, or writing failed.
-    pub async fn forget_job(&self, id: &str) -> Result<()> {
-        self.write(Work::ForgetJob { id: id.to_owned() }, Durability::Process).await
+    /// There is no such job, or writing failed; with [`Durability::Group`] nobody learns of either.
+    pub async fn forget_job(&self, id: &str, durability: Durability) -> Result<()> {
+        self.write(Work::ForgetJob { id: id.to_owned() }, durability).await
     }
 
     /// Forgets what has ended, is not kept, and is older than `retention` says; an ended session

@@ -92,6 +92,7 @@ pub(super) fn sessions(
         None => {}
     }
     conditions.equal("protocol = ?", filter.protocol.map(protocol_number));
+    conditions.equal("accelerator = ?", filter.accelerator.clone());
     conditions.list(connection, "session", SESSION_COLUMNS, page, rows::session)
 }
 
@@ -104,6 +105,7 @@ pub(super) fn jobs(
     conditions.equal("state = ?", filter.state.map(|state| state.as_str()));
     conditions.equal("session = ?", filter.session);
     conditions.equal("protocol = ?", filter.protocol.map(protocol_number));
+    conditions.equal("accelerator = ?", filter.accelerator);
     match filter.kept {
         // As the index of kept jobs says it.
         Some(true) => conditions.text.push("kept"),

@@ -143,6 +143,8 @@ pub struct SessionFilter {
     pub open: Option<bool>,
     /// Only those of a protocol.
     pub protocol: Option<Protocol>,
+    /// Only those of an accelerator.
+    pub accelerator: Option<String>,
 }
 
 /// Which jobs to list.
@@ -154,6 +156,8 @@ pub struct JobFilter {
     pub session: Option<String>,
     /// Only those of a protocol.
     pub protocol: Option<Protocol>,
+    /// Only those of an accelerator.
+    pub accelerator: Option<String>,
     /// Only those whose result is kept, or only others.
     pub kept: Option<bool>,
 }

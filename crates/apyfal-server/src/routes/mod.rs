@@ -2,6 +2,7 @@
 
 mod health;
 mod query;
+pub(crate) mod v1;
 mod v2;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(v2::router(&host))
+        .merge(v1::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(middleware::map_response(common_headers))

@@ -146,10 +146,10 @@ async fn jobs_read_back_as_they_were_written_and_changed() {
     journal.update_job(&written.id, change, Durability::Process).await.unwrap();
     (written.kept, written.result) = (false, None);
     assert_eq!(journal.job(&written.id).await.unwrap().unwrap(), written);
-    journal.forget_job(&written.id).await.unwrap();
+    journal.forget_job(&written.id, Durability::Process).await.unwrap();
     assert_eq!(journal.job(&written.id).await.unwrap(), None);
     for error in [
-        journal.forget_job(&written.id).await.unwrap_err(),
+        journal.forget_job(&written.id, Durability::Process).await.unwrap_err(),
         journal.update_job(&written.id, JobChange::default(), Durability::Disk).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -49,7 +49,7 @@ pub(crate) async fn list(
     State(host): State<Arc<Host>>,
     Query(paging): Query<Paging>,
 ) -> Answer<Json<v2::Sessions>> {
-    let open = SessionFilter { open: Some(true), protocol: None };
+    let open = SessionFilter { open: Some(true), ..SessionFilter::default() };
     let listed = host.journal.sessions(open, paging.page()).await?;
     let sessions = listed.items.into_iter().map(as_wire).collect();
     Ok(Json(v2::Sessions { count: listed.count, sessions }))

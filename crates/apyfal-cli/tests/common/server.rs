@@ -1,0 +1,163 @@
+//! The command `apyfal serve` in a home of its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::common::Home;
+use crate::common::http::{Answer, Connection};
+
+/// How long anything may take that should take a moment.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Accelerators for the tests, beside the built-in ones.
+const CONFIGURATION: &str = r#"
+[accelerator.nap]
+command = ["sh", "-c", "sleep 1; cat"]
+
+[accelerator.long]
+command = ["sh", "-c", "sleep 600; cat"]
+
+[accelerator.one]
+command = ["cat"]
+slots = 1
+
+[accelerator.one_long]
+command = ["sh", "-c", "sleep 600; cat"]
+slots = 1
+
+[accelerator.fail]
+command = ["sh", "-c", "cat > /dev/null; echo broken device >&2; exit 3"]
+
+[accelerator.told]
+command = ["sh", "-c", "printf %%s \"$0\"; cat", "{word}"]
+parameters = {"word": {"type": "text", "default": "none"}}
+"#;
+
+/// A running server; it is killed when this is dropped.
+pub struct Server {
+    home: Home,
+    words: Vec<String>,
+    child: Child,
+    address: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// A server whose default accelerator is `null`.
+    pub fn start() -> Self {
+        Self::with(&["--accelerator", "null"])
+    }
+
+    /// A server with these words on its command line.
+    pub fn with(words: &[&str]) -> Self {
+        Self::configured("", words)
+    }
+
+    /// A server with more in its configuration.
+    pub fn configured(configuration: &str, words: &[&str]) -> Self {
+        Self::in_home(Home::new(), configuration, words)
+    }
+
+    /// The same in a home that exists already.
+    pub fn in_home(home: Home, configuration: &str, words: &[&str]) -> Self {
+        home.write("accelerator.conf", format!("{CONFIGURATION}\n{configuration}"));
+        Self::serve(home, words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    fn serve(home: Home, words: Vec<String>) -> Self {
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut child = home
+            .apyfal(&["serve", "--listen", "127.0.0.1:0"])
+            .args(&words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("apyfal runs");
+        let stderr = child.stderr.take().expect("a pipe");
+        let (found, ready) = mpsc::channel();
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    let _ = found.send(url.split_once("://").unwrap().1.to_owned());
+                }
+                kept.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        let address = match ready.recv_timeout(PATIENCE) {
+            Ok(address) => address,
+            Err(error @ (RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) => {
+                let _ = child.kill();
+                panic!("no server: {error}\n{}", log.lock().unwrap());
+            }
+        };
+        Self { home, words, child, address, log }
+    }
+
+    /// Ends it as a power cut would, and starts another one in the same home.
+    pub fn killed_and_started(mut self) -> Self {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it ends");
+        let home = std::mem::replace(&mut self.home, Home::new());
+        Self::serve(home, std::mem::take(&mut self.words))
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Its address and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What it said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn connect(&self) -> Connection {
+        Connection::open(&self.address)
+    }
+
+    /// Asks once, on a connection of its own.
+    pub fn get(&self, path: &str) -> Answer {
+        self.connect().get(path)
+    }
+
+    /// The most memory that it ever had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Repeats a check until it holds.
+pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !check() {
+        assert!(begin.elapsed() < PATIENCE, "it never came true that {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Repeats a question until it has an answer.
+pub fn until_some<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let mut answer = None;
+    until(what, || {
+        answer = ask();
+        answer.is_some()
+    });
+    answer.expect("it has just come")
+}

@@ -1,0 +1,101 @@
+//! `/v1.0/configuration/`: starts, and what was started.
+
+use std::sync::Arc;
+
+use apyfal_api::v1;
+use apyfal_core::{Error, ErrorKind, JobIo, JobParameters, Start};
+use axum::Json;
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+
+use super::refusal::{Answer, Refusal};
+use super::way::Way;
+use super::{form, page_of, told};
+use crate::host::Host;
+use crate::journal::{Protocol, SessionFilter};
+use crate::live::now;
+
+/// Opens a session. One that does not start is told as such.
+pub(super) async fn start(
+    host: &Arc<Host>,
+    way: &Way,
+    accelerator: Answer<String>,
+    parts: &Parts,
+    body: Body,
+) -> Answer {
+    let created = now();
+    let request = form::read(parts, body, &host.scratch, false).await?;
+    let accelerator = accelerator?;
+    let form::Request { parameters, size, datafile, data, mut end, .. } = request;
+    let mut checked = JobParameters::from_json(&parameters)?;
+    let src = v1::take_source(&mut checked.specific);
+    let src_data = data.map(|data| data.into_input(datafile.as_deref()));
+    let io = JobIo { src: src_data, ..host.start_io(crate::body::Data::none()) };
+    let start = Start { accelerator, parameters: checked, src };
+    let started = host.start(start, io, Protocol::V1).await;
+    // What is wrong with the form goes before what that led to.
+    end.check()?;
+    let configuration = match started {
+        Ok((session, record)) => {
+            end.wait().await;
+            host.original.learn(record.number, &session.id, &record.accelerator);
+            told::configuration(way, record)
+        }
+        Err(error) if is_refusal(error.kind()) => return Err(error.into()),
+        Err(error) => {
+            let number = host.journal.next_number()?;
+            host.logs.host(&format!("configuration {number} failed: {error}"));
+            let failed = told::failed_start(way, number, parameters, datafile, created, &error);
+            host.original.add_failed(&failed, size);
+            failed
+        }
+    };
+    Ok(Json(configuration).into_response())
+}
+
+/// Whether it is the host that cannot, rather than the start that is wrong.
+pub(super) fn is_refusal(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Cancelled)
+}
+
+/// The open sessions of an accelerator, the newest first.
+pub(super) async fn list(
+    host: &Host,
+    way: &Way,
+    accelerator: String,
+    query: Option<&str>,
+) -> Answer {
+    let page = v1::page(query)?;
+    let filter = SessionFilter {
+        open: Some(true),
+        protocol: Some(Protocol::V1),
+        accelerator: Some(accelerator),
+    };
+    let listed = host.journal.sessions(filter, page_of(page)).await?;
+    if page > v1::pages(listed.count) {
+        return Err(v1::no_page(page).into());
+    }
+    let items = listed.items.into_iter().map(|record| told::configuration(way, record)).collect();
+    Ok(Json(v1::List::new(&way.configurations(), page, listed.count, items)).into_response())
+}
+
+/// A session.
+pub(super) async fn about(host: &Host, way: &Way, number: u64) -> Answer<Response> {
+    if let Some(failed) = host.original.failed(number) {
+        return Ok(Json(failed).into_response());
+    }
+    match host.journal.session_by_number(number).await? {
+        Some(record) if record.protocol == Protocol::V1 => {
+            Ok(Json(told::configuration(way, record)).into_response())
+        }
+        _ => Err(unknown(number)),
+    }
+}
+
+/// The error for a configuration that there is none of.
+pub(super) fn unknown(number: impl std::fmt::Display) -> Refusal {
+    Error::new(ErrorKind::NotFound, format!("there is no configuration '{number}'"))
+        .hint("start the accelerator again")
+        .into()
+}

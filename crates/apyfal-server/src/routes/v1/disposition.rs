@@ -1,0 +1,66 @@
+//! The header that says which part of a form something is.
+
+/// The `name` and `filename` of `Content-Disposition: form-data; name="…"; filename="…"`.
+///
+/// Names may be quoted, in any order, and hold whatever a name may, such as `; name=x`.
+pub(super) fn names(header: &[u8]) -> (Option<String>, Option<String>) {
+    let text = String::from_utf8_lossy(header);
+    let (mut name, mut filename) = (None, None);
+    let mut rest = text.split_once(';').map_or("", |(_, rest)| rest);
+    while let Some((key, after)) = rest.split_once('=') {
+        let (value, after) = value(after.trim_start());
+        match key.trim().trim_start_matches(';').trim() {
+            key if key.eq_ignore_ascii_case("name") => name = name.or(Some(value)),
+            key if key.eq_ignore_ascii_case("filename") => filename = filename.or(Some(value)),
+            _ => {}
+        }
+        rest = after;
+    }
+    (name, filename)
+}
+
+/// A value, and what comes behind it.
+fn value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(';').unwrap_or(text.len());
+        return (text[..end].trim().to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, &quoted[at + 1..]),
+            // Some write Windows paths as they are, so only what must be escaped is.
+            '\\' if quoted[at + 1..].starts_with(['"', '\\']) => {
+                value.extend(chars.next().map(|(_, c)| c));
+            }
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_however_they_are_written() {
+        for (header, name, filename) in [
+            ("form-data; name=\"a\"", Some("a"), None),
+            ("form-data;name=a;filename=b", Some("a"), Some("b")),
+            ("form-data; filename=\"x; name=y\"; name=\"a\"", Some("a"), Some("x; name=y")),
+            ("form-data; NAME=\"a \\\"b\\\" c\"; FileName=\"\"", Some("a \"b\" c"), Some("")),
+            ("form-data; name=\"a\"; filename=\"C:\\dir\\b\"", Some("a"), Some("C:\\dir\\b")),
+            ("form-data; name = a ; filename*=utf-8''b", Some("a"), None),
+            ("form-data; name=\"unfinished", Some("unfinished"), None),
+            ("form-data; filename=\"é😀\"; name=\"a\"; name=\"b\"", Some("a"), Some("é😀")),
+            ("form-data", None, None),
+            ("", None, None),
+            (";=;=;=\"", None, None),
+        ] {
+            let found = names(header.as_bytes());
+            assert_eq!((found.0.as_deref(), found.1.as_deref()), (name, filename), "{header}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Forms: what is to be done, and the data for it.
+
+use std::sync::Arc;
+
+use apyfal_api::v1::{CONFIGURATION, DATA, PARAMETERS};
+use apyfal_core::{Error, ErrorKind, Input, Result};
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use multer::{Field, Multipart};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::disposition;
+use super::refusal::{Answer, Refusal};
+use super::stored::Stored;
+use super::upload::Upload;
+use crate::body;
+use crate::scratch::Scratch;
+use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
+
+/// How many parts a form may have.
+const PARTS: usize = 100;
+/// The longest URL of a configuration, in bytes.
+const URL_LIMIT: usize = 16 << 10;
+/// Data of no more than so many bytes is taken in before its job begins, so that a slow client
+/// holds no slot.
+const SMALL: usize = 64 << 10;
+
+/// What a form asks for.
+pub(super) struct Request {
+    pub(super) parameters: Value,
+    /// How long the text of the parameters is, in bytes.
+    pub(super) size: usize,
+    /// The URL of the configuration; empty where none is needed.
+    pub(super) configuration: String,
+    /// The name of the data.
+    pub(super) datafile: Option<String>,
+    pub(super) data: Option<Data>,
+    /// How the form ended, where it goes on behind what was read here.
+    pub(super) end: End,
+}
+
+/// The data of a form.
+pub(super) enum Data {
+    Whole(Bytes),
+    /// It came before it was known what it is for.
+    Stored(Stored),
+    /// It comes in while it is used.
+    Coming(BoxStream<'static, Result<Bytes>>),
+}
+
+impl Data {
+    /// As the input of a job.
+    pub(super) fn into_input(self, name: Option<&str>) -> Input {
+        let input = match self {
+            Self::Whole(bytes) => Input::bytes(bytes),
+            Self::Stored(stored) => stored.into_input(),
+            Self::Coming(stream) => Input::stream(apyfal_storage::reader(stream)),
+        };
+        match name {
+            Some(name) => input.with_name(name),
+            None => input,
+        }
+    }
+}
+
+/// How a form ended, and whether it did.
+#[derive(Debug)]
+pub(super) struct End(watch::Receiver<Option<Answer<()>>>);
+
+impl End {
+    /// Waits until all of it is in, or nobody reads it any more.
+    pub(super) async fn wait(&mut self) {
+        let _ = self.0.wait_for(Option::is_some).await;
+    }
+
+    /// What was wrong with it, as far as it was read.
+    pub(super) fn check(&self) -> Answer<()> {
+        match &*self.0.borrow() {
+            Some(Err(refusal)) => Err(refusal.duplicate()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A form under way.
+struct Form {
+    parser: Multipart<'static>,
+    upload: Upload,
+    /// How many parts it had so far.
+    parts: usize,
+    needs_configuration: bool,
+    parameters: Option<(Value, usize)>,
+    configuration: Option<String>,
+    datafile: Option<String>,
+    has_data: bool,
+}
+
+/// Reads a form: all of it, or up to data that can be used while it comes in.
+///
+/// # Errors
+/// It is no such form, or it is beyond a bound.
+pub(super) async fn read(
+    parts: &Parts,
+    body: Body,
+    scratch: &Arc<Scratch>,
+    needs_configuration: bool,
+) -> Answer<Request> {
+    let mut form = Form::new(parts, body, needs_configuration)?;
+    let (end, ended) = watch::channel(None);
+    let mut data = None;
+    while let Some((name, mut field)) = form.next().await? {
+        if name != DATA {
+            form.take(&name, field).await?;
+            continue;
+        }
+        let mut held = Vec::new();
+        let mut len = 0;
+        while len <= SMALL
+            && let Some(piece) = field.chunk().await.map_err(wrong)?
+        {
+            len += piece.len();
+            held.push(piece);
+        }
+        if len <= SMALL {
+            data = Some(Data::Whole(joined(held)));
+        } else if form.is_complete() {
+            let request = form.request(None, End(ended))?;
+            let coming = stream::iter(held.into_iter().map(Ok)).chain(coming(form, field, end));
+            return Ok(Request { data: Some(Data::Coming(coming.boxed())), ..request });
+        } else {
+            data = Some(Data::Stored(store(held, field, scratch).await?));
+        }
+    }
+    end.send_replace(Some(Ok(())));
+    form.request(data, End(ended))
+}
+
+impl Form {
+    fn new(parts: &Parts, body: Body, needs_configuration: bool) -> Answer<Self> {
+        let (upload, pieces) = Upload::of(body);
+        let kind = parts.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let media_type = kind.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("multipart/form-data") {
+            let why = format!("its body is of type '{media_type}'");
+            let error = Error::new(ErrorKind::Usage, why)
+                .operation("read the request")
+                .hint("send multipart/form-data; /v1.0/schema/ describes its parts");
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        }
+        let boundary = multer::parse_boundary(kind).map_err(wrong)?;
+        if boundary.is_empty() {
+            return Err(misshapen("its boundary is empty"));
+        }
+        Ok(Self {
+            parser: Multipart::new(pieces, boundary),
+            upload,
+            parts: 0,
+            needs_configuration,
+            parameters: None,
+            configuration: None,
+            datafile: None,
+            has_data: false,
+        })
+    }
+
+    /// The next part, with its name.
+    async fn next(&mut self) -> Answer<Option<(String, Field<'static>)>> {
+        self.parts += 1;
+        if self.parts > PARTS {
+            return Err(misshapen(&format!("it has more than {PARTS} parts")));
+        }
+        self.upload.expect_head();
+        let Some(field) = self.parser.next_field().await.map_err(wrong)? else {
+            self.upload.finish().await;
+            return Ok(None);
+        };
+        self.upload.expect_content();
+        let disposition = field.headers().get(header::CONTENT_DISPOSITION);
+        let (name, filename) =
+            disposition.map(|value| disposition::names(value.as_bytes())).unwrap_or_default();
+        let name = name.ok_or_else(|| misshapen("one of its parts has no name"))?;
+        let is_new = match &*name {
+            PARAMETERS => self.parameters.is_none(),
+            CONFIGURATION => self.configuration.is_none(),
+            DATA => !std::mem::replace(&mut self.has_data, true),
+            _ => true,
+        };
+        if !is_new {
+            return Err(misshapen(&format!("it has more than one part '{name}'")));
+        }
+        if name == DATA {
+            self.datafile = filename.filter(|name| !name.is_empty());
+        }
+        Ok(Some((name, field)))
+    }
+
+    /// Takes in a part that is no data. Those that this protocol does not know are ignored.
+    async fn take(&mut self, name: &str, field: Field<'static>) -> Answer<()> {
+        match name {
+            PARAMETERS => {
+                let text = text(name, field, REQUEST_LIMIT).await?;
+                self.parameters = Some((parameters(&text)?, text.len()));
+            }
+            CONFIGURATION => {
+                let text = text(name, field, URL_LIMIT).await?;
+                self.configuration = Some(String::from_utf8_lossy(&text).into_owned());
+            }
+            _ => {
+                text(name, field, REQUEST_LIMIT).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all is known that the data is for.
+    fn is_complete(&self) -> bool {
+        self.parameters.is_some() && (self.configuration.is_some() || !self.needs_configuration)
+    }
+
+    /// Reads what stands behind the data.
+    async fn rest(&mut self) -> Answer<()> {
+        while let Some((name, field)) = self.next().await? {
+            self.take(&name, field).await?;
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, data: Option<Data>, end: End) -> Answer<Request> {
+        let lacks = |name: &str| misshapen(&format!("it has no part '{name}'"));
+        let (parameters, size) = self.parameters.take().ok_or_else(|| lacks(PARAMETERS))?;
+        let configuration = match self.configuration.take() {
+            None if self.needs_configuration => return Err(lacks(CONFIGURATION)),
+            configuration => configuration.unwrap_or_default(),
+        };
+        // They count as seen, whatever comes behind the data.
+        self.parameters = Some((Value::Null, 0));
+        self.configuration = Some(String::new());
+        let datafile = self.datafile.take();
+        Ok(Request { parameters, size, configuration, datafile, data, end })
+    }
+}
+
+/// The rest of the data, behind which the form has to end well.
+fn coming(
+    form: Form,
+    field: Field<'static>,
+    end: watch::Sender<Option<Answer<()>>>,
+) -> impl futures::Stream<Item = Result<Bytes>> {
+    stream::unfold(Some((form, field, end)), |state| async {
+        let (mut form, mut field, end) = state?;
+        let ended = match field.chunk().await.map_err(wrong) {
+            Ok(Some(piece)) => return Some((Ok(piece), Some((form, field, end)))),
+            Ok(None) => {
+                drop(field);
+                form.rest().await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let error = ended.as_ref().err().map(|refusal| refusal.error.duplicate());
+        end.send_replace(Some(ended));
+        error.map(|error| (Err(error), None))
+    })
+}
+
+/// Puts data on disk.
+async fn store(
+    held: Vec<Bytes>,
+    mut field: Field<'static>,
+    scratch: &Arc<Scratch>,
+) -> Answer<Stored> {
+    let mut stored = Stored::new(scratch)?;
+    for piece in held {
+        stored = stored.add(piece).await?;
+    }
+    while let Some(piece) = field.chunk().await.map_err(wrong)? {
+        stored = stored.add(piece).await?;
+    }
+    Ok(stored.written().await?)
+}
+
+/// All of a part that has to be short.
+async fn text(name: &str, mut field: Field<'static>, limit: usize) -> Answer<Bytes> {
+    let (mut held, mut len) = (Vec::new(), 0);
+    while let Some(piece) = field.chunk().await.map_err(wrong)? {
+        len += piece.len();
+        if len > limit {
+            let why = format!("its part '{name}' has more than {limit} bytes");
+            let error = Error::new(ErrorKind::Usage, why).operation("read the request");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error));
+        }
+        held.push(piece);
+    }
+    Ok(joined(held))
+}
+
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    // Mostly there is just one.
+    if pieces.len() > 1 { pieces.concat().into() } else { pieces.pop().unwrap_or_default() }
+}
+
+/// The parameters as they were sent, of a bounded depth.
+fn parameters(text: &[u8]) -> Answer<Value> {
+    if body::depth(text) > JSON_DEPTH {
+        return Err(misshapen(&format!(
+            "its parameters are nested deeper than {JSON_DEPTH} levels"
+        )));
+    }
+    serde_json::from_slice(text)
+        .map_err(|error| misshapen(&format!("its part '{PARAMETERS}' is no JSON: {error}")))
+}
+
+fn misshapen(why: &str) -> Refusal {
+    Error::new(ErrorKind::Usage, why)
+        .operation("read the request")
+        .hint("/v1.0/schema/ describes the parts of its form")
+        .into()
+}
+
+/// What the parser says, or what stopped it.
+fn wrong(error: multer::Error) -> Refusal {
+    match error {
+        multer::Error::StreamReadFailed(inner) => match inner.downcast::<Error>() {
+            Ok(error) => (*error).into(),
+            Err(inner) => misshapen(&inner.to_string()),
+        },
+        error => misshapen(&format!("its multipart form is wrong: {error}")),
+    }
+}

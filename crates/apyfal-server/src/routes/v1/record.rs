@@ -1,0 +1,90 @@
+//! Jobs of this protocol in the journal. A crash of the host loses none that was answered.
+
+use std::sync::Arc;
+
+use apyfal_api::WireError;
+use apyfal_api::v2::{JobState, Progress};
+use apyfal_core::{Report, Result};
+
+use super::memory::Sent;
+use crate::host::Host;
+use crate::journal::JobRecord;
+use crate::live::{self, Job};
+
+impl Host {
+    /// Records a job that goes on after its request was answered.
+    pub(super) async fn record_running(&self, job: &Job, sent: &Sent) -> Result<()> {
+        self.journal.record_job(record(job, sent), job.durability).await
+    }
+
+    /// Records a job that has ended within its request, and says so.
+    pub(super) async fn record_short(
+        &self,
+        job: &Job,
+        sent: &Sent,
+        result: Result<Report>,
+        kept: Option<u64>,
+    ) -> Result<()> {
+        let ended = live::now();
+        let record = JobRecord {
+            state: live::state_of(&result),
+            started: job.progress.began(),
+            ended: Some(ended),
+            progress: live::progress(&job.progress),
+            result: kept,
+            report: result.as_ref().ok().cloned().map(Into::into),
+            error: result.as_ref().err().map(WireError::from),
+            kept: kept.is_some(),
+            ..record(job, sent)
+        };
+        self.journal.record_job(record, job.durability).await?;
+        job.end_at(ended, result, kept);
+        Ok(())
+    }
+}
+
+/// A job as it begins.
+fn record(job: &Job, sent: &Sent) -> JobRecord {
+    JobRecord {
+        id: job.id.clone(),
+        number: job.number,
+        session: job.session.clone(),
+        accelerator: job.accelerator.clone(),
+        state: JobState::Waiting,
+        protocol: job.protocol,
+        request: serde_json::to_value(sent).unwrap_or_default(),
+        fingerprint: None,
+        created: job.created,
+        started: None,
+        ended: None,
+        progress: Progress::default(),
+        result: None,
+        report: None,
+        error: None,
+        kept: true,
+    }
+}
+
+/// Removes the result of a job that was never recorded.
+pub(super) struct Unrecorded {
+    host: Arc<Host>,
+    id: Option<String>,
+}
+
+impl Unrecorded {
+    pub(super) fn new(host: &Arc<Host>, job: &Job) -> Self {
+        Self { host: host.clone(), id: Some(job.id.clone()) }
+    }
+
+    pub(super) fn is_recorded(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        if let Some(id) = &self.id {
+            self.host.scratch.remove(id);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `/v1.0/process/{id}/datafileresult`: the bytes of a result, as they are.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use apyfal_core::{Error, ErrorKind};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::processes::recorded;
+use super::refusal::{Answer, Refusal};
+use crate::file_body::{self, Range};
+use crate::host::Host;
+
+/// A result of no more than so many bytes is read at once.
+const SMALL: u64 = 64 << 10;
+
+/// All of a result, or the range that is asked for.
+pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answer {
+    let id = match host.original.find(number) {
+        Some(process) => process.job.id.clone(),
+        None => recorded(host, number).await?.id,
+    };
+    let (file, len) = host.scratch.kept(&id).map_err(|error| {
+        Error::new(ErrorKind::NotFound, format!("process '{number}' has no result")).hint(
+            match error.hints() {
+                [hint, ..] => hint.clone(),
+                [] => error.to_string(),
+            },
+        )
+    })?;
+    let range = match Range::of(headers.get(header::RANGE), len) {
+        Ok(range) => range,
+        Err(error) => {
+            let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, error);
+            let range = [(header::CONTENT_RANGE, format!("bytes */{len}"))];
+            return Ok((range, refusal).into_response());
+        }
+    };
+    let mut response = Response::new(body(file, range)?);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.len()));
+    if range.is_part_of(len)
+        && let Ok(value) = HeaderValue::try_from(range.content_range(len))
+    {
+        headers.insert(header::CONTENT_RANGE, value);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(response)
+}
+
+fn body(file: File, range: Range) -> Answer<Body> {
+    if range.len() > SMALL {
+        return Ok(file_body::part(file, range));
+    }
+    // It was written a moment ago, so reading it takes less than handing it to a thread.
+    let mut bytes = vec![0; range.len() as usize];
+    file.read_exact_at(&mut bytes, range.start()).map_err(Error::from)?;
+    Ok(Body::from(bytes))
+}

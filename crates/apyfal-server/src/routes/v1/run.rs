@@ -1,0 +1,111 @@
+//! `POST /v1.0/process/`: runs a job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_api::v1;
+use apyfal_core::{Error, ErrorKind, Job, JobParameters, Need, Report, Result, mask};
+use axum::Json;
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use tokio::sync::oneshot;
+
+use super::configurations::{self, is_refusal};
+use super::memory::{Known, Process, Sent};
+use super::record::Unrecorded;
+use super::refusal::Answer;
+use super::way::{Place, Way};
+use super::{form, told};
+use crate::host::Host;
+use crate::journal::{Durability, Protocol};
+use crate::live::Listed;
+
+/// How long the answer waits for a short job to end. Such a job is recorded once, when it ended.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Runs a job, and answers once its data is in.
+pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) -> Answer {
+    host.check_open()?;
+    let request = form::read(parts, body, &host.scratch, true).await?;
+    let form::Request { mut parameters, size, configuration, datafile, data, mut end } = request;
+    let number = Place::configuration_of(&configuration)
+        .ok_or_else(|| configurations::unknown(&configuration))?;
+    let Known { session, accelerator, .. } = find(host, number).await?;
+    let mut checked = JobParameters::from_json(&parameters)?;
+    let src = v1::take_source(&mut checked.specific);
+    let dst = v1::take_destination(&mut checked.specific);
+    let need = match dst {
+        // The host writes it where the client wants it.
+        Some(_) => Need::None,
+        None => host.agent.registry().find(&accelerator)?.info().dst,
+    };
+    let input = data.map(|data| data.into_input(datafile.as_deref()));
+    mask(&mut parameters);
+
+    let job = host.new_job(None, &session, &accelerator)?;
+    let listed = host.list(job.kept(Protocol::V1, Durability::Process))?;
+    let sent = Sent { configuration: number, parameters, datafile };
+    let process = Arc::new(Process { job: (*listed).clone(), sent, size });
+    let unrecorded = Unrecorded::new(host, &listed);
+    let request = Job { session, parameters: checked, src, dst };
+    let mut running = Box::pin({
+        let (host, process) = (host.clone(), process.clone());
+        async move { host.perform_kept(&process.job, request, input, need).await }
+    });
+    let patience = async {
+        end.wait().await;
+        tokio::time::sleep(SHORT).await;
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = &mut running => Some(ended),
+        () = patience => None,
+    };
+    // What is wrong with the form goes before what that led to.
+    end.check()?;
+    match ended {
+        Some((Err(error), _)) if is_refusal(error.kind()) => return Err(error.into()),
+        Some((result, kept)) => {
+            host.record_short(&process.job, &process.sent, result, kept).await?;
+        }
+        None => go_on(host.clone(), listed, process.clone(), running).await?,
+    }
+    unrecorded.is_recorded();
+    host.original.add(process.clone());
+    let told = told::process(way, process.job.number, process.sent.clone(), process.job.as_wire());
+    Ok(Json(told).into_response())
+}
+
+/// Records a job that goes on, and lets it, whether or not its client waits for that.
+async fn go_on(
+    host: Arc<Host>,
+    listed: Listed,
+    process: Arc<Process>,
+    running: impl Future<Output = (Result<Report>, Option<u64>)> + Send + 'static,
+) -> Result<()> {
+    let (recorded, answer) = oneshot::channel();
+    tokio::spawn(async move {
+        let outcome = host.record_running(&listed, &process.sent).await;
+        let is_recorded = outcome.is_ok();
+        let _ = recorded.send(outcome);
+        if is_recorded {
+            let (result, kept) = running.await;
+            host.record_end(&listed, result, kept).await;
+        }
+    });
+    answer.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the job was lost")))
+}
+
+/// The session that a configuration is.
+async fn find(host: &Host, number: u64) -> Answer<Known> {
+    if let Some(known) = host.original.known(number) {
+        return Ok(known);
+    }
+    match host.journal.session_by_number(number).await? {
+        Some(record) if record.protocol == Protocol::V1 && record.ended.is_none() => {
+            Ok(host.original.learn(number, &record.id, &record.accelerator))
+        }
+        _ => Err(configurations::unknown(number)),
+    }
+}
