@@ -76,7 +76,7 @@ impl Unrecorded {
         Self { host: host.clone(), id: Some(job.id.clone()) }
     }
 
-    pub(super) fn is_recorded(mut self) {
+    pub(super) fn recorded(mut self) {
         self.id = None;
     }
 }

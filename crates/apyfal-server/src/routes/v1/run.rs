@@ -71,7 +71,7 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
         }
         None => go_on(host.clone(), listed, process.clone(), running).await?,
     }
-    unrecorded.is_recorded();
+    unrecorded.recorded();
     host.original.add(process.clone());
     let told = told::process(way, process.job.number, process.sent.clone(), process.job.as_wire());
     Ok(Json(told).into_response())

@@ -35,8 +35,11 @@ pub(super) struct Pieces {
     since_pause: usize,
 }
 
+type Incoming = BoxStream<'static, Result<Bytes, axum::Error>>;
+
+/// None once it ended.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Option<BoxStream<'static, Result<Bytes, axum::Error>>>>>);
+struct Shared(Arc<Mutex<Option<Incoming>>>);
 
 impl Upload {
     pub(super) fn of(body: Body) -> (Self, Pieces) {
