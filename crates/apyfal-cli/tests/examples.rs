@@ -11,12 +11,15 @@ use common::page::{Page, has_examples, root};
 use common::{Home, bmp, peer, text, words};
 
 /// The pages below, each of which has its test.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 7] = [
     "README.md",
+    // In the suite of hosts.
+    "docs/guides/host.md",
     "docs/guides/your-own-program.md",
     "docs/reference/configuration.md",
-    // This one in the suite of that protocol.
+    // These in the suites of their protocols.
     "docs/reference/rest-v1.md",
+    "docs/reference/rest-v2.md",
     "docs/reference/storage.md",
 ];
 

@@ -24,6 +24,10 @@ command = ["sh", "-c", "sleep 600; cat"]
 command = ["cat"]
 slots = 1
 
+[accelerator.once]
+command = ["sh", "-c", "sleep 600; cat"]
+rerun_safe = False
+
 [accelerator.one_long]
 command = ["sh", "-c", "sleep 600; cat"]
 slots = 1

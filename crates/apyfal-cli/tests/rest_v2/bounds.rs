@@ -46,7 +46,7 @@ fn heads_that_are_too_long_are_refused() {
 #[test]
 fn unknown_places_and_methods_are_errors_in_our_form() {
     let server = Server::start();
-    assert_eq!(refused(&server.get("/nothing"), 404), "not-found");
+    assert_eq!(refused(&server.get("/nothing/here"), 404), "not-found");
     assert_eq!(refused(&server.connect().bare("PATCH", "/v2/host", ""), 405), "usage");
     assert_eq!(refused(&server.get("/v2/jobs?page=x"), 400), "usage");
     assert_eq!(refused(&server.get("/v2/jobs/%ff"), 400), "usage");

@@ -1,5 +1,7 @@
 //! Jobs whose client waits for them.
 
+use std::io::Read;
+
 use super::*;
 
 #[test]

@@ -9,6 +9,7 @@ mod access;
 mod bounds;
 mod jobs;
 mod kept;
+mod page;
 mod restart;
 mod sessions;
 mod slow;

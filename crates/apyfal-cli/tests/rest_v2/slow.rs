@@ -13,9 +13,9 @@ fn a_client_that_stops_sending_frees_its_slot() {
     let server = impatient();
     let session = session(&server, "one");
     let mut silent = server.connect();
-    send_job(&mut silent, &session, &json!({}), 10_000_000);
+    send_job(&mut silent, &session, &json!({"output": true}), 10_000_000);
     silent.write(&data(100_000));
-    let answer = job(&mut server.connect(), &session, &json!({}), b"next");
+    let answer = job(&mut server.connect(), &session, &json!({"output": true}), b"next");
     assert_eq!((answer.status, text(&answer)), (200, "next".to_owned()));
     assert_eq!(refused(&silent.answer(), 408), "timeout");
 }
@@ -54,9 +54,9 @@ fn a_client_that_reads_late_does_not_hold_the_slot() {
     let session = session(&server, "one");
     let sent = data(20_000_000);
     let mut late = server.connect();
-    send_job(&mut late, &session, &json!({}), sent.len());
+    send_job(&mut late, &session, &json!({"output": true}), sent.len());
     late.write(&sent);
-    let answer = job(&mut server.connect(), &session, &json!({}), b"next");
+    let answer = job(&mut server.connect(), &session, &json!({"output": true}), b"next");
     assert_eq!(text(&answer), "next");
     assert!(late.answer().body == sent);
 }

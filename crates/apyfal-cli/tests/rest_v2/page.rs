@@ -1,0 +1,48 @@
+//! The examples of the page about this protocol.
+
+use super::*;
+use crate::common::page::Page;
+use crate::common::{peer, words};
+
+#[test]
+fn the_page_is_right() {
+    let server = Server::start();
+    let home = server.home();
+    let notes = words(200_000, 1);
+    home.write("notes.txt", &notes);
+    home.write("in.txt", "one two");
+    home.write("words.csv", "one,1\n");
+    let form = "--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n\
+        {\"accelerator\": \"hyperfire\"}\r\n--b\r\nContent-Disposition: form-data; name=\"data\"\
+        \r\n\r\none,1\n\r\n--b--\r\n";
+    let kind = "multipart/form-data; boundary=b";
+    let hyperfire = server.connect().post("/v2/sessions", kind, form.as_bytes()).json();
+    let hyperfire = hyperfire["id"].as_str().unwrap().to_owned();
+    Page::read("docs/reference/rest-v2.md")
+        .replace("http://127.0.0.1:8000", format!("http://{}", server.address()))
+        .replace("session-0", hyperfire)
+        .replace("session-1", session(&server, "gzip"))
+        .check(
+            "curl -s -T notes.txt 'http://127.0.0.1:8000/v2/run/gzip?level=best' -o notes.txt.gz",
+            |_| assert!(peer("gzip", &["-dc"], &home.read("notes.txt.gz")) == notes),
+        )
+        .check("curl -s -T notes.txt 'http://127.0.0.1:8000/v2/run/sha3?type=sha3-256'", |told| {
+            assert!(told.contains("\"digest\""), "{told}");
+        })
+        .check(
+            "curl -s -T in.txt http://127.0.0.1:8000/v2/sessions/session-0/jobs -o out.txt",
+            |_| {
+                assert_eq!(home.read("out.txt"), b"1 two");
+            },
+        )
+        .check("curl -s 'http://127.0.0.1:8000/v2/jobs/mine?wait=30'", |told| {
+            assert!(told.contains("\"state\":\"done\""), "{told}");
+        })
+        .check("curl -s http://127.0.0.1:8000/v2/jobs/mine/result -o notes.txt.gz", |_| {
+            assert!(peer("gzip", &["-dc"], &home.read("notes.txt.gz")) == notes);
+        })
+        .check("curl -s -r 100-199 http://127.0.0.1:8000/v2/jobs/mine/result -o part", |_| {
+            assert_eq!(home.read("part"), home.read("notes.txt.gz")[100..200]);
+        })
+        .run(home);
+}
