@@ -18,18 +18,19 @@ const CONFIGURATION: &str = r#"
 command = ["sh", "-c", "sleep 1; cat"]
 
 [accelerator.long]
-command = ["sh", "-c", "sleep 600; cat"]
+command = ["sh", "-c", "sleep 150; cat"]
+rerun_safe = True
 
 [accelerator.one]
 command = ["cat"]
 slots = 1
 
 [accelerator.once]
-command = ["sh", "-c", "sleep 600; cat"]
+command = ["sh", "-c", "sleep 150; cat"]
 rerun_safe = False
 
 [accelerator.one_long]
-command = ["sh", "-c", "sleep 600; cat"]
+command = ["sh", "-c", "sleep 150; cat"]
 slots = 1
 
 [accelerator.fail]

@@ -13,6 +13,7 @@ mod page;
 mod restart;
 mod sessions;
 mod slow;
+mod storm;
 
 use common::http::{Answer, Connection};
 use common::server::Server;

@@ -14,7 +14,7 @@ fn a_client_that_stops_sending_frees_its_slot() {
     let session = session(&server, "one");
     let mut silent = server.connect();
     send_job(&mut silent, &session, &json!({"output": true}), 10_000_000);
-    silent.write(&data(100_000));
+    silent.write(&data(10_000));
     let answer = job(&mut server.connect(), &session, &json!({"output": true}), b"next");
     assert_eq!((answer.status, text(&answer)), (200, "next".to_owned()));
     assert_eq!(refused(&silent.answer(), 408), "timeout");
@@ -42,7 +42,7 @@ fn live(server: &Server) -> usize {
             let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
             let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&environment).contains(&format!("HOME={root}"))
-                && String::from_utf8_lossy(&command).contains("sleep 600")
+                && String::from_utf8_lossy(&command).contains("sleep 150")
         })
         .count()
         .min(1)

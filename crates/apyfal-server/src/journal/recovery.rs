@@ -62,7 +62,7 @@ pub(super) fn recover(
 }
 
 fn interrupted(ran: bool) -> WireError {
-    let why = if ran { "the agent ended while it ran" } else { "the agent ended while it waited" };
+    let why = if ran { "the agent ended while it ran" } else { "the agent ended before it did" };
     let error = Error::new(ErrorKind::Unavailable, why).hint("run it again").retryable();
     WireError::from(&error)
 }
