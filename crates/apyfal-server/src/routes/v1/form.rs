@@ -188,9 +188,9 @@ impl Form {
         let name = name.ok_or_else(|| misshapen("one of its parts has no name"))?;
         let is_new = match &*name {
             PARAMETERS => self.parameters.is_none(),
-            CONFIGURATION => self.configuration.is_none(),
+            CONFIGURATION if self.needs_configuration => self.configuration.is_none(),
             DATA => !std::mem::replace(&mut self.has_data, true),
-            _ => true,
+            _ => return Err(misshapen(&format!("it has a part '{name}', which is not known"))),
         };
         if !is_new {
             return Err(misshapen(&format!("it has more than one part '{name}'")));
@@ -201,20 +201,14 @@ impl Form {
         Ok(Some((name, field)))
     }
 
-    /// Takes in a part that is no data. Those that this protocol does not know are ignored.
+    /// Takes in a part that is no data.
     async fn take(&mut self, name: &str, field: Field<'static>) -> Answer<()> {
-        match name {
-            PARAMETERS => {
-                let text = text(name, field, REQUEST_LIMIT).await?;
-                self.parameters = Some((parameters(&text), text.len()));
-            }
-            CONFIGURATION => {
-                let text = text(name, field, URL_LIMIT).await?;
-                self.configuration = Some(String::from_utf8_lossy(&text).into_owned());
-            }
-            _ => {
-                text(name, field, REQUEST_LIMIT).await?;
-            }
+        if name == PARAMETERS {
+            let text = text(name, field, REQUEST_LIMIT).await?;
+            self.parameters = Some((parameters(&text), text.len()));
+        } else {
+            let text = text(name, field, URL_LIMIT).await?;
+            self.configuration = Some(String::from_utf8_lossy(&text).into_owned());
         }
         Ok(())
     }
