@@ -205,6 +205,10 @@ impl Form {
     async fn take(&mut self, name: &str, field: Field<'static>) -> Answer<()> {
         if name == PARAMETERS {
             let text = text(name, field, REQUEST_LIMIT).await?;
+            let shape = text.trim_ascii();
+            if !(shape.starts_with(b"{") && shape.ends_with(b"}")) {
+                return Err(misshapen(&format!("its part '{PARAMETERS}' is no JSON object")));
+            }
             self.parameters = Some((parameters(&text), text.len()));
         } else {
             let text = text(name, field, URL_LIMIT).await?;
