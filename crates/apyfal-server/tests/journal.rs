@@ -113,7 +113,7 @@ async fn write_forever(journal: &Journal) {
                 journal.update_job(&id, changed(JobState::Done), durability).await.unwrap();
                 say("done", number);
                 if number.is_multiple_of(4) {
-                    journal.forget_job(&id).await.unwrap();
+                    journal.forget_job(&id, durability).await.unwrap();
                     say("forgotten", number);
                 }
             }

@@ -119,20 +119,23 @@ fn headers_of_parts_may_be_odd() {
 }
 
 #[test]
-fn parts_that_nobody_knows_are_ignored_and_so_is_what_stands_around_the_form() {
+fn what_stands_around_the_form_does_not_count() {
     let mut ready = ready();
-    let form = Form::new()
-        .text("more", "x")
-        .parameters(&process_parameters(none()))
-        .text("csrf", "y")
-        .text("configuration", &ready.url)
-        .data(b"data")
-        .text("after", "z");
-    ready.gives(&form, b"data");
-    let body = [&form.body()[..], b"epilogue"].concat();
+    let form = ready.whole_form();
+    let body = [b"preamble\r\n", &form.body()[..], b"epilogue"].concat();
     let sent = ready.client.connection.post("/v1.0/process/", &form.kind(), &body).well();
     let told = ready.client.ended(&sent);
-    assert_eq!(ready.client.result(&told), b"data");
+    assert_eq!(ready.client.result(&told), LOOKALIKE);
+}
+
+#[test]
+fn parts_that_nobody_knows_are_named() {
+    let mut ready = ready();
+    for order in [[0, 1, 2, 3], [3, 0, 1, 2]] {
+        let form = ready.whole_form().text("paramters", "{}").ordered(&order);
+        let message = ready.refuses(&[400], &form.kind(), &form.body());
+        assert!(message.contains("'paramters'"), "{message}");
+    }
 }
 
 #[test]
@@ -227,7 +230,8 @@ fn parameters_that_are_no_parameters_fail_and_harm_nobody() {
     let mut ready = ready();
     let deep = format!("{{\"app\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let wrong = json!({"app": {"specific": [1]}}).to_string();
-    for parameters in ["", "{", "[]", "\u{feff}{}", "null", "\"x\"", "{\"app\": 1}", &wrong, &deep]
+    for parameters in
+        ["", "{", "[]", "\u{feff}{}", "null", "\"x\"", "{]}", "{\"app\": 1}", &wrong, &deep]
     {
         for (path, form) in [
             ("configuration/", Form::new().text("parameters", parameters)),
@@ -240,11 +244,13 @@ fn parameters_that_are_no_parameters_fail_and_harm_nobody() {
             ),
         ] {
             let answer = ready.client.post(path, &form);
-            if parameters == "null" {
-                // It says nothing, and so leaves everything as it is.
+            if !(parameters.starts_with('{') && parameters.ends_with('}')) {
+                answer.refused(400);
                 continue;
             }
-            answer.refused(400);
+            let told = answer.well();
+            assert_ne!(app(&told)["status"], 0, "{parameters}: {told}");
+            assert!(told["parameters"].is_object(), "{told}");
         }
     }
     ready.gives(&ready.whole_form(), LOOKALIKE);

@@ -28,12 +28,17 @@ pub(super) async fn start(
     let request = form::read(parts, body, &host.scratch, false).await?;
     let accelerator = accelerator?;
     let form::Request { parameters, size, datafile, data, mut end, .. } = request;
-    let mut checked = JobParameters::from_json(&parameters)?;
-    let src = v1::take_source(&mut checked.specific);
-    let src_data = data.map(|data| data.into_input(datafile.as_deref()));
-    let io = JobIo { src: src_data, ..host.start_io(crate::body::Data::none()) };
-    let start = Start { accelerator, parameters: checked, src };
-    let started = host.start(start, io, Protocol::V1).await;
+    let checked = parameters.as_ref().map_err(Error::duplicate);
+    let started = match checked.and_then(JobParameters::from_json) {
+        Err(error) => Err(error),
+        Ok(mut checked) => {
+            let url = v1::take_source(&mut checked.specific);
+            let src = data.map(|data| data.into_input(datafile.as_deref()));
+            let io = JobIo { src, ..host.start_io(crate::body::Data::none()) };
+            let start = Start { accelerator, parameters: checked, src: url };
+            host.start(start, io, Protocol::V1).await
+        }
+    };
     // What is wrong with the form goes before what that led to.
     end.check()?;
     let configuration = match started {
@@ -46,7 +51,8 @@ pub(super) async fn start(
         Err(error) => {
             let number = host.journal.next_number()?;
             host.logs.host(&format!("configuration {number} failed: {error}"));
-            let failed = told::failed_start(way, number, parameters, datafile, created, &error);
+            let failed =
+                told::failed_start(way, number, parameters.ok(), datafile, created, &error);
             host.original.add_failed(&failed, size);
             failed
         }

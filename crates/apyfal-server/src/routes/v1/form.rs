@@ -32,7 +32,8 @@ const SMALL: usize = 64 << 10;
 
 /// What a form asks for.
 pub(super) struct Request {
-    pub(super) parameters: Value,
+    /// The parameters as they were sent, or what is wrong with them.
+    pub(super) parameters: Result<Value>,
     /// How long the text of the parameters is, in bytes.
     pub(super) size: usize,
     /// The URL of the configuration; empty where none is needed.
@@ -94,7 +95,7 @@ struct Form {
     /// How many parts it had so far.
     parts: usize,
     needs_configuration: bool,
-    parameters: Option<(Value, usize)>,
+    parameters: Option<(Result<Value>, usize)>,
     configuration: Option<String>,
     datafile: Option<String>,
     has_data: bool,
@@ -187,9 +188,9 @@ impl Form {
         let name = name.ok_or_else(|| misshapen("one of its parts has no name"))?;
         let is_new = match &*name {
             PARAMETERS => self.parameters.is_none(),
-            CONFIGURATION => self.configuration.is_none(),
+            CONFIGURATION if self.needs_configuration => self.configuration.is_none(),
             DATA => !std::mem::replace(&mut self.has_data, true),
-            _ => true,
+            _ => return Err(misshapen(&format!("it has a part '{name}', which is not known"))),
         };
         if !is_new {
             return Err(misshapen(&format!("it has more than one part '{name}'")));
@@ -200,20 +201,18 @@ impl Form {
         Ok(Some((name, field)))
     }
 
-    /// Takes in a part that is no data. Those that this protocol does not know are ignored.
+    /// Takes in a part that is no data.
     async fn take(&mut self, name: &str, field: Field<'static>) -> Answer<()> {
-        match name {
-            PARAMETERS => {
-                let text = text(name, field, REQUEST_LIMIT).await?;
-                self.parameters = Some((parameters(&text)?, text.len()));
+        if name == PARAMETERS {
+            let text = text(name, field, REQUEST_LIMIT).await?;
+            let shape = text.trim_ascii();
+            if !(shape.starts_with(b"{") && shape.ends_with(b"}")) {
+                return Err(misshapen(&format!("its part '{PARAMETERS}' is no JSON object")));
             }
-            CONFIGURATION => {
-                let text = text(name, field, URL_LIMIT).await?;
-                self.configuration = Some(String::from_utf8_lossy(&text).into_owned());
-            }
-            _ => {
-                text(name, field, REQUEST_LIMIT).await?;
-            }
+            self.parameters = Some((parameters(&text), text.len()));
+        } else {
+            let text = text(name, field, URL_LIMIT).await?;
+            self.configuration = Some(String::from_utf8_lossy(&text).into_owned());
         }
         Ok(())
     }
@@ -239,7 +238,7 @@ impl Form {
             configuration => configuration.unwrap_or_default(),
         };
         // They count as seen, whatever comes behind the data.
-        self.parameters = Some((Value::Null, 0));
+        self.parameters = Some((Ok(Value::Null), 0));
         self.configuration = Some(String::new());
         let datafile = self.datafile.take();
         Ok(Request { parameters, size, configuration, datafile, data, end })
@@ -304,15 +303,17 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     if pieces.len() > 1 { pieces.concat().into() } else { pieces.pop().unwrap_or_default() }
 }
 
-/// The parameters as they were sent, of a bounded depth.
-fn parameters(text: &[u8]) -> Answer<Value> {
+/// Reads the parameters, of a bounded depth.
+fn parameters(text: &[u8]) -> Result<Value> {
+    let wrong = |why: String| {
+        Error::new(ErrorKind::Usage, why)
+            .operation(format!("read the part '{PARAMETERS}' of the request"))
+            .hint(r#"it is JSON: {"app": {"specific": {"name": "value"}}}"#)
+    };
     if body::depth(text) > JSON_DEPTH {
-        return Err(misshapen(&format!(
-            "its parameters are nested deeper than {JSON_DEPTH} levels"
-        )));
+        return Err(wrong(format!("it is nested deeper than {JSON_DEPTH} levels")));
     }
-    serde_json::from_slice(text)
-        .map_err(|error| misshapen(&format!("its part '{PARAMETERS}' is no JSON: {error}")))
+    serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))
 }
 
 fn misshapen(why: &str) -> Refusal {

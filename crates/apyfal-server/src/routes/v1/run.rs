@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_api::v1;
-use apyfal_core::{Error, ErrorKind, Job, JobParameters, Need, Report, Result, mask};
+use apyfal_core::{Error, ErrorKind, Job, JobParameters, Need, Report, Result};
 use axum::Json;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
 use super::configurations::{self, is_refusal};
@@ -28,11 +28,24 @@ const SHORT: Duration = Duration::from_millis(50);
 pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) -> Answer {
     host.check_open()?;
     let request = form::read(parts, body, &host.scratch, true).await?;
-    let form::Request { mut parameters, size, configuration, datafile, data, mut end } = request;
+    let form::Request { parameters, size, configuration, datafile, data, mut end } = request;
     let number = Place::configuration_of(&configuration)
         .ok_or_else(|| configurations::unknown(&configuration))?;
     let Known { session, accelerator, .. } = find(host, number).await?;
-    let mut checked = JobParameters::from_json(&parameters)?;
+    let checked = parameters.as_ref().map_err(Error::duplicate);
+    let checked = checked.and_then(JobParameters::from_json);
+    let sent = Sent { configuration: number, parameters: told::shown(parameters.ok()), datafile };
+
+    let job = host.new_job(None, &session, &accelerator)?;
+    let listed = host.list(job.kept(Protocol::V1, Durability::Process))?;
+    let mut checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => {
+            let result = host.settle(&listed, Err(error));
+            host.record_short(&listed, &sent, result, None).await?;
+            return Ok(answer(host, way, Process { job: (*listed).clone(), sent, size }));
+        }
+    };
     let src = v1::take_source(&mut checked.specific);
     let dst = v1::take_destination(&mut checked.specific);
     let need = match dst {
@@ -40,12 +53,7 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
         Some(_) => Need::None,
         None => host.agent.registry().find(&accelerator)?.info().dst,
     };
-    let input = data.map(|data| data.into_input(datafile.as_deref()));
-    mask(&mut parameters);
-
-    let job = host.new_job(None, &session, &accelerator)?;
-    let listed = host.list(job.kept(Protocol::V1, Durability::Process))?;
-    let sent = Sent { configuration: number, parameters, datafile };
+    let input = data.map(|data| data.into_input(sent.datafile.as_deref()));
     let process = Arc::new(Process { job: (*listed).clone(), sent, size });
     let unrecorded = Unrecorded::new(host, &listed);
     let request = Job { session, parameters: checked, src, dst };
@@ -72,9 +80,15 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
         None => go_on(host.clone(), listed, process.clone(), running).await?,
     }
     unrecorded.recorded();
-    host.original.add(process.clone());
+    Ok(answer(host, way, process))
+}
+
+/// Keeps a process at hand and tells of it.
+fn answer(host: &Host, way: &Way, process: impl Into<Arc<Process>>) -> Response {
+    let process = process.into();
     let told = told::process(way, process.job.number, process.sent.clone(), process.job.as_wire());
-    Ok(Json(told).into_response())
+    host.original.add(process);
+    Json(told).into_response()
 }
 
 /// Records a job that goes on, and lets it, whether or not its client waits for that.

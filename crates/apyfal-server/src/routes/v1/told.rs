@@ -33,16 +33,15 @@ pub(super) fn configuration(way: &Way, record: SessionRecord) -> v1::Configurati
 pub(super) fn failed_start(
     way: &Way,
     number: u64,
-    mut parameters: Value,
+    parameters: Option<Value>,
     datafile: Option<String>,
     created: f64,
     error: &Error,
 ) -> v1::Configuration {
-    mask(&mut parameters);
     v1::Configuration {
         id: number,
         url: way.configuration(number),
-        parameters,
+        parameters: shown(parameters),
         datafile,
         used: false,
         created: v1::date(created),
@@ -52,6 +51,13 @@ pub(super) fn failed_start(
         errorcode: apyfal_api::status(error.kind()),
         parametersresult: v1::failure(error),
     }
+}
+
+/// Parameters as they are shown: an object without secrets, whatever was sent.
+pub(super) fn shown(parameters: Option<Value>) -> Value {
+    let mut parameters = parameters.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    mask(&mut parameters);
+    parameters
 }
 
 /// A job, from what it was sent with and how far it is.
