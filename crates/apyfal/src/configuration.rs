@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apyfal_core::{
-    Configuration, EngineInfo, Error, ErrorKind, JobParameters, Result, config::read_value,
+    Configuration, EngineInfo, Error, ErrorKind, JobParameters, Result, Secret, config::read_value,
 };
 use apyfal_engines::Registry;
 use apyfal_engines::exec::{Declaration, Exec};
 use apyfal_storage::{AuthorizedDirs, Location, MountOptions, Storage, mounts_from_sections};
-use serde_json::Map;
+use apyfal_tls::{Certificates, Trust};
+use serde_json::{Map, Value};
 
+use crate::RemoteOptions;
 use crate::call::read_parameters;
 
 /// A configuration file is refused beyond this many bytes.
@@ -20,6 +22,8 @@ const FILE_LIMIT: usize = 64 << 20;
 /// The variable that names the configuration file.
 const FILE_VARIABLE: &str = "APYFAL_CONFIG_FILE";
 const FILE_NAME: &str = "accelerator.conf";
+/// The certificate that a client of the original made and its hosts used, below the home directory.
+const SHARED_CERTIFICATE: &str = ".ssh/ApyfalCertificate.crt";
 
 /// The surroundings of a process that configuration depends on.
 ///
@@ -154,19 +158,93 @@ pub fn storage(configuration: &Configuration, home: Option<&Path>) -> Result<Sto
     Ok(storage)
 }
 
+/// The hosts that the configuration names: `host_ip` of section `[host]`, several with commas in
+/// between. None where jobs run on this machine.
+///
+/// `token` and `fingerprint` are those of all hosts, or one for each. `home` is where the
+/// certificate is looked for that hosts of the original used to share.
+///
+/// # Errors
+/// The section is wrong, or a file that it names cannot be read.
+pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<RemoteOptions>> {
+    let kind = configuration.section("host").get("host_type")?.unwrap_or_default();
+    let name = if kind.is_empty() { "host".to_owned() } else { format!("host.{kind}") };
+    let section = configuration.section(&name);
+    let urls = words(section.get("host_ip")?);
+    let each = |key: &str| -> Result<Vec<Option<String>>> {
+        let values = words(section.get(key)?);
+        match values.len() {
+            0 => Ok(vec![None; urls.len()]),
+            1 => Ok(vec![values.into_iter().next(); urls.len()]),
+            count if count == urls.len() => Ok(values.into_iter().map(Some).collect()),
+            count => Err(section
+                .error(key, format!("it has {count} values for {} hosts", urls.len()))
+                .hint("give one for all hosts, or one for each")),
+        }
+    };
+    if urls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (tokens, fingerprints) = (each("token")?, each("fingerprint")?);
+    let from_file = match section.get("token_file")? {
+        Some(path) if tokens.iter().all(Option::is_none) => {
+            Some(apyfal_tls::token::load(&expand(&path, home))?)
+        }
+        _ => None,
+    };
+    let (mut plain, mut certificates) = (false, None);
+    match section.get_literal("ssl_cert_crt")? {
+        Some(Value::Bool(false)) => plain = true,
+        Some(Value::String(path)) => {
+            certificates = Some(Trust::Certificates(Certificates::load(&expand(&path, home))?));
+        }
+        None | Some(Value::Null) => {
+            let shared = home.map(|home| home.join(SHARED_CERTIFICATE));
+            if let Some(shared) = shared.filter(|path| path.exists()) {
+                certificates = Some(Trust::Certificates(Certificates::load(&shared)?));
+            }
+        }
+        Some(other) => {
+            return Err(section.error("ssl_cert_crt", format!("it cannot be {other}")));
+        }
+    }
+    let options = urls.into_iter().zip(tokens).zip(fingerprints);
+    let options = options.map(|((url, token), fingerprint)| {
+        let pinned = fingerprint.map(|text| text.parse().map(Trust::Pinned)).transpose()?;
+        Ok(RemoteOptions {
+            token: token.map(Secret::new).or_else(|| from_file.clone()),
+            trust: pinned.or_else(|| certificates.clone()),
+            plain,
+            ..RemoteOptions::new(url)
+        })
+    });
+    options.collect()
+}
+
+/// Texts with commas in between.
+fn words(text: Option<String>) -> Vec<String> {
+    let text = text.unwrap_or_default();
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// A path that may begin with `~`.
+fn expand(text: &str, home: Option<&Path>) -> PathBuf {
+    match (text.strip_prefix('~'), home) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
+        }
+        _ => PathBuf::from(text),
+    }
+}
+
 /// The directories that `host://` may reach.
 fn authorized(configuration: &Configuration, home: Option<&Path>) -> Result<AuthorizedDirs> {
     let mut directories = configuration.section("security").get_list("authorized_host_dirs")?;
     if directories.is_empty() && home.is_some() {
         directories.push("~/shared".to_owned());
     }
-    let expand = |text: String| match (text.strip_prefix('~'), home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-            home.join(rest.trim_start_matches('/'))
-        }
-        _ => PathBuf::from(text),
-    };
-    Ok(AuthorizedDirs::new(directories.into_iter().map(expand)))
+    Ok(AuthorizedDirs::new(directories.iter().map(|text| expand(text, home))))
 }
 
 /// The default parameters of `start` (section `configuration`) or `process` for an accelerator.
