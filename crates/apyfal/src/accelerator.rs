@@ -16,10 +16,13 @@ use tokio::sync::{OnceCell, watch};
 use crate::call::{Call, End};
 use crate::configuration;
 use crate::map::{JobHandle, ProcessMap};
+use crate::pool::Pool;
+use crate::remote::{Remote, RemoteOptions};
 
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
 ///
-/// It runs on this machine. Several jobs may be processed at once, up to the number of cores.
+/// It runs on this machine, or on the hosts that its builder or configuration names. Several jobs
+/// may be processed at once, up to the number of cores.
 ///
 /// To be ended by [`stop`](Self::stop): dropping it removes its files, but a program or device that
 /// was started for it is not told.
@@ -30,6 +33,8 @@ pub struct Accelerator(Arc<Inner>);
 struct Inner {
     info: EngineInfo,
     client: Arc<dyn Client>,
+    /// The host, where it is a single one; or the hosts.
+    hosts: Hosts,
     storage: Storage,
     configuration: Configuration,
     /// The open session, where there is one.
@@ -37,10 +42,18 @@ struct Inner {
     /// What the configuration says of the parameters of `start` and of `process`.
     start_defaults: OnceCell<JobParameters>,
     process_defaults: OnceCell<JobParameters>,
-    /// How many cores its jobs may keep busy.
-    cores: usize,
+    /// How many jobs are of use at once.
+    width: usize,
     /// Removed with the accelerator, where its sessions need not outlive it.
     _root: Option<TempDir>,
+}
+
+/// Where an accelerator runs.
+#[derive(Debug)]
+enum Hosts {
+    Here,
+    One(Remote),
+    Pool(Arc<Pool>),
 }
 
 /// A session and how many of our jobs use it.
@@ -81,6 +94,7 @@ pub struct AcceleratorBuilder {
     root: Option<PathBuf>,
     session: Option<String>,
     threads: Option<NonZeroUsize>,
+    hosts: Option<Vec<RemoteOptions>>,
 }
 
 impl AcceleratorBuilder {
@@ -120,18 +134,76 @@ impl AcceleratorBuilder {
         self
     }
 
+    /// Runs it on a host, instead of where the configuration says.
+    #[must_use]
+    pub fn host(self, host: RemoteOptions) -> Self {
+        self.hosts([host])
+    }
+
+    /// Runs it on several hosts, as one; on this machine where there are none.
+    #[must_use]
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = RemoteOptions>) -> Self {
+        self.hosts = Some(hosts.into_iter().collect());
+        self
+    }
+
     /// Makes the accelerator; nothing runs before [`Accelerator::start`].
     ///
     /// # Errors
-    /// There is no accelerator of this name, or the configuration is wrong.
-    pub fn build(self) -> Result<Accelerator> {
-        let registry = configuration::registry(&self.configuration)?;
-        let info = registry.find(&self.name)?.info().clone();
-        let storage = match self.storage {
+    /// There is no accelerator of this name, the configuration is wrong, or no host answers.
+    pub async fn build(mut self) -> Result<Accelerator> {
+        let hosts = match self.hosts.take() {
+            Some(hosts) => hosts,
+            None => configuration::hosts(&self.configuration, None)?,
+        };
+        let storage = match self.storage.take() {
             Some(storage) => storage,
             None => configuration::storage(&self.configuration, None)?,
         };
-        let (root, temporary) = match self.root {
+        let is_known = self.session.is_some();
+        let mut hosts: Vec<_> =
+            hosts.into_iter().map(|host| RemoteOptions { is_known, ..host }).collect();
+        let client = match (hosts.pop(), hosts.is_empty()) {
+            (None, _) => self.here(storage.clone())?,
+            (Some(host), true) => {
+                let remote = Remote::new(host)?;
+                let (info, about) =
+                    tokio::try_join!(remote.accelerator(&self.name), remote.host())?;
+                Made {
+                    info,
+                    client: Arc::new(remote.clone()),
+                    hosts: Hosts::One(remote),
+                    width: 2 * about.cores,
+                    root: None,
+                }
+            }
+            (Some(last), false) => {
+                hosts.push(last);
+                let pool = Arc::new(Pool::new(hosts)?);
+                let (info, width) = pool.accelerator(&self.name).await?;
+                Made { info, client: pool.clone(), hosts: Hosts::Pool(pool), width, root: None }
+            }
+        };
+        let Made { info, client, hosts, width, root } = client;
+        Ok(Accelerator(Arc::new(Inner {
+            info,
+            client,
+            hosts,
+            storage,
+            configuration: self.configuration,
+            session: Mutex::new(self.session.map(OpenSession::new)),
+            start_defaults: OnceCell::new(),
+            process_defaults: OnceCell::new(),
+            width,
+            _root: root,
+        })))
+    }
+
+    /// The agent of this machine.
+    fn here(&mut self, storage: Storage) -> Result<Made> {
+        let registry = configuration::registry(&self.configuration)?;
+        let info = registry.find(&self.name)?.info().clone();
+        let (root, temporary) = match self.root.take() {
             Some(root) => (root, None),
             None => {
                 let folder =
@@ -145,20 +217,25 @@ impl AcceleratorBuilder {
             }
         };
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
-        let agent =
-            AgentOptions { root, registry, storage: storage.clone(), threads, max_waiting: None };
-        Ok(Accelerator(Arc::new(Inner {
+        let agent = AgentOptions { root, registry, storage, threads, max_waiting: None };
+        Ok(Made {
             info,
             client: Arc::new(Agent::new(agent)),
-            storage,
-            configuration: self.configuration,
-            session: Mutex::new(self.session.map(OpenSession::new)),
-            start_defaults: OnceCell::new(),
-            process_defaults: OnceCell::new(),
-            cores: threads.map_or(2, NonZeroUsize::get),
-            _root: temporary,
-        })))
+            hosts: Hosts::Here,
+            // Twice the cores, so that the next job is open when a core becomes free.
+            width: 2 * threads.map_or(2, NonZeroUsize::get),
+            root: temporary,
+        })
     }
+}
+
+/// Where an accelerator runs, and what it is there.
+struct Made {
+    info: EngineInfo,
+    client: Arc<dyn Client>,
+    hosts: Hosts,
+    width: usize,
+    root: Option<TempDir>,
 }
 
 impl Accelerator {
@@ -171,12 +248,31 @@ impl Accelerator {
             root: None,
             session: None,
             threads: None,
+            hosts: None,
         }
     }
 
     /// What it is and which parameters it takes.
     pub fn info(&self) -> &EngineInfo {
         &self.0.info
+    }
+
+    /// The hosts that it runs on; none where that is this machine.
+    pub fn hosts(&self) -> Vec<Remote> {
+        match &self.0.hosts {
+            Hosts::Here => Vec::new(),
+            Hosts::One(remote) => vec![remote.clone()],
+            Hosts::Pool(pool) => pool.hosts().cloned().collect(),
+        }
+    }
+
+    /// How many jobs each of several hosts did, in the order of [`hosts`](Self::hosts). Empty where
+    /// there are not several.
+    pub fn done_by_host(&self) -> Vec<u64> {
+        match &self.0.hosts {
+            Hosts::Pool(pool) => pool.done(),
+            Hosts::Here | Hosts::One(_) => Vec::new(),
+        }
     }
 
     /// The id of the open session.
@@ -191,12 +287,12 @@ impl Accelerator {
 
     /// Among how many jobs under way a call of [`process_map`](Self::process_map) is of use.
     pub(crate) fn width(&self, call: &Call) -> usize {
-        // Twice the cores, so that the next job is open when a core becomes free.
-        let width = 2 * self.0.cores;
+        let width = self.0.width;
         // An engine that takes batches runs about eight jobs on a core, and the next eight should
         // be open by then. Files can wait for that; streams would fill memory meanwhile. The bound
         // keeps the files well below the 1024 that a process may usually have open.
-        if call.is_on_files() { width.max((8 * width).min(256)) } else { width }
+        let is_here = matches!(self.0.hosts, Hosts::Here);
+        if is_here && call.is_on_files() { width.max((8 * width).min(256)) } else { width }
     }
 
     /// Configures the accelerator and makes it ready for jobs. Called again, it configures anew.

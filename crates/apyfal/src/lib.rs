@@ -10,7 +10,7 @@
 //! use apyfal::{Accelerator, Call};
 //!
 //! # std::fs::write(path("in.txt"), "text to hash")?;
-//! let accelerator = Accelerator::builder("sha3").build()?;
+//! let accelerator = Accelerator::builder("sha3").build().await?;
 //! accelerator.start(Call::new()).await?;
 //! let report = accelerator.process(Call::new().src(path("in.txt")).set("type", "sha3-256")).await?;
 //! println!("{}", report.specific["digest"]);
@@ -32,6 +32,8 @@ mod accelerator;
 mod call;
 pub mod configuration;
 mod map;
+mod pool;
+mod remote;
 
 pub use accelerator::{Accelerator, AcceleratorBuilder};
 pub use apyfal_agent::{Agent, AgentOptions};
@@ -43,3 +45,5 @@ pub use apyfal_engines::Registry;
 pub use apyfal_storage::{Location, Storage};
 pub use call::Call;
 pub use map::{JobHandle, ProcessMap};
+pub use pool::Pool;
+pub use remote::{Remote, RemoteOptions};

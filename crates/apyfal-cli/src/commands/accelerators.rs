@@ -1,11 +1,11 @@
 //! `apyfal accelerators`: what there is, and what one of them takes.
 
-use apyfal::{EngineInfo, Need, ParamSpec, Result, Slots, Stage};
+use apyfal::{Configuration, EngineInfo, Need, ParamSpec, Remote, Result, Slots, Stage};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
-use crate::commands::Context;
+use crate::commands::{Context, HostArguments};
 
 /// Columns of what is printed.
 const WIDTH: usize = 100;
@@ -18,29 +18,52 @@ pub(crate) struct Arguments {
     /// The configuration file, which may declare accelerators of your own.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
+    #[command(flatten)]
+    host: HostArguments,
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
-    let configuration = context.configuration(arguments.config.as_deref()).await?;
-    let registry = apyfal::configuration::registry(&configuration)?;
-    if arguments.accelerator.is_none() {
-        for (_, error) in registry.broken() {
-            context.printer.note(&format!("apyfal: warning: {error}"));
+    let mut configuration = context.configuration(arguments.config.as_deref()).await?;
+    arguments.host.apply(&mut configuration);
+    let name = arguments.accelerator.as_deref();
+    let infos = match context.hosts(&configuration)?.into_iter().next() {
+        // Hosts that share jobs have the same accelerators.
+        Some(host) => there(&Remote::new(host)?, name).await?,
+        None => here(&configuration, context, name)?,
+    };
+    let text = match (name, infos.first()) {
+        (Some(_), Some(info)) if context.printer.json() => format!("{:#}", as_json(info)),
+        (Some(_), Some(info)) => page(info),
+        _ if context.printer.json() => {
+            format!("{:#}", Value::from(infos.iter().map(as_json).collect::<Vec<_>>()))
         }
-    }
-    let text = match &arguments.accelerator {
-        Some(name) => {
-            let engine = registry.find(name)?;
-            let info = engine.info();
-            if context.printer.json() { format!("{:#}", as_json(info)) } else { page(info) }
-        }
-        None if context.printer.json() => {
-            let all: Vec<_> = registry.iter().map(|engine| as_json(engine.info())).collect();
-            format!("{:#}", Value::from(all))
-        }
-        None => list(registry.iter().map(|engine| engine.info())),
+        _ => list(infos.iter()),
     };
     context.printer.result(&text)
+}
+
+/// The accelerators of a host, or one of them.
+async fn there(host: &Remote, name: Option<&str>) -> Result<Vec<EngineInfo>> {
+    match name {
+        Some(name) => Ok(vec![host.accelerator(name).await?]),
+        None => host.accelerators().await,
+    }
+}
+
+/// Those of this machine.
+fn here(
+    configuration: &Configuration,
+    context: &Context<'_>,
+    name: Option<&str>,
+) -> Result<Vec<EngineInfo>> {
+    let registry = apyfal::configuration::registry(configuration)?;
+    if let Some(name) = name {
+        return Ok(vec![registry.find(name)?.info().clone()]);
+    }
+    for (_, error) in registry.broken() {
+        context.printer.note(&format!("apyfal: warning: {error}"));
+    }
+    Ok(registry.iter().map(|engine| engine.info().clone()).collect())
 }
 
 fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {

@@ -2,14 +2,20 @@
 
 use std::path::absolute;
 
-use apyfal::{Error, ErrorKind, Location, Registry, Result};
+use apyfal::{Error, ErrorKind, Location, Result};
 use clap::Args;
 use serde_json::Value;
 
 use crate::commands::{Context, Name};
 use crate::names::Record;
 
+/// Settings of a host that are text, however they look.
+const TEXTS: [&str; 4] = ["host_ip", "token", "token_file", "fingerprint"];
+
 /// Remember an accelerator and its settings by a name, for start, process and stop.
+///
+/// Every further `--key value` is a setting of the host, such as those that 'apyfal serve' prints:
+/// `--host_ip`, `--token` and `--fingerprint`.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -24,19 +30,34 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
-    let host = context.take_parameters().literal();
-    if let Some(key) = ["host_ip", "host_type", "instance_id"]
-        .iter()
-        .find(|key| host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value)))
-    {
-        return Err(Error::new(ErrorKind::Usage, "this version runs accelerators here only")
+    let mut host = context.take_parameters().literal();
+    for key in TEXTS {
+        // What looks like a number is still the text of it.
+        if let Some(value) = host.get_mut(key)
+            && !value.is_string()
+            && !value.is_null()
+        {
+            *value = value.to_string().into();
+        }
+    }
+    for key in ["token_file", "ssl_cert_crt"] {
+        if let Some(Value::String(path)) = host.get_mut(key) {
+            *path = remembered(path)?;
+        }
+    }
+    let has_host = host.get("host_ip").is_some_and(|value| !value.is_null());
+    if let Some(key) = ["host_type", "instance_id"].iter().find(|key| {
+        !has_host && host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value))
+    }) {
+        return Err(Error::new(ErrorKind::Usage, "this version starts no machines")
             .operation(format!("use '--{key}'"))
-            .hint("leave it out to run on this machine"));
+            .hint("leave it out to run on this machine")
+            .hint("or name a host that runs 'apyfal serve': --host_ip"));
     }
     let config = arguments.config.map(|config| remembered(&config)).transpose()?;
-    let configuration = context.configuration(config.as_deref()).await?;
-    let registry: Registry = apyfal::configuration::registry(&configuration)?;
-    let accelerator = registry.find(&arguments.accelerator)?.info().name.to_string();
+    let mut record = Record { accelerator: arguments.accelerator, config, host, session: None };
+    let accelerator = context.accelerator(&name, &record).await?;
+    record.accelerator = accelerator.info().name.to_string();
 
     let _lock = context.names.lock(&name, &context.cancel).await?;
     // A name stands for one accelerator: an earlier one ends.
@@ -46,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         Err(error) => context.printer.note(&format!("apyfal: warning: {error}")),
     }
     context.names.forget(&name)?;
-    context.names.write(&name, &Record { accelerator, config, host, session: None })
+    context.names.write(&name, &record)
 }
 
 fn is_localhost(value: &Value) -> bool {

@@ -14,7 +14,10 @@ pub(crate) mod stop;
 use std::path::PathBuf;
 
 use apyfal::configuration::Environment;
-use apyfal::{Accelerator, Cancel, Configuration, Error, ErrorKind, Location, Result, Storage};
+use apyfal::{
+    Accelerator, Cancel, Configuration, Error, ErrorKind, Location, Remote, RemoteOptions, Result,
+    Storage,
+};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -75,13 +78,21 @@ impl Context<'_> {
         for warning in configuration.warnings() {
             self.printer.note(&format!("apyfal: warning: {warning}"));
         }
+        Ok(configuration)
+    }
+
+    /// The hosts that a configuration names. None where jobs run on this machine.
+    pub(crate) fn hosts(&self, configuration: &Configuration) -> Result<Vec<RemoteOptions>> {
+        let hosts = apyfal::configuration::hosts(configuration, self.environment.home.as_deref())?;
         let host_type = configuration.section("host").get("host_type")?.unwrap_or_default();
-        if !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost") {
+        if hosts.is_empty() && !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost")
+        {
             self.printer.note(&format!(
-                "apyfal: warning: host_type is {host_type}, but this version runs everything here"
+                "apyfal: warning: host_type is {host_type}, but without host_ip this version runs \
+                 everything here"
             ));
         }
-        Ok(configuration)
+        Ok(hosts)
     }
 
     /// The storages of a configuration.
@@ -91,15 +102,19 @@ impl Context<'_> {
 
     /// The accelerator of a name, its session taken up again where it has one.
     pub(crate) async fn accelerator(&self, name: &str, record: &Record) -> Result<Accelerator> {
-        let configuration = self.configuration(record.config.as_deref()).await?;
+        let mut configuration = self.configuration(record.config.as_deref()).await?;
+        for (key, value) in &record.host {
+            configuration.set_value("host", key, value);
+        }
         let mut builder = Accelerator::builder(&record.accelerator)
             .storage(self.storage(&configuration)?)
+            .hosts(self.hosts(&configuration)?)
             .configuration(configuration)
             .root(self.names.root(name));
         if let Some(session) = &record.session {
             builder = builder.session(session);
         }
-        builder.build()
+        builder.build().await
     }
 
     /// What is remembered of a name that must have been created.
@@ -110,6 +125,52 @@ impl Context<'_> {
                 .hint("or do it in one step: apyfal run gzip in.txt out.gz")
         })
     }
+}
+
+/// The host to use, in commands without a name.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct HostArguments {
+    /// Run it on this host instead of here: host:port or http(s)://host:port. Several, with commas
+    /// in between, share the jobs.
+    #[arg(long = "host_ip", alias = "host-ip", value_name = "ADDRESS")]
+    host_ip: Option<String>,
+    /// The host's token, as 'apyfal serve' printed it.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// File with the host's token.
+    #[arg(long = "token_file", alias = "token-file", value_name = "FILE")]
+    token_file: Option<String>,
+    /// The fingerprint of the host's certificate, as 'apyfal serve' printed it.
+    #[arg(long, value_name = "SHA256")]
+    fingerprint: Option<String>,
+    /// The host's certificate, or False to use plain http.
+    #[arg(long = "ssl_cert_crt", alias = "ssl-cert-crt", value_name = "FILE")]
+    ssl_cert_crt: Option<String>,
+}
+
+impl HostArguments {
+    /// Sets what was given over what the configuration says.
+    pub(crate) fn apply(self, configuration: &mut Configuration) {
+        let Self { host_ip, token, token_file, fingerprint, ssl_cert_crt } = self;
+        for (key, value) in [
+            ("host_ip", host_ip),
+            ("token", token),
+            ("token_file", token_file),
+            ("fingerprint", fingerprint),
+            ("ssl_cert_crt", ssl_cert_crt),
+        ] {
+            if let Some(value) = value {
+                configuration.set("host", key, Some(&value));
+            }
+        }
+    }
+}
+
+/// Where an accelerator is ready: for people, and for scripts of the original.
+pub(crate) fn place(accelerator: &Accelerator) -> Option<String> {
+    let hosts = accelerator.hosts();
+    let addresses: Vec<_> = hosts.iter().map(Remote::url).collect();
+    (!addresses.is_empty()).then(|| format!("Accelerator IP address: {}", addresses.join(", ")))
 }
 
 /// What a job is called while it runs: the accelerator and where its data is, without secrets.

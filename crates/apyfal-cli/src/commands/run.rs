@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::arguments::Set;
-use crate::commands::{Context, title};
+use crate::commands::{Context, HostArguments, title};
 use crate::progress;
 
 /// Run an accelerator on a source: start, process and stop in one step.
@@ -42,17 +42,21 @@ pub(crate) struct Arguments {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
+    #[command(flatten)]
+    host: HostArguments,
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
-    let configuration = context.configuration(arguments.config.as_deref()).await?;
+    let mut configuration = context.configuration(arguments.config.as_deref()).await?;
+    arguments.host.apply(&mut configuration);
     let mut builder = Accelerator::builder(&arguments.accelerator)
         .storage(context.storage(&configuration)?)
+        .hosts(context.hosts(&configuration)?)
         .configuration(configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
-    let accelerator = builder.build()?;
+    let accelerator = builder.build().await?;
     let info = accelerator.info();
     let mut parameters = context.take_parameters().and(arguments.set).of(info);
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;

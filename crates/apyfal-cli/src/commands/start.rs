@@ -70,6 +70,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     if arguments.info_dict || context.printer.json() {
         return context.printer.result(&format!("{:#}", report.to_json()));
     }
-    context.printer.note(&format!("{} is ready on this machine", report.accelerator));
+    match super::place(&accelerator) {
+        Some(place) => context.printer.note(&place),
+        None => context.printer.note(&format!("{} is ready on this machine", report.accelerator)),
+    }
     Ok(())
 }

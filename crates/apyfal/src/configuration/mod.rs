@@ -1,4 +1,6 @@
-//! From `accelerator.conf` to what is made of it: accelerators, storages and parameters.
+//! From `accelerator.conf` to what is made of it: accelerators, hosts, storages and parameters.
+
+mod hosts;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -16,6 +18,8 @@ use apyfal_storage::{
 use serde_json::Map;
 
 use crate::call::read_parameters;
+
+pub use hosts::hosts;
 
 /// A configuration file is refused beyond this many bytes.
 const FILE_LIMIT: usize = 64 << 20;
@@ -169,19 +173,23 @@ pub fn served_storage(configuration: &Configuration, home: Option<&Path>) -> Res
     Ok(storage(configuration, home)?.guarded(allowed))
 }
 
+/// A path that may begin with `~`.
+fn expand(text: &str, home: Option<&Path>) -> PathBuf {
+    match (text.strip_prefix('~'), home) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
+        }
+        _ => PathBuf::from(text),
+    }
+}
+
 /// The directories that `host://` may reach.
 fn authorized(configuration: &Configuration, home: Option<&Path>) -> Result<AuthorizedDirs> {
     let mut directories = configuration.section("security").get_list("authorized_host_dirs")?;
     if directories.is_empty() && home.is_some() {
         directories.push("~/shared".to_owned());
     }
-    let expand = |text: String| match (text.strip_prefix('~'), home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-            home.join(rest.trim_start_matches('/'))
-        }
-        _ => PathBuf::from(text),
-    };
-    Ok(AuthorizedDirs::new(directories.into_iter().map(expand)))
+    Ok(AuthorizedDirs::new(directories.iter().map(|text| expand(text, home))))
 }
 
 /// The default parameters of `start` (section `configuration`) or `process` for an accelerator.

@@ -1,0 +1,311 @@
+//! Several hosts behind one accelerator.
+
+mod queue;
+mod transaction;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use apyfal_core::{
+    Client, EngineInfo, Error, ErrorKind, Input, Job, JobIo, Report, Result, Session, Slots, Start,
+};
+use async_trait::async_trait;
+use futures::future::join_all;
+use tokio::sync::OnceCell;
+
+use crate::remote::{CancelOnDrop, Remote, RemoteOptions, Sink, Source, within};
+use queue::{Load, Queue};
+use transaction::Transaction;
+
+/// How long a host that does not answer is waited for before its jobs go elsewhere.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A job that failed with so many hosts is the reason itself.
+const TRIES: usize = 3;
+/// A source for `start` is sent to every host, and so kept in memory, up to so many bytes.
+const START_LIMIT: u64 = 256 << 20;
+
+/// Several hosts that are used as one: a job goes to the one with the most room. Where a host ends,
+/// its jobs are run anew elsewhere, if the accelerator and the source allow that.
+///
+/// A session of a pool is one session on each host; its id has theirs, with commas in between.
+#[derive(Debug)]
+pub struct Pool {
+    hosts: Vec<Host>,
+    queue: Queue,
+    info: OnceCell<EngineInfo>,
+    transaction: Transaction,
+}
+
+#[derive(Debug)]
+struct Host {
+    remote: Remote,
+    /// How many jobs it did.
+    done: AtomicU64,
+}
+
+impl Pool {
+    /// A pool of hosts. None is contacted yet.
+    ///
+    /// # Errors
+    /// There is no host, or an address is none.
+    pub fn new(hosts: impl IntoIterator<Item = RemoteOptions>) -> Result<Self> {
+        let mut made = Vec::new();
+        for options in hosts {
+            let remote =
+                Remote::new(RemoteOptions { patience: options.patience.min(PATIENCE), ..options })?;
+            made.push(Host { remote, done: AtomicU64::new(0) });
+        }
+        if made.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "a pool needs at least one host"));
+        }
+        let queue = Queue::new(made.iter().map(|_| Load::new(1)).collect());
+        Ok(Self { hosts: made, queue, info: OnceCell::new(), transaction: Transaction::default() })
+    }
+
+    /// Its hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &Remote> {
+        self.hosts.iter().map(|host| &host.remote)
+    }
+
+    /// How many jobs each host did, in the order of the hosts.
+    pub fn done(&self) -> Vec<u64> {
+        self.hosts.iter().map(|host| host.done.load(Ordering::Relaxed)).collect()
+    }
+
+    /// What the accelerator is, as the first host tells that answers; and how many jobs are of use
+    /// at once on all hosts together.
+    ///
+    /// # Errors
+    /// No host answers, or none has the accelerator.
+    pub async fn accelerator(&self, name: &str) -> Result<(EngineInfo, usize)> {
+        let asked = join_all(self.hosts.iter().map(|host| async {
+            let (info, about) = tokio::join!(host.remote.accelerator(name), host.remote.host());
+            Ok::<_, Error>((info?, about?.cores))
+        }));
+        let (mut found, mut width, mut failed) = (None, 0, None);
+        for (index, answer) in asked.await.into_iter().enumerate() {
+            match answer {
+                Ok((info, cores)) => {
+                    let slots = match info.slots {
+                        Slots::Cores => cores,
+                        Slots::Fixed(slots) => slots.min(cores.max(1)),
+                    };
+                    // One more, so that the next job is there when a slot becomes free.
+                    self.queue.set_room(index, slots + 1);
+                    width += slots + 1;
+                    found.get_or_insert(info);
+                }
+                Err(error) if is_of_the_host(&error) => {
+                    self.queue.rest(index);
+                    failed.get_or_insert(error);
+                }
+                Err(error) => {
+                    return Err(error.context("host", self.hosts[index].remote.url()));
+                }
+            }
+        }
+        let lost = || Error::new(ErrorKind::Unavailable, "no host answers");
+        let info = found.ok_or_else(|| failed.unwrap_or_else(lost))?;
+        let info = self.info.get_or_init(|| async { info }).await.clone();
+        Ok((info, width))
+    }
+
+    /// Starts on every host.
+    async fn start_all(&self, request: &Start, io: JobIo) -> Result<Session> {
+        let source = match io.src {
+            None => None,
+            Some(input) => Some(read_all(input).await?),
+        };
+        self.accelerator(&request.accelerator).await?;
+        let started = join_all(self.hosts.iter().map(|host| {
+            let src = source.clone().map(Input::bytes);
+            let io = JobIo {
+                src,
+                cancel: io.cancel.clone(),
+                progress: io.progress.clone(),
+                ..JobIo::default()
+            };
+            host.remote.start(request.clone(), io)
+        }));
+        let (mut ids, mut report, mut failed) = (Vec::new(), None, None);
+        for (host, started) in self.hosts.iter().zip(started.await) {
+            match started {
+                Ok(session) => {
+                    ids.push(session.id);
+                    report.get_or_insert(session.report);
+                }
+                Err(error) => {
+                    ids.push(String::new());
+                    // A host that is away is done without; one that refuses is a mistake.
+                    let is_away = is_of_the_host(&error);
+                    if failed.as_ref().is_none_or(|(_, was_away)| *was_away && !is_away) {
+                        failed = Some((error.context("host", host.remote.url()), is_away));
+                    }
+                }
+            }
+        }
+        let id = ids.join(",");
+        match (report, failed) {
+            (Some(report), None | Some((_, true))) => Ok(Session { id, report }),
+            (_, Some((error, _))) => {
+                let _ = self.stop(&id).await;
+                Err(error)
+            }
+            (None, None) => Err(Error::new(ErrorKind::Internal, "a pool without hosts")),
+        }
+    }
+
+    async fn process_anywhere(&self, job: Job, io: JobIo) -> Result<Report> {
+        let JobIo { src, dst, cancel, progress, .. } = io;
+        let mut source = Source::of(src, &cancel, &progress).await?;
+        let sink = Sink::of(dst, &cancel, &progress);
+        let sessions: Vec<&str> = job.session.split(',').collect();
+        let is_safe = self.info.get().is_some_and(|info| info.rerun_safe);
+        let mut failed: Vec<(usize, Error)> = Vec::new();
+        loop {
+            let pinned = self.transaction.host_of(&job.parameters);
+            let may = |host: usize| {
+                sessions.get(host).is_some_and(|session| !session.is_empty())
+                    && pinned.is_none_or(|pinned| pinned == host)
+                    // Once each, as far as there are others.
+                    && failed.iter().filter(|(other, _)| *other == host).count()
+                        <= failed.len() / self.hosts.len()
+            };
+            let Some(place) = self.queue.place(may).await else {
+                return Err(self.gave_up(failed));
+            };
+            let host = &self.hosts[place.host];
+            let there = Job { session: sessions[place.host].to_owned(), ..job.clone() };
+            progress.begin();
+            let error = match host.remote.run(there, &mut source, &sink).await {
+                Ok(report) => {
+                    self.queue.works(place.host);
+                    host.done.fetch_add(1, Ordering::Relaxed);
+                    self.transaction.done(&job.parameters, place.host);
+                    return Ok(report);
+                }
+                Err(error) => error,
+            };
+            if error.kind() == ErrorKind::Unavailable {
+                self.queue.rest(place.host);
+            }
+            let error = error.context("host", host.remote.url());
+            let is_of_the_host = is_of_the_host(&error);
+            if !is_of_the_host {
+                return Err(error);
+            }
+            failed.push((place.host, error));
+            drop(place);
+            let may_repeat = is_safe && source.can_repeat() && sink.can_restart();
+            if !may_repeat || pinned.is_some() || failed.len() >= TRIES {
+                return Err(self.gave_up(failed));
+            }
+            sink.restart()?;
+        }
+    }
+
+    /// A job that failed with every host that it was tried on, each with its reason.
+    fn gave_up(&self, mut failed: Vec<(usize, Error)>) -> Error {
+        if failed.len() == 1
+            && let Some((_, error)) = failed.pop()
+        {
+            return error;
+        }
+        let Some((_, last)) = failed.last() else {
+            return Error::new(ErrorKind::Unavailable, "no host of the pool has the session")
+                .hint("start the accelerator again");
+        };
+        let reason = |(host, error): &(usize, Error)| {
+            format!("{}: {}", self.hosts[*host].remote.url(), error.message())
+        };
+        let reasons: Vec<_> = failed.iter().map(reason).collect();
+        let why = format!("it failed on {} hosts: {}", failed.len(), reasons.join("; "));
+        let error = Error::new(last.kind(), why);
+        let hint = "if it ends every host that takes it, look at what they say: apyfal logs";
+        error.hint(hint)
+    }
+}
+
+/// Whether an error is one of the host, so that another host may do better.
+fn is_of_the_host(error: &Error) -> bool {
+    error.is_retryable()
+        && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Engine | ErrorKind::Busy)
+}
+
+/// Reads a source that several hosts are sent.
+async fn read_all(input: Input) -> Result<Vec<u8>> {
+    use apyfal_core::Source as Given;
+    use std::io::Read;
+    let too_long = || {
+        Error::new(ErrorKind::Usage, format!("it has more than {START_LIMIT} bytes"))
+            .operation("send the source to several hosts")
+            .hint("put it where the hosts can read it by themselves, such as s3:// or https://")
+    };
+    if input.len().is_some_and(|len| len > START_LIMIT) {
+        return Err(too_long());
+    }
+    let reading = tokio::task::spawn_blocking(move || -> Result<Vec<u8>> {
+        let mut reader: Box<dyn Read> = match input.into_source() {
+            Given::Stream(reader) => reader,
+            Given::File { file, .. } => Box::new(file),
+            Given::Directory(path) => {
+                let why = format!("'{}' is a directory", path.display());
+                return Err(Error::new(ErrorKind::Usage, why).operation("send it to a host"));
+            }
+        };
+        let (mut whole, mut block) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            match reader.read(&mut block) {
+                Ok(0) => return Ok(whole),
+                Ok(count) => whole.extend_from_slice(&block[..count]),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if whole.len() as u64 > START_LIMIT {
+                return Err(too_long());
+            }
+        }
+    });
+    reading.await.map_err(std::io::Error::from)?
+}
+
+#[async_trait]
+impl Client for Pool {
+    async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
+        let (cancel, deadline) = (io.cancel.clone(), io.deadline);
+        within(deadline, cancel.or_cancelled(self.start_all(&request, io))).await
+    }
+
+    async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
+        let (cancel, deadline) = (io.cancel.clone(), io.deadline);
+        let mut dropped = CancelOnDrop(Some(cancel.clone()));
+        let work = cancel.or_cancelled(self.process_anywhere(job, io));
+        let processed = within(deadline, work).await;
+        match &processed {
+            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
+                join_all(self.hosts.iter().map(|host| host.remote.ended())).await;
+            }
+            _ => dropped.0 = None,
+        }
+        processed
+    }
+
+    async fn stop(&self, session: &str) -> Result<Report> {
+        let stopping = self.hosts.iter().zip(session.split(',')).filter(|(_, id)| !id.is_empty());
+        let stopped = join_all(stopping.map(|(host, id)| host.remote.stop(id))).await;
+        let mut report = Report::default();
+        for stopped in stopped {
+            match stopped {
+                Ok(one) => report = one,
+                // A host that is away has no jobs of ours any more.
+                Err(error) if is_of_the_host(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(report)
+    }
+}

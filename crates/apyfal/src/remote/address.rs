@@ -1,0 +1,137 @@
+//! Where a host is: what a user writes as `host_ip`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use apyfal_core::{Error, ErrorKind, Result};
+use http::Uri;
+use http::uri::Authority;
+
+/// Where hosts listen unless they are told otherwise.
+const PORT: u16 = 8000;
+
+/// A host's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) tls: bool,
+    /// A name or an IP address, the latter without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Address {
+    /// Reads `http(s)://host:port` or `host:port`, where the port may be missing. Without a scheme
+    /// connections are encrypted where `tls` says so of this address.
+    ///
+    /// # Errors
+    /// It is no such address.
+    pub(super) fn parse(text: &str, tls: impl FnOnce(&Self) -> bool) -> Result<Self> {
+        let wrong = |why: &str| {
+            Error::new(ErrorKind::Usage, why)
+                .operation(format!("use '{text}' as the address of a host"))
+                .hint("write it as host:port, http://host:port or https://host:port")
+        };
+        let trimmed = text.trim();
+        let (scheme, rest) = match trimmed.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
+            None => (None, trimmed),
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if !path.is_empty() {
+            return Err(wrong("a host has no path"));
+        }
+        if authority.contains('@') {
+            return Err(wrong("a host has no user name or password")
+                .hint("give the token that the host printed: --token"));
+        }
+        // An IPv6 address alone needs no brackets.
+        let (host, port) = match authority.parse::<IpAddr>() {
+            Ok(ip) => (ip.to_string(), None),
+            Err(_) => {
+                let authority: Authority =
+                    authority.parse().map_err(|_| wrong("it is no address"))?;
+                let port = match authority.port() {
+                    None if authority.as_str().ends_with(':') => {
+                        return Err(wrong("it has no port"));
+                    }
+                    None => None,
+                    Some(port) => Some(
+                        port.as_str().parse().map_err(|_| wrong("its port is no such number"))?,
+                    ),
+                };
+                (authority.host().trim_matches(['[', ']']).to_owned(), port)
+            }
+        };
+        if host.is_empty() {
+            return Err(wrong("it is empty"));
+        }
+        let mut address = Self { tls: false, host, port: port.unwrap_or(PORT) };
+        address.tls = match scheme.as_deref() {
+            None => tls(&address),
+            Some("http") => false,
+            Some("https") => true,
+            Some(other) => return Err(wrong(&format!("'{other}' is no scheme of hosts"))),
+        };
+        if scheme.as_deref() == Some("https") && port.is_none() {
+            address.port = 443;
+        }
+        // What is left of the text must do in requests.
+        address.authority().parse::<Uri>().map_err(|_| wrong("it is no address"))?;
+        Ok(address)
+    }
+
+    /// Whether it is this machine, as far as the address alone tells.
+    pub(super) fn is_loopback(&self) -> bool {
+        let name = self.host.trim_end_matches('.');
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+
+    /// `host:port`.
+    pub(super) fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_be_short() {
+        for (text, meant) in [
+            ("10.0.0.1", "http://10.0.0.1:8000"),
+            ("10.0.0.1:81", "http://10.0.0.1:81"),
+            ("host.example", "http://host.example:8000"),
+            ("http://host.example/", "http://host.example:8000"),
+            ("https://host.example", "https://host.example:443"),
+            ("HTTPS://host.example:8443/", "https://host.example:8443"),
+            ("::1", "http://[::1]:8000"),
+            ("[::1]:81", "http://[::1]:81"),
+            (" localhost:8000 ", "http://localhost:8000"),
+        ] {
+            assert_eq!(Address::parse(text, |_| false).unwrap().to_string(), meant, "{text}");
+        }
+        assert_eq!(Address::parse("a", |_| true).unwrap().to_string(), "https://a:8000");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in
+            ["", "http://", "a:b", "a:99999", "a:", "ftp://a", "http://a/path", "u:p@a", "a b"]
+        {
+            let error = Address::parse(text, |_| false).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Connections to a host, kept for the next request.
+//!
+//! A connection has no task of its own: whoever uses it drives it, so that a short job costs no
+//! change of threads, and what is dropped is closed at once.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use apyfal_core::{Error, ErrorKind, Result};
+use http::{HeaderMap, Method, Request, StatusCode, header, response};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::address::Address;
+use super::body::SendBody;
+use super::failure::{Failure, lost, refusal, unreached};
+
+/// How long it may take to get through to a host.
+const CONNECT: Duration = Duration::from_secs(10);
+/// After so long without an answer of its system a host is gone.
+const GONE: Duration = Duration::from_secs(20);
+/// Hosts close a connection that is idle for longer.
+const IDLE: Duration = Duration::from_secs(60);
+/// How many idle connections are kept.
+const KEPT: usize = 256;
+/// Answers that are taken in as a whole may have so many bytes.
+const WHOLE: usize = 64 << 20;
+
+/// The way to a host.
+pub(super) struct Connections {
+    pub(super) address: Address,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// What every request says.
+    headers: HeaderMap,
+    idle: Mutex<Vec<(Connection, Instant)>>,
+    /// Whether the host ever answered.
+    is_known: AtomicBool,
+}
+
+/// A connection that is in use.
+struct Connection {
+    sender: SendRequest<SendBody>,
+    driver: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    has_ended: bool,
+}
+
+impl Connection {
+    /// Does some work over this connection.
+    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let Self { driver, has_ended, .. } = self;
+        poll_fn(|context| {
+            if !*has_ended {
+                *has_ended = driver.as_mut().poll(context).is_ready();
+            }
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Whether another request may be sent.
+    async fn is_open(&mut self) -> bool {
+        let Self { sender, driver, has_ended } = self;
+        let mut ready = pin!(sender.ready());
+        let is_ready = poll_fn(|context| {
+            if !*has_ended {
+                *has_ended = driver.as_mut().poll(context).is_ready();
+            }
+            ready.as_mut().poll(context)
+        })
+        .await;
+        is_ready.is_ok() && !self.has_ended
+    }
+}
+
+/// What a request asks for.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: SendBody,
+    /// The connection to use, where that was opened before.
+    connection: Option<Connection>,
+}
+
+impl Ask {
+    pub(super) fn new(method: Method, path: String) -> Self {
+        Self { method, path, headers: HeaderMap::new(), body: SendBody::empty(), connection: None }
+    }
+}
+
+impl Connections {
+    pub(super) fn new(
+        address: Address,
+        tls: Option<(TlsConnector, ServerName<'static>)>,
+        headers: HeaderMap,
+        is_known: bool,
+    ) -> Self {
+        Self { address, tls, headers, idle: Mutex::default(), is_known: is_known.into() }
+    }
+
+    /// Whether the host ever answered.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Relaxed)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a connection for a request that can be sent only once: one that was idle may have been
+    /// closed meanwhile.
+    pub(super) async fn open_for(&self, ask: &mut Ask) -> Result<(), Failure> {
+        ask.connection = Some(self.open().await?);
+        Ok(())
+    }
+
+    /// An open connection.
+    async fn connection(&self) -> Result<Connection, Failure> {
+        loop {
+            let Some((mut connection, since)) = self.idle().pop() else { break };
+            if since.elapsed() < IDLE && connection.is_open().await {
+                return Ok(connection);
+            }
+        }
+        self.open().await
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        match tokio::time::timeout(CONNECT, self.connect()).await {
+            Ok(connected) => connected.map_err(|error| unreached(&self.address, &error)),
+            Err(_) => {
+                Err(unreached(&self.address, &std::io::Error::from(std::io::ErrorKind::TimedOut)))
+            }
+        }
+    }
+
+    async fn connect(&self) -> std::io::Result<Connection> {
+        let stream = TcpStream::connect((self.address.host.as_str(), self.address.port)).await?;
+        notice_the_gone(&stream);
+        match &self.tls {
+            None => handshake(stream).await,
+            Some((connector, name)) => {
+                handshake(connector.connect(name.clone(), stream).await?).await
+            }
+        }
+    }
+
+    /// Sends a request; the head of the answer.
+    pub(super) async fn send(&self, ask: Ask) -> Result<Answer<'_>, Failure> {
+        let mut request = Request::new(ask.body);
+        *request.method_mut() = ask.method;
+        *request.uri_mut() = ask
+            .path
+            .parse()
+            .map_err(|_| Error::new(ErrorKind::Internal, format!("'{}' is no path", ask.path)))?;
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.extend(ask.headers);
+        let is_sent = request.body().is_sent();
+        let mut connection = match ask.connection {
+            Some(connection) => connection,
+            None => self.connection().await?,
+        };
+        let sending = connection.sender.send_request(request);
+        let answer = connection.drive(sending).await;
+        let (head, body) = answer.map_err(|error| lost(&self.address, &error))?.into_parts();
+        self.is_known.store(true, Ordering::Relaxed);
+        Ok(Answer { head, body, connection, is_sent, connections: self })
+    }
+
+    /// Sends a request; the body of the answer, which must not be a refusal.
+    pub(super) async fn whole(&self, ask: Ask) -> Result<(StatusCode, Bytes), Failure> {
+        let mut answer = self.send(ask).await?.accepted().await?;
+        let body = answer.whole().await?;
+        let status = answer.head.status;
+        answer.finish();
+        Ok((status, body))
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// An answer under way.
+pub(super) struct Answer<'a> {
+    pub(super) head: response::Parts,
+    body: Incoming,
+    connection: Connection,
+    /// Whether all of the request was sent.
+    is_sent: Arc<AtomicBool>,
+    connections: &'a Connections,
+}
+
+impl Answer<'_> {
+    /// Itself, unless it is a refusal.
+    pub(super) async fn accepted(mut self) -> Result<Self, Failure> {
+        let status = self.head.status;
+        if status.is_success() {
+            return Ok(self);
+        }
+        let body = self.whole().await?;
+        let failure = refusal(&self.connections.address, status, &self.head.headers, &body);
+        self.finish();
+        Err(failure)
+    }
+
+    /// The next part of the body, or none at its end.
+    pub(super) async fn frame(&mut self) -> Result<Option<Frame<Bytes>>, Failure> {
+        let Self { body, connection, connections, .. } = self;
+        let frame = poll_fn(|context: &mut Context<'_>| -> Poll<_> {
+            Pin::new(&mut *body).poll_frame(context)
+        });
+        let frame = connection.drive(frame).await.transpose();
+        frame.map_err(|error| lost(&connections.address, &error))
+    }
+
+    /// Waits for something else while the connection goes on.
+    pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        self.connection.drive(work).await
+    }
+
+    /// All of the body, which is short.
+    pub(super) async fn whole(&mut self) -> Result<Bytes, Failure> {
+        let mut whole = Bytes::new();
+        while let Some(frame) = self.frame().await? {
+            let Ok(piece) = frame.into_data() else { continue };
+            if whole.is_empty() {
+                whole = piece;
+            } else if whole.len() + piece.len() > WHOLE {
+                return Err(Error::new(ErrorKind::Unavailable, "its answer is too long")
+                    .operation(format!("use the host '{}'", self.connections.address))
+                    .into());
+            } else {
+                whole = [whole, piece].concat().into();
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Keeps the connection for the next request. To be called at the end of the body.
+    pub(super) fn finish(self) {
+        if !self.is_sent.load(Ordering::Relaxed) || self.connection.has_ended {
+            return;
+        }
+        let mut idle = self.connections.idle();
+        if idle.len() < KEPT {
+            idle.push((self.connection, Instant::now()));
+        }
+    }
+}
+
+async fn handshake<S>(stream: S) -> std::io::Result<Connection>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let shaken = http1::handshake(TokioIo::new(stream)).await;
+    let (sender, driver) = shaken.map_err(std::io::Error::other)?;
+    Ok(Connection { sender, driver: Box::pin(driver), has_ended: false })
+}
+
+/// A host whose system is gone is noticed, however long a job takes.
+fn notice_the_gone(stream: &TcpStream) {
+    // Where the system knows one of these not, it works without.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, GONE / 2);
+    let _ = sockopt::set_tcp_keepintvl(stream, GONE / 4);
+    let _ = sockopt::set_tcp_keepcnt(stream, 2);
+    let _ = sockopt::set_tcp_user_timeout(stream, GONE.as_millis() as u32);
+}
+
+/// The headers of every request.
+pub(super) fn common_headers(
+    address: &Address,
+    token: Option<&apyfal_core::Secret>,
+) -> Result<HeaderMap> {
+    use apyfal_api::v2;
+    use http::HeaderValue;
+    let mut headers = HeaderMap::new();
+    let wrong = |what: &str| {
+        Error::new(ErrorKind::Usage, format!("{what} has characters that cannot be sent"))
+            .operation(format!("use the host '{address}'"))
+    };
+    let host = HeaderValue::try_from(address.authority()).map_err(|_| wrong("its address"))?;
+    headers.insert(header::HOST, host);
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("apyfal/", env!("CARGO_PKG_VERSION"))),
+    );
+    headers.insert(v2::PROTOCOL, HeaderValue::from(v2::VERSION));
+    if let Some(token) = token {
+        let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose().trim()));
+        let mut bearer = bearer.map_err(|_| wrong("the token"))?;
+        bearer.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, bearer);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,183 @@
+//! Why a request failed, and whether it is worth another try.
+
+use std::error::Error as StdError;
+use std::time::{Duration, Instant};
+
+use apyfal_api::ErrorBody;
+use apyfal_core::{Error, ErrorKind};
+use http::{HeaderMap, StatusCode, header};
+
+use super::address::Address;
+
+/// The first pause before a request is sent again, after one try without any.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How long a host that never answered before is given.
+const FIRST_CONTACT: Duration = Duration::from_secs(2);
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It would fail again.
+    Final(Error),
+    /// The host takes no more for now; when it may, where the host said so.
+    Later(Error, Option<Duration>),
+    /// The host was not reached, and knows nothing of the request.
+    Unreached(Error),
+    /// The connection broke off. What became of the request is not known.
+    Lost(Error),
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Final(error)
+            | Self::Later(error, _)
+            | Self::Unreached(error)
+            | Self::Lost(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// How long a call goes on trying.
+#[derive(Debug)]
+pub(super) struct Patience {
+    limit: Duration,
+    /// Whether the host answered before.
+    is_known: bool,
+    since: Option<Instant>,
+    tries: u32,
+}
+
+impl Patience {
+    pub(super) fn new(limit: Duration, is_known: bool) -> Self {
+        Self { limit, is_known, since: None, tries: 0 }
+    }
+
+    /// The host is there again.
+    pub(super) fn renew(&mut self) {
+        (self.since, self.tries, self.is_known) = (None, 0, true);
+    }
+
+    /// Waits before the next try, unless there is to be none.
+    pub(super) async fn wait(&mut self, failure: Failure) -> Result<(), Error> {
+        let (error, asked) = match failure {
+            Failure::Final(error) => return Err(error),
+            Failure::Later(error, asked) => (error, asked),
+            Failure::Unreached(error) | Failure::Lost(error) => (error, None),
+        };
+        let limit = if self.is_known { self.limit } else { FIRST_CONTACT.min(self.limit) };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let pause = match (asked, self.tries) {
+            (Some(asked), _) => asked,
+            (None, 0) => Duration::ZERO,
+            (None, tries) => (PAUSE * 2_u32.saturating_pow(tries - 1).min(64)).min(LONGEST_PAUSE),
+        };
+        if since.elapsed() + pause > limit {
+            return Err(error);
+        }
+        self.tries += 1;
+        // Clients that were turned away together do not come back together.
+        tokio::time::sleep(pause.mul_f64(0.75 + 0.5 * super::random_fraction())).await;
+        Ok(())
+    }
+}
+
+/// The refusal that a host answered with.
+pub(super) fn refusal(
+    address: &Address,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Failure {
+    let Ok(ErrorBody { error }) = serde_json::from_slice(body) else {
+        return Failure::Final(stranger(address, status, body));
+    };
+    let error = Error::from(error);
+    let after = headers.get(header::RETRY_AFTER);
+    let after = after.and_then(|after| after.to_str().ok()?.trim().parse().ok());
+    match error.kind() {
+        ErrorKind::Busy => Failure::Later(error, after.map(Duration::from_secs)),
+        ErrorKind::Unavailable if error.is_retryable() => Failure::Later(error, None),
+        _ => Failure::Final(error),
+    }
+}
+
+/// An answer that no host of ours gives.
+fn stranger(address: &Address, status: StatusCode, body: &[u8]) -> Error {
+    let using = format!("use the host '{address}'");
+    if body.starts_with(b"this host speaks https") {
+        return Error::new(ErrorKind::Configuration, "it speaks https, not http")
+            .operation(using)
+            .hint(format!("write https://{}", address.authority()))
+            .hint("and give the fingerprint and the token that 'apyfal serve' printed there");
+    }
+    if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) {
+        return Error::new(ErrorKind::Unavailable, format!("what is before it says {status}"))
+            .operation(using);
+    }
+    Error::new(ErrorKind::Unavailable, format!("it does not speak REST v2: it answered {status}"))
+        .operation(using)
+        .hint("is it a host of Apyfal, and is the port right?")
+        .hint("hosts of the original speak REST v1.0 only: install Apyfal 2 there and run 'apyfal serve'")
+}
+
+/// The host could not be reached.
+pub(super) fn unreached(address: &Address, error: &(dyn StdError + 'static)) -> Failure {
+    if let Some(mismatch) = apyfal_tls::mismatch_from(error) {
+        return Failure::Final(mismatch.context("host", address));
+    }
+    let why = deepest(error);
+    let reaching =
+        |kind, why: String| Error::new(kind, why).operation(format!("reach '{address}'"));
+    if let Some(error) = as_tls(error) {
+        let error = reaching(ErrorKind::Unavailable, format!("no TLS with it: {error}"));
+        return Failure::Final(
+            error.hint(format!("if it speaks http, write http://{}", address.authority())),
+        );
+    }
+    Failure::Unreached(
+        reaching(ErrorKind::Unavailable, why)
+            .hint("is 'apyfal serve' running there, and are address and port right?")
+            .hint("a firewall in between must let the port through")
+            .retryable(),
+    )
+}
+
+/// A failure of TLS itself, such as a host that does not speak it.
+fn as_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let io = error.downcast_ref::<std::io::Error>()?;
+    io.get_ref()?.downcast_ref()
+}
+
+/// The connection broke off.
+pub(super) fn lost(address: &Address, error: &(dyn StdError + 'static)) -> Failure {
+    Failure::Lost(
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("the connection to '{address}' was lost: {}", deepest(error)),
+        )
+        .hint("the host ended, or the network in between failed")
+        .retryable(),
+    )
+}
+
+/// What lies beneath an error of several layers, in our style.
+fn deepest(error: &(dyn StdError + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    let text = match deepest.downcast_ref::<std::io::Error>() {
+        Some(error) => Error::from(std::io::Error::from(error.kind())).message().to_owned(),
+        None => deepest.to_string(),
+    };
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.to_owned()
+}

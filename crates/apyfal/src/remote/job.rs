@@ -1,0 +1,368 @@
+//! One job on a host: sent, its result taken, and sent again where that is safe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_api::v2::{self, HEADER_LIMIT, JobRequest, JobState, header_json};
+use apyfal_api::{WireError, v2::Report as WireReport};
+use apyfal_core::{Cancel, Error, ErrorKind, JobParameters, Report, Result};
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::Inner;
+use super::body::SendBody;
+use super::connection::{Answer, Ask, Connections};
+use super::failure::{Failure, Patience};
+use super::sink::Sink;
+use super::source::Source;
+
+/// A result of no more than so many bytes is taken in as a whole.
+const SHORT: u64 = 64 << 10;
+/// How many seconds a question for a job waits.
+const WAIT: u64 = 30;
+/// How long ending a job on the host may take.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// A job and its data.
+pub(super) struct RemoteJob<'a> {
+    pub(super) host: &'a Arc<Inner>,
+    pub(super) session: &'a str,
+    pub(super) request: JobRequest,
+    pub(super) source: &'a mut Source,
+    pub(super) sink: &'a Sink,
+}
+
+impl RemoteJob<'_> {
+    /// Runs a job that may be run again and again until it was run to its end.
+    pub(super) async fn run_plain(&mut self) -> Result<Report> {
+        let mut patience = self.host.patience();
+        loop {
+            let failure = match self.attempt().await {
+                Ok(report) => return Ok(report),
+                Err(failure) => failure,
+            };
+            if !self.sink.can_restart() {
+                let error = failure.into_error();
+                return Err(match error.is_retryable() {
+                    true => error.hint("part of the result was handed on: begin anew"),
+                    false => error,
+                });
+            }
+            patience.wait(failure).await?;
+            self.sink.restart()?;
+        }
+    }
+
+    /// Runs a job that must not be run twice, or cannot be. The host records it under an id, so
+    /// that its result can be asked for.
+    pub(super) async fn run_recorded(&mut self) -> Result<Report> {
+        let id = self.request.id.get_or_insert_with(super::random_id).clone();
+        let kept = Kept { host: self.host.clone(), id: Some(id.clone()) };
+        let ended = self.run_under(&id).await;
+        kept.forget().await;
+        ended
+    }
+
+    async fn run_under(&mut self, id: &str) -> Result<Report> {
+        let mut patience = self.host.patience();
+        loop {
+            let failure = match self.attempt().await {
+                Ok(report) => return Ok(report),
+                Err(failure) => failure,
+            };
+            let again = match failure {
+                Failure::Lost(error) => match self.ask_for(id, &mut patience).await? {
+                    Some(report) => return Ok(report),
+                    None => Failure::Lost(error),
+                },
+                // A refusal that may pass, before anything was recorded.
+                failure => failure,
+            };
+            if !self.source.is_whole() {
+                let error = again.into_error();
+                return Err(match error.is_retryable() {
+                    true => error.hint("the source cannot be read again: begin anew"),
+                    false => error,
+                });
+            }
+            patience.wait(again).await?;
+        }
+    }
+
+    /// Asks what became of a job. None where the host knows nothing of it.
+    async fn ask_for(&self, id: &str, patience: &mut Patience) -> Result<Option<Report>> {
+        loop {
+            let asked = self.host.get::<v2::Job>(&format!("/v2/jobs/{id}?wait={WAIT}")).await;
+            let failure = match asked {
+                Ok(job) if !job.state.is_final() => {
+                    patience.renew();
+                    continue;
+                }
+                Ok(job) if job.state == JobState::Done => match self.rest_of(job).await {
+                    Ok(report) => return Ok(Some(report)),
+                    Err(failure) => failure,
+                },
+                Ok(job) => return Err(why_ended(job)),
+                Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => {
+                    return Ok(None);
+                }
+                Err(failure) => failure,
+            };
+            patience.wait(failure).await?;
+        }
+    }
+
+    /// Takes what is still missing of a result that was kept.
+    async fn rest_of(&self, job: v2::Job) -> Result<Report, Failure> {
+        let taken = self.sink.taken();
+        let report = job.report.map(Report::from);
+        if let Some(report) = report
+            && (!self.sink.is_there() || job.result == Some(taken))
+        {
+            return Ok(report);
+        }
+        let mut ask = Ask::new(Method::GET, format!("/v2/jobs/{}/result", job.id));
+        if let Ok(range) = HeaderValue::try_from(format!("bytes={taken}-")) {
+            ask.headers.insert(header::RANGE, range);
+        }
+        let answer = self.host.connections.send(ask).await?.accepted().await?;
+        self.receive(answer).await
+    }
+
+    /// Sends the job once.
+    async fn attempt(&mut self) -> Result<Report, Failure> {
+        let path = format!("/v2/sessions/{}/jobs", self.session);
+        let ask = ask(&self.host.connections, path, &self.request, self.source).await?;
+        let received = async {
+            let answer = self.host.connections.send(ask).await?.accepted().await?;
+            self.receive(answer).await
+        };
+        match received.await {
+            Ok(report) => Ok(report),
+            // The host only sees that there is no more data; the reason is here.
+            Err(failure) => Err(self.source.take_failure().map_or(failure, Failure::Final)),
+        }
+    }
+
+    /// Takes the result of a job, or the rest of it, and what the job told.
+    async fn receive(&self, mut answer: Answer<'_>) -> Result<Report, Failure> {
+        let headers = &answer.head.headers;
+        let mut report: Option<WireReport> = from_header(headers, v2::REPORT);
+        let job = headers.get(v2::JOB).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let len = headers.get(header::CONTENT_LENGTH);
+        let len = len.and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
+        if !self.sink.is_there() {
+            let told = answer.whole().await?;
+            answer.finish();
+            return Ok(read::<WireReport>(&told)?.into());
+        }
+        if len.is_some_and(|len| len <= SHORT) {
+            let result = answer.whole().await?;
+            answer.finish();
+            self.sink.write_short(result).await?;
+        } else {
+            let trailers = self.receive_long(&mut answer).await?;
+            answer.finish();
+            if let Some(error) = from_header::<WireError>(&trailers, v2::ERROR) {
+                return Err(Failure::Final(error.into()));
+            }
+            report = report.or_else(|| from_header(&trailers, v2::REPORT));
+        }
+        match (report, job) {
+            (Some(report), _) => Ok(report.into()),
+            // It was too long for a header.
+            (None, Some(job)) => {
+                let job: v2::Job = self.host.get(&format!("/v2/jobs/{job}")).await?;
+                Ok(job.report.unwrap_or_default().into())
+            }
+            (None, None) => Err(unreadable("it has no report").into()),
+        }
+    }
+
+    async fn receive_long(&self, answer: &mut Answer<'_>) -> Result<HeaderMap, Failure> {
+        let (sender, mut writing) = self.sink.writer();
+        let mut trailers = HeaderMap::new();
+        let received: Result<(), Failure> = async {
+            while let Some(frame) = answer.frame().await? {
+                match frame.into_data() {
+                    Ok(piece) => {
+                        if answer.meanwhile(sender.send(piece)).await.is_err() {
+                            // The writer ended; its result says why.
+                            break;
+                        }
+                    }
+                    Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+                }
+            }
+            Ok(())
+        }
+        .await;
+        // What came in before a connection broke is written, and counts.
+        drop(sender);
+        let written = answer.meanwhile(&mut writing).await;
+        written.map_err(std::io::Error::from).map_err(Error::from)??;
+        received.map(|()| trailers)
+    }
+}
+
+/// The request that runs a job or opens a session, in the form that its length asks for.
+pub(super) async fn ask<T: Serialize>(
+    connections: &Connections,
+    path: String,
+    request: &T,
+    source: &mut Source,
+) -> Result<Ask, Failure> {
+    let text = header_json(request).map_err(|error| {
+        Error::new(ErrorKind::Internal, error.to_string()).operation("write the request")
+    })?;
+    let mut ask = Ask::new(Method::POST, path);
+    if !source.can_repeat() {
+        // Nothing of it is read before there is somebody to send it to.
+        connections.open_for(&mut ask).await?;
+    }
+    let body = source.body()?;
+    let content_type = if text.len() <= HEADER_LIMIT {
+        let text = HeaderValue::try_from(text).map_err(|error| {
+            Error::new(ErrorKind::Internal, error.to_string()).operation("write the request")
+        })?;
+        ask.headers.insert(v2::REQUEST, text);
+        if body.is_empty() {
+            // Without it, hosts would have to read on to know that nothing comes.
+            ask.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+        }
+        ask.body = body;
+        "application/octet-stream".to_owned()
+    } else if body.is_there() {
+        let boundary = super::random_id();
+        ask.body = body.between(
+            format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{text}\r\n\
+                 --{boundary}\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n"
+            ),
+            format!("\r\n--{boundary}--\r\n"),
+        );
+        format!("multipart/form-data; boundary={boundary}")
+    } else {
+        ask.body = SendBody::whole(text);
+        "application/json".to_owned()
+    };
+    if let Ok(content_type) = HeaderValue::try_from(content_type) {
+        ask.headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    Ok(ask)
+}
+
+/// Parameters in the shape of the original, without what was not set.
+pub(super) fn parameters(parameters: &JobParameters) -> Value {
+    let JobParameters { specific, compare, reset, reload, logging, env } = parameters;
+    let mut app = Map::new();
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            app.insert(key.to_owned(), value);
+        }
+    };
+    set("specific", (!specific.is_empty()).then(|| specific.clone().into()));
+    set("enable-sw-comparison", compare.then(|| 1.into()));
+    set("reset", reset.map(Value::from));
+    set("reload", reload.map(Value::from));
+    set("logging", logging.clone());
+    let mut root = Map::new();
+    if !app.is_empty() {
+        root.insert("app".to_owned(), app.into());
+    }
+    if !env.is_empty() {
+        root.insert("env".to_owned(), json!(env));
+    }
+    if root.is_empty() { Value::Null } else { root.into() }
+}
+
+/// Why a job ended otherwise than well.
+fn why_ended(job: v2::Job) -> Error {
+    let broke_off = "the connection was lost before all of the source was sent";
+    let error = match (job.state, job.error) {
+        (JobState::Interrupted, _) => {
+            Error::new(ErrorKind::Unavailable, "the host ended while the job waited or ran")
+                .hint("it was not run again, since its source or accelerator does not allow that")
+                .hint("begin anew")
+                .retryable()
+        }
+        (JobState::Cancelled, _) => Error::new(ErrorKind::Unavailable, broke_off)
+            .hint("the source cannot be read again: begin anew")
+            .retryable(),
+        (_, Some(error)) => return error.into(),
+        (state, None) => Error::new(ErrorKind::Engine, format!("the job is {}", state.as_str())),
+    };
+    error.context("job", job.id)
+}
+
+fn from_header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {
+    serde_json::from_slice(headers.get(name)?.as_bytes()).ok()
+}
+
+/// Reads the JSON of an answer.
+pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string()))
+}
+
+fn unreadable(why: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, why)
+        .operation("understand the host's answer")
+        .hint("use the same version of Apyfal here and there")
+}
+
+/// A job that the host keeps for us, until it is told to forget it.
+struct Kept {
+    host: Arc<Inner>,
+    id: Option<String>,
+}
+
+impl Kept {
+    async fn forget(mut self) {
+        if let Some(id) = self.id.take() {
+            forget(self.host.clone(), id).await;
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let forgetting = runtime.spawn(forget(self.host.clone(), id));
+            self.host.ending(forgetting);
+        }
+    }
+}
+
+/// Ends a job on the host and makes it forget it.
+async fn forget(host: Arc<Inner>, id: String) {
+    let path = format!("/v2/jobs/{id}");
+    let forgetting = async {
+        // Of one that runs still the first ends it, and the second forgets it.
+        for _ in 0..2 {
+            let ask = Ask::new(Method::DELETE, path.clone());
+            match host.connections.whole(ask).await {
+                Ok((status, _)) if status == http::StatusCode::ACCEPTED => {}
+                _ => return,
+            }
+            let _ = host.get::<v2::Job>(&format!("{path}?wait=1")).await;
+        }
+    };
+    // Where the host does not answer, it removes what nobody fetches after a while.
+    let _ = tokio::time::timeout(ENDING, forgetting).await;
+}
+
+/// Throws the switch of a job whose future was dropped.
+#[derive(Debug)]
+pub(crate) struct CancelOnDrop(pub(crate) Option<Cancel>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(cancel) = self.0.take() {
+            cancel.cancel();
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! A host far away: the [`Client`] of REST v2.
+
+mod address;
+mod body;
+mod connection;
+mod failure;
+mod job;
+mod sink;
+mod source;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use apyfal_api::v2;
+use apyfal_core::{
+    Client, EngineInfo, Error, ErrorKind, Job, JobIo, Report, Result, Secret, Session, Start,
+};
+use apyfal_tls::{Trust, client_config};
+use async_trait::async_trait;
+use http::Method;
+use rustls::pki_types::ServerName;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use address::Address;
+use connection::{Ask, Connections, common_headers};
+use failure::{Failure, Patience};
+pub(crate) use job::CancelOnDrop;
+use job::RemoteJob;
+pub(crate) use sink::Sink;
+pub(crate) use source::Source;
+
+/// How long a call goes on trying where a host is busy, restarts or cannot be reached.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which host to use, and how.
+#[derive(Clone, Debug)]
+pub struct RemoteOptions {
+    /// `http(s)://host:port` or `host:port`, where the port may be missing.
+    pub url: String,
+    /// The token that the host asks for.
+    pub token: Option<Secret>,
+    /// How to know the host. Where this is none it is known by its name and the authorities that
+    /// this system trusts.
+    pub trust: Option<Trust>,
+    /// Never encrypt, even where that shows the token to the network.
+    pub plain: bool,
+    /// Whether the host is known to exist, so that it is waited for where it does not answer.
+    pub is_known: bool,
+    /// How long a call goes on trying where the host is busy, restarts or cannot be reached.
+    pub patience: Duration,
+}
+
+impl RemoteOptions {
+    /// The host at an address, used without a token.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token: None,
+            trust: None,
+            plain: false,
+            is_known: false,
+            patience: PATIENCE,
+        }
+    }
+}
+
+/// A host far away. Clones are the same host and share its connections.
+#[derive(Clone, Debug)]
+pub struct Remote(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    connections: Connections,
+    patience: Duration,
+    /// The accelerators that were asked about.
+    accelerators: Mutex<HashMap<String, EngineInfo>>,
+    /// Whether jobs of a session may be run again.
+    sessions: Mutex<HashMap<String, bool>>,
+    /// Jobs that are being ended.
+    ending: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Remote {
+    /// A host. It is not contacted yet.
+    ///
+    /// # Errors
+    /// The address is none, or a certificate cannot be used.
+    pub fn new(options: RemoteOptions) -> Result<Self> {
+        let RemoteOptions { url, token, trust, plain, is_known, patience } = options;
+        let address = Address::parse(&url, |address| {
+            !plain && (trust.is_some() || token.is_some() && !address.is_loopback())
+        })?;
+        if address.tls && plain {
+            return Err(Error::new(ErrorKind::Usage, "it is https, but encryption is turned off")
+                .operation(format!("use the host '{address}'"))
+                .hint("remove ssl_cert_crt = False, or write http://"));
+        }
+        if !address.tls && token.is_some() && !plain && !address.is_loopback() {
+            return Err(Error::new(
+                ErrorKind::Security,
+                "http would show the token to everyone in between",
+            )
+            .operation(format!("use the host '{address}'"))
+            .hint(format!("write https://{}", address.authority()))
+            .hint("or set ssl_cert_crt = False in section [host] if the network is safe"));
+        }
+        let tls = match address.tls {
+            false => None,
+            true => {
+                let config = client_config(&trust.unwrap_or(Trust::System), &[b"http/1.1"])?;
+                let name = ServerName::try_from(address.host.clone()).map_err(|error| {
+                    Error::new(ErrorKind::Usage, error.to_string())
+                        .operation(format!("use the host '{address}'"))
+                })?;
+                Some((TlsConnector::from(config), name))
+            }
+        };
+        let headers = common_headers(&address, token.as_ref())?;
+        Ok(Self(Arc::new(Inner {
+            connections: Connections::new(address, tls, headers, is_known),
+            patience,
+            accelerators: Mutex::default(),
+            sessions: Mutex::default(),
+            ending: Mutex::default(),
+        })))
+    }
+
+    /// Its address: `https://host:port`.
+    pub fn url(&self) -> String {
+        self.0.connections.address.to_string()
+    }
+
+    /// The name or IP address of the host alone.
+    pub fn ip(&self) -> &str {
+        &self.0.connections.address.host
+    }
+
+    /// What the host is.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn host(&self) -> Result<v2::Host> {
+        self.0.get_patiently("/v2/host").await
+    }
+
+    /// Its accelerators.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn accelerators(&self) -> Result<Vec<EngineInfo>> {
+        let all: Vec<v2::Accelerator> = self.0.get_patiently("/v2/accelerators").await?;
+        Ok(all.into_iter().map(EngineInfo::from).collect())
+    }
+
+    /// One of its accelerators, by its name or one of the original's. It is asked for once.
+    ///
+    /// # Errors
+    /// The host has none of this name, does not answer, or refuses.
+    pub async fn accelerator(&self, name: &str) -> Result<EngineInfo> {
+        self.0.accelerator(name).await
+    }
+
+    /// What the host and its jobs said behind line `after`, only that of `job` where one is named.
+    /// Where there is nothing yet, the host waits up to so long.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn logs(&self, after: u64, job: Option<&str>, wait: Duration) -> Result<v2::Logs> {
+        let mut path = format!("/v2/logs?after={after}&wait={}", wait.as_secs_f64());
+        if let Some(job) = job {
+            path += &format!("&job={}", in_path(job));
+        }
+        self.0.get_patiently(&path).await
+    }
+
+    /// Runs a job whose source and destination may be used for another try elsewhere.
+    pub(crate) async fn run(&self, job: Job, source: &mut Source, sink: &Sink) -> Result<Report> {
+        self.0.run(job, source, sink).await
+    }
+
+    /// Waits until what was cancelled has ended on the host.
+    pub(crate) async fn ended(&self) {
+        self.0.ended().await;
+    }
+}
+
+impl Inner {
+    fn patience(&self) -> Patience {
+        Patience::new(self.patience, self.connections.is_known())
+    }
+
+    /// Asks the host once.
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let ask = Ask::new(Method::GET, path.to_owned());
+        let (_, body) = self.connections.whole(ask).await?;
+        Ok(job::read(&body)?)
+    }
+
+    /// Asks the host until it answers.
+    async fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let mut patience = self.patience();
+        loop {
+            match self.get(path).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => patience.wait(failure).await?,
+            }
+        }
+    }
+
+    async fn accelerator(&self, name: &str) -> Result<EngineInfo> {
+        if let Some(known) = lock(&self.accelerators).get(name) {
+            return Ok(known.clone());
+        }
+        let path = format!("/v2/accelerators/{}", in_path(name));
+        let info = EngineInfo::from(self.get_patiently::<v2::Accelerator>(&path).await?);
+        lock(&self.accelerators).insert(name.to_owned(), info.clone());
+        Ok(info)
+    }
+
+    async fn is_rerun_safe(&self, session: &str) -> Result<bool> {
+        if let Some(known) = lock(&self.sessions).get(session) {
+            return Ok(*known);
+        }
+        let path = format!("/v2/sessions/{}", in_path(session));
+        let about: v2::Session = self.get_patiently(&path).await?;
+        let is_safe = self.accelerator(&about.accelerator).await?.rerun_safe;
+        lock(&self.sessions).insert(session.to_owned(), is_safe);
+        Ok(is_safe)
+    }
+
+    /// Remembers what is still under way after a call.
+    fn ending(&self, task: JoinHandle<()>) {
+        let mut ending = lock(&self.ending);
+        ending.retain(|task| !task.is_finished());
+        ending.push(task);
+    }
+
+    /// Waits for that.
+    async fn ended(&self) {
+        let ending = std::mem::take(&mut *lock(&self.ending));
+        for task in ending {
+            let _ = task.await;
+        }
+    }
+
+    async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
+        let JobIo { src, cancel, progress, .. } = io;
+        let mut source = Source::of(src, &cancel, &progress).await?;
+        let wire = v2::StartRequest {
+            accelerator: Some(request.accelerator),
+            parameters: job::parameters(&request.parameters),
+            src: request.src,
+        };
+        let mut patience = self.patience();
+        let started: v2::Session = loop {
+            let opened = async {
+                let connections = &self.connections;
+                let path = "/v2/sessions".to_owned();
+                connections.whole(job::ask(connections, path, &wire, &mut source).await?).await
+            };
+            let failure = match opened.await {
+                Ok((_, body)) => break job::read(&body)?,
+                Err(failure) => failure,
+            };
+            if let Some(failure) = source.take_failure() {
+                return Err(failure);
+            }
+            if !source.is_whole() {
+                return Err(failure.into_error());
+            }
+            patience.wait(failure).await?;
+        };
+        Ok(Session { id: started.id, report: started.report.unwrap_or_default().into() })
+    }
+
+    async fn process(self: &Arc<Self>, job: Job, io: JobIo) -> Result<Report> {
+        let JobIo { src, dst, cancel, progress, .. } = io;
+        let mut source = Source::of(src, &cancel, &progress).await?;
+        let sink = Sink::of(dst, &cancel, &progress);
+        progress.begin();
+        self.run(job, &mut source, &sink).await
+    }
+
+    /// Runs a job whose source and destination may be used for another try.
+    async fn run(self: &Arc<Self>, job: Job, source: &mut Source, sink: &Sink) -> Result<Report> {
+        let request = v2::JobRequest {
+            parameters: job::parameters(&job.parameters),
+            src: job.src,
+            dst: job.dst,
+            input: Some(source.is_there()),
+            output: Some(sink.is_there()),
+            ..v2::JobRequest::default()
+        };
+        let may_repeat = source.can_repeat() && self.is_rerun_safe(&job.session).await?;
+        let session = in_path(&job.session);
+        let mut job = RemoteJob { host: self, session: &session, request, source, sink };
+        match may_repeat {
+            true => job.run_plain().await,
+            false => job.run_recorded().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Client for Remote {
+    async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
+        let (cancel, deadline) = (io.cancel.clone(), io.deadline);
+        let work = self.0.start(request, io);
+        within(deadline, cancel.or_cancelled(work)).await
+    }
+
+    async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
+        let (cancel, deadline) = (io.cancel.clone(), io.deadline);
+        let mut dropped = CancelOnDrop(Some(cancel.clone()));
+        let processed = within(deadline, cancel.or_cancelled(self.0.process(job, io))).await;
+        match &processed {
+            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
+                // So that the job has ended there too when it has here.
+                self.0.ended().await;
+            }
+            _ => dropped.0 = None,
+        }
+        processed
+    }
+
+    async fn stop(&self, session: &str) -> Result<Report> {
+        let path = format!("/v2/sessions/{}", in_path(session));
+        let mut patience = self.0.patience();
+        let report: v2::Report = loop {
+            let ask = Ask::new(Method::DELETE, path.clone());
+            match self.0.connections.whole(ask).await {
+                Ok((_, body)) => break job::read(&body)?,
+                Err(failure) => patience.wait(failure).await?,
+            }
+        };
+        lock(&self.0.sessions).remove(session);
+        Ok(report.into())
+    }
+}
+
+pub(crate) async fn within<T>(
+    deadline: Option<Duration>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let Some(limit) = deadline else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Timeout, format!("it took longer than {limit:?}")))
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name as a part of a path or query.
+fn in_path(name: &str) -> String {
+    let mut path = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                path.push(byte.into());
+            }
+            _ => path += &format!("%{byte:02X}"),
+        }
+    }
+    path
+}
+
+/// An id that no other job has.
+fn random_id() -> String {
+    format!("{:016x}{:016x}", random(), random())
+}
+
+/// From 0 to 1.
+fn random_fraction() -> f64 {
+    (random() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// The standard library keys its hashes at random; nothing more is needed of these numbers than
+/// that they differ.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,243 @@
+//! What a job sends: read here, by a thread where that may take a while.
+
+use std::fs::File;
+use std::io::{ErrorKind as Io, Read};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use apyfal_core::{Cancel, Error, ErrorKind, Input, Progress, Result, Source as Given};
+use hyper::body::Bytes;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::body::{Count, Data, SendBody};
+
+/// How much is read at once.
+const BLOCK: usize = 256 << 10;
+/// How many blocks may wait to be sent.
+const AHEAD: usize = 4;
+/// What is not longer is read without a thread.
+const SMALL: u64 = 64 << 10;
+/// Memory of no more than so many bytes is copied without one.
+const SMALL_MEMORY: u64 = 1 << 20;
+
+/// The source of a job.
+#[derive(Debug)]
+pub(crate) struct Source {
+    origin: Origin,
+    cancel: Cancel,
+    count: Arc<Count>,
+    /// Why it could not be read.
+    failure: Arc<Mutex<Option<Error>>>,
+}
+
+enum Origin {
+    Nothing,
+    Memory(Bytes),
+    File {
+        file: Arc<File>,
+        path: PathBuf,
+        len: u64,
+    },
+    /// There until it was sent.
+    Stream(Mutex<Option<Box<dyn Read + Send>>>),
+}
+
+impl Source {
+    /// The source that a job was given.
+    ///
+    /// # Errors
+    /// It is a directory, or memory that cannot be read.
+    pub(crate) async fn of(
+        input: Option<Input>,
+        cancel: &Cancel,
+        progress: &Arc<Progress>,
+    ) -> Result<Self> {
+        if let Some(len) = input.as_ref().and_then(Input::len) {
+            progress.set_total(len);
+        }
+        let origin = match input {
+            None => Origin::Nothing,
+            Some(input) => {
+                let in_memory = input.len().filter(|_| input.is_in_memory());
+                match input.into_source() {
+                    Given::File { file, path } => {
+                        let len = file.metadata()?.len();
+                        Origin::File { file: Arc::new(file), path, len }
+                    }
+                    Given::Stream(reader) => match in_memory {
+                        None => Origin::Stream(Mutex::new(Some(reader))),
+                        Some(len) if len <= SMALL_MEMORY => {
+                            Origin::Memory(read_whole(reader, len)?)
+                        }
+                        Some(len) => {
+                            let read = tokio::task::spawn_blocking(move || read_whole(reader, len));
+                            Origin::Memory(read.await.map_err(std::io::Error::from)??)
+                        }
+                    },
+                    Given::Directory(path) => {
+                        let why = format!("'{}' is a directory", path.display());
+                        return Err(Error::new(ErrorKind::Usage, why)
+                            .operation("send it to a host")
+                            .hint(
+                                "send an archive of it: apyfal run targz on this machine makes one",
+                            ));
+                    }
+                }
+            }
+        };
+        let (cancel, count) = (cancel.clone(), Count::read(progress));
+        Ok(Self { origin, cancel, count, failure: Arc::default() })
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_there(&self) -> bool {
+        !matches!(self.origin, Origin::Nothing)
+    }
+
+    /// Whether it can be sent more than once.
+    pub(crate) fn can_repeat(&self) -> bool {
+        !matches!(self.origin, Origin::Stream(_))
+    }
+
+    /// Whether it can be sent now.
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.origin {
+            Origin::Stream(reader) => {
+                reader.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+            }
+            _ => true,
+        }
+    }
+
+    /// Why it could not be read, where that is so.
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        take(&self.failure)
+    }
+
+    /// The source as the body of a request.
+    pub(super) fn body(&mut self) -> Result<SendBody> {
+        let data = match &mut self.origin {
+            Origin::Nothing => Data::None,
+            Origin::Memory(bytes) => Data::Whole(bytes.clone()),
+            Origin::File { file, path, len } if *len <= SMALL => {
+                let mut bytes = vec![0; *len as usize];
+                file.read_exact_at(&mut bytes, 0).map_err(|error| reading(error, path))?;
+                Data::Whole(bytes.into())
+            }
+            Origin::File { file, path, len } => {
+                let (file, path, len) = (file.clone(), path.clone(), *len);
+                let mut at = 0;
+                let pieces = self.pieces(
+                    move |buffer| {
+                        let room =
+                            usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+                        let count = match file.read_at(&mut buffer[..room], at) {
+                            Ok(0) if room > 0 => return Err(Io::UnexpectedEof.into()),
+                            Ok(count) => count,
+                            Err(error) => return Err(error),
+                        };
+                        at += count as u64;
+                        Ok(count)
+                    },
+                    Some(path),
+                );
+                Data::Pieces { pieces, left: Some(len) }
+            }
+            Origin::Stream(reader) => match take(reader) {
+                // Nobody asks for it twice.
+                None => Data::None,
+                Some(mut reader) => {
+                    let pieces = self.pieces(move |buffer| reader.read(buffer), None);
+                    Data::Pieces { pieces, left: None }
+                }
+            },
+        };
+        Ok(SendBody::new(data, Some(self.count.clone())))
+    }
+
+    /// Reads on a thread until the end, or until nobody takes the pieces any more.
+    fn pieces(
+        &self,
+        mut read: impl FnMut(&mut [u8]) -> std::io::Result<usize> + Send + 'static,
+        path: Option<PathBuf>,
+    ) -> mpsc::Receiver<Result<Bytes>> {
+        let (sender, pieces) = mpsc::channel(AHEAD);
+        let (cancel, failure) = (self.cancel.clone(), self.failure.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut block = vec![0; BLOCK];
+            let mut filled = 0;
+            while !sender.is_closed() && !cancel.is_cancelled() {
+                match read(&mut block[filled..]) {
+                    Ok(0) => break,
+                    Ok(count) => filled += count,
+                    Err(error) if matches!(error.kind(), Io::WouldBlock | Io::Interrupted) => {
+                        continue;
+                    }
+                    Err(error) => {
+                        let error = match &path {
+                            Some(path) => reading(error, path),
+                            None => error.into(),
+                        };
+                        let told = error.duplicate();
+                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        let _ = sender.blocking_send(Err(told));
+                        return;
+                    }
+                }
+                if filled == BLOCK {
+                    let whole = std::mem::replace(&mut block, vec![0; BLOCK]);
+                    filled = 0;
+                    if sender.blocking_send(Ok(whole.into())).is_err() {
+                        return;
+                    }
+                } else if sender.capacity() == AHEAD {
+                    // Nothing waits to be sent, so a slow source's few bytes go at once.
+                    let piece = Bytes::copy_from_slice(&block[..filled]);
+                    match sender.try_send(Ok(piece)) {
+                        Ok(()) => filled = 0,
+                        Err(TrySendError::Full(_)) => {}
+                        Err(TrySendError::Closed(_)) => return,
+                    }
+                }
+            }
+            if cancel.is_cancelled() {
+                let _ = sender.blocking_send(Err(Error::cancelled()));
+            } else if filled > 0 {
+                block.truncate(filled);
+                let _ = sender.blocking_send(Ok(block.into()));
+            }
+        });
+        pieces
+    }
+}
+
+fn take<T>(mutex: &Mutex<Option<T>>) -> Option<T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn read_whole(mut reader: Box<dyn Read + Send>, len: u64) -> Result<Bytes> {
+    let mut bytes = Vec::with_capacity(len as usize);
+    reader.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+fn reading(error: std::io::Error, path: &std::path::Path) -> Error {
+    let what = format!("read '{}'", path.display());
+    if error.kind() == Io::UnexpectedEof {
+        return Error::new(ErrorKind::Conflict, "it became shorter meanwhile").operation(what);
+    }
+    Error::from(error).operation(what)
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Memory(bytes) => write!(f, "Memory({})", bytes.len()),
+            Self::File { path, .. } => f.debug_tuple("File").field(path).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}

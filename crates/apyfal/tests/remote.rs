@@ -1,0 +1,300 @@
+//! The client of a host, over real connections.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal::{Client, ErrorKind, Input, Output, Remote, RemoteOptions, Report, Result};
+use apyfal_core::{Job, JobIo, JobParameters, Secret, Start};
+use apyfal_testkit::{Kept, client_suite};
+use apyfal_tls::{Fingerprint, Identity, Trust, token};
+use common::{Host, Proxy, data};
+use serde_json::{Value, json};
+
+fn remote(url: impl Into<String>) -> Remote {
+    Remote::new(RemoteOptions::new(url)).unwrap()
+}
+
+async fn start(remote: &Remote, accelerator: &str) -> String {
+    let request = Start { accelerator: accelerator.to_owned(), ..Start::default() };
+    remote.start(request, JobIo::default()).await.unwrap().id
+}
+
+async fn process(
+    remote: &Remote,
+    session: &str,
+    src: Option<Input>,
+    dst: Option<Output>,
+) -> Result<Report> {
+    let job = Job { session: session.to_owned(), ..Job::default() };
+    remote.process(job, JobIo { src, dst, ..JobIo::default() }).await
+}
+
+/// A stream of the caller's, which can be read once.
+fn stream(data: Vec<u8>) -> Input {
+    Input::stream(std::io::Cursor::new(data))
+}
+
+/// The jobs that the host remembers with their results.
+async fn kept_jobs(remote: &Remote) -> Vec<String> {
+    let url = remote.url();
+    let text = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+        let request = "GET /v2/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    });
+    let text = text.await.unwrap();
+    let body = text.split("\r\n\r\n").nth(1).unwrap();
+    let jobs: Value = serde_json::from_str(body).unwrap();
+    let jobs = jobs["jobs"].as_array().unwrap().iter();
+    let ids = jobs.map(|job| job["id"].as_str().unwrap().to_owned());
+    ids.filter(|id| !id.starts_with("job-")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_a_client() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(host.url());
+    let client: Arc<dyn Client> = Arc::new(remote.clone());
+    client_suite(&client).await;
+    assert_eq!(kept_jobs(&remote).await, Vec::<String>::new());
+    host.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_a_client_over_tls() {
+    let (root, identity) = (tempfile::tempdir().unwrap(), Identity::generate().unwrap());
+    let (token, fingerprint) = (token::generate().unwrap(), identity.fingerprint());
+    let address = ([127, 0, 0, 1], 0).into();
+    let host = Host::start_at(root.path(), address, Some((token.clone(), identity))).await;
+    let options = |token: Option<&Secret>, fingerprint: Fingerprint| RemoteOptions {
+        token: token.cloned(),
+        trust: Some(Trust::Pinned(fingerprint)),
+        ..RemoteOptions::new(host.address.to_string())
+    };
+    let client: Arc<dyn Client> =
+        Arc::new(Remote::new(options(Some(&token), fingerprint)).unwrap());
+    client_suite(&client).await;
+
+    let wrong = Secret::new("x".repeat(50));
+    for token in [Some(&wrong), None] {
+        let refused = Remote::new(options(token, fingerprint)).unwrap();
+        let error = refused.host().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+        assert!(error.hints().concat().contains("--token"));
+    }
+    let other = Identity::generate().unwrap().fingerprint();
+    let error = Remote::new(options(Some(&token), other)).unwrap().host().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&other.to_string()) && text.contains(&fingerprint.to_string()), "{text}");
+
+    let plain = remote(format!("http://{}", host.address));
+    let error = plain.host().await.unwrap_err();
+    assert!(error.to_string().contains("speaks https"), "{error}");
+    assert!(error.hints()[0].contains("https://"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_to_a_host_that_speaks_http_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(format!("https://{}", host.address));
+    let error = remote.host().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.hints().concat().contains("http://"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_there_is_told_soon() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let begin = std::time::Instant::now();
+    let error = remote(address.to_string()).host().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(error.hints().concat().contains("apyfal serve"));
+    assert!(begin.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn a_token_is_not_sent_in_the_open() {
+    let options = |url: &str, plain| RemoteOptions {
+        token: Some(Secret::new("t".repeat(30))),
+        plain,
+        ..RemoteOptions::new(url)
+    };
+    let error = Remote::new(options("http://192.0.2.1", false)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security);
+    assert_eq!(Remote::new(options("192.0.2.1", false)).unwrap().url(), "https://192.0.2.1:8000");
+    assert_eq!(Remote::new(options("192.0.2.1", true)).unwrap().url(), "http://192.0.2.1:8000");
+    assert_eq!(Remote::new(options("[::1]:1", false)).unwrap().url(), "http://[::1]:1");
+    assert!(!format!("{:?}", options("a", false)).contains("ttt"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_tells_of_the_host() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(host.url());
+    let about = remote.host().await.unwrap();
+    assert_eq!(about.protocols, [2]);
+    let all = remote.accelerators().await.unwrap();
+    assert_eq!(all.len(), about.accelerators.len());
+    let gzip = remote.accelerator("gzip").await.unwrap();
+    assert!(gzip.rerun_safe && gzip.params.iter().any(|spec| spec.name == "level"));
+    let error = remote.accelerator("gzipp").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let logs = remote.logs(0, None, Duration::ZERO).await.unwrap();
+    assert!(remote.logs(logs.last, Some("no job"), Duration::ZERO).await.unwrap().lines.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_size_and_kind_of_data_comes_back() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(host.url());
+    let session = start(&remote, "null").await;
+    let folder = tempfile::tempdir().unwrap();
+    for len in [0, 1, 65_536, 65_537, 262_144, 1_048_577, 30_000_001] {
+        let data = data(len);
+        let path = folder.path().join("in");
+        std::fs::write(&path, &data).unwrap();
+        let file = || Input::file(std::fs::File::open(&path).unwrap(), &path).unwrap();
+        for src in [Input::bytes(data.clone()), stream(data.clone()), file()] {
+            let (what, kept) = (format!("{src:?}"), Kept::default());
+            let report = process(&remote, &session, Some(src), Some(kept.output())).await.unwrap();
+            assert_eq!(report.profiling.bytes_written, len as u64);
+            assert!(kept.bytes() == data, "{len} bytes of {what} came back changed");
+            let target = folder.path().join("out");
+            let out = std::fs::File::create(&target).unwrap();
+            process(&remote, &session, Some(file()), Some(Output::file(out, &target)))
+                .await
+                .unwrap();
+            assert!(std::fs::read(&target).unwrap() == data, "{len} bytes to a file changed");
+        }
+    }
+    assert_eq!(kept_jobs(&remote).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_requests_travel_in_forms() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(host.url());
+    let session = start(&remote, "gzip").await;
+    let name = "n".repeat(20_000);
+    let specific = json!({"name": name}).as_object().unwrap().clone();
+    let kept = Kept::default();
+    let job = Job { session, parameters: JobParameters::specific(specific), ..Job::default() };
+    let src = Some(stream(b"text".to_vec()));
+    remote.process(job, JobIo { src, dst: Some(kept.output()), ..JobIo::default() }).await.unwrap();
+    let bytes = kept.bytes();
+    assert!(bytes.windows(20_000).any(|window| window == name.as_bytes()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_jobs_at_a_time() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(host.url());
+    let session = start(&remote, "null").await;
+    let jobs = (0..64_usize).map(|number| {
+        let (remote, session) = (remote.clone(), session.clone());
+        tokio::spawn(async move {
+            let data = data(1 << (number % 22));
+            let kept = Kept::default();
+            let src = match number % 2 {
+                0 => Input::bytes(data.clone()),
+                _ => stream(data.clone()),
+            };
+            process(&remote, &session, Some(src), Some(kept.output())).await.unwrap();
+            assert!(kept.bytes() == data, "job {number}");
+        })
+    });
+    for job in jobs.collect::<Vec<_>>() {
+        job.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_restarts_is_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let (address, remote) = (host.address, remote(host.url()));
+    let session = start(&remote, "null").await;
+    let run = |input: Input| {
+        let (remote, session) = (remote.clone(), session.clone());
+        async move {
+            let kept = Kept::default();
+            process(&remote, &session, Some(input), Some(kept.output())).await.unwrap();
+            assert_eq!(kept.bytes(), b"text");
+        }
+    };
+    run(Input::bytes(*b"text")).await;
+    host.end().await;
+    let waiting: Vec<_> = (0..4)
+        .map(|number| {
+            let text = b"text".to_vec();
+            tokio::spawn(run(if number % 2 == 0 { Input::bytes(text) } else { stream(text) }))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let host = Host::start_at(root.path(), address, None).await;
+    for job in waiting {
+        job.await.unwrap();
+    }
+    run(Input::bytes(*b"text")).await;
+    drop(host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_costs_no_byte() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let proxy = Proxy::to(host.address).await;
+    let remote = remote(proxy.address.to_string());
+    let session = start(&remote, "null").await;
+    let data = data(5_000_000);
+    let folder = tempfile::tempdir().unwrap();
+
+    // Run again, since nothing was handed on yet, or to a file that can be written anew.
+    for cut in [0, 100] {
+        proxy.cut_after(cut);
+        let kept = Kept::default();
+        let src = Some(Input::bytes(data.clone()));
+        process(&remote, &session, src, Some(kept.output())).await.unwrap();
+        assert!(proxy.has_cut() && kept.bytes() == data, "cut after {cut}");
+    }
+    proxy.cut_after(2_000_000);
+    let target = folder.path().join("out");
+    let out = Output::file(std::fs::File::create(&target).unwrap(), &target);
+    process(&remote, &session, Some(Input::bytes(data.clone())), Some(out)).await.unwrap();
+    assert!(proxy.has_cut() && std::fs::read(&target).unwrap() == data);
+
+    // Resumed, since what was read cannot be read again.
+    for cut in [0, 100, 1_234_567, 4_999_999] {
+        proxy.cut_after(cut);
+        let kept = Kept::default();
+        process(&remote, &session, Some(stream(data.clone())), Some(kept.output())).await.unwrap();
+        assert!(proxy.has_cut() && kept.bytes() == data, "stream cut after {cut}");
+    }
+
+    // Neither is possible: that is told, and nothing is sent twice.
+    proxy.cut_after(2_000_000);
+    let kept = Kept::default();
+    let src = Some(Input::bytes(data.clone()));
+    let error = process(&remote, &session, src, Some(kept.output())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.hints().concat().contains("begin anew"), "{error:?}");
+    assert!(kept.bytes().len() < 2_000_000 && data.starts_with(&kept.bytes()));
+    remote.stop(&session).await.unwrap();
+}
