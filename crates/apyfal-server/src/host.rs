@@ -126,6 +126,7 @@ impl Host {
             Ok(report) => Ok(Report { id: job.id.clone(), ..report }),
             Err(error) => {
                 if !error.is_cancelled() {
+                    self.metrics.failures.count(error.kind());
                     self.logs.job(&job.id, &format!("failed: {error}"));
                 }
                 Err(error.context("job", &job.id))

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
 pub mod page;
+pub mod serve;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
