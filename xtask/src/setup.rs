@@ -6,8 +6,10 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("bsdtar", "libarchive-tools"),
+    ("chromedriver", "chromium-driver"),
+    ("chromium", "chromium"),
     ("cjpeg", "libjpeg-turbo-progs"),
     ("gzip", "gzip"),
     ("igzip", "isal"),
@@ -17,6 +19,7 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("perl", "perl"),
     ("pigz", "pigz"),
     ("sed", "sed"),
+    ("systemd-analyze", "systemd"),
     ("tar", "tar"),
     ("zstd", "zstd"),
 ];

@@ -13,6 +13,7 @@ use crate::journal::{Durability, Journal};
 use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::overview::Shown;
 use crate::scratch::{KeptWriter, Scratch};
 use crate::settings::Limits;
 
@@ -26,6 +27,7 @@ pub(crate) struct Host {
     pub(crate) access: Access,
     pub(crate) logs: Arc<Logs>,
     pub(crate) metrics: Metrics,
+    pub(crate) shown: Shown,
     pub(crate) limits: Limits,
     pub(crate) default_accelerator: Option<String>,
     pub(crate) cores: usize,

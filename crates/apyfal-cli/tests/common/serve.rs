@@ -19,13 +19,13 @@ pub struct Serve {
 impl Serve {
     /// Starts one on a free port, with more words than those that say where.
     pub fn start(home: &Home, words: &[&str]) -> Self {
-        Self::spawn(home, words, &[])
+        Self::spawn(home, "127.0.0.1:0", words, &[])
     }
 
-    /// The same with variables of the environment.
-    pub fn spawn(home: &Home, words: &[&str], environment: &[(&str, &str)]) -> Self {
+    /// The same on this address, and with variables of the environment.
+    pub fn spawn(home: &Home, listen: &str, words: &[&str], environment: &[(&str, &str)]) -> Self {
         let data = home.path("host");
-        let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--data-dir"];
+        let mut all = vec!["serve", "--listen", listen, "--data-dir"];
         all.push(data.to_str().expect("a path that is text"));
         all.extend(words);
         let mut child = home

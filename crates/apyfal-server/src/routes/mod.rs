@@ -2,6 +2,7 @@
 
 mod health;
 mod metrics;
+mod page;
 mod query;
 mod v2;
 
@@ -23,6 +24,8 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/", get(page::page))
+        .route("/status", get(page::status))
         .merge(metrics::router(&host))
         .merge(v2::router(&host))
         .fallback(nothing_here)
