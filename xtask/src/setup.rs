@@ -6,8 +6,10 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("bsdtar", "libarchive-tools"),
+    ("chromedriver", "chromium-driver"),
+    ("chromium", "chromium"),
     ("cjpeg", "libjpeg-turbo-progs"),
     ("curl", "curl"),
     ("gzip", "gzip"),
@@ -18,6 +20,7 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("perl", "perl"),
     ("pigz", "pigz"),
     ("sed", "sed"),
+    ("systemd-analyze", "systemd"),
     ("tar", "tar"),
     ("zstd", "zstd"),
 ];

@@ -10,6 +10,10 @@ use axum::response::{IntoResponse, Response};
 #[derive(Debug)]
 pub(crate) struct Refusal(pub(crate) Error);
 
+/// Travels with the answer of a [`Refusal`], so that it can be counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused(pub(crate) ErrorKind);
+
 pub(crate) type Answer<T = Response> = std::result::Result<T, Refusal>;
 
 impl From<Error> for Refusal {
@@ -33,6 +37,7 @@ impl IntoResponse for Refusal {
             }
             _ => {}
         }
+        response.extensions_mut().insert(Refused(error.kind()));
         response
     }
 }

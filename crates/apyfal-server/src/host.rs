@@ -15,6 +15,7 @@ use crate::journal::{Durability, Journal};
 use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::overview::Shown;
 use crate::routes::v1::Memory;
 use crate::scratch::{KeptWriter, Scratch};
 use crate::settings::Limits;
@@ -30,6 +31,7 @@ pub(crate) struct Host {
     pub(crate) access: Access,
     pub(crate) logs: Arc<Logs>,
     pub(crate) metrics: Metrics,
+    pub(crate) shown: Shown,
     pub(crate) limits: Limits,
     pub(crate) default_accelerator: Option<String>,
     pub(crate) cores: usize,
@@ -142,6 +144,7 @@ impl Host {
             Ok(report) => Ok(Report { id: job.id.clone(), ..report }),
             Err(error) => {
                 if !error.is_cancelled() {
+                    self.metrics.failures.count(error.kind());
                     self.logs.job(&job.id, &format!("failed: {error}"));
                 }
                 Err(error.context("job", &job.id))

@@ -14,6 +14,7 @@ mod listen;
 mod live;
 mod logs;
 mod metrics;
+mod overview;
 mod routes;
 mod scratch;
 mod server;

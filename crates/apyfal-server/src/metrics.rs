@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use apyfal_api::v2::JobState;
-use apyfal_core::Progress;
+use apyfal_core::{ErrorKind, Progress};
 
 /// Counters of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     accelerators: RwLock<BTreeMap<String, Arc<Counters>>>,
+    /// Jobs that failed.
+    pub(crate) failures: Kinds,
+    /// Requests that were answered with an error.
+    pub(crate) refusals: Kinds,
     pub(crate) connections: AtomicU64,
     pub(crate) requests: AtomicU64,
 }
@@ -40,7 +44,8 @@ impl Metrics {
         counters.written.fetch_add(progress.written(), Ordering::Relaxed);
     }
 
-    fn of(&self, accelerator: &str) -> Arc<Counters> {
+    /// The counters of an accelerator.
+    pub(crate) fn of(&self, accelerator: &str) -> Arc<Counters> {
         let known = self.accelerators.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counters) = known.get(accelerator) {
             return counters.clone();
@@ -49,12 +54,29 @@ impl Metrics {
         let mut known = self.accelerators.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(accelerator.to_owned()).or_default().clone()
     }
+}
 
-    /// Every accelerator that ran a job, with its counters.
-    pub(crate) fn all(&self) -> Vec<(String, Arc<Counters>)> {
-        let known = self.accelerators.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().map(|(name, counters)| (name.clone(), counters.clone())).collect()
+/// How often something went wrong, by kind. Errors are rare enough for a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Kinds(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Kinds {
+    pub(crate) fn count(&self, kind: ErrorKind) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind.as_str()).or_default() +=
+            1;
     }
+
+    pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The memory of this process that is not swapped out, in bytes; none where the system does not
+/// tell.
+pub(crate) fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Text in Prometheus' exposition format, version 0.0.4.

@@ -20,6 +20,7 @@ use crate::listen::{self, Acceptor};
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::overview::Shown;
 use crate::routes;
 use crate::scratch::Scratch;
 use crate::settings::{Listen, Settings};
@@ -89,6 +90,7 @@ impl Server {
             access: Access::new(settings.token.as_ref(), settings.rest_v1),
             logs: Arc::new(Logs::new(show)),
             metrics: Metrics::default(),
+            shown: Shown::default(),
             limits,
             default_accelerator,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),

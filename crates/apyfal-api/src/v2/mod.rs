@@ -25,6 +25,7 @@ mod accelerator;
 mod host;
 mod job;
 mod log;
+mod overview;
 mod report;
 mod session;
 
@@ -32,6 +33,7 @@ pub use accelerator::{Accelerator, Parameter, ParameterType};
 pub use host::{Host, VERSION};
 pub use job::{Job, JobRequest, JobState, Jobs, Mode, Progress};
 pub use log::{LogLine, Logs};
+pub use overview::{AcceleratorLoad, History, HistoryPoint, LiveJob, Overview};
 pub use report::Report;
 pub use session::{Session, Sessions, StartRequest};
 

@@ -2,8 +2,10 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
+pub mod browser;
 pub mod http;
 pub mod page;
+pub mod serve;
 pub mod server;
 
 use std::io::Write;

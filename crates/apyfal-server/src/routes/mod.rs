@@ -1,6 +1,8 @@
 //! What is served: one file per resource.
 
 mod health;
+mod metrics;
+mod page;
 mod query;
 pub(crate) mod v1;
 mod v2;
@@ -15,7 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::answer::Refusal;
+use crate::answer::{Refusal, Refused};
 use crate::host::Host;
 
 /// All routes.
@@ -23,11 +25,14 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/", get(page::page))
+        .route("/status", get(page::status))
+        .merge(metrics::router(&host))
         .merge(v2::router(&host))
         .merge(v1::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
-        .layer(middleware::map_response(common_headers))
+        .layer(middleware::map_response_with_state(host.clone(), every_answer))
         .with_state(host)
 }
 
@@ -46,8 +51,11 @@ async fn other_method(method: Method, uri: Uri) -> Response {
     response
 }
 
-/// What every answer says.
-async fn common_headers(mut response: Response) -> Response {
+/// Counts errors, and adds what every answer says.
+async fn every_answer(State(host): State<Arc<Host>>, mut response: Response) -> Response {
+    if let Some(Refused(kind)) = response.extensions().get() {
+        host.metrics.refusals.count(*kind);
+    }
     response
         .headers_mut()
         .insert(apyfal_api::v2::PROTOCOL, HeaderValue::from(apyfal_api::v2::VERSION));
