@@ -4,6 +4,8 @@ mod configurations;
 mod disposition;
 mod expiry;
 mod form;
+#[cfg(test)]
+mod fuzz;
 mod memory;
 mod processes;
 mod record;
@@ -40,21 +42,14 @@ pub(crate) use memory::Memory;
 const SHOWN: usize = 100;
 
 pub(crate) fn router() -> Router<Arc<Host>> {
-    let mut router = Router::new()
-        .route("/", get(root))
-        .route("/{accelerator}", get(there))
-        .route("/{accelerator}/", get(there));
+    let mut router =
+        Router::new().route("/{accelerator}", get(there)).route("/{accelerator}/", get(there));
     for begin in ["", "/{accelerator}"] {
         for end in ["", "/", "/{*rest}"] {
             router = router.route(&format!("{begin}{}{end}", v1::ROOT), any(serve));
         }
     }
     router
-}
-
-/// Where a client looks whether the host is there.
-async fn root() -> String {
-    format!("apyfal {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// Where a client that names an accelerator looks whether the host is there.
