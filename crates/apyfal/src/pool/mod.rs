@@ -196,7 +196,7 @@ impl Pool {
             }
             failed.push((place.host, error));
             drop(place);
-            let may_repeat = is_safe && source.can_repeat() && sink.can_restart();
+            let may_repeat = is_safe && source.is_whole() && sink.can_restart();
             if !may_repeat || pinned.is_some() || failed.len() >= TRIES {
                 return Err(self.gave_up(failed));
             }

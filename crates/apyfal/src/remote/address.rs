@@ -50,14 +50,12 @@ impl Address {
             Err(_) => {
                 let authority: Authority =
                     authority.parse().map_err(|_| wrong("it is no address"))?;
-                let port = match authority.port() {
-                    None if authority.as_str().ends_with(':') => {
-                        return Err(wrong("it has no port"));
-                    }
+                let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
                     None => None,
-                    Some(port) => Some(
-                        port.as_str().parse().map_err(|_| wrong("its port is no such number"))?,
-                    ),
+                    Some("") => return Err(wrong("it has no port")),
+                    Some(port) => {
+                        Some(port.parse().map_err(|_| wrong("its port is no such number"))?)
+                    }
                 };
                 (authority.host().trim_matches(['[', ']']).to_owned(), port)
             }

@@ -7,6 +7,7 @@ mod failure;
 mod job;
 mod sink;
 mod source;
+mod tape;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -270,7 +271,7 @@ impl Inner {
                 return Err(failure);
             }
             if !source.is_whole() {
-                return Err(failure.into_error());
+                return Err(job::cannot_repeat(failure));
             }
             patience.wait(failure).await?;
         };
@@ -295,10 +296,10 @@ impl Inner {
             output: Some(sink.is_there()),
             ..v2::JobRequest::default()
         };
-        let may_repeat = source.can_repeat() && self.is_rerun_safe(&job.session).await?;
+        let is_safe = self.is_rerun_safe(&job.session).await?;
         let session = in_path(&job.session);
         let mut job = RemoteJob { host: self, session: &session, request, source, sink };
-        match may_repeat {
+        match is_safe {
             true => job.run_plain().await,
             false => job.run_recorded().await,
         }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::body::{Count, Data, SendBody};
+use super::tape::Tape;
 
 /// How much is read at once.
 const BLOCK: usize = 256 << 10;
@@ -40,8 +41,9 @@ enum Origin {
         path: PathBuf,
         len: u64,
     },
-    /// There until it was sent.
-    Stream(Mutex<Option<Box<dyn Read + Send>>>),
+    /// A stream that nobody reads before there is a host to send it to.
+    Unread(Mutex<Option<Box<dyn Read + Send>>>),
+    Stream(Tape),
 }
 
 impl Source {
@@ -67,7 +69,7 @@ impl Source {
                         Origin::File { file: Arc::new(file), path, len }
                     }
                     Given::Stream(reader) => match in_memory {
-                        None => Origin::Stream(Mutex::new(Some(reader))),
+                        None => Origin::Unread(Mutex::new(Some(reader))),
                         Some(len) if len <= SMALL_MEMORY => {
                             Origin::Memory(read_whole(reader, len)?)
                         }
@@ -96,17 +98,15 @@ impl Source {
         !matches!(self.origin, Origin::Nothing)
     }
 
-    /// Whether it can be sent more than once.
-    pub(crate) fn can_repeat(&self) -> bool {
-        !matches!(self.origin, Origin::Stream(_))
+    /// Whether it is a stream, which may be too long to be sent again.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.origin, Origin::Unread(_) | Origin::Stream(_))
     }
 
-    /// Whether it can be sent now.
-    pub(super) fn is_whole(&self) -> bool {
+    /// Whether it can be sent from its start.
+    pub(crate) fn is_whole(&self) -> bool {
         match &self.origin {
-            Origin::Stream(reader) => {
-                reader.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-            }
+            Origin::Stream(tape) => tape.is_whole(),
             _ => true,
         }
     }
@@ -145,12 +145,15 @@ impl Source {
                 );
                 Data::Pieces { pieces, left: Some(len) }
             }
-            Origin::Stream(reader) => match take(reader) {
-                // Nobody asks for it twice.
+            Origin::Stream(tape) => Data::Stream(tape.clone(), 0),
+            Origin::Unread(reader) => match take(reader) {
+                // It was taken to read it, as below.
                 None => Data::None,
                 Some(mut reader) => {
                     let pieces = self.pieces(move |buffer| reader.read(buffer), None);
-                    Data::Pieces { pieces, left: None }
+                    let tape = Tape::of(pieces);
+                    self.origin = Origin::Stream(tape.clone());
+                    Data::Stream(tape, 0)
                 }
             },
         };
@@ -237,7 +240,7 @@ impl std::fmt::Debug for Origin {
             Self::Nothing => f.write_str("Nothing"),
             Self::Memory(bytes) => write!(f, "Memory({})", bytes.len()),
             Self::File { path, .. } => f.debug_tuple("File").field(path).finish(),
-            Self::Stream(_) => f.write_str("Stream"),
+            Self::Unread(_) | Self::Stream(_) => f.write_str("Stream"),
         }
     }
 }
