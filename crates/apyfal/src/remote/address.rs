@@ -26,9 +26,11 @@ impl Address {
     /// # Errors
     /// It is no such address.
     pub(super) fn parse(text: &str, tls: impl FnOnce(&Self) -> bool) -> Result<Self> {
+        // What stands before an '@' may be a password.
+        let shown = text.rsplit('@').next().unwrap_or_default();
         let wrong = |why: &str| {
             Error::new(ErrorKind::Usage, why)
-                .operation(format!("use '{text}' as the address of a host"))
+                .operation(format!("use '{shown}' as the address of a host"))
                 .hint("write it as host:port, http://host:port or https://host:port")
         };
         let trimmed = text.trim();
@@ -130,6 +132,7 @@ mod tests {
         {
             let error = Address::parse(text, |_| false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
+            assert!(!error.to_string().contains("u:p"), "{error}");
         }
     }
 }

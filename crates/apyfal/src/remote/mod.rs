@@ -255,6 +255,7 @@ impl Inner {
             accelerator: Some(request.accelerator),
             parameters: job::parameters(&request.parameters),
             src: request.src,
+            input_name: source.name(),
         };
         let mut patience = self.patience();
         let started: v2::Session = loop {
@@ -294,6 +295,8 @@ impl Inner {
             dst: job.dst,
             input: Some(source.is_there()),
             output: Some(sink.is_there()),
+            input_name: source.name(),
+            output_name: sink.name(),
             ..v2::JobRequest::default()
         };
         let is_safe = self.is_rerun_safe(&job.session).await?;

@@ -20,6 +20,7 @@ const AHEAD: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Sink {
     to: Option<Arc<To>>,
+    name: Option<String>,
     is_in_memory: bool,
     /// How many bytes were written, or begun to be.
     taken: Arc<AtomicU64>,
@@ -35,12 +36,14 @@ enum To {
 impl Sink {
     pub(crate) fn of(output: Option<Output>, cancel: &Cancel, progress: &Arc<Progress>) -> Self {
         let is_in_memory = output.as_ref().is_some_and(Output::is_in_memory);
+        let name = output.as_ref().and_then(|output| output.name().map(str::to_owned));
         let to = output.map(|output| match output.into_sink() {
             Given::File { file, .. } => To::File(file),
             Given::Stream(writer) => To::Stream(Mutex::new(writer)),
         });
         Self {
             to: to.map(Arc::new),
+            name,
             is_in_memory,
             taken: Arc::default(),
             count: Count::written(progress),
@@ -51,6 +54,11 @@ impl Sink {
     /// Whether there is one.
     pub(super) fn is_there(&self) -> bool {
         self.to.is_some()
+    }
+
+    /// What the result is to be called.
+    pub(super) fn name(&self) -> Option<String> {
+        self.name.clone()
     }
 
     /// How many bytes were handed on.

@@ -27,6 +27,7 @@ const SMALL_MEMORY: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Source {
     origin: Origin,
+    name: Option<String>,
     cancel: Cancel,
     count: Arc<Count>,
     /// Why it could not be read.
@@ -59,6 +60,7 @@ impl Source {
         if let Some(len) = input.as_ref().and_then(Input::len) {
             progress.set_total(len);
         }
+        let name = input.as_ref().and_then(|input| input.name().map(str::to_owned));
         let origin = match input {
             None => Origin::Nothing,
             Some(input) => {
@@ -90,12 +92,17 @@ impl Source {
             }
         };
         let (cancel, count) = (cancel.clone(), Count::read(progress));
-        Ok(Self { origin, cancel, count, failure: Arc::default() })
+        Ok(Self { origin, name, cancel, count, failure: Arc::default() })
     }
 
     /// Whether there is one.
     pub(crate) fn is_there(&self) -> bool {
         !matches!(self.origin, Origin::Nothing)
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> Option<String> {
+        self.name.clone()
     }
 
     /// Whether it is a stream, which may be too long to be sent again.
