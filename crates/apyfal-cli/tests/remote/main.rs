@@ -8,6 +8,7 @@ mod common;
 mod addresses;
 mod named;
 mod paired;
+mod pool;
 mod run;
 mod trouble;
 

@@ -32,12 +32,12 @@ pub(super) struct RemoteJob<'a> {
     pub(super) request: JobRequest,
     pub(super) source: &'a mut Source,
     pub(super) sink: &'a Sink,
+    pub(super) patience: Patience,
 }
 
 impl RemoteJob<'_> {
     /// Runs a job that may be run again and again until it was run to its end.
     pub(super) async fn run_plain(&mut self) -> Result<Report> {
-        let mut patience = self.host.patience();
         loop {
             let failure = match self.attempt().await {
                 Ok(report) => return Ok(report),
@@ -49,7 +49,7 @@ impl RemoteJob<'_> {
             if !self.source.is_whole() {
                 return Err(cannot_repeat(failure));
             }
-            patience.wait(failure).await?;
+            self.patience.wait(failure).await?;
             self.sink.restart()?;
         }
     }
@@ -65,14 +65,13 @@ impl RemoteJob<'_> {
     }
 
     async fn run_under(&mut self, id: &str) -> Result<Report> {
-        let mut patience = self.host.patience();
         loop {
             let failure = match self.attempt().await {
                 Ok(report) => return Ok(report),
                 Err(failure) => failure,
             };
             let again = match failure {
-                Failure::Lost(error) => match self.ask_for(id, &mut patience).await? {
+                Failure::Lost(error) => match self.ask_for(id).await? {
                     Some(report) => return Ok(report),
                     None => Failure::Lost(error),
                 },
@@ -82,17 +81,17 @@ impl RemoteJob<'_> {
             if !self.source.is_whole() {
                 return Err(cannot_repeat(again));
             }
-            patience.wait(again).await?;
+            self.patience.wait(again).await?;
         }
     }
 
     /// Asks what became of a job. None where the host knows nothing of it.
-    async fn ask_for(&self, id: &str, patience: &mut Patience) -> Result<Option<Report>> {
+    async fn ask_for(&mut self, id: &str) -> Result<Option<Report>> {
         loop {
             let asked = self.host.get::<v2::Job>(&format!("/v2/jobs/{id}?wait={WAIT}")).await;
             let failure = match asked {
                 Ok(job) if !job.state.is_final() => {
-                    patience.renew();
+                    self.patience.renew();
                     continue;
                 }
                 Ok(job) if job.state == JobState::Done => match self.rest_of(job).await {
@@ -105,7 +104,7 @@ impl RemoteJob<'_> {
                 }
                 Err(failure) => failure,
             };
-            patience.wait(failure).await?;
+            self.patience.wait(failure).await?;
         }
     }
 

@@ -179,8 +179,14 @@ impl Remote {
     }
 
     /// Runs a job whose source and destination may be used for another try elsewhere.
-    pub(crate) async fn run(&self, job: Job, source: &mut Source, sink: &Sink) -> Result<Report> {
-        self.0.run(job, source, sink).await
+    pub(crate) async fn run(
+        &self,
+        job: Job,
+        source: &mut Source,
+        sink: &Sink,
+        patience: Duration,
+    ) -> Result<Report> {
+        self.0.run(job, source, sink, patience).await
     }
 
     /// Waits until what was cancelled has ended on the host.
@@ -284,11 +290,17 @@ impl Inner {
         let mut source = Source::of(src, &cancel, &progress).await?;
         let sink = Sink::of(dst, &cancel, &progress);
         progress.begin();
-        self.run(job, &mut source, &sink).await
+        self.run(job, &mut source, &sink, self.patience).await
     }
 
     /// Runs a job whose source and destination may be used for another try.
-    async fn run(self: &Arc<Self>, job: Job, source: &mut Source, sink: &Sink) -> Result<Report> {
+    async fn run(
+        self: &Arc<Self>,
+        job: Job,
+        source: &mut Source,
+        sink: &Sink,
+        patience: Duration,
+    ) -> Result<Report> {
         let request = v2::JobRequest {
             parameters: job::parameters(&job.parameters),
             src: job.src,
@@ -301,7 +313,8 @@ impl Inner {
         };
         let is_safe = self.is_rerun_safe(&job.session).await?;
         let session = in_path(&job.session);
-        let mut job = RemoteJob { host: self, session: &session, request, source, sink };
+        let patience = Patience::new(patience, self.connections.is_known());
+        let mut job = RemoteJob { host: self, session: &session, request, source, sink, patience };
         match is_safe {
             true => job.run_plain().await,
             false => job.run_recorded().await,

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind as Io, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apyfal_core::{Cancel, Error, Output, Progress, Result, Sink as Given};
@@ -24,6 +24,8 @@ pub(crate) struct Sink {
     is_in_memory: bool,
     /// How many bytes were written, or begun to be.
     taken: Arc<AtomicU64>,
+    /// Whether anything may be written any moment.
+    has_begun: Arc<AtomicBool>,
     count: Arc<Count>,
     cancel: Cancel,
 }
@@ -46,6 +48,7 @@ impl Sink {
             name,
             is_in_memory,
             taken: Arc::default(),
+            has_begun: Arc::default(),
             count: Count::written(progress),
             cancel: cancel.clone(),
         }
@@ -66,6 +69,11 @@ impl Sink {
         self.taken.load(Ordering::Acquire)
     }
 
+    /// Whether any of a result came, be it not written yet.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
+
     /// Whether a result can be written from its start.
     pub(crate) fn can_restart(&self) -> bool {
         self.taken() == 0 || self.to.as_deref().is_some_and(|to| matches!(to, To::File(_)))
@@ -79,11 +87,13 @@ impl Sink {
             file.set_len(0)?;
         }
         self.taken.store(0, Ordering::Release);
+        self.has_begun.store(false, Ordering::Release);
         Ok(())
     }
 
     /// Writes a short result, all of it.
     pub(super) async fn write_short(&self, bytes: Bytes) -> Result<()> {
+        self.has_begun.store(true, Ordering::Release);
         if self.is_in_memory || self.to.as_deref().is_none_or(|to| matches!(to, To::File(_))) {
             return self.write(&bytes).and_then(|()| self.flush());
         }
@@ -95,6 +105,7 @@ impl Sink {
 
     /// A thread that writes what it is sent, and flushes at the end.
     pub(super) fn writer(&self) -> (mpsc::Sender<Bytes>, JoinHandle<Result<()>>) {
+        self.has_begun.store(true, Ordering::Release);
         let (sender, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
         let sink = self.clone();
         let writing = tokio::task::spawn_blocking(move || {

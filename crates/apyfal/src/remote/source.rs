@@ -106,7 +106,7 @@ impl Source {
     }
 
     /// Whether it is a stream, which may be too long to be sent again.
-    pub(super) fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         matches!(self.origin, Origin::Unread(_) | Origin::Stream(_))
     }
 
