@@ -152,7 +152,7 @@ async fn a_job_that_fails_everywhere_has_the_reason_of_each() {
     let accelerator = pool("broken", &hosts.iter().collect::<Vec<_>>()).await;
     let error = reason(accelerator.process(call(b"x").0).await);
     assert_eq!(error.kind(), ErrorKind::Engine);
-    let told = error.to_string();
+    let told = format!("{error} {}", error.hints().join(" "));
     for (host, why) in hosts.iter().zip(["first reason", "second reason", "third reason"]) {
         assert!(told.contains(host.address()) && told.contains(why), "{told}");
     }

@@ -274,14 +274,16 @@ impl Pool {
             return Error::new(ErrorKind::Unavailable, "no host of the pool has the session")
                 .hint("start the accelerator again");
         };
-        let reason = |(host, error): &(usize, Error)| {
-            format!("{}: {}", self.hosts[*host].remote.url(), error.message())
-        };
-        let reasons: Vec<_> = failed.iter().map(reason).collect();
-        let why = format!("it failed on {} hosts: {}", failed.len(), reasons.join("; "));
-        let error = Error::new(last.kind(), why);
-        let hint = "if it ends every host that takes it, look at what they say: apyfal logs";
-        error.hint(hint)
+        // Each says which host and job it is of.
+        let reasons: Vec<_> = failed.iter().map(|(_, error)| error.to_string()).collect();
+        let why = format!("it failed {} times: {}", failed.len(), reasons.join("; "));
+        let mut together = Error::new(last.kind(), why);
+        for (host, error) in failed.iter().filter(|(_, error)| error.kind() == ErrorKind::Engine) {
+            let url = self.hosts[*host].remote.url();
+            let told = error.hints().iter().map(|hint| format!("{url}: {hint}"));
+            together = told.fold(together, Error::hint);
+        }
+        together.hint("if it ends every host that takes it, look at what they say: apyfal logs")
     }
 }
 
