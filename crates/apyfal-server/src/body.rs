@@ -1,5 +1,6 @@
 //! Requests that carry data: what is the request, and what is the data.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,10 +112,10 @@ impl Data {
         Ok(Ok(whole))
     }
 
-    /// The data as the input of a job.
-    pub(crate) fn into_input(self) -> Input {
+    /// The data as the input of a job, with the name that the client gave it.
+    pub(crate) fn into_input(self, name: Option<&str>) -> Input {
         let len = self.len;
-        let input = Input::stream(apyfal_storage::reader(self));
+        let input = named(Input::stream(apyfal_storage::reader(self)), name);
         match len {
             Some(len) => input.with_len(len),
             None => input,
@@ -151,6 +152,18 @@ impl Stream for Data {
         }
         polled
     }
+}
+
+/// An input with the name that a client gave it: that of a file, and no way to one.
+pub(crate) fn named(input: Input, name: Option<&str>) -> Input {
+    match name.and_then(file_name) {
+        Some(name) => input.with_name(name),
+        None => input,
+    }
+}
+
+pub(crate) fn file_name(name: &str) -> Option<&str> {
+    Path::new(name).file_name()?.to_str().filter(|name| !name.contains('\0'))
 }
 
 /// A body that ended before its end.

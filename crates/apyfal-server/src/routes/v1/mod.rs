@@ -52,7 +52,8 @@ pub(crate) fn router() -> Router<Arc<Host>> {
     router
 }
 
-/// Where a client that names an accelerator looks whether the host is there.
+/// Where a client that names an accelerator looks whether the host is there. One that names none
+/// looks at `/`, which is the page.
 async fn there(State(host): State<Arc<Host>>, request: Request) -> Response {
     let name = request.uri().path().trim_matches('/');
     match host.agent.registry().find(name) {

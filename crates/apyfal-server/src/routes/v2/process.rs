@@ -20,7 +20,7 @@ use super::deliver;
 use crate::answer::Answer;
 use crate::body::{self, Complete, Data};
 use crate::history::Begun;
-use crate::host::Host;
+use crate::host::{Host, output_named};
 use crate::journal::{Durability, Protocol};
 use crate::live;
 use crate::routes::query::{Name, Query};
@@ -102,9 +102,11 @@ impl Ends {
 
     /// Equal for two requests that ask for the same.
     fn fingerprint(&self) -> String {
-        let JobRequest { parameters, src, dst, .. } = &self.request;
+        let JobRequest { parameters, src, dst, input_name, output_name, .. } = &self.request;
         let len = self.data.as_ref().and_then(|data| data.len);
-        let asked = json!([self.session, parameters, src, dst, len, self.output]).to_string();
+        let names = json!([input_name, output_name]);
+        let asked =
+            json!([self.session, parameters, src, dst, len, self.output, names]).to_string();
         // It is recorded, and what is asked for may hold secrets.
         let digest = ring::digest::digest(&ring::digest::SHA256, asked.as_bytes());
         digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -121,6 +123,11 @@ impl Ends {
             ..self.request.clone()
         };
         serde_json::to_value(request).unwrap_or_default()
+    }
+
+    /// What the data and the result are called.
+    fn names(&mut self) -> (Option<String>, Option<String>) {
+        (self.request.input_name.take(), self.request.output_name.take())
     }
 
     /// The job for the agent.
@@ -157,11 +164,12 @@ async fn run(
     ending: Option<EndSession>,
 ) -> Result<Response> {
     let job = host.new_job(None, &ends.session, &ends.accelerator)?;
+    let (name, output_name) = ends.names();
     let src = match ends.data.take() {
         None => None,
         Some(data) => match host.in_time(data.in_memory(SMALL)).await? {
-            Ok(bytes) => Some(Input::memory(bytes)),
-            Err(data) => Some(data.into_input()),
+            Ok(bytes) => Some(body::named(Input::memory(bytes), name.as_deref())),
+            Err(data) => Some(data.into_input(name.as_deref())),
         },
     };
     let request = ends.job();
@@ -176,7 +184,9 @@ async fn run(
         let (host, job) = (host.clone(), (*listed).clone());
         async move {
             // The spool takes everything in at once: into memory, or into a scratch file.
-            let report = host.perform(&job, request, src, Some(Output::memory(writer))).await;
+            let dst = Output::memory(writer);
+            let dst = output_named(dst, output_name.as_deref());
+            let report = host.perform(&job, request, src, Some(dst)).await;
             host.record_plain(&job, &report);
             end.end(report);
             drop(ending);
@@ -212,7 +222,9 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
         Begun::New(listed) => {
             let complete = data.as_mut().map(Data::complete);
             let job = (*listed).clone();
-            host.keep(listed, ends.job(), data.map(Data::into_input), output);
+            let (name, called) = ends.names();
+            let src = data.map(|data| data.into_input(name.as_deref()));
+            host.keep(listed, ends.job(), src, output, called);
             if mode == Mode::Submit {
                 all_in(complete, &job).await;
                 return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
@@ -268,7 +280,7 @@ pub(crate) async fn alone(
     let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
     let opened = match host.check_open() {
         // It ends within this request, so nobody needs to remember it.
-        Ok(()) => host.agent.start(start, host.start_io(Data::none())).await,
+        Ok(()) => host.agent.start(start, host.start_io(Data::none(), None)).await,
         Err(error) => Err(error),
     };
     let session = match opened {
