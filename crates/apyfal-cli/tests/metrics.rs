@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::Home;
-use common::serve::{Request, Serve};
+use common::server::Server;
 
 /// The values of an exposition by name with labels, and the types by name.
 fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
@@ -49,14 +49,13 @@ fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
 
 #[test]
 fn every_line_is_understood_and_counters_grow() {
-    let home = Home::new();
-    let host = Serve::start(&home, &[]);
+    let host = Server::start();
     let read = || {
         let answer = host.get("/metrics");
         assert_eq!(answer.status, 200);
         let content_type = answer.header("content-type").unwrap();
         assert!(content_type.starts_with("text/plain; version=0.0.4"), "{content_type}");
-        parse(&answer.text()).0
+        parse(&common::text(&answer.body)).0
     };
     let before = read();
     let done = "apyfal_jobs_total{accelerator=\"gzip\",outcome=\"done\"}";
@@ -64,9 +63,9 @@ fn every_line_is_understood_and_counters_grow() {
     let bytes = "apyfal_read_bytes_total{accelerator=\"gzip\"}";
     assert_eq!((before[done], before[failed], before[bytes]), (0.0, 0.0, 0.0));
     for _ in 0..3 {
-        assert_eq!(host.post("/v2/run/gzip", &[7; 1000]).status, 200);
+        assert_eq!(host.run("gzip", &[7; 1000]).status, 200);
     }
-    assert_eq!(host.post("/v2/run/gunzip", b"no gzip at all").status, 422);
+    assert_eq!(host.run("gunzip", b"no gzip at all").status, 422);
     assert_eq!(host.get("/v2/jobs/none").status, 404);
     let after = read();
     assert_eq!((after[done], after[failed], after[bytes]), (3.0, 1.0, 3000.0));
@@ -87,10 +86,9 @@ fn the_token_is_asked_for_where_the_protocol_asks_for_it() {
     let home = Home::new();
     let token = home.write("token", "an-example-of-a-token-that-is-long-enough-0123456789\n");
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let host = Serve::start(&home, &["--token-file", token.to_str().unwrap()]);
+    let words = ["--token-file", token.to_str().unwrap()];
+    let host = Server::in_home(home, "", &words);
     assert_eq!(host.get("/metrics").status, 401);
-    let bearer = "Bearer an-example-of-a-token-that-is-long-enough-0123456789";
-    let headers = [("Authorization", bearer)];
-    let request = Request { path: "/metrics", headers: &headers, ..Request::default() };
-    assert_eq!(host.send(request).status, 200);
+    let bearer = "Authorization: Bearer an-example-of-a-token-that-is-long-enough-0123456789\r\n";
+    assert_eq!(host.connect().bare("GET", "/metrics", bearer).status, 200);
 }

@@ -4,32 +4,31 @@
 
 mod common;
 
-use std::io::Write;
-use std::net::TcpStream;
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 use common::Home;
 use common::browser::Browser;
-use common::serve::{Request, Serve, eventually};
+use common::http::Connection;
+use common::server::{Server, until};
+
+const STATE: &str = "document.getElementById('state').textContent";
 
 /// A job under way: of the bytes that it is promised it has got the first ones.
-struct Unfinished(TcpStream);
+struct Unfinished(Connection);
 
 impl Unfinished {
-    fn begin(host: &Serve, promised: usize, sent: usize) -> Self {
-        let mut stream = TcpStream::connect(host.address).unwrap();
-        let head = format!(
-            "POST /v2/run/null HTTP/1.1\r\nHost: {}\r\nContent-Length: {promised}\r\n\r\n",
-            host.address
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(&vec![7; sent]).unwrap();
-        Self(stream)
+    fn begin(server: &Server, accelerator: &str, promised: usize, sent: usize) -> Self {
+        let mut connection = server.connect();
+        let head = connection.head("POST", &format!("/v2/run/{accelerator}"));
+        connection.write(format!("{head}Content-Length: {promised}\r\n\r\n").as_bytes());
+        connection.write(&common::words(sent, 1));
+        Self(connection)
     }
 
-    /// Sends a little more, so that it is not taken for one that has vanished.
+    /// Sends a little more.
     fn go_on(&mut self) {
-        self.0.write_all(&[7; 1000]).unwrap();
+        self.0.write(&[7; 1000]);
     }
 }
 
@@ -45,19 +44,22 @@ fn cells(browser: &Browser, table: &str, name: &str) -> Vec<String> {
     rows.filter(|row| row[0] == name).last().unwrap_or_default()
 }
 
+/// A server that waits for slow clients, so that a test may stand still.
+fn patient() -> Server {
+    Server::configured("[serve]\nclient_timeout = 5m\n", &[])
+}
+
 #[test]
 fn it_shows_what_the_host_does() {
-    let home = Home::new();
-    let host = Serve::start(&home, &[]);
+    let server = patient();
     for _ in 0..3 {
-        assert_eq!(host.post("/v2/run/gzip", &common::words(300_000, 1)).status, 200);
+        assert_eq!(server.run("gzip", &common::words(300_000, 1)).status, 200);
     }
-    assert_eq!(host.post("/v2/run/gunzip", b"no gzip at all").status, 422);
-    let mut job = Unfinished::begin(&host, 40_000_000, 10_000_000);
-    let browser = Browser::start(&home);
-    browser.open(&host.url("/"));
-    let state = "document.getElementById('state').textContent";
-    eventually("the first look", || (browser.text(state) == "up").then_some(()));
+    assert_eq!(server.run("gunzip", b"no gzip at all").status, 422);
+    let mut job = Unfinished::begin(&server, "null", 40_000_000, 10_000_000);
+    let browser = Browser::start(server.home());
+    browser.open(&server.url("/"));
+    until("the page has looked", || browser.text(STATE) == "up");
 
     let gzip = cells(&browser, "accelerators", "gzip");
     assert_eq!((&*gzip[3], &*gzip[4]), ("3", "0"), "{gzip:?}");
@@ -65,55 +67,76 @@ fn it_shows_what_the_host_does() {
     let errors = browser.text("document.getElementById('errors').textContent");
     assert_eq!(errors, "invalid-data × 1");
 
-    let running = cells(&browser, "jobs", "null");
-    assert_eq!(running[1], "running", "{running:?}");
-    eventually("a quarter of the job", || {
+    until("the job runs", || {
+        cells(&browser, "jobs", "null").get(1).is_some_and(|is| is == "running")
+    });
+    until("the bar shows a quarter of the job", || {
         job.go_on();
         let bar = "document.querySelector('#jobs progress')";
-        let part = browser.value(&format!("{bar} && {bar}.value / {bar}.max")).as_f64()?;
-        assert!(part < 0.3, "{part}");
-        (part > 0.25).then_some(())
+        let part = browser.value(&format!("{bar} && {bar}.value / {bar}.max")).as_f64();
+        assert!(part.is_none_or(|part| part < 0.3), "{part:?}");
+        part.is_some_and(|part| part > 0.25)
     });
     let queue = browser.text("document.getElementById('queue').textContent");
     assert!(queue.starts_with("1 running · 0 in the queue"), "{queue}");
 
     // The line rises where the jobs were, and the axes say what of.
-    eventually("throughput in the plot", || {
-        job.go_on();
+    until("the plot shows throughput", || {
         let line =
             browser.text("document.querySelector('#plot polyline.read').getAttribute('points')");
-        let heights: std::collections::BTreeSet<_> = line
-            .split(' ')
-            .filter_map(|point| point.split_once(','))
-            .map(|(_, y)| y.to_owned())
-            .collect();
-        (heights.len() > 1).then_some(())
+        let heights = line.split(' ').filter_map(|point| point.split_once(','));
+        heights.map(|(_, y)| y.to_owned()).collect::<BTreeSet<_>>().len() > 1
     });
     let labels = browser.text("document.getElementById('plot').textContent");
-    assert!(["B/s", "now", "time"].iter().all(|label| labels.contains(label)), "{labels}");
+    assert!(["B/s", "now"].iter().all(|label| labels.contains(label)), "{labels}");
 
     // A job that ends leaves the list.
     drop(job);
-    eventually("the end of the job", || cells(&browser, "jobs", "null").is_empty().then_some(()));
-    assert!(browser.value("!document.getElementById('no-jobs').hidden").as_bool().unwrap());
+    until("the job left", || cells(&browser, "jobs", "null").is_empty());
+    browser.until("it is said so", "!document.getElementById('no-jobs').hidden");
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 
 #[test]
 fn it_fits_phones_and_dark_rooms() {
-    let home = Home::new();
-    let host = Serve::start(&home, &[]);
-    assert_eq!(host.post("/v2/run/gunzip", b"no gzip at all").status, 422);
-    let mut job = Unfinished::begin(&host, 40_000_000, 10_000_000);
-    let browser = Browser::start(&home);
+    let server = patient();
+    let browser = Browser::start(server.home());
+    let open = |width, dark| {
+        browser.device(width, 740, dark);
+        browser.open(&server.url("/"));
+        until("the page has looked", || browser.text(STATE) == "up");
+    };
+    open(1280, false);
+    browser.shot("desktop-idle");
+    open(360, true);
+    browser.shot("phone-dark-idle");
+
+    assert_eq!(server.run("gunzip", b"no gzip at all").status, 422);
+    assert_eq!(server.run("fail", b"x").status, 502);
+    for _ in 0..5 {
+        assert_eq!(server.run("gzip", &common::words(3_000_000, 1)).status, 200);
+        assert_eq!(server.run("sha3", &common::words(3_000_000, 1)).status, 200);
+    }
+    let mut jobs = vec![
+        Unfinished::begin(&server, "null", 1_900_000_000, 1_200_000_000),
+        Unfinished::begin(&server, "gzip", 40_000_000, 12_000_000),
+    ];
+    jobs.extend((0..3).map(|_| Unfinished::begin(&server, "one_long", 10, 10)));
     let mut backgrounds = Vec::new();
-    for (width, dark) in [(320, false), (320, true), (1280, false)] {
-        browser.device(width, 640, dark);
-        browser.open(&host.url("/"));
-        eventually("the job in the list", || {
-            job.go_on();
-            (!cells(&browser, "jobs", "null").is_empty()).then_some(())
+    for (width, dark, name) in [
+        (360, false, "phone"),
+        (360, true, "phone-dark"),
+        (320, false, "small-phone"),
+        (1280, true, "desktop-dark"),
+        (1280, false, "desktop"),
+    ] {
+        open(width, dark);
+        until("the jobs are listed", || {
+            jobs.iter_mut().take(2).for_each(Unfinished::go_on);
+            let queue = browser.text("document.getElementById('queue').textContent");
+            queue.contains("2 in the queue") && !cells(&browser, "jobs", "null").is_empty()
         });
+        browser.shot(name);
         let wide = browser.value("document.documentElement.scrollWidth").as_u64().unwrap();
         assert!(wide <= u64::from(width), "{wide} at {width}");
         // Nothing is cut off either.
@@ -124,26 +147,26 @@ fn it_fits_phones_and_dark_rooms() {
         backgrounds.push(browser.text("getComputedStyle(document.body).backgroundColor"));
     }
     assert_ne!(backgrounds[0], backgrounds[1]);
-    assert_eq!(backgrounds[0], backgrounds[2]);
+    assert_eq!(backgrounds[0], backgrounds[4]);
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 
 #[test]
 fn it_tells_when_the_host_is_away_and_comes_back() {
+    let server = Server::start();
     let home = Home::new();
-    let host = Serve::start(&home, &[]);
-    let address = host.address.to_string();
     let browser = Browser::start(&home);
-    browser.open(&host.url("/"));
-    let state = "document.getElementById('state').textContent";
-    eventually("the first look", || (browser.text(state) == "up").then_some(()));
-    drop(host);
-    eventually("the notice", || (browser.text(state) == "no answer").then_some(()));
+    browser.device(1280, 740, false);
+    browser.open(&server.url("/"));
+    until("the page has looked", || browser.text(STATE) == "up");
+    let killed = server.killed();
+    until("it is noticed", || browser.text(STATE) == "no answer");
     let notice = browser.text("document.getElementById('notice').textContent");
     assert!(notice.contains("no answer since"), "{notice}");
-    let _host = Serve::spawn(&home, &address, &[], &[]);
-    eventually("the host's return", || (browser.text(state) == "up").then_some(()));
-    assert!(browser.value("document.getElementById('notice').hidden").as_bool().unwrap());
+    browser.shot("gone");
+    let _server = killed.started();
+    until("the host is back", || browser.text(STATE) == "up");
+    browser.until("the notice goes", "document.getElementById('notice').hidden");
 }
 
 #[test]
@@ -152,33 +175,40 @@ fn it_needs_no_token_and_shows_nothing_private() {
     let text = "an-example-of-a-token-that-is-long-enough-0123456789";
     let token = home.write("token", text);
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let host = Serve::start(&home, &["--token-file", token.to_str().unwrap()]);
-    let bearer = format!("Bearer {text}");
-    let request = r#"{"id": "my-private-id", "parameters": {"app": {"specific": {"level": "fast"}}}, "src": "host:///etc/private-name"}"#;
-    let headers = [("Authorization", &*bearer), ("Content-Type", "application/json")];
-    let start = Request {
-        method: "POST",
-        path: "/v2/sessions",
-        headers: &headers,
-        body: br#"{"accelerator": "gzip"}"#,
+    let words = ["--token-file", token.to_str().unwrap()];
+    let server = Server::in_home(home, "", &words);
+    let post = |path: &str, body: &str| {
+        let mut connection = server.connect();
+        let head = connection.head("POST", path);
+        let more = format!("Authorization: Bearer {text}\r\nContent-Type: application/json\r\n");
+        let more = format!("{more}Content-Length: {}\r\n\r\n{body}", body.len());
+        connection.write(format!("{head}{more}").as_bytes());
+        connection.answer()
     };
-    let session = host.send(start).json()["id"].as_str().unwrap().to_owned();
-    let path = format!("/v2/sessions/{session}/jobs");
-    let job = Request { path: &path, body: request.as_bytes(), ..start };
-    assert!(host.send(job).status >= 400);
+    let session = post("/v2/sessions", r#"{"accelerator": "gzip"}"#).json();
+    let session = session["id"].as_str().unwrap();
+    let job = post(
+        &format!("/v2/sessions/{session}/jobs"),
+        r#"{"id": "my-private-id", "parameters": {"app": {"specific": {"level": "fast"}}}, "src": "host:///etc/private-name"}"#,
+    );
+    assert!(job.status >= 400, "{job:?}");
 
-    for method in ["GET", "HEAD"] {
-        let answer = host.send(Request { method, ..Request::default() });
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.body.is_empty(), method == "HEAD");
-        let policy = answer.header("content-security-policy").unwrap();
-        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
-    }
-    let status = host.get("/status");
+    let page = server.get("/");
+    assert_eq!(page.status, 200);
+    assert!(common::text(&page.body).starts_with("<!doctype html>"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let mut connection = server.connect();
+    let head = connection.head("HEAD", "/");
+    connection.write(format!("{head}\r\n").as_bytes());
+    assert_eq!(connection.answer_head().status, 200);
+
+    let status = server.get("/status");
     assert_eq!((status.status, status.header("cache-control")), (200, Some("no-store")));
     assert_eq!(status.json()["errors"].as_object().unwrap().len(), 1);
-    for private in ["my-private-id", "private-name", "fast", text, &*session, "127.0.0.1"] {
-        assert!(!status.text().contains(private), "{private}: {}", status.text());
+    let shown = common::text(&status.body);
+    for private in ["my-private-id", "private-name", "fast", text, session, "127.0.0.1"] {
+        assert!(!shown.contains(private), "{private}: {shown}");
     }
-    assert_eq!(host.get("/v2/jobs").status, 401);
+    assert_eq!(server.get("/v2/jobs").status, 401);
 }

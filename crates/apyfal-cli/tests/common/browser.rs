@@ -1,18 +1,21 @@
 //! A real browser without a window, driven over WebDriver.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Home;
-use super::serve::Request;
+use super::http::Connection;
+use super::server::until;
 
 /// A browser with one page, which ends with this.
 pub struct Browser {
     driver: Child,
-    address: SocketAddr,
+    address: String,
     session: String,
 }
 
@@ -32,12 +35,16 @@ impl Browser {
         let mut lines = lines.map_while(Result::ok);
         let port = lines
             .find_map(|line| {
-                line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
+                line.split_once("successfully on port ")?
+                    .1
+                    .trim_end_matches('.')
+                    .parse::<u16>()
+                    .ok()
             })
             .expect("chromedriver listens");
         // What else it says is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let address = format!("127.0.0.1:{port}");
         let mut browser = Self { driver, address, session: String::new() };
         let profile = format!("--user-data-dir={}", home.path("browser").display());
         let arguments = [
@@ -53,7 +60,6 @@ impl Browser {
             &profile,
         ];
         let session = browser.call(
-            "POST",
             "/session",
             &json!({"capabilities": {"alwaysMatch": {
                 "browserName": "chrome",
@@ -97,6 +103,23 @@ impl Browser {
         );
     }
 
+    /// Waits until an expression is true.
+    pub fn until(&self, what: &str, expression: &str) {
+        until(what, || self.value(expression).as_bool() == Some(true));
+    }
+
+    /// Keeps a picture of the whole page, where somebody wants to look at it: as `NAME.png` in the
+    /// directory that `APYFAL_SHOTS` names.
+    pub fn shot(&self, name: &str) {
+        let Some(folder) = std::env::var_os("APYFAL_SHOTS") else { return };
+        let whole = json!({"format": "png", "captureBeyondViewport": true});
+        let picture = self.devtools("Page.captureScreenshot", &whole);
+        let picture =
+            STANDARD.decode(picture["data"].as_str().expect("a picture")).expect("base64");
+        let path = Path::new(&folder).join(format!("{name}.png"));
+        std::fs::write(path, picture).expect("a written picture");
+    }
+
     /// What the page's console has had to say since the last time.
     pub fn console(&self) -> Vec<String> {
         let entries = self.command("/se/log", &json!({"type": "browser"}));
@@ -104,20 +127,18 @@ impl Browser {
         entries.map(|entry| entry["message"].to_string()).collect()
     }
 
-    fn devtools(&self, command: &str, parameters: &Value) {
-        self.command("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
+    fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.command("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
     }
 
     fn command(&self, path: &str, body: &Value) -> Value {
-        self.call("POST", &format!("/session/{}{path}", self.session), body)
+        self.call(&format!("/session/{}{path}", self.session), body)
     }
 
-    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let headers = [("Content-Type", "application/json")];
-        let request = Request { method, path, headers: &headers, body: body.as_bytes() };
-        let answer = request.send(self.address);
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    fn call(&self, path: &str, body: &Value) -> Value {
+        let mut connection = Connection::open(&self.address);
+        let answer = connection.post(path, "application/json", body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{path}: {}", super::text(&answer.body));
         answer.json()["value"].take()
     }
 }
@@ -126,7 +147,7 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // With its session the browser ends, then its driver.
         if !std::thread::panicking() {
-            self.call("DELETE", &format!("/session/{}", self.session), &Value::Null);
+            Connection::open(&self.address).delete(&format!("/session/{}", self.session));
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();

@@ -5,7 +5,6 @@
 pub mod browser;
 pub mod http;
 pub mod page;
-pub mod serve;
 pub mod server;
 
 use std::io::Write;

@@ -69,13 +69,14 @@ impl Server {
     /// The same in a home that exists already.
     pub fn in_home(home: Home, configuration: &str, words: &[&str]) -> Self {
         home.write("accelerator.conf", format!("{CONFIGURATION}\n{configuration}"));
-        Self::serve(home, words.iter().map(|word| (*word).to_owned()).collect())
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Self::serve(home, "127.0.0.1:0", words)
     }
 
-    fn serve(home: Home, words: Vec<String>) -> Self {
+    fn serve(home: Home, listen: &str, words: Vec<String>) -> Self {
         let log = Arc::new(Mutex::new(String::new()));
         let mut child = home
-            .apyfal(&["serve", "--listen", "127.0.0.1:0"])
+            .apyfal(&["serve", "--listen", listen])
             .args(&words)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -103,11 +104,20 @@ impl Server {
     }
 
     /// Ends it as a power cut would, and starts another one in the same home.
-    pub fn killed_and_started(mut self) -> Self {
+    pub fn killed_and_started(self) -> Self {
+        let Killed { home, words, .. } = self.killed();
+        Self::serve(home, "127.0.0.1:0", words)
+    }
+
+    /// Ends it as a power cut would.
+    pub fn killed(mut self) -> Killed {
         self.child.kill().expect("it is killed");
         self.child.wait().expect("it ends");
-        let home = std::mem::replace(&mut self.home, Home::new());
-        Self::serve(home, std::mem::take(&mut self.words))
+        Killed {
+            home: std::mem::replace(&mut self.home, Home::new()),
+            words: std::mem::take(&mut self.words),
+            address: std::mem::take(&mut self.address),
+        }
     }
 
     pub fn home(&self) -> &Home {
@@ -124,6 +134,11 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Where a browser finds a page of it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     pub fn connect(&self) -> Connection {
         Connection::open(&self.address)
     }
@@ -133,11 +148,30 @@ impl Server {
         self.connect().get(path)
     }
 
+    /// Runs a job in one request.
+    pub fn run(&self, accelerator: &str, data: &[u8]) -> Answer {
+        self.connect().post(&format!("/v2/run/{accelerator}"), "application/octet-stream", data)
+    }
+
     /// The most memory that it ever had, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+/// A server that was killed.
+pub struct Killed {
+    home: Home,
+    words: Vec<String>,
+    address: String,
+}
+
+impl Killed {
+    /// Starts another one where it was.
+    pub fn started(self) -> Server {
+        Server::serve(self.home, &self.address, self.words)
     }
 }
 

@@ -41,7 +41,6 @@ const SHOWN: usize = 100;
 
 pub(crate) fn router() -> Router<Arc<Host>> {
     let mut router = Router::new()
-        .route("/", get(root))
         .route("/{accelerator}", get(there))
         .route("/{accelerator}/", get(there));
     for begin in ["", "/{accelerator}"] {
@@ -52,12 +51,8 @@ pub(crate) fn router() -> Router<Arc<Host>> {
     router
 }
 
-/// Where a client looks whether the host is there.
-async fn root() -> String {
-    format!("apyfal {}\n", env!("CARGO_PKG_VERSION"))
-}
-
-/// Where a client that names an accelerator looks whether the host is there.
+/// Where a client that names an accelerator looks whether the host is there. One that names none
+/// looks at `/`, which is the page.
 async fn there(State(host): State<Arc<Host>>, request: Request) -> Response {
     let name = request.uri().path().trim_matches('/');
     match host.agent.registry().find(name) {
