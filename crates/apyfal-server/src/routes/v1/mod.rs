@@ -40,9 +40,8 @@ pub(crate) use memory::Memory;
 const SHOWN: usize = 100;
 
 pub(crate) fn router() -> Router<Arc<Host>> {
-    let mut router = Router::new()
-        .route("/{accelerator}", get(there))
-        .route("/{accelerator}/", get(there));
+    let mut router =
+        Router::new().route("/{accelerator}", get(there)).route("/{accelerator}/", get(there));
     for begin in ["", "/{accelerator}"] {
         for end in ["", "/", "/{*rest}"] {
             router = router.route(&format!("{begin}{}{end}", v1::ROOT), any(serve));
