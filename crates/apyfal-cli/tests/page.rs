@@ -41,7 +41,7 @@ fn cells(browser: &Browser, table: &str, name: &str) -> Vec<String> {
         let cells = row.as_array().unwrap().iter();
         cells.map(|cell| cell.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     });
-    rows.filter(|row| row[0] == name).last().unwrap_or_default()
+    rows.filter(|row| row[0] == name).next_back().unwrap_or_default()
 }
 
 /// A server that waits for slow clients, so that a test may stand still.

@@ -24,4 +24,7 @@ pub struct Logs {
     pub lines: Vec<LogLine>,
     /// What to ask for next, as `?after=`.
     pub last: u64,
+    /// When the agent started, in seconds since 1970: the lines are numbered from then.
+    #[serde(default)]
+    pub began: f64,
 }

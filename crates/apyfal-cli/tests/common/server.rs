@@ -163,7 +163,7 @@ impl Server {
 
 /// A server that was killed.
 pub struct Killed {
-    home: Home,
+    pub home: Home,
     words: Vec<String>,
     address: String,
 }
@@ -172,6 +172,12 @@ impl Killed {
     /// Starts another one where it was.
     pub fn started(self) -> Server {
         Server::serve(self.home, &self.address, self.words)
+    }
+
+    /// Starts another one with more in its configuration.
+    pub fn configured(self, configuration: &str) -> Server {
+        let words: Vec<_> = self.words.iter().map(String::as_str).collect();
+        Server::in_home(self.home, configuration, &words)
     }
 }
 

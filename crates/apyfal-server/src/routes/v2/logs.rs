@@ -33,7 +33,8 @@ pub(crate) async fn read(
     let look = || host.logs.after(wanted.after, wanted.job.as_deref(), limit);
     let found = look();
     match wanted.wait {
-        Some(wait) if found.lines.is_empty() => {
+        // A client that is ahead knows an earlier life of the agent, and is to learn of this one.
+        Some(wait) if found.lines.is_empty() && wanted.after <= found.last => {
             let _ = tokio::time::timeout(patience(wait), host.logs.wait_after(found.last)).await;
             Json(look())
         }
