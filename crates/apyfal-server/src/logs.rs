@@ -62,6 +62,11 @@ impl Logs {
         self.latest.send_replace(number);
     }
 
+    /// When it began, in seconds since 1970.
+    pub(crate) fn began(&self) -> f64 {
+        self.began
+    }
+
     /// The lines after a number, of one job or of all; the last `limit` of them.
     pub(crate) fn after(&self, number: u64, job: Option<&str>, limit: usize) -> Page {
         let lines = self.lines();

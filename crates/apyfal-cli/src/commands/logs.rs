@@ -89,7 +89,7 @@ struct Said<'a> {
 
 impl Said<'_> {
     async fn show(&self, follow: bool) -> Result<()> {
-        let (mut after, mut began) = (0, None);
+        let mut before = None;
         loop {
             // Looked at before the lines, so that none is missed of a job that ended.
             let (has_ended, unknown) = match self.job {
@@ -106,25 +106,20 @@ impl Said<'_> {
                 Some(_) => JOB_WAIT,
                 None => WAIT,
             };
-            let said = self.host.logs(after, self.job, wait).await?;
-            if began.replace(said.began).is_some_and(|began| began != said.began) {
-                // It was started anew, and counts anew.
-                after = 0;
-                continue;
-            }
-            if after == 0
+            let said = self.host.logs(before.as_ref(), self.job, wait).await?;
+            if before.is_none()
                 && said.lines.is_empty()
                 && let Some(unknown) = unknown
             {
                 return Err(unknown);
             }
-            after = said.last;
             for line in &said.lines {
                 self.context.printer.result(&self.text(line))?;
             }
             if !follow || has_ended && said.lines.is_empty() {
                 return Ok(());
             }
+            before = Some(said);
         }
     }
 

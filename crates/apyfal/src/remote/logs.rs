@@ -8,13 +8,21 @@ use apyfal_core::Result;
 use super::{Remote, in_path};
 
 impl Remote {
-    /// What the host and its jobs said behind line `after`, only that of `job` where one is named.
-    /// Where there is nothing yet, the host waits up to so long.
+    /// What the host and its jobs said, behind an earlier answer where there was one; only that of
+    /// `job` where one is named. Where there is nothing yet, the host waits up to so long.
     ///
     /// # Errors
     /// It does not answer, or refuses.
-    pub async fn logs(&self, after: u64, job: Option<&str>, wait: Duration) -> Result<v2::Logs> {
-        let mut path = format!("/v2/logs?after={after}&wait={}", wait.as_secs_f64());
+    pub async fn logs(
+        &self,
+        behind: Option<&v2::Logs>,
+        job: Option<&str>,
+        wait: Duration,
+    ) -> Result<v2::Logs> {
+        let mut path = format!("/v2/logs?wait={}", wait.as_secs_f64());
+        if let Some(v2::Logs { last, began, .. }) = behind {
+            path += &format!("&after={last}&began={began}");
+        }
         if let Some(job) = job {
             path += &format!("&job={}", in_path(job));
         }
