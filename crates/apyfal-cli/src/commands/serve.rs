@@ -104,8 +104,14 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         None => None,
     };
     if let Some(line) = line {
-        context.printer.note("on the client, paste:");
-        context.printer.note(&format!("  {line}"));
+        let mut variables = context.environment.variables.iter();
+        // A journal keeps what it gets, and others read it: no place for a token.
+        if variables.any(|(name, _)| name == "JOURNAL_STREAM") {
+            context.printer.note("to pair a client: apyfal serve --pair");
+        } else {
+            context.printer.note("on the client, paste:");
+            context.printer.note(&format!("  {line}"));
+        }
     }
     ready();
     let cancel = context.cancel.clone();

@@ -1,10 +1,12 @@
 //! The command `apyfal serve` in a home of its own.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Home;
 use crate::common::http::{Answer, Connection};
@@ -118,6 +120,17 @@ impl Server {
             words: std::mem::take(&mut self.words),
             address: std::mem::take(&mut self.address),
         }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+    }
+
+    /// Waits until it ended by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        until("the server ended", || self.child.try_wait().expect("a child").is_some());
+        self.child.wait().expect("it ended")
     }
 
     pub fn home(&self) -> &Home {
