@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) cancel: Cancel,
     pub(crate) progress: Arc<Progress>,
     pub(crate) created: f64,
+    /// Whether it is part of the host's figures.
+    counted: AtomicBool,
     ended: OnceLock<Arc<Ended>>,
     /// Wakes those who wait for the end.
     ending: Notify,
@@ -71,6 +74,7 @@ impl Job {
             cancel: Cancel::default(),
             progress: Arc::default(),
             created: now(),
+            counted: AtomicBool::new(false),
             ended: OnceLock::new(),
             ending: Notify::new(),
         }
@@ -79,6 +83,15 @@ impl Job {
     /// The same job, recorded before it runs, and its result kept.
     pub(crate) fn kept(self, protocol: Protocol, durability: Durability) -> Self {
         Self { protocol, durability, ..self }
+    }
+
+    /// Takes note that it is counted; false where it was before.
+    pub(crate) fn count(&self) -> bool {
+        !self.counted.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted.load(Ordering::Relaxed)
     }
 
     /// Says how it ended.

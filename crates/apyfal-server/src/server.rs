@@ -21,6 +21,7 @@ use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
+use crate::pace::Pace;
 use crate::routes::Routes;
 use crate::scratch::Scratch;
 use crate::settings::{Listen, Settings};
@@ -91,6 +92,7 @@ impl Server {
             logs: Arc::new(Logs::new(show)),
             metrics: Metrics::default(),
             shown: Shown::default(),
+            pace: Pace::default(),
             limits,
             default_accelerator,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),
@@ -131,6 +133,7 @@ impl Server {
         let accepting: Vec<_> = listeners.into_iter().map(accept).collect();
         let expiring = tokio::spawn(host.clone().expire_results());
         let ending = tokio::spawn(host.clone().expire_sessions());
+        let pacing = tokio::spawn(host.clone().keep_pace());
         shutdown.await;
         host.logs.host("ending: no new jobs are taken, the running ones go on");
         host.draining.send_replace(true);
@@ -139,6 +142,7 @@ impl Server {
         }
         expiring.abort();
         ending.abort();
+        pacing.abort();
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
         for task in accepting {
             let _ = task.await;

@@ -47,7 +47,11 @@ static SURROUNDINGS: LazyLock<(tempfile::TempDir, Arc<Scratch>, tokio::runtime::
     LazyLock::new(|| {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), u64::MAX).unwrap();
-        (root, scratch, tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap())
+        (
+            root,
+            scratch,
+            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
+        )
     });
 
 /// What is picked by these bytes.
