@@ -73,6 +73,8 @@ impl Server {
         };
         let agent = Agent::new(AgentOptions {
             root: data_dir.join("sessions"),
+            // The journal there is of one process alone.
+            is_shared: false,
             registry,
             storage,
             threads: cores,
