@@ -5,6 +5,7 @@ pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -54,6 +55,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
         Context { printer, environment, names, cancel, parameters: parsed.parameters };
     match parsed.command {
         Command::Run(arguments) => run::run(arguments, &mut context).await,
+        Command::Map(arguments) => map::run(arguments, &mut context).await,
         Command::Accelerators(arguments) => accelerators::run(arguments, &context).await,
         Command::Create(arguments) => create::run(arguments, &mut context).await,
         Command::Start(arguments) => start::run(arguments, &mut context).await,
