@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::commands::{
-    accelerators, clear, completions, copy, create, map, process, run, serve, start, stop,
+    accelerators, clear, completions, copy, create, logs, map, process, run, serve, start, stop,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
@@ -60,6 +60,7 @@ pub(crate) enum Command {
     Process(process::Arguments),
     Stop(stop::Arguments),
     Serve(serve::Arguments),
+    Logs(logs::Arguments),
     Copy(copy::Arguments),
     Clear(clear::Arguments),
     Completions(completions::Arguments),

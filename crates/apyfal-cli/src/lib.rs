@@ -5,6 +5,7 @@
 mod arguments;
 mod commands;
 mod exit;
+mod here;
 mod names;
 mod printer;
 mod progress;

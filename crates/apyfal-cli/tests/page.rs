@@ -41,7 +41,7 @@ fn cells(browser: &Browser, table: &str, name: &str) -> Vec<String> {
         let cells = row.as_array().unwrap().iter();
         cells.map(|cell| cell.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     });
-    rows.filter(|row| row[0] == name).last().unwrap_or_default()
+    rows.filter(|row| row[0] == name).next_back().unwrap_or_default()
 }
 
 /// A server that waits for slow clients, so that a test may stand still.
@@ -65,7 +65,7 @@ fn it_shows_what_the_host_does() {
     assert_eq!((&*gzip[3], &*gzip[4]), ("3", "0"), "{gzip:?}");
     assert_eq!(cells(&browser, "accelerators", "gunzip")[4], "1");
     let errors = browser.text("document.getElementById('errors').textContent");
-    assert_eq!(errors, "invalid-data × 1");
+    assert!(errors.starts_with("1 × invalid-data"), "{errors}");
 
     until("the job runs", || {
         cells(&browser, "jobs", "null").get(1).is_some_and(|is| is == "running")
@@ -81,14 +81,18 @@ fn it_shows_what_the_host_does() {
     assert!(queue.starts_with("1 running · 0 in the queue"), "{queue}");
 
     // The line rises where the jobs were, and the axes say what of.
-    until("the plot shows throughput", || {
-        let line =
-            browser.text("document.querySelector('#plot polyline.read').getAttribute('points')");
-        let heights = line.split(' ').filter_map(|point| point.split_once(','));
-        heights.map(|(_, y)| y.to_owned()).collect::<BTreeSet<_>>().len() > 1
-    });
-    let labels = browser.text("document.getElementById('plot').textContent");
-    assert!(["B/s", "now"].iter().all(|label| labels.contains(label)), "{labels}");
+    for (range, mark) in [("minutes", "−5 min"), ("hour", "−60 min"), ("week", "−7 d")] {
+        browser.value(&format!("document.getElementById('{range}').click()"));
+        until("the plot shows throughput", || {
+            let line = "document.querySelector('#plot polyline.read').getAttribute('points')";
+            let line = browser.text(line);
+            let heights = line.split(' ').filter_map(|point| point.split_once(','));
+            heights.map(|(_, y)| y.to_owned()).collect::<BTreeSet<_>>().len() > 1
+        });
+        let labels = browser.text("document.getElementById('plot').textContent");
+        assert!(["B/s", "now", mark].iter().all(|label| labels.contains(label)), "{labels}");
+        browser.until("a failed job is marked", "document.querySelector('#plot circle') !== null");
+    }
 
     // A job that ends leaves the list.
     drop(job);
@@ -118,7 +122,7 @@ fn it_fits_phones_and_dark_rooms() {
         assert_eq!(server.run("sha3", &common::words(3_000_000, 1)).status, 200);
     }
     let mut jobs = vec![
-        Unfinished::begin(&server, "null", 1_900_000_000, 1_200_000_000),
+        Unfinished::begin(&server, "null", 190_000_000, 120_000_000),
         Unfinished::begin(&server, "gzip", 40_000_000, 12_000_000),
     ];
     jobs.extend((0..3).map(|_| Unfinished::begin(&server, "one_long", 10, 10)));

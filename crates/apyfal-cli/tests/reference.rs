@@ -40,6 +40,7 @@ fn command_line() {
         "process",
         "stop",
         "copy",
+        "logs",
         "clear",
         "completions",
     ] {

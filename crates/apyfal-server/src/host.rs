@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use apyfal_agent::Agent;
+use apyfal_api::v2::JobState;
 use apyfal_core::{
     Client, Error, ErrorKind, Input, Job, JobIo, JobLog, Need, Output, Report, Result,
 };
@@ -16,6 +17,7 @@ use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
+use crate::pace::Pace;
 use crate::routes::v1::Memory;
 use crate::scratch::{KeptWriter, Scratch};
 use crate::settings::Limits;
@@ -32,6 +34,7 @@ pub(crate) struct Host {
     pub(crate) logs: Arc<Logs>,
     pub(crate) metrics: Metrics,
     pub(crate) shown: Shown,
+    pub(crate) pace: Pace,
     pub(crate) limits: Limits,
     pub(crate) default_accelerator: Option<String>,
     pub(crate) cores: usize,
@@ -134,6 +137,7 @@ impl Host {
             stall: Some(self.limits.client_timeout),
             deadline: self.limits.job_timeout,
         };
+        let _counted = Counted { host: self, job };
         let performed = self.agent.process(request, io).await;
         self.settle(job, performed)
     }
@@ -150,8 +154,15 @@ impl Host {
                 Err(error.context("job", &job.id))
             }
         };
-        self.metrics.count(&job.accelerator, &job.progress, live::state_of(&settled));
+        self.count(job, live::state_of(&settled));
         settled
+    }
+
+    /// Counts a job, once.
+    fn count(&self, job: &live::Job, state: JobState) {
+        if job.count() {
+            self.metrics.count(&job.accelerator, &job.progress, state);
+        }
     }
 
     fn log_of(&self, job: &live::Job) -> JobLog {
@@ -214,6 +225,18 @@ pub(crate) fn output_named(output: Output, name: Option<&str>) -> Output {
     match name.and_then(file_name) {
         Some(name) => output.with_name(name),
         None => output,
+    }
+}
+
+/// A job that is counted when this is dropped, if only because its client went away.
+struct Counted<'a> {
+    host: &'a Host,
+    job: &'a live::Job,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.host.count(self.job, JobState::Cancelled);
     }
 }
 

@@ -15,6 +15,7 @@ mod live;
 mod logs;
 mod metrics;
 mod overview;
+mod pace;
 mod routes;
 mod scratch;
 mod server;

@@ -16,6 +16,7 @@ const OVERHEAD: usize = 96;
 /// Keeps the latest lines, and hands each on to the one who shows them.
 pub(crate) struct Logs {
     lines: Mutex<Lines>,
+    began: f64,
     /// The number of the latest line, for those who wait for more.
     latest: watch::Sender<u64>,
     show: Box<dyn Fn(&LogLine) + Send + Sync>,
@@ -29,7 +30,12 @@ struct Lines {
 
 impl Logs {
     pub(crate) fn new(show: impl Fn(&LogLine) + Send + Sync + 'static) -> Self {
-        Self { lines: Mutex::default(), latest: watch::Sender::new(0), show: Box::new(show) }
+        Self {
+            lines: Mutex::default(),
+            began: now(),
+            latest: watch::Sender::new(0),
+            show: Box::new(show),
+        }
     }
 
     /// Says something of the host itself.
@@ -56,6 +62,11 @@ impl Logs {
         self.latest.send_replace(number);
     }
 
+    /// When it began, in seconds since 1970.
+    pub(crate) fn began(&self) -> f64 {
+        self.began
+    }
+
     /// The lines after a number, of one job or of all; the last `limit` of them.
     pub(crate) fn after(&self, number: u64, job: Option<&str>, limit: usize) -> Page {
         let lines = self.lines();
@@ -64,7 +75,7 @@ impl Logs {
         let mut found: Vec<_> =
             lines.lines.iter().rev().filter(wanted).take(limit).cloned().collect();
         found.reverse();
-        Page { lines: found, last: *self.latest.borrow() }
+        Page { lines: found, last: *self.latest.borrow(), began: self.began }
     }
 
     /// Waits until there is a line after a number.

@@ -54,6 +54,12 @@ impl Metrics {
         let mut known = self.accelerators.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(accelerator.to_owned()).or_default().clone()
     }
+
+    /// The counters of all accelerators.
+    pub(crate) fn all(&self) -> Vec<Arc<Counters>> {
+        let known = self.accelerators.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().cloned().collect()
+    }
 }
 
 /// How often something went wrong, by kind. Errors are rare enough for a lock.

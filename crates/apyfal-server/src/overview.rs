@@ -82,6 +82,7 @@ impl Host {
             live: live.len(),
             jobs: live.iter().take(JOBS).map(|job| live_job(job, time)).collect(),
             errors: failures.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect(),
+            minutes: self.pace.history(),
             hour: self.history(time - HOUR, Resolution::Fine).await?,
             week: self.history(time - WEEK, Resolution::Hour).await?,
         })

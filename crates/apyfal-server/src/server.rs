@@ -21,7 +21,8 @@ use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
-use crate::routes;
+use crate::pace::Pace;
+use crate::routes::Routes;
 use crate::scratch::Scratch;
 use crate::settings::{Listen, Settings};
 
@@ -72,6 +73,8 @@ impl Server {
         };
         let agent = Agent::new(AgentOptions {
             root: data_dir.join("sessions"),
+            // The journal there is of one process alone.
+            is_shared: false,
             registry,
             storage,
             threads: cores,
@@ -91,6 +94,7 @@ impl Server {
             logs: Arc::new(Logs::new(show)),
             metrics: Metrics::default(),
             shown: Shown::default(),
+            pace: Pace::default(),
             limits,
             default_accelerator,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),
@@ -115,13 +119,13 @@ impl Server {
     /// What is remembered could not be written to its end.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let Self { host, listeners, tls } = self;
-        let router = routes::router(host.clone());
+        let routes = Routes::new(host.clone());
         let places = Arc::new(Semaphore::new(host.limits.connections));
         let graceful = Arc::new(GracefulShutdown::new());
         let accept = |(listener, listen): (TcpListener, Listen)| {
             let acceptor = Arc::new(Acceptor {
                 host: host.clone(),
-                router: router.clone(),
+                routes: routes.clone(),
                 tls: tls.clone().filter(|_| listen.tls).map(TlsAcceptor::from),
                 needs_token: listen.token,
                 places: places.clone(),
@@ -131,6 +135,7 @@ impl Server {
         let accepting: Vec<_> = listeners.into_iter().map(accept).collect();
         let expiring = tokio::spawn(host.clone().expire_results());
         let ending = tokio::spawn(host.clone().expire_sessions());
+        let pacing = tokio::spawn(host.clone().keep_pace());
         shutdown.await;
         host.logs.host("ending: no new jobs are taken, the running ones go on");
         host.draining.send_replace(true);
@@ -139,6 +144,7 @@ impl Server {
         }
         expiring.abort();
         ending.abort();
+        pacing.abort();
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
         for task in accepting {
             let _ = task.await;

@@ -22,6 +22,9 @@ pub struct LogLine {
 pub struct Logs {
     /// The lines.
     pub lines: Vec<LogLine>,
-    /// What to ask for next, as `?after=`.
+    /// What to ask for next, as `?after=` with `began`.
     pub last: u64,
+    /// When the agent began, in seconds since 1970: it numbers its lines from then.
+    #[serde(default)]
+    pub began: f64,
 }

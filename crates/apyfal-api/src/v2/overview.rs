@@ -42,7 +42,9 @@ pub struct Overview {
     pub jobs: Vec<LiveJob>,
     /// How many jobs failed since the agent started, by the kind of their error.
     pub errors: BTreeMap<String, u64>,
-    /// The last hour, in short steps.
+    /// The last five minutes, in short steps: what jobs did in them, also those that still run.
+    pub minutes: History,
+    /// The last hour, in steps of seconds. A job is in the step that it ended in.
     pub hour: History,
     /// The last seven days, in steps of an hour.
     pub week: History,
@@ -94,7 +96,7 @@ pub struct LiveJob {
 pub struct History {
     /// The length of a step, in seconds.
     pub step: u64,
-    /// The steps in which jobs ended, the oldest first.
+    /// The steps, the oldest first. Those in which nothing was done may be missing.
     pub points: Vec<HistoryPoint>,
 }
 
@@ -107,8 +109,8 @@ pub struct HistoryPoint {
     pub jobs: u64,
     /// Those of them that failed.
     pub failed: u64,
-    /// Bytes read by these jobs.
+    /// Bytes read.
     pub read: u64,
-    /// Bytes written by these jobs.
+    /// Bytes written.
     pub written: u64,
 }

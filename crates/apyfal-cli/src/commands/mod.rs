@@ -5,6 +5,7 @@ pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod logs;
 pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod run;
@@ -62,6 +63,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
         Command::Process(arguments) => process::run(arguments, &mut context).await,
         Command::Stop(arguments) => stop::run(arguments, &context).await,
         Command::Serve(arguments) => serve::run(arguments, &context).await,
+        Command::Logs(arguments) => logs::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
         Command::Clear(arguments) => clear::run(arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),

@@ -1,6 +1,6 @@
 //! `apyfal serve`: make this machine a host that others use.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use apyfal::{Configuration, Error, ErrorKind, Result};
@@ -10,6 +10,7 @@ use apyfal_tls::{Identity, token};
 use clap::Args;
 
 use crate::commands::Context;
+use crate::here::{self, Listening};
 use crate::quantity::{duration, size};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -47,13 +48,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let section = configuration.section("serve");
-    let data_dir = match arguments.data_dir.clone() {
-        Some(directory) => directory,
-        None => match section.get("data_dir")? {
-            Some(directory) => PathBuf::from(directory),
-            None => default_data_dir(context)?,
-        },
-    };
+    let home = context.environment.home.as_deref();
+    let data_dir = here::data_dir(arguments.data_dir.clone(), &configuration, home)?;
     let paths = Paths { data_dir: &data_dir };
     let addresses = addresses(&arguments, &configuration)?;
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
@@ -73,7 +69,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let line = (access.is_new && !is_open).then(|| access.line(&addresses));
     let settings = Settings {
         listen,
-        data_dir,
+        data_dir: data_dir.clone(),
         registry: apyfal::configuration::registry(&configuration)?,
         storage: apyfal::configuration::served_storage(
             &configuration,
@@ -88,14 +84,34 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     };
     allow_open_files();
     let schemes: Vec<_> = settings.listen.iter().map(|listen| listen.tls).collect();
+    let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint().to_string());
     let server = Server::bind(settings, show).await?;
-    for (address, tls) in server.addresses()?.iter().zip(schemes) {
+    let mut here = None;
+    for (mut address, tls) in server.addresses()?.into_iter().zip(schemes) {
         let scheme = if tls { "https" } else { "http" };
         context.printer.note(&format!("listening on {scheme}://{address}"));
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        here.get_or_insert((format!("{scheme}://{address}"), fingerprint.clone().filter(|_| tls)));
     }
+    let _listening = match here {
+        Some((url, fingerprint)) => Some(Listening::at(&data_dir, &url, fingerprint)?),
+        None => None,
+    };
     if let Some(line) = line {
-        context.printer.note("on the client, paste:");
-        context.printer.note(&format!("  {line}"));
+        let mut variables = context.environment.variables.iter();
+        // A journal keeps what it gets, and others read it: no place for a token.
+        if variables.any(|(name, _)| name == "JOURNAL_STREAM") {
+            context.printer.note("to pair a client: apyfal serve --pair");
+        } else {
+            context.printer.note("on the client, paste:");
+            context.printer.note(&format!("  {line}"));
+        }
     }
     ready();
     let cancel = context.cancel.clone();
@@ -128,14 +144,6 @@ fn show(line: &LogLine) {
     let job = line.job.as_deref().unwrap_or("host");
     // Nothing can be done about a standard error that is closed.
     let _ = writeln!(std::io::stderr(), "{job}: {}", crate::printer::harmless(&line.text));
-}
-
-fn default_data_dir(context: &Context<'_>) -> Result<PathBuf> {
-    context.environment.home.as_ref().map(|home| home.join(".apyfal/host")).ok_or_else(|| {
-        Error::new(ErrorKind::Configuration, "there is no home directory")
-            .operation("find a place for what the host remembers")
-            .hint("name one: --data-dir")
-    })
 }
 
 fn addresses(arguments: &Arguments, configuration: &Configuration) -> Result<Vec<SocketAddr>> {

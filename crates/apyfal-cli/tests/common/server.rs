@@ -1,10 +1,12 @@
 //! The command `apyfal serve` in a home of its own.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Home;
 use crate::common::http::{Answer, Connection};
@@ -120,6 +122,17 @@ impl Server {
         }
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+    }
+
+    /// Waits until it ended by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        until("the server ended", || self.child.try_wait().expect("a child").is_some());
+        self.child.wait().expect("it ended")
+    }
+
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -163,7 +176,7 @@ impl Server {
 
 /// A server that was killed.
 pub struct Killed {
-    home: Home,
+    pub home: Home,
     words: Vec<String>,
     address: String,
 }
@@ -172,6 +185,12 @@ impl Killed {
     /// Starts another one where it was.
     pub fn started(self) -> Server {
         Server::serve(self.home, &self.address, self.words)
+    }
+
+    /// Starts another one with more in its configuration.
+    pub fn configured(self, configuration: &str) -> Server {
+        let words: Vec<_> = self.words.iter().map(String::as_str).collect();
+        Server::in_home(self.home, configuration, &words)
     }
 }
 

@@ -5,6 +5,7 @@ mod body;
 mod connection;
 mod failure;
 mod job;
+mod logs;
 mod sink;
 mod source;
 mod tape;
@@ -163,19 +164,6 @@ impl Remote {
     /// The host has none of this name, does not answer, or refuses.
     pub async fn accelerator(&self, name: &str) -> Result<EngineInfo> {
         self.0.accelerator(name).await
-    }
-
-    /// What the host and its jobs said behind line `after`, only that of `job` where one is named.
-    /// Where there is nothing yet, the host waits up to so long.
-    ///
-    /// # Errors
-    /// It does not answer, or refuses.
-    pub async fn logs(&self, after: u64, job: Option<&str>, wait: Duration) -> Result<v2::Logs> {
-        let mut path = format!("/v2/logs?after={after}&wait={}", wait.as_secs_f64());
-        if let Some(job) = job {
-            path += &format!("&job={}", in_path(job));
-        }
-        self.0.get_patiently(&path).await
     }
 
     /// Runs a job whose source and destination may be used for another try elsewhere.

@@ -17,6 +17,8 @@ pub(crate) struct Wanted {
     /// Only lines with a higher number.
     #[serde(default)]
     after: u64,
+    /// When the agent began that numbered them; another one counts anew.
+    began: Option<f64>,
     /// Only lines of this job.
     job: Option<String>,
     /// The last so many of them.
@@ -30,7 +32,9 @@ pub(crate) async fn read(
     Query(wanted): Query<Wanted>,
 ) -> Json<Logs> {
     let limit = wanted.limit.unwrap_or(MOST_LINES).min(MOST_LINES);
-    let look = || host.logs.after(wanted.after, wanted.job.as_deref(), limit);
+    let is_known = wanted.began.is_none_or(|began| began == host.logs.began());
+    let after = if is_known { wanted.after } else { 0 };
+    let look = || host.logs.after(after, wanted.job.as_deref(), limit);
     let found = look();
     match wanted.wait {
         Some(wait) if found.lines.is_empty() => {

@@ -9,8 +9,10 @@ use apyfal_core::{
 };
 use apyfal_storage::Location;
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
@@ -30,18 +32,18 @@ const SMALL: usize = 64 << 10;
 
 /// Runs or submits a job in a session.
 pub(crate) async fn in_session(
-    State(host): State<Arc<Host>>,
-    Name(session): Name,
-    request: Request,
+    host: &Arc<Host>,
+    session: String,
+    parts: Parts,
+    body: Body,
 ) -> Answer {
-    let (parts, body) = request.into_parts();
     let (request, data) = host.in_time(body::split::<JobRequest>(&parts, body)).await?;
     let takes_trailers = deliver::takes_trailers(&parts.headers);
-    match Ends::of(&host, &session, request, data).await {
+    match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
-            Ok(keep(&host, ends).await?)
+            Ok(keep(host, ends).await?)
         }
-        Ok(ends) => Ok(run(&host, ends, takes_trailers, None).await?),
+        Ok(ends) => Ok(run(host, ends, takes_trailers, None).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())
@@ -63,13 +65,13 @@ impl Ends {
     /// Checks a request against what its session's accelerator takes.
     async fn of(
         host: &Host,
-        session: &str,
+        session: String,
         request: JobRequest,
         data: Data,
     ) -> std::result::Result<Self, (Error, Data)> {
         let checked = async {
             host.check_open()?;
-            let engine = host.agent.engine(session).await?;
+            let engine = host.agent.engine(&session).await?;
             Ok((JobParameters::from_json(&request.parameters)?, engine))
         };
         let (parameters, engine) = match checked.await {
@@ -89,7 +91,7 @@ impl Ends {
         });
         let output = request.output.unwrap_or(request.dst.is_none() && info.dst == Need::Required);
         Ok(Self {
-            session: session.to_owned(),
+            session,
             accelerator: info.name.to_string(),
             request,
             parameters,
@@ -208,17 +210,17 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
     let fingerprint = ends.fingerprint();
     let job = host.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
     let job = job.kept(Protocol::V2, Durability::Disk);
-    let data = ends.data.take();
+    let mut data = ends.data.take();
     let begun = match host.begin(job, ends.record(), fingerprint).await {
         Ok(begun) => begun,
         Err(error) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             return Err(error);
         }
     };
     let job = match begun {
         Begun::New(listed) => {
-            let complete = data.as_ref().map(Data::complete);
+            let complete = data.as_mut().map(Data::complete);
             let job = (*listed).clone();
             let (name, called) = ends.names();
             let src = data.map(|data| data.into_input(name.as_deref()));
@@ -230,11 +232,11 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
             job
         }
         Begun::Running(job) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             job
         }
         Begun::Ended(job) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             return match mode {
                 Mode::Submit => Ok((StatusCode::ACCEPTED, Json(*job)).into_response()),
                 Mode::Run => deliver::kept(host, *job, output, None),
@@ -291,7 +293,7 @@ pub(crate) async fn alone(
     let request =
         JobRequest { parameters: json!({"app": {"specific": job}}), ..JobRequest::default() };
     let ending = EndSession { host: host.clone(), session: session.id.clone() };
-    match Ends::of(&host, &session.id, request, data).await {
+    match Ends::of(&host, session.id, request, data).await {
         Ok(ends) => Ok(run(&host, ends, takes_trailers, Some(ending)).await?),
         Err((error, data)) => {
             data.drain();

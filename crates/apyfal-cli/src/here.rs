@@ -1,0 +1,97 @@
+//! The host on this machine: where it says how to reach it, and where commands look.
+
+use std::fs;
+use std::io::{ErrorKind as Io, Write};
+use std::path::{Path, PathBuf};
+
+use apyfal::{Configuration, Error, ErrorKind, RemoteOptions, Result};
+use apyfal_tls::{Trust, token};
+use serde_json::{Value, json};
+
+/// The file in the host's directory that says how to reach it, while it serves.
+const FILE: &str = "listening.json";
+
+/// How to reach a host that serves; forgotten when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    path: PathBuf,
+}
+
+impl Listening {
+    /// Says where the host of this directory listens.
+    pub(crate) fn at(data_dir: &Path, url: &str, fingerprint: Option<String>) -> Result<Self> {
+        let path = data_dir.join(FILE);
+        let text = json!({"url": url, "fingerprint": fingerprint});
+        let write = || -> std::io::Result<()> {
+            // A temporary file has mode 0600 from its start.
+            let mut file = tempfile::NamedTempFile::new_in(data_dir)?;
+            file.write_all(format!("{text}\n").as_bytes())?;
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(|error| {
+            Error::from(error).operation(format!("say in '{}' where it listens", path.display()))
+        })?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // One that stays says what was true until now.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Where a host has its directory.
+///
+/// # Errors
+/// It is not named, and there is no home directory.
+pub(crate) fn data_dir(
+    named: Option<PathBuf>,
+    configuration: &Configuration,
+    home: Option<&Path>,
+) -> Result<PathBuf> {
+    let named = named.map_or_else(
+        || Ok(configuration.section("serve").get("data_dir")?.map(PathBuf::from)),
+        |named| Ok::<_, Error>(Some(named)),
+    )?;
+    named.or_else(|| Some(home?.join(".apyfal/host"))).ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "there is no home directory")
+            .operation("find a place for what the host remembers")
+            .hint("name one: --data-dir")
+    })
+}
+
+/// How to use the host that serves from a directory, whose token may lie there too.
+///
+/// # Errors
+/// None serves from there, or what it says cannot be read.
+pub(crate) fn find(data_dir: &Path) -> Result<RemoteOptions> {
+    let path = data_dir.join(FILE);
+    let reading = || format!("read '{}'", path.display());
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == Io::NotFound => {
+            return Err(Error::new(ErrorKind::NotFound, "no host serves on this machine")
+                .operation(reading())
+                .hint("name one: --host_ip ADDRESS")
+                .hint("or make this machine one: apyfal serve"));
+        }
+        Err(error) => return Err(Error::from(error).operation(reading())),
+    };
+    let said: Value = serde_json::from_slice(&text).map_err(|error| {
+        Error::new(ErrorKind::Conflict, format!("it is damaged: {error}"))
+            .operation(reading())
+            .hint("start the host again")
+    })?;
+    let mut options = RemoteOptions::new(said["url"].as_str().unwrap_or_default());
+    if let Some(fingerprint) = said["fingerprint"].as_str() {
+        options.trust = Some(Trust::Pinned(fingerprint.parse()?));
+    }
+    let token = data_dir.join("token");
+    if token.exists() {
+        options.token = Some(token::load(&token)?);
+    }
+    Ok(options)
+}

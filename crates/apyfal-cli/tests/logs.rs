@@ -1,0 +1,152 @@
+//! `apyfal logs` against real hosts.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+use common::Home;
+use common::server::{Server, until};
+
+/// A host with a program that says something while it works.
+fn talkative() -> Server {
+    Server::configured(
+        r#"
+[accelerator.talk]
+command = ["sh", "-c", "echo begun >&2; cat; echo ended >&2"]
+
+[accelerator.long_talk]
+command = ["sh", "-c", "echo begun >&2; cat; sleep 2; echo ended >&2"]
+"#,
+        &[],
+    )
+}
+
+/// Runs a job; returns its id.
+fn job(server: &Server, accelerator: &str) -> String {
+    let answer = server.run(accelerator, b"data");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.header("apyfal-job").unwrap().to_owned()
+}
+
+/// What a command prints, while it runs; it ends with this.
+struct Following {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Following {
+    fn begin(home: &Home, words: &[&str]) -> Self {
+        let mut child = home.apyfal(words).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let (stdout, kept) = (child.stdout.take().unwrap(), lines.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    fn until(&self, what: &str) {
+        until(what, || self.lines.lock().unwrap().iter().any(|line| line.contains(what)));
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_shows_what_was_said_by_whom() {
+    let server = talkative();
+    let (first, second) = (job(&server, "talk"), job(&server, "talk"));
+    let failed = server.run("fail", b"x");
+    assert_eq!(failed.status, 502);
+    let home = server.home();
+
+    // The host on this machine is found where nothing is configured.
+    let all = home.ok(&["logs"]);
+    for said in [format!("{first}: begun"), format!("{second}: ended"), "broken device".into()] {
+        assert!(all.contains(&said), "{said}: {all}");
+    }
+    assert!(all.starts_with("20") && all.contains("Z "), "{all}");
+    let one = home.ok(&["logs", &first]);
+    assert_eq!(one.lines().count(), 2, "{one}");
+    assert!(one.contains("begun") && one.contains("ended") && !one.contains(&second), "{one}");
+    // What a job that ended said is all there is to follow.
+    assert_eq!(home.ok(&["logs", &first, "-f"]), one);
+
+    let elsewhere = Home::new();
+    assert_eq!(elsewhere.ok(&["logs", server.address()]), all);
+    assert_eq!(elsewhere.ok(&["logs", &first, "--host_ip", server.address()]), one);
+    let json = elsewhere.ok(&["logs", &first, "--host_ip", server.address(), "--json"]);
+    let line: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!((&line["job"], &line["text"]), (&first.into(), &"begun".into()), "{line}");
+}
+
+#[test]
+fn a_job_is_followed_to_its_end_and_a_host_beyond() {
+    let server = talkative();
+    let host = Following::begin(server.home(), &["logs", "--follow"]);
+    let mut connection = server.connect();
+    let session =
+        connection.post("/v2/sessions", "application/json", br#"{"accelerator": "long_talk"}"#);
+    let session = session.json()["id"].as_str().unwrap().to_owned();
+    let head = connection.head("POST", &format!("/v2/sessions/{session}/jobs"));
+    let request = "apyfal-request: {\"id\": \"mine\", \"mode\": \"submit\"}\r\nContent-Length: 4";
+    connection.write(format!("{head}{request}\r\n\r\ndata").as_bytes());
+    assert_eq!(connection.answer().status, 202);
+    let said = server.home().ok(&["logs", "mine", "-f"]);
+    assert!(said.contains("mine: begun") && said.trim_end().ends_with("mine: ended"), "{said}");
+    host.until("mine: ended");
+
+    // A host that was started anew counts its lines anew, and is followed all the same.
+    let server = server.killed().started();
+    assert_eq!(server.run("fail", b"x").status, 502);
+    host.until("broken device");
+}
+
+#[test]
+fn what_cannot_be_shown_is_told() {
+    let home = Home::new();
+    let told = home.fails(6, &["logs"]);
+    assert!(
+        told.contains("no host serves on this machine") && told.contains("apyfal serve"),
+        "{told}"
+    );
+    let server = talkative();
+    let told = server.home().fails(6, &["logs", "nothing"]);
+    assert!(told.contains("'nothing'"), "{told}");
+    let address = server.address().to_owned();
+    let killed = server.killed();
+    // It could not tidy up, so its address is still known.
+    let told = killed.home.fails(11, &["logs"]);
+    assert!(told.contains(&address), "{told}");
+}
+
+#[test]
+fn a_host_with_a_token_and_a_certificate_is_found_with_both() {
+    let server = Server::configured("", &[]);
+    let home = server.home();
+    // Made as for a host off loopback.
+    let pair = home.ok(&["serve", "--pair", "--listen", "127.0.0.1:1"]);
+    let token = pair.split_whitespace().skip_while(|word| *word != "--token").nth(1).unwrap();
+    let (certificate, key) =
+        (home.path(".apyfal/host/host.crt"), home.path(".apyfal/host/host.key"));
+    let configuration = format!(
+        "[serve]\ntoken_file = {}\nssl_cert_crt = {}\nssl_cert_key = {}\n",
+        home.path(".apyfal/host/token").display(),
+        certificate.display(),
+        key.display()
+    );
+    let secured = server.killed().configured(&configuration);
+    let said = secured.home().ok(&["logs"]);
+    assert!(!said.contains(token), "{said}");
+}

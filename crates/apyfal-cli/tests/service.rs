@@ -1,0 +1,139 @@
+//! `apyfal serve` as a service: its unit, what it tells the service manager, how it ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use common::http::Answer;
+use common::server::{PATIENCE, Server, until};
+use common::{Home, text};
+use rustix::process::Signal;
+
+fn unit() -> String {
+    std::fs::read_to_string(common::page::root().join("deploy/apyfal.service")).unwrap()
+}
+
+/// The unit with a program that is here.
+fn present_unit(home: &Home) -> PathBuf {
+    let unit = unit().replace("/usr/local/bin/apyfal", env!("CARGO_BIN_EXE_apyfal"));
+    home.write("apyfal.service", unit)
+}
+
+fn analyze(words: &[&str]) -> Output {
+    Command::new("systemd-analyze").args(words).output().unwrap_or_else(|error| {
+        panic!("systemd-analyze: {error}; install the package systemd, as 'cargo xtask test' does")
+    })
+}
+
+#[test]
+fn the_unit_is_right_and_exposes_little() {
+    let home = Home::new();
+    let unit = present_unit(&home);
+    let path = unit.to_str().unwrap();
+    let verified = analyze(&["verify", path]);
+    let said = text(&verified.stdout) + &text(&verified.stderr);
+    // Files of other packages are none of ours.
+    let ours: Vec<_> = said.lines().filter(|line| line.contains("apyfal")).collect();
+    assert!(verified.status.success() && ours.is_empty(), "{said}");
+    // In tenths: 2.0 of 10.
+    let rated = analyze(&["security", "--offline=true", "--threshold=20", path]);
+    assert!(rated.status.success(), "{}", text(&rated.stdout));
+}
+
+#[test]
+fn the_unit_runs_what_there_is() {
+    let unit = unit();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let words: Vec<_> = line.split_whitespace().skip(1).collect();
+    assert_eq!(words[0], "serve");
+    let help = Home::new().ok(&["serve", "--help"]);
+    let options: Vec<_> = words.iter().filter(|word| word.starts_with("--")).collect();
+    assert!(!options.is_empty());
+    for option in options {
+        assert!(help.contains(&format!("{option} <")), "{option}: {help}");
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
+    let home = Home::new();
+    let path = home.path("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut buffer = [0; 1024];
+        let length = manager.recv(&mut buffer).expect("a message");
+        text(&buffer[..length])
+    };
+    let mut host = home
+        .apyfal(&["serve", "--listen", "127.0.0.1:0"])
+        .env("NOTIFY_SOCKET", &path)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(heard().trim_end(), "READY=1");
+    // It listens by now, and has said where.
+    let said: serde_json::Value =
+        serde_json::from_slice(&home.read(".apyfal/host/listening.json")).unwrap();
+    let address = said["url"].as_str().unwrap().strip_prefix("http://").unwrap();
+    assert_eq!(common::http::Connection::open(address).get("/readyz").status, 200);
+    let pid = rustix::process::Pid::from_child(&host);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(heard().trim_end(), "STOPPING=1");
+    assert!(host.wait().unwrap().success());
+    assert!(!home.path(".apyfal/host/listening.json").exists());
+}
+
+/// The rest of a slow job, once it has begun.
+fn slow_job(server: &Server, accelerator: &'static str) -> std::thread::JoinHandle<Option<Answer>> {
+    let mut connection = server.connect();
+    let head = connection.head("POST", &format!("/v2/run/{accelerator}"));
+    connection.write(format!("{head}Content-Length: 1\r\n\r\nx").as_bytes());
+    until("the job runs", || server.get("/status").json()["running"] == 1);
+    std::thread::spawn(move || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.answer())).ok()
+    })
+}
+
+#[test]
+fn sigterm_lets_running_jobs_end_and_refuses_new_ones() {
+    let server = Server::start();
+    let running = slow_job(&server, "nap");
+    let mut waiting = server.connect();
+    server.signal(Signal::TERM);
+    until("it ends", || waiting.get("/readyz").status == 503);
+    let refused = waiting.post("/v2/run/null", "application/octet-stream", b"x");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.json()["error"]["kind"], "unavailable");
+    assert_eq!(refused.json()["error"]["retryable"], true);
+    let answer = running.join().unwrap().expect("an answer");
+    assert_eq!((answer.status, &answer.json()["specific"]["output"]), (200, &"x".into()));
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_with_its_programs() {
+    let server = Server::start();
+    let home = server.home().folder().to_string_lossy().into_owned();
+    let running = slow_job(&server, "long");
+    let programs = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let of_ours = processes.filter(|process| {
+            let read = |name| std::fs::read(process.path().join(name)).unwrap_or_default();
+            text(&read("environ")).contains(&home) && text(&read("cmdline")).contains("sleep 150")
+        });
+        of_ours.count()
+    };
+    assert!(programs() > 0);
+    let mut waiting = server.connect();
+    server.signal(Signal::TERM);
+    until("it ends", || waiting.get("/readyz").status == 503);
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().code(), Some(130));
+    until("its programs ended", || programs() == 0);
+    assert!(running.join().unwrap().is_none());
+}
