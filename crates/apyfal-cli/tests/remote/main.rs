@@ -6,6 +6,7 @@
 mod common;
 
 mod addresses;
+mod map;
 mod named;
 mod paired;
 mod pool;

@@ -95,7 +95,7 @@ fn frames(
             Piece::Data(block) => Some((Ok(Frame::data(block)), Some((listed, reader)))),
             Piece::End(result) => {
                 let frame = last_frame(&result, takes_trailers);
-                listed.end(result, None);
+                listed.end(*result, None);
                 Some((frame?, None))
             }
         }

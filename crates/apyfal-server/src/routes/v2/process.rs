@@ -228,7 +228,7 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
     let begun = match host.begin(job, ends.record(), fingerprint).await {
         Ok(begun) => begun,
         Err(error) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             return Err(error);
         }
     };
@@ -246,11 +246,11 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
             job
         }
         Begun::Running(job) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             job
         }
         Begun::Ended(job) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             return match mode {
                 Mode::Submit => Ok((StatusCode::ACCEPTED, Json(*job)).into_response()),
                 Mode::Run => deliver::kept(host, *job, output, None),
