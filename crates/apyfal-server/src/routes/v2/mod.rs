@@ -9,10 +9,11 @@ mod sessions;
 
 use std::sync::Arc;
 
-use apyfal_api::v2::{PROTOCOL, VERSION};
+use apyfal_api::v2::{DESCRIPTION, PROTOCOL, VERSION};
 use apyfal_core::{Error, ErrorKind};
 use axum::Router;
 use axum::extract::Request;
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -37,6 +38,12 @@ pub(crate) fn router(state: &Arc<Host>) -> Router<Arc<Host>> {
         .route("/v2/logs", get(logs::read))
         .layer(middleware::from_fn(only_our_version))
         .layer(middleware::from_fn_with_state(state.clone(), only_with_access))
+        // What is described is no secret.
+        .route("/v2/openapi.json", get(description))
+}
+
+async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
 }
 
 /// Refuses clients of a protocol that is not spoken here.
