@@ -8,6 +8,7 @@ mod common;
 mod addresses;
 mod map;
 mod named;
+mod page;
 mod paired;
 mod pool;
 mod run;
