@@ -16,6 +16,7 @@ fn main() -> Result<()> {
         let root = tempfile::tempdir()?;
         let agent = Agent::new(AgentOptions {
             root: root.path().to_owned(),
+            is_shared: true,
             registry: Default::default(),
             storage: Default::default(),
             threads: None,

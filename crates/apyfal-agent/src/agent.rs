@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use crate::batch;
 use crate::deadline;
 use crate::job::{self, CallContext};
-use crate::session::{Record, SessionDir};
+use crate::session::{Record, Root, SessionDir};
 use crate::slots::{Asking, Load, Scheduler};
 
 mod quick;
@@ -29,6 +29,9 @@ mod quick;
 pub struct AgentOptions {
     /// Where sessions live. Two agents on the same directory see each other's sessions.
     pub root: PathBuf,
+    /// Whether agents of other processes may use the directory too. Where none does, small jobs are
+    /// quicker, for no file needs to be locked for them.
+    pub is_shared: bool,
     /// The accelerators.
     pub registry: Registry,
     /// The storages that it reads and writes by itself.
@@ -49,6 +52,7 @@ pub struct AgentOptions {
 ///
 /// let agent = Agent::new(AgentOptions {
 ///     root: root.into(),
+///     is_shared: true,
 ///     registry: Default::default(),
 ///     storage: Default::default(),
 ///     threads: None,
@@ -69,7 +73,7 @@ pub struct AgentOptions {
 /// ```
 #[derive(Debug)]
 pub struct Agent {
-    root: PathBuf,
+    root: Root,
     registry: Registry,
     storage: Storage,
     scheduler: Scheduler,
@@ -126,7 +130,7 @@ impl Agent {
             }
         }
         Self {
-            root: options.root,
+            root: Root { path: options.root, is_shared: options.is_shared },
             registry: options.registry,
             storage: options.storage,
             scheduler,

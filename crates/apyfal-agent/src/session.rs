@@ -5,7 +5,8 @@
 //!   session.json   accelerator and parameters; written last, so what has it is complete
 //!   source/NAME    the copy of what start was given
 //!   state/         the engine's own
-//!   lock           shared by running jobs, exclusive for the one who ends the session
+//!   lock           shared by running jobs, exclusive for the one who ends the session; not used
+//!                  where no other process has a part in ROOT
 //! ```
 
 use std::fs::{self, File, Permissions, TryLockError};
@@ -33,10 +34,21 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// the session need not be opened for each of them.
 #[derive(Debug, Default)]
 struct SharedLock {
-    /// Opened by the first job.
+    /// Opened by the first job. None where no other process has a part in the sessions: locking it
+    /// would take a good part of the time that a small job does.
     file: Option<File>,
     /// How many hold it. The file is locked while there are any.
     jobs: usize,
+    /// Whether the session was ended by this process.
+    ended: bool,
+}
+
+/// Where sessions live.
+#[derive(Clone, Debug)]
+pub(crate) struct Root {
+    pub(crate) path: PathBuf,
+    /// Whether other processes may use them too.
+    pub(crate) is_shared: bool,
 }
 
 /// Keeps a session from being ended.
@@ -48,6 +60,7 @@ pub(crate) struct JobLock<'a>(&'a SessionDir);
 pub(crate) struct SessionDir {
     id: String,
     path: PathBuf,
+    is_shared: bool,
     lock: Mutex<SharedLock>,
     is_half_made: AtomicBool,
 }
@@ -70,7 +83,7 @@ pub(crate) struct Record {
 
 impl SessionDir {
     /// Makes a new, empty one under `root`.
-    pub(crate) fn create(root: &Path) -> Result<Self> {
+    pub(crate) fn create(Root { path: root, is_shared }: &Root) -> Result<Self> {
         let make = || -> std::io::Result<PathBuf> {
             fs::create_dir_all(root)?;
             let path = tempfile::Builder::new()
@@ -86,11 +99,12 @@ impl SessionDir {
             Error::from(error).operation(format!("make a session in '{}'", root.display()))
         })?;
         let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { id, path, lock: Mutex::default(), is_half_made: AtomicBool::new(true) })
+        let (lock, is_half_made) = (Mutex::default(), AtomicBool::new(true));
+        Ok(Self { id, path, is_shared: *is_shared, lock, is_half_made })
     }
 
     /// Finds one that another process, or an earlier one, has made.
-    pub(crate) fn find(root: &Path, id: &str) -> Result<Self> {
+    pub(crate) fn find(Root { path: root, is_shared }: &Root, id: &str) -> Result<Self> {
         let unique = id.strip_prefix(PREFIX).unwrap_or_default();
         let is_id = (1..=MAX_ID).contains(&unique.len())
             && unique.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -100,7 +114,8 @@ impl SessionDir {
             return Err(gone(id));
         }
         let is_half_made = AtomicBool::new(false);
-        Ok(Self { id: id.to_owned(), path, lock: Mutex::default(), is_half_made })
+        let lock = Mutex::default();
+        Ok(Self { id: id.to_owned(), path, is_shared: *is_shared, lock, is_half_made })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -169,7 +184,7 @@ impl SessionDir {
     }
 
     /// Returns once the disk has the record, the source and their names.
-    pub(crate) fn sync(&self, root: &Path) -> Result<()> {
+    pub(crate) fn sync(&self, root: &Root) -> Result<()> {
         let sync = |path: &Path| File::open(path)?.sync_all();
         let all = || -> std::io::Result<()> {
             sync(&self.path.join(RECORD))?;
@@ -181,7 +196,7 @@ impl SessionDir {
                 sync(&source)?;
             }
             sync(&self.path)?;
-            sync(root)
+            sync(&root.path)
         };
         all().map_err(|error| Error::from(error).operation("store the session"))
     }
@@ -222,7 +237,10 @@ impl SessionDir {
     pub(crate) fn try_lock_for_job(&self) -> Result<Option<JobLock<'_>>> {
         let mut guard = self.shared_lock();
         let lock = &mut *guard;
-        if lock.jobs == 0 {
+        if lock.ended {
+            return Err(gone(&self.id));
+        }
+        if lock.jobs == 0 && self.is_shared {
             let file = match &mut lock.file {
                 Some(file) => file,
                 none => none.insert(self.open_lock()?),
@@ -251,6 +269,7 @@ impl SessionDir {
     pub(crate) fn end<T>(&self, stop: impl FnOnce() -> Result<T>, ctx: &JobContext) -> Result<T> {
         let lock = self.open_lock()?;
         until_locked(|| lock.try_lock(), ctx)?;
+        until_locked(|| self.close(), ctx)?;
         let stopped = stop();
         // First what makes it a session, then what its jobs look at.
         for name in [RECORD, LOCK] {
@@ -260,6 +279,16 @@ impl SessionDir {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => stopped,
         }
+    }
+
+    /// Takes no more jobs of this process, unless one runs.
+    fn close(&self) -> std::result::Result<(), TryLockError> {
+        let mut lock = self.shared_lock();
+        if lock.jobs > 0 {
+            return Err(TryLockError::WouldBlock);
+        }
+        lock.ended = true;
+        Ok(())
     }
 
     fn open_lock(&self) -> Result<File> {

@@ -11,8 +11,13 @@ use apyfal_testkit::{Kept, client_suite};
 use serde_json::json;
 
 fn agent(root: &Path) -> Arc<dyn Client> {
+    agent_of(root, true)
+}
+
+fn agent_of(root: &Path, is_shared: bool) -> Arc<dyn Client> {
     Arc::new(Agent::new(AgentOptions {
         root: root.to_owned(),
+        is_shared,
         registry: Default::default(),
         storage: Default::default(),
         threads: None,
@@ -22,10 +27,12 @@ fn agent(root: &Path) -> Arc<dyn Client> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_of_a_client() {
-    let root = tempfile::tempdir().unwrap();
-    client_suite(&agent(root.path())).await;
-    let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().collect();
-    assert!(left.is_empty(), "stopped sessions left {left:?}");
+    for is_shared in [true, false] {
+        let root = tempfile::tempdir().unwrap();
+        client_suite(&agent_of(root.path(), is_shared)).await;
+        let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().collect();
+        assert!(left.is_empty(), "stopped sessions left {left:?}");
+    }
 }
 
 #[tokio::test]

@@ -129,6 +129,7 @@ impl Bench {
 fn agent(root: &Path, registry: Registry, threads: usize) -> Arc<Agent> {
     Arc::new(Agent::new(AgentOptions {
         root: root.join("sessions"),
+        is_shared: true,
         registry,
         storage: Default::default(),
         threads: threads.try_into().ok(),

@@ -34,6 +34,7 @@ impl Write for Slow {
 async fn agent(root: &Path) -> (Agent, Job) {
     let agent = Agent::new(AgentOptions {
         root: root.to_owned(),
+        is_shared: true,
         registry: Default::default(),
         storage: Default::default(),
         threads: 1.try_into().ok(),

@@ -103,6 +103,7 @@ fn agent(root: &Path, opened: &Arc<AtomicUsize>) -> Arc<Agent> {
     info.params = vec![ParamSpec::new("long", ParamKind::Bool, "Whether it takes long")];
     Arc::new(Agent::new(AgentOptions {
         root: root.to_owned(),
+        is_shared: true,
         registry: Registry::new(vec![Arc::new(Where { info, opened: opened.clone() })]),
         storage: Default::default(),
         threads: 1.try_into().ok(),

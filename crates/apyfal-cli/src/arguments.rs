@@ -115,9 +115,14 @@ impl Parameters {
         self
     }
 
-    /// Each value as the Python literal that it is, or as its text.
-    pub(crate) fn literal(self) -> Map<String, Value> {
-        self.0.into_iter().map(|(key, word)| (key, word.literal())).collect()
+    /// Each value as the Python literal that it is, or as its text; that of `texts` as they were
+    /// written.
+    pub(crate) fn literal(self, texts: &[&str]) -> Map<String, Value> {
+        let value = |key: &str, word| match word {
+            Word::Text(text) if texts.contains(&key) => Value::String(text),
+            word => word.literal(),
+        };
+        self.0.into_iter().map(|(key, word)| (key.clone(), value(&key, word))).collect()
     }
 
     /// The same for an accelerator: where it takes text, the text is left as it was written.
@@ -288,7 +293,7 @@ mod tests {
     fn parameters(line: &str) -> Value {
         let words = line.split(' ').map(OsString::from).collect();
         match parse(words) {
-            Ok(parsed) => Value::Object(parsed.parameters.literal()),
+            Ok(parsed) => Value::Object(parsed.parameters.literal(&[])),
             Err(Refused::Ours(error)) => panic!("{error}"),
             Err(Refused::Clap(error)) => panic!("{error}"),
         }
@@ -321,7 +326,11 @@ mod tests {
             "apyfal --json run gzip a --level=9 b",
         ] {
             let parsed = parse(line.split(' ').map(OsString::from).collect()).unwrap();
-            assert_eq!(Value::Object(parsed.parameters.literal()), json!({"level": 9}), "{line}");
+            assert_eq!(
+                Value::Object(parsed.parameters.literal(&[])),
+                json!({"level": 9}),
+                "{line}"
+            );
             assert!(matches!(
                 parsed.command,
                 Command::Run(run) if run.accelerator == "gzip" && run.dst.as_deref() == Some("b")
@@ -336,6 +345,14 @@ mod tests {
         let registry = Registry::default();
         let values = parsed.parameters.of(registry.find("gzip").unwrap().info());
         assert_eq!(Value::Object(values), json!({"name": "1_000", "level": "9", "mtime": 10}));
+    }
+
+    #[test]
+    fn settings_of_hosts_stay_text_too() {
+        let words = "apyfal create -a gzip --token 0123 --k 0123".split(' ');
+        let parsed = parse(words.map(OsString::from).collect()).unwrap();
+        let values = Value::Object(parsed.parameters.literal(&["token"]));
+        assert_eq!(values, json!({"token": "0123", "k": "0123"}));
     }
 
     #[test]

@@ -261,4 +261,42 @@ mod tests {
         assert_eq!(app["profiling"]["fpga-elapsed-time"], 1.5);
         assert_eq!(app["profiling"]["input-bandwidth"], 4.0);
     }
+
+    #[test]
+    fn whatever_json_is_parameters_reads_back_equal() {
+        const FRAGMENTS: [&str; 24] = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"app\"",
+            "\"env\"",
+            "\"specific\"",
+            "\"reset\"",
+            "\"reload\"",
+            "\"logging\"",
+            "\"enable-sw-comparison\"",
+            "{\"app\": {\"specific\": {",
+            "}}}",
+            "\"a\": ",
+            "null",
+            "true",
+            "0",
+            "-1.5e300",
+            "18446744073709551615",
+            "\"\\ud800\"",
+            "\"\u{e9}\"",
+            " ",
+        ];
+        bolero::check!().with_iterations(20_000).with_type::<Vec<u8>>().for_each(|bytes| {
+            let pieces = bytes.iter().map(|byte| FRAGMENTS[usize::from(*byte) % FRAGMENTS.len()]);
+            let text: String = pieces.collect();
+            let Ok(value) = serde_json::from_str(&text) else { return };
+            let Ok(read) = JobParameters::from_json(&value) else { return };
+            let again = JobParameters::from_json(&read.to_start_json()).unwrap();
+            assert_eq!((&again.specific, &again.env), (&read.specific, &read.env));
+        });
+    }
 }

@@ -1,5 +1,6 @@
 //! Requests that carry data: what is the request, and what is the data.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::{Error, ErrorKind, Input, Result};
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
@@ -25,10 +26,18 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// The data of a request.
 pub(crate) struct Data {
-    stream: BoxStream<'static, Result<Bytes>>,
+    pieces: Pieces,
     /// Its length in bytes, where the client told it.
     pub(crate) len: Option<u64>,
-    complete: Complete,
+    complete: Option<Complete>,
+}
+
+/// The pieces of data as they come in.
+enum Pieces {
+    /// All that is sent.
+    Body(BodyDataStream),
+    /// What is found within.
+    Part(BoxStream<'static, Result<Bytes>>),
 }
 
 /// Whether all of the data has come in.
@@ -53,21 +62,20 @@ impl Complete {
 }
 
 impl Data {
-    fn new(stream: BoxStream<'static, Result<Bytes>>, len: Option<u64>) -> Self {
-        Self { stream, len, complete: Complete::default() }
+    fn new(pieces: Pieces, len: Option<u64>) -> Self {
+        Self { pieces, len, complete: None }
     }
 
     /// No data at all.
     pub(crate) fn none() -> Self {
-        Self::new(futures::stream::empty().boxed(), Some(0))
+        Self::new(Pieces::Part(futures::stream::empty().boxed()), Some(0))
     }
 
     /// The body of a request.
     pub(crate) fn of_body(headers: &HeaderMap, body: Body) -> Self {
         let len = headers.get(header::CONTENT_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
-        let stream = body.into_data_stream().map(|piece| piece.map_err(|error| broken(&error)));
-        Self::new(stream.boxed(), len)
+        Self::new(Pieces::Body(body.into_data_stream()), len)
     }
 
     /// Whether there may be any.
@@ -76,8 +84,8 @@ impl Data {
     }
 
     /// To be waited for.
-    pub(crate) fn complete(&self) -> Complete {
-        self.complete.clone()
+    pub(crate) fn complete(&mut self) -> Complete {
+        self.complete.get_or_insert_default().clone()
     }
 
     /// All of it, where that is no more than `limit` bytes; else itself again.
@@ -89,7 +97,7 @@ impl Data {
             return Ok(Err(self));
         }
         let mut whole = Bytes::new();
-        while let Some(piece) = self.stream.next().await {
+        while let Some(piece) = self.next().await {
             let piece = piece?;
             if whole.is_empty() {
                 // Mostly there is just one piece.
@@ -104,10 +112,10 @@ impl Data {
         Ok(Ok(whole))
     }
 
-    /// The data as the input of a job.
-    pub(crate) fn into_input(self) -> Input {
+    /// The data as the input of a job, with the name that the client gave it.
+    pub(crate) fn into_input(self, name: Option<&str>) -> Input {
         let len = self.len;
-        let input = Input::stream(apyfal_storage::reader(self));
+        let input = named(Input::stream(apyfal_storage::reader(self)), name);
         match len {
             Some(len) => input.with_len(len),
             None => input,
@@ -118,7 +126,7 @@ impl Data {
     pub(crate) fn drain(mut self) {
         tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
             let mut left = DRAIN;
-            while let Some(Ok(piece)) = self.stream.next().await {
+            while let Some(Ok(piece)) = self.next().await {
                 match left.checked_sub(piece.len()) {
                     Some(rest) => left = rest,
                     None => break,
@@ -132,12 +140,30 @@ impl Stream for Data {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.stream.poll_next_unpin(context);
-        if let Poll::Ready(None) = polled {
-            self.complete.set();
+        let polled = match &mut self.pieces {
+            Pieces::Body(body) => {
+                let polled = body.poll_next_unpin(context);
+                polled.map(|piece| piece.map(|piece| piece.map_err(|error| broken(&error))))
+            }
+            Pieces::Part(part) => part.poll_next_unpin(context),
+        };
+        if let (Poll::Ready(None), Some(complete)) = (&polled, &self.complete) {
+            complete.set();
         }
         polled
     }
+}
+
+/// An input with the name that a client gave it: that of a file, and no way to one.
+pub(crate) fn named(input: Input, name: Option<&str>) -> Input {
+    match name.and_then(file_name) {
+        Some(name) => input.with_name(name),
+        None => input,
+    }
+}
+
+pub(crate) fn file_name(name: &str) -> Option<&str> {
+    Path::new(name).file_name()?.to_str().filter(|name| !name.contains('\0'))
 }
 
 /// A body that ended before its end.
@@ -260,7 +286,7 @@ async fn split_multipart<Request: DeserializeOwned + Default>(
                         Err(error) => Some((Err(broken(&error)), (field, form))),
                     }
                 });
-                let data = Data::new(stream.boxed(), None);
+                let data = Data::new(Pieces::Part(stream.boxed()), None);
                 return Ok((request.unwrap_or_default(), data));
             }
             name => {
@@ -319,5 +345,55 @@ mod tests {
         let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
         let request = request.body(Body::from(form)).unwrap();
         assert_eq!(split(request).await, (Some("x".into()), b"da\r\nta".to_vec()));
+    }
+
+    #[test]
+    fn whatever_comes_in_is_refused_or_was_sent() {
+        use apyfal_api::v2::JobRequest;
+        const FRAGMENTS: [&str; 18] = [
+            "--b\r\n",
+            "\r\n--b\r\n",
+            "\r\n--b--\r\n",
+            "\r\n",
+            "Content-Disposition: form-data; name=\"request\"\r\n\r\n",
+            "Content-Disposition: form-data; name=\"data\"\r\n\r\n",
+            "Content-Disposition: form-data; name=",
+            "{\"parameters\": {\"app\": ",
+            "{\"id\": \"x\", \"mode\": \"submit\"}",
+            "{}",
+            "}",
+            "[[",
+            "\"src\": \"s3://a/b\", ",
+            "\"",
+            "\\",
+            "\0",
+            "-1e999",
+            "data",
+        ];
+        const TYPES: [&str; 3] =
+            ["application/json", "multipart/form-data; boundary=b", "application/octet-stream"];
+        let runtime = std::sync::LazyLock::new(|| {
+            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+        });
+        let runtime = std::panic::AssertUnwindSafe(runtime);
+        bolero::check!().with_iterations(5_000).with_type::<(u8, Vec<u8>)>().for_each(
+            |(kind, bytes)| {
+                let content_type = TYPES[usize::from(*kind) % TYPES.len()];
+                let pieces =
+                    bytes.iter().map(|byte| FRAGMENTS[usize::from(*byte) % FRAGMENTS.len()]);
+                let sent: String = pieces.clone().collect();
+                let pieces = pieces.map(|piece| Ok::<_, Error>(Bytes::from(piece)));
+                let body = Body::from_stream(futures::stream::iter(pieces.collect::<Vec<_>>()));
+                let request = axum::http::Request::builder().header("content-type", content_type);
+                let (parts, body) = request.body(body).unwrap().into_parts();
+                let received = runtime.block_on(async {
+                    let (_, data) = split::<JobRequest>(&parts, body).await.ok()?;
+                    data.try_collect::<Vec<_>>().await.ok().map(|pieces| pieces.concat())
+                });
+                if let Some(received) = received {
+                    assert!(sent.contains(std::str::from_utf8(&received).unwrap()));
+                }
+            },
+        );
     }
 }

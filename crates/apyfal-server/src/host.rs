@@ -11,7 +11,7 @@ use apyfal_core::{
 };
 
 use crate::access::Access;
-use crate::body::Data;
+use crate::body::{Data, file_name};
 use crate::journal::{Durability, Journal};
 use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
@@ -108,9 +108,9 @@ impl Host {
     }
 
     /// What a start reads, and how long it waits for it.
-    pub(crate) fn start_io(&self, data: Data) -> JobIo {
+    pub(crate) fn start_io(&self, data: Data, name: Option<&str>) -> JobIo {
         JobIo {
-            src: data.is_there().then(|| data.into_input()),
+            src: data.is_there().then(|| data.into_input(name)),
             stall: Some(self.limits.client_timeout),
             deadline: self.limits.job_timeout,
             ..JobIo::default()
@@ -177,22 +177,25 @@ impl Host {
         request: Job,
         src: Option<Input>,
         output: bool,
+        called: Option<String>,
     ) {
         let host = self.clone();
         let need = if output { Need::Required } else { Need::None };
         tokio::spawn(async move {
-            let (result, len) = host.perform_kept(&listed, request, src, need).await;
+            let (result, len) = host.perform_kept(&listed, request, src, need, called).await;
             host.record_end(&listed, result, len).await;
         });
     }
 
-    /// Runs a job to its end and keeps its result, whose length comes beside the report.
+    /// Runs a job to its end and keeps its result, whose length comes beside the report. `called`
+    /// is what the client calls the result.
     pub(crate) async fn perform_kept(
         &self,
         job: &live::Job,
         request: Job,
         src: Option<Input>,
         need: Need,
+        called: Option<String>,
     ) -> (Result<Report>, Option<u64>) {
         let kept = async {
             let mut result = None;
@@ -202,6 +205,7 @@ impl Host {
             // Writing to a file is writing to the system's memory, for what a quick job writes.
             let dst = result.clone().map(Output::memory);
             let dst = if need == Need::Optional { dst.map(Output::if_any) } else { dst };
+            let dst = dst.map(|dst| output_named(dst, called.as_deref()));
             let report = self.perform(job, request, src, dst).await?;
             let len = match result {
                 Some(result) => Some(result.finish(job.durability == Durability::Disk)?),
@@ -213,6 +217,14 @@ impl Host {
             Ok((report, len)) => (Ok(report), len),
             Err(error) => (Err(error), None),
         }
+    }
+}
+
+/// An output with the name that a client gave the result: that of a file, and no way to one.
+pub(crate) fn output_named(output: Output, name: Option<&str>) -> Output {
+    match name.and_then(file_name) {
+        Some(name) => output.with_name(name),
+        None => output,
     }
 }
 

@@ -7,10 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
-use axum::Router;
-use axum::body::Body;
-use axum::http::uri::PathAndQuery;
-use axum::http::{Request, Uri};
+use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
 use crate::access::Peer;
 use crate::host::Host;
+use crate::routes::Routes;
 
 /// How long a client may take for a handshake, and for the head of a request. The second also
 /// bounds how long a connection may be idle.
@@ -42,7 +39,7 @@ const STREAMS: u32 = 256;
 /// Takes connections of one address, until it is dropped.
 pub(crate) struct Acceptor {
     pub(crate) host: Arc<Host>,
-    pub(crate) router: Router,
+    pub(crate) routes: Routes,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) needs_token: bool,
     pub(crate) places: Arc<Semaphore>,
@@ -112,15 +109,8 @@ impl Acceptor {
             .keep_alive_interval(GONE / 2)
             .keep_alive_timeout(GONE / 2);
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
-            self.host.metrics.requests.fetch_add(1, Ordering::Relaxed);
-            let router = self.router.clone();
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(peer);
-            one_slash(request.uri_mut());
-            async move {
-                let answered: std::result::Result<_, Infallible> = router.oneshot(request).await;
-                answered
-            }
+            let routes = self.routes.clone();
+            async move { Ok::<_, Infallible>(routes.serve(peer, request).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         // A client that breaks off is no event worth telling.
@@ -160,19 +150,6 @@ fn notice_the_gone(stream: &TcpStream) {
     let _ = sockopt::set_tcp_user_timeout(stream, GONE.as_millis() as u32);
 }
 
-/// A host's URL that was given with a slash at its end makes the original's client ask for
-/// `//v1.0/…`.
-fn one_slash(uri: &mut Uri) {
-    if !uri.path().starts_with("//") {
-        return;
-    }
-    let text = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let text = format!("/{}", text.trim_start_matches('/'));
-    let mut parts = std::mem::take(uri).into_parts();
-    parts.path_and_query = text.parse().ok();
-    *uri = Uri::from_parts(parts).unwrap_or_default();
-}
-
 /// Listens on an address.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
@@ -188,25 +165,4 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
             _ => bound,
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slashes_at_the_front_become_one() {
-        for (given, meant) in [
-            ("//v1.0/process/?page=2", "/v1.0/process/?page=2"),
-            ("/v1.0//", "/v1.0//"),
-            ("///", "/"),
-        ] {
-            let mut uri: Uri = format!("http://h{given}").parse().unwrap();
-            one_slash(&mut uri);
-            assert_eq!(uri.path_and_query().unwrap().as_str(), meant);
-            let mut uri: Uri = given.parse().unwrap_or_default();
-            one_slash(&mut uri);
-            assert_eq!(uri.path_and_query().unwrap().as_str(), meant, "origin form");
-        }
-    }
 }

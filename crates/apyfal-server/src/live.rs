@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Cancel, Error, Progress, Report, Result};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::journal::{Durability, Protocol};
 
@@ -28,7 +28,9 @@ pub(crate) struct Job {
     pub(crate) created: f64,
     /// Whether it is part of the host's figures.
     counted: AtomicBool,
-    ended: watch::Sender<Option<Arc<Ended>>>,
+    ended: OnceLock<Arc<Ended>>,
+    /// Wakes those who wait for the end.
+    ending: Notify,
 }
 
 /// How a job ended.
@@ -73,7 +75,8 @@ impl Job {
             progress: Arc::default(),
             created: now(),
             counted: AtomicBool::new(false),
-            ended: watch::Sender::new(None),
+            ended: OnceLock::new(),
+            ending: Notify::new(),
         }
     }
 
@@ -96,43 +99,45 @@ impl Job {
         self.end_at(now(), result, kept)
     }
 
-    /// Says how it ended, and when.
+    /// Says how it ended, and when. What was said first stands.
     pub(crate) fn end_at(&self, at: f64, result: Result<Report>, kept: Option<u64>) -> Arc<Ended> {
-        let ended = Arc::new(Ended { at, result, kept });
-        self.ended.send_replace(Some(ended.clone()));
+        let ended = self.ended.get_or_init(|| Arc::new(Ended { at, result, kept })).clone();
+        self.ending.notify_waiters();
         ended
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended.borrow().is_some()
+        self.ended.get().is_some()
     }
 
     /// Waits until it ended.
     pub(crate) async fn ended(&self) -> Arc<Ended> {
-        let mut ended = self.ended.subscribe();
-        match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
-            Ok(Some(ended)) => ended,
-            // The sender lives in self, so this does not happen.
-            _ => Arc::new(Ended { at: now(), result: Err(Error::cancelled()), kept: None }),
+        loop {
+            // It listens before it looks, so no end is missed.
+            let ending = self.ending.notified();
+            if let Some(ended) = self.ended.get() {
+                return ended.clone();
+            }
+            ending.await;
         }
     }
 
     /// As the host tells of it.
     pub(crate) fn as_wire(&self) -> v2::Job {
-        let ended = self.ended.borrow().clone();
+        let ended = self.ended.get();
         let began = self.progress.began();
         let running = if began.is_some() { JobState::Running } else { JobState::Waiting };
-        let result = ended.as_ref().map(|ended| &ended.result);
+        let result = ended.map(|ended| &ended.result);
         v2::Job {
             id: self.id.clone(),
             session: self.session.clone(),
             accelerator: self.accelerator.clone(),
-            state: ended.as_ref().map_or(running, |ended| ended.state()),
+            state: ended.map_or(running, |ended| ended.state()),
             created: self.created,
             started: began,
-            ended: ended.as_ref().map(|ended| ended.at),
+            ended: ended.map(|ended| ended.at),
             progress: progress(&self.progress),
-            result: ended.as_ref().and_then(|ended| ended.kept),
+            result: ended.and_then(|ended| ended.kept),
             report: result.and_then(|result| Some(result.as_ref().ok()?.clone().into())),
             error: result.and_then(|result| Some(result.as_ref().err()?.into())),
         }
@@ -205,7 +210,7 @@ impl std::ops::Deref for Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        if self.job.ended.borrow().is_none() {
+        if !self.job.has_ended() {
             self.job.cancel.cancel();
             self.job.end(Err(Error::cancelled()), None);
         }

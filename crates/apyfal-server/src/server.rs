@@ -22,7 +22,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
 use crate::pace::Pace;
-use crate::routes;
+use crate::routes::Routes;
 use crate::scratch::Scratch;
 use crate::settings::{Listen, Settings};
 
@@ -73,6 +73,8 @@ impl Server {
         };
         let agent = Agent::new(AgentOptions {
             root: data_dir.join("sessions"),
+            // The journal there is of one process alone.
+            is_shared: false,
             registry,
             storage,
             threads: cores,
@@ -117,13 +119,13 @@ impl Server {
     /// What is remembered could not be written to its end.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let Self { host, listeners, tls } = self;
-        let router = routes::router(host.clone());
+        let routes = Routes::new(host.clone());
         let places = Arc::new(Semaphore::new(host.limits.connections));
         let graceful = Arc::new(GracefulShutdown::new());
         let accept = |(listener, listen): (TcpListener, Listen)| {
             let acceptor = Arc::new(Acceptor {
                 host: host.clone(),
-                router: router.clone(),
+                routes: routes.clone(),
                 tls: tls.clone().filter(|_| listen.tls).map(TlsAcceptor::from),
                 needs_token: listen.token,
                 places: places.clone(),

@@ -301,4 +301,51 @@ mod tests {
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }
+
+    #[test]
+    fn whatever_is_a_location_is_the_same_as_it_is_shown() {
+        const FRAGMENTS: [&str; 26] = [
+            "://",
+            "/",
+            "//",
+            ":",
+            "@",
+            "?",
+            "#",
+            "%",
+            "%2f",
+            "%00",
+            "..",
+            ".",
+            "-",
+            "~",
+            "\\",
+            "[::1]",
+            "file",
+            "host",
+            "HTTP",
+            "https",
+            "s3",
+            "my_data",
+            "localhost",
+            "user:password",
+            "\u{e9}",
+            " ",
+        ];
+        bolero::check!().with_iterations(20_000).with_type::<Vec<u8>>().for_each(|bytes| {
+            let pieces = bytes.iter().map(|byte| FRAGMENTS[usize::from(*byte) % FRAGMENTS.len()]);
+            let text: String = pieces.collect();
+            let Ok(location) = Location::parse(&text) else { return };
+            let shown = location.to_string();
+            if let Location::Http(url) = &location {
+                let shown = Url::parse(&shown).unwrap();
+                assert!(shown.password().is_none_or(|password| password == "***"), "{url}");
+            }
+            // Paths are shown decoded and secrets are masked; all else leads back.
+            if let Location::Object(_) = location {
+                assert_eq!(Location::parse(&shown).unwrap(), location, "{text}");
+            }
+            let _ = location.name();
+        });
+    }
 }

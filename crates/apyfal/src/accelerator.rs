@@ -217,7 +217,8 @@ impl AcceleratorBuilder {
             }
         };
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
-        let agent = AgentOptions { root, registry, storage, threads, max_waiting: None };
+        let agent =
+            AgentOptions { root, is_shared: true, registry, storage, threads, max_waiting: None };
         Ok(Made {
             info,
             client: Arc::new(Agent::new(agent)),

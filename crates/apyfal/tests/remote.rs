@@ -12,7 +12,7 @@ use apyfal::{Client, ErrorKind, Input, Output, Remote, RemoteOptions, Report, Re
 use apyfal_core::{Job, JobIo, JobParameters, Secret, Start};
 use apyfal_testkit::{Kept, client_suite};
 use apyfal_tls::{Fingerprint, Identity, Trust, token};
-use common::{Host, Proxy, data};
+use common::{Host, Proxy, answer, answers, data};
 use serde_json::{Value, json};
 
 fn remote(url: impl Into<String>) -> Remote {
@@ -282,12 +282,15 @@ async fn a_connection_that_breaks_costs_no_byte() {
     process(&remote, &session, Some(Input::bytes(data.clone())), Some(out)).await.unwrap();
     assert!(proxy.has_cut() && std::fs::read(&target).unwrap() == data);
 
-    // Resumed, since what was read cannot be read again.
-    for cut in [0, 100, 1_234_567, 4_999_999] {
+    // A short stream too.
+    let short = &data[..1_000_000];
+    for cut in [0, 100] {
         proxy.cut_after(cut);
         let kept = Kept::default();
-        process(&remote, &session, Some(stream(data.clone())), Some(kept.output())).await.unwrap();
-        assert!(proxy.has_cut() && kept.bytes() == data, "stream cut after {cut}");
+        process(&remote, &session, Some(stream(short.to_vec())), Some(kept.output()))
+            .await
+            .unwrap();
+        assert!(proxy.has_cut() && kept.bytes() == short, "stream cut after {cut}");
     }
 
     // Neither is possible: that is told, and nothing is sent twice.
@@ -298,5 +301,118 @@ async fn a_connection_that_breaks_costs_no_byte() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.hints().concat().contains("begin anew"), "{error:?}");
     assert!(kept.bytes().len() < 2_000_000 && data.starts_with(&kept.bytes()));
+
+    // What must not be run twice is resumed.
+    let session = start(&remote, "once").await;
+    for cut in [0, 100, 1_234_567, 4_999_999] {
+        for src in [Input::bytes(data.clone()), stream(data.clone())] {
+            proxy.cut_after(cut);
+            let kept = Kept::default();
+            process(&remote, &session, Some(src), Some(kept.output())).await.unwrap();
+            assert!(proxy.has_cut() && kept.bytes() == data, "once cut after {cut}");
+        }
+    }
     remote.stop(&session).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_come_while_data_is_sent() {
+    /// A stream whose second half waits for the result of the first.
+    struct Patient(Kept, usize);
+    impl Read for Patient {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.1 == 1_000_000 && self.0.bytes().is_empty() {
+                std::thread::sleep(Duration::from_millis(5));
+                return Err(std::io::ErrorKind::WouldBlock.into());
+            }
+            let end = if self.1 < 1_000_000 { 1_000_000 } else { 2_000_000 };
+            let count = buffer.len().min(end - self.1);
+            buffer[..count].fill(7);
+            self.1 += count;
+            Ok(count)
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(host.url());
+    let session = start(&remote, "null").await;
+    let kept = Kept::default();
+    let src = Input::stream(Patient(kept.clone(), 0));
+    let job = process(&remote, &session, Some(src), Some(kept.output()));
+    tokio::time::timeout(Duration::from_secs(60), job).await.expect("it goes on").unwrap();
+    assert!(kept.bytes() == [7; 2_000_000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_dropped_frees_its_slot() {
+    /// A stream that neither gives nor ends.
+    struct Silent;
+    impl Read for Silent {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(5));
+            Err(std::io::ErrorKind::WouldBlock.into())
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    for accelerator in ["one", "one_once"] {
+        let remote = remote(host.url());
+        let session = start(&remote, accelerator).await;
+        let src = Some(Input::stream(Silent));
+        let dst = Some(Kept::default().output());
+        let job = process(&remote, &session, src, dst);
+        // It runs by then, or comes before the next one.
+        let gave_up = tokio::time::timeout(Duration::from_millis(500), job).await;
+        assert!(gave_up.is_err(), "{accelerator}: {gave_up:?}");
+        let kept = Kept::default();
+        let next = process(&remote, &session, Some(stream(b"next".to_vec())), Some(kept.output()));
+        tokio::time::timeout(Duration::from_secs(60), next).await.expect("it is free").unwrap();
+        assert_eq!(kept.bytes(), b"next", "{accelerator}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_has_its_id() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let remote = remote(host.url());
+    for (accelerator, kind) in [("gunzip", ErrorKind::InvalidData), ("fail", ErrorKind::Engine)] {
+        let session = start(&remote, accelerator).await;
+        for len in [100, 3_000_000] {
+            let src = Some(Input::bytes(vec![1; len]));
+            let error =
+                process(&remote, &session, src, Some(Kept::default().output())).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.facts().iter().any(|(key, _)| key == "job"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_host_is_asked_again_when_it_says() {
+    let busy = r#"{"error": {"kind": "busy", "message": "too many wait", "retryable": true}}"#;
+    let about =
+        r#"{"version": "2", "protocols": [2], "accelerators": [], "cores": 1, "uptime": 1}"#;
+    let busy = answer("429 Too Many Requests", "Retry-After: 1\r\n", busy);
+    let address = answers(vec![busy.clone(), busy, answer("200 OK", "", about)]).await;
+    let begin = std::time::Instant::now();
+    assert_eq!(remote(address.to_string()).host().await.unwrap().cores, 1);
+    assert!(begin.elapsed() >= Duration::from_secs(2), "it was asked before it said");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_told() {
+    let newer = r#"{"error": {"kind": "usage", "message": "it is not version '2'",
+        "operation": "speak the client's protocol", "hints": ["this host speaks version 3"]}}"#;
+    for (told, meant) in [
+        (answer("400 Bad Request", "", newer), "this host speaks version 3"),
+        (answer("404 Not Found", "", "<html>nothing</html>"), "REST v1.0"),
+        (answer("200 OK", "", "<html>welcome</html>"), "same version of Apyfal"),
+        ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "port"),
+    ] {
+        let address = answers(vec![told; 9]).await;
+        let error = remote(address.to_string()).host().await.unwrap_err();
+        let text = format!("{error} {}", error.hints().join(" "));
+        assert!(text.contains(meant), "{text}");
+    }
 }

@@ -35,6 +35,12 @@ pub struct JobRequest {
     /// a destination and requests without `dst`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<bool>,
+    /// What the data is called: the name of a file, for accelerators that make use of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_name: Option<String>,
+    /// What the result is to be called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_name: Option<String>,
     /// Whether the answer waits for the job.
     #[serde(default)]
     pub mode: Mode,

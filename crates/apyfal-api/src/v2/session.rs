@@ -20,6 +20,9 @@ pub struct StartRequest {
     /// A source that the host reads by itself: `s3://…`, `https://…`, `host://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub src: Option<String>,
+    /// What the data is called: the name of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_name: Option<String>,
 }
 
 /// An open session.

@@ -1,6 +1,9 @@
 //! `apyfal accelerators`: what there is, and what one of them takes.
 
-use apyfal::{Configuration, EngineInfo, Need, ParamSpec, Remote, Result, Slots, Stage};
+use apyfal::{
+    Configuration, EngineInfo, ErrorKind, Need, ParamSpec, Remote, RemoteOptions, Result, Slots,
+    Stage,
+};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
@@ -26,10 +29,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let mut configuration = context.configuration(arguments.config.as_deref()).await?;
     arguments.host.apply(&mut configuration);
     let name = arguments.accelerator.as_deref();
-    let infos = match context.hosts(&configuration)?.into_iter().next() {
-        // Hosts that share jobs have the same accelerators.
-        Some(host) => there(&Remote::new(host)?, name).await?,
-        None => here(&configuration, context, name)?,
+    let hosts = context.hosts(&configuration)?;
+    let infos = match hosts.is_empty() {
+        true => here(&configuration, context, name)?,
+        false => context.cancel.or_cancelled(there(hosts, name)).await?,
     };
     let text = match (name, infos.first()) {
         (Some(_), Some(info)) if context.printer.json() => format!("{:#}", as_json(info)),
@@ -42,12 +45,21 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     context.printer.result(&text)
 }
 
-/// The accelerators of a host, or one of them.
-async fn there(host: &Remote, name: Option<&str>) -> Result<Vec<EngineInfo>> {
-    match name {
-        Some(name) => Ok(vec![host.accelerator(name).await?]),
-        None => host.accelerators().await,
+/// The accelerators of the first host that answers, or one of them. Hosts that share jobs have the
+/// same.
+async fn there(hosts: Vec<RemoteOptions>, name: Option<&str>) -> Result<Vec<EngineInfo>> {
+    let mut last = Ok(Vec::new());
+    for host in hosts {
+        let host = Remote::new(host)?;
+        last = match name {
+            Some(name) => host.accelerator(name).await.map(|info| vec![info]),
+            None => host.accelerators().await,
+        };
+        if !last.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
+            break;
+        }
     }
+    last
 }
 
 /// Those of this machine.

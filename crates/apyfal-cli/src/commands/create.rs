@@ -30,18 +30,14 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
-    let mut host = context.take_parameters().literal();
-    for key in TEXTS {
-        // What looks like a number is still the text of it.
-        if let Some(value) = host.get_mut(key)
-            && !value.is_string()
-            && !value.is_null()
-        {
-            *value = value.to_string().into();
-        }
+    let mut host = context.take_parameters().literal(&TEXTS);
+    if let Some(key) = TEXTS.iter().find(|key| host.get(**key) == Some(&Value::Bool(true))) {
+        return Err(Error::new(ErrorKind::Usage, format!("'--{key}' needs a value")));
     }
     for key in ["token_file", "ssl_cert_crt"] {
-        if let Some(Value::String(path)) = host.get_mut(key) {
+        if let Some(Value::String(path)) = host.get_mut(key)
+            && !path.starts_with('~')
+        {
             *path = remembered(path)?;
         }
     }

@@ -116,7 +116,7 @@ impl Context<'_> {
         if let Some(session) = &record.session {
             builder = builder.session(session);
         }
-        builder.build().await
+        self.cancel.or_cancelled(builder.build()).await
     }
 
     /// What is remembered of a name that must have been created.

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stdin, stdout};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apyfal::{Accelerator, Call, EngineInfo, Error, ErrorKind, Need, Progress, Result, Stage};
 use clap::Args;
@@ -11,6 +12,9 @@ use serde_json::{Map, Value};
 use crate::arguments::Set;
 use crate::commands::{Context, HostArguments, title};
 use crate::progress;
+
+/// How long a host may take to end the session of a job that failed.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// Run an accelerator on a source: start, process and stop in one step.
 ///
@@ -56,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
-    let accelerator = builder.build().await?;
+    let accelerator = context.cancel.or_cancelled(builder.build()).await?;
     let info = accelerator.info();
     let mut parameters = context.take_parameters().and(arguments.set).of(info);
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
@@ -98,10 +102,21 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let title = title(&info.name, src.as_deref().or(dst.as_deref()));
     let work = accelerator.process(process);
     let processed = progress::shown(context.printer, &title, &progress, work).await;
-    let stopped = accelerator.stop().await;
+    let stopped = stop(&accelerator, processed.is_ok()).await;
     let report = processed?;
     stopped?;
     context.printer.report(&report, dst.as_deref() == Some("-"))
+}
+
+/// Ends the session. Where the job failed, a host need not be waited for: it may be the reason.
+async fn stop(accelerator: &Accelerator, went_well: bool) -> Result<()> {
+    let stopping = accelerator.stop();
+    if went_well || accelerator.hosts().is_empty() {
+        stopping.await?;
+    } else {
+        let _ = tokio::time::timeout(ENDING, stopping).await;
+    }
+    Ok(())
 }
 
 /// A source or destination, which may also be given as a parameter under one of these names.

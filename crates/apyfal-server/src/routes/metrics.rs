@@ -5,22 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use apyfal_agent::EngineLoad;
 use apyfal_api::v2;
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
-use axum::middleware;
-use axum::routing::get;
 
 use crate::host::Host;
 use crate::metrics::{Counters, Exposition, resident};
-use crate::routes::only_with_access;
 
-pub(crate) fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
-    let access = middleware::from_fn_with_state(host.clone(), only_with_access);
-    Router::new().route("/metrics", get(read)).layer(access)
-}
-
-async fn read(State(host): State<Arc<Host>>) -> ([(HeaderName, &'static str); 1], String) {
+pub(super) async fn read(
+    State(host): State<Arc<Host>>,
+) -> ([(HeaderName, &'static str); 1], String) {
     let mut text = Exposition::default();
     about(&host, &mut text);
     jobs(&host, &mut text);

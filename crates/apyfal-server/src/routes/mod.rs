@@ -8,32 +8,114 @@ pub(crate) mod v1;
 mod v2;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use apyfal_core::{Error, ErrorKind};
+use apyfal_api::v2::{PROTOCOL, VERSION};
+use apyfal_core::{Error, ErrorKind, Result};
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, Uri};
-use axum::middleware::{self, Next};
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
+use tower::ServiceExt;
 
-use crate::answer::{Refusal, Refused};
+use crate::access::Peer;
+use crate::answer::{Answer, Refusal, Refused};
+use crate::body::Data;
 use crate::host::Host;
 
-/// All routes.
-pub(crate) fn router(host: Arc<Host>) -> Router {
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/", get(page::page))
-        .route("/status", get(page::status))
-        .merge(metrics::router(&host))
-        .merge(v2::router(&host))
-        .merge(v1::router())
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(other_method)
-        .layer(middleware::map_response_with_state(host.clone(), every_answer))
-        .with_state(host)
+const METRICS: &str = "/metrics";
+
+/// All that is served, and who may use it.
+#[derive(Clone)]
+pub(crate) struct Routes {
+    host: Arc<Host>,
+    router: Router,
+}
+
+impl Routes {
+    pub(crate) fn new(host: Arc<Host>) -> Self {
+        let router = Router::new()
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready))
+            .route("/", get(page::page))
+            .route("/status", get(page::status))
+            .route(METRICS, get(metrics::read))
+            .merge(v2::router())
+            .merge(v1::router())
+            .fallback(nothing_here)
+            .method_not_allowed_fallback(other_method)
+            .with_state(host.clone());
+        Self { host, router }
+    }
+
+    /// Answers a request. What holds for all of them is done here and not in layers of the router,
+    /// each of which would cost as much as a small job.
+    pub(crate) async fn serve(self, peer: Peer, request: Request<Incoming>) -> Response {
+        self.host.metrics.requests.fetch_add(1, Ordering::Relaxed);
+        let (mut parts, body) = request.into_parts();
+        one_slash(&mut parts.uri);
+        let answer = self.answer(peer, parts, Body::new(body)).await;
+        let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+        if let Some(Refused(kind)) = response.extensions().get() {
+            self.host.metrics.refusals.count(*kind);
+        }
+        let version = const { HeaderName::from_static(PROTOCOL) };
+        response.headers_mut().insert(version, HeaderValue::from(VERSION));
+        response
+    }
+
+    async fn answer(&self, peer: Peer, mut parts: Parts, body: Body) -> Answer {
+        let path = parts.uri.path();
+        // REST v1.0 has rules of its own, and all else is for everybody.
+        if v2::has(path) || path == METRICS {
+            let allowed = self.host.access.check(peer, &parts);
+            if let Err(error) = allowed.and_then(|()| only_our_version(&parts.headers)) {
+                Data::of_body(&parts.headers, body).drain();
+                return Err(error.into());
+            }
+            // Jobs come by the thousand, so they do not even go through the router.
+            if let Some(session) = v2::jobs_of(path) {
+                if !matches!(parts.method, Method::POST | Method::PUT) {
+                    let refused = other_method(parts.method, parts.uri).await;
+                    return Ok(([(header::ALLOW, "POST, PUT")], refused).into_response());
+                }
+                let session = session.to_owned();
+                return v2::in_session(&self.host, session, parts, body).await;
+            }
+        }
+        parts.extensions.insert(peer);
+        let answered = self.router.clone().oneshot(Request::from_parts(parts, body)).await;
+        Ok(answered.unwrap_or_else(|never| match never {}))
+    }
+}
+
+/// Refuses clients of a protocol that is not spoken here.
+fn only_our_version(headers: &HeaderMap) -> Result<()> {
+    let Some(wanted) = headers.get(PROTOCOL) else { return Ok(()) };
+    let wanted = wanted.to_str().unwrap_or("?").trim();
+    if wanted == VERSION.to_string() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, format!("it is not version '{wanted}'"))
+        .operation("speak the client's protocol")
+        .hint(format!("this host speaks version {VERSION}; use a client of its version")))
+}
+
+/// A host's URL that was given with a slash at its end makes the original's client ask for
+/// `//v1.0/…`.
+fn one_slash(uri: &mut Uri) {
+    if !uri.path().starts_with("//") {
+        return;
+    }
+    let text = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let text = format!("/{}", text.trim_start_matches('/'));
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = text.parse().ok();
+    *uri = Uri::from_parts(parts).unwrap_or_default();
 }
 
 async fn nothing_here(uri: Uri) -> Refusal {
@@ -51,33 +133,23 @@ async fn other_method(method: Method, uri: Uri) -> Response {
     response
 }
 
-/// Counts errors, and adds what every answer says.
-async fn every_answer(State(host): State<Arc<Host>>, mut response: Response) -> Response {
-    if let Some(Refused(kind)) = response.extensions().get() {
-        host.metrics.refusals.count(*kind);
-    }
-    response
-        .headers_mut()
-        .insert(apyfal_api::v2::PROTOCOL, HeaderValue::from(apyfal_api::v2::VERSION));
-    response
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Serves a request only to those who may use the host.
-pub(crate) async fn only_with_access(
-    State(host): State<Arc<Host>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let Some(peer) = parts.extensions.get::<crate::access::Peer>().copied() else {
-        return Refusal(Error::new(ErrorKind::Internal, "the connection is not known"))
-            .into_response();
-    };
-    match host.access.check(peer, &parts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(error) => {
-            crate::body::Data::of_body(&parts.headers, body).drain();
-            Refusal(error).into_response()
+    #[test]
+    fn slashes_at_the_front_become_one() {
+        for (given, meant) in [
+            ("//v1.0/process/?page=2", "/v1.0/process/?page=2"),
+            ("/v1.0//", "/v1.0//"),
+            ("///", "/"),
+        ] {
+            let mut uri: Uri = format!("http://h{given}").parse().unwrap();
+            one_slash(&mut uri);
+            assert_eq!(uri.path_and_query().unwrap().as_str(), meant);
+            let mut uri: Uri = given.parse().unwrap_or_default();
+            one_slash(&mut uri);
+            assert_eq!(uri.path_and_query().unwrap().as_str(), meant, "origin form");
         }
     }
 }

@@ -4,7 +4,7 @@ mod queue;
 mod transaction;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apyfal_core::{
     Client, EngineInfo, Error, ErrorKind, Input, Job, JobIo, Report, Result, Session, Slots, Start,
@@ -14,31 +14,37 @@ use futures::future::join_all;
 use tokio::sync::OnceCell;
 
 use crate::remote::{CancelOnDrop, Remote, RemoteOptions, Sink, Source, within};
-use queue::{Load, Queue};
-use transaction::Transaction;
+use queue::Queue;
+use transaction::{Transactions, has_transactions};
 
 /// How long a host that does not answer is waited for before its jobs go elsewhere.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a job waits that every host was too busy for.
+const BUSY: Duration = Duration::from_millis(500);
 /// A job that failed with so many hosts is the reason itself.
 const TRIES: usize = 3;
 /// A source for `start` is sent to every host, and so kept in memory, up to so many bytes.
 const START_LIMIT: u64 = 256 << 20;
 
 /// Several hosts that are used as one: a job goes to the one with the most room. Where a host ends,
-/// its jobs are run anew elsewhere, if the accelerator and the source allow that.
+/// its jobs are run anew elsewhere, if the accelerator and the source allow that. A job that fails
+/// on several hosts fails with the reason of each. A transaction stays on the first host.
 ///
 /// A session of a pool is one session on each host; its id has theirs, with commas in between.
+#[doc(alias = "AcceleratorPoolExecutor")]
 #[derive(Debug)]
 pub struct Pool {
     hosts: Vec<Host>,
     queue: Queue,
     info: OnceCell<EngineInfo>,
-    transaction: Transaction,
+    transactions: Transactions,
 }
 
 #[derive(Debug)]
 struct Host {
     remote: Remote,
+    /// How long it is waited for by what can run nowhere else.
+    patience: Duration,
     /// How many jobs it did.
     done: AtomicU64,
 }
@@ -51,15 +57,17 @@ impl Pool {
     pub fn new(hosts: impl IntoIterator<Item = RemoteOptions>) -> Result<Self> {
         let mut made = Vec::new();
         for options in hosts {
+            let patience = options.patience;
             let remote =
-                Remote::new(RemoteOptions { patience: options.patience.min(PATIENCE), ..options })?;
-            made.push(Host { remote, done: AtomicU64::new(0) });
+                Remote::new(RemoteOptions { patience: patience.min(PATIENCE), ..options })?;
+            made.push(Host { remote, patience, done: AtomicU64::new(0) });
         }
         if made.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "a pool needs at least one host"));
         }
-        let queue = Queue::new(made.iter().map(|_| Load::new(1)).collect());
-        Ok(Self { hosts: made, queue, info: OnceCell::new(), transaction: Transaction::default() })
+        let queue = Queue::new(made.len());
+        let transactions = Transactions::default();
+        Ok(Self { hosts: made, queue, info: OnceCell::new(), transactions })
     }
 
     /// Its hosts.
@@ -90,8 +98,8 @@ impl Pool {
                         Slots::Cores => cores,
                         Slots::Fixed(slots) => slots.min(cores.max(1)),
                     };
-                    // One more, so that the next job is there when a slot becomes free.
-                    self.queue.set_room(index, slots + 1);
+                    self.queue.set_slots(index, slots);
+                    // One more, which is there when a slot becomes free.
                     width += slots + 1;
                     found.get_or_insert(info);
                 }
@@ -146,7 +154,10 @@ impl Pool {
         }
         let id = ids.join(",");
         match (report, failed) {
-            (Some(report), None | Some((_, true))) => Ok(Session { id, report }),
+            (Some(report), None | Some((_, true))) => {
+                self.transactions.started(&id);
+                Ok(Session { id, report })
+            }
             (_, Some((error, _))) => {
                 let _ = self.stop(&id).await;
                 Err(error)
@@ -155,17 +166,24 @@ impl Pool {
         }
     }
 
+    /// Runs a job on one host, or on others where that one fails.
     async fn process_anywhere(&self, job: Job, io: JobIo) -> Result<Report> {
         let JobIo { src, dst, cancel, progress, .. } = io;
         let mut source = Source::of(src, &cancel, &progress).await?;
         let sink = Sink::of(dst, &cancel, &progress);
+        let info = self.info()?;
         let sessions: Vec<&str> = job.session.split(',').collect();
-        let is_safe = self.info.get().is_some_and(|info| info.rerun_safe);
+        let has_session =
+            |host: &usize| sessions.get(*host).is_some_and(|session| !session.is_empty());
+        let is_pinned = self.transactions.has(&job.session, &info, &job.parameters);
+        let pinned = (0..self.hosts.len()).find(has_session).filter(|_| is_pinned);
+        let is_safe = !is_pinned && (info.rerun_safe || has_transactions(&info));
         let mut failed: Vec<(usize, Error)> = Vec::new();
+        let mut busy_since = None;
+        progress.begin();
         loop {
-            let pinned = self.transaction.host_of(&job.parameters);
             let may = |host: usize| {
-                sessions.get(host).is_some_and(|session| !session.is_empty())
+                has_session(&host)
                     && pinned.is_none_or(|pinned| pinned == host)
                     // Once each, as far as there are others.
                     && failed.iter().filter(|(other, _)| *other == host).count()
@@ -176,32 +194,73 @@ impl Pool {
             };
             let host = &self.hosts[place.host];
             let there = Job { session: sessions[place.host].to_owned(), ..job.clone() };
-            progress.begin();
-            let error = match host.remote.run(there, &mut source, &sink).await {
+            // What can only run here may wait for this host to come back.
+            let patience = if is_safe { PATIENCE } else { host.patience };
+            let may_move = is_safe && !source.is_stream();
+            let wanted = async {
+                place.wanted_elsewhere().await;
+                if !may_move || sink.has_begun() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let ran = tokio::select! {
+                biased;
+                ran = host.remote.run(there, &mut source, &sink, patience) => ran,
+                () = wanted => continue,
+            };
+            let error = match ran {
                 Ok(report) => {
                     self.queue.works(place.host);
                     host.done.fetch_add(1, Ordering::Relaxed);
-                    self.transaction.done(&job.parameters, place.host);
+                    self.transactions.done(&job.session, &job.parameters);
                     return Ok(report);
                 }
-                Err(error) => error,
+                Err(error) => error.context("host", host.remote.url()),
             };
-            if error.kind() == ErrorKind::Unavailable {
-                self.queue.rest(place.host);
-            }
-            let error = error.context("host", host.remote.url());
-            let is_of_the_host = is_of_the_host(&error);
-            if !is_of_the_host {
+            if !is_of_the_host(&error) {
                 return Err(error);
             }
-            failed.push((place.host, error));
-            drop(place);
-            let may_repeat = is_safe && source.can_repeat() && sink.can_restart();
-            if !may_repeat || pinned.is_some() || failed.len() >= TRIES {
+            if error.kind() != ErrorKind::Engine {
+                self.queue.rest(place.host);
+            }
+            let why = if pinned.is_some() {
+                Some("a transaction stays on its host")
+            } else if !is_safe {
+                Some("its accelerator is not declared as rerun_safe")
+            } else if !source.is_whole() {
+                Some("its source cannot be read again")
+            } else if !sink.can_restart() {
+                Some("part of the result was handed on")
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                let error = error.hint(format!("it was not run on another host, since {why}"));
+                failed.push((place.host, error));
                 return Err(self.gave_up(failed));
             }
             sink.restart()?;
+            if error.kind() == ErrorKind::Busy
+                && busy_since.get_or_insert_with(Instant::now).elapsed() < host.patience
+            {
+                // It did nothing wrong, and neither did the job.
+                tokio::time::sleep(BUSY).await;
+                continue;
+            }
+            failed.push((place.host, error));
+            if failed.len() >= TRIES {
+                return Err(self.gave_up(failed));
+            }
         }
+    }
+
+    /// What the accelerator is, which was asked for before.
+    fn info(&self) -> Result<EngineInfo> {
+        let info = self.info.get().cloned();
+        info.ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, "the pool was not told of its accelerator")
+                .hint("call start or accelerator first")
+        })
     }
 
     /// A job that failed with every host that it was tried on, each with its reason.
@@ -215,21 +274,22 @@ impl Pool {
             return Error::new(ErrorKind::Unavailable, "no host of the pool has the session")
                 .hint("start the accelerator again");
         };
-        let reason = |(host, error): &(usize, Error)| {
-            format!("{}: {}", self.hosts[*host].remote.url(), error.message())
-        };
-        let reasons: Vec<_> = failed.iter().map(reason).collect();
-        let why = format!("it failed on {} hosts: {}", failed.len(), reasons.join("; "));
-        let error = Error::new(last.kind(), why);
-        let hint = "if it ends every host that takes it, look at what they say: apyfal logs";
-        error.hint(hint)
+        // Each says which host and job it is of.
+        let reasons: Vec<_> = failed.iter().map(|(_, error)| error.to_string()).collect();
+        let why = format!("it failed {} times: {}", failed.len(), reasons.join("; "));
+        let mut together = Error::new(last.kind(), why);
+        for (host, error) in failed.iter().filter(|(_, error)| error.kind() == ErrorKind::Engine) {
+            let url = self.hosts[*host].remote.url();
+            let told = error.hints().iter().map(|hint| format!("{url}: {hint}"));
+            together = told.fold(together, Error::hint);
+        }
+        together.hint("if it ends every host that takes it, look at what they say: apyfal logs")
     }
 }
 
 /// Whether an error is one of the host, so that another host may do better.
 fn is_of_the_host(error: &Error) -> bool {
-    error.is_retryable()
-        && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Engine | ErrorKind::Busy)
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Engine | ErrorKind::Busy)
 }
 
 /// Reads a source that several hosts are sent.
@@ -295,6 +355,7 @@ impl Client for Pool {
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {
+        self.transactions.stopped(session);
         let stopping = self.hosts.iter().zip(session.split(',')).filter(|(_, id)| !id.is_empty());
         let stopped = join_all(stopping.map(|(host, id)| host.remote.stop(id))).await;
         let mut report = Report::default();

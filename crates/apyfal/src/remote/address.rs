@@ -26,9 +26,11 @@ impl Address {
     /// # Errors
     /// It is no such address.
     pub(super) fn parse(text: &str, tls: impl FnOnce(&Self) -> bool) -> Result<Self> {
+        // What stands before an '@' may be a password.
+        let shown = text.rsplit('@').next().unwrap_or_default();
         let wrong = |why: &str| {
             Error::new(ErrorKind::Usage, why)
-                .operation(format!("use '{text}' as the address of a host"))
+                .operation(format!("use '{shown}' as the address of a host"))
                 .hint("write it as host:port, http://host:port or https://host:port")
         };
         let trimmed = text.trim();
@@ -50,14 +52,12 @@ impl Address {
             Err(_) => {
                 let authority: Authority =
                     authority.parse().map_err(|_| wrong("it is no address"))?;
-                let port = match authority.port() {
-                    None if authority.as_str().ends_with(':') => {
-                        return Err(wrong("it has no port"));
-                    }
+                let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
                     None => None,
-                    Some(port) => Some(
-                        port.as_str().parse().map_err(|_| wrong("its port is no such number"))?,
-                    ),
+                    Some("") => return Err(wrong("it has no port")),
+                    Some(port) => {
+                        Some(port.parse().map_err(|_| wrong("its port is no such number"))?)
+                    }
                 };
                 (authority.host().trim_matches(['[', ']']).to_owned(), port)
             }
@@ -132,6 +132,7 @@ mod tests {
         {
             let error = Address::parse(text, |_| false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
+            assert!(!error.to_string().contains("u:p"), "{error}");
         }
     }
 }

@@ -9,6 +9,8 @@ use apyfal_core::{Error, Progress};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc;
 
+use super::tape::Tape;
+
 /// The body of a request.
 #[derive(Debug)]
 pub(super) struct SendBody {
@@ -30,6 +32,8 @@ pub(super) enum Data {
         /// How many bytes are to come, where that is known.
         left: Option<u64>,
     },
+    /// A stream, and the number of its next piece.
+    Stream(Tape, usize),
 }
 
 /// Counts bytes as progress, each once however often it is sent.
@@ -100,6 +104,7 @@ impl SendBody {
             Data::None => 0,
             Data::Whole(bytes) => bytes.len() as u64,
             Data::Pieces { left, .. } => (*left)?,
+            Data::Stream(..) => return None,
         };
         let around = [&self.before, &self.after].into_iter().flatten();
         Some(data + around.map(|bytes| bytes.len() as u64).sum::<u64>())
@@ -122,6 +127,12 @@ impl SendBody {
                     *left = left.saturating_sub(piece.len() as u64);
                 }
                 piece
+            }
+            Data::Stream(tape, number) => {
+                match std::task::ready!(tape.poll_piece(number, context)).transpose() {
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                    Ok(piece) => piece,
+                }
             }
         };
         let Some(piece) = piece else {

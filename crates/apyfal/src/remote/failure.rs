@@ -37,6 +37,16 @@ impl Failure {
             | Self::Lost(error) => error,
         }
     }
+
+    /// The same with another error.
+    pub(super) fn map(self, change: impl FnOnce(Error) -> Error) -> Self {
+        match self {
+            Self::Final(error) => Self::Final(change(error)),
+            Self::Later(error, when) => Self::Later(change(error), when),
+            Self::Unreached(error) => Self::Unreached(change(error)),
+            Self::Lost(error) => Self::Lost(change(error)),
+        }
+    }
 }
 
 impl From<Error> for Failure {
@@ -69,7 +79,10 @@ impl Patience {
     pub(super) async fn wait(&mut self, failure: Failure) -> Result<(), Error> {
         let (error, asked) = match failure {
             Failure::Final(error) => return Err(error),
-            Failure::Later(error, asked) => (error, asked),
+            Failure::Later(error, asked) => {
+                self.is_known = true;
+                (error, asked)
+            }
             Failure::Unreached(error) | Failure::Lost(error) => (error, None),
         };
         let limit = if self.is_known { self.limit } else { FIRST_CONTACT.min(self.limit) };
@@ -83,8 +96,8 @@ impl Patience {
             return Err(error);
         }
         self.tries += 1;
-        // Clients that were turned away together do not come back together.
-        tokio::time::sleep(pause.mul_f64(0.75 + 0.5 * super::random_fraction())).await;
+        // Clients that were turned away together do not come back together, and none too early.
+        tokio::time::sleep(pause.mul_f64(1.0 + 0.5 * super::random_fraction())).await;
         Ok(())
     }
 }
@@ -157,7 +170,14 @@ fn as_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> 
 }
 
 /// The connection broke off.
-pub(super) fn lost(address: &Address, error: &(dyn StdError + 'static)) -> Failure {
+pub(super) fn lost(address: &Address, error: &hyper::Error) -> Failure {
+    if error.is_parse() {
+        return Failure::Final(
+            Error::new(ErrorKind::Unavailable, "it does not speak HTTP")
+                .operation(format!("use the host '{address}'"))
+                .hint("is it a host of Apyfal, and is the port right?"),
+        );
+    }
     Failure::Lost(
         Error::new(
             ErrorKind::Unavailable,

@@ -32,48 +32,46 @@ pub(super) struct RemoteJob<'a> {
     pub(super) request: JobRequest,
     pub(super) source: &'a mut Source,
     pub(super) sink: &'a Sink,
+    pub(super) patience: Patience,
 }
 
 impl RemoteJob<'_> {
     /// Runs a job that may be run again and again until it was run to its end.
     pub(super) async fn run_plain(&mut self) -> Result<Report> {
-        let mut patience = self.host.patience();
         loop {
             let failure = match self.attempt().await {
                 Ok(report) => return Ok(report),
                 Err(failure) => failure,
             };
             if !self.sink.can_restart() {
-                let error = failure.into_error();
-                return Err(match error.is_retryable() {
-                    true => error.hint("part of the result was handed on: begin anew"),
-                    false => error,
-                });
+                return Err(begin_anew(failure, "part of the result was handed on"));
             }
-            patience.wait(failure).await?;
+            if !self.source.is_whole() {
+                return Err(cannot_repeat(failure));
+            }
+            self.patience.wait(failure).await?;
             self.sink.restart()?;
         }
     }
 
-    /// Runs a job that must not be run twice, or cannot be. The host records it under an id, so
-    /// that its result can be asked for.
+    /// Runs a job that must not be run twice. The host records it under an id, so that its result
+    /// can be asked for.
     pub(super) async fn run_recorded(&mut self) -> Result<Report> {
         let id = self.request.id.get_or_insert_with(super::random_id).clone();
         let kept = Kept { host: self.host.clone(), id: Some(id.clone()) };
-        let ended = self.run_under(&id).await;
+        let ended = self.run_under(&id).await.map_err(|error| of_job(error, &id));
         kept.forget().await;
         ended
     }
 
     async fn run_under(&mut self, id: &str) -> Result<Report> {
-        let mut patience = self.host.patience();
         loop {
             let failure = match self.attempt().await {
                 Ok(report) => return Ok(report),
                 Err(failure) => failure,
             };
             let again = match failure {
-                Failure::Lost(error) => match self.ask_for(id, &mut patience).await? {
+                Failure::Lost(error) => match self.ask_for(id).await? {
                     Some(report) => return Ok(report),
                     None => Failure::Lost(error),
                 },
@@ -81,23 +79,19 @@ impl RemoteJob<'_> {
                 failure => failure,
             };
             if !self.source.is_whole() {
-                let error = again.into_error();
-                return Err(match error.is_retryable() {
-                    true => error.hint("the source cannot be read again: begin anew"),
-                    false => error,
-                });
+                return Err(cannot_repeat(again));
             }
-            patience.wait(again).await?;
+            self.patience.wait(again).await?;
         }
     }
 
     /// Asks what became of a job. None where the host knows nothing of it.
-    async fn ask_for(&self, id: &str, patience: &mut Patience) -> Result<Option<Report>> {
+    async fn ask_for(&mut self, id: &str) -> Result<Option<Report>> {
         loop {
             let asked = self.host.get::<v2::Job>(&format!("/v2/jobs/{id}?wait={WAIT}")).await;
             let failure = match asked {
                 Ok(job) if !job.state.is_final() => {
-                    patience.renew();
+                    self.patience.renew();
                     continue;
                 }
                 Ok(job) if job.state == JobState::Done => match self.rest_of(job).await {
@@ -110,7 +104,7 @@ impl RemoteJob<'_> {
                 }
                 Err(failure) => failure,
             };
-            patience.wait(failure).await?;
+            self.patience.wait(failure).await?;
         }
     }
 
@@ -147,10 +141,23 @@ impl RemoteJob<'_> {
     }
 
     /// Takes the result of a job, or the rest of it, and what the job told.
-    async fn receive(&self, mut answer: Answer<'_>) -> Result<Report, Failure> {
+    async fn receive(&self, answer: Answer<'_>) -> Result<Report, Failure> {
+        let id = answer.head.headers.get(v2::JOB);
+        let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let received = self.receive_of(id.as_deref(), answer).await;
+        received.map_err(|failure| match id {
+            Some(id) => failure.map(|error| of_job(error, &id)),
+            None => failure,
+        })
+    }
+
+    async fn receive_of(
+        &self,
+        job: Option<&str>,
+        mut answer: Answer<'_>,
+    ) -> Result<Report, Failure> {
         let headers = &answer.head.headers;
         let mut report: Option<WireReport> = from_header(headers, v2::REPORT);
-        let job = headers.get(v2::JOB).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let len = headers.get(header::CONTENT_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
         if !self.sink.is_there() {
@@ -218,7 +225,7 @@ pub(super) async fn ask<T: Serialize>(
         Error::new(ErrorKind::Internal, error.to_string()).operation("write the request")
     })?;
     let mut ask = Ask::new(Method::POST, path);
-    if !source.can_repeat() {
+    if source.is_stream() {
         // Nothing of it is read before there is somebody to send it to.
         connections.open_for(&mut ask).await?;
     }
@@ -278,6 +285,27 @@ pub(super) fn parameters(parameters: &JobParameters) -> Value {
     if root.is_empty() { Value::Null } else { root.into() }
 }
 
+/// A failure after which nothing is left to be tried.
+fn begin_anew(failure: Failure, why: &str) -> Error {
+    let error = failure.into_error();
+    match error.is_retryable() {
+        true => error.hint(format!("{why}: begin anew")),
+        false => error,
+    }
+}
+
+pub(super) fn cannot_repeat(failure: Failure) -> Error {
+    begin_anew(failure, "the source cannot be read again")
+}
+
+/// An error with the id of its job.
+fn of_job(error: Error, id: &str) -> Error {
+    match error.facts().iter().any(|(key, _)| key == "job") {
+        true => error,
+        false => error.context("job", id),
+    }
+}
+
 /// Why a job ended otherwise than well.
 fn why_ended(job: v2::Job) -> Error {
     let broke_off = "the connection was lost before all of the source was sent";
@@ -291,10 +319,10 @@ fn why_ended(job: v2::Job) -> Error {
         (JobState::Cancelled, _) => Error::new(ErrorKind::Unavailable, broke_off)
             .hint("the source cannot be read again: begin anew")
             .retryable(),
-        (_, Some(error)) => return error.into(),
+        (_, Some(error)) => error.into(),
         (state, None) => Error::new(ErrorKind::Engine, format!("the job is {}", state.as_str())),
     };
-    error.context("job", job.id)
+    of_job(error, &job.id)
 }
 
 fn from_header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {

@@ -8,6 +8,7 @@ mod job;
 mod logs;
 mod sink;
 mod source;
+mod tape;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -166,8 +167,14 @@ impl Remote {
     }
 
     /// Runs a job whose source and destination may be used for another try elsewhere.
-    pub(crate) async fn run(&self, job: Job, source: &mut Source, sink: &Sink) -> Result<Report> {
-        self.0.run(job, source, sink).await
+    pub(crate) async fn run(
+        &self,
+        job: Job,
+        source: &mut Source,
+        sink: &Sink,
+        patience: Duration,
+    ) -> Result<Report> {
+        self.0.run(job, source, sink, patience).await
     }
 
     /// Waits until what was cancelled has ended on the host.
@@ -242,6 +249,7 @@ impl Inner {
             accelerator: Some(request.accelerator),
             parameters: job::parameters(&request.parameters),
             src: request.src,
+            input_name: source.name(),
         };
         let mut patience = self.patience();
         let started: v2::Session = loop {
@@ -258,7 +266,7 @@ impl Inner {
                 return Err(failure);
             }
             if !source.is_whole() {
-                return Err(failure.into_error());
+                return Err(job::cannot_repeat(failure));
             }
             patience.wait(failure).await?;
         };
@@ -270,23 +278,32 @@ impl Inner {
         let mut source = Source::of(src, &cancel, &progress).await?;
         let sink = Sink::of(dst, &cancel, &progress);
         progress.begin();
-        self.run(job, &mut source, &sink).await
+        self.run(job, &mut source, &sink, self.patience).await
     }
 
     /// Runs a job whose source and destination may be used for another try.
-    async fn run(self: &Arc<Self>, job: Job, source: &mut Source, sink: &Sink) -> Result<Report> {
+    async fn run(
+        self: &Arc<Self>,
+        job: Job,
+        source: &mut Source,
+        sink: &Sink,
+        patience: Duration,
+    ) -> Result<Report> {
         let request = v2::JobRequest {
             parameters: job::parameters(&job.parameters),
             src: job.src,
             dst: job.dst,
             input: Some(source.is_there()),
             output: Some(sink.is_there()),
+            input_name: source.name(),
+            output_name: sink.name(),
             ..v2::JobRequest::default()
         };
-        let may_repeat = source.can_repeat() && self.is_rerun_safe(&job.session).await?;
+        let is_safe = self.is_rerun_safe(&job.session).await?;
         let session = in_path(&job.session);
-        let mut job = RemoteJob { host: self, session: &session, request, source, sink };
-        match may_repeat {
+        let patience = Patience::new(patience, self.connections.is_known());
+        let mut job = RemoteJob { host: self, session: &session, request, source, sink, patience };
+        match is_safe {
             true => job.run_plain().await,
             false => job.run_recorded().await,
         }

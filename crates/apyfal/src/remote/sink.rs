@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind as Io, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apyfal_core::{Cancel, Error, Output, Progress, Result, Sink as Given};
@@ -20,9 +20,12 @@ const AHEAD: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Sink {
     to: Option<Arc<To>>,
+    name: Option<String>,
     is_in_memory: bool,
     /// How many bytes were written, or begun to be.
     taken: Arc<AtomicU64>,
+    /// Whether anything may be written any moment.
+    has_begun: Arc<AtomicBool>,
     count: Arc<Count>,
     cancel: Cancel,
 }
@@ -35,14 +38,17 @@ enum To {
 impl Sink {
     pub(crate) fn of(output: Option<Output>, cancel: &Cancel, progress: &Arc<Progress>) -> Self {
         let is_in_memory = output.as_ref().is_some_and(Output::is_in_memory);
+        let name = output.as_ref().and_then(|output| output.name().map(str::to_owned));
         let to = output.map(|output| match output.into_sink() {
             Given::File { file, .. } => To::File(file),
             Given::Stream(writer) => To::Stream(Mutex::new(writer)),
         });
         Self {
             to: to.map(Arc::new),
+            name,
             is_in_memory,
             taken: Arc::default(),
+            has_begun: Arc::default(),
             count: Count::written(progress),
             cancel: cancel.clone(),
         }
@@ -53,9 +59,19 @@ impl Sink {
         self.to.is_some()
     }
 
+    /// What the result is to be called.
+    pub(super) fn name(&self) -> Option<String> {
+        self.name.clone()
+    }
+
     /// How many bytes were handed on.
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Acquire)
+    }
+
+    /// Whether any of a result came, be it not written yet.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
     }
 
     /// Whether a result can be written from its start.
@@ -71,11 +87,13 @@ impl Sink {
             file.set_len(0)?;
         }
         self.taken.store(0, Ordering::Release);
+        self.has_begun.store(false, Ordering::Release);
         Ok(())
     }
 
     /// Writes a short result, all of it.
     pub(super) async fn write_short(&self, bytes: Bytes) -> Result<()> {
+        self.has_begun.store(true, Ordering::Release);
         if self.is_in_memory || self.to.as_deref().is_none_or(|to| matches!(to, To::File(_))) {
             return self.write(&bytes).and_then(|()| self.flush());
         }
@@ -87,6 +105,7 @@ impl Sink {
 
     /// A thread that writes what it is sent, and flushes at the end.
     pub(super) fn writer(&self) -> (mpsc::Sender<Bytes>, JoinHandle<Result<()>>) {
+        self.has_begun.store(true, Ordering::Release);
         let (sender, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
         let sink = self.clone();
         let writing = tokio::task::spawn_blocking(move || {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::body::{Count, Data, SendBody};
+use super::tape::Tape;
 
 /// How much is read at once.
 const BLOCK: usize = 256 << 10;
@@ -26,6 +27,7 @@ const SMALL_MEMORY: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Source {
     origin: Origin,
+    name: Option<String>,
     cancel: Cancel,
     count: Arc<Count>,
     /// Why it could not be read.
@@ -40,8 +42,9 @@ enum Origin {
         path: PathBuf,
         len: u64,
     },
-    /// There until it was sent.
-    Stream(Mutex<Option<Box<dyn Read + Send>>>),
+    /// A stream that nobody reads before there is a host to send it to.
+    Unread(Mutex<Option<Box<dyn Read + Send>>>),
+    Stream(Tape),
 }
 
 impl Source {
@@ -57,6 +60,7 @@ impl Source {
         if let Some(len) = input.as_ref().and_then(Input::len) {
             progress.set_total(len);
         }
+        let name = input.as_ref().and_then(|input| input.name().map(str::to_owned));
         let origin = match input {
             None => Origin::Nothing,
             Some(input) => {
@@ -67,7 +71,7 @@ impl Source {
                         Origin::File { file: Arc::new(file), path, len }
                     }
                     Given::Stream(reader) => match in_memory {
-                        None => Origin::Stream(Mutex::new(Some(reader))),
+                        None => Origin::Unread(Mutex::new(Some(reader))),
                         Some(len) if len <= SMALL_MEMORY => {
                             Origin::Memory(read_whole(reader, len)?)
                         }
@@ -88,7 +92,7 @@ impl Source {
             }
         };
         let (cancel, count) = (cancel.clone(), Count::read(progress));
-        Ok(Self { origin, cancel, count, failure: Arc::default() })
+        Ok(Self { origin, name, cancel, count, failure: Arc::default() })
     }
 
     /// Whether there is one.
@@ -96,17 +100,20 @@ impl Source {
         !matches!(self.origin, Origin::Nothing)
     }
 
-    /// Whether it can be sent more than once.
-    pub(crate) fn can_repeat(&self) -> bool {
-        !matches!(self.origin, Origin::Stream(_))
+    /// What it is called.
+    pub(super) fn name(&self) -> Option<String> {
+        self.name.clone()
     }
 
-    /// Whether it can be sent now.
-    pub(super) fn is_whole(&self) -> bool {
+    /// Whether it is a stream, which may be too long to be sent again.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.origin, Origin::Unread(_) | Origin::Stream(_))
+    }
+
+    /// Whether it can be sent from its start.
+    pub(crate) fn is_whole(&self) -> bool {
         match &self.origin {
-            Origin::Stream(reader) => {
-                reader.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-            }
+            Origin::Stream(tape) => tape.is_whole(),
             _ => true,
         }
     }
@@ -145,12 +152,15 @@ impl Source {
                 );
                 Data::Pieces { pieces, left: Some(len) }
             }
-            Origin::Stream(reader) => match take(reader) {
-                // Nobody asks for it twice.
+            Origin::Stream(tape) => Data::Stream(tape.clone(), 0),
+            Origin::Unread(reader) => match take(reader) {
+                // It was taken to read it, as below.
                 None => Data::None,
                 Some(mut reader) => {
                     let pieces = self.pieces(move |buffer| reader.read(buffer), None);
-                    Data::Pieces { pieces, left: None }
+                    let tape = Tape::of(pieces);
+                    self.origin = Origin::Stream(tape.clone());
+                    Data::Stream(tape, 0)
                 }
             },
         };
@@ -237,7 +247,7 @@ impl std::fmt::Debug for Origin {
             Self::Nothing => f.write_str("Nothing"),
             Self::Memory(bytes) => write!(f, "Memory({})", bytes.len()),
             Self::File { path, .. } => f.debug_tuple("File").field(path).finish(),
-            Self::Stream(_) => f.write_str("Stream"),
+            Self::Unread(_) | Self::Stream(_) => f.write_str("Stream"),
         }
     }
 }

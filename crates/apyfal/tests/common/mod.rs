@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use apyfal::{Registry, Storage};
+use apyfal::{Configuration, Storage};
 use apyfal_core::Secret;
 use apyfal_server::{Limits, Listen, Server, Settings};
 use apyfal_tls::Identity;
@@ -15,6 +15,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// Accelerators of the hosts, beside the built-in ones.
+const CONFIGURATION: &str = r#"
+[accelerator.once]
+command = ["cat"]
+rerun_safe = False
+
+[accelerator.one]
+command = ["cat"]
+slots = 1
+rerun_safe = True
+
+[accelerator.one_once]
+command = ["cat"]
+slots = 1
+rerun_safe = False
+
+[accelerator.fail]
+command = ["sh", "-c", "cat > /dev/null; echo broken device >&2; exit 3"]
+rerun_safe = True
+"#;
 
 /// A host that serves until it is dropped or ended.
 pub struct Host {
@@ -37,10 +58,11 @@ impl Host {
     ) -> Self {
         let is_paired = paired.is_some();
         let (token, identity) = paired.unzip();
+        let configuration = Configuration::parse(CONFIGURATION.as_bytes(), "a test").unwrap();
         let settings = Settings {
             listen: vec![Listen { address, tls: is_paired, token: is_paired }],
             data_dir: data_dir.to_owned(),
-            registry: Registry::default(),
+            registry: apyfal::configuration::registry(&configuration).unwrap(),
             storage: Storage::new(),
             default_accelerator: None,
             token,
@@ -129,6 +151,32 @@ impl Proxy {
         }
         up.abort();
     }
+}
+
+/// Something at a free port that answers requests with these texts, one after the other, each on a
+/// connection of its own.
+pub async fn answers(texts: Vec<String>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for text in texts {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(client.read_u8().await.unwrap());
+            }
+            client.write_all(text.as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
+/// An answer of HTTP.
+pub fn answer(status: &str, headers: &str, body: &str) -> String {
+    let len = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {len}\r\nConnection: close\r\n\r\n{body}"
+    )
 }
 
 /// Bytes that do not repeat soon.

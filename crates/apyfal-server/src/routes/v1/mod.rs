@@ -4,6 +4,8 @@ mod configurations;
 mod disposition;
 mod expiry;
 mod form;
+#[cfg(test)]
+mod fuzz;
 mod memory;
 mod processes;
 mod record;

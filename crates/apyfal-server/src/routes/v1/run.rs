@@ -59,7 +59,7 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
     let request = Job { session, parameters: checked, src, dst };
     let mut running = Box::pin({
         let (host, process) = (host.clone(), process.clone());
-        async move { host.perform_kept(&process.job, request, input, need).await }
+        async move { host.perform_kept(&process.job, request, input, need, None).await }
     });
     let patience = async {
         end.wait().await;

@@ -9,8 +9,10 @@ use apyfal_core::{
 };
 use apyfal_storage::Location;
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +20,7 @@ use super::deliver;
 use crate::answer::Answer;
 use crate::body::{self, Complete, Data};
 use crate::history::Begun;
-use crate::host::Host;
+use crate::host::{Host, output_named};
 use crate::journal::{Durability, Protocol};
 use crate::live;
 use crate::routes::query::{Name, Query};
@@ -30,18 +32,18 @@ const SMALL: usize = 64 << 10;
 
 /// Runs or submits a job in a session.
 pub(crate) async fn in_session(
-    State(host): State<Arc<Host>>,
-    Name(session): Name,
-    request: Request,
+    host: &Arc<Host>,
+    session: String,
+    parts: Parts,
+    body: Body,
 ) -> Answer {
-    let (parts, body) = request.into_parts();
     let (request, data) = host.in_time(body::split::<JobRequest>(&parts, body)).await?;
     let takes_trailers = deliver::takes_trailers(&parts.headers);
-    match Ends::of(&host, &session, request, data).await {
+    match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
-            Ok(keep(&host, ends).await?)
+            Ok(keep(host, ends).await?)
         }
-        Ok(ends) => Ok(run(&host, ends, takes_trailers, None).await?),
+        Ok(ends) => Ok(run(host, ends, takes_trailers, None).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())
@@ -63,13 +65,13 @@ impl Ends {
     /// Checks a request against what its session's accelerator takes.
     async fn of(
         host: &Host,
-        session: &str,
+        session: String,
         request: JobRequest,
         data: Data,
     ) -> std::result::Result<Self, (Error, Data)> {
         let checked = async {
             host.check_open()?;
-            let engine = host.agent.engine(session).await?;
+            let engine = host.agent.engine(&session).await?;
             Ok((JobParameters::from_json(&request.parameters)?, engine))
         };
         let (parameters, engine) = match checked.await {
@@ -89,7 +91,7 @@ impl Ends {
         });
         let output = request.output.unwrap_or(request.dst.is_none() && info.dst == Need::Required);
         Ok(Self {
-            session: session.to_owned(),
+            session,
             accelerator: info.name.to_string(),
             request,
             parameters,
@@ -100,9 +102,11 @@ impl Ends {
 
     /// Equal for two requests that ask for the same.
     fn fingerprint(&self) -> String {
-        let JobRequest { parameters, src, dst, .. } = &self.request;
+        let JobRequest { parameters, src, dst, input_name, output_name, .. } = &self.request;
         let len = self.data.as_ref().and_then(|data| data.len);
-        let asked = json!([self.session, parameters, src, dst, len, self.output]).to_string();
+        let names = json!([input_name, output_name]);
+        let asked =
+            json!([self.session, parameters, src, dst, len, self.output, names]).to_string();
         // It is recorded, and what is asked for may hold secrets.
         let digest = ring::digest::digest(&ring::digest::SHA256, asked.as_bytes());
         digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -119,6 +123,11 @@ impl Ends {
             ..self.request.clone()
         };
         serde_json::to_value(request).unwrap_or_default()
+    }
+
+    /// What the data and the result are called.
+    fn names(&mut self) -> (Option<String>, Option<String>) {
+        (self.request.input_name.take(), self.request.output_name.take())
     }
 
     /// The job for the agent.
@@ -155,11 +164,12 @@ async fn run(
     ending: Option<EndSession>,
 ) -> Result<Response> {
     let job = host.new_job(None, &ends.session, &ends.accelerator)?;
+    let (name, output_name) = ends.names();
     let src = match ends.data.take() {
         None => None,
         Some(data) => match host.in_time(data.in_memory(SMALL)).await? {
-            Ok(bytes) => Some(Input::memory(bytes)),
-            Err(data) => Some(data.into_input()),
+            Ok(bytes) => Some(body::named(Input::memory(bytes), name.as_deref())),
+            Err(data) => Some(data.into_input(name.as_deref())),
         },
     };
     let request = ends.job();
@@ -174,7 +184,9 @@ async fn run(
         let (host, job) = (host.clone(), (*listed).clone());
         async move {
             // The spool takes everything in at once: into memory, or into a scratch file.
-            let report = host.perform(&job, request, src, Some(Output::memory(writer))).await;
+            let dst = Output::memory(writer);
+            let dst = output_named(dst, output_name.as_deref());
+            let report = host.perform(&job, request, src, Some(dst)).await;
             host.record_plain(&job, &report);
             end.end(report);
             drop(ending);
@@ -198,7 +210,7 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
     let fingerprint = ends.fingerprint();
     let job = host.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
     let job = job.kept(Protocol::V2, Durability::Disk);
-    let data = ends.data.take();
+    let mut data = ends.data.take();
     let begun = match host.begin(job, ends.record(), fingerprint).await {
         Ok(begun) => begun,
         Err(error) => {
@@ -208,9 +220,11 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
     };
     let job = match begun {
         Begun::New(listed) => {
-            let complete = data.as_ref().map(Data::complete);
+            let complete = data.as_mut().map(Data::complete);
             let job = (*listed).clone();
-            host.keep(listed, ends.job(), data.map(Data::into_input), output);
+            let (name, called) = ends.names();
+            let src = data.map(|data| data.into_input(name.as_deref()));
+            host.keep(listed, ends.job(), src, output, called);
             if mode == Mode::Submit {
                 all_in(complete, &job).await;
                 return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
@@ -266,7 +280,7 @@ pub(crate) async fn alone(
     let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
     let opened = match host.check_open() {
         // It ends within this request, so nobody needs to remember it.
-        Ok(()) => host.agent.start(start, host.start_io(Data::none())).await,
+        Ok(()) => host.agent.start(start, host.start_io(Data::none(), None)).await,
         Err(error) => Err(error),
     };
     let session = match opened {
@@ -279,7 +293,7 @@ pub(crate) async fn alone(
     let request =
         JobRequest { parameters: json!({"app": {"specific": job}}), ..JobRequest::default() };
     let ending = EndSession { host: host.clone(), session: session.id.clone() };
-    match Ends::of(&host, &session.id, request, data).await {
+    match Ends::of(&host, session.id, request, data).await {
         Ok(ends) => Ok(run(&host, ends, takes_trailers, Some(ending)).await?),
         Err((error, data)) => {
             data.drain();

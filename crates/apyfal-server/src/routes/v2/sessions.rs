@@ -21,6 +21,7 @@ pub(crate) async fn start(
 ) -> Answer<(StatusCode, Json<v2::Session>)> {
     let (parts, body) = request.into_parts();
     let (request, data) = host.in_time(body::split::<StartRequest>(&parts, body)).await?;
+    let name = request.input_name.clone();
     let start = match meant(&host, request) {
         Ok(start) => start,
         Err(error) => {
@@ -28,7 +29,7 @@ pub(crate) async fn start(
             return Err(error.into());
         }
     };
-    let io = host.start_io(data);
+    let io = host.start_io(data, name.as_deref());
     let (_, record) = host.start(start, io, Protocol::V2).await?;
     Ok((StatusCode::CREATED, Json(as_wire(record))))
 }

@@ -1,0 +1,107 @@
+//! Hosts with a certificate and a token.
+
+use super::*;
+use crate::common::text;
+
+/// A host on loopback that asks for both, and the words that pair a client with it.
+fn paired() -> (Server, Vec<String>) {
+    let there = Home::new();
+    let data = there.path(".apyfal/host");
+    let line = there.ok(&["serve", "--pair"]);
+    let path = |name: &str| data.join(name).to_string_lossy().into_owned();
+    let configuration = format!(
+        "[serve]\ntoken_file = {}\nssl_cert_crt = {}\nssl_cert_key = {}\n",
+        path("token"),
+        path("host.crt"),
+        path("host.key")
+    );
+    let server = Server::in_home(there, &configuration, &[]);
+    let line =
+        line.trim().replace("https://127.0.0.1:8000", &format!("https://{}", server.address()));
+    let words = line.split(' ').skip(1).map(str::to_owned).collect();
+    (server, words)
+}
+
+#[test]
+fn the_printed_line_pairs() {
+    let (server, line) = paired();
+    let home = Home::new();
+    home.write("in", "some text");
+    assert!(line.contains(&"--token".to_owned()) && line.contains(&"--fingerprint".to_owned()));
+    home.ok(&line.iter().map(String::as_str).collect::<Vec<_>>());
+    home.ok(&["start"]);
+    home.ok(&["process", "-i", "in", "-o", "out.gz"]);
+    home.ok(&["run", "gunzip", "out.gz", "out"]);
+    assert_eq!(home.read("out"), b"some text");
+    home.ok(&["stop"]);
+    // The same as settings, and as options of run.
+    let value = |key: &str| {
+        let at = line.iter().position(|word| word == key).unwrap();
+        line[at + 1].as_str()
+    };
+    let words = ["--host_ip", value("--host_ip"), "--token", value("--token")];
+    let pinned = [&words[..], &["--fingerprint", value("--fingerprint")]].concat();
+    home.ok(&[&["run", "null", "in", "out2"], &pinned[..]].concat());
+    home.write(
+        "accelerator.conf",
+        format!(
+            "[host]\nhost_ip = {}\ntoken = {}\nfingerprint = {}\n",
+            value("--host_ip"),
+            value("--token"),
+            value("--fingerprint")
+        ),
+    );
+    home.ok(&["run", "null", "in", "out3"]);
+    assert_eq!((home.read("out2"), home.read("out3")), (home.read("in"), home.read("in")));
+    assert!(home.ok(&["accelerators"]).contains("nap"));
+    drop(server);
+}
+
+#[test]
+fn a_wrong_fingerprint_or_token_is_refused() {
+    let (server, line) = paired();
+    let home = Home::new();
+    home.write("in", "x");
+    let value = |key: &str| {
+        let at = line.iter().position(|word| word == key).unwrap();
+        line[at + 1].clone()
+    };
+    let (url, token, fingerprint) = (value("--host_ip"), value("--token"), value("--fingerprint"));
+    let run = |code: i32, token: &str, fingerprint: &str| {
+        let words = ["run", "null", "in", "out", "--host_ip", &url, "--token", token];
+        let error = home.fails(code, &[&words[..], &["--fingerprint", fingerprint]].concat());
+        assert!(!home.path("out").exists());
+        assert!(!error.contains(token), "{error}");
+        error
+    };
+    let last = if fingerprint.ends_with('0') { "1" } else { "0" };
+    let other = format!("{}{last}", &fingerprint[..fingerprint.len() - 1]);
+    let error = run(5, &token, &other);
+    assert!(error.contains(&other) && error.contains(&fingerprint), "{error}");
+    assert!(error.contains("hint"), "{error}");
+    let error = run(4, "apyfal_wrong_wrong_wrong_wrong_wrong", &fingerprint);
+    assert!(error.contains("hint") && error.contains("--token"), "{error}");
+    let error = run(2, &token, "sha256:12");
+    assert!(error.contains("fingerprint"), "{error}");
+
+    // Without either: the certificate is not one that this system trusts, and nothing was sent.
+    let words = ["run", "null", "in", "out", "--host_ip", &url, "--token", &token];
+    let error = home.fails(5, &words);
+    assert!(error.contains("fingerprint") && error.contains(&fingerprint), "{error}");
+    let plain = url.replace("https", "http");
+    let error = home.fails(3, &["run", "null", "in", "out", "--host_ip", &plain]);
+    assert!(error.contains("https"), "{error}");
+    assert!(!server.log().contains(&token));
+}
+
+#[test]
+fn a_token_without_encryption_stays_here() {
+    let home = Home::new();
+    home.write("in", "x");
+    let words =
+        ["run", "null", "in", "out", "--host_ip", "http://192.0.2.1", "--token", "secret_secret"];
+    let output = home.apyfal(&words).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    let error = text(&output.stderr);
+    assert!(error.contains("https://192.0.2.1") && !error.contains("secret_secret"), "{error}");
+}

@@ -1,0 +1,140 @@
+//! Forms and paths at random: nothing breaks, and what is accepted is what was sent.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::sync::{Arc, LazyLock};
+
+use apyfal_core::{Input, Source};
+use axum::body::Body;
+use axum::http::Request;
+use bytes::Bytes;
+use futures::{TryStreamExt, stream};
+
+use super::form::{self, Data};
+use super::way::{Place, Way};
+use crate::scratch::Scratch;
+
+/// What forms are made of, and what nearly is.
+const FRAGMENTS: [&str; 24] = [
+    "--b\r\n",
+    "\r\n--b\r\n",
+    "\r\n--b--\r\n",
+    "--b--",
+    "\r\n--",
+    "\r\n",
+    "\n",
+    "\r\n\r\n",
+    "-",
+    "b",
+    "Content-Disposition: form-data; name=\"parameters\"\r\n\r\n",
+    "Content-Disposition: form-data; name=\"configuration\"\r\n\r\n",
+    "Content-Disposition: form-data; name=\"datafile\"; filename=\"x\"\r\n\r\n",
+    "Content-Disposition: form-data; name=",
+    "; filename*=utf-8''",
+    "\"",
+    "\\\"",
+    "{}",
+    "{\"app\": {\"specific\": {\"a\": [1, null]}}}",
+    "[[[[",
+    "http://h/v1.0/configuration/1/",
+    "\u{e9}",
+    "\0",
+    "a longer piece of text that stands for data, and goes on for a while",
+];
+
+/// Room for what a form puts on disk, and a runtime to read it in.
+static SURROUNDINGS: LazyLock<(tempfile::TempDir, Arc<Scratch>, tokio::runtime::Runtime)> =
+    LazyLock::new(|| {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), u64::MAX).unwrap();
+        (
+            root,
+            scratch,
+            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
+        )
+    });
+
+/// What is picked by these bytes.
+fn picked(bytes: &[u8], from: &[&'static str]) -> Vec<&'static str> {
+    bytes.iter().map(|byte| from[usize::from(*byte) % from.len()]).collect()
+}
+
+/// The data of a form that comes in these pieces, where it is a form.
+fn data(pieces: &[&'static str]) -> Option<Vec<u8>> {
+    let (_, scratch, runtime) = &*SURROUNDINGS;
+    let pieces = pieces.iter().map(|piece| Ok::<_, Infallible>(Bytes::from(*piece)));
+    let body = Body::from_stream(stream::iter(pieces.collect::<Vec<_>>()));
+    let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
+    let (parts, body) = request.body(body).unwrap().into_parts();
+    runtime.block_on(async {
+        let mut request = form::read(&parts, body, scratch, true).await.ok()?;
+        let data = match request.data? {
+            Data::Coming(pieces) => pieces.try_collect::<Vec<_>>().await.ok()?.concat(),
+            whole => everything(whole.into_input(None)),
+        };
+        request.end.wait().await;
+        request.end.check().ok().map(|()| data)
+    })
+}
+
+fn everything(input: Input) -> Vec<u8> {
+    let Source::Stream(mut stream) = input.into_source() else { panic!("it is a stream") };
+    let mut data = Vec::new();
+    stream.read_to_end(&mut data).unwrap();
+    data
+}
+
+#[test]
+fn whatever_comes_is_no_form_or_its_data_was_in_it() {
+    bolero::check!().with_iterations(5_000).with_type::<Vec<u8>>().for_each(|bytes| {
+        let pieces = picked(bytes, &FRAGMENTS);
+        let sent = pieces.concat();
+        if let Some(data) = data(&pieces) {
+            let data = std::str::from_utf8(&data).expect("a part of what was sent");
+            assert!(sent.contains(data), "{data:?}");
+        }
+    });
+}
+
+#[test]
+fn data_comes_out_as_it_went_in() {
+    const HEAD: &str = "--b\r\nContent-Disposition: form-data; name=\"parameters\"\r\n\r\n{}\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"configuration\"\r\n\r\n1\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"datafile\"\r\n\r\n";
+    bolero::check!().with_iterations(5_000).with_type::<Vec<u8>>().for_each(|bytes| {
+        let pieces = picked(bytes, &FRAGMENTS);
+        let sent = pieces.concat();
+        // What looks like an end is one.
+        if !format!("\r\n{sent}\r\n").contains("\r\n--b") {
+            let form = [&[HEAD], &pieces[..], &["\r\n--b--\r\n"]].concat();
+            assert_eq!(data(&form).as_deref(), Some(sent.as_bytes()));
+        }
+    });
+}
+
+#[test]
+fn any_path_leads_somewhere_or_nowhere() {
+    const PARTS: [&str; 12] = [
+        "/",
+        "//",
+        "v1.0",
+        "v1.0/",
+        "configuration",
+        "process",
+        "schema",
+        "gzip",
+        "%2f",
+        "..",
+        "0",
+        "9",
+    ];
+    bolero::check!().with_iterations(5_000).with_type::<Vec<u8>>().for_each(|bytes| {
+        let path = format!("/{}", picked(bytes, &PARTS).concat());
+        let (request, ()) = Request::builder().uri(&path).body(()).unwrap().into_parts();
+        let way = Way::of(&request, false);
+        if Place::of(&path).is_some() {
+            let is_ours = |name: &String| path.contains(&format!("/{name}/v1.0"));
+            assert!(way.accelerator.as_ref().is_none_or(is_ours), "{path}");
+        }
+    });
+}
