@@ -26,8 +26,12 @@ const PROGRAMS: [(&str, &str); 16] = [
 ];
 
 /// Packages of PyPI that tests import or run, at tested versions.
-const PYTHON_PACKAGES: [&str; 3] =
-    ["cryptography-vectors==45.0.3", "requests==2.32.3", "requests-toolbelt==1.0.0"];
+const PYTHON_PACKAGES: [&str; 4] = [
+    "cryptography-vectors==45.0.3",
+    "requests==2.32.3",
+    "requests-toolbelt==1.0.0",
+    "schemathesis==4.32.5",
+];
 
 /// Installs the programs that are missing, or says how to.
 pub(crate) fn programs() -> Result {

@@ -12,6 +12,7 @@
 //! | `GET /v2/jobs/{id}/result` | the result of a job that was kept; understands `Range` |
 //! | `GET /v2/jobs/{id}/events` | progress as server-sent events |
 //! | `GET /v2/logs` | what the agent and the jobs said |
+//! | `GET /v2/openapi.json` | [`DESCRIPTION`] |
 //!
 //! A request that opens a session or runs a job has two parts: the request itself, a
 //! [`StartRequest`] or [`JobRequest`], and data. They come in one of three forms:
@@ -36,6 +37,9 @@ pub use log::{LogLine, Logs};
 pub use overview::{AcceleratorLoad, History, HistoryPoint, LiveJob, Overview};
 pub use report::Report;
 pub use session::{Session, Sessions, StartRequest};
+
+/// What is served, as an OpenAPI 3.1 document.
+pub const DESCRIPTION: &str = include_str!("../../../../openapi/v2.json");
 
 /// The header with a [`StartRequest`] or [`JobRequest`] as JSON. Characters outside of ASCII are
 /// escaped (`\u00e9`).

@@ -15,7 +15,7 @@ pub struct StartRequest {
     pub accelerator: Option<String>,
     /// Its parameters, in the shape of the original: `{"app": {"specific": {…}}, "env": {…}}`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub parameters: Value,
     /// A source that the host reads by itself: `s3://…`, `https://…`, `host://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,6 +68,11 @@ impl Server {
         Self::in_home(Home::new(), configuration, words)
     }
 
+    /// A server that has the built-in accelerators only.
+    pub fn plain() -> Self {
+        Self::serve(Home::new(), "127.0.0.1:0", vec!["--accelerator".into(), "null".into()])
+    }
+
     /// The same in a home that exists already.
     pub fn in_home(home: Home, configuration: &str, words: &[&str]) -> Self {
         home.write("accelerator.conf", format!("{CONFIGURATION}\n{configuration}"));

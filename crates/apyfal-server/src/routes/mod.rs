@@ -16,7 +16,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
@@ -71,7 +71,7 @@ impl Routes {
     async fn answer(&self, peer: Peer, mut parts: Parts, body: Body) -> Answer {
         let path = parts.uri.path();
         // REST v1.0 has rules of its own, and all else is for everybody.
-        if v2::has(path) || path == METRICS {
+        if v2::is_private(path) || path == METRICS {
             let allowed = self.host.access.check(peer, &parts);
             if let Err(error) = allowed.and_then(|()| only_our_version(&parts.headers)) {
                 Data::of_body(&parts.headers, body).drain();
@@ -80,7 +80,8 @@ impl Routes {
             // Jobs come by the thousand, so they do not even go through the router.
             if let Some(session) = v2::jobs_of(path) {
                 if !matches!(parts.method, Method::POST | Method::PUT) {
-                    return Ok(other_method(parts.method, parts.uri).await);
+                    let refused = other_method(parts.method, parts.uri).await;
+                    return Ok(([(header::ALLOW, "POST, PUT")], refused).into_response());
                 }
                 let session = session.to_owned();
                 return v2::in_session(&self.host, session, parts, body).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Error, ErrorKind, Result};
 use axum::extract::{self, FromRequestParts};
 use axum::http::request::Parts;
 use serde::Deserialize;
@@ -23,7 +23,10 @@ pub(crate) struct Query<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _state: &S,
+    ) -> std::result::Result<Self, Refusal> {
         extract::Query::try_from_uri(&parts.uri).map(|extract::Query(query)| Self(query)).map_err(
             |error| {
                 let why = error.body_text().to_lowercase();
@@ -40,7 +43,10 @@ pub(crate) struct Name(pub(crate) String);
 impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &S,
+    ) -> std::result::Result<Self, Refusal> {
         let path = extract::Path::<String>::from_request_parts(parts, state).await;
         path.map(|extract::Path(name)| Self(name)).map_err(|error| {
             let why = error.body_text().to_lowercase();
@@ -49,22 +55,61 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
-/// Which page of a list is wanted, from 1.
+/// Which page of a list is wanted.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct Paging {
-    page: Option<u64>,
+    page: Option<Count>,
 }
 
 impl Paging {
-    pub(crate) fn page(self) -> Page {
-        let before = self.page.unwrap_or(1).max(1) - 1;
+    /// # Errors
+    /// There is no page 0.
+    pub(crate) fn page(self) -> Result<Page> {
+        let page = self.page.map_or(1, Count::get);
+        let before = page.checked_sub(1).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "pages are numbered from 1")
+                .operation("read the request's query")
+        })?;
         // What is beyond any list is an empty page.
-        Page { offset: before.saturating_mul(ITEMS).min(i64::MAX as u64), limit: ITEMS }
+        Ok(Page { offset: before.saturating_mul(ITEMS).min(i64::MAX as u64), limit: ITEMS })
     }
 }
 
-/// How long to wait where a client asks for so many seconds.
-pub(crate) fn patience(seconds: f64) -> Duration {
-    // What is no number is no time.
-    Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT)).unwrap_or_default()
+/// A number that every reader of JSON takes exactly.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "u64")]
+pub(crate) struct Count(u64);
+
+impl TryFrom<u64> for Count {
+    type Error = &'static str;
+
+    fn try_from(count: u64) -> std::result::Result<Self, Self::Error> {
+        if count < 1 << 53 { Ok(Self(count)) } else { Err("it is greater than 2^53 - 1") }
+    }
+}
+
+impl Count {
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// How long a client wants to wait within one request.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "f64")]
+pub(crate) struct Patience(Duration);
+
+impl TryFrom<f64> for Patience {
+    type Error = &'static str;
+
+    fn try_from(seconds: f64) -> std::result::Result<Self, Self::Error> {
+        let time = Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT));
+        time.map(Self).map_err(|_| "it is no number of seconds from 0")
+    }
+}
+
+impl Patience {
+    pub(crate) fn time(self) -> Duration {
+        self.0
+    }
 }

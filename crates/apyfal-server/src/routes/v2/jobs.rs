@@ -19,7 +19,7 @@ use crate::answer::Answer;
 use crate::history::wire_job;
 use crate::host::Host;
 use crate::journal::JobFilter;
-use crate::routes::query::{Name, Paging, Query, patience};
+use crate::routes::query::{Name, Paging, Patience, Query};
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,14 +37,14 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Answer<Json<v2::Jobs>> {
     let filter = JobFilter { state: filter.state, session: filter.session, ..JobFilter::default() };
-    let listed = host.journal.jobs(filter, paging.page()).await?;
+    let listed = host.journal.jobs(filter, paging.page()?).await?;
     let jobs = listed.items.into_iter().map(wire_job).collect();
     Ok(Json(v2::Jobs { count: listed.count, jobs }))
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wait {
-    wait: Option<f64>,
+    wait: Option<Patience>,
 }
 
 /// What became of a job, at once or once it ended.
@@ -55,7 +55,7 @@ pub(crate) async fn about(
 ) -> Answer<Json<v2::Job>> {
     if let (Some(job), Some(wait)) = (host.live.find(&id), wait) {
         // Whether it ended or time ran out, the answer says how far it is.
-        let _ = tokio::time::timeout(patience(wait), job.ended()).await;
+        let _ = tokio::time::timeout(wait.time(), job.ended()).await;
         return Ok(Json(job.as_wire()));
     }
     Ok(Json(host.find_job(&id).await?))

@@ -9,7 +9,10 @@ mod sessions;
 
 use std::sync::Arc;
 
+use apyfal_api::v2::DESCRIPTION;
 use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::host::Host;
@@ -17,6 +20,7 @@ use crate::host::Host;
 pub(super) use process::in_session;
 
 const SESSIONS: &str = "/v2/sessions/";
+const OPENAPI: &str = "/v2/openapi.json";
 
 pub(super) fn router() -> Router<Arc<Host>> {
     Router::new()
@@ -31,11 +35,16 @@ pub(super) fn router() -> Router<Arc<Host>> {
         .route("/v2/jobs/{id}/result", get(jobs::result))
         .route("/v2/jobs/{id}/events", get(jobs::events))
         .route("/v2/logs", get(logs::read))
+        .route(OPENAPI, get(description))
 }
 
-/// Whether a path is one of REST v2.
-pub(super) fn has(path: &str) -> bool {
-    path.starts_with("/v2/")
+async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
+}
+
+/// Whether a path is for those alone who may use the host. What is described is no secret.
+pub(super) fn is_private(path: &str) -> bool {
+    path.starts_with("/v2/") && path != OPENAPI
 }
 
 /// The session that `/v2/sessions/{id}/jobs` names.

@@ -51,7 +51,7 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Answer<Json<v2::Sessions>> {
     let open = SessionFilter { open: Some(true), ..SessionFilter::default() };
-    let listed = host.journal.sessions(open, paging.page()).await?;
+    let listed = host.journal.sessions(open, paging.page()?).await?;
     let sessions = listed.items.into_iter().map(as_wire).collect();
     Ok(Json(v2::Sessions { count: listed.count, sessions }))
 }
