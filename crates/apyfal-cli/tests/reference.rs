@@ -34,13 +34,15 @@ fn command_line() {
     for command in [
         "",
         "run",
+        "map",
         "accelerators",
         "create",
         "start",
         "process",
         "stop",
-        "copy",
+        "serve",
         "logs",
+        "copy",
         "clear",
         "completions",
     ] {

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let mut configuration = context.configuration(arguments.config.as_deref()).await?;
-    arguments.host.apply(&mut configuration);
+    arguments.host.apply(&mut configuration)?;
     let name = arguments.accelerator.as_deref();
     let hosts = context.hosts(&configuration)?;
     let infos = match hosts.is_empty() {

@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let mut configuration = context.configuration(arguments.config.as_deref()).await?;
-    arguments.host.apply(&mut configuration);
+    arguments.host.apply(&mut configuration)?;
     let (address, job) = match arguments.target {
         Some(target) if is_address(&target) => (Some(target), None),
         job => (None, job),

@@ -107,6 +107,8 @@ impl Context<'_> {
     /// The accelerator of a name, its session taken up again where it has one.
     pub(crate) async fn accelerator(&self, name: &str, record: &Record) -> Result<Accelerator> {
         let mut configuration = self.configuration(record.config.as_deref()).await?;
+        let address = record.host.get("host_ip").and_then(serde_json::Value::as_str);
+        forget_another_host(&mut configuration, address)?;
         for (key, value) in &record.host {
             configuration.set_value("host", key, value);
         }
@@ -154,7 +156,11 @@ pub(crate) struct HostArguments {
 
 impl HostArguments {
     /// Sets what was given over what the configuration says.
-    pub(crate) fn apply(self, configuration: &mut Configuration) {
+    ///
+    /// # Errors
+    /// The configuration cannot be interpolated.
+    pub(crate) fn apply(self, configuration: &mut Configuration) -> Result<()> {
+        forget_another_host(configuration, self.host_ip.as_deref())?;
         let Self { host_ip, token, token_file, fingerprint, ssl_cert_crt } = self;
         for (key, value) in [
             ("host_ip", host_ip),
@@ -167,7 +173,20 @@ impl HostArguments {
                 configuration.set("host", key, Some(&value));
             }
         }
+        Ok(())
     }
+}
+
+/// Where a command names a host, what the configuration knows of another one is not for it: least of
+/// all the token.
+fn forget_another_host(configuration: &mut Configuration, address: Option<&str>) -> Result<()> {
+    let configured = configuration.section("host").get("host_ip")?;
+    if address.is_some() && configured.is_some() && configured.as_deref() != address {
+        for key in ["token", "token_file", "fingerprint", "ssl_cert_crt"] {
+            configuration.unset("host", key);
+        }
+    }
+    Ok(())
 }
 
 /// Where an accelerator is ready: for people, and for scripts of the original.

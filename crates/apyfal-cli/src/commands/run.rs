@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let mut configuration = context.configuration(arguments.config.as_deref()).await?;
-    arguments.host.apply(&mut configuration);
+    arguments.host.apply(&mut configuration)?;
     let mut builder = Accelerator::builder(&arguments.accelerator)
         .storage(context.storage(&configuration)?)
         .hosts(context.hosts(&configuration)?)

@@ -1,5 +1,7 @@
 //! Hosts with a certificate and a token.
 
+use std::io::{Read, Write};
+
 use super::*;
 use crate::common::text;
 
@@ -104,4 +106,31 @@ fn a_token_without_encryption_stays_here() {
     assert_eq!(output.status.code(), Some(5));
     let error = text(&output.stderr);
     assert!(error.contains("https://192.0.2.1") && !error.contains("secret_secret"), "{error}");
+}
+
+#[test]
+fn a_token_is_for_its_own_host_alone() {
+    let home = Home::new();
+    home.write("in", "x");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let heads = std::thread::spawn(move || {
+        let mut heads = String::new();
+        // One request of each command.
+        for _ in 0..2 {
+            let (mut stream, _) = other.accept().unwrap();
+            let mut head = vec![0; 4096];
+            let len = stream.read(&mut head).unwrap();
+            heads.push_str(&text(&head[..len]).to_ascii_lowercase());
+            let answer =
+                b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).unwrap();
+        }
+        heads
+    });
+    home.write("accelerator.conf", "[host]\nhost_ip = 192.0.2.1\ntoken = secret_secret\n");
+    home.fails(11, &["run", "null", "in", "out", "--host_ip", &address]);
+    home.fails(11, &["create", "-a", "null", "--host_ip", &address]);
+    let heads = heads.join().unwrap();
+    assert!(heads.contains("host: ") && !heads.contains("authorization"), "{heads}");
 }

@@ -146,6 +146,19 @@ impl Configuration {
         self.set(section, key, Some(&text));
     }
 
+    /// Forgets a value wherever it was set: in this section and in those that inherit from it.
+    pub fn unset(&mut self, section: &str, key: &str) {
+        let (section, key) = self.present(section, key);
+        let inherits = format!("{section}.");
+        for layer in [&mut self.arguments, &mut self.environment, &mut self.file] {
+            for (name, values) in &mut layer.sections {
+                if *name == section || name.starts_with(&inherits) {
+                    values.entries.shift_remove(&key);
+                }
+            }
+        }
+    }
+
     /// The default parameters of `start` (`configuration`) or `process` for an accelerator, which may
     /// go by several names: of these the first goes before the others.
     ///
