@@ -406,7 +406,7 @@ impl Client for Agent {
     }
 
     async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
-        let (job, io) = match self.process_here(job, io)? {
+        let (job, io) = match self.process_at_once(job, io)? {
             ControlFlow::Break(report) => return Ok(report),
             ControlFlow::Continue(later) => later,
         };

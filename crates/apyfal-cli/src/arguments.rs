@@ -5,6 +5,7 @@
 //! of unknown options.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use apyfal::{EngineInfo, Error, ErrorKind, ParamKind, Registry, Result};
 use apyfal_core::config::read_value;
@@ -12,7 +13,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::commands::{
-    accelerators, clear, completions, copy, create, logs, process, run, serve, start, stop,
+    accelerators, clear, completions, copy, create, logs, map, process, run, serve, start, stop,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
@@ -33,6 +34,7 @@ Examples:
   apyfal run gzip notes.txt notes.txt.gz --level best
   tar -c photos | apyfal run gzip - - > photos.tar.gz
   apyfal run sha3 disk.img --type sha3-512
+  apyfal map --accelerator gzip photos packed
   apyfal run hyperfire --start-src words.csv in.txt out.txt
   apyfal accelerators gzip";
 
@@ -51,6 +53,7 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Arguments),
+    Map(map::Arguments),
     Accelerators(accelerators::Arguments),
     Create(create::Arguments),
     Start(start::Arguments),
@@ -171,6 +174,11 @@ fn as_text(word: OsString) -> OsString {
         return word;
     }
     let path = std::path::absolute(&word).unwrap_or_else(|_| word.into());
+    file_url(&path).into()
+}
+
+/// The URL of a file, whatever characters its path has.
+pub(crate) fn file_url(path: &Path) -> String {
     let mut url = String::from("file://");
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -180,7 +188,7 @@ fn as_text(word: OsString) -> OsString {
             _ => url += &format!("%{byte:02X}"),
         }
     }
-    url.into()
+    url
 }
 
 /// Splits off what the command does not declare.
@@ -229,7 +237,7 @@ fn split(grammar: &clap::Command, arguments: Vec<OsString>) -> Result<(Vec<OsStr
 }
 
 fn takes_parameters(command: &str) -> bool {
-    matches!(command, "run" | "create" | "start" | "process")
+    matches!(command, "run" | "map" | "create" | "start" | "process")
 }
 
 fn find_option<'a>(command: &'a clap::Command, key: &str) -> Option<&'a clap::Arg> {

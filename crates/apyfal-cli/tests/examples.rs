@@ -63,6 +63,13 @@ fn unpacked(packed: &[u8]) -> Vec<u8> {
     peer("gzip", &["-dc"], packed)
 }
 
+/// That both photos were compressed.
+fn check_packed(home: &Home) {
+    for name in ["one.bmp", "two.bmp"] {
+        assert_eq!(peer("gzip", &["-dc"], &home.read(&format!("packed/{name}.gz"))), bmp());
+    }
+}
+
 /// That an archive holds both photos.
 fn check_photos(home: &Home) {
     let list = peer("tar", &["-tzf", "-"], &home.read("photos.tar.gz"));
@@ -131,6 +138,7 @@ fn readme() {
             check_replaced(&home);
             std::fs::remove_file(home.path("out.txt")).unwrap();
         })
+        .check("apyfal map --accelerator gzip photos packed", |_| check_packed(&home))
         .check("apyfal run gzip s3://bucket/in s3://bucket/out.gz", |_| {
             assert!(moto.keys("bucket").unwrap().contains(&"out.gz".to_owned()));
         })
@@ -244,6 +252,7 @@ fn help() {
         .check("apyfal run sha3 disk.img --type sha3-512", |said| {
             assert!(said.contains(&sha3("-sha3-512", &home.read("disk.img"))), "{said}");
         })
+        .check("apyfal map --accelerator gzip photos packed", |_| check_packed(&home))
         .check("apyfal run hyperfire --start-src words.csv in.txt out.txt", |_| {
             check_replaced(&home);
         })

@@ -37,11 +37,11 @@ fn cells(browser: &Browser, table: &str, name: &str) -> Vec<String> {
     let rows = browser.value(&format!(
         "[...document.querySelectorAll('#{table} tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
     ));
-    let rows = rows.as_array().unwrap().iter().map(|row| {
+    let mut rows = rows.as_array().unwrap().iter().map(|row| {
         let cells = row.as_array().unwrap().iter();
         cells.map(|cell| cell.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     });
-    rows.filter(|row| row[0] == name).next_back().unwrap_or_default()
+    rows.rfind(|row| row[0] == name).unwrap_or_default()
 }
 
 /// A server that waits for slow clients, so that a test may stand still.

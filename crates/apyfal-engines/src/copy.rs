@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use apyfal_core::Result;
 
 /// How long the first blocks are, and how many are full before longer ones pay.
-const SHORT: usize = 8 << 10;
+const SHORT: usize = 2 << 10;
 const MANY: usize = 16;
 /// How long the others are.
 const LONG: usize = 1 << 20;

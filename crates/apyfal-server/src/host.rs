@@ -1,6 +1,7 @@
 //! The host: the agent, and what is shared by all who use it.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -128,7 +129,34 @@ impl Host {
         src: Option<Input>,
         dst: Option<Output>,
     ) -> Result<Report> {
-        let io = JobIo {
+        let _counted = Counted { host: self, job };
+        let performed = self.agent.process(request, self.job_io(job, src, dst)).await;
+        self.settle(job, performed)
+    }
+
+    /// The same within this call, for a job that needs no more than that. Else gives it back.
+    ///
+    /// # Errors
+    /// As before.
+    pub(crate) fn perform_at_once(
+        &self,
+        job: &live::Job,
+        request: Job,
+        src: Option<Input>,
+        dst: Option<Output>,
+    ) -> ControlFlow<Result<Report>, (Job, Option<Input>, Option<Output>)> {
+        let performed = match self.agent.process_at_once(request, self.job_io(job, src, dst)) {
+            Ok(ControlFlow::Continue((request, io))) => {
+                return ControlFlow::Continue((request, io.src, io.dst));
+            }
+            Ok(ControlFlow::Break(report)) => Ok(report),
+            Err(error) => Err(error),
+        };
+        ControlFlow::Break(self.settle(job, performed))
+    }
+
+    fn job_io(&self, job: &live::Job, src: Option<Input>, dst: Option<Output>) -> JobIo {
+        JobIo {
             src,
             dst,
             cancel: job.cancel.clone(),
@@ -136,10 +164,7 @@ impl Host {
             log: self.log_of(job),
             stall: Some(self.limits.client_timeout),
             deadline: self.limits.job_timeout,
-        };
-        let _counted = Counted { host: self, job };
-        let performed = self.agent.process(request, io).await;
-        self.settle(job, performed)
+        }
     }
 
     /// Gives report or error the job's id, and counts the job.

@@ -225,7 +225,7 @@ pub(crate) enum Piece {
     /// The next bytes.
     Data(Bytes),
     /// There are no more; how the job ended.
-    End(Result<Report>),
+    End(Box<Result<Report>>),
 }
 
 impl SpoolReader {
@@ -258,7 +258,7 @@ impl SpoolReader {
                 // Read here, since what was just written is in the system's memory.
                 let mut block = BytesMut::zeroed(len);
                 if let Err(error) = overflow.file.file().read_exact_at(&mut block, overflow.read) {
-                    return Some(Piece::End(Err(error.into())));
+                    return Some(Piece::End(Box::new(Err(error.into()))));
                 }
                 overflow.read += len as u64;
                 return Some(Piece::Data(block.freeze()));
@@ -267,7 +267,7 @@ impl SpoolReader {
             state.file = None;
             self.shared.writable.notify_one();
         }
-        state.ended.take().map(Piece::End)
+        state.ended.take().map(|ended| Piece::End(Box::new(ended)))
     }
 
     /// Everything, once the job ended and where all of it is in memory.
@@ -339,7 +339,7 @@ mod tests {
         loop {
             match reader.next().await.unwrap() {
                 Piece::Data(block) => data.extend_from_slice(&block),
-                Piece::End(result) => return (data, result),
+                Piece::End(result) => return (data, *result),
             }
         }
     }

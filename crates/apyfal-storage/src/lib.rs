@@ -31,6 +31,7 @@ mod destination;
 mod error;
 mod guard;
 mod keystone;
+mod list;
 mod local;
 mod location;
 mod mount;
@@ -42,6 +43,7 @@ mod web;
 
 pub use destination::Destination;
 pub use guard::AllowedNetworks;
+pub use list::Listed;
 pub use local::AuthorizedDirs;
 pub use location::{Location, ObjectLocation};
 pub use mount::{MountOptions, StorageType, mounts_from_sections};

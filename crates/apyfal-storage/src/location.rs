@@ -105,7 +105,7 @@ impl Location {
 }
 
 impl ObjectLocation {
-    fn parse(scheme: &str, rest: &str) -> Result<Self> {
+    pub(crate) fn parse(scheme: &str, rest: &str) -> Result<Self> {
         let (container, key) = rest.split_once('/').unwrap_or((rest, ""));
         if container.contains(['@', ':']) {
             return Err(malformed(format!("{scheme}://***"), "it holds credentials").hint(format!(

@@ -124,12 +124,23 @@ pub(crate) async fn stat(
     operator: &Operator,
     location: &ObjectLocation,
 ) -> Result<(u64, Option<String>)> {
-    let metadata = operator
-        .stat(&location.key)
-        .await
-        .map_err(|error| object_error(error, "read", location))?;
+    let metadata = metadata(operator, location).await?;
     let etag = metadata.etag().filter(|etag| etag.starts_with('"')).map(str::to_owned);
     Ok((metadata.content_length(), etag))
+}
+
+/// What the store tells of an object.
+pub(crate) async fn metadata(
+    operator: &Operator,
+    location: &ObjectLocation,
+) -> Result<opendal::Metadata> {
+    operator.stat(&location.key).await.map_err(|error| object_error(error, "read", location))
+}
+
+/// What changes with the content of an object, where the store tells.
+pub(crate) fn version(metadata: &opendal::Metadata) -> Option<String> {
+    let etag = metadata.etag().map(|etag| etag.trim_matches('"').to_owned());
+    etag.or_else(|| metadata.last_modified().map(|time| time.to_string()))
 }
 
 /// Opens an object: parts are fetched in parallel and read in order.

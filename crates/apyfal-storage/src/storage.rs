@@ -34,12 +34,15 @@ struct Inner {
 type Connections = OnceLock<Transport>;
 
 /// What is known of a location without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// The length in bytes; none where it is known only by reading.
     pub len: Option<u64>,
     /// Whether it is a directory.
     pub is_directory: bool,
+    /// Changes with the content, where that can be known: the time of a file's last change, or what
+    /// a store tells.
+    pub version: Option<String>,
 }
 
 impl Default for Storage {
@@ -162,18 +165,26 @@ impl Storage {
     /// # Errors
     /// As [`open_input`](Self::open_input).
     pub async fn stat(&self, location: &Location) -> Result<Metadata> {
-        let len = match location {
-            Location::Http(url) => web::stat(self.web()?, url).await?,
+        match location {
+            Location::Http(url) => {
+                let len = web::stat(self.web()?, url).await?;
+                Ok(Metadata { len, is_directory: false, version: None })
+            }
             Location::Object(object) => {
-                Some(object::stat(&self.operator(object).await?, object).await?.0)
+                let found = object::metadata(&self.operator(object).await?, object).await?;
+                let (len, version) = (found.content_length(), object::version(&found));
+                Ok(Metadata { len: Some(len), is_directory: false, version })
             }
             local => {
                 let input = self.open_input(local).await?;
                 let is_directory = matches!(input.source(), Source::Directory(_));
-                return Ok(Metadata { len: input.len(), is_directory });
+                let version = match input.source() {
+                    Source::File { file, .. } => Some(local::version(&file.metadata()?)),
+                    _ => None,
+                };
+                Ok(Metadata { len: input.len(), is_directory, version })
             }
-        };
-        Ok(Metadata { len, is_directory: false })
+        }
     }
 
     /// Whether there is something at a location.

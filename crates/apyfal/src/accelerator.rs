@@ -16,7 +16,7 @@ use tokio::sync::{OnceCell, watch};
 use crate::call::{Call, End};
 use crate::configuration;
 use crate::map::{JobHandle, ProcessMap};
-use crate::pool::Pool;
+use crate::pool::{HostLoad, Pool};
 use crate::remote::{Remote, RemoteOptions};
 
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
@@ -267,15 +267,6 @@ impl Accelerator {
         }
     }
 
-    /// How many jobs each of several hosts did, in the order of [`hosts`](Self::hosts). Empty where
-    /// there are not several.
-    pub fn done_by_host(&self) -> Vec<u64> {
-        match &self.0.hosts {
-            Hosts::Pool(pool) => pool.done(),
-            Hosts::Here | Hosts::One(_) => Vec::new(),
-        }
-    }
-
     /// The id of the open session.
     pub fn session(&self) -> Option<String> {
         self.open_session().as_ref().map(|session| session.id.clone())
@@ -286,8 +277,17 @@ impl Accelerator {
         &self.0.storage
     }
 
-    /// Among how many jobs under way a call of [`process_map`](Self::process_map) is of use.
-    pub(crate) fn width(&self, call: &Call) -> usize {
+    /// What each host of a pool has to do, in the order of [`hosts`](Self::hosts). Empty where there
+    /// are not several.
+    pub fn load(&self) -> Vec<HostLoad> {
+        match &self.0.hosts {
+            Hosts::Pool(pool) => pool.load(),
+            Hosts::Here | Hosts::One(_) => Vec::new(),
+        }
+    }
+
+    /// Among how many jobs under way a call like this one is of use; more would only wait.
+    pub fn width(&self, call: &Call) -> usize {
         let width = self.0.width;
         // An engine that takes batches runs about eight jobs on a core, and the next eight should
         // be open by then. Files can wait for that; streams would fill memory meanwhile. The bound

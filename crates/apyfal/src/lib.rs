@@ -42,8 +42,8 @@ pub use apyfal_core::{
     ParamSpec, Progress, Report, Result, Slots, Stage,
 };
 pub use apyfal_engines::Registry;
-pub use apyfal_storage::{Location, Storage};
+pub use apyfal_storage::{Listed, Location, Storage};
 pub use call::Call;
 pub use map::{JobHandle, ProcessMap};
-pub use pool::Pool;
+pub use pool::{HostLoad, Pool};
 pub use remote::{Remote, RemoteOptions};

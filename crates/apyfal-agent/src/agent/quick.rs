@@ -14,8 +14,11 @@ use super::{Agent, OpenSession};
 use crate::job::{self, CallContext};
 
 impl Agent {
-    /// Runs a job here, if it is quick and has to wait for nothing. Else gives it back.
-    pub(super) fn process_here(
+    /// Runs a job within this call, if it is quick and has to wait for nothing. Else gives it back.
+    ///
+    /// # Errors
+    /// Those of the job.
+    pub fn process_at_once(
         &self,
         job: Job,
         mut io: JobIo,

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod logs;
+pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -55,6 +56,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
         Context { printer, environment, names, cancel, parameters: parsed.parameters };
     match parsed.command {
         Command::Run(arguments) => run::run(arguments, &mut context).await,
+        Command::Map(arguments) => map::run(arguments, &mut context).await,
         Command::Accelerators(arguments) => accelerators::run(arguments, &context).await,
         Command::Create(arguments) => create::run(arguments, &mut context).await,
         Command::Start(arguments) => start::run(arguments, &mut context).await,

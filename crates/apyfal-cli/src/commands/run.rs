@@ -109,7 +109,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
 }
 
 /// Ends the session. Where the job failed, a host need not be waited for: it may be the reason.
-async fn stop(accelerator: &Accelerator, went_well: bool) -> Result<()> {
+pub(crate) async fn stop(accelerator: &Accelerator, went_well: bool) -> Result<()> {
     let stopping = accelerator.stop();
     if went_well || accelerator.hosts().is_empty() {
         stopping.await?;
@@ -168,7 +168,7 @@ fn ends(
 }
 
 /// Splits parameters into those that only `start` takes and the others.
-fn by_stage(
+pub(crate) fn by_stage(
     info: &EngineInfo,
     parameters: Map<String, Value>,
 ) -> (Map<String, Value>, Map<String, Value>) {

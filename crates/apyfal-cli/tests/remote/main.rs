@@ -6,7 +6,9 @@
 mod common;
 
 mod addresses;
+mod map;
 mod named;
+mod page;
 mod paired;
 mod pool;
 mod run;

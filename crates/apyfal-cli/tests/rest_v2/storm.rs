@@ -47,17 +47,14 @@ fn one_job(client: usize, round: usize, session: &str, address: &RwLock<String>)
     let length = [0, 1, 1000, 70_000, 300_000, 1_500_000][(client + round) % 6] + client;
     let sent: Vec<u8> = (0..length).map(|index| (index * 31 + client * 7 + round) as u8).collect();
     // Every third client wants its jobs recorded: those are answered even if they ran before.
-    let id = (client % 3 == 0).then(|| format!("client-{client}-{round}"));
+    let id = client.is_multiple_of(3).then(|| format!("client-{client}-{round}"));
     let begin = std::time::Instant::now();
     loop {
         let present = address.read().unwrap().clone();
-        match ask(&present, session, id.as_deref(), &sent) {
-            Ok(Some(received)) => {
-                assert!(received == sent, "client {client} got other bytes in round {round}");
-                return;
-            }
-            // Cut off, or not there for now.
-            Ok(None) | Err(_) => {}
+        // Else it was cut off, or the host is not there for now.
+        if let Ok(Some(received)) = ask(&present, session, id.as_deref(), &sent) {
+            assert!(received == sent, "client {client} got other bytes in round {round}");
+            return;
         }
         assert!(begin.elapsed() < PATIENCE, "client {client} is never answered");
         std::thread::sleep(std::time::Duration::from_millis(50));

@@ -71,7 +71,7 @@ impl Routes {
     async fn answer(&self, peer: Peer, mut parts: Parts, body: Body) -> Answer {
         let path = parts.uri.path();
         // REST v1.0 has rules of its own, and all else is for everybody.
-        if v2::has(path) || path == METRICS {
+        if v2::is_private(path) || path == METRICS {
             let allowed = self.host.access.check(peer, &parts);
             if let Err(error) = allowed.and_then(|()| only_our_version(&parts.headers)) {
                 Data::of_body(&parts.headers, body).drain();

@@ -148,3 +148,9 @@ pub(crate) fn is_a_directory(verb: &str, path: &Path) -> Error {
 pub(crate) fn io_error(verb: &str, path: &Path, error: io::Error) -> Error {
     Error::from_io(error).operation(format!("{verb} '{}'", path.display()))
 }
+
+/// The time of a file's last change, as finely as the file system has it.
+pub(crate) fn version(metadata: &std::fs::Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
+}

@@ -1,9 +1,9 @@
 //! Several hosts behind one accelerator.
 
 mod queue;
+mod tally;
 mod transaction;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
@@ -15,6 +15,8 @@ use tokio::sync::OnceCell;
 
 use crate::remote::{CancelOnDrop, Remote, RemoteOptions, Sink, Source, within};
 use queue::Queue;
+pub use tally::HostLoad;
+use tally::Tally;
 use transaction::{Transactions, has_transactions};
 
 /// How long a host that does not answer is waited for before its jobs go elsewhere.
@@ -45,8 +47,7 @@ struct Host {
     remote: Remote,
     /// How long it is waited for by what can run nowhere else.
     patience: Duration,
-    /// How many jobs it did.
-    done: AtomicU64,
+    tally: Tally,
 }
 
 impl Pool {
@@ -60,7 +61,7 @@ impl Pool {
             let patience = options.patience;
             let remote =
                 Remote::new(RemoteOptions { patience: patience.min(PATIENCE), ..options })?;
-            made.push(Host { remote, patience, done: AtomicU64::new(0) });
+            made.push(Host { remote, patience, tally: Tally::default() });
         }
         if made.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "a pool needs at least one host"));
@@ -75,9 +76,9 @@ impl Pool {
         self.hosts.iter().map(|host| &host.remote)
     }
 
-    /// How many jobs each host did, in the order of the hosts.
-    pub fn done(&self) -> Vec<u64> {
-        self.hosts.iter().map(|host| host.done.load(Ordering::Relaxed)).collect()
+    /// What each host did and does, in the order of the hosts.
+    pub fn load(&self) -> Vec<HostLoad> {
+        self.hosts.iter().map(|host| host.tally.load(host.remote.url())).collect()
     }
 
     /// What the accelerator is, as the first host tells that answers; and how many jobs are of use
@@ -197,6 +198,7 @@ impl Pool {
             // What can only run here may wait for this host to come back.
             let patience = if is_safe { PATIENCE } else { host.patience };
             let may_move = is_safe && !source.is_stream();
+            let running = host.tally.running(&progress);
             let wanted = async {
                 place.wanted_elsewhere().await;
                 if !may_move || sink.has_begun() {
@@ -211,7 +213,7 @@ impl Pool {
             let error = match ran {
                 Ok(report) => {
                     self.queue.works(place.host);
-                    host.done.fetch_add(1, Ordering::Relaxed);
+                    running.done(&report);
                     self.transactions.done(&job.session, &job.parameters);
                     return Ok(report);
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apyfal_api::WireError;
 use apyfal_api::v2::{self, HEADER_LIMIT, JobState};
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Report, Result};
 use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -40,6 +40,18 @@ pub(crate) fn report(job: &Job, ended: Arc<Ended>) -> Result<Response> {
     }
 }
 
+/// The answer to a job that ended, its result being in memory.
+pub(crate) fn whole(job: &Job, reader: SpoolReader) -> Result<Response> {
+    let (result, blocks) = reader.into_whole();
+    Ok(with_report(job, result?, blocks))
+}
+
+fn with_report(job: &Job, report: Report, blocks: Vec<Bytes>) -> Response {
+    let mut response = data(Body::from(joined(blocks)), &job.id);
+    set(response.headers_mut(), v2::REPORT, in_header(&v2::Report::from(report)));
+    response
+}
+
 /// The answer to a job with a result, which begins once the job ended or enough of it is there.
 pub(crate) async fn stream(
     listed: Listed,
@@ -50,10 +62,7 @@ pub(crate) async fn stream(
     if has_ended && reader.is_in_memory() {
         let (result, blocks) = reader.into_whole();
         listed.end(result.as_ref().map(Clone::clone).map_err(Error::duplicate), None);
-        let report = v2::Report::from(result?);
-        let mut response = data(Body::from(joined(blocks)), &listed.id);
-        set(response.headers_mut(), v2::REPORT, in_header(&report));
-        return Ok(response);
+        return Ok(with_report(&listed, result?, blocks));
     }
     let job = listed.id.clone();
     let mut response =
@@ -86,7 +95,7 @@ fn frames(
             Piece::Data(block) => Some((Ok(Frame::data(block)), Some((listed, reader)))),
             Piece::End(result) => {
                 let frame = last_frame(&result, takes_trailers);
-                listed.end(result, None);
+                listed.end(*result, None);
                 Some((frame?, None))
             }
         }
@@ -95,10 +104,7 @@ fn frames(
 
 /// What stands at the end of a result. A client that takes no trailers learns of a failure by the
 /// connection breaking off, or it would take what it has for the whole.
-fn last_frame(
-    result: &Result<apyfal_core::Report>,
-    takes_trailers: bool,
-) -> Option<Result<Frame<Bytes>>> {
+fn last_frame(result: &Result<Report>, takes_trailers: bool) -> Option<Result<Frame<Bytes>>> {
     let mut trailers = HeaderMap::new();
     match result {
         Ok(_) if !takes_trailers => return None,

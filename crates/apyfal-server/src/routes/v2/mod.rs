@@ -42,8 +42,8 @@ async fn description() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
 }
 
-/// Whether a path is one of REST v2 that is not for everybody. What there is, is no secret.
-pub(super) fn has(path: &str) -> bool {
+/// Whether a path is for those alone who may use the host. What is described is no secret.
+pub(super) fn is_private(path: &str) -> bool {
     path.starts_with("/v2/") && path != OPENAPI
 }
 

@@ -1,5 +1,6 @@
 //! Jobs: `POST /v2/sessions/{id}/jobs` and `POST /v2/run/{accelerator}`.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use apyfal_api::v2::{JobRequest, Mode};
@@ -172,21 +173,34 @@ async fn run(
             Err(data) => Some(data.into_input(name.as_deref())),
         },
     };
-    let request = ends.job();
-    let listed = host.list(job)?;
-    if !ends.output {
+    let (request, output) = (ends.job(), ends.output);
+    drop(ends);
+    if !output {
+        let listed = host.list(job)?;
         let report = host.perform(&listed, request, src, None).await;
         host.record_plain(&listed, &report);
         return deliver::report(&listed, listed.end(report, None));
     }
     let (writer, end, reader) = spool(&host.scratch);
+    // The spool takes everything in at once: into memory, or into a scratch file.
+    let dst = output_named(Output::memory(writer), output_name.as_deref());
+    let (request, src, dst) = match host.perform_at_once(&job, request, src, Some(dst)) {
+        // It is done before anybody could have looked for it.
+        ControlFlow::Break(report) => {
+            host.record_plain(&job, &report);
+            end.end(report);
+            if reader.is_in_memory() {
+                return deliver::whole(&job, reader);
+            }
+            return deliver::stream(host.list(job)?, reader, takes_trailers).await;
+        }
+        ControlFlow::Continue(later) => later,
+    };
+    let listed = host.list(job)?;
     let running = {
         let (host, job) = (host.clone(), (*listed).clone());
         async move {
-            // The spool takes everything in at once: into memory, or into a scratch file.
-            let dst = Output::memory(writer);
-            let dst = output_named(dst, output_name.as_deref());
-            let report = host.perform(&job, request, src, Some(dst)).await;
+            let report = host.perform(&job, request, src, dst).await;
             host.record_plain(&job, &report);
             end.end(report);
             drop(ending);
@@ -214,7 +228,7 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
     let begun = match host.begin(job, ends.record(), fingerprint).await {
         Ok(begun) => begun,
         Err(error) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             return Err(error);
         }
     };
@@ -232,11 +246,11 @@ async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
             job
         }
         Begun::Running(job) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             job
         }
         Begun::Ended(job) => {
-            data.map(Data::drain);
+            data.into_iter().for_each(Data::drain);
             return match mode {
                 Mode::Submit => Ok((StatusCode::ACCEPTED, Json(*job)).into_response()),
                 Mode::Run => deliver::kept(host, *job, output, None),

@@ -1,0 +1,193 @@
+//! What was done before: one line for each output, so that a map that was interrupted goes on.
+//!
+//! An output counts as done where its line is there, and neither it nor its source changed since.
+
+use std::collections::HashMap;
+use std::fs::{File, Metadata, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use apyfal::{Error, ErrorKind, Location, Result, Storage};
+use serde_json::{Value, json};
+
+/// The journal beside outputs that are files.
+pub(super) const NAME: &str = ".apyfal-map";
+
+/// What changes with a file or object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) len: Option<u64>,
+    pub(super) version: Option<String>,
+}
+
+impl Stamp {
+    pub(super) fn of_file(metadata: &Metadata) -> Self {
+        let version = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
+        Self { len: Some(metadata.len()), version: Some(version) }
+    }
+
+    /// That of a location, which must be there. What only a host can see has none.
+    pub(super) async fn of(location: &Location, storage: &Storage) -> Result<Self> {
+        if matches!(location, Location::Host(_)) {
+            return Ok(Self::default());
+        }
+        let found = storage.stat(location).await?;
+        Ok(Self { len: found.len, version: found.version })
+    }
+
+    fn to_json(&self) -> Value {
+        json!([self.len, self.version])
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let [len, version] = value.as_array()?.as_slice() else { return None };
+        Some(Self { len: len.as_u64(), version: version.as_str().map(str::to_owned) })
+    }
+}
+
+/// How an output was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) source: String,
+    pub(super) from: Stamp,
+    /// Stands for the accelerator and its parameters.
+    pub(super) work: String,
+    pub(super) output: Stamp,
+}
+
+/// The journal of a destination, which is ours alone while it is open.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+    made: HashMap<String, Made>,
+}
+
+impl Journal {
+    /// Opens the journal at a path.
+    ///
+    /// # Errors
+    /// Another map works on the same destination, or it cannot be written.
+    pub(super) fn open(path: PathBuf) -> Result<Self> {
+        let opening = |error| {
+            Error::from_io(error).operation(format!("open the journal '{}'", path.display()))
+        };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(opening)?;
+        }
+        let mut options = File::options();
+        let mut file = options
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(opening)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(ErrorKind::Conflict, "another 'apyfal map' writes there")
+                    .operation(format!("use the journal '{}'", path.display()))
+                    .hint("wait until it has ended, or write elsewhere"));
+            }
+            Err(TryLockError::Error(error)) => return Err(opening(error)),
+        }
+        let mut text = Vec::new();
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(opening)?;
+        if text.last().is_some_and(|byte| *byte != b'\n') {
+            // What was being written when its writer was killed.
+            file.write_all(b"\n").map_err(opening)?;
+        }
+        let mut made = HashMap::new();
+        for line in text.split(|byte| *byte == b'\n') {
+            // A line that is no line of ours says nothing, and its output is made again.
+            if let Some((name, one)) = serde_json::from_slice(line).ok().as_ref().and_then(read) {
+                made.insert(name, one);
+            }
+        }
+        Ok(Self { path, file: Mutex::new(file), made })
+    }
+
+    /// How an output was made, where it was.
+    pub(super) fn made(&self, name: &str) -> Option<&Made> {
+        self.made.get(name)
+    }
+
+    /// Remembers that an output was made.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn record(&self, name: &str, made: &Made) -> Result<()> {
+        let line = json!({
+            "output": name,
+            "source": made.source,
+            "from": made.from.to_json(),
+            "work": made.work,
+            "made": made.output.to_json(),
+        });
+        // One write for one line, which is whole or the last one.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
+            Error::from(error).operation(format!("write the journal '{}'", self.path.display()))
+        })
+    }
+}
+
+fn read(line: &Value) -> Option<(String, Made)> {
+    let text = |key: &str| line.get(key).and_then(Value::as_str).map(str::to_owned);
+    let stamp = |key: &str| Stamp::read(line.get(key)?);
+    let made = Made {
+        source: text("source")?,
+        from: stamp("from")?,
+        work: text("work")?,
+        output: stamp("made")?,
+    };
+    Some((text("output")?, made))
+}
+
+/// Where the journal of a destination far away is, below the home directory.
+pub(super) fn far_away(home: &Path, destination: &str) -> PathBuf {
+    let name = format!("{}.map", fingerprint(destination.trim_end_matches('/')));
+    home.join(".apyfal/command_line/maps").join(name)
+}
+
+/// A short name for a text, the same in every version (FNV-1a). It guards against nobody.
+pub(super) fn fingerprint(text: &str) -> String {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_cbf2_9ce4_8422_2325_u128, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    });
+    format!("{hash:032x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_recorded_is_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/journal");
+        let made = Made {
+            source: "a \"b\"".into(),
+            from: Stamp { len: Some(3), version: Some("v".into()) },
+            work: "w".into(),
+            output: Stamp::default(),
+        };
+        let journal = Journal::open(path.clone()).unwrap();
+        journal.record("x", &made).unwrap();
+        assert_eq!(Journal::open(path.clone()).unwrap_err().kind(), ErrorKind::Conflict);
+        drop(journal);
+        // Cut off in the middle of a line, by whatever.
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{}", &text[..text.len() / 2])).unwrap();
+        let journal = Journal::open(path.clone()).unwrap();
+        assert_eq!(journal.made("x"), Some(&made));
+        journal.record("y", &made).unwrap();
+        drop(journal);
+        let journal = Journal::open(path).unwrap();
+        assert!(journal.made("x").is_some() && journal.made("y").is_some());
+        assert_eq!(journal.made.len(), 2);
+    }
+}

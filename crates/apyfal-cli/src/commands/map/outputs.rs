@@ -1,0 +1,211 @@
+//! Where the results go, and what they are called.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use apyfal::{EngineInfo, Error, ErrorKind, Location, Need, Result};
+
+use super::sources::Source;
+use crate::arguments::file_url;
+
+/// Below what the results go.
+#[derive(Clone, Debug)]
+pub(super) enum Root {
+    Folder(PathBuf),
+    /// A URL that ends with '/'.
+    Store(String),
+}
+
+/// A source and where its result goes.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) source: Source,
+    /// What the result is called, below the root.
+    pub(super) name: String,
+    /// The URL or path to give to a job.
+    pub(super) url: String,
+    pub(super) location: Location,
+}
+
+impl Root {
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            Error::new(ErrorKind::Usage, why).operation(format!("write results to '{text}'"))
+        };
+        if text == "-" || text.starts_with("http://") || text.starts_with("https://") {
+            return Err(wrong("many results go to a directory or a store of objects"));
+        }
+        if text.contains("://") && !text.starts_with("file://") {
+            let root = format!("{}/", text.trim_end_matches('/'));
+            Location::parse(&format!("{root}name"))?;
+            return Ok(Self::Store(root));
+        }
+        let Location::File(path) = Location::parse(text)? else {
+            return Err(wrong("it is no directory"));
+        };
+        if std::fs::metadata(&path).is_ok_and(|found| !found.is_dir()) {
+            return Err(
+                wrong("it is a file").hint("name a directory, which is made where there is none")
+            );
+        }
+        Ok(Self::Folder(path))
+    }
+
+    /// The directory, where it is one of this machine.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            Self::Store(_) => None,
+        }
+    }
+
+    fn place(&self, name: &str) -> Result<(String, Location)> {
+        match self {
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                let location = Location::file(&path);
+                let url = match path.to_str() {
+                    Some(text) if Location::parse(text).ok().as_ref() == Some(&location) => {
+                        text.to_owned()
+                    }
+                    _ => file_url(&std::path::absolute(&path)?),
+                };
+                Ok((url, location))
+            }
+            Self::Store(root) => {
+                let url = format!("{root}{name}");
+                let location = Location::parse(&url)?;
+                Ok((url, location))
+            }
+        }
+    }
+}
+
+/// How the names of results end.
+#[derive(Debug)]
+pub(super) enum End {
+    Add(String),
+    /// Removes an end, where a name has one.
+    Remove(&'static [&'static str]),
+    Replace(&'static str),
+}
+
+impl End {
+    /// What is usual for an accelerator; a report becomes JSON.
+    pub(super) fn of(info: &EngineInfo) -> Self {
+        match &*info.name {
+            _ if info.dst == Need::None => Self::Add(".json".to_owned()),
+            "gzip" => Self::Add(".gz".to_owned()),
+            "targz" => Self::Add(".tar.gz".to_owned()),
+            "gunzip" => Self::Remove(&[".gz", ".gzip"]),
+            "jpegenc" => Self::Replace("jpg"),
+            _ => Self::Add(String::new()),
+        }
+    }
+
+    fn apply(&self, name: &str) -> String {
+        match self {
+            Self::Add(end) => format!("{name}{end}"),
+            Self::Remove(ends) => {
+                let stem = ends.iter().find_map(|end| name.strip_suffix(end));
+                stem.filter(|stem| !stem.is_empty() && !stem.ends_with('/'))
+                    .unwrap_or(name)
+                    .to_owned()
+            }
+            Self::Replace(end) => {
+                Path::new(name).with_extension(end).to_string_lossy().into_owned()
+            }
+        }
+    }
+}
+
+/// Finds a place for every result.
+///
+/// # Errors
+/// Two results would have the same place, or one that of a source.
+pub(super) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<Item>> {
+    let read: HashSet<_> = sources.iter().map(|source| identity(&source.location)).collect();
+    let mut taken: HashMap<String, String> = HashMap::new();
+    let mut items = Vec::with_capacity(sources.len());
+    for source in sources {
+        let name = end.apply(&source.name);
+        let (url, location) = root.place(&name)?;
+        if read.contains(&identity(&location)) {
+            return Err(Error::new(ErrorKind::Usage, "it would replace a source")
+                .operation(format!("write '{location}'"))
+                .hint("write to another place, or give results another end: --suffix"));
+        }
+        if let Some(other) = taken.insert(name.clone(), source.location.to_string()) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("the results of '{other}' and '{}' have this name both", source.location),
+            )
+            .operation(format!("write '{location}'"))
+            .hint("map a directory, which keeps names apart, or give names in a list"));
+        }
+        items.push(Item { source, name, url, location });
+    }
+    // A result cannot be where another one needs a directory.
+    for item in &items {
+        let parents = Path::new(&item.name).ancestors().skip(1);
+        if let Some(parent) =
+            parents.filter_map(Path::to_str).find(|path| taken.contains_key(*path))
+        {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("'{parent}' is a result itself, and no directory"),
+            )
+            .operation(format!("write '{}'", item.location)));
+        }
+    }
+    Ok(items)
+}
+
+/// Equal for two ways to write the same place.
+fn identity(location: &Location) -> String {
+    match location {
+        Location::File(path) => {
+            let path = path.canonicalize().or_else(|_| std::path::absolute(path));
+            path.map_or_else(|_| location.to_string(), |path| path.display().to_string())
+        }
+        _ => location.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_get_their_end() {
+        let gunzip = End::Remove(&[".gz"]);
+        assert_eq!(gunzip.apply("a/b.gz"), "a/b");
+        assert_eq!(gunzip.apply("a/.gz"), "a/.gz");
+        assert_eq!(gunzip.apply("b"), "b");
+        assert_eq!(End::Replace("jpg").apply("a.b/c.d.bmp"), "a.b/c.d.jpg");
+        assert_eq!(End::Add(".gz".into()).apply("a.txt"), "a.txt.gz");
+    }
+
+    fn planned(names: &[&str], root: &str) -> Result<Vec<Item>> {
+        let source = |name: &&str| Source {
+            url: (*name).to_owned(),
+            location: Location::file(*name),
+            name: (*name).to_owned(),
+            stamp: None,
+        };
+        plan(names.iter().map(source).collect(), &Root::parse(root)?, &End::Add(String::new()))
+    }
+
+    #[test]
+    fn places_are_not_shared() {
+        let items = planned(&["a", "b/a"], "/nowhere").unwrap();
+        assert_eq!(items[1].url, "/nowhere/b/a");
+        for (names, root) in
+            [(&["a", "a"][..], "/nowhere"), (&["a", "a/b"], "/nowhere"), (&["x/a"], ".")]
+        {
+            assert_eq!(planned(names, root).unwrap_err().kind(), ErrorKind::Usage, "{names:?}");
+        }
+        assert_eq!(planned(&["a"], "s3://b/c/").unwrap()[0].url, "s3://b/c/a");
+        assert!(planned(&["a"], "https://h/").is_err() && planned(&["a"], "-").is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! One file of a map.
+
+use std::sync::Arc;
+
+use apyfal::{
+    Accelerator, Call, Cancel, Error, ErrorKind, Location, Need, Progress, Report, Result,
+};
+use serde_json::{Map, Value};
+
+use super::journal::{Journal, Made, Stamp};
+use super::outputs::Item;
+
+/// What all files share.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) accelerator: Accelerator,
+    pub(super) parameters: Option<String>,
+    pub(super) keywords: Map<String, Value>,
+    pub(super) cancel: Cancel,
+    pub(super) journal: Journal,
+    /// Stands for the accelerator and its parameters.
+    pub(super) fingerprint: String,
+    /// Whether what is done is done again.
+    pub(super) again: bool,
+}
+
+/// What became of a file that did not fail.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It was done before.
+    Skipped,
+    Done(Box<Report>),
+}
+
+impl Work {
+    /// The job of a file.
+    pub(super) fn call(&self, item: &Item, progress: &Arc<Progress>) -> Call {
+        let mut call = Call::new()
+            .src(&item.source.url)
+            .set_all(self.keywords.clone())
+            .cancel(self.cancel.clone())
+            .progress(progress.clone());
+        if let Some(parameters) = &self.parameters {
+            call = call.parameters(parameters.clone());
+        }
+        if self.accelerator.info().dst != Need::None {
+            call = call.dst(&item.url);
+        }
+        call
+    }
+
+    /// Does what is to be done for a file.
+    ///
+    /// # Errors
+    /// Its job failed, or its result cannot be written.
+    pub(super) async fn run(&self, item: &Item, progress: &Arc<Progress>) -> Result<Outcome> {
+        self.cancel.or_cancelled(self.prepared(item, progress)).await
+    }
+
+    async fn prepared(&self, item: &Item, progress: &Arc<Progress>) -> Result<Outcome> {
+        let storage = self.accelerator.storage();
+        // Seen before it is read: what changes meanwhile is done again next time.
+        let from = match &item.source.stamp {
+            Some(stamp) => stamp.clone(),
+            None => Stamp::of(&item.source.location, storage).await?,
+        };
+        let source = item.source.location.to_string();
+        if let Some(made) = self.journal.made(&item.name).filter(|_| !self.again)
+            && (&made.source, &made.from, &made.work) == (&source, &from, &self.fingerprint)
+            && self.output(item).await? == Some(made.output.clone())
+        {
+            return Ok(Outcome::Skipped);
+        }
+        if let Location::File(path) = &item.location
+            && let Some(folder) = path.parent()
+        {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Error::from(error).operation(format!("make the directory '{}'", folder.display()))
+            })?;
+        }
+        let report = self.accelerator.process(self.call(item, progress)).await?;
+        if self.accelerator.info().dst == Need::None {
+            write_report(item, &report)?;
+        }
+        let output = self.output(item).await?.ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, "it went away meanwhile")
+                .operation(format!("find '{}'", item.location))
+        })?;
+        let made = Made { source, from, work: self.fingerprint.clone(), output };
+        self.journal.record(&item.name, &made)?;
+        Ok(Outcome::Done(Box::new(report)))
+    }
+
+    /// The result as it is now, where there is one.
+    async fn output(&self, item: &Item) -> Result<Option<Stamp>> {
+        match Stamp::of(&item.location, self.accelerator.storage()).await {
+            Ok(stamp) => Ok(Some(stamp)),
+            Err(error) if error.kind() == ErrorKind::StorageNotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Writes what a job told that has no other result.
+fn write_report(item: &Item, report: &Report) -> Result<()> {
+    let Location::File(path) = &item.location else {
+        return Err(Error::new(ErrorKind::Usage, "reports are written to a directory only")
+            .operation(format!("write '{}'", item.location)));
+    };
+    let write = || {
+        let folder = path.parent().unwrap_or(path);
+        let mut file = tempfile::Builder::new()
+            .prefix(".apyfal-")
+            .suffix(".part")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)?;
+        let text = format!("{:#}\n", Value::Object(report.specific.clone()));
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        file.persist(path).map_err(|error| error.error).map(drop)
+    };
+    write().map_err(|error: std::io::Error| {
+        Error::from(error).operation(format!("write '{}'", path.display()))
+    })
+}

@@ -1,0 +1,37 @@
+//! The examples of the page about hosts.
+
+use super::*;
+use crate::common::page::Page;
+use crate::common::{peer, words};
+
+#[test]
+fn the_page_is_right() {
+    let (home, one, two) = (Home::new(), Server::start(), Server::start());
+    let notes = words(200_000, 1);
+    home.write("notes.txt", &notes);
+    std::fs::create_dir_all(home.path("photos/2026")).unwrap();
+    home.write("photos/a", words(1000, 2));
+    home.write("photos/2026/b", words(2000, 3));
+    let sharing =
+        "apyfal map --accelerator gzip photos packed --host_ip 192.0.2.7:8000,192.0.2.8:8000";
+    Page::read("docs/guides/host.md")
+        .skip("apyfal serve")
+        .replace("127.0.0.1:8000", one.address())
+        .replace("192.0.2.7:8000", one.address())
+        .replace("192.0.2.8:8000", two.address())
+        .check("apyfal run gzip notes.txt notes.txt.gz --host_ip 127.0.0.1:8000", |_| {
+            assert!(peer("gzip", &["-dc"], &home.read("notes.txt.gz")) == notes);
+        })
+        .check("apyfal process --name there --src notes.txt", |told| {
+            assert!(told.contains("digest"), "{told}");
+        })
+        .check(sharing, |_| {
+            let unpacked = peer("gzip", &["-dc"], &home.read("packed/2026/b.gz"));
+            assert!(unpacked == home.read("photos/2026/b"));
+        })
+        .check("apyfal map --accelerator gunzip 'packed/**/*.gz' unpacked", |_| {
+            assert!(home.read("unpacked/2026/b") == home.read("photos/2026/b"));
+        })
+        .run(&home);
+    assert_eq!((sessions(&one), sessions(&two)), (0, 0));
+}
