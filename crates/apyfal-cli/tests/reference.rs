@@ -39,8 +39,10 @@ fn command_line() {
         "start",
         "process",
         "stop",
-        "copy",
+        "map",
+        "serve",
         "logs",
+        "copy",
         "clear",
         "completions",
     ] {
