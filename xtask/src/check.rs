@@ -37,7 +37,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "apyfal-tls",
         ],
     ),
-    ("apyfal-cli", &["apyfal", "apyfal-api", "apyfal-core", "apyfal-server"]),
+    ("apyfal-cli", &["apyfal", "apyfal-api", "apyfal-core", "apyfal-server", "apyfal-tls"]),
     ("apyfal-testkit", &["apyfal-core"]),
 ];
 

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// The accelerator of clients that name none, such as those of REST v1.0.
     #[arg(long, short, value_name = "NAME")]
     accelerator: Option<String>,
-    /// The configuration file; its section 'serve' has further settings.
+    /// The configuration file; its section serve has further settings.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
     /// Where sessions, results and the journal are; ~/.apyfal/host if unset.
