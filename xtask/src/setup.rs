@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("bsdtar", "libarchive-tools"),
     ("chromedriver", "chromium-driver"),
     ("chromium", "chromium"),
@@ -14,6 +14,7 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("curl", "curl"),
     ("gzip", "gzip"),
     ("igzip", "isal"),
+    ("ip", "iproute2"),
     ("libdeflate-gzip", "libdeflate-tools"),
     ("nginx", "nginx-light"),
     ("openssl", "openssl"),

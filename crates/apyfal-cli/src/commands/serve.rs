@@ -1,6 +1,6 @@
 //! `apyfal serve`: make this machine a host that others use.
 
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use apyfal::{Configuration, Error, ErrorKind, Result};
@@ -86,33 +86,21 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let schemes: Vec<_> = settings.listen.iter().map(|listen| listen.tls).collect();
     let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint().to_string());
     let server = Server::bind(settings, show).await?;
-    let mut here = None;
-    for (mut address, tls) in server.addresses()?.into_iter().zip(schemes) {
-        let scheme = if tls { "https" } else { "http" };
-        context.printer.note(&format!("listening on {scheme}://{address}"));
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                Ipv6Addr::LOCALHOST.into()
-            });
-        }
-        here.get_or_insert((format!("{scheme}://{address}"), fingerprint.clone().filter(|_| tls)));
+    let addresses = server.addresses()?;
+    for (address, tls) in addresses.iter().zip(&schemes) {
+        context.printer.note(&format!("listening on {}", url(*address, *tls)));
     }
-    let _listening = match here {
-        Some((url, fingerprint)) => Some(Listening::at(&data_dir, &url, fingerprint)?),
+    if let Some(line) = line {
+        say_how_to_pair(context, &line);
+    }
+    let first = addresses.into_iter().zip(schemes).next();
+    let _listening = match first {
+        Some((address, tls)) => {
+            let fingerprint = fingerprint.filter(|_| tls);
+            Some(Listening::at(&data_dir, &url(from_here(address), tls), fingerprint)?)
+        }
         None => None,
     };
-    if let Some(line) = line {
-        let mut variables = context.environment.variables.iter();
-        // A journal keeps what it gets, and others read it: no place for a token.
-        if variables.any(|(name, _)| name == "JOURNAL_STREAM") {
-            context.printer.note("to pair a client: apyfal serve --pair");
-        } else {
-            context.printer.note("on the client, paste:");
-            context.printer.note(&format!("  {line}"));
-        }
-    }
     ready();
     let cancel = context.cancel.clone();
     server
@@ -121,6 +109,35 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         })
         .await
+}
+
+fn url(address: SocketAddr, tls: bool) -> String {
+    format!("{}://{address}", if tls { "https" } else { "http" })
+}
+
+/// The address by which this machine reaches what listens there.
+fn from_here(mut address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            address.set_ip(Ipv4Addr::LOCALHOST.into())
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            address.set_ip(Ipv6Addr::LOCALHOST.into())
+        }
+        _ => {}
+    }
+    address
+}
+
+fn say_how_to_pair(context: &Context<'_>, line: &str) {
+    let mut variables = context.environment.variables.iter();
+    // A journal keeps what it gets, and others read it: no place for a token.
+    if variables.any(|(name, _)| name == "JOURNAL_STREAM") {
+        context.printer.note("to pair a client: apyfal serve --pair");
+        return;
+    }
+    context.printer.note("on the client, paste:");
+    context.printer.note(&format!("  {line}"));
 }
 
 /// Lets this process have as many files open as the system lets it: every connection is one, and
