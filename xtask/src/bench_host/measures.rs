@@ -208,9 +208,9 @@ pub(super) fn memory(bench: &Bench) -> Result<Vec<Row>> {
     )])
 }
 
-/// Jobs for workers that do nothing for 20 ms each.
+/// Jobs for stand-ins of a device that is busy for 100 ms with each.
 pub(super) fn slots(bench: &Bench) -> Result<Vec<Row>> {
-    const WORK: f64 = 0.02;
+    const WORK: f64 = 0.1;
     let configuration =
         format!("[accelerator.idle]\ncommand = [\"sleep\", \"{WORK}\"]\nslots = 8\n");
     let host = bench.host(&configuration, &[])?;
