@@ -150,3 +150,19 @@ fn a_host_with_a_token_and_a_certificate_is_found_with_both() {
     let said = secured.home().ok(&["logs"]);
     assert!(!said.contains(token), "{said}");
 }
+
+#[test]
+fn the_beginning_of_a_host_may_be_rounded() {
+    let server = talkative();
+    job(&server, "talk");
+    let logs: serde_json::Value = serde_json::from_slice(&server.get("/v2/logs").body).unwrap();
+    let (began, last) = (logs["began"].as_f64().unwrap(), logs["last"].as_u64().unwrap());
+    let lines = |began: f64| {
+        let body = server.get(&format!("/v2/logs?after={last}&began={began}")).body;
+        let logs: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        logs["lines"].as_array().unwrap().len()
+    };
+    assert_eq!((lines(began - 1e-6), lines(began + 1e-6)), (0, 0));
+    // Another one counts anew.
+    assert!(lines(began - 1.0) >= 2);
+}

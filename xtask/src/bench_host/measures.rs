@@ -265,7 +265,7 @@ fn large_file(bench: &Bench) -> Result<PathBuf> {
     let path = bench.folder.path().join("large");
     if !path.exists() {
         let mut file = File::create(&path)?;
-        let block: Vec<u8> = (0..1 << 20).map(|index: u32| (index * index % 251) as u8).collect();
+        let block: Vec<u8> = (0..1 << 20).map(|index: u64| (index * index % 251) as u8).collect();
         for _ in 0..bench.bytes >> 20 {
             file.write_all(&block)?;
         }

@@ -11,6 +11,9 @@ use crate::host::Host;
 use crate::routes::query::{Count, Patience, Query};
 
 const MOST_LINES: u64 = 10_000;
+/// Beginnings that are no more than so many seconds apart are the same: readers of JSON round, and
+/// no agent ends and begins within this time.
+const ROUNDED: f64 = 1e-3;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
@@ -32,7 +35,7 @@ pub(crate) async fn read(
     Query(wanted): Query<Wanted>,
 ) -> Json<Logs> {
     let limit = wanted.limit.map_or(MOST_LINES, |limit| limit.get().min(MOST_LINES));
-    let is_known = wanted.began.is_none_or(|began| began == host.logs.began());
+    let is_known = wanted.began.is_none_or(|began| (began - host.logs.began()).abs() < ROUNDED);
     let after = if is_known { wanted.after.get() } else { 0 };
     let look = || host.logs.after(after, wanted.job.as_deref(), limit as usize);
     let found = look();
