@@ -87,20 +87,21 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint().to_string());
     let server = Server::bind(settings, show).await?;
     let addresses = server.addresses()?;
+    // Who reads that it listens may look for it at once.
+    let first = addresses.iter().zip(&schemes).next();
+    let _listening = match first {
+        Some((&address, &tls)) => {
+            let fingerprint = fingerprint.filter(|_| tls);
+            Some(Listening::at(&data_dir, &url(from_here(address), tls), fingerprint)?)
+        }
+        None => None,
+    };
     for (address, tls) in addresses.iter().zip(&schemes) {
         context.printer.note(&format!("listening on {}", url(*address, *tls)));
     }
     if let Some(line) = line {
         say_how_to_pair(context, &line);
     }
-    let first = addresses.into_iter().zip(schemes).next();
-    let _listening = match first {
-        Some((address, tls)) => {
-            let fingerprint = fingerprint.filter(|_| tls);
-            Some(Listening::at(&data_dir, &url(from_here(address), tls), fingerprint)?)
-        }
-        None => None,
-    };
     ready();
     let cancel = context.cancel.clone();
     server

@@ -36,8 +36,12 @@ impl Serving {
             let said = text(&std::fs::read(&log).unwrap());
             let ended = serving.child.try_wait().unwrap();
             assert!(ended.is_none(), "it ended: {said}");
-            // It is written once it has said everything.
-            home.path(".apyfal/host/listening.json").exists().then_some(said)
+            // It answers once it has said everything.
+            let asking = format!("curl -skf https://{listen}/healthz");
+            line(machine, home, &asking)
+                .status
+                .success()
+                .then(|| text(&std::fs::read(&log).unwrap()))
         });
         serving
     }
