@@ -26,8 +26,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
-    let mut configuration = context.configuration(arguments.config.as_deref()).await?;
-    arguments.host.apply(&mut configuration)?;
+    let config = arguments.config.as_deref();
+    let configuration = context.configuration_with(config, arguments.host).await?;
     let name = arguments.accelerator.as_deref();
     let hosts = context.hosts(&configuration)?;
     let infos = match hosts.is_empty() {

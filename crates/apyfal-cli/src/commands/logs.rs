@@ -36,15 +36,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
-    let mut configuration = context.configuration(arguments.config.as_deref()).await?;
-    arguments.host.apply(&mut configuration)?;
-    let (address, job) = match arguments.target {
-        Some(target) if is_address(&target) => (Some(target), None),
-        job => (None, job),
+    let (host, job) = match arguments.target {
+        Some(target) if is_address(&target) => (arguments.host.at(target), None),
+        job => (arguments.host, job),
     };
-    if let Some(address) = address {
-        configuration.set("host", "host_ip", Some(&address));
-    }
+    let configuration = context.configuration_with(arguments.config.as_deref(), host).await?;
     let hosts = hosts(&configuration, context)?;
     let shows_host = hosts.len() > 1;
     let said = hosts.into_iter().map(|options| {

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 use apyfal::configuration::Environment;
 use apyfal::{
-    Accelerator, Cancel, Configuration, Error, ErrorKind, Location, Remote, RemoteOptions, Result,
-    Storage,
+    Accelerator, AcceleratorBuilder, Cancel, Configuration, Error, ErrorKind, Location, Remote,
+    RemoteOptions, Result, Storage,
 };
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -85,6 +85,29 @@ impl Context<'_> {
         Ok(configuration)
     }
 
+    /// Reads the configuration of a command that may name a host.
+    pub(crate) async fn configuration_with(
+        &self,
+        explicit: Option<&str>,
+        host: HostArguments,
+    ) -> Result<Configuration> {
+        let mut configuration = self.configuration(explicit).await?;
+        host.apply(&mut configuration)?;
+        Ok(configuration)
+    }
+
+    /// An accelerator with the storages and on the hosts of its configuration.
+    pub(crate) fn builder(
+        &self,
+        accelerator: &str,
+        configuration: Configuration,
+    ) -> Result<AcceleratorBuilder> {
+        Ok(Accelerator::builder(accelerator)
+            .storage(self.storage(&configuration)?)
+            .hosts(self.hosts(&configuration)?)
+            .configuration(configuration))
+    }
+
     /// The hosts that a configuration names. None where jobs run on this machine.
     pub(crate) fn hosts(&self, configuration: &Configuration) -> Result<Vec<RemoteOptions>> {
         let hosts = apyfal::configuration::hosts(configuration, self.environment.home.as_deref())?;
@@ -112,11 +135,8 @@ impl Context<'_> {
         for (key, value) in &record.host {
             configuration.set_value("host", key, value);
         }
-        let mut builder = Accelerator::builder(&record.accelerator)
-            .storage(self.storage(&configuration)?)
-            .hosts(self.hosts(&configuration)?)
-            .configuration(configuration)
-            .root(self.names.root(name));
+        let mut builder =
+            self.builder(&record.accelerator, configuration)?.root(self.names.root(name));
         if let Some(session) = &record.session {
             builder = builder.session(session);
         }
@@ -155,11 +175,16 @@ pub(crate) struct HostArguments {
 }
 
 impl HostArguments {
+    /// The same for the host of this address.
+    pub(crate) fn at(self, address: String) -> Self {
+        Self { host_ip: Some(address), ..self }
+    }
+
     /// Sets what was given over what the configuration says.
     ///
     /// # Errors
     /// The configuration cannot be interpolated.
-    pub(crate) fn apply(self, configuration: &mut Configuration) -> Result<()> {
+    fn apply(self, configuration: &mut Configuration) -> Result<()> {
         forget_another_host(configuration, self.host_ip.as_deref())?;
         let Self { host_ip, token, token_file, fingerprint, ssl_cert_crt } = self;
         for (key, value) in [

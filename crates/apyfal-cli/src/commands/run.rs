@@ -51,12 +51,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
-    let mut configuration = context.configuration(arguments.config.as_deref()).await?;
-    arguments.host.apply(&mut configuration)?;
-    let mut builder = Accelerator::builder(&arguments.accelerator)
-        .storage(context.storage(&configuration)?)
-        .hosts(context.hosts(&configuration)?)
-        .configuration(configuration);
+    let config = arguments.config.as_deref();
+    let configuration = context.configuration_with(config, arguments.host).await?;
+    let mut builder = context.builder(&arguments.accelerator, configuration)?;
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }

@@ -114,23 +114,29 @@ fn a_token_is_for_its_own_host_alone() {
     home.write("in", "x");
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
-    let heads = std::thread::spawn(move || {
-        let mut heads = String::new();
-        // One request of each command.
-        for _ in 0..2 {
-            let (mut stream, _) = other.accept().unwrap();
+    let heads = std::sync::Arc::<std::sync::Mutex<String>>::default();
+    let kept = heads.clone();
+    std::thread::spawn(move || {
+        for mut stream in other.incoming().map_while(Result::ok) {
             let mut head = vec![0; 4096];
             let len = stream.read(&mut head).unwrap();
-            heads.push_str(&text(&head[..len]).to_ascii_lowercase());
+            kept.lock().unwrap().push_str(&text(&head[..len]).to_ascii_lowercase());
             let answer =
                 b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             stream.write_all(answer).unwrap();
         }
-        heads
     });
     home.write("accelerator.conf", "[host]\nhost_ip = 192.0.2.1\ntoken = secret_secret\n");
-    home.fails(11, &["run", "null", "in", "out", "--host_ip", &address]);
-    home.fails(11, &["create", "-a", "null", "--host_ip", &address]);
-    let heads = heads.join().unwrap();
-    assert!(heads.contains("host: ") && !heads.contains("authorization"), "{heads}");
+    for words in [
+        &["run", "null", "in", "out", "--host_ip", &address][..],
+        &["create", "-a", "null", "--host_ip", &address],
+        &["accelerators", "--host_ip", &address],
+        &["map", "-a", "null", ".", "results", "--host_ip", &address],
+        &["logs", "--host_ip", &address],
+        &["logs", &address],
+    ] {
+        home.fails(11, words);
+        let heads = std::mem::take(&mut *heads.lock().unwrap());
+        assert!(heads.contains("host: ") && !heads.contains("authorization"), "{words:?} {heads}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Hosts that are away, end in the middle, or are left in the middle.
 
 use std::io::Write;
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use super::*;
 use crate::common::server::until;
@@ -19,6 +19,15 @@ fn a_host_that_is_down_is_told() {
     assert_eq!(home.read("out"), b"as before");
 }
 
+/// Processes `in` while the host is killed and started anew; how that ended.
+fn killed_during_a_job(home: &Home, server: Server) -> (Server, Output) {
+    let job =
+        home.apyfal(&["process", "-i", "in", "-o", "out"]).stderr(Stdio::piped()).spawn().unwrap();
+    until("it runs", || live(&server) == 1);
+    let server = server.killed().started();
+    (server, job.wait_with_output().unwrap())
+}
+
 #[test]
 fn a_host_that_is_killed_and_comes_back_finishes_the_job() {
     let home = Home::new();
@@ -32,11 +41,7 @@ fn a_host_that_is_killed_and_comes_back_finishes_the_job() {
     let server = Server::configured(configuration, &[]);
     ok_at(&home, &server, &["create", "-a", "slow"]);
     home.ok(&["start"]);
-    let job =
-        home.apyfal(&["process", "-i", "in", "-o", "out"]).stderr(Stdio::piped()).spawn().unwrap();
-    until("it runs", || live(&server) == 1);
-    let server = server.killed().started();
-    let output = job.wait_with_output().unwrap();
+    let (server, output) = killed_during_a_job(&home, server);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(home.read("out") == data);
     home.ok(&["stop"]);
@@ -49,11 +54,7 @@ fn a_job_that_must_not_run_twice_is_told_as_interrupted() {
     home.write("in", "x");
     ok_at(&home, &server, &["create", "-a", "once"]);
     home.ok(&["start"]);
-    let job =
-        home.apyfal(&["process", "-i", "in", "-o", "out"]).stderr(Stdio::piped()).spawn().unwrap();
-    until("it runs", || live(&server) == 1);
-    let server = server.killed().started();
-    let output = job.wait_with_output().unwrap();
+    let (server, output) = killed_during_a_job(&home, server);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(11), "{error}");
     assert!(error.contains("the host ended") && error.contains("(job "), "{error}");
