@@ -5,8 +5,8 @@
 //!   session.json   accelerator and parameters; written last, so what has it is complete
 //!   source/NAME    the copy of what start was given
 //!   state/         the engine's own
-//!   lock           shared by running jobs, exclusive for the one who ends the session; not used
-//!                  where no other process has a part in ROOT
+//!   lock           shared by running jobs, exclusive for the one who ends the session; jobs leave
+//!                  it alone where no other process has a part in ROOT
 //! ```
 
 use std::fs::{self, File, Permissions, TryLockError};

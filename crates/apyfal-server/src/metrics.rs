@@ -62,6 +62,11 @@ impl Metrics {
     }
 }
 
+/// What a counter says now.
+pub(crate) fn count(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
 /// How often something went wrong, by kind. Errors are rare enough for a lock.
 #[derive(Debug, Default)]
 pub(crate) struct Kinds(Mutex<BTreeMap<&'static str, u64>>);

@@ -1,6 +1,5 @@
 //! How the host is doing, for anyone who looks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use apyfal_api::v2::{
@@ -13,6 +12,7 @@ use tokio::sync::Mutex;
 use crate::host::Host;
 use crate::journal::Resolution;
 use crate::live::{self, now};
+use crate::metrics::count;
 
 /// For how long an overview is shown again, so that however many look cost no more than one.
 const FRESH: Duration = Duration::from_millis(500);
@@ -51,7 +51,6 @@ impl Host {
         let longest_wait = waits.map(|job| time - job.created).reduce(f64::max);
         let accelerators = load.engines.iter().map(|engine| {
             let counters = self.metrics.of(&engine.name);
-            let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             AcceleratorLoad {
                 name: engine.name.clone(),
                 slots: engine.slots,
@@ -72,7 +71,7 @@ impl Host {
             uptime: self.began.elapsed().as_secs_f64(),
             draining,
             cores: self.cores,
-            connections: self.metrics.connections.load(Ordering::Relaxed),
+            connections: count(&self.metrics.connections),
             scratch_used: self.scratch.used(),
             scratch_quota: self.scratch.quota(),
             running: load.running,

@@ -3,7 +3,6 @@
 //! The journal knows a job's bytes once it ended. This knows them while they move.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use apyfal_api::v2::{History, HistoryPoint};
 
 use crate::host::Host;
 use crate::live::now;
+use crate::metrics::count;
 
 /// The length of a step, in seconds.
 const STEP: u64 = 2;
@@ -87,7 +87,6 @@ impl Host {
             done.written += job.progress.written();
         }
         for counters in self.metrics.all() {
-            let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
             let failed = count(&counters.failed);
             done.jobs += count(&counters.done) + count(&counters.cancelled) + failed;
             done.failed += failed;

@@ -1,7 +1,7 @@
 //! `/metrics`: figures for Prometheus. They need the token where REST v2 does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use apyfal_agent::EngineLoad;
 use apyfal_api::v2;
@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, header};
 
 use crate::host::Host;
-use crate::metrics::{Counters, Exposition, resident};
+use crate::metrics::{Counters, Exposition, count, resident};
 
 pub(super) async fn read(
     State(host): State<Arc<Host>>,
@@ -34,9 +34,9 @@ fn about(host: &Host, text: &mut Exposition) {
     one("apyfal_uptime_seconds", "gauge", "Seconds since the agent started.", uptime);
     let draining = f64::from(u8::from(*host.draining.borrow()));
     one("apyfal_draining", "gauge", "1 while the agent is ending and takes no jobs.", draining);
-    let connections = count(&host.metrics.connections);
+    let connections = count(&host.metrics.connections) as f64;
     one("apyfal_connections", "gauge", "Open connections of clients.", connections);
-    let requests = count(&host.metrics.requests);
+    let requests = count(&host.metrics.requests) as f64;
     one("apyfal_requests_total", "counter", "Requests of clients.", requests);
     let (used, quota) = (host.scratch.used() as f64, host.scratch.quota() as f64);
     one("apyfal_scratch_bytes", "gauge", "Bytes of disk space that results take.", used);
@@ -66,7 +66,7 @@ fn jobs(host: &Host, text: &mut Exposition) {
             (v2::JobState::Cancelled, &counters.cancelled),
         ] {
             let labels = [("accelerator", &*engine.name), ("outcome", outcome.as_str())];
-            text.value(name, &labels, count(number));
+            text.value(name, &labels, count(number) as f64);
         }
     }
     type Bytes = fn(&Counters) -> &AtomicU64;
@@ -79,7 +79,8 @@ fn jobs(host: &Host, text: &mut Exposition) {
         text.metric(name, "counter", help);
         for engine in &load.engines {
             let counters = host.metrics.of(&engine.name);
-            text.value(name, &[("accelerator", &engine.name)], count(bytes(&counters)));
+            let bytes = count(bytes(&counters)) as f64;
+            text.value(name, &[("accelerator", &engine.name)], bytes);
         }
     }
     type Figure = fn(&EngineLoad) -> usize;
@@ -100,8 +101,4 @@ fn jobs(host: &Host, text: &mut Exposition) {
     for (kind, number) in host.metrics.failures.all() {
         text.value("apyfal_failures_total", &[("kind", kind)], number as f64);
     }
-}
-
-fn count(counter: &AtomicU64) -> f64 {
-    counter.load(Ordering::Relaxed) as f64
 }

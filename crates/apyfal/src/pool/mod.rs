@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::sync::OnceCell;
 
-use crate::remote::{CancelOnDrop, Remote, RemoteOptions, Sink, Source, within};
+use crate::remote::{Remote, RemoteOptions, Sink, Source, ended_there_too, within};
 use queue::Queue;
 pub use tally::HostLoad;
 use tally::Tally;
@@ -344,16 +344,10 @@ impl Client for Pool {
 
     async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
         let (cancel, deadline) = (io.cancel.clone(), io.deadline);
-        let mut dropped = CancelOnDrop(Some(cancel.clone()));
-        let work = cancel.or_cancelled(self.process_anywhere(job, io));
-        let processed = within(deadline, work).await;
-        match &processed {
-            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
-                join_all(self.hosts.iter().map(|host| host.remote.ended())).await;
-            }
-            _ => dropped.0 = None,
-        }
-        processed
+        let ended = async {
+            join_all(self.hosts.iter().map(|host| host.remote.ended())).await;
+        };
+        ended_there_too(deadline, cancel, self.process_anywhere(job, io), ended).await
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {

@@ -385,7 +385,7 @@ async fn forget(host: Arc<Inner>, id: String) {
 
 /// Throws the switch of a job whose future was dropped.
 #[derive(Debug)]
-pub(crate) struct CancelOnDrop(pub(crate) Option<Cancel>);
+pub(super) struct CancelOnDrop(pub(super) Option<Cancel>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

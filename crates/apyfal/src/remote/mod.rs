@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::{
-    Client, EngineInfo, Error, ErrorKind, Job, JobIo, Report, Result, Secret, Session, Start,
+    Cancel, Client, EngineInfo, Error, ErrorKind, Job, JobIo, Report, Result, Secret, Session,
+    Start,
 };
 use apyfal_tls::{Trust, client_config};
 use async_trait::async_trait;
@@ -30,8 +31,7 @@ use tokio_rustls::TlsConnector;
 use address::Address;
 use connection::{Ask, Connections, common_headers};
 use failure::{Failure, Patience};
-pub(crate) use job::CancelOnDrop;
-use job::RemoteJob;
+use job::{CancelOnDrop, RemoteJob};
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 
@@ -320,16 +320,7 @@ impl Client for Remote {
 
     async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
         let (cancel, deadline) = (io.cancel.clone(), io.deadline);
-        let mut dropped = CancelOnDrop(Some(cancel.clone()));
-        let processed = within(deadline, cancel.or_cancelled(self.0.process(job, io))).await;
-        match &processed {
-            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
-                // So that the job has ended there too when it has here.
-                self.0.ended().await;
-            }
-            _ => dropped.0 = None,
-        }
-        processed
+        ended_there_too(deadline, cancel, self.0.process(job, io), self.0.ended()).await
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {
@@ -345,6 +336,25 @@ impl Client for Remote {
         lock(&self.0.sessions).remove(session);
         Ok(report.into())
     }
+}
+
+/// A job within its limits. Where it is cancelled or takes too long, it has ended on its host too
+/// when it has here: `ended` waits for that.
+pub(crate) async fn ended_there_too<T>(
+    deadline: Option<Duration>,
+    cancel: Cancel,
+    work: impl Future<Output = Result<T>>,
+    ended: impl Future<Output = ()>,
+) -> Result<T> {
+    let mut dropped = CancelOnDrop(Some(cancel.clone()));
+    let processed = within(deadline, cancel.or_cancelled(work)).await;
+    match &processed {
+        Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
+            ended.await;
+        }
+        _ => dropped.0 = None,
+    }
+    processed
 }
 
 pub(crate) async fn within<T>(
