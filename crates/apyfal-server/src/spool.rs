@@ -67,6 +67,8 @@ struct State {
     /// How the job ended.
     ended: Option<Result<Report>>,
     reader_is_gone: bool,
+    /// Waking nobody would still cost a call of the system, as much as half a small job.
+    writer_waits: bool,
     waker: Option<Waker>,
 }
 
@@ -94,6 +96,12 @@ pub(crate) fn spool(scratch: &Arc<Scratch>) -> (SpoolWriter, SpoolEnd, SpoolRead
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_writer(&self, state: &State) {
+        if state.writer_waits {
+            self.writable.notify_one();
+        }
     }
 }
 
@@ -131,12 +139,14 @@ impl SpoolWriter {
         let mut state = self.shared.state();
         if !state.reader_is_gone && state.file.is_none() && state.held >= MEMORY {
             let since = *self.waiting_since.get_or_insert_with(Instant::now);
-            let has_room = |state: &mut State| state.held >= MEMORY && !state.reader_is_gone;
+            let has_no_room = |state: &mut State| state.held >= MEMORY && !state.reader_is_gone;
+            state.writer_waits = true;
             (state, _) = self
                 .shared
                 .writable
-                .wait_timeout_while(state, WAIT, has_room)
+                .wait_timeout_while(state, WAIT, has_no_room)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.writer_waits = false;
             if state.held >= MEMORY && !state.reader_is_gone {
                 if since.elapsed() < PATIENCE {
                     return Err(io::ErrorKind::WouldBlock.into());
@@ -249,7 +259,7 @@ impl SpoolReader {
     fn next_now(&self, state: &mut State) -> Option<Piece> {
         if let Some(block) = state.memory.pop_front() {
             state.held -= block.len();
-            self.shared.writable.notify_one();
+            self.shared.wake_writer(state);
             return Some(Piece::Data(block));
         }
         if let Some(overflow) = &mut state.file {
@@ -265,7 +275,7 @@ impl SpoolReader {
             }
             // All of it was taken: from here on memory serves again.
             state.file = None;
-            self.shared.writable.notify_one();
+            self.shared.wake_writer(state);
         }
         state.ended.take().map(|ended| Piece::End(Box::new(ended)))
     }
@@ -307,7 +317,7 @@ impl Drop for SpoolReader {
         state.reader_is_gone = true;
         state.memory.clear();
         state.file = None;
-        self.shared.writable.notify_one();
+        self.shared.wake_writer(&state);
     }
 }
 
