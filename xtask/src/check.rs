@@ -8,10 +8,11 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("apyfal-core", &[]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
+    ("apyfal-net", &["apyfal-core"]),
     ("apyfal-storage", &["apyfal-core"]),
     ("apyfal-engines", &["apyfal-core"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
@@ -22,6 +23,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "apyfal-api",
             "apyfal-core",
             "apyfal-engines",
+            "apyfal-net",
             "apyfal-storage",
             "apyfal-tls",
         ],
@@ -33,6 +35,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "apyfal-api",
             "apyfal-core",
             "apyfal-engines",
+            "apyfal-net",
             "apyfal-storage",
             "apyfal-tls",
         ],

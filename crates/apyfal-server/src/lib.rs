@@ -10,7 +10,6 @@ mod file_body;
 mod history;
 mod host;
 pub mod journal;
-mod listen;
 mod live;
 mod logs;
 mod metrics;

@@ -7,27 +7,21 @@ use std::time::{Duration, Instant};
 use apyfal_agent::{Agent, AgentOptions};
 use apyfal_api::v2::LogLine;
 use apyfal_core::{Error, ErrorKind, Result};
-use hyper_util::server::graceful::GracefulShutdown;
+use apyfal_net::Accepting;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
 use crate::host::Host;
 use crate::journal::Journal;
-use crate::listen::{self, Acceptor};
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
 use crate::pace::Pace;
-use crate::routes::Routes;
+use crate::routes::{Listener, Routes};
 use crate::scratch::Scratch;
 use crate::settings::{Listen, Settings};
-
-/// How long connections may take to end once no job is left.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A host that listens.
 #[derive(Debug)]
@@ -82,7 +76,7 @@ impl Server {
         });
         let mut listeners = Vec::new();
         for listen in listen {
-            listeners.push((listen::bind(listen.address).await?, listen));
+            listeners.push((apyfal_net::bind(listen.address).await?, listen));
         }
         let host = Arc::new(Host {
             agent,
@@ -120,19 +114,11 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let Self { host, listeners, tls } = self;
         let routes = Routes::new(host.clone());
-        let places = Arc::new(Semaphore::new(host.limits.connections));
-        let graceful = Arc::new(GracefulShutdown::new());
-        let accept = |(listener, listen): (TcpListener, Listen)| {
-            let acceptor = Arc::new(Acceptor {
-                host: host.clone(),
-                routes: routes.clone(),
-                tls: tls.clone().filter(|_| listen.tls).map(TlsAcceptor::from),
-                needs_token: listen.token,
-                places: places.clone(),
-            });
-            tokio::spawn(acceptor.run(listener, graceful.clone()))
-        };
-        let accepting: Vec<_> = listeners.into_iter().map(accept).collect();
+        let mut accepting = Accepting::new(host.limits.connections);
+        for (listener, listen) in listeners {
+            let service = Listener { routes: routes.clone(), needs_token: listen.token };
+            accepting.add(listener, tls.clone().filter(|_| listen.tls), service);
+        }
         let expiring = tokio::spawn(host.clone().expire_results());
         let ending = tokio::spawn(host.clone().expire_sessions());
         let pacing = tokio::spawn(host.clone().keep_pace());
@@ -145,14 +131,7 @@ impl Server {
         expiring.abort();
         ending.abort();
         pacing.abort();
-        accepting.iter().for_each(tokio::task::JoinHandle::abort);
-        for task in accepting {
-            let _ = task.await;
-        }
-        // Each connection holds one end; what is idle ends at once, the rest within moments.
-        if let Some(graceful) = Arc::into_inner(graceful) {
-            let _ = tokio::time::timeout(LAST_WORDS, graceful.shutdown()).await;
-        }
+        accepting.end().await;
         host.journal.close().await
     }
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use apyfal_api::v2::{PROTOCOL, VERSION};
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_net::{Connection, Service};
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -28,6 +29,47 @@ use crate::body::Data;
 use crate::host::Host;
 
 const METRICS: &str = "/metrics";
+
+/// What is served at one address.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    pub(crate) routes: Routes,
+    pub(crate) needs_token: bool,
+}
+
+impl Service for Listener {
+    type Body = Body;
+
+    async fn answer(self, connection: Connection, request: Request<Incoming>) -> Response {
+        let Connection { local, is_encrypted, .. } = connection;
+        let peer = Peer { local, needs_token: self.needs_token, is_encrypted };
+        self.routes.serve(peer, request).await
+    }
+
+    fn connected(&self) -> impl Send {
+        Connected::new(self.routes.host.clone())
+    }
+
+    fn cannot_accept(&self, error: &std::io::Error) {
+        self.routes.host.logs.host(&format!("cannot accept a connection: {error}"));
+    }
+}
+
+/// A connection, counted for as long as it lives.
+struct Connected(Arc<Host>);
+
+impl Connected {
+    fn new(host: Arc<Host>) -> Self {
+        host.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        Self(host)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// All that is served, and who may use it.
 #[derive(Clone)]
@@ -54,7 +96,7 @@ impl Routes {
 
     /// Answers a request. What holds for all of them is done here and not in layers of the router,
     /// each of which would cost as much as a small job.
-    pub(crate) async fn serve(self, peer: Peer, request: Request<Incoming>) -> Response {
+    async fn serve(self, peer: Peer, request: Request<Incoming>) -> Response {
         self.host.metrics.requests.fetch_add(1, Ordering::Relaxed);
         let (mut parts, body) = request.into_parts();
         one_slash(&mut parts.uri);

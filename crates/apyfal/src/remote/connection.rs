@@ -16,7 +16,6 @@ use http::{HeaderMap, Method, Request, StatusCode, header, response};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -148,7 +147,7 @@ impl Connections {
 
     async fn connect(&self) -> std::io::Result<Connection> {
         let stream = TcpStream::connect((self.address.host.as_str(), self.address.port)).await?;
-        notice_the_gone(&stream);
+        apyfal_net::notice_the_gone(&stream, GONE);
         match &self.tls {
             None => handshake(stream).await,
             Some((connector, name)) => {
@@ -271,17 +270,6 @@ where
     let shaken = http1::handshake(TokioIo::new(stream)).await;
     let (sender, driver) = shaken.map_err(std::io::Error::other)?;
     Ok(Connection { sender, driver: Box::pin(driver), has_ended: false })
-}
-
-/// A host whose system is gone is noticed, however long a job takes.
-fn notice_the_gone(stream: &TcpStream) {
-    // Where the system knows one of these not, it works without.
-    let _ = stream.set_nodelay(true);
-    let _ = sockopt::set_socket_keepalive(stream, true);
-    let _ = sockopt::set_tcp_keepidle(stream, GONE / 2);
-    let _ = sockopt::set_tcp_keepintvl(stream, GONE / 4);
-    let _ = sockopt::set_tcp_keepcnt(stream, 2);
-    let _ = sockopt::set_tcp_user_timeout(stream, GONE.as_millis() as u32);
 }
 
 /// The headers of every request.

@@ -1,0 +1,196 @@
+//! Asking a catalog server: ours, or one of the original's.
+
+use std::fmt;
+use std::time::Duration;
+
+use apyfal_core::{Error, ErrorKind, Result, Secret};
+use apyfal_tls::{Trust, client_config};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Artifact, Catalog};
+
+/// The route of the token, with HTTP Basic credentials.
+pub(crate) const TOKEN: &str = "/o/token/";
+/// The route of the catalog in the original's form.
+pub(crate) const ORIGINAL: &str = "/auth/getlastcspconfiguration/";
+/// The route of the catalog in ours.
+pub(crate) const CATALOG: &str = "/v2/catalog";
+/// What the original's clients accept.
+const ORIGINAL_ACCEPT: &str = "application/vnd.accelize.v1+json";
+
+/// How long a server may take for each answer, and how much it may say.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LIMIT: usize = 64 << 20;
+
+/// A catalog server and who asks.
+#[derive(Clone)]
+pub struct Server {
+    url: Url,
+    client_id: String,
+    secret: Secret,
+    client: Client,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+impl Server {
+    /// A server at `url`. Credentials are sent over TLS, or to this machine, or where `plain` says
+    /// that anybody on the way may read them.
+    ///
+    /// # Errors
+    /// The URL is no web address, or would have the secret sent for all to read.
+    pub fn new(
+        url: &str,
+        client_id: &str,
+        secret: Secret,
+        trust: &Trust,
+        plain: bool,
+    ) -> Result<Self> {
+        let wrong = |kind, why: &str| {
+            Error::new(kind, why).operation(format!("use the catalog server '{url}'"))
+        };
+        let url_of =
+            Url::parse(url).map_err(|_| wrong(ErrorKind::Configuration, "it is no URL"))?;
+        if !matches!(url_of.scheme(), "http" | "https") || !url_of.username().is_empty() {
+            return Err(wrong(ErrorKind::Configuration, "it is no plain web address"));
+        }
+        if url_of.scheme() == "http" && !plain && !is_here(&url_of) {
+            return Err(wrong(ErrorKind::Security, "the secret would be sent unencrypted").hint(
+                "use https, or set unsecure = True in section [accelize] if nobody else listens",
+            ));
+        }
+        let tls = client_config(trust, &[b"http/1.1"])?;
+        let client = Client::builder()
+            .tls_backend_preconfigured((*tls).clone())
+            .user_agent(concat!("apyfal/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(PATIENCE)
+            .timeout(PATIENCE)
+            // Elsewhere nobody is to get the secret.
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| wrong(ErrorKind::Internal, &error.to_string()))?;
+        Ok(Self { url: url_of, client_id: client_id.to_owned(), secret, client })
+    }
+
+    /// Asks for the whole catalog.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Authentication`]: the credentials are refused. [`ErrorKind::Unavailable`]: the
+    /// server cannot be reached, or is in trouble; the same call may work later.
+    pub async fn fetch(&self) -> Result<Catalog> {
+        self.ask()
+            .await
+            .map_err(|error| error.operation(format!("get the catalog from '{}'", self.url)))
+    }
+
+    async fn ask(&self) -> Result<Catalog> {
+        let request = self
+            .client
+            .post(self.route(TOKEN))
+            .basic_auth(&self.client_id, Some(self.secret.expose()))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body("grant_type=client_credentials");
+        let answer = sent(request).await?;
+        if answer.status() != StatusCode::OK {
+            let kind = match answer.status() {
+                StatusCode::TOO_MANY_REQUESTS => ErrorKind::Busy,
+                status if status.is_server_error() => ErrorKind::Unavailable,
+                _ => ErrorKind::Authentication,
+            };
+            let error = refused(kind, &answer);
+            return Err(match kind {
+                ErrorKind::Authentication => {
+                    error.hint("check client_id and secret_id in section [accelize]")
+                }
+                _ => error,
+            });
+        }
+        let token: Token = read(answer).await?;
+        let ask = async |route, accept| {
+            let request = self.client.get(self.route(route)).bearer_auth(&token.access_token);
+            sent(request.header(ACCEPT, accept)).await
+        };
+        let answer = ask(CATALOG, "application/json").await?;
+        if answer.status() == StatusCode::OK {
+            let mut catalog: Catalog = read(answer).await?;
+            self.resolve(&mut catalog);
+            return Ok(catalog);
+        }
+        // A server of the original's kind knows its own route only.
+        let answer = ask(ORIGINAL, ORIGINAL_ACCEPT).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(refused(ErrorKind::Unavailable, &answer));
+        }
+        Ok(Catalog::from_original(&read::<Value>(answer).await?))
+    }
+
+    fn route(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
+        url
+    }
+
+    /// Files beside the catalog are at the server.
+    fn resolve(&self, catalog: &mut Catalog) {
+        for Artifact { url, .. } in catalog.artifacts_mut() {
+            if !url.contains("://") {
+                *url = self.route(&format!("/{}", url.trim_start_matches('/'))).into();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("url", &self.url.as_str())
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+async fn sent(request: reqwest::RequestBuilder) -> Result<Response> {
+    request.send().await.map_err(|error| {
+        let error = error.without_url();
+        let mut why = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            why = cause.to_string();
+            source = cause.source();
+        }
+        Error::new(ErrorKind::Unavailable, why.to_lowercase()).retryable().source(error)
+    })
+}
+
+fn refused(kind: ErrorKind, answer: &Response) -> Error {
+    let error = Error::new(kind, format!("the server answered {}", answer.status()));
+    if kind == ErrorKind::Authentication { error } else { error.retryable() }
+}
+
+async fn read<T: for<'de> Deserialize<'de>>(mut answer: Response) -> Result<T> {
+    let mut body = Vec::new();
+    let broken = |why: String| Error::new(ErrorKind::Unavailable, why).retryable();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= LIMIT => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Err(broken("the server's answer does not end".to_owned())),
+            Ok(None) => break,
+            Err(_) => return Err(broken("the server broke off its answer".to_owned())),
+        }
+    }
+    serde_json::from_slice(&body).map_err(|error| {
+        broken("the server's answer is not what it should be".to_owned()).source(error)
+    })
+}

@@ -1,0 +1,81 @@
+//! A file that is read again where it changed.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use apyfal_core::{Error, ErrorKind, Result};
+
+type Read<T> = fn(&str, &str) -> Result<T>;
+
+/// What a file says. A change that cannot be read is told and passed over.
+pub(super) struct Watched<T> {
+    path: PathBuf,
+    read: Read<T>,
+    show: Box<dyn Fn(&str) + Send + Sync>,
+    known: Mutex<(Stamp, Arc<T>)>,
+}
+
+/// What tells one state of a file from another: when it was written, and which file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp(i64, i64, u64, u64);
+
+impl<T> Watched<T> {
+    pub(super) fn open(
+        path: PathBuf,
+        show: impl Fn(&str) + Send + Sync + 'static,
+        read: Read<T>,
+    ) -> Result<Self> {
+        let (stamp, value) = load(&path, read)?;
+        Ok(Self { path, read, show: Box::new(show), known: Mutex::new((stamp, Arc::new(value))) })
+    }
+
+    /// What it says now.
+    pub(super) fn now(&self) -> Arc<T> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = self.path.display();
+        match stamp(&self.path) {
+            Ok(now) if now != known.0 => match load(&self.path, self.read) {
+                Ok((stamp, value)) => {
+                    *known = (stamp, Arc::new(value));
+                    (self.show)(&format!("read '{name}' again"));
+                }
+                Err(error) => {
+                    // Told once for each state of the file.
+                    known.0 = now;
+                    (self.show)(&format!("{error}; what it said before stays"));
+                }
+            },
+            // While it is being replaced it may be missing.
+            _ => {}
+        }
+        known.1.clone()
+    }
+}
+
+impl<T> fmt::Debug for Watched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn stamp(path: &Path) -> std::io::Result<Stamp> {
+    let found = std::fs::metadata(path)?;
+    Ok(Stamp(found.mtime(), found.mtime_nsec(), found.size(), found.ino()))
+}
+
+fn load<T>(path: &Path, read: Read<T>) -> Result<(Stamp, T)> {
+    let name = path.display().to_string();
+    let failed = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Configuration,
+        };
+        Error::new(kind, Error::from(error).message()).operation(format!("read '{name}'"))
+    };
+    // Looked at before, so that what is written meanwhile counts as a change.
+    let stamp = stamp(path).map_err(failed)?;
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    Ok((stamp, read(&text, &name)?))
+}

@@ -1,0 +1,8 @@
+//! Connections: what every server of Apyfal does before it looks at a request, and what both ends
+//! do to notice that the other is gone.
+
+mod accept;
+mod keepalive;
+
+pub use accept::{Accepting, Connection, Service, bind};
+pub use keepalive::notice_the_gone;
