@@ -8,11 +8,12 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("apyfal-core", &[]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
+    ("apyfal-catalog", &["apyfal-core", "apyfal-net", "apyfal-tls"]),
     ("apyfal-storage", &["apyfal-core"]),
     ("apyfal-engines", &["apyfal-core"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
@@ -33,6 +34,7 @@ const EDGES: [(&str, &[&str]); 11] = [
         &[
             "apyfal-agent",
             "apyfal-api",
+            "apyfal-catalog",
             "apyfal-core",
             "apyfal-engines",
             "apyfal-net",
@@ -40,7 +42,10 @@ const EDGES: [(&str, &[&str]); 11] = [
             "apyfal-tls",
         ],
     ),
-    ("apyfal-cli", &["apyfal", "apyfal-api", "apyfal-core", "apyfal-server", "apyfal-tls"]),
+    (
+        "apyfal-cli",
+        &["apyfal", "apyfal-api", "apyfal-catalog", "apyfal-core", "apyfal-server", "apyfal-tls"],
+    ),
     ("apyfal-testkit", &["apyfal-core"]),
 ];
 

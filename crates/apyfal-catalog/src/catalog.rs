@@ -57,10 +57,11 @@ impl Catalog {
     /// The accelerator or the host type is unknown; the error lists what there is.
     pub fn requirements(&self, host_type: &str, accelerator: &str) -> Result<HostRequirements> {
         let (name, entry) = self.accelerator(accelerator)?;
-        let regions = match find(&entry.hosts, host_type) {
-            Some((_, regions)) => regions.clone(),
+        let (host_type, regions) = match find(&entry.hosts, host_type) {
+            Some((known, regions)) => (known, regions.clone()),
             None if host_type.eq_ignore_ascii_case(LOCALHOST) => {
-                BTreeMap::from([(EVERY_REGION.to_owned(), Requirements::default())])
+                let anywhere = (EVERY_REGION.to_owned(), Requirements::default());
+                (LOCALHOST, BTreeMap::from([anywhere]))
             }
             None => {
                 let offered = entry.hosts.keys().map(String::as_str).chain([LOCALHOST]);
@@ -68,7 +69,23 @@ impl Catalog {
                     .operation(format!("find where '{name}' runs")));
             }
         };
-        Ok(HostRequirements { accelerator: name.to_owned(), regions })
+        Ok(HostRequirements {
+            accelerator: name.to_owned(),
+            host_type: host_type.to_owned(),
+            regions,
+        })
+    }
+
+    /// The files that it names: packages and agents.
+    pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        let packages = self.accelerators.values().filter_map(|entry| entry.package.as_ref());
+        packages.chain(self.agents.values())
+    }
+
+    /// The same, to say where they are.
+    pub fn artifacts_mut(&mut self) -> impl Iterator<Item = &mut Artifact> {
+        let packages = self.accelerators.values_mut().filter_map(|entry| entry.package.as_mut());
+        packages.chain(self.agents.values_mut())
     }
 }
 

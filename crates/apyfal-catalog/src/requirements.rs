@@ -36,6 +36,9 @@ pub struct Requirements {
 pub struct HostRequirements {
     /// The accelerator's name.
     pub accelerator: String,
+    /// The type of host.
+    #[serde(skip)]
+    pub host_type: String,
     /// By region. [`EVERY_REGION`] stands for those without an entry of their own; a machine of
     /// one's own has no region and that entry alone.
     #[serde(flatten)]

@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod exit;
 mod here;
+mod listen;
 mod names;
 mod printer;
 mod progress;

@@ -30,6 +30,7 @@ struct Readme;
 
 mod accelerator;
 mod call;
+pub mod catalog;
 pub mod configuration;
 mod map;
 mod pool;

@@ -6,20 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use apyfal_core::{Error, ErrorKind, Result};
 use ring::digest::{Context, SHA256};
 
-use crate::{Artifact, Catalog};
-
-impl Catalog {
-    /// All files that the catalog names.
-    pub(crate) fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
-        let packages = self.accelerators.values().filter_map(|entry| entry.package.as_ref());
-        packages.chain(self.agents.values())
-    }
-
-    pub(crate) fn artifacts_mut(&mut self) -> impl Iterator<Item = &mut Artifact> {
-        let packages = self.accelerators.values_mut().filter_map(|entry| entry.package.as_mut());
-        packages.chain(self.agents.values_mut())
-    }
-}
+use crate::{Artifact, Catalog, hexadecimal};
 
 impl Artifact {
     /// The file below `directory`, if it is named without a scheme and leads nowhere else.
@@ -70,5 +57,5 @@ fn digest(path: &Path) -> std::io::Result<String> {
             count => context.update(&buffer[..count]),
         }
     }
-    Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(context.finish().as_ref()))
 }

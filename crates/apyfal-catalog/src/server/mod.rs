@@ -101,7 +101,7 @@ impl CatalogServer {
         let tls =
             identity.map(|identity| apyfal_tls::server_config(&identity, &[b"h2", b"http/1.1"]));
         let shared = Shared {
-            catalog: Watched::open(catalog, show.clone(), |text, name| Catalog::parse(text, name))?,
+            catalog: Watched::open(catalog, show.clone(), Catalog::parse)?,
             accounts: Watched::open(accounts, show, Accounts::parse)?,
             files,
             tokens: Tokens::new(token_ttl),

@@ -78,7 +78,7 @@ fn here(
     Ok(registry.iter().map(|engine| engine.info().clone()).collect())
 }
 
-fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod accelerators;
+pub(crate) mod catalog;
 pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod copy;
@@ -8,6 +9,7 @@ pub(crate) mod create;
 pub(crate) mod logs;
 pub(crate) mod map;
 pub(crate) mod process;
+pub(crate) mod requirements;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod start;
@@ -64,6 +66,8 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
         Command::Stop(arguments) => stop::run(arguments, &context).await,
         Command::Serve(arguments) => serve::run(arguments, &context).await,
         Command::Logs(arguments) => logs::run(arguments, &context).await,
+        Command::Requirements(arguments) => requirements::run(arguments, &context).await,
+        Command::Catalog(arguments) => catalog::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
         Command::Clear(arguments) => clear::run(arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use apyfal::{Configuration, Error, ErrorKind, Result};
+use apyfal::{Configuration, Error, Result};
 use apyfal_core::Secret;
 use apyfal_server::{Limits, Listen, LogLine, Server, Settings};
 use apyfal_tls::{Identity, token};
@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::commands::Context;
 use crate::here::{self, Listening};
+use crate::listen::{address, url};
 use crate::quantity::{duration, size};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -112,10 +113,6 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         .await
 }
 
-fn url(address: SocketAddr, tls: bool) -> String {
-    format!("{}://{address}", if tls { "https" } else { "http" })
-}
-
 /// The address by which this machine reaches what listens there.
 fn from_here(mut address: SocketAddr) -> SocketAddr {
     match address {
@@ -173,21 +170,6 @@ fn addresses(arguments: &Arguments, configuration: &Configuration) -> Result<Vec
         listen.push(DEFAULT_LISTEN.to_owned());
     }
     listen.iter().map(|text| address(text)).collect()
-}
-
-/// `address:port`, or one of both.
-fn address(text: &str) -> Result<SocketAddr> {
-    let (ip, port) = ([127, 0, 0, 1].into(), 8000);
-    let bare = text.strip_prefix(':').unwrap_or(text);
-    let text = text.replace("localhost", "127.0.0.1");
-    text.parse::<SocketAddr>()
-        .ok()
-        .or_else(|| Some(SocketAddr::new(ip, bare.parse().ok()?)))
-        .or_else(|| Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, port)))
-        .ok_or_else(|| {
-            Error::new(ErrorKind::Usage, format!("'{text}' is no address to listen on"))
-                .hint("give an address, a port or both, such as 127.0.0.1:8000 or 0.0.0.0:8000")
-        })
 }
 
 /// Where the host keeps what proves that it is itself.
@@ -313,26 +295,5 @@ fn parsed<T>(
         None => Err(section
             .error(key, format!("it cannot be '{text}'"))
             .hint("a number, with a unit where one fits: 500M or 64G bytes, 10s, 5m, 2h or 7d")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_may_be_short() {
-        for (text, meant) in [
-            ("8080", "127.0.0.1:8080"),
-            (":8080", "127.0.0.1:8080"),
-            ("0.0.0.0", "0.0.0.0:8000"),
-            ("[::1]:80", "[::1]:80"),
-            ("::1", "[::1]:8000"),
-            ("localhost:81", "127.0.0.1:81"),
-            ("127.0.0.1:0", "127.0.0.1:0"),
-        ] {
-            assert_eq!(address(text).unwrap().to_string(), meant, "{text}");
-        }
-        assert!(address("example.org:80").is_err() && address("70000").is_err());
     }
 }

@@ -81,9 +81,14 @@ impl Server {
     }
 
     fn serve(home: Home, listen: &str, words: Vec<String>) -> Self {
+        Self::of_command(home, &["serve", "--listen", listen], words)
+    }
+
+    /// Another command that serves.
+    pub fn of_command(home: Home, command: &[&str], words: Vec<String>) -> Self {
         let log = Arc::new(Mutex::new(String::new()));
         let mut child = home
-            .apyfal(&["serve", "--listen", listen])
+            .apyfal(command)
             .args(&words)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

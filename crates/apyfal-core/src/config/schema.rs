@@ -66,6 +66,18 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("secret_id", Text, "secret of that account"),
             key("catalog", Text, "catalog file to use: a path or URL"),
             key("server", Text, "URL of the catalog server"),
+            key("fingerprint", Text, "SHA-256 fingerprint of the catalog server's certificate"),
+            key(
+                "ssl_cert_crt",
+                Text,
+                "certificate of the catalog server, or of who signed it: a path",
+            ),
+            key("unsecure", Bool, "whether the secret may be sent unencrypted (plain HTTP)"),
+            key(
+                "stale_catalog",
+                Bool,
+                "whether the last answer is used while the server is down; True if unset",
+            ),
         ],
     },
     SectionSpec {

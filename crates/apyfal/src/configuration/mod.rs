@@ -39,7 +39,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
@@ -174,7 +174,7 @@ pub fn served_storage(configuration: &Configuration, home: Option<&Path>) -> Res
 }
 
 /// A path that may begin with `~`.
-fn expand(text: &str, home: Option<&Path>) -> PathBuf {
+pub(crate) fn expand(text: &str, home: Option<&Path>) -> PathBuf {
     match (text.strip_prefix('~'), home) {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
             home.join(rest.trim_start_matches('/'))

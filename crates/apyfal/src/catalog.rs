@@ -1,0 +1,231 @@
+//! Where the catalog is found: an argument, the configuration, the environment, a file, the
+//! built-in one.
+
+use std::path::{Path, PathBuf};
+
+use apyfal_catalog::Kept;
+use apyfal_catalog::client::Server;
+use apyfal_core::{Configuration, Error, ErrorKind, Result, Secret};
+use apyfal_storage::Location;
+use apyfal_tls::{Certificates, Trust};
+
+pub use apyfal_catalog::{
+    Accelerator, Artifact, Catalog, HostRequirements, Image, Requirements, Stale,
+};
+
+use crate::configuration::{Environment, expand, storage};
+
+/// The variable that names a catalog: a file or a URL.
+const VARIABLE: &str = "APYFAL_CATALOG";
+const FILE_NAME: &str = "catalog.toml";
+/// A catalog file is refused beyond this many bytes.
+const LIMIT: usize = 64 << 20;
+
+/// A catalog and where it came from.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The catalog.
+    pub catalog: Catalog,
+    /// Where it came from, for people.
+    pub origin: String,
+    /// Where its server could not be reached and the last answer of it was used.
+    pub stale: Option<Stale>,
+}
+
+/// Which catalog is used.
+#[derive(Debug)]
+enum Place {
+    Server(Server, String),
+    /// As it is shown, and as it was written, which may hold a secret.
+    Url(Location, String),
+    File(PathBuf),
+    BuiltIn,
+}
+
+/// Finds the catalog: `explicit` (a path or URL), else `catalog` or `server` of section
+/// `[accelize]`, else what `APYFAL_CATALOG` names, else `./catalog.toml`, else
+/// `~/.apyfal/catalog.toml`, else the built-in one.
+///
+/// A server or URL that cannot be reached is answered for by its last good answer, unless
+/// `stale_catalog = False` in section `[accelize]`.
+///
+/// # Errors
+/// What was named cannot be read or is wrong, or a server refuses the credentials.
+pub async fn find(
+    explicit: Option<&str>,
+    configuration: &Configuration,
+    environment: &Environment,
+) -> Result<Found> {
+    let home = environment.home.as_deref();
+    let section = configuration.section("accelize");
+    let keeps = section.get_bool("stale_catalog")?.unwrap_or(true);
+    let kept = home.filter(|_| keeps).map(|home| home.join(".apyfal/catalogs"));
+    match place(explicit, configuration, environment)? {
+        Place::BuiltIn => {
+            let engines = apyfal_engines::built_in();
+            let catalog = Catalog::built_in(engines.iter().map(|engine| &*engine.info().name))?;
+            Ok(Found { catalog, origin: "built-in".to_owned(), stale: None })
+        }
+        Place::File(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                let why = Error::from(error);
+                Error::new(ErrorKind::Configuration, why.message())
+                    .operation(format!("read the catalog '{name}'"))
+            })?;
+            let directory = path.parent().unwrap_or(Path::new(""));
+            let catalog = beside(Catalog::parse(&text, &name)?, |file| {
+                directory.join(file).to_string_lossy().into_owned()
+            });
+            Ok(Found { catalog, origin: name, stale: None })
+        }
+        Place::Url(location, url) => {
+            let origin = location.to_string();
+            let fetch = async {
+                let failed = |error: Error| error.operation(format!("read the catalog '{origin}'"));
+                let storage = storage(configuration, home)?;
+                let text = storage.read(&location, LIMIT).await.map_err(failed)?;
+                let no_text = || Error::new(ErrorKind::Configuration, "it is no text");
+                let text = String::from_utf8(text).map_err(|_| failed(no_text()))?;
+                let folder = url.rfind('/').map_or("", |slash| &url[..=slash]);
+                Ok(beside(Catalog::parse(&text, &origin)?, |file| format!("{folder}{file}")))
+            };
+            let (catalog, stale) = Kept::at(kept.as_deref(), &url, "").or_last(fetch).await?;
+            Ok(Found { catalog, origin, stale })
+        }
+        Place::Server(server, origin) => {
+            let client_id = section.get("client_id")?.unwrap_or_default();
+            let kept = Kept::at(kept.as_deref(), &origin, &client_id);
+            let (catalog, stale) = kept.or_last(server.fetch()).await?;
+            Ok(Found { catalog, origin, stale })
+        }
+    }
+}
+
+fn place(
+    explicit: Option<&str>,
+    configuration: &Configuration,
+    environment: &Environment,
+) -> Result<Place> {
+    let section = configuration.section("accelize");
+    let home = environment.home.as_deref();
+    let named = |text: &str| -> Result<Place> {
+        Ok(match Location::parse(text)? {
+            Location::File(path) => Place::File(expand(&path.to_string_lossy(), home)),
+            location => Place::Url(location, text.to_owned()),
+        })
+    };
+    if let Some(text) = explicit {
+        return named(text);
+    }
+    if let Some(text) = section.get("catalog")? {
+        return named(&text);
+    }
+    if let Some(url) = section.get("server")? {
+        return server(configuration, home, url);
+    }
+    if let Some(text) = environment.variable(VARIABLE) {
+        return named(text);
+    }
+    let at_home = home.map(|home| home.join(".apyfal").join(FILE_NAME));
+    let files = std::iter::once(PathBuf::from(FILE_NAME)).chain(at_home);
+    // One that is there and cannot be read is an error, not passed over. An empty one says nothing:
+    // mostly it is what a shell is about to write into.
+    let there = files.into_iter().find(|path| {
+        path.symlink_metadata().is_ok() && path.metadata().map_or(true, |found| found.len() > 0)
+    });
+    Ok(there.map_or(Place::BuiltIn, Place::File))
+}
+
+fn server(configuration: &Configuration, home: Option<&Path>, url: String) -> Result<Place> {
+    let section = configuration.section("accelize");
+    let (Some(client_id), Some(secret)) = (section.get("client_id")?, section.get("secret_id")?)
+    else {
+        return Err(section
+            .error("server", "it asks for an account, and none is configured")
+            .hint("set client_id and secret_id beside it"));
+    };
+    let trust = match (section.get("fingerprint")?, section.get("ssl_cert_crt")?) {
+        (Some(fingerprint), _) => Trust::Pinned(fingerprint.parse()?),
+        (None, Some(path)) => Trust::Certificates(Certificates::load(&expand(&path, home))?),
+        (None, None) => Trust::System,
+    };
+    let plain = section.get_bool("unsecure")?.unwrap_or(false);
+    let server = Server::new(&url, &client_id, Secret::new(secret), &trust, plain)?;
+    Ok(Place::Server(server, url))
+}
+
+/// Names the files that are beside a catalog by where they are.
+fn beside(mut catalog: Catalog, place: impl Fn(&str) -> String) -> Catalog {
+    for artifact in catalog.artifacts_mut() {
+        if !artifact.url.contains("://") && !artifact.url.starts_with('/') {
+            artifact.url = place(&artifact.url);
+        }
+    }
+    catalog
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(text: &str) -> Configuration {
+        Configuration::parse(text.as_bytes(), "accelerator.conf").unwrap()
+    }
+
+    fn at(home: &Path, variables: &[(&str, &str)]) -> Environment {
+        let variables = variables.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        Environment { variables: variables.collect(), home: Some(home.to_owned()) }
+    }
+
+    #[tokio::test]
+    async fn what_is_named_first_is_used() {
+        let home = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = home.path().join(format!("{name}.toml"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let package = format!("{{ url = 'p', sha256 = '{}' }}", "0".repeat(64));
+            let text =
+                format!("[accelerator.{}]\npackage = {package}", name.replace(['/', '.'], ""));
+            std::fs::write(&path, text).unwrap();
+            path.to_string_lossy().into_owned()
+        };
+        let (argument, file, variable) = (write("argument"), write("file"), write("variable"));
+        let origin = async |explicit: Option<&str>, conf: &str, variables: &[(&str, &str)]| {
+            let found = find(explicit, &configured(conf), &at(home.path(), variables)).await;
+            found.unwrap().origin
+        };
+        let conf = format!("[accelize]\ncatalog = {file}\nserver = https://localhost:1\n");
+        let variables = [(VARIABLE, variable.as_str())];
+        assert_eq!(origin(Some(&argument), &conf, &variables).await, argument);
+        assert_eq!(origin(None, &conf, &variables).await, file);
+        assert_eq!(origin(None, "", &variables).await, variable);
+        assert_eq!(origin(None, "", &[]).await, "built-in");
+        let at_home = write(".apyfal/catalog");
+        assert_eq!(origin(None, "", &[]).await, at_home);
+        let found =
+            find(Some("~/file.toml"), &configured(""), &at(home.path(), &[])).await.unwrap();
+        let (_, entry) = found.catalog.accelerator("file").unwrap();
+        let package = entry.package.as_ref().unwrap();
+        assert_eq!(package.url, home.path().join("p").to_string_lossy(), "beside the catalog");
+    }
+
+    #[tokio::test]
+    async fn what_is_named_must_be_there() {
+        let home = tempfile::tempdir().unwrap();
+        let find = async |explicit: Option<&str>, conf: &str| {
+            find(explicit, &configured(conf), &at(home.path(), &[])).await.unwrap_err()
+        };
+        let error = find(Some("/nowhere/c.toml"), "").await;
+        assert_eq!(
+            error.to_string(),
+            "cannot read the catalog '/nowhere/c.toml': no such file or directory"
+        );
+        let error = find(None, "[accelize]\nserver = https://localhost:1\n").await;
+        assert!(error.to_string().contains("asks for an account"), "{error}");
+        let account = "client_id = a\nsecret_id = topsecret\n";
+        let error = find(None, &format!("[accelize]\nserver = http://192.0.2.1\n{account}")).await;
+        assert_eq!(error.kind(), ErrorKind::Security);
+        assert!(!format!("{error} {error:?}").contains("topsecret"));
+    }
+}
