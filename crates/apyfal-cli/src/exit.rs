@@ -8,6 +8,9 @@ use apyfal::{Error, ErrorKind};
 /// The call itself was wrong.
 pub(crate) const USAGE: u8 = 2;
 
+/// A host's lease ran out: its machine should end too.
+pub(crate) const LEASE_ENDED: u8 = 95;
+
 /// The reader of standard output went away: what a shell shows for a program ended by SIGPIPE.
 pub(crate) const BROKEN_PIPE: u8 = 141;
 

@@ -39,7 +39,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     let printer = Printer::new(parsed.options.quiet, parsed.options.json);
     match run(parsed, &printer) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         // A reader that closed the pipe has had enough; that is no failure worth a message.
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::from(exit::BROKEN_PIPE),
         Err(error) => {
@@ -49,7 +49,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<()> {
+fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<u8> {
     // A command does one thing; a host does many at once.
     let is_host = matches!(parsed.command, arguments::Command::Serve(_));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

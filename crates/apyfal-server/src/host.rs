@@ -14,6 +14,7 @@ use apyfal_core::{
 use crate::access::Access;
 use crate::body::{Data, file_name};
 use crate::journal::{Durability, Journal};
+use crate::lease::Lease;
 use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -37,6 +38,7 @@ pub(crate) struct Host {
     pub(crate) shown: Shown,
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
+    pub(crate) lease: Lease,
     pub(crate) default_accelerator: Option<String>,
     pub(crate) cores: usize,
     pub(crate) began: Instant,

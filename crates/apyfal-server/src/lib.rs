@@ -10,6 +10,7 @@ mod file_body;
 mod history;
 mod host;
 pub mod journal;
+mod lease;
 mod live;
 mod logs;
 mod metrics;
@@ -22,5 +23,6 @@ mod settings;
 mod spool;
 
 pub use apyfal_api::v2::LogLine;
-pub use server::Server;
+pub use lease::LeaseLimits;
+pub use server::{Ending, Server};
 pub use settings::{Limits, Listen, Settings};

@@ -70,6 +70,7 @@ impl Host {
             time,
             uptime: self.began.elapsed().as_secs_f64(),
             draining,
+            lease: self.lease.left(),
             cores: self.cores,
             connections: count(&self.metrics.connections),
             scratch_used: self.scratch.used(),

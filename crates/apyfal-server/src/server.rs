@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::access::Access;
 use crate::host::Host;
 use crate::journal::Journal;
+use crate::lease::Lease;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -22,6 +23,15 @@ use crate::pace::Pace;
 use crate::routes::{Listener, Routes};
 use crate::scratch::Scratch;
 use crate::settings::{Listen, Settings};
+
+/// Why a host ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Asked,
+    /// Its lease ran out: the machine should end too.
+    LeaseEnded,
+}
 
 /// A host that listens.
 #[derive(Debug)]
@@ -42,6 +52,7 @@ impl Server {
     ) -> Result<Self> {
         let Settings { listen, data_dir, registry, storage, limits, .. } = settings;
         let scratch = Scratch::open(&data_dir.join("scratch"), limits.scratch)?;
+        let lease = Lease::open(&data_dir, settings.lease)?;
         let (journal, recovered) = Journal::open(&data_dir.join("journal.db"))?;
         let cores = settings.threads.or_else(|| std::thread::available_parallelism().ok());
         for Listen { address, tls, token } in &listen {
@@ -90,6 +101,7 @@ impl Server {
             shown: Shown::default(),
             pace: Pace::default(),
             limits,
+            lease,
             default_accelerator,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),
             began: Instant::now(),
@@ -107,11 +119,11 @@ impl Server {
         self.listeners.iter().map(|(listener, _)| Ok(listener.local_addr()?)).collect()
     }
 
-    /// Serves until `shutdown` is ready, then lets the running jobs end.
+    /// Serves until `shutdown` is ready or the lease ran out, then lets the running jobs end.
     ///
     /// # Errors
     /// What is remembered could not be written to its end.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Ending> {
         let Self { host, listeners, tls } = self;
         let routes = Routes::new(host.clone());
         let mut accepting = Accepting::new(host.limits.connections);
@@ -120,18 +132,24 @@ impl Server {
             accepting.add(listener, tls.clone().filter(|_| listen.tls), service);
         }
         let expiring = tokio::spawn(host.clone().expire_results());
-        let ending = tokio::spawn(host.clone().expire_sessions());
+        let forgetting = tokio::spawn(host.clone().expire_sessions());
         let pacing = tokio::spawn(host.clone().keep_pace());
-        shutdown.await;
-        host.logs.host("ending: no new jobs are taken, the running ones go on");
-        host.draining.send_replace(true);
-        while host.live.count() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let ending = tokio::select! {
+            () = shutdown => Ending::Asked,
+            () = host.clone().lease_ended() => Ending::LeaseEnded,
+        };
+        if ending == Ending::Asked {
+            host.logs.host("ending: no new jobs are taken, the running ones go on");
+            host.draining.send_replace(true);
+            while host.live.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
         expiring.abort();
-        ending.abort();
+        forgetting.abort();
         pacing.abort();
         accepting.end().await;
-        host.journal.close().await
+        host.journal.close().await?;
+        Ok(ending)
     }
 }

@@ -8,6 +8,8 @@ use apyfal_core::Secret;
 use apyfal_engines::Registry;
 use apyfal_storage::Storage;
 
+use crate::lease::LeaseLimits;
+
 /// Where and how to serve.
 #[derive(Debug)]
 pub struct Settings {
@@ -31,6 +33,8 @@ pub struct Settings {
     pub threads: Option<std::num::NonZeroUsize>,
     /// Bounds.
     pub limits: Limits,
+    /// How long the host may live without its owner.
+    pub lease: LeaseLimits,
 }
 
 /// An address to listen on, and how. Off loopback both are needed.

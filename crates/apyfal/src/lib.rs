@@ -32,6 +32,7 @@ mod accelerator;
 mod call;
 pub mod catalog;
 pub mod configuration;
+mod machine;
 mod map;
 mod pool;
 mod remote;
@@ -45,6 +46,7 @@ pub use apyfal_core::{
 pub use apyfal_engines::Registry;
 pub use apyfal_storage::{Listed, Location, Storage};
 pub use call::Call;
+pub use machine::Machine;
 pub use map::{JobHandle, ProcessMap};
 pub use pool::{HostLoad, Pool};
 pub use remote::{Remote, RemoteOptions};

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Lease;
+
 /// The version of the protocol that this crate describes.
 pub const VERSION: u32 = 2;
 
@@ -22,4 +24,7 @@ pub struct Host {
     pub cores: usize,
     /// Seconds since the agent started.
     pub uptime: f64,
+    /// What is left of its lease, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
 }

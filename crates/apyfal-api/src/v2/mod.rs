@@ -3,6 +3,7 @@
 //! | method and path | does |
 //! | --- | --- |
 //! | `GET /v2/host` | what the host is: versions, accelerators, limits |
+//! | `GET /v2/lease`, `POST /v2/lease?seconds=S` | how long the host lives on; lets it live longer |
 //! | `GET /v2/accelerators`, `/v2/accelerators/{name}` | what it runs, and which parameters that takes |
 //! | `POST /v2/sessions` | opens a session |
 //! | `GET /v2/sessions`, `GET`, `DELETE /v2/sessions/{id}` | lists, tells of, ends sessions |
@@ -25,6 +26,7 @@
 mod accelerator;
 mod host;
 mod job;
+mod lease;
 mod log;
 mod overview;
 mod report;
@@ -33,6 +35,7 @@ mod session;
 pub use accelerator::{Accelerator, Parameter, ParameterType};
 pub use host::{Host, VERSION};
 pub use job::{Job, JobRequest, JobState, Jobs, Mode, Progress};
+pub use lease::{Lease, LeaseExtension};
 pub use log::{LogLine, Logs};
 pub use overview::{AcceleratorLoad, History, HistoryPoint, LiveJob, Overview};
 pub use report::Report;

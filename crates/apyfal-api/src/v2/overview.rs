@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{JobState, Progress};
+use super::{JobState, Lease, Progress};
 
 /// How a host is doing, as its page shows it. It has nothing private: no parameters, names of
 /// files, ids, addresses or texts of errors.
@@ -19,6 +19,9 @@ pub struct Overview {
     pub uptime: f64,
     /// Whether it is ending, and takes no more jobs.
     pub draining: bool,
+    /// What is left of its lease, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
     /// How many cores its jobs may keep busy.
     pub cores: usize,
     /// How many connections are open.

@@ -28,6 +28,7 @@ pub(crate) fn all() -> Value {
     };
 
     add("/v2/host", of(&[]), &[("get", about_host())]);
+    add("/v2/lease", of(&[]), &[("get", lease()), ("post", extend())]);
     add("/v2/accelerators", of(&[]), &[("get", accelerators())]);
     let name = in_path("name", "Its name, or another one that means the same.");
     add("/v2/accelerators/{name}", of(&[name]), &[("get", accelerator())]);
@@ -95,6 +96,26 @@ fn about_host() -> Value {
         "operationId": "getHost", "tags": ["host"],
         "summary": "What the host is: versions, accelerators, cores.",
         "responses": answers(&[(200, of_type("What the host is.", "Host"))], &[]),
+    })
+}
+
+fn lease() -> Value {
+    json!({
+        "operationId": "getLease", "tags": ["host"],
+        "summary": "How long the host lives on without its owner. One that lives for ever has no lease.",
+        "responses": answers(&[(200, of_type("What is left.", "Lease"))], &[404]),
+    })
+}
+
+fn extend() -> Value {
+    let time = json!({"type": "number", "minimum": 0});
+    let mut time = in_query("seconds", "For how many seconds from now, at least.", time);
+    time["required"] = true.into();
+    json!({
+        "operationId": "extendLease", "tags": ["host"],
+        "summary": "Lets the host live longer. A lease is never made shorter.",
+        "parameters": [time],
+        "responses": answers(&[(200, of_type("What is left now.", "Lease"))], &[409]),
     })
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod host;
 pub(crate) mod logs;
 pub(crate) mod map;
 pub(crate) mod process;
@@ -19,8 +20,8 @@ use std::path::PathBuf;
 
 use apyfal::configuration::Environment;
 use apyfal::{
-    Accelerator, AcceleratorBuilder, Cancel, Configuration, Error, ErrorKind, Location, Remote,
-    RemoteOptions, Result, Storage,
+    Accelerator, AcceleratorBuilder, Cancel, Configuration, Error, ErrorKind, Location, Machine,
+    Remote, RemoteOptions, Result, Storage,
 };
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -49,7 +50,8 @@ pub(crate) struct Name {
     pub(crate) name: String,
 }
 
-pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
+/// Runs a command; what it returns is the process's exit status where all went well.
+pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
     let environment = environment();
     let names = Names::below(&environment.home.clone().unwrap_or_else(|| PathBuf::from(".")));
     let cancel = Cancel::default();
@@ -64,14 +66,16 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
         Command::Start(arguments) => start::run(arguments, &mut context).await,
         Command::Process(arguments) => process::run(arguments, &mut context).await,
         Command::Stop(arguments) => stop::run(arguments, &context).await,
-        Command::Serve(arguments) => serve::run(arguments, &context).await,
+        Command::Serve(arguments) => return serve::run(arguments, &context).await,
+        Command::Host(arguments) => host::run(arguments, &context).await,
         Command::Logs(arguments) => logs::run(arguments, &context).await,
         Command::Requirements(arguments) => requirements::run(arguments, &context).await,
         Command::Catalog(arguments) => catalog::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
         Command::Clear(arguments) => clear::run(arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),
-    }
+    }?;
+    Ok(0)
 }
 
 impl Context<'_> {
@@ -116,14 +120,23 @@ impl Context<'_> {
     pub(crate) fn hosts(&self, configuration: &Configuration) -> Result<Vec<RemoteOptions>> {
         let hosts = apyfal::configuration::hosts(configuration, self.environment.home.as_deref())?;
         let host_type = configuration.section("host").get("host_type")?.unwrap_or_default();
-        if hosts.is_empty() && !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost")
-        {
+        let is_away = !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost");
+        if hosts.is_empty() && is_away && !self.runs_here(configuration, &host_type)? {
             self.printer.note(&format!(
                 "apyfal: warning: host_type is {host_type}, but without host_ip this version runs \
                  everything here"
             ));
         }
         Ok(hosts)
+    }
+
+    /// Whether this machine is the host that a configuration means.
+    ///
+    /// # Errors
+    /// It might be, and is not made one.
+    pub(crate) fn runs_here(&self, configuration: &Configuration, host_type: &str) -> Result<bool> {
+        let prefers = configuration.section("host").get_bool("prefer_self_hosted")?;
+        Machine::default().runs_here(host_type, prefers.unwrap_or(true))
     }
 
     /// The storages of a configuration.
@@ -182,6 +195,11 @@ impl HostArguments {
     /// The same for the host of this address.
     pub(crate) fn at(self, address: String) -> Self {
         Self { host_ip: Some(address), ..self }
+    }
+
+    /// Whether a host was named.
+    pub(crate) fn names_a_host(&self) -> bool {
+        self.host_ip.is_some()
     }
 
     /// Sets what was given over what the configuration says.

@@ -3,11 +3,12 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use apyfal::{Configuration, Error, Result};
-use apyfal_core::Secret;
-use apyfal_server::{Limits, Listen, LogLine, Server, Settings};
+use apyfal::{Configuration, Error, ErrorKind, Result};
+use apyfal_core::{Secret, read_value};
+use apyfal_server::{Ending, LeaseLimits, Limits, Listen, LogLine, Server, Settings};
 use apyfal_tls::{Identity, token};
 use clap::Args;
+use serde_json::Value;
 
 use crate::commands::Context;
 use crate::here::{self, Listening};
@@ -46,7 +47,7 @@ pub(crate) struct Arguments {
     pair: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u8> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let section = configuration.section("serve");
     let home = context.environment.home.as_deref();
@@ -56,7 +57,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
     let access = Access::of(&arguments, &configuration, &paths, is_open && !arguments.pair)?;
     if arguments.pair {
-        return context.printer.result(&access.line(&addresses));
+        context.printer.result(&access.line(&addresses))?;
+        return Ok(0);
     }
     let listen = addresses
         .iter()
@@ -82,7 +84,12 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         rest_v1: arguments.rest_v1 || section.get_bool("rest_v1")?.unwrap_or(false),
         threads: parsed(&configuration, "threads", |text| text.parse().ok())?,
         limits: limits(&configuration)?,
+        lease: LeaseLimits {
+            idle_timeout: parsed(&configuration, "idle_timeout", duration)?,
+            max_lifetime: parsed(&configuration, "max_lifetime", duration)?,
+        },
     };
+    let shutdown = words(&section.get("shutdown_command")?.unwrap_or_default())?;
     allow_open_files();
     let schemes: Vec<_> = settings.listen.iter().map(|listen| listen.tls).collect();
     let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint().to_string());
@@ -105,12 +112,50 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     }
     ready();
     let cancel = context.cancel.clone();
-    server
+    let ending = server
         .serve(async move {
             cancel.cancelled().await;
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         })
-        .await
+        .await?;
+    match ending {
+        Ending::Asked => Ok(0),
+        Ending::LeaseEnded => {
+            end_machine(&shutdown).await?;
+            Ok(crate::exit::LEASE_ENDED)
+        }
+    }
+}
+
+/// Runs the command that ends this machine. Without one whoever started this process does so, which
+/// its exit status tells.
+async fn end_machine(command: &[String]) -> Result<()> {
+    let Some((program, words)) = command.split_first() else { return Ok(()) };
+    let doing = || format!("end this machine by '{program}'");
+    let status = tokio::process::Command::new(program).args(words).status().await;
+    let status = status.map_err(|error| Error::from(error).operation(doing()))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Engine, format!("it failed: {status}"))
+            .operation(doing())
+            .hint("see shutdown_command in section [serve]")),
+    }
+}
+
+/// A command as a list of words, or as text that is split at spaces.
+fn words(text: &str) -> Result<Vec<String>> {
+    match read_value(text) {
+        Value::Array(words) => words
+            .iter()
+            .map(|word| {
+                let wrong = || Error::new(ErrorKind::Configuration, "a word of it is no text");
+                word.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| wrong().operation("read shutdown_command"))
+            })
+            .collect(),
+        _ => Ok(text.split_whitespace().map(str::to_owned).collect()),
+    }
 }
 
 /// The address by which this machine reaches what listens there.

@@ -255,6 +255,17 @@ pub const SECTIONS: &[SectionSpec] = &[
                 Text,
                 "how long a client may be silent while its job waits; 10s if unset",
             ),
+            key(
+                "idle_timeout",
+                Text,
+                "how long the host lives without jobs and clients, such as 30m; for ever if unset",
+            ),
+            key("max_lifetime", Text, "how long it lives in all, such as 12h; for ever if unset"),
+            key(
+                "shutdown_command",
+                Literal,
+                "command that ends the machine when the host's life is over, such as ['shutdown', '-P', 'now']",
+            ),
         ],
     },
     SectionSpec {

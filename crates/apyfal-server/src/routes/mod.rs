@@ -119,6 +119,10 @@ impl Routes {
                 Data::of_body(&parts.headers, body).drain();
                 return Err(error.into());
             }
+            // What looks after the host, such as who reads its metrics, does not use it.
+            if path != METRICS {
+                self.host.lease.used();
+            }
             // Jobs come by the thousand, so they do not even go through the router.
             if let Some(session) = v2::jobs_of(path) {
                 if !matches!(parts.method, Method::POST | Method::PUT) {

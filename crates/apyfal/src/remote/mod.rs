@@ -149,6 +149,15 @@ impl Remote {
         self.0.get_patiently("/v2/host").await
     }
 
+    /// Lets the host live for so long from now, at least. A lease is never made shorter.
+    ///
+    /// # Errors
+    /// It has no lease, is ending, does not answer, or refuses.
+    pub async fn extend_lease(&self, time: Duration) -> Result<v2::Lease> {
+        let path = format!("/v2/lease?seconds={}", time.as_secs_f64());
+        self.0.ask_patiently(&Method::POST, &path).await
+    }
+
     /// Its accelerators.
     ///
     /// # Errors
@@ -190,16 +199,25 @@ impl Inner {
 
     /// Asks the host once.
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let ask = Ask::new(Method::GET, path.to_owned());
+        self.ask(&Method::GET, path).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: &Method, path: &str) -> Result<T, Failure> {
+        let ask = Ask::new(method.clone(), path.to_owned());
         let (_, body) = self.connections.whole(ask).await?;
         Ok(job::read(&body)?)
     }
 
     /// Asks the host until it answers.
     async fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.ask_patiently(&Method::GET, path).await
+    }
+
+    /// The same for what may be asked for again.
+    async fn ask_patiently<T: DeserializeOwned>(&self, method: &Method, path: &str) -> Result<T> {
         let mut patience = self.patience();
         loop {
-            match self.get(path).await {
+            match self.ask(method, path).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => patience.wait(failure).await?,
             }

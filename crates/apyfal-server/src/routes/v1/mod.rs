@@ -86,6 +86,7 @@ async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
         Data::of_body(&parts.headers, body).drain();
         return Err(error.into());
     }
+    host.lease.used();
     let way = Way::of(parts, peer.is_encrypted);
     let Some(place) = Place::of(parts.uri.path()) else {
         Data::of_body(&parts.headers, body).drain();

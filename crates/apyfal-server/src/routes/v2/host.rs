@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use apyfal_api::v2;
+use apyfal_core::{Error, ErrorKind};
 use axum::Json;
 use axum::extract::State;
 
 use crate::answer::Answer;
 use crate::host::Host;
-use crate::routes::query::Name;
+use crate::routes::query::{Name, Query};
 
 pub(crate) async fn about(State(host): State<Arc<Host>>) -> Json<v2::Host> {
     let names = host.agent.registry().iter().map(|engine| engine.info().name.to_string());
@@ -19,7 +20,31 @@ pub(crate) async fn about(State(host): State<Arc<Host>>) -> Json<v2::Host> {
         default_accelerator: host.default_accelerator.clone(),
         cores: host.cores,
         uptime: host.began.elapsed().as_secs_f64(),
+        lease: host.lease.left(),
     })
+}
+
+/// What is left of the lease.
+pub(crate) async fn lease(State(host): State<Arc<Host>>) -> Answer<Json<v2::Lease>> {
+    let left = host.lease.left();
+    Ok(Json(left.ok_or_else(|| Error::new(ErrorKind::NotFound, "this host lives for ever"))?))
+}
+
+/// Lets the host live longer.
+pub(crate) async fn extend(
+    State(host): State<Arc<Host>>,
+    Query(extension): Query<v2::LeaseExtension>,
+) -> Answer<Json<v2::Lease>> {
+    let seconds = extension.seconds;
+    let time = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| {
+        Error::new(ErrorKind::Usage, format!("{seconds} is no time"))
+            .operation("extend the lease")
+            .hint("give the seconds from now, such as 3600")
+    })?;
+    host.check_open()?;
+    host.lease.extend(time)?;
+    host.logs.host(&format!("a client lets this host live for {seconds} s more"));
+    lease(State(host)).await
 }
 
 pub(crate) async fn accelerators(State(host): State<Arc<Host>>) -> Json<Vec<v2::Accelerator>> {

@@ -25,6 +25,7 @@ const OPENAPI: &str = "/v2/openapi.json";
 pub(super) fn router() -> Router<Arc<Host>> {
     Router::new()
         .route("/v2/host", get(host::about))
+        .route("/v2/lease", get(host::lease).post(host::extend))
         .route("/v2/accelerators", get(host::accelerators))
         .route("/v2/accelerators/{name}", get(host::accelerator))
         .route("/v2/sessions", post(sessions::start).get(sessions::list))

@@ -1,0 +1,45 @@
+//! `apyfal host extend`: let a host live longer.
+
+use std::time::Duration;
+
+use apyfal::{Remote, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::status::target;
+use crate::commands::{Context, HostArguments};
+use crate::printer::seconds;
+use crate::quantity::duration;
+
+/// Let a host live for so long from now, at least. A lease is never made shorter.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// How long: 2h.
+    #[arg(value_name = "TIME", value_parser = time)]
+    time: Duration,
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<String>,
+    #[command(flatten)]
+    host: HostArguments,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "it is no duration such as 30m or 12h".to_owned())
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let hosts = target(arguments.config.as_deref(), arguments.host, context).await?;
+    for options in hosts {
+        let host = Remote::new(options)?;
+        let lease = context.cancel.or_cancelled(host.extend_lease(arguments.time)).await?;
+        if context.printer.json() {
+            let told = json!({"url": host.url(), "lease": lease});
+            context.printer.result(&format!("{told:#}"))?;
+            continue;
+        }
+        let ends = lease.left().map(seconds).unwrap_or_default();
+        context.printer.result(&format!("{} lives for {ends}", host.url()))?;
+    }
+    Ok(())
+}

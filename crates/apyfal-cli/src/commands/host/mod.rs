@@ -1,0 +1,71 @@
+//! `apyfal host`: make this machine a host, look at hosts, let them live longer.
+
+mod extend;
+mod install;
+mod status;
+mod uninstall;
+
+use std::path::PathBuf;
+
+use apyfal::{Error, Machine, Result};
+use clap::{Args, Subcommand};
+
+use crate::commands::Context;
+
+/// Make this machine a host, see how hosts are, let them live longer.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Install(install::Arguments),
+    Status(status::Arguments),
+    Extend(extend::Arguments),
+    Uninstall(uninstall::Arguments),
+}
+
+/// Which machine is meant.
+#[derive(Args, Debug)]
+struct Root {
+    /// The root directory of the machine, to prepare one that is not running.
+    #[arg(long, default_value = "/", value_name = "DIR")]
+    root: PathBuf,
+}
+
+impl Root {
+    fn machine(&self) -> Machine {
+        Machine::at(&self.root)
+    }
+
+    /// Whether it is the machine that this runs on.
+    fn is_here(&self) -> bool {
+        self.root == "/"
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    match arguments.command {
+        Command::Install(arguments) => install::run(arguments, context).await,
+        Command::Status(arguments) => status::run(arguments, context).await,
+        Command::Extend(arguments) => extend::run(arguments, context).await,
+        Command::Uninstall(arguments) => uninstall::run(&arguments, context).await,
+    }
+}
+
+/// Runs systemctl, which must succeed.
+async fn systemctl(words: &[&str]) -> Result<()> {
+    let doing = || format!("run 'systemctl {}'", words.join(" "));
+    let output = tokio::process::Command::new("systemctl").args(words).output().await;
+    let output = output.map_err(|error| Error::from(error).operation(doing()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = said.lines().last().unwrap_or("it failed").to_owned();
+    Err(Error::new(apyfal::ErrorKind::Engine, why)
+        .operation(doing())
+        .hint("'journalctl -u apyfal' tells more"))
+}

@@ -1,0 +1,70 @@
+//! `apyfal host uninstall`: make a host an ordinary machine again.
+
+use std::fs;
+use std::io::ErrorKind as Io;
+use std::path::Path;
+
+use apyfal::{Error, ErrorKind, Result};
+use clap::Args;
+
+use super::{Root, systemctl};
+use crate::commands::Context;
+
+/// Make this machine no host any more. What it remembers stays, unless told otherwise.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Remove the configuration, token, certificate, packages and results too.
+    #[arg(long)]
+    purge: bool,
+    #[command(flatten)]
+    root: Root,
+}
+
+pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
+    let machine = arguments.root.machine();
+    let mut removed = 0;
+    let mut remove = |path: &Path| -> Result<()> {
+        let gone = match fs::symlink_metadata(path) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+            Ok(_) => fs::remove_file(path),
+            Err(error) => Err(error),
+        };
+        match gone {
+            Ok(()) => {
+                removed += 1;
+                context.printer.note(&format!("removed {}", path.display()));
+                Ok(())
+            }
+            Err(error) if error.kind() == Io::NotFound => Ok(()),
+            Err(error) => {
+                let error = Error::from(error).operation(format!("remove '{}'", path.display()));
+                Err(match error.kind() {
+                    ErrorKind::Security => error.hint("root can: sudo apyfal host uninstall"),
+                    _ => error,
+                })
+            }
+        }
+    };
+    // First: what is no longer whole is no longer marked.
+    remove(&machine.marker())?;
+    if arguments.root.is_here() && machine.has_systemd() && machine.unit().exists() {
+        systemctl(&["disable", "--now", "apyfal.service"]).await?;
+    }
+    remove(&machine.unit())?;
+    if arguments.purge {
+        // A service of a user of its own has its directory elsewhere, with a link to it.
+        if let Ok(real) = fs::canonicalize(machine.data_dir()) {
+            remove(&real)?;
+        }
+        for path in [machine.data_dir(), machine.packages(), machine.configuration()] {
+            remove(&path)?;
+        }
+    }
+    if arguments.root.is_here() && machine.has_systemd() {
+        systemctl(&["daemon-reload"]).await?;
+    }
+    if removed == 0 {
+        context.printer.note("nothing to remove: this machine is no host");
+    }
+    Ok(())
+}
