@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::peer_server::{self, Answer, pieces_of};
@@ -50,7 +50,7 @@ impl Host {
             (&Method::GET, ["process", _]) => Ok(process(&root, id.context("no id")?)),
             (&Method::GET, ["process", _, "datafileresult"]) => {
                 let kept = data().get(&id.context("no id")?).cloned();
-                Ok(Response::new(Answer::new(kept.context("no such process")?)))
+                Ok(typed("application/octet-stream", kept.context("no such process")?))
             }
             (&Method::DELETE, ["process", _]) => {
                 data().remove(&id.context("no id")?);
@@ -114,5 +114,11 @@ fn process(root: &str, id: u64) -> Response<Answer> {
 }
 
 fn json(text: String) -> Response<Answer> {
-    Response::new(Answer::new(vec![text.into()]))
+    typed("application/json", vec![text.into()])
+}
+
+fn typed(kind: &'static str, pieces: Vec<Bytes>) -> Response<Answer> {
+    let mut response = Response::new(Answer::new(pieces));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
