@@ -154,7 +154,7 @@ fn print(rows: &[Row]) {
             row.name.to_owned(),
             row.unit.to_owned(),
             number(row.ours),
-            row.peer.to_owned(),
+            row.peer.replace('|', r"\|"),
             number(row.theirs),
             number(row.ratio),
             row.goal.to_owned(),
