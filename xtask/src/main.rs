@@ -12,7 +12,13 @@ mod check;
 #[cfg(feature = "peers")]
 mod echo;
 #[cfg(feature = "peers")]
+mod idle_host;
+#[cfg(feature = "peers")]
+mod object_store;
+#[cfg(feature = "peers")]
 mod peer;
+#[cfg(feature = "peers")]
+mod peer_server;
 mod run;
 mod setup;
 mod soak;

@@ -36,6 +36,10 @@ pub(crate) enum Peer {
     JpegEncoder { src: PathBuf, dst: PathBuf },
     /// Crate hyper: a server that sends back what it is sent.
     Echo,
+    /// Crate hyper: a host of REST v1.0 that does nothing.
+    IdleHost,
+    /// Crate hyper: an object store in memory.
+    ObjectStore,
     /// Crate chacha20: random bytes.
     Chacha20 { bytes: u64, dst: PathBuf },
 }
@@ -71,6 +75,8 @@ pub(crate) fn run(peer: Peer) -> Result<()> {
         }
         Peer::JpegEncoder { src, dst } => jpeg_encoder(&src, &dst),
         Peer::Echo => crate::echo::run(),
+        Peer::IdleHost => crate::idle_host::run(),
+        Peer::ObjectStore => crate::object_store::run(),
         Peer::Chacha20 { bytes, dst } => {
             let mut random = ChaCha20Rng::from_seed([7; 32]);
             let mut dst = File::create(dst)?;

@@ -123,7 +123,7 @@ fn make(directory: &Path, bytes: u64) -> Result<()> {
 
 /// Text files of the system in the order of their paths, over and over: repetitions are farther
 /// apart than any compressor here looks.
-fn make_text(path: &Path, bytes: u64) -> Result<()> {
+pub(crate) fn make_text(path: &Path, bytes: u64) -> Result<()> {
     let mut files = Vec::new();
     for directory in TEXTS {
         find_texts(Path::new(directory), &mut files);

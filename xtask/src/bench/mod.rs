@@ -8,6 +8,7 @@ use clap::Args;
 
 use case::{Case, Io};
 use data::Data;
+pub(crate) use data::make_text;
 use process::Program;
 
 mod case;

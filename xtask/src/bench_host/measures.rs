@@ -14,13 +14,13 @@ use super::{Bench, Row};
 
 const SMALL: usize = 1024;
 
-fn small() -> Vec<u8> {
+pub(super) fn small() -> Vec<u8> {
     (0..SMALL).map(|index| (index * 31 % 251) as u8).collect()
 }
 
 /// A job of 1 KiB, one after the other: p50 and p99.
 pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
-    let (host, echo) = (bench.host("", &[])?, bench.echo()?);
+    let (host, echo) = (bench.host("", &[])?, bench.peer("echo")?);
     let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
     let (mut ours, mut theirs, mut tails) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
@@ -59,7 +59,7 @@ pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
 
 /// Jobs of 1 KiB on 64 connections, by wrk on the same cores.
 pub(super) fn throughput(bench: &Bench) -> Result<Vec<Row>> {
-    let (host, echo) = (bench.host("", &[])?, bench.echo()?);
+    let (host, echo) = (bench.host("", &[])?, bench.peer("echo")?);
     let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
     let script = bench.folder.path().join("post.lua");
     std::fs::write(
@@ -101,7 +101,7 @@ fn wrk(script: &Path, url: &str, time: Duration) -> Result<f64> {
 
 /// A gigabyte up and down again, by curl.
 pub(super) fn stream(bench: &Bench) -> Result<Vec<Row>> {
-    let (host, echo) = (bench.host("", &[])?, bench.echo()?);
+    let (host, echo) = (bench.host("", &[])?, bench.peer("echo")?);
     let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
     let file = large_file(bench)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -296,13 +296,13 @@ fn curl(bench: &Bench, command: &mut Command) -> Result<f64> {
     Ok(bench.bytes as f64 / 1e6 / seconds)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let (lower, upper) = ((values.len() - 1) / 2, values.len() / 2);
     (values[lower] + values[upper]) / 2.0
 }
 
 /// The median of the ratios of measures that followed one another.
-fn median_ratio(ours: &[f64], theirs: &[f64]) -> f64 {
+pub(super) fn median_ratio(ours: &[f64], theirs: &[f64]) -> f64 {
     median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
 }

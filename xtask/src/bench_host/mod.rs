@@ -9,11 +9,13 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
-use servers::{Echo, Host};
+use servers::{Host, Peer};
 
 mod load;
 mod measures;
+mod original;
 mod servers;
+mod stores;
 
 /// Compare a served host with its peers: time per job, jobs per second, bytes per second, memory.
 #[derive(Args, Debug)]
@@ -54,8 +56,8 @@ impl Bench {
         Host::start(&self.apyfal, configuration, words)
     }
 
-    fn echo(&self) -> Result<Echo> {
-        Echo::start(&self.peers)
+    fn peer(&self, name: &str) -> Result<Peer> {
+        Peer::start(&self.peers, name)
     }
 }
 
@@ -74,13 +76,15 @@ struct Row {
 
 type Measure = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
-const MEASURES: [Measure; 6] = [
+const MEASURES: [Measure; 8] = [
     ("small jobs, one connection", measures::latency),
     ("small jobs, 64 connections", measures::throughput),
     ("1 GiB through null", measures::stream),
     ("a result over TLS", measures::tls),
     ("memory with 64 connections", measures::memory),
     ("eight slots kept busy", measures::slots),
+    ("the original's client", original::original),
+    ("from a store to a store", stores::gzip),
 ];
 
 /// Runs the benchmark.
@@ -150,7 +154,7 @@ fn print(rows: &[Row]) {
             row.name.to_owned(),
             row.unit.to_owned(),
             number(row.ours),
-            row.peer.to_owned(),
+            row.peer.replace('|', r"\|"),
             number(row.theirs),
             number(row.ratio),
             row.goal.to_owned(),

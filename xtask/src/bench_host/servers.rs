@@ -88,15 +88,15 @@ impl Host {
     }
 }
 
-/// A server on hyper that sends back what it is sent.
-pub(super) struct Echo {
+/// A server of this program's own that a host is compared with.
+pub(super) struct Peer {
     _running: Running,
     pub(super) address: String,
 }
 
-impl Echo {
-    pub(super) fn start(peers: &Path) -> Result<Self> {
-        let (running, address) = start(Command::new(peers).args(["peer", "echo"]))?;
+impl Peer {
+    pub(super) fn start(peers: &Path, name: &str) -> Result<Self> {
+        let (running, address) = start(Command::new(peers).args(["peer", name]))?;
         Ok(Self { _running: running, address })
     }
 }

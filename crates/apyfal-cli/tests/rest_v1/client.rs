@@ -135,6 +135,8 @@ impl Client {
         let answer = self.connection.get(&path);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("content-encoding"), None);
+        // What says which newer protocol a host speaks would only cost these clients time.
+        assert_eq!(answer.header("apyfal-protocol"), None);
         assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()));
         answer.body
     }

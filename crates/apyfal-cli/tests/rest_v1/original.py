@@ -1,5 +1,5 @@
 """Calls a host as the original's client does."""
-import concurrent.futures, json, os, sys
+import concurrent.futures, json, os, sys, time
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -121,6 +121,13 @@ def main(host, action, accelerator, *words):
             ]
             for call in calls:
                 call.result()
+    elif action == "time":
+        count, src, dst = words
+        client.start()
+        for _ in range(int(count)):
+            begin = time.perf_counter()
+            client.process(src, dst)
+            print(time.perf_counter() - begin)
     client.stop()
     client.stop()
 

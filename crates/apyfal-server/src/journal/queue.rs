@@ -139,6 +139,8 @@ impl Queue {
             state.defer() || state.others >= MANY
         };
         state.entries.push(entry);
+        // Who wakes up takes the lock first, and would wait for it at once.
+        drop(state);
         if wake {
             self.wake.notify_one();
         }
@@ -173,11 +175,16 @@ impl Queue {
         if state.closed {
             return Err(super::closed());
         }
-        if state.plain_due.is_none() {
+        let wake = state.plain_due.is_none();
+        if wake {
             state.plain_due = Some(Instant::now() + DELAY);
+        }
+        let added = add(&mut state.plain);
+        drop(state);
+        if wake {
             self.wake.notify_one();
         }
-        Ok(add(&mut state.plain))
+        Ok(added)
     }
 
     /// Waits for the next group.

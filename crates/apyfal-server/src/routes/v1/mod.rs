@@ -62,6 +62,11 @@ async fn there(State(host): State<Arc<Host>>, request: Request) -> Response {
     }
 }
 
+/// Whether a path is one of this protocol.
+pub(super) fn is_at(path: &str) -> bool {
+    way::split(path).is_some()
+}
+
 async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     match answer(&host, &parts, body).await {

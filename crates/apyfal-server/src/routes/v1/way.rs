@@ -69,7 +69,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// Splits a path into the accelerator before it and what comes after `/v1.0/`.
-fn split(path: &str) -> Option<(Option<&str>, &str)> {
+pub(super) fn split(path: &str) -> Option<(Option<&str>, &str)> {
     let path = path.strip_prefix('/')?;
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     if first == &v1::ROOT[1..] {
