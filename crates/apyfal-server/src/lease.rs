@@ -86,7 +86,8 @@ impl Lease {
     /// A client asked for something.
     pub(crate) fn used(&self) {
         if self.limits.idle_timeout.is_some() {
-            self.used.store(now(), Ordering::Relaxed);
+            // An extension may lie ahead.
+            self.used.fetch_max(now(), Ordering::Relaxed);
         }
     }
 

@@ -42,7 +42,7 @@ impl Root {
 
     /// Whether it is the machine that this runs on.
     fn is_here(&self) -> bool {
-        self.root == "/"
+        self.root.as_os_str() == "/"
     }
 }
 
