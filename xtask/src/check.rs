@@ -8,12 +8,13 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("apyfal-core", &[]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-storage", &["apyfal-core"]),
     ("apyfal-engines", &["apyfal-core"]),
+    ("apyfal-package", &["apyfal-core", "apyfal-engines"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
     (
         "apyfal-server",
@@ -33,6 +34,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "apyfal-api",
             "apyfal-core",
             "apyfal-engines",
+            "apyfal-package",
             "apyfal-storage",
             "apyfal-tls",
         ],
