@@ -13,7 +13,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::commands::{
-    accelerators, clear, completions, copy, create, logs, map, process, run, serve, start, stop,
+    accelerators, clear, completions, copy, create, init, install, logs, map, pack, process, run,
+    serve, start, stop, uninstall,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
@@ -62,6 +63,10 @@ pub(crate) enum Command {
     Serve(serve::Arguments),
     Logs(logs::Arguments),
     Copy(copy::Arguments),
+    Init(init::Arguments),
+    Pack(pack::Arguments),
+    Install(install::Arguments),
+    Uninstall(uninstall::Arguments),
     Clear(clear::Arguments),
     Completions(completions::Arguments),
 }

@@ -32,6 +32,7 @@ mod accelerator;
 mod call;
 pub mod configuration;
 mod map;
+pub mod package;
 mod pool;
 mod remote;
 

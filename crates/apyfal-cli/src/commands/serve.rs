@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use apyfal::package::{Digest, Outcome};
 use apyfal::{Configuration, Error, ErrorKind, Result};
 use apyfal_core::Secret;
 use apyfal_server::{Limits, Listen, LogLine, Server, Settings};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
-use crate::commands::Context;
+use crate::commands::{Context, install};
 use crate::here::{self, Listening};
 use crate::quantity::{duration, size};
 
@@ -25,9 +26,13 @@ pub(crate) struct Arguments {
     /// Where to listen: address:port, or just the address or port. May be given several times.
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
-    /// The accelerator of clients that name none, such as those of REST v1.0.
+    /// The accelerator of clients that name none, such as those of REST v1.0. A package, by its path
+    /// or URL, is installed first.
     #[arg(long, short, value_name = "NAME")]
     accelerator: Option<String>,
+    /// The SHA-256 that the package must have.
+    #[arg(long, value_name = "SHA256")]
+    sha256: Option<Digest>,
     /// The configuration file; its section serve has further settings.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
@@ -67,15 +72,22 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         })
         .collect();
     let line = (access.is_new && !is_open).then(|| access.line(&addresses));
+    let named = arguments.accelerator.clone().or(section.get("accelerator")?);
+    let default_accelerator = match named {
+        Some(url) if is_package(&url) => {
+            Some(installed(&url, arguments.sha256, &configuration, context).await?)
+        }
+        named => named,
+    };
     let settings = Settings {
         listen,
         data_dir: data_dir.clone(),
-        registry: apyfal::configuration::registry(&configuration)?,
+        registry: apyfal::configuration::registry(&configuration, context.packages().as_ref())?,
         storage: apyfal::configuration::served_storage(
             &configuration,
             context.environment.home.as_deref(),
         )?,
-        default_accelerator: arguments.accelerator.or(section.get("accelerator")?),
+        default_accelerator,
         token: access.token,
         identity: access.identity,
         rest_v1: arguments.rest_v1 || section.get_bool("rest_v1")?.unwrap_or(false),
@@ -110,6 +122,27 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         })
         .await
+}
+
+/// Whether the name of an accelerator is that of a package: a path or a URL.
+fn is_package(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".apyfal")
+}
+
+/// Installs a package, unless it is. Returns its name.
+async fn installed(
+    url: &str,
+    sha256: Option<Digest>,
+    configuration: &Configuration,
+    context: &Context<'_>,
+) -> Result<String> {
+    let mut options = install::options(context, configuration)?;
+    options.sha256 = sha256;
+    let store = install::store(context)?;
+    let (Outcome::Installed(found) | Outcome::Unchanged(found)) =
+        install::install(url, options, &store, configuration, context).await?;
+    context.printer.note(&format!("accelerator: {} {}", found.record.name, found.record.version));
+    Ok(found.record.name.clone())
 }
 
 fn url(address: SocketAddr, tls: bool) -> String {
