@@ -43,6 +43,10 @@ fn command_line() {
         "serve",
         "logs",
         "copy",
+        "init",
+        "pack",
+        "install",
+        "uninstall",
         "clear",
         "completions",
     ] {
@@ -98,6 +102,15 @@ fn configuration() {
         }
     }
     check("configuration.md", &page);
+}
+
+#[test]
+fn every_key_of_a_manifest_is_documented() {
+    let page = std::fs::read_to_string(path("package.md")).unwrap();
+    let rows: String = page.lines().filter(|line| line.starts_with('|')).collect();
+    for key in apyfal::package::Manifest::keys() {
+        assert!(rows.contains(&format!("`{key}`")), "{key}");
+    }
 }
 
 #[test]

@@ -46,7 +46,8 @@ impl InstallOptions {
     }
 }
 
-/// Installs the package at a URL or path.
+/// Installs the package at a URL or path. One that is there with the digest that is expected is not
+/// fetched.
 ///
 /// # Errors
 /// It cannot be read, is not as it was made or signed, cannot run here, or its self-test fails. The
@@ -65,6 +66,13 @@ pub async fn install_from(
         location => location,
     };
     let installing = |error: Error| error.operation(format!("install '{location}'"));
+    // What is known by its digest need not be fetched to be known again. A signature is looked at
+    // anew: it may not have been asked for when the package was installed.
+    if let (Some(digest), true) = (options.sha256, options.keys.is_empty())
+        && let Some(current) = store.with_digest(digest)?
+    {
+        return Ok(Outcome::Unchanged(current));
+    }
     // First, since it is small: a package that is not signed need not be fetched.
     let signature = match options.keys.is_empty() {
         true => None,

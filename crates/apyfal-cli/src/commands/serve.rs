@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use apyfal::package::{Digest, Outcome};
-use apyfal::{Configuration, Error, ErrorKind, Result};
+use apyfal::{Configuration, Error, ErrorKind, Location, Result};
 use apyfal_core::Secret;
 use apyfal_server::{Limits, Listen, LogLine, Server, Settings};
 use apyfal_tls::{Identity, token};
@@ -139,8 +139,21 @@ async fn installed(
     let mut options = install::options(context, configuration)?;
     options.sha256 = sha256;
     let store = install::store(context)?;
-    let (Outcome::Installed(found) | Outcome::Unchanged(found)) =
-        install::install(url, options, &store, configuration, context).await?;
+    let is_signed = !options.keys.is_empty();
+    let found = match install::install(url, options, &store, configuration, context).await {
+        Ok(Outcome::Installed(found) | Outcome::Unchanged(found)) => found,
+        // A host that starts again does not depend on where its package once came from.
+        Err(error) if error.kind() == ErrorKind::Unavailable && !is_signed && sha256.is_none() => {
+            let source = Location::parse(url)?.to_string();
+            let mut known = store.list()?.into_iter().filter_map(|(_, found)| found.ok());
+            let Some(found) = known.find(|found| found.record.source == source) else {
+                return Err(error);
+            };
+            context.printer.note(&format!("apyfal: warning: {error}; the installed one serves"));
+            found
+        }
+        Err(error) => return Err(error),
+    };
     context.printer.note(&format!("accelerator: {} {}", found.record.name, found.record.version));
     Ok(found.record.name.clone())
 }

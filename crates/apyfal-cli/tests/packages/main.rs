@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod install;
+mod page;
 mod served;
 mod trouble;
 

@@ -31,12 +31,15 @@ impl Default for Limits {
 
 /// A path is refused beyond this many bytes.
 const PATH: u64 = 4096;
+/// So many files are put on the disk one by one.
+const SINGLY: usize = 1000;
 
 /// What there is already.
 #[derive(Clone, Copy, PartialEq)]
 enum Made {
     Folder,
-    Other,
+    File,
+    Link,
 }
 
 /// Unpacks an archive into an empty directory; all is on the disk when this returns.
@@ -108,7 +111,8 @@ impl Unpacker<'_> {
             EntryType::Link => return Err(hostile(&format!("'{name}' is a hard link"))),
             _ => return Err(hostile(&format!("'{name}' is neither file, directory nor link"))),
         }
-        if self.made.insert(name.clone(), Made::Other).is_some() {
+        let made = if kind == EntryType::Symlink { Made::Link } else { Made::File };
+        if self.made.insert(name.clone(), made).is_some() {
             return Err(hostile(&format!("'{name}' is in it twice")));
         }
         if kind == EntryType::Symlink {
@@ -139,7 +143,9 @@ impl Unpacker<'_> {
             let name = &name[..end];
             match self.made.get(name) {
                 Some(Made::Folder) => {}
-                Some(Made::Other) => return Err(hostile(&format!("'{name}' is in it twice"))),
+                Some(Made::File | Made::Link) => {
+                    return Err(hostile(&format!("'{name}' is in it twice")));
+                }
                 None if self.made.len() >= 2 * self.limits.entries => {
                     return Err(hostile("it has too many directories"));
                 }
@@ -179,17 +185,21 @@ impl Unpacker<'_> {
             }
         }
         let mode = if is_executable { 0o755 } else { 0o644 };
-        file.set_permissions(Permissions::from_mode(mode))?;
-        Ok(file.sync_all()?)
+        Ok(file.set_permissions(Permissions::from_mode(mode))?)
     }
 
-    /// Directories are on the disk when their entries are.
+    /// Puts all on the disk: one by one, or where they are many, with all that waits for this disk.
     fn sync(&self) -> Result<()> {
-        let folders = self.made.iter().filter(|(_, made)| **made == Made::Folder);
-        for (name, _) in folders {
-            File::open(self.folder.join(name))?.sync_all()?;
+        let folder = File::open(self.folder)?;
+        if self.made.len() > SINGLY {
+            return Ok(rustix::fs::syncfs(&folder).map_err(io::Error::from)?);
         }
-        Ok(File::open(self.folder)?.sync_all()?)
+        for (name, made) in &self.made {
+            if *made != Made::Link {
+                File::open(self.folder.join(name))?.sync_all()?;
+            }
+        }
+        Ok(folder.sync_all()?)
     }
 }
 

@@ -66,6 +66,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The keys that it may have.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        OWN.into_iter().chain(DECLARED)
+    }
+
     /// The name of its file.
     pub const FILE: &'static str = "accelerator.toml";
 

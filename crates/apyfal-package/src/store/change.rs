@@ -6,7 +6,7 @@ use std::io;
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 
 use super::sweep::claim;
-use super::{CURRENT, Installed, PREVIOUS, Store, sync};
+use super::{CURRENT, Installed, PREVIOUS, Store, is_name, sync};
 
 /// What became of a removed package.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +21,10 @@ impl Store {
     /// # Errors
     /// It is not installed, or there is no version before.
     pub fn roll_back(&self, name: &str, cancel: &Cancel) -> Result<Installed> {
-        let current = self.find(name)?.record.folder();
+        self.must_have(name)?;
         let _lock = self.lock(cancel)?;
+        // A current version that is damaged is one more reason to go back.
+        let current = self.linked(name, CURRENT)?.ok_or_else(|| self.missing(name))?;
         let previous = self.linked(name, PREVIOUS)?.filter(|previous| *previous != current);
         let Some(previous) = previous else {
             return Err(Error::new(ErrorKind::NotFound, "there is no version before")
@@ -39,15 +41,13 @@ impl Store {
     /// # Errors
     /// It is not installed, or cannot be removed.
     pub fn uninstall(&self, name: &str, cancel: &Cancel) -> Result<Uninstalled> {
+        self.must_have(name)?;
         let _lock = self.lock(cancel)?;
         let versions: Vec<_> = [self.linked(name, CURRENT)?, self.linked(name, PREVIOUS)?]
             .into_iter()
             .flatten()
             .collect();
         let folder = self.root.join(name);
-        if versions.is_empty() || !super::is_name(name) {
-            return Err(self.missing(name));
-        }
         for link in [CURRENT, PREVIOUS] {
             match fs::remove_file(folder.join(link)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -60,5 +60,13 @@ impl Store {
         let is_used = versions.iter().any(|version| claim(&folder.join(version)).is_none());
         self.sweep()?;
         Ok(Uninstalled { is_used })
+    }
+
+    /// Refuses a name that is none of an installed package, before anything is made or locked.
+    fn must_have(&self, name: &str) -> Result<()> {
+        match is_name(name) && self.linked(name, CURRENT)?.is_some() {
+            true => Ok(()),
+            false => Err(self.missing(name)),
+        }
     }
 }

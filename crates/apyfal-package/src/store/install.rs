@@ -144,7 +144,10 @@ impl Store {
     }
 
     /// The package whose current version has this digest.
-    fn with_digest(&self, digest: Digest) -> Result<Option<Installed>> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn with_digest(&self, digest: Digest) -> Result<Option<Installed>> {
         let mut current = self.list()?.into_iter().filter_map(|(_, found)| found.ok());
         Ok(current.find(|found| found.record.digest == digest))
     }

@@ -228,6 +228,8 @@ fn a_damaged_package_is_told_of_and_can_be_replaced() {
     let error = store.find("shown").unwrap_err();
     assert!(error.to_string().contains("its record is damaged"), "{error}");
     assert!(store.list().unwrap()[0].1.is_err());
+    let error = store.roll_back("shown", &Cancel::default()).unwrap_err();
+    assert!(error.to_string().contains("there is no version before"), "{error}");
     let mut other = fs::File::create(path.with_file_name("x")).unwrap();
     other.write_all(b"x").unwrap();
     installed(install(&store, archive("2.0.0", "")));
