@@ -129,6 +129,12 @@ fn is_package(name: &str) -> bool {
     name.contains('/') || name.ends_with(".apyfal")
 }
 
+/// Whether a package cannot be had for now, which says nothing against the one that is installed.
+fn is_gone(error: &Error) -> bool {
+    use ErrorKind::{Storage, StorageAuthentication, StorageNotFound, Unavailable};
+    matches!(error.kind(), Unavailable | Storage | StorageNotFound | StorageAuthentication)
+}
+
 /// Installs a package, unless it is. Returns its name.
 async fn installed(
     url: &str,
@@ -143,7 +149,7 @@ async fn installed(
     let found = match install::install(url, options, &store, configuration, context).await {
         Ok(Outcome::Installed(found) | Outcome::Unchanged(found)) => found,
         // A host that starts again does not depend on where its package once came from.
-        Err(error) if error.kind() == ErrorKind::Unavailable && !is_signed && sha256.is_none() => {
+        Err(error) if is_gone(&error) && !is_signed && sha256.is_none() => {
             let source = Location::parse(url)?.to_string();
             let mut known = store.list()?.into_iter().filter_map(|(_, found)| found.ok());
             let Some(found) = known.find(|found| found.record.source == source) else {
