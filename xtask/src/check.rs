@@ -8,7 +8,7 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("apyfal-core", &[]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
@@ -16,6 +16,7 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("apyfal-catalog", &["apyfal-core", "apyfal-net", "apyfal-tls"]),
     ("apyfal-storage", &["apyfal-core"]),
     ("apyfal-engines", &["apyfal-core"]),
+    ("apyfal-package", &["apyfal-core", "apyfal-engines"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
     (
         "apyfal-server",
@@ -38,6 +39,7 @@ const EDGES: [(&str, &[&str]); 12] = [
             "apyfal-core",
             "apyfal-engines",
             "apyfal-net",
+            "apyfal-package",
             "apyfal-storage",
             "apyfal-tls",
         ],

@@ -6,8 +6,9 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("bsdtar", "libarchive-tools"),
+    ("cc", "gcc"),
     ("chromedriver", "chromium-driver"),
     ("chromium", "chromium"),
     ("cjpeg", "libjpeg-turbo-progs"),
@@ -16,6 +17,7 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("igzip", "isal"),
     ("ip", "iproute2"),
     ("libdeflate-gzip", "libdeflate-tools"),
+    ("make", "make"),
     ("nginx", "nginx-light"),
     ("openssl", "openssl"),
     ("perl", "perl"),

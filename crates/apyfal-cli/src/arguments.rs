@@ -13,8 +13,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::commands::{
-    accelerators, catalog, clear, completions, copy, create, host, logs, map, process,
-    requirements, run, serve, start, stop,
+    accelerators, catalog, clear, completions, copy, create, host, init, install, logs, map, pack,
+    process, requirements, run, serve, start, stop, uninstall,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
@@ -66,6 +66,10 @@ pub(crate) enum Command {
     Requirements(requirements::Arguments),
     Catalog(catalog::Arguments),
     Copy(copy::Arguments),
+    Init(init::Arguments),
+    Pack(pack::Arguments),
+    Install(install::Arguments),
+    Uninstall(uninstall::Arguments),
     Clear(clear::Arguments),
     Completions(completions::Arguments),
 }

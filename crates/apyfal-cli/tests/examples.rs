@@ -11,10 +11,12 @@ use common::page::{Page, has_examples, root};
 use common::{Home, bmp, peer, text, words};
 
 /// The pages below, each of which has its test.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     // In the suite of hosts.
     "docs/guides/host.md",
+    // In the suite of packages.
+    "docs/guides/your-own-accelerator.md",
     "docs/guides/your-own-program.md",
     "docs/reference/configuration.md",
     // These in the suites of their protocols.

@@ -54,6 +54,10 @@ fn command_line() {
         "catalog account list",
         "catalog account remove",
         "copy",
+        "init",
+        "pack",
+        "install",
+        "uninstall",
         "clear",
         "completions",
     ] {
@@ -109,6 +113,15 @@ fn configuration() {
         }
     }
     check("configuration.md", &page);
+}
+
+#[test]
+fn every_key_of_a_manifest_is_documented() {
+    let page = std::fs::read_to_string(path("package.md")).unwrap();
+    let rows: String = page.lines().filter(|line| line.starts_with('|')).collect();
+    for key in apyfal::package::Manifest::keys() {
+        assert!(rows.contains(&format!("`{key}`")), "{key}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use apyfal_core::{
     Client, Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Report,
     Result, Start,
 };
+use apyfal_package::Store;
 use apyfal_storage::{Location, Storage};
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, watch};
@@ -95,6 +96,7 @@ pub struct AcceleratorBuilder {
     session: Option<String>,
     threads: Option<NonZeroUsize>,
     hosts: Option<Vec<RemoteOptions>>,
+    packages: Option<Store>,
 }
 
 impl AcceleratorBuilder {
@@ -131,6 +133,13 @@ impl AcceleratorBuilder {
     #[must_use]
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Uses the accelerators of these packages too.
+    #[must_use]
+    pub fn packages(mut self, packages: Store) -> Self {
+        self.packages = Some(packages);
         self
     }
 
@@ -201,7 +210,7 @@ impl AcceleratorBuilder {
 
     /// The agent of this machine.
     fn here(&mut self, storage: Storage) -> Result<Made> {
-        let registry = configuration::registry(&self.configuration)?;
+        let registry = configuration::registry(&self.configuration, self.packages.as_ref())?;
         let info = registry.find(&self.name)?.info().clone();
         let (root, temporary) = match self.root.take() {
             Some(root) => (root, None),
@@ -250,6 +259,7 @@ impl Accelerator {
             session: None,
             threads: None,
             hosts: None,
+            packages: None,
         }
     }
 

@@ -34,6 +34,7 @@ pub mod catalog;
 pub mod configuration;
 mod machine;
 mod map;
+pub mod package;
 mod pool;
 mod remote;
 

@@ -1,5 +1,6 @@
 //! `apyfal accelerators`: what there is, and what one of them takes.
 
+use apyfal::package::{Installed, Record};
 use apyfal::{
     Configuration, EngineInfo, ErrorKind, Need, ParamSpec, Remote, RemoteOptions, Result, Slots,
     Stage,
@@ -30,17 +31,20 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let configuration = context.configuration_with(config, arguments.host).await?;
     let name = arguments.accelerator.as_deref();
     let hosts = context.hosts(&configuration)?;
-    let infos = match hosts.is_empty() {
-        true => here(&configuration, context, name)?,
-        false => context.cancel.or_cancelled(there(hosts, name)).await?,
+    let (infos, packages) = match hosts.is_empty() {
+        true => (here(&configuration, context, name)?, packages(&configuration, context)?),
+        false => (context.cancel.or_cancelled(there(hosts, name)).await?, Vec::new()),
     };
     let text = match (name, infos.first()) {
-        (Some(_), Some(info)) if context.printer.json() => format!("{:#}", as_json(info)),
-        (Some(_), Some(info)) => page(info),
-        _ if context.printer.json() => {
-            format!("{:#}", Value::from(infos.iter().map(as_json).collect::<Vec<_>>()))
+        (Some(_), Some(info)) if context.printer.json() => {
+            format!("{:#}", as_json(info, &packages))
         }
-        _ => list(infos.iter()),
+        (Some(_), Some(info)) => page(info, &packages),
+        _ if context.printer.json() => {
+            let all = infos.iter().map(|info| as_json(info, &packages));
+            format!("{:#}", Value::from(all.collect::<Vec<_>>()))
+        }
+        _ => list(&infos, &packages),
     };
     context.printer.result(&text)
 }
@@ -68,7 +72,7 @@ fn here(
     context: &Context<'_>,
     name: Option<&str>,
 ) -> Result<Vec<EngineInfo>> {
-    let registry = apyfal::configuration::registry(configuration)?;
+    let registry = apyfal::configuration::registry(configuration, context.packages().as_ref())?;
     if let Some(name) = name {
         return Ok(vec![registry.find(name)?.info().clone()]);
     }
@@ -92,18 +96,55 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-fn list<'a>(infos: impl Iterator<Item = &'a EngineInfo>) -> String {
-    let rows = infos
-        .map(|info| vec![info.name.to_string(), info.summary.to_string(), info.aliases.join(", ")])
-        .collect();
-    let table = table(&["ACCELERATOR", "DOES", "ALSO NAMED"], rows);
+/// The packages whose accelerators are used: those of names that the configuration has not.
+fn packages(configuration: &Configuration, context: &Context<'_>) -> Result<Vec<Installed>> {
+    let declared = configuration.subsections("accelerator");
+    let Some(store) = context.packages() else { return Ok(Vec::new()) };
+    // Why one cannot be used is told where the accelerators are found.
+    let found = store.list().unwrap_or_default().into_iter();
+    let found = found.filter_map(|(_, found)| found.ok());
+    Ok(found
+        .filter(|found| !declared.iter().any(|name| name.eq_ignore_ascii_case(&found.record.name)))
+        .collect())
+}
+
+/// The package that an accelerator is of. What is built in may have the same name, but is no
+/// program of a package.
+fn package_of<'p>(info: &EngineInfo, packages: &'p [Installed]) -> Option<&'p Installed> {
+    let mut packages = packages.iter();
+    packages.find(|package| package.record.name == info.name && info.engine != "cpu")
+}
+
+fn list(infos: &[EngineInfo], packages: &[Installed]) -> String {
+    let row = |info: &EngineInfo| {
+        let mut row =
+            vec![info.name.to_string(), info.summary.to_string(), info.aliases.join(", ")];
+        if !packages.is_empty() {
+            let package = package_of(info, packages);
+            row.push(package.map(|found| found.record.version.to_string()).unwrap_or_default());
+            row.push(package.map(|found| found.record.source.clone()).unwrap_or_default());
+        }
+        row
+    };
+    let mut header = vec!["ACCELERATOR", "DOES", "ALSO NAMED"];
+    if !packages.is_empty() {
+        header.extend(["VERSION", "INSTALLED FROM"]);
+    }
+    let table = table(&header, infos.iter().map(row).collect());
     format!("{table}\n\n'apyfal accelerators NAME' tells all about one.")
 }
 
-fn page(info: &EngineInfo) -> String {
+fn page(info: &EngineInfo, packages: &[Installed]) -> String {
     let mut text = format!("{}: {}\n", info.name, info.summary);
     if !info.aliases.is_empty() {
         text += &format!("Also named: {}\n", info.aliases.join(", "));
+    }
+    if let Some(package) = package_of(info, packages) {
+        let Record { version, source, digest, .. } = &package.record;
+        text += &format!("Package: {version} from {source}\nSHA-256: {digest}\n");
+        if let Some(previous) = &package.previous {
+            text += &format!("Version before: {}\n", previous.version);
+        }
     }
     if !info.description.is_empty() {
         text += &format!("\n{}\n", wrapped(&info.description));
@@ -161,7 +202,7 @@ fn row(spec: &ParamSpec) -> Vec<String> {
     ]
 }
 
-fn as_json(info: &EngineInfo) -> Value {
+fn as_json(info: &EngineInfo, packages: &[Installed]) -> Value {
     let parameters: Vec<_> = info
         .params
         .iter()
@@ -187,6 +228,12 @@ fn as_json(info: &EngineInfo) -> Value {
         "slots": slots(info.slots),
         "rerun_safe": info.rerun_safe,
         "parameters": parameters,
+        "package": package_of(info, packages).map(|found| json!({
+            "version": found.record.version.to_string(),
+            "source": found.record.source,
+            "sha256": found.record.digest.to_string(),
+            "previous": found.previous.as_ref().map(|previous| previous.version.to_string()),
+        })),
     })
 }
 

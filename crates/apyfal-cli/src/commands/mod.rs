@@ -7,18 +7,23 @@ pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod host;
+pub(crate) mod init;
+pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod map;
+pub(crate) mod pack;
 pub(crate) mod process;
 pub(crate) mod requirements;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod start;
 pub(crate) mod stop;
+pub(crate) mod uninstall;
 
 use std::path::PathBuf;
 
 use apyfal::configuration::Environment;
+use apyfal::package::Store;
 use apyfal::{
     Accelerator, AcceleratorBuilder, Cancel, Configuration, Error, ErrorKind, Location, Machine,
     Remote, RemoteOptions, Result, Storage,
@@ -72,6 +77,10 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Command::Requirements(arguments) => requirements::run(arguments, &context).await,
         Command::Catalog(arguments) => catalog::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
+        Command::Init(arguments) => init::run(arguments, &context),
+        Command::Pack(arguments) => pack::run(arguments, &context),
+        Command::Install(arguments) => install::run(arguments, &context).await,
+        Command::Uninstall(arguments) => uninstall::run(arguments, &context),
         Command::Clear(arguments) => clear::run(arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),
     }?;
@@ -110,7 +119,11 @@ impl Context<'_> {
         accelerator: &str,
         configuration: Configuration,
     ) -> Result<AcceleratorBuilder> {
-        Ok(Accelerator::builder(accelerator)
+        let mut builder = Accelerator::builder(accelerator);
+        if let Some(packages) = self.packages() {
+            builder = builder.packages(packages);
+        }
+        Ok(builder
             .storage(self.storage(&configuration)?)
             .hosts(self.hosts(&configuration)?)
             .configuration(configuration))
@@ -142,6 +155,11 @@ impl Context<'_> {
     /// The storages of a configuration.
     pub(crate) fn storage(&self, configuration: &Configuration) -> Result<Storage> {
         apyfal::configuration::storage(configuration, self.environment.home.as_deref())
+    }
+
+    /// The installed packages of this user. None without a home directory.
+    pub(crate) fn packages(&self) -> Option<Store> {
+        self.environment.home.as_deref().map(apyfal::package::store)
     }
 
     /// The accelerator of a name, its session taken up again where it has one.

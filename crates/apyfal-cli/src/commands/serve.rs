@@ -3,14 +3,15 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use apyfal::{Configuration, Error, ErrorKind, Result};
+use apyfal::package::{Digest, Outcome};
+use apyfal::{Configuration, Error, ErrorKind, Location, Result};
 use apyfal_core::{Secret, read_value};
 use apyfal_server::{Ending, LeaseLimits, Limits, Listen, LogLine, Server, Settings};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 use serde_json::Value;
 
-use crate::commands::Context;
+use crate::commands::{Context, install};
 use crate::here::{self, Listening};
 use crate::listen::{address, url};
 use crate::quantity::{duration, size};
@@ -27,9 +28,13 @@ pub(crate) struct Arguments {
     /// Where to listen: address:port, or just the address or port. May be given several times.
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
-    /// The accelerator of clients that name none, such as those of REST v1.0.
+    /// The accelerator of clients that name none, such as those of REST v1.0. A package, by its path
+    /// or URL, is installed first.
     #[arg(long, short, value_name = "NAME")]
     accelerator: Option<String>,
+    /// The SHA-256 that the package must have.
+    #[arg(long, value_name = "SHA256")]
+    sha256: Option<Digest>,
     /// The configuration file; its section serve has further settings.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
@@ -70,15 +75,22 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         })
         .collect();
     let line = (access.is_new && !is_open).then(|| access.line(&addresses));
+    let named = arguments.accelerator.clone().or(section.get("accelerator")?);
+    let default_accelerator = match named {
+        Some(url) if is_package(&url) => {
+            Some(installed(&url, arguments.sha256, &configuration, context).await?)
+        }
+        named => named,
+    };
     let settings = Settings {
         listen,
         data_dir: data_dir.clone(),
-        registry: apyfal::configuration::registry(&configuration)?,
+        registry: apyfal::configuration::registry(&configuration, context.packages().as_ref())?,
         storage: apyfal::configuration::served_storage(
             &configuration,
             context.environment.home.as_deref(),
         )?,
-        default_accelerator: arguments.accelerator.or(section.get("accelerator")?),
+        default_accelerator,
         token: access.token,
         identity: access.identity,
         rest_v1: arguments.rest_v1 || section.get_bool("rest_v1")?.unwrap_or(false),
@@ -156,6 +168,46 @@ fn words(text: &str) -> Result<Vec<String>> {
             .collect(),
         _ => Ok(text.split_whitespace().map(str::to_owned).collect()),
     }
+}
+
+/// Whether the name of an accelerator is that of a package: a path or a URL.
+fn is_package(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".apyfal")
+}
+
+/// Whether a package cannot be had for now, which says nothing against the one that is installed.
+fn is_gone(error: &Error) -> bool {
+    use ErrorKind::{Storage, StorageAuthentication, StorageNotFound, Unavailable};
+    matches!(error.kind(), Unavailable | Storage | StorageNotFound | StorageAuthentication)
+}
+
+/// Installs a package, unless it is. Returns its name.
+async fn installed(
+    url: &str,
+    sha256: Option<Digest>,
+    configuration: &Configuration,
+    context: &Context<'_>,
+) -> Result<String> {
+    let mut options = install::options(context, configuration)?;
+    options.sha256 = sha256;
+    let store = install::store(context)?;
+    let is_signed = !options.keys.is_empty();
+    let found = match install::install(url, options, &store, configuration, context).await {
+        Ok(Outcome::Installed(found) | Outcome::Unchanged(found)) => found,
+        // A host that starts again does not depend on where its package once came from.
+        Err(error) if is_gone(&error) && !is_signed && sha256.is_none() => {
+            let source = Location::parse(url)?.to_string();
+            let mut known = store.list()?.into_iter().filter_map(|(_, found)| found.ok());
+            let Some(found) = known.find(|found| found.record.source == source) else {
+                return Err(error);
+            };
+            context.printer.note(&format!("apyfal: warning: {error}; the installed one serves"));
+            found
+        }
+        Err(error) => return Err(error),
+    };
+    context.printer.note(&format!("accelerator: {} {}", found.record.name, found.record.version));
+    Ok(found.record.name.clone())
 }
 
 /// The address by which this machine reaches what listens there.

@@ -208,6 +208,11 @@ pub const SECTIONS: &[SectionSpec] = &[
                 Lines,
                 "networks that http:// URLs may reach beside public ones: 10.1.0.0/16, private, all",
             ),
+            key(
+                "package_keys",
+                Lines,
+                "public keys of minisign, or their files: only packages that one of them signed are installed",
+            ),
         ],
     },
     SectionSpec {

@@ -24,6 +24,7 @@ pub struct Declaration {
     sudo: bool,
     env: BTreeMap<String, Template>,
     lock_directory: Option<PathBuf>,
+    exclusive_as: Option<String>,
 }
 
 /// How the program is called.
@@ -123,9 +124,17 @@ impl Declaration {
             quick: 0,
         };
         let lock_directory = text(section, "lock_directory")?.map(PathBuf::from);
-        let declaration = Self { info, program, sudo: flag(section, "sudo")?, env, lock_directory };
+        let sudo = flag(section, "sudo")?;
+        let declaration = Self { info, program, sudo, env, lock_directory, exclusive_as: None };
         declaration.check_placeholders()?;
         Ok(declaration)
+    }
+
+    /// Makes an `executable` exclusive by a name instead of its path, where several paths are
+    /// programs for one device.
+    #[must_use]
+    pub fn exclusive_as(self, name: impl Into<String>) -> Self {
+        Self { exclusive_as: Some(name.into()), ..self }
     }
 
     /// What the engine says of itself.
@@ -140,6 +149,11 @@ impl Declaration {
     /// Where the lock of an executable is, if that is declared.
     pub(super) fn lock_directory(&self) -> Option<&Path> {
         self.lock_directory.as_deref()
+    }
+
+    /// What an executable is exclusive by, if not by its path.
+    pub(super) fn exclusive(&self) -> Option<&str> {
+        self.exclusive_as.as_deref()
     }
 
     /// What is run for these arguments: `sudo` before them and the environment beside them.

@@ -49,7 +49,11 @@ impl Session {
         ctx: &JobContext,
     ) -> Result<Self> {
         let lock = launcher.declaration.lock_directory().unwrap_or(locks);
-        let lock = lock.join(lock_name(executable(&launcher.declaration)?));
+        let declaration = &launcher.declaration;
+        let lock = lock.join(match declaration.exclusive() {
+            Some(name) => lock_file(name.as_bytes()),
+            None => lock_name(executable(declaration)?),
+        });
         let mut session = Self {
             launcher,
             params: params.clone(),
@@ -225,7 +229,11 @@ fn lock_name(executable: &str) -> String {
         true => fs::canonicalize(executable).unwrap_or_else(|_| executable.into()),
         false => executable.into(),
     };
-    let digest = Sha3_256::digest(path.as_os_str().as_encoded_bytes());
+    lock_file(path.as_os_str().as_encoded_bytes())
+}
+
+fn lock_file(of: &[u8]) -> String {
+    let digest = Sha3_256::digest(of);
     let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("apyfal-{digest}.lock")
 }

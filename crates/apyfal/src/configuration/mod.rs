@@ -12,6 +12,7 @@ use apyfal_core::{
 };
 use apyfal_engines::Registry;
 use apyfal_engines::exec::{Declaration, Exec};
+use apyfal_package::{Packaged, Store};
 use apyfal_storage::{
     AllowedNetworks, AuthorizedDirs, Location, MountOptions, Storage, mounts_from_sections,
 };
@@ -93,14 +94,19 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-/// The accelerators: the built-in ones, and those that the configuration declares.
+/// The accelerators: the built-in ones, those of installed packages, and those that the
+/// configuration declares. Of several with one name, the later in this order is meant.
 ///
-/// A declaration that is wrong is an error for who asks for that accelerator, and for no other.
+/// A declaration or package that is wrong is an error for who asks for that accelerator, and for no
+/// other.
 ///
 /// # Errors
 /// The configuration cannot be interpolated.
-pub fn registry(configuration: &Configuration) -> Result<Registry> {
+pub fn registry(configuration: &Configuration, packages: Option<&Store>) -> Result<Registry> {
     let mut registry = Registry::default();
+    if let Some(packages) = packages {
+        add_packages(&mut registry, packages, &configuration.subsections("accelerator"));
+    }
     for name in configuration.subsections("accelerator") {
         let section = configuration.section(&format!("accelerator.{name}"));
         let mut values = Map::new();
@@ -117,10 +123,28 @@ pub fn registry(configuration: &Configuration) -> Result<Registry> {
     Ok(registry)
 }
 
+/// Adds what is installed, but for the names that the configuration has too.
+fn add_packages(registry: &mut Registry, packages: &Store, declared: &[&str]) {
+    let list = match packages.list() {
+        Ok(list) => list,
+        // What is in there cannot be told; all else can be used.
+        Err(error) => return registry.add_broken("packages", error),
+    };
+    for (name, found) in list {
+        if declared.iter().any(|declared| declared.eq_ignore_ascii_case(&name)) {
+            continue;
+        }
+        match found.and_then(|installed| Packaged::new(installed, lock_directory())) {
+            Ok(engine) => registry.add(Arc::new(engine)),
+            Err(error) => registry.add_broken(name, error),
+        }
+    }
+}
+
 /// Where all users of a machine meet to share what is exclusive on it: `/run/lock`, where that
 /// belongs to all as Debian has it, else the directory for temporary files. Root comes too where
 /// the others do, so what counts is not what this user may do.
-fn lock_directory() -> PathBuf {
+pub(crate) fn lock_directory() -> PathBuf {
     let machine = Path::new("/run/lock");
     match std::fs::metadata(machine) {
         Ok(found) if found.is_dir() && found.mode() & 0o1777 == 0o1777 => machine.to_owned(),

@@ -189,6 +189,22 @@ fn the_lock_can_be_kept_elsewhere() {
 }
 
 #[test]
+fn programs_that_are_exclusive_by_a_name_share_its_lock() {
+    let mut bench = bench(json!({}));
+    let first = bench.path("accelerator");
+    let second = bench.path("another");
+    fs::copy(&first, &second).unwrap();
+    for path in [first, second] {
+        let declaration = declare(json!({"executable": path})).unwrap().exclusive_as("card");
+        fs::create_dir_all(bench.path("state")).unwrap();
+        bench.engine = Exec::new(declaration, bench.path("locks"));
+        bench.open();
+        fs::remove_dir_all(bench.path("state")).unwrap();
+    }
+    assert_eq!(fs::read_dir(bench.path("locks")).unwrap().count(), 1);
+}
+
+#[test]
 fn calls_wait_for_each_other_across_processes() {
     let bench = bench(json!({}));
     let session = bench.open();

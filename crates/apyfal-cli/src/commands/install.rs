@@ -1,0 +1,123 @@
+//! `apyfal install`: make a package an accelerator of this machine.
+
+use std::sync::Arc;
+
+use apyfal::package::{
+    self, Digest, InstallOptions, Installed, Machine, Outcome, Store, install_from,
+};
+use apyfal::{Configuration, Error, ErrorKind, Location, Progress, Result};
+use clap::Args;
+use serde_json::json;
+
+use crate::commands::Context;
+use crate::progress;
+
+/// Install a package, so that its accelerator can be used like the built-in ones.
+///
+/// Its self-test runs first. An upgrade keeps the version before, and changes nothing where the
+/// self-test of the new one fails.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The package: a path, or any URL that a source may have.
+    #[arg(value_name = "PACKAGE", required_unless_present = "previous")]
+    package: Option<String>,
+    /// The SHA-256 that the package must have, as 'apyfal pack' printed it.
+    #[arg(long, value_name = "SHA256")]
+    sha256: Option<Digest>,
+    /// Refuse what this key of minisign did not sign: the key, or its file. May be given several
+    /// times; the signature is PACKAGE.minisig.
+    #[arg(long = "public_key", alias = "public-key", value_name = "KEY")]
+    public_key: Vec<String>,
+    /// Install it without its self-test.
+    #[arg(long = "skip_test", alias = "skip-test")]
+    skip_test: bool,
+    /// Go back to the version before of this accelerator.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["package", "sha256", "public_key", "skip_test"])]
+    previous: Option<String>,
+    /// The configuration file, which may declare storages and trusted keys.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let store = store(context)?;
+    if let Some(name) = arguments.previous {
+        let installed = store.roll_back(&name, &context.cancel)?;
+        return say(context, "back at", &installed);
+    }
+    let configuration = context.configuration(arguments.config.as_deref()).await?;
+    let mut options = options(context, &configuration)?;
+    options.sha256 = arguments.sha256;
+    options.test = !arguments.skip_test;
+    let home = context.environment.home.as_deref();
+    for key in &arguments.public_key {
+        options.keys.push(package::read_key(key, home)?);
+    }
+    let url = arguments.package.unwrap_or_default();
+    match install(&url, options, &store, &configuration, context).await? {
+        Outcome::Installed(installed) => say(context, "installed", &installed),
+        Outcome::Unchanged(installed) => say(context, "already installed:", &installed),
+    }
+}
+
+/// The packages of this user.
+pub(crate) fn store(context: &Context<'_>) -> Result<Store> {
+    context.packages().ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "there is no home directory")
+            .operation("find a place for packages")
+            .hint("set the variable HOME")
+    })
+}
+
+/// What the configuration and the surroundings say of installing.
+pub(crate) fn options(
+    context: &Context<'_>,
+    configuration: &Configuration,
+) -> Result<InstallOptions> {
+    let mut variables = context.environment.variables.iter();
+    let path = variables.find(|(name, _)| name == "PATH").map(|(_, path)| path.as_str());
+    let mut options = InstallOptions::new(Machine::here(path.unwrap_or_default()));
+    options.keys = package::trusted_keys(configuration, context.environment.home.as_deref())?;
+    Ok(options)
+}
+
+/// Installs what a URL names, shown while it comes.
+pub(crate) async fn install(
+    url: &str,
+    options: InstallOptions,
+    store: &Store,
+    configuration: &Configuration,
+    context: &Context<'_>,
+) -> Result<Outcome> {
+    let storage = context.storage(configuration)?;
+    let progress = Arc::new(Progress::default());
+    let work = install_from(url, options, store, &storage, &context.cancel, &progress);
+    let title = format!("install {}", Location::parse(url)?);
+    progress::shown(context.printer, &title, &progress, work).await
+}
+
+fn say(context: &Context<'_>, what: &str, installed: &Installed) -> Result<()> {
+    let record = &installed.record;
+    if context.printer.json() {
+        let previous = installed.previous.as_ref().map(|previous| previous.version.to_string());
+        let report = json!({
+            "name": record.name,
+            "version": record.version.to_string(),
+            "sha256": record.digest.to_string(),
+            "source": record.source,
+            "previous": previous,
+        });
+        return context.printer.result(&format!("{report:#}"));
+    }
+    context.printer.note(&format!("{what} {} {}", record.name, record.version));
+    if installed.manifest.is_sudo() {
+        context.printer.note("its program runs through sudo, with all rights");
+    }
+    if let Some(previous) = &installed.previous {
+        context.printer.note(&format!(
+            "{} stays: 'apyfal install --previous {}' goes to it",
+            previous.version, record.name
+        ));
+    }
+    Ok(())
+}

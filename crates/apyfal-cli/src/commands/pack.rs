@@ -1,0 +1,119 @@
+//! `apyfal pack`: make a package of a directory.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use apyfal::package::{self, Manifest, SUFFIX, Signer};
+use apyfal::{Error, ErrorKind, Result};
+use apyfal_core::Secret;
+use clap::Args;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use crate::commands::Context;
+use crate::printer;
+
+/// Make a package of the directory of an accelerator of your own.
+///
+/// The file accelerator.toml in it says what the accelerator is. Prints the SHA-256 of the package
+/// and its name, as sha256sum does. The same files give the same package, bit for bit.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The directory with accelerator.toml.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The file to write, or the directory to write it to; NAME-VERSION.apyfal here if unset.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Sign it with this secret key of minisign; the signature is written beside it.
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+    /// File with the password of the secret key.
+    #[arg(long = "password_file", alias = "password-file", value_name = "FILE", requires = "sign")]
+    password_file: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let manifest = Manifest::load(&arguments.folder)?;
+    let signer =
+        arguments.sign.as_deref().map(|key| signer(key, arguments.password_file.as_deref()));
+    let signer = signer.transpose()?;
+    let usual = format!("{}-{}.apyfal", manifest.name, manifest.version);
+    let output = match arguments.output {
+        None => PathBuf::from(&usual),
+        Some(folder) if folder.is_dir() => folder.join(&usual),
+        Some(file) => file,
+    };
+    let mut file = fresh(&output)?;
+    let packed = package::pack(&arguments.folder, &manifest, file.as_file_mut(), &context.cancel)?;
+    let mut signature = None;
+    if let Some(signer) = signer {
+        let name = output.file_name().map(|name| name.to_string_lossy().into_owned());
+        let text = signer.sign(file.as_file_mut(), &name.unwrap_or(usual))?;
+        let mut path = output.clone().into_os_string();
+        path.push(SUFFIX);
+        let path = PathBuf::from(path);
+        let beside = fresh(&path)?;
+        std::fs::write(beside.path(), text)?;
+        keep(beside, &path)?;
+        signature = Some(path);
+    }
+    keep(file, &output)?;
+    if context.printer.json() {
+        let report = json!({
+            "file": output.to_string_lossy(),
+            "sha256": packed.digest.to_string(),
+            "bytes": packed.size,
+            "files": packed.files,
+            "signature": signature.as_deref().map(Path::to_string_lossy),
+        });
+        return context.printer.result(&format!("{report:#}"));
+    }
+    context.printer.note(&format!(
+        "{} {}: {} file{}, {}",
+        manifest.name,
+        manifest.version,
+        packed.files,
+        if packed.files == 1 { "" } else { "s" },
+        printer::bytes(packed.size as f64)
+    ));
+    context.printer.result(&format!("{}  {}", packed.digest, output.display()))
+}
+
+fn signer(key: &Path, password: Option<&Path>) -> Result<Signer> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| {
+            Error::new(ErrorKind::Configuration, Error::from(error).message())
+                .operation(format!("read '{}'", path.display()))
+        })
+    };
+    let password = match password {
+        Some(path) => Some(Secret::new(read(path)?.trim_end_matches(['\r', '\n']))),
+        None => None,
+    };
+    Signer::parse(&read(key)?, password.as_ref())
+        .map_err(|error| error.operation(format!("sign with '{}'", key.display())))
+}
+
+/// A file that gets its name when it is complete. Until then its own tells the next `pack` that it
+/// is not part of anything.
+fn fresh(output: &Path) -> Result<NamedTempFile> {
+    let folder = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".apyfal")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(|error| Error::from(error).operation(writing(output)))
+}
+
+fn keep(file: NamedTempFile, output: &Path) -> Result<()> {
+    let kept = file.persist(output);
+    kept.map_err(|error| Error::from(error.error).operation(writing(output)))?;
+    Ok(())
+}
+
+fn writing(output: &Path) -> String {
+    format!("write '{}'", output.display())
+}

@@ -1,0 +1,25 @@
+//! `apyfal uninstall`: remove a package.
+
+use apyfal::Result;
+use clap::Args;
+
+use crate::commands::{Context, install};
+
+/// Remove an installed package, all its versions.
+///
+/// Jobs and hosts that use it go on as they are.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The accelerator.
+    name: String,
+}
+
+pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let name = arguments.name;
+    let removed = install::store(context)?.uninstall(&name, &context.cancel)?;
+    context.printer.note(&match removed.is_used {
+        true => format!("uninstalled {name}; its files stay while jobs or a host use them"),
+        false => format!("uninstalled {name}"),
+    });
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The engine of an installed package.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use apyfal_core::{Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result};
+use apyfal_engines::exec::Exec;
+
+use crate::Installed;
+
+/// The engine of a package. Its files stay as long as this does.
+#[derive(Debug)]
+pub struct Packaged {
+    exec: Exec,
+    _in_use: File,
+}
+
+impl Packaged {
+    /// Makes it. `locks` is where locks of an `executable` are.
+    ///
+    /// # Errors
+    /// The store is at a path that no declaration can have.
+    pub fn new(installed: Installed, locks: impl Into<PathBuf>) -> Result<Self> {
+        let declaration = installed.manifest.declaration(&installed.files)?;
+        Ok(Self { exec: Exec::new(declaration, locks), _in_use: installed.in_use })
+    }
+}
+
+impl Engine for Packaged {
+    fn info(&self) -> &EngineInfo {
+        self.exec.info()
+    }
+
+    fn open(
+        &self,
+        src: Option<Input>,
+        params: &Params,
+        state: &Path,
+        ctx: &JobContext,
+    ) -> Result<Box<dyn EngineSession>> {
+        self.exec.open(src, params, state, ctx)
+    }
+}

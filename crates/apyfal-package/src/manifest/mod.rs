@@ -1,0 +1,251 @@
+//! What `accelerator.toml` says of an accelerator.
+
+mod image;
+mod requires;
+mod table;
+mod test;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::path::Path;
+
+use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_engines::exec::Declaration;
+use semver::Version;
+use serde_json::{Map, Value};
+
+use crate::Digest;
+pub use image::{Device, Image};
+pub use requires::{Machine, Requires};
+use table::{Lines, Table};
+pub use test::Test;
+
+/// Keys of the document beside those that go to the declaration.
+const OWN: [&str; 8] =
+    ["name", "version", "architectures", "files", "units", "requires", "image", "test"];
+/// Keys that are those of a section `[accelerator.NAME]` of the configuration. `lock_directory` is
+/// not among them: it is the machine's.
+const DECLARED: [&str; 11] = [
+    "summary",
+    "description",
+    "aliases",
+    "command",
+    "executable",
+    "worker",
+    "parameters",
+    "env",
+    "slots",
+    "rerun_safe",
+    "sudo",
+];
+const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+/// A manifest is refused beyond this many bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// A checked manifest.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// The accelerator's name.
+    pub name: String,
+    /// The package's version.
+    pub version: Version,
+    /// What it runs on; empty for any machine.
+    pub architectures: Vec<String>,
+    /// What it needs of the machine.
+    pub requires: Requires,
+    /// Images of devices.
+    pub images: Vec<Image>,
+    /// The job that shows whether it works.
+    pub test: Option<Test>,
+    /// Patterns of the files that belong to it; empty for all.
+    pub files: Vec<String>,
+    /// What the declaration is made of.
+    section: Map<String, Value>,
+    lines: Lines,
+}
+
+impl Manifest {
+    /// The keys that it may have.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        OWN.into_iter().chain(DECLARED)
+    }
+
+    /// The name of its file.
+    pub const FILE: &'static str = "accelerator.toml";
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] has the line and the key.
+    pub fn parse(text: &str) -> Result<Self> {
+        read(text).map_err(|error| error.operation(format!("read '{}'", Self::FILE)))
+    }
+
+    /// Reads that of a directory.
+    ///
+    /// # Errors
+    /// There is none, or as [`parse`](Self::parse).
+    pub fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join(Self::FILE);
+        let reading = || format!("read '{}'", path.display());
+        let length = std::fs::metadata(&path).map(|found| found.len());
+        match length {
+            Ok(length) if length > LIMIT => {
+                return Err(Error::new(ErrorKind::Configuration, "it is too long for a manifest")
+                    .operation(reading()));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::new(ErrorKind::Configuration, "there is no such file")
+                    .operation(reading())
+                    .hint("make a new accelerator: apyfal init NAME"));
+            }
+            _ => {}
+        }
+        let text = std::fs::read(&path).map_err(|error| Error::from(error).operation(reading()))?;
+        let text = String::from_utf8(text).map_err(|_| {
+            Error::new(ErrorKind::Configuration, "it is not UTF-8 text").operation(reading())
+        })?;
+        read(&text).map_err(|error| error.operation(reading()))
+    }
+
+    /// The declaration of the accelerator whose files are in `root`, an absolute path.
+    ///
+    /// # Errors
+    /// The path cannot stand in a declaration.
+    pub fn declaration(&self, root: &Path) -> Result<Declaration> {
+        let section = words::resolve(&self.section, root)?;
+        let declaration = Declaration::new(&self.name, &section)?;
+        // By its path each version would be a program of its own, and the device is one.
+        Ok(declaration.exclusive_as(format!("package {}", self.name)))
+    }
+
+    /// Checks that the files which it names are in `folder`, and are what it says of them.
+    ///
+    /// # Errors
+    /// A file is missing, or not as it must be.
+    pub fn check_files(&self, folder: &Path, has: impl Fn(&str) -> bool) -> Result<()> {
+        words::check(self, folder, has)
+            .map_err(|error| error.operation(format!("read '{}'", Self::FILE)))
+    }
+
+    /// Checks that it can run on a machine.
+    ///
+    /// # Errors
+    /// The architecture is another, or programs are missing; the error names them.
+    pub fn check_machine(&self, machine: &Machine) -> Result<()> {
+        requires::check(self, machine)
+    }
+
+    /// Whether its program runs through `sudo`.
+    pub fn is_sudo(&self) -> bool {
+        self.section.get("sudo").and_then(Value::as_bool).unwrap_or(false)
+    }
+}
+
+fn read(text: &str) -> Result<Manifest> {
+    let (map, lines) = table::read(text)?;
+    let table = Table::new(&map, &lines, "");
+    table.refuse_unknown(&[&OWN[..], &DECLARED[..]].concat())?;
+    let name = table.needed("name")?;
+    if !is_name(&name) {
+        let right = "up to 64 letters, digits, '_' and '-', a letter or digit first";
+        return Err(table.wrong("name", &name.into(), right));
+    }
+    let version = table.needed("version")?;
+    let Some(version) = Version::parse(&version).ok().filter(|_| version.len() <= 64) else {
+        return Err(table.wrong("version", &version.into(), "three numbers, such as 1.0.0"));
+    };
+    let architectures = table.texts("architectures")?;
+    if let Some(unknown) = architectures.iter().find(|name| !ARCHITECTURES.contains(&name.as_str()))
+    {
+        let right = format!("a list of {}", ARCHITECTURES.join(", "));
+        return Err(table.wrong("architectures", &unknown.as_str().into(), &right));
+    }
+    let requires = match table.table("requires")? {
+        Some(map) => requires::read(Table::new(map, &lines, "requires"))?,
+        None => Requires::default(),
+    };
+    let test = match table.table("test")? {
+        Some(map) => Some(test::read(Table::new(map, &lines, "test"))?),
+        None => None,
+    };
+    let images = read_images(table)?;
+    let section = read_section(table)?;
+    let files = table.texts("files")?;
+    let manifest =
+        Manifest { name, version, architectures, requires, images, test, files, section, lines };
+    Declaration::new(&manifest.name, &manifest.section)
+        .map_err(|error| placed(error, &manifest.lines))?;
+    Ok(manifest)
+}
+
+fn read_images(table: Table<'_>) -> Result<Vec<Image>> {
+    let right = "a list of tables: [[image]]";
+    let items = match table.map.get("image") {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(other) => return Err(table.wrong("image", other, right)),
+    };
+    let image = |(index, item): (usize, &Value)| match item {
+        Value::Object(map) => image::read(map, table.lines, index + 1),
+        other => Err(table.wrong("image", other, right)),
+    };
+    items.iter().enumerate().map(image).collect()
+}
+
+/// What the declaration is made of. A device with several units takes as many jobs at once.
+fn read_section(table: Table<'_>) -> Result<Map<String, Value>> {
+    let mut section = Map::new();
+    for key in DECLARED {
+        if let Some(value) = table.map.get(key) {
+            section.insert(key.to_owned(), value.clone());
+        }
+    }
+    if let Some(units) = table.number("units", 1, 1024)? {
+        section.entry("slots").or_insert(units.into());
+    }
+    words::split(table, &mut section)?;
+    Ok(section)
+}
+
+/// An error of the declaration, with the line of the key that it speaks of.
+fn placed(error: Error, lines: &Lines) -> Error {
+    let quoted = |key: &&&str| error.message().contains(&format!("'{key}'"));
+    let fact = |name: &str| {
+        let found = error.facts().iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let key = match (fact("parameter"), DECLARED.iter().find(quoted)) {
+        (Some(parameter), _) => format!("parameters.{parameter}"),
+        (None, Some(key)) => (*key).to_owned(),
+        (None, None) => String::new(),
+    };
+    let placed = lines.place(Error::new(error.kind(), error.message()), &key);
+    error.hints().iter().fold(placed, |placed, hint| placed.hint(hint))
+}
+
+/// The name of a file of the package, which may begin with `./`.
+fn file_name(table: Table<'_>, key: &str) -> Result<Option<String>> {
+    let Some(name) = table.text(key)? else { return Ok(None) };
+    let plain = name.strip_prefix("./").unwrap_or(&name);
+    if !words::is_within(plain) {
+        return Err(table.wrong(key, &name.into(), "the path of a file in the package"));
+    }
+    Ok(Some(plain.to_owned()))
+}
+
+fn read_digest(table: Table<'_>) -> Result<Option<Digest>> {
+    let Some(text) = table.text("sha256")? else { return Ok(None) };
+    let digest = text.parse::<Digest>();
+    digest
+        .map(Some)
+        .map_err(|_| table.wrong("sha256", &text.into(), "64 digits from 0 to 9 and a to f"))
+}
+
+/// Whether a text can name an accelerator, and its directory.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}

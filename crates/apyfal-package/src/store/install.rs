@@ -1,0 +1,226 @@
+//! An archive becomes an installed version.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use apyfal_core::{Cancel, Error, ErrorKind, Result};
+
+use super::{CURRENT, FILES, Installed, NEW, PREVIOUS, RECORD, Record, Store, manifest, sync};
+use crate::archive::{self, Limits};
+use crate::digest::Hasher;
+use crate::signature::{self, PublicKey};
+use crate::{Digest, Machine, Manifest, self_test};
+
+/// An archive that came from somewhere and is whole. It has no name on the disk.
+#[derive(Debug)]
+pub struct Incoming {
+    file: File,
+    digest: Digest,
+}
+
+impl Incoming {
+    /// What it is known by.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Checks that one of the keys signed it.
+    ///
+    /// # Errors
+    /// None did.
+    pub fn verify(&mut self, signature: &str, keys: &[PublicKey]) -> Result<()> {
+        signature::verify(&mut self.file, signature, keys)
+    }
+}
+
+/// Under what conditions a package is installed.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The machine it is to run on.
+    pub machine: Machine,
+    /// How much it may hold.
+    pub limits: Limits,
+    /// Where locks of `executable` programs are, for the self-test.
+    pub locks: PathBuf,
+    /// Whether the self-test must succeed.
+    pub test: bool,
+    /// Where it came from, as it is to be remembered.
+    pub source: String,
+}
+
+/// What installing came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is the current version now.
+    Installed(Installed),
+    /// It was so before.
+    Unchanged(Installed),
+}
+
+impl Store {
+    /// Takes in an archive: all of it, as long as it may be, with the digest that is expected.
+    ///
+    /// # Errors
+    /// Reading failed, the disk is full, or the archive is not what it should be.
+    pub fn receive(
+        &self,
+        from: impl Read,
+        limits: &Limits,
+        expected: Option<&Digest>,
+        cancel: &Cancel,
+    ) -> Result<Incoming> {
+        self.make()?;
+        let keeping = |error| {
+            Error::from_io(error)
+                .operation(format!("keep the package in '{}'", self.root.display()))
+        };
+        let mut file = tempfile::tempfile_in(&self.root).map_err(keeping)?;
+        let mut hasher = Hasher::default();
+        let (mut from, mut left) = (from, limits.archive);
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            cancel.check()?;
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(rest) = left.checked_sub(count as u64) else {
+                let why = format!("it is longer than {} bytes", limits.archive);
+                return Err(Error::new(ErrorKind::Security, why)
+                    .hint("is it a package? such a large one cannot be installed"));
+            };
+            left = rest;
+            hasher.update(&buffer[..count]);
+            file.write_all(&buffer[..count]).map_err(keeping)?;
+        }
+        let digest = hasher.finish();
+        if let Some(expected) = expected.filter(|expected| **expected != digest) {
+            let why = format!("its SHA-256 is {digest}, not {expected}");
+            return Err(Error::new(ErrorKind::Security, why)
+                .hint("it changed, or the digest is that of another version"));
+        }
+        archive::check(&mut file, cancel)?;
+        Ok(Incoming { file, digest })
+    }
+
+    /// Installs an archive: nothing changes before all of it is on the disk and its self-test
+    /// succeeded. The version that was current stays, as the previous one.
+    ///
+    /// # Errors
+    /// It cannot run here, its self-test fails, or the disk is full: then all is as it was.
+    pub fn install(&self, incoming: Incoming, terms: &Terms, cancel: &Cancel) -> Result<Outcome> {
+        let Incoming { mut file, digest } = incoming;
+        let _lock = self.lock(cancel)?;
+        if let Some(current) = self.with_digest(digest)? {
+            return Ok(Outcome::Unchanged(current));
+        }
+        self.sweep()?;
+        let made = tempfile::Builder::new().prefix(NEW).tempdir_in(&self.root);
+        let made = made.map_err(|error| {
+            Error::from(error).operation(format!("make a directory in '{}'", self.root.display()))
+        })?;
+        let files = made.path().join(FILES);
+        fs::create_dir(&files)?;
+        archive::unpack(&mut file, &files, &terms.limits, cancel)?;
+        let manifest = manifest(made.path())?;
+        let title = format!("install {} {}", manifest.name, manifest.version);
+        let record = Record {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest,
+            source: terms.source.clone(),
+            installed: seconds(),
+        };
+        let checked = self.check(&manifest, &files, terms, cancel);
+        checked.map_err(|error| self.with_what_stays(&record.name, titled(error, &title)))?;
+        self.keep(&record, made)
+            .map_err(|error| self.with_what_stays(&record.name, titled(error, &title)))?;
+        self.sweep()?;
+        self.find(&record.name).map(Outcome::Installed)
+    }
+
+    /// The package whose current version has this digest.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn with_digest(&self, digest: Digest) -> Result<Option<Installed>> {
+        let mut current = self.list()?.into_iter().filter_map(|(_, found)| found.ok());
+        Ok(current.find(|found| found.record.digest == digest))
+    }
+
+    /// Whether it can run here, and does.
+    fn check(
+        &self,
+        manifest: &Manifest,
+        files: &Path,
+        terms: &Terms,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        manifest.check_files(files, |name| files.join(name).exists())?;
+        manifest.check_machine(&terms.machine)?;
+        let files = std::path::absolute(files)?;
+        let declaration = manifest.declaration(&files)?;
+        match &manifest.test {
+            Some(test) if terms.test => {
+                self_test::run(declaration, test, &files, &terms.locks, &self.root, cancel)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a complete directory its name, and makes it the current version.
+    fn keep(&self, record: &Record, made: tempfile::TempDir) -> Result<()> {
+        let text = format!("{:#}\n", record.to_json());
+        let mut file = File::create_new(made.path().join(RECORD))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        sync(made.path())?;
+        let folder = self.root.join(&record.name);
+        if !folder.is_dir() {
+            fs::create_dir(&folder)?;
+            sync(&self.root)?;
+        }
+        let version = record.folder();
+        // It is there where it is the previous version, or was removed while somebody uses it.
+        if !folder.join(&version).exists() {
+            fs::rename(made.path(), folder.join(&version))?;
+            sync(&folder)?;
+        }
+        if let Some(before) = self.linked(&record.name, CURRENT)?.filter(|old| *old != version) {
+            self.link(&record.name, PREVIOUS, &before)?;
+        }
+        self.link(&record.name, CURRENT, &version)
+    }
+
+    /// Says which version is still the current one.
+    fn with_what_stays(&self, name: &str, error: Error) -> Error {
+        match self.find(name) {
+            Ok(current) => error.hint(format!("{name} {} stays in use", current.record.version)),
+            Err(_) => error,
+        }
+    }
+}
+
+/// The error of a step, as one of the whole.
+fn titled(error: Error, title: &str) -> Error {
+    if error.is_cancelled() {
+        return error;
+    }
+    let why = match error.doing() {
+        Some(doing) => format!("cannot {doing}: {}", error.message()),
+        None => error.message().to_owned(),
+    };
+    let whole = Error::new(error.kind(), why).operation(title);
+    let whole = error.hints().iter().fold(whole, |whole, hint| whole.hint(hint));
+    let facts = error.facts().to_vec();
+    let whole = facts.into_iter().fold(whole, |whole, (key, value)| whole.context(key, value));
+    whole.source(error)
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
