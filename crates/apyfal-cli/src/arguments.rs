@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::commands::{
     accelerators, catalog, clear, completions, copy, create, host, init, install, logs, map, pack,
-    process, requirements, run, serve, start, stop, uninstall,
+    process, requirements, run, serve, start, stop, uninstall, user_data,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Serve(serve::Arguments),
     Logs(logs::Arguments),
     Host(host::Arguments),
+    UserData(user_data::Arguments),
     Requirements(requirements::Arguments),
     Catalog(catalog::Arguments),
     Copy(copy::Arguments),

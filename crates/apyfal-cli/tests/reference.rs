@@ -46,6 +46,7 @@ fn command_line() {
         "host status",
         "host extend",
         "host uninstall",
+        "user-data",
         "requirements",
         "catalog",
         "catalog serve",

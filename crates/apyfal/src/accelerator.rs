@@ -96,7 +96,7 @@ pub struct AcceleratorBuilder {
     session: Option<String>,
     threads: Option<NonZeroUsize>,
     hosts: Option<Vec<RemoteOptions>>,
-    packages: Option<Store>,
+    packages: Vec<Store>,
 }
 
 impl AcceleratorBuilder {
@@ -136,10 +136,10 @@ impl AcceleratorBuilder {
         self
     }
 
-    /// Uses the accelerators of these packages too.
+    /// Uses the accelerators of these packages too. Of two stores that have one the later is used.
     #[must_use]
-    pub fn packages(mut self, packages: Store) -> Self {
-        self.packages = Some(packages);
+    pub fn packages(mut self, packages: impl IntoIterator<Item = Store>) -> Self {
+        self.packages.extend(packages);
         self
     }
 
@@ -210,7 +210,7 @@ impl AcceleratorBuilder {
 
     /// The agent of this machine.
     fn here(&mut self, storage: Storage) -> Result<Made> {
-        let registry = configuration::registry(&self.configuration, self.packages.as_ref())?;
+        let registry = configuration::registry(&self.configuration, &self.packages)?;
         let info = registry.find(&self.name)?.info().clone();
         let (root, temporary) = match self.root.take() {
             Some(root) => (root, None),
@@ -259,7 +259,7 @@ impl Accelerator {
             session: None,
             threads: None,
             hosts: None,
-            packages: None,
+            packages: Vec::new(),
         }
     }
 

@@ -15,6 +15,15 @@ pub use apyfal_catalog::{
 
 use crate::configuration::{Environment, expand, storage};
 
+impl Found {
+    /// Whether it is the built-in one.
+    pub fn is_built_in(&self) -> bool {
+        self.origin == BUILT_IN
+    }
+}
+
+/// What the built-in catalog is called.
+const BUILT_IN: &str = "built-in";
 /// The variable that names a catalog: a file or a URL.
 const VARIABLE: &str = "APYFAL_CATALOG";
 const FILE_NAME: &str = "catalog.toml";
@@ -64,7 +73,7 @@ pub async fn find(
         Place::BuiltIn => {
             let engines = apyfal_engines::built_in();
             let catalog = Catalog::built_in(engines.iter().map(|engine| &*engine.info().name))?;
-            Ok(Found { catalog, origin: "built-in".to_owned(), stale: None })
+            Ok(Found { catalog, origin: BUILT_IN.to_owned(), stale: None })
         }
         Place::File(path) => {
             let name = path.display().to_string();

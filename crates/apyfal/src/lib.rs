@@ -37,6 +37,7 @@ mod map;
 pub mod package;
 mod pool;
 mod remote;
+pub mod user_data;
 
 pub use accelerator::{Accelerator, AcceleratorBuilder};
 pub use apyfal_agent::{Agent, AgentOptions};

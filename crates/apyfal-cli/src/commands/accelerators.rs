@@ -72,7 +72,7 @@ fn here(
     context: &Context<'_>,
     name: Option<&str>,
 ) -> Result<Vec<EngineInfo>> {
-    let registry = apyfal::configuration::registry(configuration, context.packages().as_ref())?;
+    let registry = apyfal::configuration::registry(configuration, &context.packages())?;
     if let Some(name) = name {
         return Ok(vec![registry.find(name)?.info().clone()]);
     }
@@ -99,9 +99,9 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 /// The packages whose accelerators are used: those of names that the configuration has not.
 fn packages(configuration: &Configuration, context: &Context<'_>) -> Result<Vec<Installed>> {
     let declared = configuration.subsections("accelerator");
-    let Some(store) = context.packages() else { return Ok(Vec::new()) };
-    // Why one cannot be used is told where the accelerators are found.
-    let found = store.list().unwrap_or_default().into_iter();
+    // The later one is used. Why one cannot be used is told where the accelerators are found.
+    let stores = context.packages().into_iter().rev();
+    let found = stores.flat_map(|store| store.list().unwrap_or_default());
     let found = found.filter_map(|(_, found)| found.ok());
     Ok(found
         .filter(|found| !declared.iter().any(|name| name.eq_ignore_ascii_case(&found.record.name)))

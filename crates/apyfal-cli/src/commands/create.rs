@@ -2,11 +2,11 @@
 
 use std::path::absolute;
 
-use apyfal::{Error, ErrorKind, Location, Result};
+use apyfal::{Error, ErrorKind, Location, Machine, Result};
 use clap::Args;
 use serde_json::Value;
 
-use crate::commands::{Context, Name};
+use crate::commands::{Context, Name, provide};
 use crate::names::Record;
 
 /// Settings of a host that are text, however they look.
@@ -42,8 +42,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         }
     }
     let has_host = host.get("host_ip").is_some_and(|value| !value.is_null());
+    let is_own = !has_host && Machine::default().is_host();
     if let Some(key) = ["host_type", "instance_id"].iter().find(|key| {
-        !has_host && host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value))
+        !(has_host || is_own && **key == "host_type")
+            && host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value))
     }) {
         return Err(Error::new(ErrorKind::Usage, "this version starts no machines")
             .operation(format!("use '--{key}'"))
@@ -51,6 +53,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
             .hint("or name a host that runs 'apyfal serve': --host_ip"));
     }
     let config = arguments.config.map(|config| remembered(&config)).transpose()?;
+    if !has_host {
+        let configuration = context.configuration(config.as_deref()).await?;
+        if apyfal::configuration::hosts(&configuration, context.environment.home.as_deref())?
+            .is_empty()
+        {
+            provide::provide(&arguments.accelerator, &configuration, context).await?;
+        }
+    }
     let mut record = Record { accelerator: arguments.accelerator, config, host, session: None };
     let accelerator = context.accelerator(&name, &record).await?;
     record.accelerator = accelerator.info().name.to_string();

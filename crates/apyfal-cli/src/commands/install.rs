@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use apyfal::package::{
-    self, Digest, InstallOptions, Installed, Machine, Outcome, Store, install_from,
-};
-use apyfal::{Configuration, Error, ErrorKind, Location, Progress, Result};
+use apyfal::package::{self, Digest, InstallOptions, Installed, Outcome, Store, install_from};
+use apyfal::{Configuration, Error, ErrorKind, Location, Machine, Progress, Result};
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::Context;
+use crate::commands::{Context, host};
 use crate::progress;
 
 /// Install a package, so that its accelerator can be used like the built-in ones.
@@ -55,18 +53,38 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     }
     let url = arguments.package.unwrap_or_default();
     match install(&url, options, &store, &configuration, context).await? {
-        Outcome::Installed(installed) => say(context, "installed", &installed),
+        Outcome::Installed(installed) => {
+            say(context, "installed", &installed)?;
+            take_up(&store, context).await
+        }
         Outcome::Unchanged(installed) => say(context, "already installed:", &installed),
     }
 }
 
-/// The packages of this user.
+/// Where this user installs packages: on a host root does so for the machine, all others for
+/// themselves.
 pub(crate) fn store(context: &Context<'_>) -> Result<Store> {
-    context.packages().ok_or_else(|| {
+    let machine = Machine::default();
+    if machine.is_marked() && rustix::process::geteuid().is_root() {
+        return Ok(Store::new(machine.packages()));
+    }
+    context.environment.home.as_deref().map(package::store).ok_or_else(|| {
         Error::new(ErrorKind::Configuration, "there is no home directory")
             .operation("find a place for packages")
             .hint("set the variable HOME")
     })
+}
+
+/// Has the host of this machine take up what changed for all its users.
+pub(crate) async fn take_up(store: &Store, context: &Context<'_>) -> Result<()> {
+    let machine = Machine::default();
+    if store.root() != machine.packages() || !machine.has_systemd() {
+        return Ok(());
+    }
+    // It lets its jobs end first, for which nobody waits.
+    host::systemctl(&["try-restart", "--no-block", "apyfal.service"]).await?;
+    context.printer.note("the host of this machine takes it up once its jobs have ended");
+    Ok(())
 }
 
 /// What the configuration and the surroundings say of installing.
@@ -76,7 +94,7 @@ pub(crate) fn options(
 ) -> Result<InstallOptions> {
     let mut variables = context.environment.variables.iter();
     let path = variables.find(|(name, _)| name == "PATH").map(|(_, path)| path.as_str());
-    let mut options = InstallOptions::new(Machine::here(path.unwrap_or_default()));
+    let mut options = InstallOptions::new(package::Machine::here(path.unwrap_or_default()));
     options.keys = package::trusted_keys(configuration, context.environment.home.as_deref())?;
     Ok(options)
 }

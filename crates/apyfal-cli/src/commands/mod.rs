@@ -13,12 +13,14 @@ pub(crate) mod logs;
 pub(crate) mod map;
 pub(crate) mod pack;
 pub(crate) mod process;
+pub(crate) mod provide;
 pub(crate) mod requirements;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod uninstall;
+pub(crate) mod user_data;
 
 use std::path::PathBuf;
 
@@ -74,13 +76,14 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Command::Serve(arguments) => return serve::run(arguments, &context).await,
         Command::Host(arguments) => host::run(arguments, &context).await,
         Command::Logs(arguments) => logs::run(arguments, &context).await,
+        Command::UserData(arguments) => user_data::run(arguments, &context).await,
         Command::Requirements(arguments) => requirements::run(arguments, &context).await,
         Command::Catalog(arguments) => catalog::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
         Command::Init(arguments) => init::run(arguments, &context),
         Command::Pack(arguments) => pack::run(arguments, &context),
         Command::Install(arguments) => install::run(arguments, &context).await,
-        Command::Uninstall(arguments) => uninstall::run(arguments, &context),
+        Command::Uninstall(arguments) => uninstall::run(arguments, &context).await,
         Command::Clear(arguments) => clear::run(arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),
     }?;
@@ -119,11 +122,8 @@ impl Context<'_> {
         accelerator: &str,
         configuration: Configuration,
     ) -> Result<AcceleratorBuilder> {
-        let mut builder = Accelerator::builder(accelerator);
-        if let Some(packages) = self.packages() {
-            builder = builder.packages(packages);
-        }
-        Ok(builder
+        Ok(Accelerator::builder(accelerator)
+            .packages(self.packages())
             .storage(self.storage(&configuration)?)
             .hosts(self.hosts(&configuration)?)
             .configuration(configuration))
@@ -157,9 +157,11 @@ impl Context<'_> {
         apyfal::configuration::storage(configuration, self.environment.home.as_deref())
     }
 
-    /// The installed packages of this user. None without a home directory.
-    pub(crate) fn packages(&self) -> Option<Store> {
-        self.environment.home.as_deref().map(apyfal::package::store)
+    /// The installed packages: those of the machine, then those of this user.
+    pub(crate) fn packages(&self) -> Vec<Store> {
+        let of_machine = Store::new(Machine::default().packages());
+        let of_user = self.environment.home.as_deref().map(apyfal::package::store);
+        std::iter::once(of_machine).chain(of_user).collect()
     }
 
     /// The accelerator of a name, its session taken up again where it has one.

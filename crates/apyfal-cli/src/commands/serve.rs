@@ -85,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let settings = Settings {
         listen,
         data_dir: data_dir.clone(),
-        registry: apyfal::configuration::registry(&configuration, context.packages().as_ref())?,
+        registry: apyfal::configuration::registry(&configuration, &context.packages())?,
         storage: apyfal::configuration::served_storage(
             &configuration,
             context.environment.home.as_deref(),
@@ -356,7 +356,8 @@ fn own_address() -> Option<std::net::IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-fn make_private(directory: &Path) -> Result<()> {
+/// Makes a directory that is this user's alone.
+pub(crate) fn make_private(directory: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
         Error::from(error).operation(format!("make the directory '{}'", directory.display()))

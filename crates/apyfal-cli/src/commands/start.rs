@@ -67,6 +67,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     context.names.write(&name, &record)?;
     // Only now: a start that fails, or is killed, leaves the earlier session as it was.
     super::stop::replace(context, &name, &earlier).await;
+    if accelerator.hosts().is_empty() {
+        super::host::serving::ensure(context).await?;
+    }
     if arguments.info_dict || context.printer.json() {
         return context.printer.result(&format!("{:#}", report.to_json()));
     }

@@ -14,12 +14,13 @@ pub(crate) struct Arguments {
     name: String,
 }
 
-pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let name = arguments.name;
-    let removed = install::store(context)?.uninstall(&name, &context.cancel)?;
+    let store = install::store(context)?;
+    let removed = store.uninstall(&name, &context.cancel)?;
     context.printer.note(&match removed.is_used {
         true => format!("uninstalled {name}; its files stay while jobs or a host use them"),
         false => format!("uninstalled {name}"),
     });
-    Ok(())
+    install::take_up(&store, context).await
 }

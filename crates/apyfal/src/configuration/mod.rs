@@ -102,9 +102,9 @@ fn is_absent(error: &std::io::Error) -> bool {
 ///
 /// # Errors
 /// The configuration cannot be interpolated.
-pub fn registry(configuration: &Configuration, packages: Option<&Store>) -> Result<Registry> {
+pub fn registry(configuration: &Configuration, packages: &[Store]) -> Result<Registry> {
     let mut registry = Registry::default();
-    if let Some(packages) = packages {
+    for packages in packages {
         add_packages(&mut registry, packages, &configuration.subsections("accelerator"));
     }
     for name in configuration.subsections("accelerator") {

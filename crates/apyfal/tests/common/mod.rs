@@ -62,7 +62,7 @@ impl Host {
         let settings = Settings {
             listen: vec![Listen { address, tls: is_paired, token: is_paired }],
             data_dir: data_dir.to_owned(),
-            registry: apyfal::configuration::registry(&configuration, None).unwrap(),
+            registry: apyfal::configuration::registry(&configuration, &[]).unwrap(),
             storage: Storage::new(),
             default_accelerator: None,
             token,
@@ -70,6 +70,7 @@ impl Host {
             rest_v1: false,
             threads: None,
             limits: Limits::default(),
+            lease: Default::default(),
         };
         let server = Server::bind(settings, |_| {}).await.unwrap();
         let address = server.addresses().unwrap()[0];

@@ -2,6 +2,7 @@
 
 mod extend;
 mod install;
+pub(crate) mod serving;
 mod status;
 mod uninstall;
 
@@ -56,7 +57,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
 }
 
 /// Runs systemctl, which must succeed.
-async fn systemctl(words: &[&str]) -> Result<()> {
+pub(crate) async fn systemctl(words: &[&str]) -> Result<()> {
     let doing = || format!("run 'systemctl {}'", words.join(" "));
     let output = tokio::process::Command::new("systemctl").args(words).output().await;
     let output = output.map_err(|error| Error::from(error).operation(doing()))?;

@@ -1,0 +1,81 @@
+//! A host that serves from the first start on.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use apyfal::{Error, ErrorKind, Machine, Result};
+
+use super::systemctl;
+use crate::commands::Context;
+use crate::here;
+
+/// How often is looked whether it answers, 20 times a second.
+const TRIES: usize = 600;
+
+/// Has this host serve, if this machine is one and does not: the service where systemd runs the
+/// machine, else a process of its own.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) async fn ensure(context: &Context<'_>) -> Result<()> {
+    let machine = Machine::default();
+    let is_root = rustix::process::geteuid().is_root();
+    // The directory of the service is for root's eyes.
+    if !machine.is_marked() || !is_root && !machine.has_systemd() {
+        return Ok(());
+    }
+    if machine.has_systemd() {
+        if systemctl(&["is-active", "--quiet", "apyfal.service"]).await.is_ok() {
+            return Ok(());
+        }
+        if is_root {
+            systemctl(&["start", "apyfal.service"]).await?;
+        } else {
+            context.printer.note("to have this host serve: sudo systemctl start apyfal");
+            return Ok(());
+        }
+    } else {
+        if here::find(&machine.data_dir()).is_ok_and(|host| answers(&host.url)) {
+            return Ok(());
+        }
+        let mut host = begin(&machine)?;
+        let mut tries = 0..TRIES;
+        while !here::find(&machine.data_dir()).is_ok_and(|host| answers(&host.url)) {
+            if tries.next().is_none() || host.try_wait()?.is_some() {
+                let log = machine.data_dir().join("log");
+                return Err(Error::new(ErrorKind::Unavailable, "it does not answer")
+                    .operation("start this host")
+                    .hint(format!("'{}' says why", log.display())));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    context.printer.note("this host serves");
+    Ok(())
+}
+
+/// Whether something listens at an address.
+fn answers(url: &str) -> bool {
+    let address = url.split_once("://").map_or(url, |(_, address)| address);
+    std::net::TcpStream::connect(address).is_ok()
+}
+
+/// Starts the host as a process that outlives this one.
+fn begin(machine: &Machine) -> Result<Child> {
+    let starting = |error: std::io::Error| Error::from(error).operation("start this host");
+    let log = machine.data_dir().join("log");
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(starting)?;
+    let mut command = std::process::Command::new(machine.binary());
+    command
+        .arg("serve")
+        .arg("--config")
+        .arg(machine.configuration())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        // Ctrl-C in this terminal is not for it.
+        .process_group(0);
+    command.spawn().map_err(starting)
+}

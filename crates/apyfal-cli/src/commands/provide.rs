@@ -1,0 +1,70 @@
+//! What an accelerator needs before it can be used on this machine: its package, which the catalog
+//! knows.
+
+use apyfal::catalog::{self, Artifact};
+use apyfal::package::Outcome;
+use apyfal::{Configuration, Error, ErrorKind, Machine, Result};
+
+use crate::commands::{Context, install, requirements};
+
+/// Installs the package of an accelerator that is not here, where the catalog has one.
+///
+/// # Errors
+/// The catalog cannot be read or does not know the accelerator, or its package cannot be installed.
+pub(crate) async fn provide(
+    accelerator: &str,
+    configuration: &Configuration,
+    context: &Context<'_>,
+) -> Result<()> {
+    let registry = apyfal::configuration::registry(configuration, &context.packages())?;
+    if !registry.find(accelerator).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(());
+    }
+    let found = catalog::find(None, configuration, &context.environment);
+    let found = context.cancel.or_cancelled(found).await?;
+    if found.is_built_in() {
+        // It has nothing that is not here.
+        return Ok(());
+    }
+    requirements::tell_age(context, &found);
+    let (name, entry) = found.catalog.accelerator(accelerator)?;
+    let Some(package) = &entry.package else {
+        return Err(Error::new(ErrorKind::NotFound, "the catalog names no package of it")
+            .operation(format!("use '{name}' on this machine"))
+            .context("catalog", found.origin));
+    };
+    if Machine::default().is_marked() && !rustix::process::geteuid().is_root() {
+        return as_root(package).await;
+    }
+    let mut options = install::options(context, configuration)?;
+    options.sha256 = Some(package.sha256.parse()?);
+    let store = install::store(context)?;
+    let installed = install::install(&package.url, options, &store, configuration, context).await?;
+    if let Outcome::Installed(installed) = installed {
+        let record = &installed.record;
+        context.printer.note(&format!("installed {} {}", record.name, record.version));
+        install::take_up(&store, context).await?;
+    }
+    Ok(())
+}
+
+/// Has root install a package for all of this host: without a password, as on machines in clouds.
+async fn as_root(package: &Artifact) -> Result<()> {
+    let doing = || format!("install '{}' for all of this host", package.url);
+    let own = std::env::current_exe().map_err(|error| Error::from(error).operation(doing()))?;
+    let output = tokio::process::Command::new("sudo")
+        .arg("-n")
+        .arg(own)
+        .args(["install", "--sha256", &package.sha256, "--", &package.url])
+        .output()
+        .await
+        .map_err(|error| Error::from(error).operation(doing()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = said.lines().next().unwrap_or("sudo failed").to_owned();
+    Err(Error::new(ErrorKind::Security, why)
+        .operation(doing())
+        .hint(format!("as root: apyfal install --sha256 {} '{}'", package.sha256, package.url)))
+}

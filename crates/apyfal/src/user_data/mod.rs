@@ -1,0 +1,258 @@
+//! User data: the script that makes any stock Linux machine a host when it first starts.
+
+use std::time::Duration;
+
+use apyfal_core::{Configuration, Error, ErrorKind, Result, Secret};
+
+use crate::catalog::Artifact;
+
+/// What clouds take, in bytes. Source: EC2, "Run commands when you launch an EC2 instance".
+const LIMIT: usize = 16 << 10;
+/// How long the machine has to become a host, before it ends itself again.
+const ARM: Duration = Duration::from_secs(20 * 60);
+/// The tools of AWS FPGAs, where an image lacks them: this release of the SDK.
+const AWS_SDK: &str = "v2.0.4";
+
+const SCRIPT: &str = include_str!("user_data.sh");
+
+/// What a machine is told when it first starts.
+#[derive(Clone, Debug)]
+pub struct UserData {
+    /// The accelerator of clients that name none.
+    pub accelerator: String,
+    /// The agent: the binary `apyfal`.
+    pub agent: Artifact,
+    /// The accelerator's package, where it is not built in.
+    pub package: Option<Artifact>,
+    /// The certificate and its key, as PEM.
+    pub identity: Option<(String, Secret)>,
+    /// The token that clients present.
+    pub token: Secret,
+    /// The configuration of the host, to which what is needed to serve is added.
+    pub configuration: Configuration,
+    /// Where to listen.
+    pub listen: String,
+    /// How long it lives without jobs and clients, and in all.
+    pub idle_timeout: Option<Duration>,
+    /// How long it lives in all.
+    pub max_lifetime: Option<Duration>,
+    /// What ends the machine.
+    pub shutdown_command: Vec<String>,
+    /// The FPGA image of AWS, whose tools are then installed where they are missing.
+    pub fpgaimage: Option<String>,
+    /// A script of the user's own, run last.
+    pub init_script: Option<String>,
+}
+
+impl UserData {
+    /// The script, for bash.
+    ///
+    /// # Errors
+    /// It is longer than what clouds take, or the configuration cannot be written.
+    pub fn script(&self) -> Result<String> {
+        let mut files = String::new();
+        let mut file = |path: &str, content: &str| {
+            files += &format!("put {path} <<'{END}'\n{}\n{END}\n", content.trim_end_matches('\n'));
+        };
+        file("/etc/apyfal/new.conf", &self.served_configuration()?.write()?);
+        file("/var/lib/apyfal/token", self.token.expose());
+        if let Some((certificate, key)) = &self.identity {
+            file("/var/lib/apyfal/host.crt", certificate);
+            file("/var/lib/apyfal/host.key", key.expose());
+        }
+        if files.lines().filter(|line| *line == END).count() != files.matches("<<'").count() {
+            return Err(Error::new(ErrorKind::Usage, format!("a file has the line '{END}'"))
+                .operation("write user data"));
+        }
+        let has_lease = self.idle_timeout.is_some() || self.max_lifetime.is_some();
+        let shutdown: Vec<_> = self.shutdown_command.iter().map(|word| quoted(word)).collect();
+        let mut script = SCRIPT
+            .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+            .replace("@SHUTDOWN@", &shutdown.join(" "))
+            .replace("@ARM@", &if has_lease { ARM.as_secs() } else { 0 }.to_string())
+            .replace("@AGENT_URL@", &quoted(&self.agent.url))
+            .replace("@AGENT_SHA256@", &quoted(&self.agent.sha256))
+            .replace("@PACKAGE@\n", &self.install())
+            .replace("@DEVICE@\n", self.device())
+            .replace("@FILES@\n", &files);
+        if let Some(own) = &self.init_script {
+            let own = match own.strip_prefix("#!") {
+                Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
+                None => own,
+            };
+            // In a shell of its own: what it does to itself is not done to what comes before.
+            script += &format!("\n(\n{}\n)\n", own.trim_end());
+        }
+        if script.len() > LIMIT {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("it has {} bytes, and clouds take {LIMIT}", script.len()),
+            )
+            .operation("write user data")
+            .hint("have init_script fetch what is long")
+            .hint("or leave sections out of the configuration that is sent: init_config"));
+        }
+        Ok(script)
+    }
+
+    fn served_configuration(&self) -> Result<Configuration> {
+        let mut configuration = self.configuration.clone();
+        let mut set = |key: &str, value: &str| configuration.set("serve", key, Some(value));
+        set("listen", &self.listen);
+        set("data_dir", "/var/lib/apyfal");
+        set("accelerator", &self.accelerator);
+        for (key, time) in
+            [("idle_timeout", self.idle_timeout), ("max_lifetime", self.max_lifetime)]
+        {
+            if let Some(time) = time {
+                set(key, &format!("{}s", time.as_secs_f64()));
+            }
+        }
+        Ok(configuration)
+    }
+
+    fn install(&self) -> String {
+        self.package.as_ref().map_or_else(String::new, |Artifact { url, sha256 }| {
+            let (url, sha256) = (quoted(url), quoted(sha256));
+            format!("\"$APYFAL\" install --sha256 {sha256} -- {url} || fail 'cannot install the package'\n")
+        })
+    }
+
+    fn device(&self) -> &'static str {
+        match &self.fpgaimage {
+            Some(image) if image.starts_with("agfi-") => {
+                const {
+                    // A release of the SDK by its name, so that it is the one that this was written for.
+                    assert!(AWS_SDK.len() == 6);
+                    "command -v fpga-load-local-image >/dev/null || (\n    \
+                 cd /opt && git clone --depth 1 --branch v2.0.4 https://github.com/aws/aws-fpga.git &&\n    \
+                 cd aws-fpga && . ./sdk_setup.sh\n) || fail 'cannot install the tools of the FPGA'\n"
+                }
+            }
+            _ => "",
+        }
+    }
+}
+
+/// What ends a file within the script.
+const END: &str = "APYFAL_END";
+
+/// The keys of `[host…]` that hold secrets, or name what does.
+const PRIVATE: [&str; 6] =
+    ["client_id", "secret_id", "token", "token_file", "ssl_cert_key", "init_script"];
+
+/// A configuration without the secrets of its `[host…]` sections and of the catalog: a host needs
+/// neither the keys of the cloud that made it nor those of other hosts.
+pub fn without_secrets(configuration: &Configuration) -> Configuration {
+    let mut safe = configuration.clone();
+    for section in private_sections(configuration) {
+        for key in PRIVATE {
+            safe.unset(&section, key);
+        }
+        let keys: Vec<_> =
+            configuration.section(&section).keys().iter().map(|key| (*key).to_owned()).collect();
+        for key in keys.iter().filter(|key| key.ends_with("_kwargs")) {
+            safe.unset(&section, key);
+        }
+    }
+    safe
+}
+
+/// Whether a configuration holds keys of a cloud, a host or the catalog.
+pub fn has_secrets(configuration: &Configuration) -> bool {
+    private_sections(configuration).iter().any(|name| {
+        let section = configuration.section(name);
+        ["secret_id", "token"].iter().any(|key| section.keys().contains(key))
+    })
+}
+
+fn private_sections(configuration: &Configuration) -> Vec<String> {
+    let names = configuration.section_names().into_iter();
+    let is_private =
+        |name: &&str| matches!(*name, "host" | "accelize" | "csp") || name.starts_with("host.");
+    names.filter(is_private).map(str::to_owned).collect()
+}
+
+/// A word for bash.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(url: &str) -> Artifact {
+        Artifact { url: url.to_owned(), sha256: "0".repeat(64) }
+    }
+
+    fn user_data() -> UserData {
+        UserData {
+            accelerator: "mine".into(),
+            agent: artifact("https://example.org/apyfal"),
+            package: Some(artifact("https://example.org/it's mine.apyfal")),
+            identity: Some(("CERTIFICATE".into(), Secret::new("KEY"))),
+            token: Secret::new("a_token_of_the_host"),
+            configuration: Configuration::default(),
+            listen: "0.0.0.0:8000".into(),
+            idle_timeout: Some(Duration::from_secs(1800)),
+            max_lifetime: None,
+            shutdown_command: vec!["shutdown".into(), "-P".into(), "now".into()],
+            fpgaimage: None,
+            init_script: None,
+        }
+    }
+
+    fn is_bash(script: &str) {
+        let mut child = std::process::Command::new("bash")
+            .arg("-n")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{script}");
+    }
+
+    #[test]
+    fn it_is_a_script_that_says_all() {
+        let mut data = user_data();
+        data.fpgaimage = Some("agfi-0123456789abcdef0".into());
+        data.init_script = Some("#!/bin/bash -x\necho own\n".into());
+        let script = data.script().unwrap();
+        is_bash(&script);
+        assert!(!script.contains('@') || !script.contains("@AGENT"), "{script}");
+        assert!(script.contains(r"'https://example.org/it'\''s mine.apyfal'"), "{script}");
+        assert!(script.contains("idle_timeout = 1800s"));
+        assert!(script.contains(&format!("--branch {AWS_SDK} ")));
+        assert!(script.ends_with("(\necho own\n)\n"), "its shebang is gone");
+        assert!(script.len() < LIMIT / 2);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let mut data = user_data();
+        data.init_script = Some("# long\n".repeat(3000));
+        let error = data.script().unwrap_err();
+        assert!(error.to_string().contains("clouds take 16384"), "{error}");
+    }
+
+    #[test]
+    fn no_host_needs_the_keys_of_its_cloud() {
+        let text = "[host]\nregion = r\nsecret_id = s1\n[host.AWS]\nclient_id = c\n\
+                    boto3_session_kwargs = {'aws_secret_access_key': 's2'}\n\
+                    [accelize]\nclient_id = c\nsecret_id = s3\n[storage.AWS]\nsecret_id = needed\n";
+        let configuration = Configuration::parse(text.as_bytes(), "c").unwrap();
+        assert!(has_secrets(&configuration));
+        let safe = without_secrets(&configuration);
+        assert!(!has_secrets(&safe));
+        let written = safe.write().unwrap();
+        for secret in ["s1", "s2", "s3"] {
+            assert!(!written.contains(secret), "{written}");
+        }
+        assert!(written.contains("region = r") && written.contains("needed"), "{written}");
+    }
+}

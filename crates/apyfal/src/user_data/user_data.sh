@@ -1,0 +1,86 @@
+#!/bin/bash
+# Makes this machine a host of Apyfal when it first starts. Written by apyfal @VERSION@.
+set -u
+umask 077
+export HOME="${HOME:-/root}"
+export PATH="${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}:/usr/local/bin"
+APYFAL=/usr/local/bin/apyfal
+CONFIG=/etc/apyfal/accelerator.conf
+
+shut_down() {
+    @SHUTDOWN@
+}
+
+# The machine ends by itself unless it becomes a host: it costs, whether it is of use or not.
+mkdir -p /run/apyfal /var/lib/apyfal /etc/apyfal /usr/local/bin /var/log
+exec >>/var/log/apyfal-user-data.log 2>&1
+if [ @ARM@ -gt 0 ]; then
+    (
+        sleep @ARM@
+        [ -e /run/apyfal/up ] || shut_down
+    ) &
+    disown
+fi
+
+fail() {
+    echo "apyfal: $*"
+    exit 1
+}
+
+# put PATH: writes what it reads to a file of its own, as a whole.
+put() {
+    cat >"$1.new" && mv "$1.new" "$1" || fail "cannot write $1"
+}
+
+# fetch URL SHA256 PATH
+fetch() {
+    for try in 1 2 3 4 5 6; do
+        if command -v curl >/dev/null; then
+            curl -fsSL --connect-timeout 20 -o "$3.new" "$1"
+        elif command -v wget >/dev/null; then
+            wget -q -T 20 -O "$3.new" "$1"
+        else
+            python3 -c 'import sys, urllib.request as r; r.urlretrieve(sys.argv[1], sys.argv[2])' "$1" "$3.new"
+        fi && echo "$2  $3.new" | sha256sum -c --status && mv "$3.new" "$3" && return
+        sleep $((try * 2))
+    done
+    rm -f "$3.new"
+    fail "cannot get $1 with the SHA-256 $2"
+}
+
+if ! echo "@AGENT_SHA256@  $APYFAL" | sha256sum -c --status 2>/dev/null; then
+    fetch @AGENT_URL@ @AGENT_SHA256@ "$APYFAL"
+fi
+chmod 755 "$APYFAL"
+@FILES@
+@DEVICE@
+"$APYFAL" host install --no_start --config /etc/apyfal/new.conf || fail 'cannot make this machine a host'
+rm -f /etc/apyfal/new.conf
+@PACKAGE@
+if [ -d /run/systemd/system ]; then
+    "$APYFAL" host install || fail 'cannot start the service'
+else
+    (
+        while :; do
+            "$APYFAL" serve --config "$CONFIG"
+            case $? in
+            95)
+                shut_down
+                break
+                ;;
+            0 | 2 | 3 | 130) break ;;
+            esac
+            sleep 2
+        done
+    ) &
+    disown
+fi
+
+for _ in $(seq 300); do
+    if "$APYFAL" host status --config "$CONFIG"; then
+        touch /run/apyfal/up
+        break
+    fi
+    sleep 1
+done
+[ -e /run/apyfal/up ] || fail 'the host does not answer'
