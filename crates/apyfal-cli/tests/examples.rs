@@ -11,8 +11,10 @@ use common::page::{Page, has_examples, root};
 use common::{Home, bmp, peer, text, words};
 
 /// The pages below, each of which has its test.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
+    // On two machines.
+    "docs/guides/custom-host.md",
     // In the suite of hosts.
     "docs/guides/host.md",
     // In the suite of packages.

@@ -28,6 +28,11 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// The example of a guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/custom-host.md")]
+struct CustomHost;
+
 mod accelerator;
 mod call;
 pub mod catalog;

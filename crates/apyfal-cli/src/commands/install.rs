@@ -82,7 +82,7 @@ pub(crate) async fn take_up(store: &Store, context: &Context<'_>) -> Result<()> 
         return Ok(());
     }
     // It lets its jobs end first, for which nobody waits.
-    host::systemctl(&["try-restart", "--no-block", "apyfal.service"]).await?;
+    host::systemctl(&["restart", "--no-block", "apyfal.service"]).await?;
     context.printer.note("the host of this machine takes it up once its jobs have ended");
     Ok(())
 }

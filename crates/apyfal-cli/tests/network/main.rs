@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bare_machine;
+mod custom_host;
 mod two_machines;
 
 use std::process::{Child, Output, Stdio};
@@ -55,11 +57,11 @@ impl Drop for Serving {
 }
 
 /// Runs a line as it stands.
-fn line(machine: &Machine, home: &Home, line: &str) -> Output {
+pub(crate) fn line(machine: &Machine, home: &Home, line: &str) -> Output {
     machine.command(home, "bash", &["-c", line]).stdout(Stdio::piped()).output().unwrap()
 }
 
-fn ok(machine: &Machine, home: &Home, words: &str) -> String {
+pub(crate) fn ok(machine: &Machine, home: &Home, words: &str) -> String {
     let output = line(machine, home, words);
     assert!(output.status.success(), "{words}: {}", text(&output.stderr));
     text(&output.stdout)
@@ -71,7 +73,7 @@ fn fails(machine: &Machine, home: &Home, code: i32, words: &str) -> String {
     text(&output.stderr)
 }
 
-fn word_after(line: &str, key: &str) -> String {
+pub(crate) fn word_after(line: &str, key: &str) -> String {
     line.split_whitespace().skip_while(|word| *word != key).nth(1).unwrap().to_owned()
 }
 

@@ -88,13 +88,18 @@ impl Machine {
     }
 
     /// What runs a command on this machine.
-    fn enter(&self) -> Command {
+    pub(crate) fn enter(&self) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--target={}", self.pid)).arg("--net");
         if self.has_user {
             command.args(["--user", "--preserve-credentials"]);
         }
         command
+    }
+
+    /// Whether it is of a user namespace of its own.
+    pub(crate) fn has_user(&self) -> bool {
+        self.has_user
     }
 
     fn ip(&self, words: &[&str]) {

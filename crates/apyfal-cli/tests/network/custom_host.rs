@@ -1,0 +1,225 @@
+//! Hosts that are started by hand or by user data, on machines with a system of their own, and the
+//! guide that leads to them.
+
+use std::process::{Child, Stdio};
+
+use crate::bare_machine::BareMachine;
+use crate::common::server::until;
+use crate::common::{Home, page, text, words};
+use crate::two_machines::{HOST, Machine, TwoMachines};
+use crate::{line, ok, word_after};
+
+/// Where the catalog server is: on the client's machine.
+const CATALOG: &str = "10.77.0.2:8001";
+
+/// A catalog server with an accelerator that was packed just now, and the agent.
+struct Catalog {
+    child: Child,
+}
+
+impl Catalog {
+    fn serve(client: &Machine, home: &Home) -> Self {
+        let there = |words: &str| ok(client, home, words);
+        there(
+            "apyfal init my_accelerator --language c && make -s -C my_accelerator && apyfal pack my_accelerator",
+        );
+        std::fs::copy(env!("CARGO_BIN_EXE_apyfal"), home.path("agent")).unwrap();
+        let digest =
+            |file: &str| there(&format!("sha256sum {file} | cut -d' ' -f1")).trim().to_owned();
+        let (package, agent) = (digest("my_accelerator-0.1.0.apyfal"), digest("agent"));
+        let architecture = std::env::consts::ARCH;
+        home.write(
+            "catalog.toml",
+            format!(
+                "[agent.{architecture}]\nurl = 'agent'\nsha256 = '{agent}'\n\
+                 [accelerator.my_accelerator]\n\
+                 package = {{ url = 'my_accelerator-0.1.0.apyfal', sha256 = '{package}' }}\n\
+                 [accelerator.my_accelerator.my_provider.my_region]\n\
+                 image = 'ubuntu-24.04'\ninstancetype = 'f.large'\n"
+            ),
+        );
+        there("apyfal catalog validate");
+        there("echo my_secret_id_1 | apyfal catalog account add my_client_id --secret_stdin");
+        let child = client
+            .command(home, "apyfal", &["catalog", "serve", "--plain", "--listen", CATALOG])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let asking = format!("curl -sf http://{CATALOG}/healthz");
+        until("the catalog is served", || line(client, home, &asking).status.success());
+        // Those who ask find the server in their configuration, not the file beside them.
+        std::fs::rename(home.path("catalog.toml"), home.path("kept.toml")).unwrap();
+        Self { child }
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn account() -> String {
+    format!(
+        "[accelize]\nserver = http://{CATALOG}\nclient_id = my_client_id\n\
+         secret_id = my_secret_id_1\nunsecure = True\n"
+    )
+}
+
+/// What the package's program makes of text.
+fn loud(text: &[u8]) -> Vec<u8> {
+    text.to_ascii_uppercase()
+}
+
+#[test]
+fn user_data_makes_a_bare_machine_a_host() {
+    let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
+    let (here, served) = (Home::new(), Home::new());
+    let _catalog = Catalog::serve(&client, &served);
+    here.write("accelerator.conf", account());
+    let notes = words(300_000, 1);
+    here.write("notes.txt", &notes);
+    let words = "apyfal user-data --accelerator my_accelerator --host_type my_provider \
+                 --shutdown_command 'touch /ended' --idle_timeout 1h";
+    let made = line(&client, &here, words);
+    let (script, said) = (text(&made.stdout), text(&made.stderr));
+    assert!(made.status.success(), "{said}");
+    assert!(script.starts_with("#!/bin/bash\n") && script.len() < 16 << 10, "{}", script.len());
+    assert!(!script.contains("my_secret_id_1"), "a host needs no account");
+    let pairing = said.lines().find(|line| line.contains("apyfal create")).unwrap();
+
+    let machine = BareMachine::boot(&host);
+    let ran = machine.first_start(&script);
+    let log = std::fs::read_to_string(machine.path("var/log/apyfal-user-data.log"));
+    assert!(ran.status.success(), "{log:?}");
+    assert!(machine.path("run/apyfal/up").exists());
+
+    ok(&client, &here, &pairing.replace("ADDRESS", HOST));
+    ok(&client, &here, "apyfal start && apyfal process -i notes.txt -o loud.txt && apyfal stop");
+    assert!(here.read("loud.txt") == loud(&notes));
+    let at = pairing.replace("ADDRESS", HOST);
+    let at = at.split("my_accelerator").nth(1).unwrap();
+    let status = ok(&client, &here, &format!("apyfal host status {at}"));
+    assert!(status.contains("default accelerator: my_accelerator"), "{status}");
+    assert!(status.contains("idle_timeout 60 min") && status.contains("max_lifetime"), "{status}");
+    assert!(!machine.path("ended").exists());
+
+    // Nothing that others on the machine could read holds a secret.
+    let token = word_after(pairing, "--token");
+    let seen = text(
+        &machine
+            .bash("ls -l /var/lib/apyfal/token; cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+            .stdout,
+    );
+    assert!(seen.contains("-rw-------") && !seen.contains(&token), "{seen}");
+}
+
+#[test]
+fn a_machine_that_becomes_no_host_ends_itself() {
+    let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
+    let home = Home::new();
+    let words = format!(
+        "apyfal user-data --accelerator gzip --agent http://{CATALOG}/nothing --agent_sha256 {} \
+         --shutdown_command 'touch /ended'",
+        "0".repeat(64)
+    );
+    let script = ok(&client, &home, &words);
+    assert!(script.contains("sleep 1200"), "twenty minutes");
+    // Here it need not take that long, nor to try to get what is not there.
+    let script =
+        script.replace("sleep 1200", "sleep 1").replace("for try in 1 2 3 4 5 6", "for try in 0");
+    let machine = BareMachine::boot(&host);
+    let ran = machine.first_start(&script);
+    assert!(!ran.status.success());
+    let log = std::fs::read_to_string(machine.path("var/log/apyfal-user-data.log")).unwrap();
+    assert!(log.contains("apyfal: cannot get http://"), "{log}");
+    until("the machine ends", || machine.path("ended").exists());
+    assert!(!machine.path("usr/local/bin/apyfal").exists());
+    assert!(!machine.path("etc/apyfal/host").exists());
+}
+
+#[test]
+fn a_machine_whose_lease_runs_out_ends() {
+    let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
+    let (here, served) = (Home::new(), Home::new());
+    let _catalog = Catalog::serve(&client, &served);
+    here.write("accelerator.conf", account());
+    let script = ok(
+        &client,
+        &here,
+        "apyfal user-data --accelerator my_accelerator --host_type my_provider \
+         --shutdown_command 'touch /ended' --idle_timeout 2s --max_lifetime none",
+    );
+    let machine = BareMachine::boot(&host);
+    let ran = machine.first_start(&script);
+    assert!(ran.status.success());
+    until("the machine ends", || machine.path("ended").exists());
+    let serving = machine.bash("grep -lz [s]erve /proc/[0-9]*/cmdline");
+    assert_eq!(text(&serving.stdout), "", "and the host with it");
+}
+
+#[test]
+fn the_guide_leads_to_a_host() {
+    let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
+    let (here, served) = (Home::new(), Home::new());
+    let _catalog = Catalog::serve(&client, &served);
+    let notes = words(100_000, 2);
+    here.write("notes.txt", &notes);
+    let machine = BareMachine::boot(&host);
+    // How a person would bring it there.
+    std::fs::create_dir_all(machine.path("usr/local/bin")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_apyfal"), machine.path("usr/local/bin/apyfal")).unwrap();
+
+    let guide = std::fs::read_to_string(page::root().join("docs/guides/custom-host.md")).unwrap();
+    let guide = guide
+        .replace(
+            "server = https://catalog.example.org:8001",
+            &format!("server = http://{CATALOG}\nunsecure = True"),
+        )
+        .replace("secret_id = my_secret_id", "secret_id = my_secret_id_1");
+    let mut pairing: Option<String> = None;
+    let mut ran = 0;
+    for block in blocks(&guide) {
+        let Some(script) = block.strip_prefix("# on the host\n") else {
+            // What the host printed, in place of what the guide calls it.
+            if block.contains("my_accelerator") {
+                here.write("accelerator.conf", account());
+            }
+            for command in block.lines() {
+                let command = match command.contains("ADDRESS") {
+                    true => {
+                        pairing.as_deref().expect("a pairing").replace("gzip", "my_accelerator")
+                    }
+                    false => command.to_owned(),
+                };
+                ok(&client, &here, &command);
+                ran += 1;
+            }
+            if block.contains("process") {
+                assert!(here.read("result.txt") == loud(&notes));
+            }
+            continue;
+        };
+        let output = machine.bash(&format!("set -e\n{script}"));
+        assert!(output.status.success(), "{script}: {}", text(&output.stderr));
+        let said = text(&output.stdout);
+        let line = said.lines().find(|line| line.contains("--fingerprint"));
+        pairing = pairing.or(line.map(str::to_owned));
+        if script.contains("host install") {
+            let again = machine.bash(script);
+            let said = text(&again.stderr);
+            assert!(said.starts_with("nothing to change"), "run twice: {said}");
+        }
+        ran += 1;
+    }
+    assert!(ran >= 12, "{ran}");
+    assert!(!machine.path("etc/apyfal/host").exists(), "the guide ends with that");
+}
+
+/// The blocks of a guide that are typed.
+fn blocks(guide: &str) -> Vec<String> {
+    let mut parts = guide.split("```sh\n").skip(1);
+    let block = |part: &str| part.split("```").next().unwrap_or_default().to_owned();
+    parts.by_ref().map(block).collect()
+}
