@@ -102,8 +102,8 @@ impl BareMachine {
             command.args(["--user", "--preserve-credentials"]);
         }
         command
-            // In its home, which could not be named from outside.
-            .args(["/bin/bash", "-c", "cd && eval \"$0\"", script])
+            .arg(format!("--wd={}", self.path("/root").display()))
+            .args(["/bin/bash", "-c", script])
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")
