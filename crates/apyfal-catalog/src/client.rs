@@ -1,6 +1,7 @@
 //! Asking a catalog server: ours, or one of the original's.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
@@ -8,6 +9,7 @@ use apyfal_tls::{Trust, client_config};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -66,9 +68,13 @@ impl Server {
                 "use https, or set unsecure = True in section [accelize] if nobody else listens",
             ));
         }
-        let tls = client_config(trust, &[b"http/1.1"])?;
+        // Plain HTTP is there where a system knows no authorities.
+        let tls = match url_of.scheme() {
+            "https" => (*client_config(trust, &[b"http/1.1"])?).clone(),
+            _ => nobody().map_err(|error| wrong(ErrorKind::Internal, &error.to_string()))?,
+        };
         let client = Client::builder()
-            .tls_backend_preconfigured((*tls).clone())
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("apyfal/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(PATIENCE)
             .timeout(PATIENCE)
@@ -154,6 +160,14 @@ impl fmt::Debug for Server {
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
     }
+}
+
+/// TLS that trusts nobody.
+fn nobody() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 fn is_here(url: &Url) -> bool {

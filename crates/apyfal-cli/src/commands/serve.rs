@@ -338,7 +338,11 @@ impl Access {
         }
         let mut line = String::from("apyfal create --accelerator gzip --host_ip ");
         let scheme = if self.identity.is_some() { "https" } else { "http" };
-        line += &format!("{scheme}://{address}");
+        // Where even this machine does not know it, whoever pastes the line does.
+        match address.ip().is_unspecified() {
+            true => line += &format!("{scheme}://ADDRESS:{}", address.port()),
+            false => line += &format!("{scheme}://{address}"),
+        }
         if let Some(token) = &self.token {
             line += &format!(" --token {}", token.expose());
         }

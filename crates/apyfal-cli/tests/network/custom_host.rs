@@ -188,9 +188,11 @@ fn the_guide_leads_to_a_host() {
             }
             for command in block.lines() {
                 let command = match command.contains("ADDRESS") {
-                    true => {
-                        pairing.as_deref().expect("a pairing").replace("gzip", "my_accelerator")
-                    }
+                    true => pairing
+                        .as_deref()
+                        .expect("a pairing")
+                        .replace("gzip", "my_accelerator")
+                        .replace("ADDRESS", HOST),
                     false => command.to_owned(),
                 };
                 ok(&client, &here, &command);
