@@ -9,6 +9,7 @@ use clap::Parser;
 mod bench;
 mod bench_host;
 mod check;
+mod dist;
 #[cfg(feature = "peers")]
 mod echo;
 #[cfg(feature = "peers")]
@@ -40,6 +41,7 @@ enum Command {
     },
     Bench(bench::Options),
     BenchHost(bench_host::Options),
+    Dist(dist::Options),
     /// Run a crate that the benchmark compares an engine with.
     #[cfg(feature = "peers")]
     #[command(subcommand, hide = true)]
@@ -54,6 +56,7 @@ fn main() -> run::Result {
         Command::Soak { seconds } => soak::all(seconds),
         Command::Bench(options) => Ok(bench::run(&options)?),
         Command::BenchHost(options) => Ok(bench_host::run(&options)?),
+        Command::Dist(options) => dist::run(&options, target),
         #[cfg(feature = "peers")]
         Command::Peer(peer) => Ok(peer::run(peer)?),
     }

@@ -61,8 +61,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let addresses = addresses(&arguments, &configuration)?;
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
     let access = Access::of(&arguments, &configuration, &paths, is_open && !arguments.pair)?;
+    let named = arguments.accelerator.clone().or(section.get("accelerator")?);
+    // A package is not installed yet, and any accelerator shows that the pairing works.
+    let paired = named.as_deref().filter(|name| !is_package(name)).unwrap_or("gzip");
     if arguments.pair {
-        context.printer.result(&access.line(&addresses))?;
+        context.printer.result(&access.line(&addresses, paired))?;
         return Ok(0);
     }
     let listen = addresses
@@ -74,13 +77,12 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
                 && (access.is_chosen_token || !address.ip().is_loopback()),
         })
         .collect();
-    let line = (access.is_new && !is_open).then(|| access.line(&addresses));
-    let named = arguments.accelerator.clone().or(section.get("accelerator")?);
-    let default_accelerator = match named {
-        Some(url) if is_package(&url) => {
-            Some(installed(&url, arguments.sha256, &configuration, context).await?)
+    let line = (access.is_new && !is_open).then(|| access.line(&addresses, paired));
+    let default_accelerator = match &named {
+        Some(url) if is_package(url) => {
+            Some(installed(url, arguments.sha256, &configuration, context).await?)
         }
-        named => named,
+        named => (*named).clone(),
     };
     let settings = Settings {
         listen,
@@ -328,7 +330,7 @@ impl Access {
     }
 
     /// What to paste on a client.
-    fn line(&self, addresses: &[SocketAddr]) -> String {
+    fn line(&self, addresses: &[SocketAddr], accelerator: &str) -> String {
         let outside = addresses.iter().find(|address| !address.ip().is_loopback());
         let mut address = *outside.or(addresses.first()).unwrap_or(&([127, 0, 0, 1], 8000).into());
         if address.ip().is_unspecified()
@@ -336,7 +338,7 @@ impl Access {
         {
             address.set_ip(own);
         }
-        let mut line = String::from("apyfal create --accelerator gzip --host_ip ");
+        let mut line = format!("apyfal create --accelerator {accelerator} --host_ip ");
         let scheme = if self.identity.is_some() { "https" } else { "http" };
         // Where even this machine does not know it, whoever pastes the line does.
         match address.ip().is_unspecified() {

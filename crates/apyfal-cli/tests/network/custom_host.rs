@@ -191,7 +191,7 @@ fn the_guide_leads_to_a_host() {
                     true => pairing
                         .as_deref()
                         .expect("a pairing")
-                        .replace("gzip", "my_accelerator")
+                        
                         .replace("ADDRESS", HOST),
                     false => command.to_owned(),
                 };
