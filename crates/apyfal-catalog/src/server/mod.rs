@@ -21,8 +21,8 @@ use apyfal_net::{Accepting, Connection, Service};
 use apyfal_tls::Identity;
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
-use http::Request;
+use axum::response::{IntoResponse, Response};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -38,6 +38,8 @@ use watched::Watched;
 
 /// How many clients are served at a time.
 const CONNECTIONS: usize = 1024;
+/// How long a client may take to ask.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many secrets are checked at a time: each takes a core for a moment, on purpose.
 const CHECKS: usize = 2;
 
@@ -146,6 +148,9 @@ impl Service for Served {
     async fn answer(self, connection: Connection, request: Request<Incoming>) -> Response {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(connection.remote.ip().to_canonical());
-        self.router.oneshot(request).await.unwrap_or_else(|never| match never {})
+        match tokio::time::timeout(PATIENCE, self.router.oneshot(request)).await {
+            Ok(answer) => answer.unwrap_or_else(|never| match never {}),
+            Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        }
     }
 }

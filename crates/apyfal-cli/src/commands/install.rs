@@ -66,6 +66,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
 pub(crate) fn store(context: &Context<'_>) -> Result<Store> {
     let machine = Machine::default();
     if machine.is_marked() && rustix::process::geteuid().is_root() {
+        host::for_all_users();
         return Ok(Store::new(machine.packages()));
     }
     context.environment.home.as_deref().map(package::store).ok_or_else(|| {

@@ -105,6 +105,12 @@ fn user_data_makes_a_bare_machine_a_host() {
     assert!(status.contains("idle_timeout 60 min") && status.contains("max_lifetime"), "{status}");
     assert!(!machine.path("ended").exists());
 
+    // The service, a user of its own, finds what root installed.
+    let as_another = "HOME=/tmp chroot --userspec=65534:65534 / /usr/local/bin/apyfal";
+    let run = format!("echo quiet > /tmp/in && {as_another} run my_accelerator /tmp/in -");
+    let output = machine.bash(&run);
+    assert_eq!(text(&output.stdout), "QUIET\n", "{}", text(&output.stderr));
+
     // Nothing that others on the machine could read holds a secret.
     let token = word_after(pairing, "--token");
     let seen = text(
@@ -188,11 +194,7 @@ fn the_guide_leads_to_a_host() {
             }
             for command in block.lines() {
                 let command = match command.contains("ADDRESS") {
-                    true => pairing
-                        .as_deref()
-                        .expect("a pairing")
-                        
-                        .replace("ADDRESS", HOST),
+                    true => pairing.as_deref().expect("a pairing").replace("ADDRESS", HOST),
                     false => command.to_owned(),
                 };
                 ok(&client, &here, &command);

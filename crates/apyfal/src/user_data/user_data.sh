@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes this machine a host of Apyfal when it first starts. Written by apyfal @VERSION@.
 set -u
-umask 077
+umask 022
 export HOME="${HOME:-/root}"
 export PATH="${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}:/usr/local/bin"
 APYFAL=/usr/local/bin/apyfal
@@ -13,6 +13,9 @@ shut_down() {
 
 # The machine ends by itself unless it becomes a host: it costs, whether it is of use or not.
 mkdir -p /run/apyfal /var/lib/apyfal /etc/apyfal /usr/local/bin /var/log
+chmod 700 /var/lib/apyfal
+# What follows holds secrets.
+umask 077
 exec >>/var/log/apyfal-user-data.log 2>&1
 if [ @ARM@ -gt 0 ]; then
     (

@@ -9,7 +9,7 @@ use apyfal::{Error, ErrorKind, Machine, Result};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
-use super::{Root, systemctl};
+use super::{Root, for_all_users, systemctl};
 use crate::commands::Context;
 use crate::listen::address;
 use crate::quantity::duration;
@@ -89,6 +89,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
 }
 
 fn set_up(arguments: &Arguments, machine: &Machine, changes: &mut Changes<'_>) -> Result<()> {
+    for_all_users();
     let listen = arguments.listen.iter().map(|text| address(text)).collect::<Result<Vec<_>>>()?;
     for path in [machine.configuration(), machine.marker(), machine.unit(), machine.binary()] {
         changes.directory(path.parent().unwrap_or(Path::new("/")), 0o755)?;

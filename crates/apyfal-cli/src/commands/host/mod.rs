@@ -56,6 +56,12 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     }
 }
 
+/// Has what this process makes be readable for all, whatever the umask that it was started with: the
+/// service is another user. What is private says so itself.
+pub(crate) fn for_all_users() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+}
+
 /// Runs systemctl, which must succeed.
 pub(crate) async fn systemctl(words: &[&str]) -> Result<()> {
     let doing = || format!("run 'systemctl {}'", words.join(" "));
