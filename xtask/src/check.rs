@@ -8,14 +8,16 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("apyfal-core", &[]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-net", "apyfal-tls"]),
     ("apyfal-storage", &["apyfal-core"]),
-    ("apyfal-engines", &["apyfal-core"]),
+    ("apyfal-machine", &["apyfal-core"]),
+    ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
+    ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
     (
         "apyfal-server",
@@ -44,7 +46,15 @@ const EDGES: [(&str, &[&str]); 12] = [
     ),
     (
         "apyfal-cli",
-        &["apyfal", "apyfal-api", "apyfal-catalog", "apyfal-core", "apyfal-server", "apyfal-tls"],
+        &[
+            "apyfal",
+            "apyfal-api",
+            "apyfal-catalog",
+            "apyfal-core",
+            "apyfal-devices",
+            "apyfal-server",
+            "apyfal-tls",
+        ],
     ),
     ("apyfal-testkit", &["apyfal-core"]),
 ];
