@@ -13,8 +13,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::commands::{
-    accelerators, catalog, clear, completions, copy, create, logs, map, process, requirements, run,
-    serve, start, stop,
+    accelerators, catalog, clear, completions, copy, create, device_helper, devices, logs, map,
+    process, requirements, run, serve, start, stop,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
@@ -62,6 +62,9 @@ pub(crate) enum Command {
     Stop(stop::Arguments),
     Serve(serve::Arguments),
     Logs(logs::Arguments),
+    Devices(devices::Arguments),
+    #[command(hide = true)]
+    DeviceHelper(device_helper::Arguments),
     Requirements(requirements::Arguments),
     Catalog(catalog::Arguments),
     Copy(copy::Arguments),

@@ -42,6 +42,7 @@ fn command_line() {
         "stop",
         "serve",
         "logs",
+        "devices",
         "requirements",
         "catalog",
         "catalog serve",

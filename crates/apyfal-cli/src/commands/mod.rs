@@ -6,6 +6,8 @@ pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod device_helper;
+pub(crate) mod devices;
 pub(crate) mod logs;
 pub(crate) mod map;
 pub(crate) mod process;
@@ -66,6 +68,8 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
         Command::Stop(arguments) => stop::run(arguments, &context).await,
         Command::Serve(arguments) => serve::run(arguments, &context).await,
         Command::Logs(arguments) => logs::run(arguments, &context).await,
+        Command::Devices(arguments) => devices::run(arguments, &context),
+        Command::DeviceHelper(arguments) => device_helper::run(arguments, &context),
         Command::Requirements(arguments) => requirements::run(arguments, &context).await,
         Command::Catalog(arguments) => catalog::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
@@ -75,6 +79,12 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<()> {
 }
 
 impl Context<'_> {
+    /// An environment variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let mut variables = self.environment.variables.iter();
+        variables.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// The parameters that the command does not declare.
     pub(crate) fn take_parameters(&mut self) -> Parameters {
         std::mem::take(&mut self.parameters)

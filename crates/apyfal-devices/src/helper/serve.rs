@@ -30,13 +30,19 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Answers one question, whose line is read from `input`.
+    /// Answers one question, whose line is read from `input`. It ends early, with all it started,
+    /// when `cancel` is thrown or the input ends.
     ///
     /// # Errors
     /// The streams failed. That a device did is the answer.
-    pub fn serve(&self, mut input: impl Read + AsFd + Send, mut output: impl Write) -> Result<()> {
+    pub fn serve(
+        &self,
+        mut input: impl Read + AsFd + Send,
+        mut output: impl Write,
+        cancel: &Cancel,
+    ) -> Result<()> {
         let answer = match ask(&mut input) {
-            Ok(request) => while_there(input, |cancel| self.answer(&request, cancel)),
+            Ok(request) => while_there(input, cancel, || self.answer(&request, cancel)),
             Err(error) => Err(error),
         };
         let answer = answer.unwrap_or_else(|error| Answer::Error(Told::from(&error)));
@@ -113,9 +119,10 @@ fn ask(input: &mut (impl Read + AsFd)) -> Result<Request> {
 /// Runs something that is cancelled when the input ends, which is how its writer goes away.
 fn while_there<T>(
     mut input: impl Read + AsFd + Send,
-    run: impl FnOnce(&Cancel) -> Result<T>,
+    cancel: &Cancel,
+    run: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let (cancel, done) = (Cancel::default(), AtomicBool::new(false));
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut buffer = [0; 64];
@@ -126,7 +133,7 @@ fn while_there<T>(
                 }
             }
         });
-        let result = run(&cancel);
+        let result = run();
         done.store(true, Ordering::Release);
         result
     })

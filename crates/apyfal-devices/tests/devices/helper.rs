@@ -24,7 +24,7 @@ fn listen(stand: &Stand) -> PathBuf {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (stream, helper) = (stream.unwrap(), helper.clone());
-            std::thread::spawn(move || helper.serve(&stream, &stream));
+            std::thread::spawn(move || helper.serve(&stream, &stream, &Cancel::default()));
         }
     });
     path
@@ -35,7 +35,7 @@ fn ask(stand: &Stand, line: &str) -> Value {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     ours.set_read_timeout(Some(PATIENCE)).unwrap();
     ours.write_all(line.as_bytes()).unwrap();
-    helper(stand).serve(&theirs, &theirs).unwrap();
+    helper(stand).serve(&theirs, &theirs, &Cancel::default()).unwrap();
     drop(theirs);
     let mut answer = String::new();
     ours.read_to_string(&mut answer).unwrap();
@@ -151,7 +151,7 @@ fn a_line_that_does_not_end_is_no_request() {
         let mut ours = ours;
         while ours.write_all(&[b'x'; 4096]).is_ok() {}
     });
-    helper(&stand).serve(&theirs, &theirs).unwrap();
+    helper(&stand).serve(&theirs, &theirs, &Cancel::default()).unwrap();
     theirs.shutdown(Shutdown::Both).unwrap();
     writer.join().unwrap();
 }

@@ -133,6 +133,11 @@ impl Declaration {
         &self.info
     }
 
+    /// Whether its program stays alive between jobs, with whatever it has open.
+    pub fn stays_alive(&self) -> bool {
+        matches!(self.program, Program::Worker(_))
+    }
+
     pub(super) fn program(&self) -> &Program {
         &self.program
     }

@@ -120,7 +120,7 @@ pub fn registry(configuration: &Configuration) -> Result<Registry> {
 /// Where all users of a machine meet to share what is exclusive on it: `/run/lock`, where that
 /// belongs to all as Debian has it, else the directory for temporary files. Root comes too where
 /// the others do, so what counts is not what this user may do.
-fn lock_directory() -> PathBuf {
+pub fn lock_directory() -> PathBuf {
     let machine = Path::new("/run/lock");
     match std::fs::metadata(machine) {
         Ok(found) if found.is_dir() && found.mode() & 0o1777 == 0o1777 => machine.to_owned(),
