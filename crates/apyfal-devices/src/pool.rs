@@ -74,12 +74,34 @@ impl Pool {
     /// Of kind [`ErrorKind::Busy`] if none became free in time, with who holds which; or the
     /// device failed, hung, or took another image than this one.
     pub fn acquire(&self, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
+        self.acquire_among(image, |_| true, cancel)
+    }
+
+    /// The same for one slot alone.
+    ///
+    /// # Errors
+    /// As those of [`acquire`](Self::acquire); or there is no such slot any more.
+    pub fn acquire_in(&self, slot: &str, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
+        self.acquire_among(image, |name| name == slot, cancel)
+    }
+
+    fn acquire_among(
+        &self,
+        image: &Image,
+        is_wanted: impl Fn(&str) -> bool,
+        cancel: &Cancel,
+    ) -> Result<SlotGuard> {
         if image.kind() != self.kind() {
             let why = format!("an image for {} is none for this device", image.kind().name());
             return Err(Error::new(ErrorKind::Configuration, why)
                 .operation(format!("use a device of kind {}", self.kind().name())));
         }
-        let slots = self.slots(cancel)?;
+        let mut slots = self.slots(cancel)?;
+        slots.retain(|slot| is_wanted(slot.name()));
+        if slots.is_empty() {
+            return Err(Error::new(ErrorKind::Unavailable, "it has no such slot any more")
+                .operation(format!("use a slot of {}", self.kind().name())));
+        }
         let end = Instant::now() + self.options.wait;
         let mut prefetch = None;
         loop {
@@ -175,10 +197,10 @@ impl Pool {
 fn by_preference(slots: &[Arc<Slot>], image: &Image) -> Result<Vec<(u8, Arc<Slot>)>> {
     let rank = |slot: &Arc<Slot>| {
         let rank = match Record::peek(&slot.lock())? {
-            Some(Record::Idle { image: Some(found) }) if found == image.id() => 0,
-            Some(Record::Idle { image: None }) => 1,
+            Some(Record::Idle { image: Some(found), .. }) if found == image.id() => 0,
+            Some(Record::Idle { image: None, .. }) => 1,
             None => 2,
-            Some(Record::Idle { image: Some(_) }) => 3,
+            Some(Record::Idle { image: Some(_), .. }) => 3,
             // One that failed comes last, so that a bad card is not tried before a good one.
             Some(Record::Busy { .. }) => 4,
         };

@@ -46,8 +46,8 @@ impl Holder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum Record {
-    /// It was used up well, and has this image.
-    Idle { image: Option<String> },
+    /// It was used up well, and has this image since this load.
+    Idle { image: Option<String>, load: u64 },
     /// It is being used, or its last user did not come to an end.
     Busy { holder: Holder },
 }
@@ -121,7 +121,7 @@ mod tests {
         let busy = Record::Busy { holder: Holder::this("a name that is longer than the next") };
         held.write(&busy).unwrap();
         assert_eq!(held.read().unwrap(), Some(busy));
-        let idle = Record::Idle { image: Some("x".to_owned()) };
+        let idle = Record::Idle { image: Some("x".to_owned()), load: 7 };
         held.write(&idle).unwrap();
         assert_eq!(Record::peek(&path).unwrap(), Some(idle));
         std::fs::write(&path, "{\"state\":\"idle\",\"ima").unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_machine::file_lock;
@@ -94,6 +95,7 @@ pub struct SlotGuard {
     held: Held,
     image: Image,
     was_loaded: bool,
+    load: u64,
     prefetch: Option<Prefetch>,
 }
 
@@ -111,6 +113,10 @@ impl SlotGuard {
     ) -> Result<Self> {
         let before = held.read()?;
         held.write(&Record::Busy { holder: Holder::this(what) })?;
+        let earlier = match before {
+            Some(Record::Idle { load, .. }) => load,
+            _ => 0,
+        };
         let (must_clear, is_there) = match before {
             Some(Record::Busy { .. }) => (true, false),
             Some(Record::Idle { .. }) => (false, has(&slot.describe(cancel)?, image)),
@@ -123,7 +129,9 @@ impl SlotGuard {
         if !is_there && let Err(error) = slot.fill(image, cancel) {
             return Err(emptied(&slot, &mut held, error));
         }
-        Ok(Self { slot, held, image: image.clone(), was_loaded: !is_there, prefetch: None })
+        let load = if is_there { earlier } else { now() };
+        let image = image.clone();
+        Ok(Self { slot, held, image, was_loaded: !is_there, load, prefetch: None })
     }
 
     /// The slot's name.
@@ -139,6 +147,12 @@ impl SlotGuard {
     /// Whether the image was loaded just now, and not left there by an earlier job.
     pub fn was_loaded(&self) -> bool {
         self.was_loaded
+    }
+
+    /// A number that changes whenever the slot is loaded: while it is the same, the device has what
+    /// earlier jobs left in it.
+    pub fn load(&self) -> u64 {
+        self.load
     }
 
     /// Environment variables that tell a program where its device is: `APYFAL_DEVICE`, the kind,
@@ -161,8 +175,14 @@ impl SlotGuard {
     /// # Errors
     /// That cannot be written down; the slot will be cleared by its next user.
     pub fn finish(mut self) -> Result<()> {
-        self.held.write(&Record::Idle { image: Some(self.image.id().to_owned()) })
+        let image = Some(self.image.id().to_owned());
+        self.held.write(&Record::Idle { image, load: self.load })
     }
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos() as u64
 }
 
 /// The error of a failed load, after the slot was emptied, so that nothing half loaded stays there.
@@ -174,7 +194,7 @@ fn emptied(slot: &Slot, held: &mut Held, error: Error) -> Error {
     match slot.clear(&Cancel::default()) {
         Ok(()) => {
             // Where this fails the next user clears it once more.
-            let _ = held.write(&Record::Idle { image: None });
+            let _ = held.write(&Record::Idle { image: None, load: 0 });
             error
         }
         Err(second) => error.context("then", second.to_string()),

@@ -1,15 +1,19 @@
 //! An engine whose jobs need an image in a slot of a device.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apyfal_core::{
     Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
     Params, Result, Slots,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Image, Pool, SlotGuard};
+
+/// In the session's state: the slot that its program was started in.
+const STARTED: &str = "slot.json";
 
 /// For how long a slot is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,9 @@ pub enum Hold {
     /// From the first job of a session to its end: for programs that stay alive with the device
     /// open. The session's jobs run one after the other.
     Session,
+    /// For one job, and always the slot in which the session was started: for programs that then
+    /// leave something in the device. Once the slot was loaded anew, its jobs fail.
+    Start,
 }
 
 /// An engine that runs with a slot. Its programs are told which by `APYFAL_DEVICE` and
@@ -39,10 +46,36 @@ impl<E: Engine> WithSlot<E> {
         let mut info = engine.info().clone();
         // Waiting for a slot blocks.
         info.quick = 0;
-        if hold == Hold::Session || info.slots == Slots::Cores {
+        if hold != Hold::Job || info.slots == Slots::Cores {
             info.slots = Slots::Fixed(1);
         }
         Self { engine, info, pool, image, hold }
+    }
+
+    /// Starts a session in a slot, or takes up one that was started.
+    fn start(
+        &self,
+        src: Option<Input>,
+        params: &Params,
+        state: &Path,
+        ctx: &JobContext,
+    ) -> Result<(Box<dyn EngineSession>, Started)> {
+        let path = state.join(STARTED);
+        if let Ok(text) = std::fs::read(&path) {
+            let started = serde_json::from_slice(&text).map_err(std::io::Error::from)?;
+            return Ok((self.engine.open(src, params, state, ctx)?, started));
+        }
+        let slot = self.pool.acquire(&self.image, ctx.cancel())?;
+        let started = Started { slot: slot.slot().to_owned(), load: slot.load() };
+        // Before the program is started, which must not happen in one slot and be remembered of none.
+        let text = serde_json::to_string(&started).map_err(std::io::Error::from)?;
+        std::fs::write(&path, text)?;
+        let inner = ctx.clone().with_variables(slot.variables());
+        let opened = self.engine.open(src, params, state, &inner);
+        if opened.as_ref().map_or_else(left_in_order, |_| true) {
+            slot.finish()?;
+        }
+        Ok((opened?, started))
     }
 }
 
@@ -58,45 +91,103 @@ impl<E: Engine> Engine for WithSlot<E> {
         state: &Path,
         ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
+        let (inner, started) = match self.hold {
+            Hold::Job | Hold::Session => (self.engine.open(src, params, state, ctx)?, None),
+            Hold::Start => {
+                let (inner, started) = self.start(src, params, state, ctx)?;
+                (inner, Some(started))
+            }
+        };
+        let (pool, image) = (self.pool.clone(), self.image.clone());
         Ok(Box::new(Session {
-            kept: Mutex::default(),
-            inner: self.engine.open(src, params, state, ctx)?,
-            pool: self.pool.clone(),
-            image: self.image.clone(),
+            inner,
+            kept: Kept::default(),
+            pool,
+            image,
             hold: self.hold,
+            started,
         }))
     }
+}
+
+/// The slot that a session was started in.
+#[derive(Debug, Serialize, Deserialize)]
+struct Started {
+    slot: String,
+    load: u64,
 }
 
 #[derive(Debug)]
 struct Session {
     inner: Box<dyn EngineSession>,
-    /// The slot between two jobs of a session that holds it. It goes after the programs.
-    kept: Mutex<Option<SlotGuard>>,
+    /// After the programs, which still use it while they end.
+    kept: Kept,
     pool: Arc<Pool>,
     image: Image,
     hold: Hold,
+    started: Option<Started>,
+}
+
+/// The slot between two jobs of a session that holds it.
+#[derive(Debug, Default)]
+struct Kept(Mutex<Option<SlotGuard>>);
+
+impl Kept {
+    fn slot(&self) -> MutexGuard<'_, Option<SlotGuard>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot().take() {
+            // Where it fails, the next user clears the slot.
+            let _ = slot.finish();
+        }
+    }
+}
+
+impl Session {
+    /// The slot for a job.
+    fn take(&self, ctx: &JobContext) -> Result<SlotGuard> {
+        if let Some(slot) = self.kept.slot().take() {
+            return Ok(slot);
+        }
+        let Some(started) = &self.started else {
+            return self.pool.acquire(&self.image, ctx.cancel());
+        };
+        let slot = self.pool.acquire_in(&started.slot, &self.image, ctx.cancel())?;
+        if slot.load() == started.load {
+            return Ok(slot);
+        }
+        slot.finish()?;
+        Err(Error::new(ErrorKind::Conflict, "the device was loaded anew since the session began")
+            .operation(format!("use slot {}", started.slot))
+            .hint("start this session again: what it left in the device is gone"))
+    }
+
+    /// Runs something with a slot. The slot is dropped, and so to be cleared, on every way out but
+    /// the good ones, a panic included.
+    fn with_slot(
+        &self,
+        ctx: &JobContext,
+        run: impl FnOnce(&JobContext) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        let slot = self.take(ctx)?;
+        let result = run(&ctx.clone().with_variables(slot.variables()));
+        if result.as_ref().map_or_else(left_in_order, |_| true) {
+            match self.hold {
+                Hold::Job | Hold::Start => slot.finish()?,
+                Hold::Session => *self.kept.slot() = Some(slot),
+            }
+        }
+        result
+    }
 }
 
 impl EngineSession for Session {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let slot = match kept {
-            Some(slot) => slot,
-            None => self.pool.acquire(&self.image, ctx.cancel())?,
-        };
-        let inner = ctx.clone().with_variables(slot.variables());
-        // Dropped, and so to be cleared, on every way out but the good ones, a panic included.
-        let result = self.inner.process(job, &inner);
-        if result.as_ref().map_or_else(left_in_order, |_| true) {
-            match self.hold {
-                Hold::Job => slot.finish()?,
-                Hold::Session => {
-                    *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
-                }
-            }
-        }
-        result
+        self.with_slot(ctx, |ctx| self.inner.process(job, ctx))
     }
 
     fn process_in_software(&self, job: EngineJob, ctx: &JobContext) -> Option<Result<()>> {
@@ -108,16 +199,13 @@ impl EngineSession for Session {
     }
 
     fn stop(&self, ctx: &JobContext) -> Result<Outcome> {
-        self.inner.stop(ctx)
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(slot) = kept {
-            // Where it fails, the next user clears the slot.
-            let _ = slot.finish();
+        if self.hold != Hold::Start {
+            return self.inner.stop(ctx);
+        }
+        match self.with_slot(ctx, |ctx| self.inner.stop(ctx)) {
+            // There is nothing left to stop.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Outcome::default()),
+            stopped => stopped,
         }
     }
 }

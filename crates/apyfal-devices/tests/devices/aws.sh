@@ -13,6 +13,12 @@ prefetch=no
 while getopts S:I:P option; do
   case $option in S) slot=$OPTARG ;; I) agfi=$OPTARG ;; P) prefetch=yes ;; *) exit 22 ;; esac
 done
+# The tools do not stand each other on one card.
+if [ -e "$S/watch" ]; then
+  mkdir "$S/busy-$slot" || echo "$verb" >>"$S/overlap"
+  sleep 0.02
+  trap 'rmdir "$S/busy-$slot"' EXIT
+fi
 show() {
   read -r image state <"$S/slot-$slot" 2>/dev/null || { image='No AFI'; state=cleared; }
   [ "$image" = none ] && image='No AFI'

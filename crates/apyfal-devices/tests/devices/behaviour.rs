@@ -41,7 +41,8 @@ fn the_slot_that_has_the_image_is_preferred_then_an_empty_one() {
         let a = stand.acquire("a").unwrap();
         let b = stand.acquire("b").unwrap();
         assert_eq!((a.slot(), b.slot()), (first, second));
-        (a.finish().unwrap(), b.finish().unwrap());
+        a.finish().unwrap();
+        b.finish().unwrap();
         stand.changes();
         let b = stand.acquire("b").unwrap();
         assert_eq!((b.slot(), b.was_loaded()), (second, false));
@@ -241,6 +242,26 @@ fn the_next_image_is_fetched_while_a_job_runs() {
     b.prefetch(&stand.image("a"));
     until("it is fetched", || stand.changes() == ["prefetch"]);
     b.finish().unwrap();
+}
+
+#[test]
+fn one_tool_at_a_time_works_on_a_slot() {
+    let stand = Stand::new(Kind::AwsF2, 1);
+    stand.tell("watch", "");
+    let never = Cancel::default();
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "a"] {
+            let stand = &stand;
+            scope.spawn(move || stand.acquire(name).unwrap().finish().unwrap());
+        }
+        for _ in 0..4 {
+            for state in stand.pool().look(&never).unwrap() {
+                state.loaded.unwrap();
+            }
+        }
+    });
+    let overlap = std::fs::read_to_string(stand.path("state/overlap")).unwrap_or_default();
+    assert_eq!(overlap, "");
 }
 
 #[test]

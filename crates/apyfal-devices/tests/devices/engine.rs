@@ -14,7 +14,7 @@ use apyfal_devices::{Access, Hold, Kind, WithSlot};
 use apyfal_engines::exec::{Declaration, Exec};
 use serde_json::{Value, json};
 
-use crate::stand::{PATIENCE, Stand, each, until};
+use crate::stand::{PATIENCE, Stand, each, executable, group_runs, until};
 
 fn exec(section: &Value, locks: &Path) -> Exec {
     Exec::new(Declaration::new("mine", section.as_object().unwrap()).unwrap(), locks)
@@ -177,7 +177,60 @@ fn a_worker_keeps_its_slot_for_the_session() {
     let next = run(&*session, folder, &never).unwrap();
     assert!(next != first && next.starts_with(b"0 "), "{next:?}");
     assert_eq!(stand.changes(), ["clear", "load"]);
-    drop(session);
+    // The slot is not free before the worker is gone.
+    let pid = std::str::from_utf8(&next).unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    std::thread::scope(|scope| {
+        let (waiting, image) = (stand.pool(), stand.image("a"));
+        let acquired = scope.spawn(move || {
+            let guard = waiting.acquire(&image, &Cancel::default()).unwrap();
+            let runs = group_runs(pid);
+            guard.finish().unwrap();
+            runs
+        });
+        drop(session);
+        assert!(!acquired.join().unwrap());
+    });
     other.acquire(&stand.image("a"), &never).unwrap().finish().unwrap();
     assert_eq!(stand.changes(), [""; 0]);
+}
+
+/// An executable of the original's kind, which says what it is called for and in which slot.
+const ORIGINAL: &str = r#"#!/bin/sh
+mode=$2
+while [ $# -gt 0 ]; do case $1 in -p) answer=$2 ;; -o) dst=$2 ;; esac; shift; done
+echo "$mode $APYFAL_SLOT" >>"$NOTES"
+if [ -n "$dst" ]; then echo made >"$dst"; fi
+echo '{"app": {"status": 0}}' >"$answer"
+"#;
+
+#[test]
+fn an_executable_finds_what_it_left_in_its_slot_or_says_so() {
+    let stand = Stand::new(Kind::AwsF2, 2);
+    let folder = stand.folder();
+    executable(&stand.path("original"), ORIGINAL);
+    let section = json!({
+        "executable": stand.path("original").to_str().unwrap(),
+        "env": {"NOTES": stand.path("notes").to_str().unwrap()},
+    });
+    let never = Cancel::default();
+    // The first slot is taken, so that it is started in the second one.
+    let taken = stand.acquire("b").unwrap();
+    let engine = with_slot(&stand, &section, Hold::Start);
+    let session = open(&engine, folder);
+    taken.finish().unwrap();
+    assert_eq!(run(&*session, folder, &never).unwrap(), b"made\n");
+    // In another process.
+    let again = open(&with_slot(&stand, &section, Hold::Start), folder);
+    run(&*again, folder, &never).unwrap();
+    let notes = || std::fs::read_to_string(stand.path("notes")).unwrap();
+    assert_eq!(notes(), "0 1\n1 1\n1 1\n");
+    assert_eq!(stand.changes(), ["load", "load"]);
+
+    let pool = stand.pool();
+    pool.acquire_in("1", &stand.image("b"), &never).unwrap().finish().unwrap();
+    let error = run(&*session, folder, &never).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    session.stop(&context(folder, &never)).unwrap();
+    assert_eq!(notes(), "0 1\n1 1\n1 1\n");
+    pool.acquire_in("2", &stand.image("a"), &never).unwrap_err();
 }

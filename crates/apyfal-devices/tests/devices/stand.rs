@@ -191,7 +191,6 @@ fn container(kind: Kind, byte: u8) -> Vec<u8> {
 /// Runs something for each kind of device.
 pub(crate) fn each(run: impl Fn(Kind)) {
     for kind in Kind::ALL {
-        println!("{}", kind.name());
         run(kind);
     }
 }
