@@ -118,7 +118,9 @@ impl Pool {
             if Instant::now() >= end {
                 return Err(self.busy(&slots));
             }
+            // Not where a slot that has it will become free.
             if prefetch.is_none()
+                && !is_anywhere(&slots, image)?
                 && let Some((_, slot)) = order.first()
             {
                 prefetch = Some(Prefetch::start(slot.clone(), image));
@@ -135,7 +137,7 @@ impl Pool {
         let state = |slot: Arc<Slot>| {
             let path = slot.lock();
             let holder = match Record::peek(&path)? {
-                Some(Record::Busy { holder }) => Some(holder),
+                Some(Record::Busy { holder, .. }) => Some(holder),
                 Some(Record::Idle { .. }) | None => None,
             };
             // Held for the moment only, so that nobody who wants the slot is turned away for long.
@@ -184,13 +186,23 @@ impl Pool {
             .hint("'apyfal devices' shows who uses them")
             .retryable();
         for slot in slots {
-            if let Ok(Some(Record::Busy { holder })) = Record::peek(&slot.lock()) {
+            if let Ok(Some(Record::Busy { holder, .. })) = Record::peek(&slot.lock()) {
                 let by = format!("by {}, process {}", holder.what, holder.pid);
                 error = error.context(format!("slot {}", slot.name()), by);
             }
         }
         error
     }
+}
+
+/// Whether a slot has this image, and be it in use.
+fn is_anywhere(slots: &[Arc<Slot>], image: &Image) -> Result<bool> {
+    for slot in slots {
+        if Record::peek(&slot.lock())?.is_some_and(|record| record.image() == Some(image.id())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How well a slot suits: the less the better.

@@ -48,11 +48,23 @@ impl Holder {
 pub(crate) enum Record {
     /// It was used up well, and has this image since this load.
     Idle { image: Option<String>, load: u64 },
-    /// It is being used, or its last user did not come to an end.
-    Busy { holder: Holder },
+    /// It is being used, or its last user did not come to an end. It has this image, once it is
+    /// loaded.
+    Busy {
+        holder: Holder,
+        #[serde(default)]
+        image: Option<String>,
+    },
 }
 
 impl Record {
+    /// The image that the slot has.
+    pub(crate) fn image(&self) -> Option<&str> {
+        match self {
+            Self::Idle { image, .. } | Self::Busy { image, .. } => image.as_deref(),
+        }
+    }
+
     /// What the file of a slot says at this moment. None where nobody has written anything yet.
     ///
     /// # Errors
@@ -93,6 +105,14 @@ impl Held {
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing it does not do for the moment in which another thread starts a program, which
+        // has it open too until it is another program.
+        let _ = self.file.unlock();
+    }
+}
+
 fn read(file: &mut File) -> std::io::Result<Option<Record>> {
     let mut text = Vec::new();
     file.rewind()?;
@@ -101,7 +121,7 @@ fn read(file: &mut File) -> std::io::Result<Option<Record>> {
         return Ok(None);
     }
     let unknown = Holder { pid: 0, uid: 0, what: "unknown".to_owned(), since: 0 };
-    Ok(Some(serde_json::from_slice(&text).unwrap_or(Record::Busy { holder: unknown })))
+    Ok(Some(serde_json::from_slice(&text).unwrap_or(Record::Busy { holder: unknown, image: None })))
 }
 
 fn of(path: &Path, error: std::io::Error) -> Error {
@@ -118,7 +138,8 @@ mod tests {
         let path = folder.path().join("slot");
         assert_eq!(Record::peek(&path).unwrap(), None);
         let mut held = Held::take(&path).unwrap().unwrap();
-        let busy = Record::Busy { holder: Holder::this("a name that is longer than the next") };
+        let busy =
+            Record::Busy { holder: Holder::this("a longer name than the next"), image: None };
         held.write(&busy).unwrap();
         assert_eq!(held.read().unwrap(), Some(busy));
         let idle = Record::Idle { image: Some("x".to_owned()), load: 7 };

@@ -112,7 +112,8 @@ impl SlotGuard {
         cancel: &Cancel,
     ) -> Result<Self> {
         let before = held.read()?;
-        held.write(&Record::Busy { holder: Holder::this(what) })?;
+        let holder = Holder::this(what);
+        held.write(&Record::Busy { holder: holder.clone(), image: None })?;
         let earlier = match before {
             Some(Record::Idle { load, .. }) => load,
             _ => 0,
@@ -129,6 +130,7 @@ impl SlotGuard {
         if !is_there && let Err(error) = slot.fill(image, cancel) {
             return Err(emptied(&slot, &mut held, error));
         }
+        held.write(&Record::Busy { holder, image: Some(image.id().to_owned()) })?;
         let load = if is_there { earlier } else { now() };
         let image = image.clone();
         Ok(Self { slot, held, image, was_loaded: !is_there, load, prefetch: None })

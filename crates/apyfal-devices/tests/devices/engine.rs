@@ -148,6 +148,8 @@ while read -r line; do
   printf '%s' "$APYFAL_SLOT $$" >"$dst"
   echo "{\"id\": $id}"
 done
+# It takes a moment to let go of its device.
+sleep 0.3
 "#;
 
 #[test]
