@@ -8,14 +8,16 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("apyfal-core", &[]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-net", "apyfal-tls"]),
     ("apyfal-storage", &["apyfal-core"]),
-    ("apyfal-engines", &["apyfal-core"]),
+    ("apyfal-machine", &["apyfal-core"]),
+    ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
+    ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-package", &["apyfal-core", "apyfal-engines"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
     (
@@ -37,6 +39,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "apyfal-api",
             "apyfal-catalog",
             "apyfal-core",
+            "apyfal-devices",
             "apyfal-engines",
             "apyfal-net",
             "apyfal-package",
@@ -46,7 +49,15 @@ const EDGES: [(&str, &[&str]); 13] = [
     ),
     (
         "apyfal-cli",
-        &["apyfal", "apyfal-api", "apyfal-catalog", "apyfal-core", "apyfal-server", "apyfal-tls"],
+        &[
+            "apyfal",
+            "apyfal-api",
+            "apyfal-catalog",
+            "apyfal-core",
+            "apyfal-devices",
+            "apyfal-server",
+            "apyfal-tls",
+        ],
     ),
     ("apyfal-testkit", &["apyfal-core"]),
 ];

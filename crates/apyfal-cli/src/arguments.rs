@@ -13,8 +13,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::commands::{
-    accelerators, catalog, clear, completions, copy, create, host, init, install, logs, map, pack,
-    process, requirements, run, serve, start, stop, uninstall, user_data,
+    accelerators, catalog, clear, completions, copy, create, device_helper, devices, host, init,
+    install, logs, map, pack, process, requirements, run, serve, start, stop, uninstall, user_data,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
@@ -64,6 +64,9 @@ pub(crate) enum Command {
     Logs(logs::Arguments),
     Host(host::Arguments),
     UserData(user_data::Arguments),
+    Devices(devices::Arguments),
+    #[command(hide = true)]
+    DeviceHelper(device_helper::Arguments),
     Requirements(requirements::Arguments),
     Catalog(catalog::Arguments),
     Copy(copy::Arguments),

@@ -47,6 +47,7 @@ fn command_line() {
         "host extend",
         "host uninstall",
         "user-data",
+        "devices",
         "requirements",
         "catalog",
         "catalog serve",

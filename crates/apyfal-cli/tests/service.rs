@@ -14,13 +14,27 @@ use common::{Home, text};
 use rustix::process::Signal;
 
 fn unit() -> String {
-    std::fs::read_to_string(common::page::root().join("deploy/apyfal.service")).unwrap()
+    deployed("apyfal.service")
 }
 
-/// The unit with a program that is here.
-fn present_unit(home: &Home) -> PathBuf {
-    let unit = unit().replace("/usr/local/bin/apyfal", env!("CARGO_BIN_EXE_apyfal"));
-    home.write("apyfal.service", unit)
+fn deployed(name: &str) -> String {
+    std::fs::read_to_string(common::page::root().join("deploy").join(name)).unwrap()
+}
+
+/// A unit with a program that is here.
+fn present(home: &Home, name: &str, as_name: &str) -> PathBuf {
+    let unit = deployed(name).replace("/usr/local/bin/apyfal", env!("CARGO_BIN_EXE_apyfal"));
+    home.write(as_name, unit)
+}
+
+/// What systemd has to say of units.
+fn verified(units: &[&PathBuf]) {
+    let paths = units.iter().map(|path| path.to_str().unwrap());
+    let verified = analyze(&std::iter::once("verify").chain(paths).collect::<Vec<_>>());
+    let said = text(&verified.stdout) + &text(&verified.stderr);
+    // Files of other packages are none of ours.
+    let ours: Vec<_> = said.lines().filter(|line| line.contains("apyfal")).collect();
+    assert!(verified.status.success() && ours.is_empty(), "{said}");
 }
 
 fn analyze(words: &[&str]) -> Output {
@@ -32,16 +46,39 @@ fn analyze(words: &[&str]) -> Output {
 #[test]
 fn the_unit_is_right_and_exposes_little() {
     let home = Home::new();
-    let unit = present_unit(&home);
-    let path = unit.to_str().unwrap();
-    let verified = analyze(&["verify", path]);
-    let said = text(&verified.stdout) + &text(&verified.stderr);
-    // Files of other packages are none of ours.
-    let ours: Vec<_> = said.lines().filter(|line| line.contains("apyfal")).collect();
-    assert!(verified.status.success() && ours.is_empty(), "{said}");
+    let unit = present(&home, "apyfal.service", "apyfal.service");
+    verified(&[&unit]);
     // In tenths: 2.0 of 10.
+    let path = unit.to_str().unwrap();
     let rated = analyze(&["security", "--offline=true", "--threshold=20", path]);
     assert!(rated.status.success(), "{}", text(&rated.stdout));
+}
+
+#[test]
+fn the_units_of_the_device_helper_are_right() {
+    let home = Home::new();
+    let socket = present(&home, "apyfal-device.socket", "apyfal-device.socket");
+    present(&home, "apyfal-device@.service", "apyfal-device@.service");
+    let helper = present(&home, "apyfal-device@.service", "apyfal-device@1.service");
+    verified(&[&socket, &helper]);
+    // The host that uses it, with the drop-in that lets it.
+    let host = present(&home, "apyfal.service", "apyfal.service");
+    std::fs::create_dir(home.path("apyfal.service.d")).unwrap();
+    present(&home, "apyfal-device.conf", "apyfal.service.d/device.conf");
+    verified(&[&host, &socket]);
+    // Both name the socket and the group, and the command is there.
+    let (socket, helper) = (deployed("apyfal-device.socket"), deployed("apyfal-device@.service"));
+    let path = socket.lines().find_map(|line| line.strip_prefix("ListenStream=")).unwrap();
+    assert!(home.ok(&["devices", "--help"]).contains(path), "{path}");
+    let group = socket.lines().find_map(|line| line.strip_prefix("SocketGroup=")).unwrap();
+    let drop_in = deployed("apyfal-device.conf");
+    assert!(drop_in.contains(&format!("SupplementaryGroups={group}\n")), "{group}");
+    let line = helper.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let words: Vec<_> = line.split_whitespace().skip(1).collect();
+    let help = home.ok(&[words[0], "--help"]);
+    for option in words.iter().filter(|word| word.starts_with("--")) {
+        assert!(help.contains(&format!("{option} <")), "{option}: {help}");
+    }
 }
 
 #[test]

@@ -178,6 +178,7 @@ pub struct JobContext {
     request: Arc<JobParameters>,
     log: JobLog,
     stall: Stall,
+    variables: Arc<[(&'static str, String)]>,
 }
 
 /// How long the clients at the ends of a job may keep it waiting.
@@ -203,6 +204,7 @@ impl JobContext {
             request: Arc::default(),
             log: JobLog::default(),
             stall: Stall::default(),
+            variables: Arc::default(),
         }
     }
 
@@ -235,6 +237,17 @@ impl JobContext {
     #[must_use]
     pub fn with_stall(self, reading: Option<Duration>, writing: Option<Duration>) -> Self {
         Self { stall: Stall { reading, writing }, ..self }
+    }
+
+    /// Adds environment variables for the programs of this job.
+    #[must_use]
+    pub fn with_variables(self, variables: Vec<(&'static str, String)>) -> Self {
+        Self { variables: variables.into(), ..self }
+    }
+
+    /// Environment variables for the programs of this job, such as the slot of a device.
+    pub fn variables(&self) -> &Arc<[(&'static str, String)]> {
+        &self.variables
     }
 
     /// The same job with a switch of its own, for a part of it that may have to end earlier.

@@ -6,7 +6,6 @@ use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
 
 mod copy;
 pub mod exec;
-mod file_lock;
 mod gunzip;
 mod gzip;
 mod gzip_format;

@@ -14,6 +14,7 @@ use apyfal_storage::{Location, Storage};
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, watch};
 
+use crate::Devices;
 use crate::call::{Call, End};
 use crate::configuration;
 use crate::map::{JobHandle, ProcessMap};
@@ -97,6 +98,7 @@ pub struct AcceleratorBuilder {
     threads: Option<NonZeroUsize>,
     hosts: Option<Vec<RemoteOptions>>,
     packages: Vec<Store>,
+    devices: Devices,
 }
 
 impl AcceleratorBuilder {
@@ -140,6 +142,13 @@ impl AcceleratorBuilder {
     #[must_use]
     pub fn packages(mut self, packages: impl IntoIterator<Item = Store>) -> Self {
         self.packages.extend(packages);
+        self
+    }
+
+    /// Runs accelerators of packages on these devices, where they have images for one.
+    #[must_use]
+    pub fn devices(mut self, devices: Devices) -> Self {
+        self.devices = devices;
         self
     }
 
@@ -210,7 +219,7 @@ impl AcceleratorBuilder {
 
     /// The agent of this machine.
     fn here(&mut self, storage: Storage) -> Result<Made> {
-        let registry = configuration::registry(&self.configuration, &self.packages)?;
+        let registry = configuration::registry(&self.configuration, &self.packages, &self.devices)?;
         let info = registry.find(&self.name)?.info().clone();
         let (root, temporary) = match self.root.take() {
             Some(root) => (root, None),
@@ -260,6 +269,7 @@ impl Accelerator {
             threads: None,
             hosts: None,
             packages: Vec::new(),
+            devices: Devices::none(),
         }
     }
 

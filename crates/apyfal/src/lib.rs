@@ -37,6 +37,7 @@ mod accelerator;
 mod call;
 pub mod catalog;
 pub mod configuration;
+mod devices;
 mod machine;
 mod map;
 pub mod package;
@@ -53,6 +54,7 @@ pub use apyfal_core::{
 pub use apyfal_engines::Registry;
 pub use apyfal_storage::{Listed, Location, Storage};
 pub use call::Call;
+pub use devices::Devices;
 pub use machine::Machine;
 pub use map::{JobHandle, ProcessMap};
 pub use pool::{HostLoad, Pool};

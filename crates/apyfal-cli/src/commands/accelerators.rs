@@ -72,7 +72,8 @@ fn here(
     context: &Context<'_>,
     name: Option<&str>,
 ) -> Result<Vec<EngineInfo>> {
-    let registry = apyfal::configuration::registry(configuration, &context.packages())?;
+    let registry =
+        apyfal::configuration::registry(configuration, &context.packages(), &context.devices())?;
     if let Some(name) = name {
         return Ok(vec![registry.find(name)?.info().clone()]);
     }

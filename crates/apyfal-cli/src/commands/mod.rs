@@ -6,6 +6,8 @@ pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod device_helper;
+pub(crate) mod devices;
 pub(crate) mod host;
 pub(crate) mod init;
 pub(crate) mod install;
@@ -27,8 +29,8 @@ use std::path::PathBuf;
 use apyfal::configuration::Environment;
 use apyfal::package::Store;
 use apyfal::{
-    Accelerator, AcceleratorBuilder, Cancel, Configuration, Error, ErrorKind, Location, Machine,
-    Remote, RemoteOptions, Result, Storage,
+    Accelerator, AcceleratorBuilder, Cancel, Configuration, Devices, Error, ErrorKind, Location,
+    Machine, Remote, RemoteOptions, Result, Storage,
 };
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -77,6 +79,8 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Command::Host(arguments) => host::run(arguments, &context).await,
         Command::Logs(arguments) => logs::run(arguments, &context).await,
         Command::UserData(arguments) => user_data::run(arguments, &context).await,
+        Command::Devices(arguments) => devices::run(arguments, &context),
+        Command::DeviceHelper(arguments) => device_helper::run(arguments, &context),
         Command::Requirements(arguments) => requirements::run(arguments, &context).await,
         Command::Catalog(arguments) => catalog::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
@@ -91,6 +95,12 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
 }
 
 impl Context<'_> {
+    /// An environment variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let mut variables = self.environment.variables.iter();
+        variables.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// The parameters that the command does not declare.
     pub(crate) fn take_parameters(&mut self) -> Parameters {
         std::mem::take(&mut self.parameters)
@@ -124,6 +134,7 @@ impl Context<'_> {
     ) -> Result<AcceleratorBuilder> {
         Ok(Accelerator::builder(accelerator)
             .packages(self.packages())
+            .devices(self.devices())
             .storage(self.storage(&configuration)?)
             .hosts(self.hosts(&configuration)?)
             .configuration(configuration))
@@ -162,6 +173,18 @@ impl Context<'_> {
         let of_machine = Store::new(Machine::default().packages());
         let of_user = self.environment.home.as_deref().map(apyfal::package::store);
         std::iter::once(of_machine).chain(of_user).collect()
+    }
+
+    /// The devices of this machine.
+    pub(crate) fn devices(&self) -> Devices {
+        let is_root = rustix::process::geteuid().is_root();
+        match std::env::current_exe() {
+            Ok(program) => {
+                Devices::here(self.variable("PATH").unwrap_or_default(), program, is_root)
+            }
+            // Without it nothing could be asked for privileges.
+            Err(_) => Devices::none(),
+        }
     }
 
     /// The accelerator of a name, its session taken up again where it has one.

@@ -16,7 +16,8 @@ pub(crate) async fn provide(
     configuration: &Configuration,
     context: &Context<'_>,
 ) -> Result<()> {
-    let registry = apyfal::configuration::registry(configuration, &context.packages())?;
+    let registry =
+        apyfal::configuration::registry(configuration, &context.packages(), &context.devices())?;
     if !registry.find(accelerator).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(());
     }

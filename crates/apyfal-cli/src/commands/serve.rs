@@ -87,7 +87,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let settings = Settings {
         listen,
         data_dir: data_dir.clone(),
-        registry: apyfal::configuration::registry(&configuration, &context.packages())?,
+        registry: apyfal::configuration::registry(
+            &configuration,
+            &context.packages(),
+            &context.devices(),
+        )?,
         storage: apyfal::configuration::served_storage(
             &configuration,
             context.environment.home.as_deref(),

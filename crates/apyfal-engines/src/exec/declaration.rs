@@ -142,6 +142,11 @@ impl Declaration {
         &self.info
     }
 
+    /// Whether its program stays alive between jobs, with whatever it has open.
+    pub fn stays_alive(&self) -> bool {
+        matches!(self.program, Program::Worker(_))
+    }
+
     pub(super) fn program(&self) -> &Program {
         &self.program
     }
@@ -157,11 +162,18 @@ impl Declaration {
     }
 
     /// What is run for these arguments: `sudo` before them and the environment beside them.
-    pub(super) fn invocation(&self, argv: Vec<OsString>, params: &Params) -> Invocation {
+    pub(super) fn invocation(
+        &self,
+        argv: Vec<OsString>,
+        params: &Params,
+        variables: &[(&'static str, String)],
+    ) -> Invocation {
+        let given = variables.iter().map(|(key, value)| ((*key).to_owned(), value.into()));
         let env: BTreeMap<_, _> = self
             .env
             .iter()
             .filter_map(|(key, value)| Some((key.clone(), value.fill(|name| param(params, name))?)))
+            .chain(given)
             .collect();
         let mut secrets = Vec::new();
         params.as_map().iter().for_each(|(name, value)| collect_secrets(name, value, &mut secrets));

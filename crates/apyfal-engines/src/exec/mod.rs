@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apyfal_core::{Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result};
+use apyfal_machine::Guard;
 
 mod command;
 mod declaration;
 mod file;
-mod guard;
 mod invocation;
 mod lines;
 mod original;
@@ -36,7 +36,6 @@ mod worker;
 
 pub use declaration::Declaration;
 use declaration::Program;
-use guard::Guard;
 use process::Process;
 
 /// The engine of one declared accelerator.
@@ -87,7 +86,8 @@ struct Launcher {
 }
 
 impl Launcher {
-    /// Starts the program with these arguments and the variables declared for it. What it writes
+    /// Starts the program with these arguments and the variables declared for it, and those of the
+    /// job. What it writes
     /// to its standard error goes to the job's log.
     fn start(
         &self,
@@ -96,6 +96,7 @@ impl Launcher {
         stdin: bool,
         ctx: &JobContext,
     ) -> Result<Process> {
-        Process::start(self.declaration.invocation(argv, params), stdin, &self.guard, ctx.log())
+        let invocation = self.declaration.invocation(argv, params, ctx.variables());
+        Process::start(invocation, stdin, &self.guard, ctx.log())
     }
 }

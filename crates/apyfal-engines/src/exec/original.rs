@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use apyfal_core::{
     EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome, Params, Result, Stage,
 };
+use apyfal_machine::file_lock;
 use serde_json::{Map, Value};
 use sha3::{Digest, Sha3_256};
 
@@ -20,7 +21,6 @@ use super::declaration::{Declaration, Program};
 use super::file::{DestinationFile, SourceFile};
 use super::process::Event;
 use super::tail::Tail;
-use crate::file_lock;
 
 /// In the session's state: what `-m 0` answered, so that a session opened again does not repeat it.
 const STARTED: &str = "started.json";
@@ -163,7 +163,15 @@ impl Session {
 
     /// Waits until no other call of this program runs on the machine.
     fn turn(&self, ctx: &JobContext) -> Result<Turn> {
-        Ok(Turn { file: file_lock::lock_for_all(&self.lock, ctx)? })
+        let file = file_lock::lock_for_all(&self.lock, ctx.cancel()).map_err(|error| {
+            if error.is_cancelled() {
+                return error;
+            }
+            error.hint(
+                "another directory can be set as 'lock_directory' in the accelerator's section",
+            )
+        })?;
+        Ok(Turn { file })
     }
 }
 

@@ -10,10 +10,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, ErrorKind, JobContext, JobLog, Result};
+use apyfal_machine::Guard;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::guard::Guard;
 use super::invocation::Invocation;
 use super::lines::Lines;
 use super::tail::Tail;

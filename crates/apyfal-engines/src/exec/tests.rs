@@ -10,9 +10,9 @@ use apyfal_core::{
     Cancel, Engine, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobLog,
     JobParameters, Need, Outcome, Output, Params, Progress, Result, Slots,
 };
+use apyfal_machine::Guard;
 use serde_json::{Value, json};
 
-use super::guard::Guard;
 use super::{Declaration, Exec, Launcher};
 
 /// An accelerator with the directories that its caller provides.

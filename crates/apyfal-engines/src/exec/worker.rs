@@ -21,7 +21,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apyfal_core::{
@@ -46,9 +46,18 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     launcher: Launcher,
     params: Params,
-    idle: Mutex<Vec<Process>>,
+    idle: Mutex<Vec<Worker>>,
     next: AtomicU64,
 }
+
+/// A worker, and the variables of the job that it was started for: it never hears of others.
+#[derive(Debug)]
+struct Worker {
+    process: Process,
+    variables: Variables,
+}
+
+type Variables = Arc<[(&'static str, String)]>;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -69,24 +78,26 @@ impl Session {
         Self { launcher, params, idle: Mutex::default(), next: AtomicU64::new(1) }
     }
 
-    /// An idle worker that is still alive, else a new one.
-    fn take(&self, ctx: &JobContext) -> Result<Process> {
+    /// An idle worker that is still alive and has the job's variables, else a new one.
+    fn take(&self, ctx: &JobContext) -> Result<Worker> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut worker) = idle else { break };
-            if !worker.has_ended()? {
-                worker.begin_job(ctx.log())?;
+            if worker.variables == *ctx.variables() && !worker.process.has_ended()? {
+                worker.process.begin_job(ctx.log())?;
                 return Ok(worker);
             }
         }
         let Program::Worker(arguments) = self.launcher.declaration.program() else {
             return Err(Error::new(ErrorKind::Internal, "a worker session without a worker"));
         };
-        self.launcher.start(fill(arguments, &self.params, |_| None), &self.params, true, ctx)
+        let argv = fill(arguments, &self.params, |_| None);
+        let process = self.launcher.start(argv, &self.params, true, ctx)?;
+        Ok(Worker { process, variables: ctx.variables().clone() })
     }
 
-    fn put_back(&self, mut worker: Process) -> Result<()> {
-        worker.end_job()?;
+    fn put_back(&self, mut worker: Worker) -> Result<()> {
+        worker.process.end_job()?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         Ok(())
     }
@@ -105,8 +116,9 @@ impl EngineSession for Session {
         });
         // Dropped, and so ended, on every way out but the good one: after a failure or a
         // cancellation nobody knows what state it is in.
-        let mut worker = self.take(ctx)?;
-        let line = ask(&mut worker, &format!("{request}\n"), ctx)?;
+        let mut taken = self.take(ctx)?;
+        let worker = &mut taken.process;
+        let line = ask(worker, &format!("{request}\n"), ctx)?;
         let answer: Answer = serde_json::from_slice(&line).map_err(|error| {
             // Masked before it is cut, which may leave half a secret.
             let answer = worker.mask(String::from_utf8_lossy(&line).trim());
@@ -122,10 +134,10 @@ impl EngineSession for Session {
         }
         if answer.status != 0 {
             let error = worker.failure(&worker.mask(&answer.msg)).context("status", answer.status);
-            self.put_back(worker)?;
+            self.put_back(taken)?;
             return Err(error);
         }
-        self.put_back(worker)?;
+        self.put_back(taken)?;
         if let Some(source) = source {
             source.count(ctx)?;
         }
@@ -144,9 +156,9 @@ impl Drop for Session {
     fn drop(&mut self) {
         let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
         // All are asked first, so that they end at the same time.
-        idle.iter_mut().for_each(Process::close_stdin);
+        idle.iter_mut().for_each(|worker| worker.process.close_stdin());
         for worker in idle {
-            worker.wait(FAREWELL);
+            worker.process.wait(FAREWELL);
         }
     }
 }

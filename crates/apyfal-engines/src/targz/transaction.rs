@@ -12,9 +12,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, JobContext, Result};
+use apyfal_machine::file_lock;
 use serde::{Deserialize, Serialize};
-
-use crate::file_lock;
 
 const SPOOL: &str = "spool";
 const MANIFEST: &str = "manifest.json";
@@ -44,7 +43,7 @@ impl Transaction {
     pub(super) fn lock(state: &Path, ctx: &JobContext) -> Result<Self> {
         let directory = state.join("transaction");
         fs::create_dir_all(&directory)?;
-        let lock = file_lock::lock(&directory.join("lock"), ctx)?;
+        let lock = file_lock::lock(&directory.join("lock"), ctx.cancel())?;
         let path = directory.join(MANIFEST);
         let manifest = match fs::read(&path) {
             Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {

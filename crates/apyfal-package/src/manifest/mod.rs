@@ -43,6 +43,17 @@ const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 /// A manifest is refused beyond this many bytes.
 const LIMIT: u64 = 1 << 20;
 
+/// How a program is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Once per job.
+    Command,
+    /// Once, and it stays alive.
+    Worker,
+    /// By the convention of the original.
+    Executable,
+}
+
 /// A checked manifest.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -135,6 +146,15 @@ impl Manifest {
     /// The architecture is another, or programs are missing; the error names them.
     pub fn check_machine(&self, machine: &Machine) -> Result<()> {
         requires::check(self, machine)
+    }
+
+    /// How its program is called.
+    pub fn program(&self) -> Program {
+        match () {
+            () if self.section.contains_key("worker") => Program::Worker,
+            () if self.section.contains_key("executable") => Program::Executable,
+            () => Program::Command,
+        }
     }
 
     /// Whether its program runs through `sudo`.

@@ -12,6 +12,8 @@ use super::table::Table;
 /// Programs that must be there, and the system's packages that have them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requires {
+    /// Whether it cannot do without a device that it has an image for.
+    pub device: bool,
     /// Names of programs on the search path.
     pub system: Vec<String>,
     /// Names of packages, by the tool that installs them: `apt`, `dnf`.
@@ -42,7 +44,7 @@ impl Machine {
 }
 
 pub(super) fn read(table: Table<'_>) -> Result<Requires> {
-    table.refuse_unknown(&["system", "packages"])?;
+    table.refuse_unknown(&["device", "system", "packages"])?;
     let system = table.texts("system")?;
     if let Some(name) = system.iter().find(|name| name.is_empty() || name.contains('/')) {
         return Err(table.error("system", format!("'{name}' is no name of a program")));
@@ -54,7 +56,7 @@ pub(super) fn read(table: Table<'_>) -> Result<Requires> {
             packages.insert(tool.clone(), tools.texts(tool)?);
         }
     }
-    Ok(Requires { system, packages })
+    Ok(Requires { device: table.flag("device")?, system, packages })
 }
 
 /// Refuses a machine that the package cannot run on.

@@ -181,6 +181,15 @@ impl<'d> Table<'d> {
     }
 
     /// A whole number within bounds.
+    /// A truth; no where it is missing.
+    pub(super) fn flag(&self, key: &str) -> Result<bool> {
+        match self.map.get(key) {
+            None => Ok(false),
+            Some(Value::Bool(truth)) => Ok(*truth),
+            Some(other) => Err(self.wrong(key, other, "true or false")),
+        }
+    }
+
     pub(super) fn number(&self, key: &str, from: u64, to: u64) -> Result<Option<u64>> {
         let Some(value) = self.map.get(key) else { return Ok(None) };
         match value.as_u64() {

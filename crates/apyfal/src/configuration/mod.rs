@@ -12,12 +12,13 @@ use apyfal_core::{
 };
 use apyfal_engines::Registry;
 use apyfal_engines::exec::{Declaration, Exec};
-use apyfal_package::{Packaged, Store};
+use apyfal_package::Store;
 use apyfal_storage::{
     AllowedNetworks, AuthorizedDirs, Location, MountOptions, Storage, mounts_from_sections,
 };
 use serde_json::Map;
 
+use crate::Devices;
 use crate::call::read_parameters;
 
 pub use hosts::hosts;
@@ -102,10 +103,14 @@ fn is_absent(error: &std::io::Error) -> bool {
 ///
 /// # Errors
 /// The configuration cannot be interpolated.
-pub fn registry(configuration: &Configuration, packages: &[Store]) -> Result<Registry> {
+pub fn registry(
+    configuration: &Configuration,
+    packages: &[Store],
+    devices: &Devices,
+) -> Result<Registry> {
     let mut registry = Registry::default();
     for packages in packages {
-        add_packages(&mut registry, packages, &configuration.subsections("accelerator"));
+        add_packages(&mut registry, packages, devices, &configuration.subsections("accelerator"));
     }
     for name in configuration.subsections("accelerator") {
         let section = configuration.section(&format!("accelerator.{name}"));
@@ -124,7 +129,7 @@ pub fn registry(configuration: &Configuration, packages: &[Store]) -> Result<Reg
 }
 
 /// Adds what is installed, but for the names that the configuration has too.
-fn add_packages(registry: &mut Registry, packages: &Store, declared: &[&str]) {
+fn add_packages(registry: &mut Registry, packages: &Store, devices: &Devices, declared: &[&str]) {
     let list = match packages.list() {
         Ok(list) => list,
         // What is in there cannot be told; all else can be used.
@@ -134,8 +139,8 @@ fn add_packages(registry: &mut Registry, packages: &Store, declared: &[&str]) {
         if declared.iter().any(|declared| declared.eq_ignore_ascii_case(&name)) {
             continue;
         }
-        match found.and_then(|installed| Packaged::new(installed, lock_directory())) {
-            Ok(engine) => registry.add(Arc::new(engine)),
+        match found.and_then(|installed| devices.engine(installed)) {
+            Ok(engine) => registry.add(engine),
             Err(error) => registry.add_broken(name, error),
         }
     }
@@ -144,7 +149,7 @@ fn add_packages(registry: &mut Registry, packages: &Store, declared: &[&str]) {
 /// Where all users of a machine meet to share what is exclusive on it: `/run/lock`, where that
 /// belongs to all as Debian has it, else the directory for temporary files. Root comes too where
 /// the others do, so what counts is not what this user may do.
-pub(crate) fn lock_directory() -> PathBuf {
+pub fn lock_directory() -> PathBuf {
     let machine = Path::new("/run/lock");
     match std::fs::metadata(machine) {
         Ok(found) if found.is_dir() && found.mode() & 0o1777 == 0o1777 => machine.to_owned(),

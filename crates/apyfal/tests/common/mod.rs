@@ -62,7 +62,12 @@ impl Host {
         let settings = Settings {
             listen: vec![Listen { address, tls: is_paired, token: is_paired }],
             data_dir: data_dir.to_owned(),
-            registry: apyfal::configuration::registry(&configuration, &[]).unwrap(),
+            registry: apyfal::configuration::registry(
+                &configuration,
+                &[],
+                &apyfal::Devices::none(),
+            )
+            .unwrap(),
             storage: Storage::new(),
             default_accelerator: None,
             token,

@@ -241,7 +241,7 @@ fn a_cancelled_job_leaves_no_process_behind() {
 fn the_guard_forgets_programs_that_were_cancelled() {
     let bench = Bench::new(sh("echo $$ >$NOTES/pid; exec sleep 1000"));
     let left = bench.path("left");
-    let guard = Arc::new(Guard::harmless(&left));
+    let guard = Arc::new(Guard::harmless(&left).unwrap());
     let launcher = Launcher { declaration: bench.engine.declaration.clone(), guard: guard.clone() };
     let session = super::super::command::Session::new(launcher);
     for _ in 0..50 {

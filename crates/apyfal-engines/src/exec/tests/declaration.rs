@@ -70,7 +70,8 @@ fn mistakes_are_named() {
 #[test]
 fn sudo_stands_before_the_program_only_where_asked_for() {
     let argv = |section| {
-        let invocation = declare(section).unwrap().invocation(vec!["a".into()], &Params::default());
+        let invocation =
+            declare(section).unwrap().invocation(vec!["a".into()], &Params::default(), &[]);
         invocation.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()
     };
     assert_eq!(argv(json!({"command": "a"})), ["a"]);
@@ -92,7 +93,7 @@ fn secrets_are_not_shown() {
     let params =
         Params::check("it", &declaration.info().params, None, raw.as_object().unwrap()).unwrap();
     let argv = vec!["a".into(), "--t=it's \"tr0ub\"".into()];
-    let invocation = declaration.invocation(argv, &params);
+    let invocation = declaration.invocation(argv, &params, &[]);
     assert_eq!(invocation.line(), "a '--t=***'");
     assert_eq!(invocation.mask("hunter2!"), "***!");
     assert_eq!(invocation.mask(&raw.to_string()), r#"{"token":"***"}"#);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, JobContext, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use rustix::fs::OFlags;
 
 /// A file that all may read and write.
@@ -16,12 +16,12 @@ const ALL: u32 = 0o666;
 /// long as the file is open, however the process ends.
 ///
 /// # Errors
-/// The file cannot be made, or the job was cancelled while it waited.
-pub(crate) fn lock(path: &Path, ctx: &JobContext) -> Result<File> {
+/// The file cannot be made, or `cancel` was thrown while it waited.
+pub fn lock(path: &Path, cancel: &Cancel) -> Result<File> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path).map_err(|error| failed(path, error))?;
-    wait(file, path, ctx)
+    wait(file, path, cancel)
 }
 
 /// As [`lock`], between all users of the machine, who may all write to the file. Its directory may
@@ -30,20 +30,38 @@ pub(crate) fn lock(path: &Path, ctx: &JobContext) -> Result<File> {
 ///
 /// # Errors
 /// As those of [`lock`]; or the file is not one that this function makes.
-pub(crate) fn lock_for_all(path: &Path, ctx: &JobContext) -> Result<File> {
-    let file = open_for_all(path).map_err(|error| {
-        failed(path, error)
-            .hint("another directory can be set as 'lock_directory' in the accelerator's section")
-    })?;
+pub fn lock_for_all(path: &Path, cancel: &Cancel) -> Result<File> {
+    wait(open_for_all(path)?, path, cancel)
+}
+
+/// As [`lock_for_all`], without waiting: none where somebody else holds the lock.
+///
+/// # Errors
+/// The file cannot be made, or is not one that these functions make.
+pub fn try_lock_for_all(path: &Path) -> Result<Option<File>> {
+    let file = open_for_all(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(path, error)),
+    }
+}
+
+/// The file of such a lock, opened and not locked.
+///
+/// # Errors
+/// The file cannot be made, or is not one that these functions make.
+pub fn open_for_all(path: &Path) -> Result<File> {
+    let file = open_or_make(path).map_err(|error| failed(path, error))?;
     if let Some(why) = oddity(&file).map_err(|error| failed(path, error))? {
         return Err(Error::new(ErrorKind::Security, why)
             .operation(format!("lock '{}'", path.display()))
             .hint("find out who put it there, and remove it"));
     }
-    wait(file, path, ctx)
+    Ok(file)
 }
 
-fn open_for_all(path: &Path) -> io::Result<File> {
+fn open_or_make(path: &Path) -> io::Result<File> {
     // Neither does a link lead elsewhere, nor does a pipe without a reader keep us waiting.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -82,12 +100,12 @@ fn oddity(file: &File) -> io::Result<Option<&'static str>> {
     })
 }
 
-fn wait(file: File, path: &Path, ctx: &JobContext) -> Result<File> {
+fn wait(file: File, path: &Path, cancel: &Cancel) -> Result<File> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => {
-                ctx.check()?;
+                cancel.check()?;
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(TryLockError::Error(error)) => return Err(failed(path, error)),
@@ -102,28 +120,20 @@ fn failed(path: &Path, error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::num::NonZeroUsize;
     use std::os::unix::fs::symlink;
-    use std::sync::Arc;
-
-    use apyfal_core::{Cancel, Progress};
 
     use super::*;
-
-    fn context() -> JobContext {
-        let progress = Arc::new(Progress::default());
-        JobContext::new(Cancel::default(), progress, "/nonexistent", NonZeroUsize::MIN)
-    }
 
     #[test]
     fn a_lock_for_all_can_be_opened_by_all() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");
-        drop(lock_for_all(&path, &context()).unwrap());
+        drop(lock_for_all(&path, &Cancel::default()).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o666);
-        let _held = lock_for_all(&path, &context()).unwrap();
-        let other = context();
-        other.cancel().cancel();
+        let _held = lock_for_all(&path, &Cancel::default()).unwrap();
+        assert!(try_lock_for_all(&path).unwrap().is_none());
+        let other = Cancel::default();
+        other.cancel();
         assert!(lock_for_all(&path, &other).unwrap_err().is_cancelled());
     }
 
@@ -133,23 +143,23 @@ mod tests {
         let (path, treasure) = (directory.path().join("lock"), directory.path().join("treasure"));
         fs::write(&treasure, "gold").unwrap();
         symlink(&treasure, &path).unwrap();
-        lock_for_all(&path, &context()).unwrap_err();
+        lock_for_all(&path, &Cancel::default()).unwrap_err();
         fs::remove_file(&path).unwrap();
         symlink("nowhere", &path).unwrap();
-        lock_for_all(&path, &context()).unwrap_err();
+        lock_for_all(&path, &Cancel::default()).unwrap_err();
         assert!(!directory.path().join("nowhere").exists());
         fs::remove_file(&path).unwrap();
         fs::hard_link(&treasure, &path).unwrap();
-        let error = lock_for_all(&path, &context()).unwrap_err();
+        let error = lock_for_all(&path, &Cancel::default()).unwrap_err();
         assert_eq!(error.message(), "it is also a file of another name");
         fs::remove_file(&path).unwrap();
         let pipe = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(pipe.success());
-        let error = lock_for_all(&path, &context()).unwrap_err();
+        let error = lock_for_all(&path, &Cancel::default()).unwrap_err();
         assert_eq!(error.message(), "it is not a regular file");
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        lock_for_all(&path, &context()).unwrap_err();
+        lock_for_all(&path, &Cancel::default()).unwrap_err();
         assert_eq!(fs::read(&treasure).unwrap(), b"gold");
     }
 
@@ -157,14 +167,14 @@ mod tests {
     fn another_users_file_is_shared_only_if_all_may_write_to_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");
-        drop(lock_for_all(&path, &context()).unwrap());
+        drop(lock_for_all(&path, &Cancel::default()).unwrap());
         if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
             // Only root can give files away.
             return;
         }
-        drop(lock_for_all(&path, &context()).unwrap());
+        drop(lock_for_all(&path, &Cancel::default()).unwrap());
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        let error = lock_for_all(&path, &context()).unwrap_err();
+        let error = lock_for_all(&path, &Cancel::default()).unwrap_err();
         assert_eq!(error.message(), "it is another user's own file");
     }
 }

@@ -29,7 +29,7 @@ for group in $groups; do kill -s KILL -- "-$group"; done
 /// The kernel's own means (`PR_SET_PDEATHSIG`) would be tied to the thread that started a program,
 /// and would not reach what the program itself started.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub struct Guard {
     shell: Child,
     list: Mutex<Option<ChildStdin>>,
 }
@@ -39,8 +39,18 @@ impl Guard {
     ///
     /// # Errors
     /// There is no shell.
-    pub(super) fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         Self::run(SCRIPT)
+    }
+
+    /// One that writes what it would kill to a file instead, one group per line: for tests.
+    ///
+    /// # Errors
+    /// There is no shell.
+    #[doc(hidden)]
+    pub fn harmless(file: &std::path::Path) -> Result<Self> {
+        let kill = format!("kill() {{ echo \"$4\" >>'{}'; }}", file.display());
+        Self::run(&format!("{kill}\n{SCRIPT}"))
     }
 
     fn run(script: &str) -> Result<Self> {
@@ -64,12 +74,12 @@ impl Guard {
     }
 
     /// Puts a process group on the list.
-    pub(super) fn add(&self, group: Pid) {
+    pub fn add(&self, group: Pid) {
         self.write("+", group);
     }
 
     /// Takes a process group off the list, before its number can be used again.
-    pub(super) fn remove(&self, group: Pid) {
+    pub fn remove(&self, group: Pid) {
         self.write("-", group);
     }
 
@@ -86,14 +96,5 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.list.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let _ = self.shell.wait();
-    }
-}
-
-#[cfg(test)]
-impl Guard {
-    /// One that writes what it would kill to a file instead, one group per line.
-    pub(super) fn harmless(file: &std::path::Path) -> Self {
-        let kill = format!("kill() {{ echo \"$4\" >>'{}'; }}", file.display());
-        Self::run(&format!("{kill}\n{SCRIPT}")).unwrap()
     }
 }

@@ -1,0 +1,191 @@
+//! `apyfal devices` and the device helper, over stand-ins for the tools of AWS.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use common::server::{PATIENCE, until};
+use common::{Home, text};
+use serde_json::{Value, json};
+
+const AGFI: &str = "agfi-0123456789abcdef0";
+
+/// A home with the tools of AWS, two slots of which the first has an image.
+struct Machine(Home);
+
+impl Machine {
+    fn new() -> Self {
+        let home = Home::new();
+        for folder in ["bin", "state", "locks"] {
+            std::fs::create_dir(home.path(folder)).unwrap();
+        }
+        let script = format!(
+            "#!/bin/sh\nS='{}'; SLOTS='0 1'\nnote() {{ echo \"$*\" >>\"$S/log\"; }}\n\
+             obey() {{ if [ -e \"$S/fail-$1\" ]; then cat \"$S/fail-$1\"; exit 5; fi; }}\n{}",
+            home.path("state").display(),
+            include_str!("../../apyfal-devices/tests/devices/aws.sh")
+        );
+        for tool in [
+            "describe-local-image-slots",
+            "describe-local-image",
+            "load-local-image",
+            "clear-local-image",
+        ] {
+            executable(&home, &format!("bin/fpga-{tool}"), &script);
+        }
+        // For who is not root.
+        executable(
+            &home,
+            "bin/sudo",
+            "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] && shift 2 && exec \"$@\"\n",
+        );
+        home.write("state/slot-0", format!("{AGFI} loaded\n"));
+        Self(home)
+    }
+
+    fn path(&self) -> OsString {
+        let mut path = self.0.path("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        path
+    }
+
+    fn devices(&self, words: &[&str]) -> String {
+        let mut command = self.0.apyfal(&["devices", "--lock-directory", "locks"]);
+        let output = command.args(words).env("PATH", self.path()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout) + &text(&output.stderr)
+    }
+}
+
+/// Writes a script. Another process does it, so that no program which a test beside this one starts
+/// at the moment has it open for writing, and it can be run.
+fn executable(home: &Home, name: &str, content: &str) {
+    let mut writer = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(home.path(name))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer.stdin.take().unwrap().write_all(content.as_bytes()).unwrap();
+    assert!(writer.wait().unwrap().success());
+}
+
+#[test]
+fn slots_are_listed_with_what_they_have_and_who_uses_them() {
+    let machine = Machine::new();
+    let listed: Value = serde_json::from_str(&machine.devices(&["--json"])).unwrap();
+    let slot = |name: &str, image: Value, state: &str, ready: bool| {
+        json!({
+            "slot": name, "image": image, "state": state, "ready": ready, "error": null,
+            "in_use": false, "to_be_cleared": false, "holder": null,
+        })
+    };
+    let slots = [slot("0", AGFI.into(), "loaded", true), slot("1", Value::Null, "cleared", false)];
+    assert_eq!(listed, json!([{"device": "aws-f2", "slots": slots}]));
+
+    let holder = json!({"pid": 4242, "uid": 0, "what": "gzip_fpga", "since": 1});
+    let record = json!({"state": "busy", "holder": holder});
+    let path = machine.0.path("locks/apyfal-aws-f2-0.lock");
+    std::fs::write(&path, record.to_string()).unwrap();
+    let lock = std::fs::File::open(&path).unwrap();
+    lock.lock().unwrap();
+    let shown = machine.devices(&[]);
+    let mut lines = shown.lines();
+    assert_eq!(
+        lines.next().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["DEVICE", "SLOT", "IMAGE", "STATE", "USED", "BY"]
+    );
+    let first = lines.next().unwrap();
+    assert!(first.contains(AGFI) && first.contains("gzip_fpga, process 4242, for"), "{shown}");
+    lock.unlock().unwrap();
+    let shown = machine.devices(&[]);
+    assert!(shown.contains("gzip_fpga did not end well"), "{shown}");
+}
+
+#[test]
+fn a_device_that_fails_is_told_and_the_rest_is_listed() {
+    let machine = Machine::new();
+    machine.0.write("state/fail-describe", "Error: (19) hardware-busy\n");
+    let listed: Value = serde_json::from_str(&machine.devices(&["--json"])).unwrap();
+    let error = listed[0]["slots"][0]["error"].as_str().unwrap();
+    assert!(error.contains("hardware-busy"), "{error}");
+    machine.0.write("state/fail-slots", "Error: sudo or root privileges are required\n");
+    let shown = machine.devices(&[]);
+    assert!(shown.contains("warning: cannot list the slots of aws-f2"), "{shown}");
+}
+
+#[test]
+fn a_machine_without_devices_says_so() {
+    let home = Home::new();
+    let output = home.apyfal(&["devices"]).env("PATH", "/nonexistent").output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(text(&output.stderr).contains("no tools of FPGA devices"), "{output:?}");
+    let output = home.apyfal(&["devices", "--json"]).env("PATH", "/nonexistent").output().unwrap();
+    assert_eq!(text(&output.stdout).trim(), "[]");
+}
+
+/// systemd's own socket activation, without a service manager.
+struct Activated(Child);
+
+impl Activated {
+    fn start(machine: &Machine) -> Self {
+        let listening = machine.0.path("device.sock");
+        let child = Command::new("systemd-socket-activate")
+            .args(["--accept", "--inetd", "-l"])
+            .arg(&listening)
+            .args(["-E", &format!("PATH={}", machine.path().to_str().unwrap())])
+            .args([env!("CARGO_BIN_EXE_apyfal"), "device-helper", "--images"])
+            .arg(machine.0.path("images"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("systemd-socket-activate, of the package systemd");
+        let activated = Self(child);
+        until("it listens", || UnixStream::connect(&listening).is_ok());
+        activated
+    }
+}
+
+impl Drop for Activated {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_helper_answers_on_the_socket_of_systemd() {
+    let machine = Machine::new();
+    let _activated = Activated::start(&machine);
+    let shown = machine.devices(&["--socket", "device.sock"]);
+    assert!(shown.contains(AGFI), "{shown}");
+    let ask = |request: Value| {
+        let mut stream = UnixStream::connect(machine.0.path("device.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str::<Value>(&answer).unwrap()
+    };
+    let other = "agfi-0aaaaaaaaaaaaaaaa";
+    let load = json!({"verb": "load", "device": "aws-f2", "slot": "1", "image": {"agfi": other}});
+    assert_eq!(ask(load), json!({"done": true}));
+    assert!(machine.devices(&["--socket", "device.sock"]).contains(other));
+    let wrong = json!({"verb": "clear", "device": "aws-f2", "slot": "1; reboot"});
+    assert_eq!(ask(wrong)["error"]["kind"], "usage");
+}
+
+#[test]
+fn the_helper_is_no_command_for_people() {
+    let home = Home::new();
+    assert!(!home.ok(&["--help"]).contains("device-helper"));
+    let output = home.piped(&["device-helper"], b"reboot\n");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["error"]["kind"], "usage");
+}

@@ -1,0 +1,133 @@
+//! A small privileged helper for users who may not touch a device themselves.
+//!
+//! It is asked one thing and answers it, a line of JSON each, on its standard streams:
+//!
+//! ```json
+//! {"verb": "load", "device": "aws-f2", "slot": "0", "image": {"agfi": "agfi-0123456789abcdef0"}}
+//! {"done": true}
+//! ```
+//!
+//! systemd starts it for each connection to a socket that only the members of a group may connect
+//! to (`deploy/apyfal-device.socket`), or `sudo -n` does. It knows the verbs of
+//! [`Device`](crate::Device) and nothing else, checks every argument, and starts no shell. When who
+//! asked goes away, it ends the tool that it runs.
+
+mod client;
+mod open;
+mod serve;
+
+use std::path::{Path, PathBuf};
+
+use apyfal_core::{Error, ErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::{Kind, Loaded};
+pub(crate) use client::Helped;
+pub use serve::Helper;
+
+/// Where systemd listens for it.
+pub const SOCKET: &str = "/run/apyfal-device.sock";
+/// The subcommand that is the helper.
+pub const COMMAND: &str = "device-helper";
+/// A line that is longer is neither a question nor an answer.
+const LINE: usize = 64 << 10;
+
+/// How the devices of this machine can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// With their tools.
+    Direct,
+    /// Through a helper that is started for each connection to this socket.
+    Socket(PathBuf),
+    /// Through the helper of this program, run with `sudo -n`.
+    Sudo(PathBuf),
+}
+
+impl Access {
+    /// The socket where there is one, else the tools where this is root, else `sudo`.
+    pub fn choose(socket: &Path, is_root: bool, program: PathBuf) -> Self {
+        if socket.exists() {
+            Self::Socket(socket.to_owned())
+        } else if is_root {
+            Self::Direct
+        } else {
+            Self::Sudo(program)
+        }
+    }
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Verb {
+    Slots,
+    Describe,
+    Load,
+    Clear,
+    Prefetch,
+}
+
+/// A question.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    verb: Verb,
+    device: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slot: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<Named>,
+}
+
+/// An image as it is named in a question.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Named {
+    Agfi(String),
+    File(PathBuf),
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Slots(Vec<String>),
+    Loaded(Loaded),
+    /// Whether the device has such a thing.
+    Done(bool),
+    Error(Told),
+}
+
+/// An error on its way.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    kind: String,
+    message: String,
+    facts: Vec<(String, String)>,
+    hints: Vec<String>,
+}
+
+impl From<&Error> for Told {
+    fn from(error: &Error) -> Self {
+        Self {
+            kind: error.kind().as_str().to_owned(),
+            message: error.message().to_owned(),
+            facts: error
+                .facts()
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.clone()))
+                .collect(),
+            hints: error.hints().to_vec(),
+        }
+    }
+}
+
+impl From<Told> for Error {
+    fn from(told: Told) -> Self {
+        let kind = ErrorKind::from_word(&told.kind).unwrap_or(ErrorKind::Engine);
+        let error = Self::new(kind, told.message);
+        let error =
+            told.facts.into_iter().fold(error, |error, (key, value)| error.context(key, value));
+        told.hints.into_iter().fold(error, Self::hint)
+    }
+}

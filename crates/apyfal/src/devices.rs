@@ -1,0 +1,95 @@
+//! The FPGA devices that accelerators of packages run on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_core::{Engine, Error, ErrorKind, Result};
+use apyfal_devices::{Access, Hold, Kind, Pool, PoolOptions, Tools, WithSlot, detect, helper};
+use apyfal_package::{Device, Image, Installed, Packaged, Program};
+
+use crate::configuration::lock_directory;
+
+/// How long a job waits for a slot that others use.
+const WAIT: Duration = Duration::from_secs(600);
+/// What an instance of AWS says that it is.
+const PRODUCT: &str = "/sys/class/dmi/id/product_name";
+
+/// The devices of this machine, as far as their tools are on the search path.
+#[derive(Clone, Debug, Default)]
+pub struct Devices(Option<(Tools, Access)>);
+
+impl Devices {
+    /// None at all: packages run without.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Those whose tools are on the search path `path`. `program` is the binary `apyfal`, which is the
+    /// helper where `sudo` is needed.
+    pub fn here(path: &str, program: PathBuf, is_root: bool) -> Self {
+        let access = Access::choose(Path::new(helper::SOCKET), is_root, program);
+        Self(Some((Tools::new(path), access)))
+    }
+
+    /// The engine of a package: with a slot of a device that is here and that it has an image for,
+    /// else as it is.
+    ///
+    /// # Errors
+    /// It cannot do without a device and none is here, or an image is none.
+    pub(crate) fn engine(&self, installed: Installed) -> Result<Arc<dyn Engine>> {
+        let (manifest, files) = (&installed.manifest, installed.files.clone());
+        let (needs, name) = (manifest.requires.device, manifest.name.clone());
+        let hold = match manifest.program() {
+            Program::Command => Hold::Job,
+            Program::Worker => Hold::Session,
+            Program::Executable => Hold::Start,
+        };
+        let images = manifest.images.clone();
+        let packaged = Packaged::new(installed, lock_directory())?;
+        let Some((device, image)) = self.choose(&images) else {
+            if needs {
+                let kinds: Vec<_> = images.iter().map(|image| image.device.name()).collect();
+                return Err(Error::new(
+                    ErrorKind::Engine,
+                    format!("it needs a device that this machine lacks: {}", kinds.join(" or ")),
+                )
+                .operation(format!("use '{name}'"))
+                .hint("'apyfal devices' lists those that are here"));
+            }
+            return Ok(Arc::new(packaged));
+        };
+        let image = match (&image.agfi, &image.file) {
+            (Some(agfi), _) => apyfal_devices::Image::agfi(agfi)?,
+            (None, Some(file)) => apyfal_devices::Image::file(device.kind(), &files.join(file))?,
+            (None, None) => {
+                return Err(Error::new(ErrorKind::Internal, "an image without name or file"));
+            }
+        };
+        let options = PoolOptions { locks: lock_directory(), wait: WAIT, what: name };
+        let pool = Arc::new(Pool::new(device, options));
+        Ok(Arc::new(WithSlot::new(packaged, pool, image, hold)))
+    }
+
+    /// The first image that a device here takes, and that device.
+    fn choose<'i>(
+        &self,
+        images: &'i [Image],
+    ) -> Option<(Arc<dyn apyfal_devices::Device>, &'i Image)> {
+        let (tools, access) = self.0.as_ref().filter(|_| !images.is_empty())?;
+        let here = detect(tools, access);
+        let product = std::fs::read_to_string(PRODUCT).unwrap_or_default();
+        images.iter().find_map(|image| {
+            let kind = match image.device {
+                Device::AwsF2 => Kind::AwsF2,
+                Device::Xrt => Kind::Xrt,
+                Device::Opae => Kind::Opae,
+            };
+            // Of images for several types of instance the one for this type.
+            let is_for_here = image.device != Device::AwsF2
+                || image.platform.as_ref().is_none_or(|platform| product.starts_with(platform));
+            let device = here.iter().find(|device| device.kind() == kind)?;
+            is_for_here.then(|| (device.clone(), image))
+        })
+    }
+}
