@@ -14,29 +14,40 @@ use common::{Home, text};
 use serde_json::{Value, json};
 
 const AGFI: &str = "agfi-0123456789abcdef0";
+/// A card's address, and the shell that an image was built for.
+const BDF: &str = "0000:b3:00.1";
+const UUID: &str = "10111213-1415-1617-1819-1a1b1c1d1e1f";
 
 /// A home with the tools of AWS, two slots of which the first has an image.
 struct Machine(Home);
 
 impl Machine {
     fn new() -> Self {
+        let aws = include_str!("../../apyfal-devices/tests/devices/aws.sh");
+        let tools = [
+            "fpga-describe-local-image-slots",
+            "fpga-describe-local-image",
+            "fpga-load-local-image",
+            "fpga-clear-local-image",
+        ];
+        let machine = Self::with(&tools, "0 1", aws);
+        machine.0.write("state/slot-0", format!("{AGFI} loaded\n"));
+        machine
+    }
+
+    /// A home with other tools.
+    fn with(tools: &[&str], slots: &str, script: &str) -> Self {
         let home = Home::new();
         for folder in ["bin", "state", "locks"] {
             std::fs::create_dir(home.path(folder)).unwrap();
         }
         let script = format!(
-            "#!/bin/sh\nS='{}'; SLOTS='0 1'\nnote() {{ echo \"$*\" >>\"$S/log\"; }}\n\
-             obey() {{ if [ -e \"$S/fail-$1\" ]; then cat \"$S/fail-$1\"; exit 5; fi; }}\n{}",
+            "#!/bin/sh\nS='{}'; SLOTS='{slots}'\nnote() {{ echo \"$*\" >>\"$S/log\"; }}\n\
+             obey() {{ if [ -e \"$S/fail-$1\" ]; then cat \"$S/fail-$1\"; exit 5; fi; }}\n{script}",
             home.path("state").display(),
-            include_str!("../../apyfal-devices/tests/devices/aws.sh")
         );
-        for tool in [
-            "describe-local-image-slots",
-            "describe-local-image",
-            "load-local-image",
-            "clear-local-image",
-        ] {
-            executable(&home, &format!("bin/fpga-{tool}"), &script);
+        for tool in tools {
+            executable(&home, &format!("bin/{tool}"), &script);
         }
         // For who is not root.
         executable(
@@ -44,7 +55,6 @@ impl Machine {
             "bin/sudo",
             "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] && shift 2 && exec \"$@\"\n",
         );
-        home.write("state/slot-0", format!("{AGFI} loaded\n"));
         Self(home)
     }
 
@@ -61,6 +71,97 @@ impl Machine {
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout) + &text(&output.stderr)
     }
+}
+
+/// A package that has images for two devices, and does without them too.
+fn package(requires: &str) -> Home {
+    let home = Home::new();
+    std::fs::create_dir(home.path("loud")).unwrap();
+    let mut container = b"xclbin2\0".to_vec();
+    container.resize(416, 0);
+    container.extend([0x1a; 16]);
+    home.write("loud/loud.xclbin", container);
+    home.write("loud/loud.sh", "echo \"on $APYFAL_DEVICE $APYFAL_SLOT\" >&2; tr a-z A-Z\n");
+    home.write("loud/in.txt", "test");
+    home.write("loud/out.txt", "TEST");
+    home.write(
+        "loud/accelerator.toml",
+        format!(
+            "name = 'loud'\nversion = '1.0.0'\ncommand = ['sh', './loud.sh']\n\
+             [requires]\n{requires}\n[test]\nsrc = 'in.txt'\nexpect = 'out.txt'\n\
+             [[image]]\ndevice = 'aws-f2'\nagfi = '{AGFI}'\n\
+             [[image]]\ndevice = 'xrt'\nfile = 'loud.xclbin'\n\
+             platform = '{UUID}'\n"
+        ),
+    );
+    home.ok(&["pack", "loud"]);
+    home
+}
+
+impl Machine {
+    fn run(&self, words: &[&str]) -> std::process::Output {
+        self.0.apyfal(words).env("PATH", self.path()).output().unwrap()
+    }
+
+    fn ok(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+}
+
+#[test]
+fn one_package_runs_on_each_device_and_without() {
+    let packed = package("");
+    let package = packed.path("loud-1.0.0.apyfal");
+    let package = package.to_str().unwrap();
+    let notes = common::words(200_000, 1);
+    let xrt = include_str!("../../apyfal-devices/tests/devices/xrt.sh");
+    let aws = Machine::new();
+    aws.0.write("state/slot-0", "agfi-0aaaaaaaaaaaaaaaa loaded\n");
+    let machines = [aws, Machine::with(&["xrt-smi"], BDF, xrt), Machine::with(&[], "", "")];
+    for (machine, device) in machines.iter().zip(["aws-f2 ", "xrt ", ""]) {
+        machine.0.write("notes.txt", &notes);
+        machine.ok(&["install", package]);
+        machine.ok(&["run", "loud", "notes.txt", "loud.txt"]);
+        assert!(machine.0.read("loud.txt") == notes.to_ascii_uppercase(), "{device}");
+    }
+    let listed = machines[0].devices(&[]);
+    assert!(listed.contains(AGFI), "it was loaded: {listed}");
+    let loaded = text(&machines[1].0.read(&format!("state/slot-{BDF}")));
+    assert_eq!(loaded.trim().to_lowercase(), "1a1a1a1a-1a1a-1a1a-1a1a-1a1a1a1a1a1a");
+}
+
+#[test]
+fn a_package_that_needs_a_device_says_so() {
+    let packed = package("device = true");
+    let package = packed.path("loud-1.0.0.apyfal");
+    let bare = Machine::with(&[], "", "");
+    bare.0.write("notes.txt", "quiet");
+    // The file of the package is sound; what cannot be is told where it is to run.
+    bare.run(&["install", "--skip_test", package.to_str().unwrap()]);
+    let output = bare.run(&["run", "loud", "notes.txt", "loud.txt"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("needs a device that this machine lacks: aws-f2 or xrt"), "{said}");
+    assert!(!bare.0.path("loud.txt").exists());
+}
+
+#[test]
+fn a_card_that_takes_another_image_fails_the_job() {
+    let packed = package("device = true");
+    let package = packed.path("loud-1.0.0.apyfal");
+    let xrt = include_str!("../../apyfal-devices/tests/devices/xrt.sh");
+    let machine = Machine::with(&["xrt-smi"], "0000:b4:00.1", xrt);
+    machine.0.write("notes.txt", "quiet");
+    machine.ok(&["install", package.to_str().unwrap()]);
+    std::fs::remove_file(machine.0.path("state/slot-0000:b4:00.1")).ok();
+    machine.0.write("state/wrong", "0B0B0B0B-0000-4000-8000-000000000000");
+    let output = machine.run(&["run", "loud", "notes.txt", "loud.txt"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("0b0b0b0b-0000"), "{said}");
+    assert!(!machine.0.path("loud.txt").exists());
 }
 
 /// Writes a script. Another process does it, so that no program which a test beside this one starts
