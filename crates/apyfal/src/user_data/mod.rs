@@ -51,7 +51,9 @@ impl UserData {
     /// It is longer than what clouds take, or the configuration cannot be written.
     pub fn script(&self) -> Result<String> {
         let mut files = String::new();
+        let mut ends_early = false;
         let mut file = |path: &str, content: &str| {
+            ends_early |= content.lines().any(|line| line == END);
             files += &format!("put {path} <<'{END}'\n{}\n{END}\n", content.trim_end_matches('\n'));
         };
         file("/etc/apyfal/new.conf", &self.served_configuration()?.write()?);
@@ -60,7 +62,7 @@ impl UserData {
             file("/var/lib/apyfal/host.crt", certificate);
             file("/var/lib/apyfal/host.key", key.expose());
         }
-        if files.lines().filter(|line| *line == END).count() != files.matches("<<'").count() {
+        if ends_early {
             return Err(Error::new(ErrorKind::Usage, format!("a file has the line '{END}'"))
                 .operation("write user data"));
         }
@@ -230,6 +232,19 @@ mod tests {
         assert!(script.contains(&format!("--branch {AWS_SDK} ")));
         assert!(script.ends_with("(\necho own\n)\n"), "its shebang is gone");
         assert!(script.len() < LIMIT / 2);
+    }
+
+    #[test]
+    fn no_file_breaks_out_of_the_script() {
+        let mut data = user_data();
+        data.configuration =
+            Configuration::parse(format!("[a]\nb = <<'\n{END}\nreboot\n").as_bytes(), "c").unwrap();
+        assert!(data.script().unwrap_err().to_string().contains(END));
+        data.configuration =
+            Configuration::parse(b"[a]\nb = $(reboot) @PACKAGE@ <<'\n", "c").unwrap();
+        let script = data.script().unwrap();
+        assert!(script.contains("b = $(reboot) @PACKAGE@ <<'\n"), "{script}");
+        is_bash(&script);
     }
 
     #[test]
