@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long running jobs may take to end once it did.
 const DRAIN: Duration = Duration::from_secs(15 * 60);
 /// No extension reaches further.
-const FURTHEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const FURTHEST: Duration = Duration::from_secs(v2::LeaseExtension::FURTHEST);
 
 /// How long a host may live. Without limits it is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,9 @@ struct Life {
     max_lifetime: Option<u64>,
     /// When it ends.
     ends: Option<u64>,
+    /// Until when a client extended it, whatever the use.
+    #[serde(default)]
+    extended: u64,
 }
 
 impl Lease {
@@ -69,15 +72,19 @@ impl Lease {
         let before = std::fs::read(&path).ok();
         let before: Option<Life> = before.and_then(|text| serde_json::from_slice(&text).ok());
         let life = before.filter(|life| life.boot == boot && life.max_lifetime == max_lifetime);
-        let new =
-            || Life { boot, max_lifetime, ends: max_lifetime.map(|life| now.saturating_add(life)) };
+        let new = || Life {
+            boot,
+            max_lifetime,
+            ends: max_lifetime.map(|life| now.saturating_add(life)),
+            extended: 0,
+        };
         let lease = Self {
             limits,
             path,
             used: AtomicU64::new(now),
             life: Mutex::new(life.unwrap_or_else(new)),
         };
-        if limits.max_lifetime.is_some() {
+        if limits != LeaseLimits::default() {
             lease.write()?;
         }
         Ok(lease)
@@ -86,8 +93,7 @@ impl Lease {
     /// A client asked for something.
     pub(crate) fn used(&self) {
         if self.limits.idle_timeout.is_some() {
-            // An extension may lie ahead.
-            self.used.fetch_max(now(), Ordering::Relaxed);
+            self.used.store(now(), Ordering::Relaxed);
         }
     }
 
@@ -122,20 +128,18 @@ impl Lease {
         let until = now().saturating_add(milliseconds(time));
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         life.ends = life.ends.map(|ends| ends.max(until));
+        life.extended = life.extended.max(until);
         drop(life);
-        if let Some(limit) = self.limits.idle_timeout {
-            let used = until.saturating_sub(milliseconds(limit));
-            self.used.fetch_max(used, Ordering::Relaxed);
-        }
         self.write()
     }
 
     /// Milliseconds until it is idle for too long, and until its life is over.
     fn left_at(&self, now: u64) -> (Option<u64>, Option<u64>) {
         let used = self.used.load(Ordering::Relaxed);
-        let idle = self.limits.idle_timeout;
-        let idle = idle.map(|limit| used.saturating_add(milliseconds(limit)).saturating_sub(now));
         let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = self.limits.idle_timeout.map(|limit| {
+            used.saturating_add(milliseconds(limit)).max(life.extended).saturating_sub(now)
+        });
         (idle, life.ends.map(|ends| ends.saturating_sub(now)))
     }
 

@@ -66,6 +66,11 @@ impl Machine {
         self.root.join("var/lib/apyfal")
     }
 
+    /// The same where systemd keeps what is of a user that exists while the service runs.
+    pub fn private_data_dir(&self) -> PathBuf {
+        self.root.join("var/lib/private/apyfal")
+    }
+
     /// Whether systemd runs it.
     pub fn has_systemd(&self) -> bool {
         self.root.join("run/systemd/system").is_dir()

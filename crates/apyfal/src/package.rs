@@ -27,6 +27,8 @@ pub fn store(home: &Path) -> Store {
 /// How a package is installed.
 #[derive(Clone, Debug)]
 pub struct InstallOptions {
+    /// The accelerator that it must be.
+    pub name: Option<String>,
     /// The digest that the archive must have.
     pub sha256: Option<Digest>,
     /// The keys one of which must have signed it; where there are none, nobody needs to have.
@@ -42,7 +44,14 @@ pub struct InstallOptions {
 impl InstallOptions {
     /// Those that are usual on a machine: the self-test must succeed.
     pub fn new(machine: Machine) -> Self {
-        Self { sha256: None, keys: Vec::new(), machine, limits: Limits::default(), test: true }
+        Self {
+            name: None,
+            sha256: None,
+            keys: Vec::new(),
+            machine,
+            limits: Limits::default(),
+            test: true,
+        }
     }
 }
 
@@ -87,13 +96,13 @@ pub async fn install_from(
     let ctx = JobContext::new(cancel.clone(), progress.clone(), store.root(), NonZeroUsize::MIN);
     let source = location.to_string();
     let work = move || {
-        let InstallOptions { sha256, keys, machine, limits, test } = options;
+        let InstallOptions { name, sha256, keys, machine, limits, test } = options;
         let reader = ctx.reader(input)?;
         let mut incoming = store.receive(reader, &limits, sha256.as_ref(), &cancel)?;
         if let Some(signature) = signature {
             incoming.verify(&signature, &keys)?;
         }
-        let terms = Terms { machine, limits, locks: lock_directory(), test, source };
+        let terms = Terms { name, machine, limits, locks: lock_directory(), test, source };
         store.install(incoming, &terms, &cancel)
     };
     match tokio::task::spawn_blocking(work).await {

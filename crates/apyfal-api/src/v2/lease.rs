@@ -32,5 +32,11 @@ impl Lease {
 #[serde(deny_unknown_fields)]
 pub struct LeaseExtension {
     /// For how many seconds from now, at least. A lease is never made shorter.
+    #[schema(minimum = 0, maximum = 31_622_400)]
     pub seconds: f64,
+}
+
+impl LeaseExtension {
+    /// No extension reaches further than so many seconds: a year.
+    pub const FURTHEST: u64 = 366 * 24 * 3600;
 }

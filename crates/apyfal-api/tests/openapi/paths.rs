@@ -108,7 +108,7 @@ fn lease() -> Value {
 }
 
 fn extend() -> Value {
-    let time = json!({"type": "number", "minimum": 0});
+    let time = json!({"type": "number", "minimum": 0, "maximum": v2::LeaseExtension::FURTHEST});
     let mut time = in_query("seconds", "For how many seconds from now, at least.", time);
     time["required"] = true.into();
     json!({

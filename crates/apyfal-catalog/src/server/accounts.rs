@@ -92,6 +92,16 @@ impl Accounts {
         self.accounts.iter()
     }
 
+    /// Whether there is this very account: one of its name with another secret is another one.
+    pub fn has_still(&self, account: &Account) -> bool {
+        self.accounts.contains(account)
+    }
+
+    /// The account of this name.
+    pub fn find(&self, client_id: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.client_id == client_id)
+    }
+
     /// Whether there is an account of this name.
     pub fn has(&self, client_id: &str) -> bool {
         self.accounts.iter().any(|account| account.client_id == client_id)

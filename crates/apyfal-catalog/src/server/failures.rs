@@ -26,7 +26,13 @@ impl Failures {
         (*count >= ALLOWED).then_some(left)
     }
 
-    /// Counts a wrong secret.
+    /// Takes back what a right secret was counted as.
+    pub(super) fn forgive(&self, from: IpAddr, client_id: &str) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.remove(&key(from, client_id));
+    }
+
+    /// Counts a try.
     pub(super) fn count(&self, from: IpAddr, client_id: &str) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= MOST {

@@ -7,6 +7,7 @@
 mod accounts;
 mod failures;
 mod files;
+mod queue;
 mod routes;
 mod tokens;
 mod watched;
@@ -26,6 +27,7 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 pub use accounts::{Account, Accounts};
@@ -33,6 +35,7 @@ pub use files::check_files;
 
 use crate::Catalog;
 use failures::Failures;
+use queue::Queue;
 use tokens::Tokens;
 use watched::Watched;
 
@@ -75,7 +78,8 @@ struct Shared {
     files: PathBuf,
     tokens: Tokens,
     failures: Failures,
-    checks: tokio::sync::Semaphore,
+    queue: Queue,
+    checks: Arc<Semaphore>,
 }
 
 impl CatalogServer {
@@ -108,7 +112,8 @@ impl CatalogServer {
             files,
             tokens: Tokens::new(token_ttl),
             failures: Failures::default(),
-            checks: tokio::sync::Semaphore::new(CHECKS),
+            queue: Queue::default(),
+            checks: Arc::new(Semaphore::new(CHECKS)),
         };
         let mut listeners = Vec::new();
         for address in listen {

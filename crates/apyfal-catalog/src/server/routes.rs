@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apyfal_core::Error;
 use axum::body::Body;
@@ -59,23 +60,29 @@ async fn token(
         return oauth(StatusCode::UNAUTHORIZED, "invalid_client");
     };
     if let Some(wait) = shared.failures.wait(from, &client_id) {
-        let mut answer = oauth(StatusCode::TOO_MANY_REQUESTS, "too_many_failures");
-        let seconds = HeaderValue::from(wait.as_secs() + 1);
-        answer.headers_mut().insert(header::RETRY_AFTER, seconds);
-        return answer;
+        return wait_first(wait);
     }
-    let accounts = shared.accounts.now();
-    let Ok(_turn) = shared.checks.acquire().await else {
+    // Counted beforehand, and taken back: of many tries at once none goes by unseen.
+    shared.failures.count(from, &client_id);
+    let Some(place) = shared.queue.enter(from) else {
+        return wait_first(Duration::from_secs(1));
+    };
+    let Ok(turn) = shared.checks.clone().acquire_owned().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
+    let accounts = shared.accounts.now();
     let tried = client_id.clone();
-    let checked =
-        tokio::task::spawn_blocking(move || accounts.is_right(&tried, secret.as_bytes())).await;
-    if !checked.unwrap_or(false) {
-        shared.failures.count(from, &client_id);
+    let check = move || {
+        // Held to the end of the check, also where who asked goes away meanwhile.
+        let _held = (turn, place);
+        let is_right = accounts.is_right(&tried, secret.as_bytes());
+        accounts.find(&tried).filter(|_| is_right).cloned()
+    };
+    let Ok(Some(account)) = tokio::task::spawn_blocking(check).await else {
         return oauth(StatusCode::UNAUTHORIZED, "invalid_client");
-    }
-    match shared.tokens.give(&client_id) {
+    };
+    shared.failures.forgive(from, &client_id);
+    match shared.tokens.give(account) {
         Ok(token) => (
             [(header::CACHE_CONTROL, "no-store")],
             Json(json!({
@@ -142,7 +149,7 @@ fn with_token(shared: &Shared, headers: &HeaderMap, answer: impl FnOnce() -> Val
     });
     let owner = given.and_then(|token| shared.tokens.owner(token));
     // An account that was removed has no tokens left.
-    if owner.is_none_or(|owner| !shared.accounts.now().has(&owner)) {
+    if owner.is_none_or(|owner| !shared.accounts.now().has_still(&owner)) {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")];
         let why = json!({"detail": "the token is missing, unknown or has expired"});
         return (StatusCode::UNAUTHORIZED, challenge, Json(why)).into_response();
@@ -158,6 +165,13 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
         STANDARD.decode(encoded.trim()).ok().and_then(|text| String::from_utf8(text).ok())?;
     let (name, secret) = text.split_once(':')?;
     scheme.eq_ignore_ascii_case("basic").then(|| (name.to_owned(), secret.to_owned()))
+}
+
+fn wait_first(wait: Duration) -> Response {
+    let mut answer = oauth(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+    let seconds = HeaderValue::from(wait.as_secs() + 1);
+    answer.headers_mut().insert(header::RETRY_AFTER, seconds);
+    answer
 }
 
 fn oauth(status: StatusCode, error: &str) -> Response {

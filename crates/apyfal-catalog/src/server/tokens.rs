@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use apyfal_core::{Result, Secret};
 use apyfal_tls::token::{TokenHash, generate};
 
+use super::Account;
+
 /// So many are remembered; beyond, the oldest end early.
 const MOST: usize = 100_000;
 
 #[derive(Debug)]
 pub(super) struct Tokens {
     ttl: Duration,
-    given: Mutex<HashMap<TokenHash, (String, Instant)>>,
+    given: Mutex<HashMap<TokenHash, (Account, Instant)>>,
 }
 
 impl Tokens {
@@ -26,7 +28,7 @@ impl Tokens {
     }
 
     /// A new token for an account.
-    pub(super) fn give(&self, client_id: &str) -> Result<Secret> {
+    pub(super) fn give(&self, account: Account) -> Result<Secret> {
         let token = generate()?;
         let mut given = self.given();
         given.retain(|_, (_, when)| when.elapsed() < self.ttl);
@@ -34,19 +36,19 @@ impl Tokens {
             let oldest = given.iter().min_by_key(|(_, (_, when))| *when).map(|(hash, _)| *hash);
             oldest.map(|hash| given.remove(&hash));
         }
-        given.insert(TokenHash::of(&token), (client_id.to_owned(), Instant::now()));
+        given.insert(TokenHash::of(&token), (account, Instant::now()));
         Ok(token)
     }
 
-    /// The account that a token was given to, while it is good. Looked up by its hash, so that the
+    /// The account that a token was given to, as it was then, while the token is good. Looked up by its hash, so that the
     /// time it takes tells nothing of tokens that exist.
-    pub(super) fn owner(&self, token: &str) -> Option<String> {
+    pub(super) fn owner(&self, token: &str) -> Option<Account> {
         let given = self.given();
         let (owner, when) = given.get(&TokenHash::of(&Secret::new(token)))?;
         (when.elapsed() < self.ttl).then(|| owner.clone())
     }
 
-    fn given(&self) -> MutexGuard<'_, HashMap<TokenHash, (String, Instant)>> {
+    fn given(&self) -> MutexGuard<'_, HashMap<TokenHash, (Account, Instant)>> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -57,12 +59,15 @@ mod tests {
 
     #[test]
     fn tokens_end() {
+        let line = "a pbkdf2-sha256$1$AAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA 5";
+        let accounts = super::super::Accounts::parse(line, "accounts").unwrap();
+        let account = accounts.iter().next().unwrap();
         let tokens = Tokens::new(Duration::from_secs(60));
-        let token = tokens.give("alice").unwrap();
-        assert_eq!(tokens.owner(token.expose()).as_deref(), Some("alice"));
+        let token = tokens.give(account.clone()).unwrap();
+        assert_eq!(tokens.owner(token.expose()).as_ref(), Some(account));
         assert_eq!(tokens.owner("apyfal_other"), None);
         let ended = Tokens::new(Duration::ZERO);
-        let token = ended.give("alice").unwrap();
+        let token = ended.give(account.clone()).unwrap();
         assert_eq!(ended.owner(token.expose()), None);
     }
 }

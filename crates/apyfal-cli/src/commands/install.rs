@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// The package: a path, or any URL that a source may have.
     #[arg(value_name = "PACKAGE", required_unless_present = "previous")]
     package: Option<String>,
+    /// The accelerator that the package must be.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// The SHA-256 that the package must have, as 'apyfal pack' printed it.
     #[arg(long, value_name = "SHA256")]
     sha256: Option<Digest>,
@@ -30,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long = "skip_test", alias = "skip-test")]
     skip_test: bool,
     /// Go back to the version before of this accelerator.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["package", "sha256", "public_key", "skip_test"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["package", "name", "sha256", "public_key", "skip_test"])]
     previous: Option<String>,
     /// The configuration file, which may declare storages and trusted keys.
     #[arg(long, short, value_name = "FILE")]
@@ -45,6 +48,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     }
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let mut options = options(context, &configuration)?;
+    options.name = arguments.name;
     options.sha256 = arguments.sha256;
     options.test = !arguments.skip_test;
     let home = context.environment.home.as_deref();

@@ -35,9 +35,10 @@ pub(crate) async fn provide(
             .context("catalog", found.origin));
     };
     if Machine::default().is_marked() && !rustix::process::geteuid().is_root() {
-        return as_root(package).await;
+        return as_root(name, package).await;
     }
     let mut options = install::options(context, configuration)?;
+    options.name = Some(name.to_owned());
     options.sha256 = Some(package.sha256.parse()?);
     let store = install::store(context)?;
     let installed = install::install(&package.url, options, &store, configuration, context).await?;
@@ -50,13 +51,13 @@ pub(crate) async fn provide(
 }
 
 /// Has root install a package for all of this host: without a password, as on machines in clouds.
-async fn as_root(package: &Artifact) -> Result<()> {
+async fn as_root(name: &str, package: &Artifact) -> Result<()> {
     let doing = || format!("install '{}' for all of this host", package.url);
     let own = std::env::current_exe().map_err(|error| Error::from(error).operation(doing()))?;
     let output = tokio::process::Command::new("sudo")
         .arg("-n")
         .arg(own)
-        .args(["install", "--sha256", &package.sha256, "--", &package.url])
+        .args(["install", "--name", name, "--sha256", &package.sha256, "--", &package.url])
         .output()
         .await
         .map_err(|error| Error::from(error).operation(doing()))?;

@@ -38,6 +38,8 @@ impl Incoming {
 /// Under what conditions a package is installed.
 #[derive(Clone, Debug)]
 pub struct Terms {
+    /// The accelerator that it must be.
+    pub name: Option<String>,
     /// The machine it is to run on.
     pub machine: Machine,
     /// How much it may hold.
@@ -128,6 +130,10 @@ impl Store {
         archive::unpack(&mut file, &files, &terms.limits, cancel)?;
         let manifest = manifest(made.path())?;
         let title = format!("install {} {}", manifest.name, manifest.version);
+        if let Some(name) = terms.name.as_ref().filter(|name| **name != manifest.name) {
+            let why = format!("it is not '{name}' but '{}'", manifest.name);
+            return Err(titled(Error::new(ErrorKind::InvalidData, why), &title));
+        }
         let record = Record {
             name: manifest.name.clone(),
             version: manifest.version.clone(),

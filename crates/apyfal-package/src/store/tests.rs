@@ -26,6 +26,7 @@ fn archive(version: &str, more: &str) -> File {
 
 fn terms() -> Terms {
     Terms {
+        name: None,
         machine: Machine::here("/usr/bin:/bin"),
         limits: Limits::default(),
         locks: std::env::temp_dir(),

@@ -124,8 +124,8 @@ impl Routes {
                 Data::of_body(&parts.headers, body).drain();
                 return Err(error.into());
             }
-            // What looks after the host, such as who reads its metrics, does not use it.
-            if path != METRICS {
+            // Who only looks, be it at its metrics or at how long it lives, does not use it.
+            if !matches!(parts.method, Method::GET | Method::HEAD) || path.ends_with("/result") {
                 self.host.lease.used();
             }
             // Jobs come by the thousand, so they do not even go through the router.

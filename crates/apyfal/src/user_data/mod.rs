@@ -68,22 +68,42 @@ impl UserData {
         }
         let has_lease = self.idle_timeout.is_some() || self.max_lifetime.is_some();
         let shutdown: Vec<_> = self.shutdown_command.iter().map(|word| quoted(word)).collect();
-        let mut script = SCRIPT
-            .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-            .replace("@SHUTDOWN@", &shutdown.join(" "))
-            .replace("@ARM@", &if has_lease { ARM.as_secs() } else { 0 }.to_string())
-            .replace("@AGENT_URL@", &quoted(&self.agent.url))
-            .replace("@AGENT_SHA256@", &quoted(&self.agent.sha256))
-            .replace("@PACKAGE@\n", &self.install())
-            .replace("@DEVICE@\n", self.device())
-            .replace("@FILES@\n", &files);
+        let shutdown = shutdown.join(" ");
+        if shutdown.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "no command is named that ends the machine")
+                .operation("write user data"));
+        }
+        let (arm, install) =
+            (if has_lease { ARM.as_secs() } else { 0 }.to_string(), self.install());
+        let (url, sha256) = (quoted(&self.agent.url), quoted(&self.agent.sha256));
+        let mut script = filled(|name| {
+            Some(match name {
+                "VERSION" => env!("CARGO_PKG_VERSION"),
+                "SHUTDOWN" => &shutdown,
+                "ARM" => &arm,
+                "AGENT_URL" => &url,
+                "AGENT_SHA256" => &sha256,
+                "PACKAGE" => &install,
+                "DEVICE" => self.device(),
+                "FILES" => &files,
+                _ => return None,
+            })
+        });
         if let Some(own) = &self.init_script {
-            let own = match own.strip_prefix("#!") {
-                Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
+            let own = match own
+                .strip_prefix("#!")
+                .map(|rest| rest.split_once('\n').unwrap_or((rest, "")))
+            {
+                Some((shell, _)) if !shell.contains("sh") => {
+                    return Err(Error::new(ErrorKind::Usage, format!("'{shell}' is no shell"))
+                        .operation("write init_script into user data")
+                        .hint("have a script for bash fetch and run what is none"));
+                }
+                Some((_, rest)) => rest,
                 None => own,
             };
             // In a shell of its own: what it does to itself is not done to what comes before.
-            script += &format!("\n(\n{}\n)\n", own.trim_end());
+            script += &format!("\n(\n:\n{}\n)\n", own.trim_end());
         }
         if script.len() > LIMIT {
             return Err(Error::new(
@@ -99,6 +119,10 @@ impl UserData {
 
     fn served_configuration(&self) -> Result<Configuration> {
         let mut configuration = self.configuration.clone();
+        // Where the one who sends it serves, and how it proves itself, is not for this machine.
+        for key in OWN {
+            configuration.unset("serve", key);
+        }
         let mut set = |key: &str, value: &str| configuration.set("serve", key, Some(value));
         set("listen", &self.listen);
         set("data_dir", "/var/lib/apyfal");
@@ -139,9 +163,22 @@ impl UserData {
 /// What ends a file within the script.
 const END: &str = "APYFAL_END";
 
+/// The keys of `[serve]` that each host has for itself.
+const OWN: [&str; 9] = [
+    "listen",
+    "data_dir",
+    "token",
+    "token_file",
+    "ssl_cert_crt",
+    "ssl_cert_key",
+    "idle_timeout",
+    "max_lifetime",
+    "shutdown_command",
+];
+
 /// The keys of `[host…]` that hold secrets, or name what does.
-const PRIVATE: [&str; 6] =
-    ["client_id", "secret_id", "token", "token_file", "ssl_cert_key", "init_script"];
+const PRIVATE: [&str; 7] =
+    ["catalog", "client_id", "secret_id", "token", "token_file", "ssl_cert_key", "init_script"];
 
 /// A configuration without the secrets of its `[host…]` sections and of the catalog: a host needs
 /// neither the keys of the cloud that made it nor those of other hosts.
@@ -175,8 +212,28 @@ fn private_sections(configuration: &Configuration) -> Vec<String> {
     names.filter(is_private).map(str::to_owned).collect()
 }
 
+/// The script with values in place of `@NAME@`. What a value has of that kind stays.
+fn filled<'v>(value: impl Fn(&str) -> Option<&'v str>) -> String {
+    let (mut script, mut rest) = (String::new(), SCRIPT);
+    while let Some((before, after)) = rest.split_once('@') {
+        script += before;
+        let found = after.split_once('@');
+        match found.and_then(|(name, rest)| Some((value(name)?, rest))) {
+            Some((value, behind)) => {
+                script += value;
+                rest = behind;
+            }
+            None => {
+                script.push('@');
+                rest = after;
+            }
+        }
+    }
+    script + rest
+}
+
 /// A word for bash.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
@@ -230,7 +287,7 @@ mod tests {
         assert!(script.contains(r"'https://example.org/it'\''s mine.apyfal'"), "{script}");
         assert!(script.contains("idle_timeout = 1800s"));
         assert!(script.contains(&format!("--branch {AWS_SDK} ")));
-        assert!(script.ends_with("(\necho own\n)\n"), "its shebang is gone");
+        assert!(script.ends_with("(\n:\necho own\n)\n"), "its shebang is gone");
         assert!(script.len() < LIMIT / 2);
     }
 
@@ -245,6 +302,38 @@ mod tests {
         let script = data.script().unwrap();
         assert!(script.contains("b = $(reboot) @PACKAGE@ <<'\n"), "{script}");
         is_bash(&script);
+    }
+
+    #[test]
+    fn what_is_no_script_is_refused_and_nothing_is_one() {
+        let mut data = user_data();
+        for (own, is_right) in
+            [("", true), ("# nothing", true), ("#!/bin/sh", true), ("#!/usr/bin/python3\n", false)]
+        {
+            data.init_script = Some(own.to_owned());
+            match data.script() {
+                Ok(script) if is_right => is_bash(&script),
+                Err(error) if !is_right => assert!(error.to_string().contains("is no shell")),
+                other => panic!("{own}: {other:?}"),
+            }
+        }
+        data.init_script = None;
+        data.shutdown_command = vec!["@FILES@".into()];
+        assert!(data.script().unwrap().contains("\n@FILES@\n"));
+        data.shutdown_command.clear();
+        assert!(data.script().is_err());
+    }
+
+    #[test]
+    fn a_host_has_its_own_ways_to_serve() {
+        let mut data = user_data();
+        let text =
+            "[serve]\ntoken = client_s_own\nidle_timeout = 5m\nmax_lifetime = 1h\nrest_v1 = True\n";
+        data.configuration = Configuration::parse(text.as_bytes(), "c").unwrap();
+        data.idle_timeout = None;
+        let script = data.script().unwrap();
+        assert!(script.contains("rest_v1 = True") && !script.contains("client_s_own"), "{script}");
+        assert!(!script.contains("idle_timeout") && !script.contains("max_lifetime"), "{script}");
     }
 
     #[test]

@@ -8,12 +8,17 @@ APYFAL=/usr/local/bin/apyfal
 CONFIG=/etc/apyfal/accelerator.conf
 
 shut_down() {
-    @SHUTDOWN@
+    sh /etc/apyfal/shut-down
 }
 
 # The machine ends by itself unless it becomes a host: it costs, whether it is of use or not.
 mkdir -p /run/apyfal /var/lib/apyfal /etc/apyfal /usr/local/bin /var/log
 chmod 700 /var/lib/apyfal
+cat >/etc/apyfal/shut-down <<'APYFAL_END'
+#!/bin/sh
+@SHUTDOWN@
+APYFAL_END
+chmod 755 /etc/apyfal/shut-down
 # What follows holds secrets.
 umask 077
 exec >>/var/log/apyfal-user-data.log 2>&1

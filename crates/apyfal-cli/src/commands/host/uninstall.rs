@@ -52,11 +52,10 @@ pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<
     }
     remove(&machine.unit())?;
     if arguments.purge {
-        // A service of a user of its own has its directory elsewhere, with a link to it.
-        if let Ok(real) = fs::canonicalize(machine.data_dir()) {
-            remove(&real)?;
-        }
-        for path in [machine.data_dir(), machine.packages(), machine.configuration()] {
+        // A service of a user of its own has its directory in the second place, with a link to it in
+        // the first. Other links are removed, and not what they lead to.
+        let data_dirs = [machine.data_dir(), machine.private_data_dir()];
+        for path in data_dirs.into_iter().chain([machine.packages(), machine.configuration()]) {
             remove(&path)?;
         }
     }
