@@ -11,6 +11,7 @@ mod names;
 mod printer;
 mod progress;
 mod quantity;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -32,6 +32,14 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     (seconds > 0.0 && seconds < 1e10).then(|| Duration::from_secs_f64(seconds))
 }
 
+/// A limit of time, or `none`.
+pub(crate) fn limit(text: &str) -> Option<Option<Duration>> {
+    if text.eq_ignore_ascii_case("none") {
+        return Some(None);
+    }
+    duration(text).map(Some)
+}
+
 fn split(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

@@ -172,6 +172,33 @@ fn who_guesses_has_to_wait() {
 }
 
 #[test]
+fn who_guesses_many_at_once_gains_nothing() {
+    let (server, _) = serving(&[]);
+    let statuses: Vec<_> = std::thread::scope(|scope| {
+        let tries: Vec<_> =
+            (0..40).map(|_| scope.spawn(|| token(&server, "me", "guess").status)).collect();
+        tries.into_iter().map(|tried| tried.join().unwrap()).collect()
+    });
+    let looked_at = statuses.iter().filter(|status| **status == 401).count();
+    assert!(looked_at <= 10, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 401 | 429)), "{statuses:?}");
+}
+
+#[test]
+fn what_is_not_what_the_catalog_says_is_not_installed() {
+    let home = Home::new();
+    home.ok(&["init", "gzip"]);
+    home.ok(&["pack", "gzip"]);
+    let digest = text(&peer("sha256sum", &[home.path("gzip-0.1.0.apyfal").to_str().unwrap()], b""));
+    let digest = digest.split_whitespace().next().unwrap();
+    let package = format!("package = {{ url = 'gzip-0.1.0.apyfal', sha256 = '{digest}' }}");
+    home.write("catalog.toml", format!("[accelerator.helper]\n{package}\n"));
+    let said = home.fails(7, &["create", "--accelerator", "helper"]);
+    assert!(said.contains("it is not 'helper' but 'gzip'"), "{said}");
+    assert!(!home.ok(&["accelerators"]).contains("0.1.0"), "the built-in one stands");
+}
+
+#[test]
 fn what_changes_is_served_at_once() {
     let (server, _) = serving(&[]);
     let token = given(&server);
@@ -183,6 +210,8 @@ fn what_changes_is_served_at_once() {
     until("it is told", || server.log().contains("line 1") && server.log().contains("stays"));
     server.home().ok(&["catalog", "account", "remove", "me"]);
     assert_eq!(asked(&server, path, &token).status, 401, "its tokens end with it");
+    add(server.home(), "me", "another secret of it");
+    assert_eq!(asked(&server, path, &token).status, 401, "and stay ended");
 }
 
 #[test]

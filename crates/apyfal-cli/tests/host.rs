@@ -46,7 +46,14 @@ fn a_machine_is_made_a_host_once() {
     let configuration = home.read("machine/etc/apyfal/accelerator.conf");
     assert!(text(&configuration).contains("idle_timeout = 30m"));
     let said = install(&home, &["--accelerator", "sha3"]);
-    assert!(said.starts_with("nothing to change"), "{said}");
+    assert!(said.contains("stays as it is") && said.contains("nothing to change"), "{said}");
+    // What others could read is closed again.
+    let token = home.path("machine/var/lib/apyfal/token");
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = install(&home, &[]);
+    assert!(said.contains("changed who may use"), "{said}");
+    assert_eq!(mode("var/lib/apyfal/token") & 0o777, 0o600);
+    assert_eq!(mode("var/lib") & 0o777, 0o755);
     assert_eq!(home.read("machine/etc/apyfal/accelerator.conf"), configuration);
     std::fs::remove_file(home.path("machine/etc/systemd/system/apyfal.service")).unwrap();
     let said = install(&home, &[]);
@@ -61,12 +68,28 @@ fn a_machine_is_made_a_host_once() {
 }
 
 #[test]
+fn no_link_leads_out_of_the_machine() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("precious")).unwrap();
+    std::fs::create_dir_all(home.path("machine/var/lib")).unwrap();
+    home.write("precious/file", "precious");
+    std::os::unix::fs::symlink(home.path("precious"), home.path("machine/var/lib/apyfal")).unwrap();
+    install(&home, &[]);
+    home.ok(&["host", "uninstall", "--root", "machine", "--purge"]);
+    assert_eq!(home.read("precious/file"), b"precious");
+    assert!(!home.path("machine/var/lib/apyfal").exists());
+}
+
+#[test]
 fn a_host_that_cannot_be_made_says_why() {
     let home = Home::new();
     let said = home.fails(2, &["host", "install", "--root", "m", "--idle_timeout", "soon"]);
     assert!(said.contains("no duration"), "{said}");
     let said = home.fails(2, &["host", "install", "--root", "m", "--listen", "nowhere"]);
     assert!(said.contains("'nowhere' is no address"), "{said}");
+    assert!(!home.path("m/etc/apyfal/host").exists());
+    home.write("garbage", "garbage");
+    home.fails(3, &["host", "install", "--root", "m", "--config", "garbage"]);
     assert!(!home.path("m/etc/apyfal/host").exists());
     home.write("file", "");
     home.fails(24, &["host", "install", "--root", "file"]);
@@ -153,6 +176,6 @@ fn a_machine_that_cannot_be_ended_is_told_of() {
         "[serve]\nlisten = 127.0.0.1:0\nidle_timeout = 200ms\nshutdown_command = false\n",
     );
     let host = home.apyfal(&["serve"]).stderr(Stdio::piped()).output().unwrap();
-    assert_eq!(host.status.code(), Some(10), "not 95: the machine still runs");
+    assert_eq!(host.status.code(), Some(95), "whoever started it may still end the machine");
     assert!(text(&host.stderr).contains("cannot end this machine by 'false'"));
 }

@@ -18,7 +18,7 @@ use crate::configuration::{Environment, expand, storage};
 impl Found {
     /// Whether it is the built-in one.
     pub fn is_built_in(&self) -> bool {
-        self.origin == BUILT_IN
+        self.is_built_in
     }
 }
 
@@ -37,6 +37,7 @@ pub struct Found {
     pub catalog: Catalog,
     /// Where it came from, for people.
     pub origin: String,
+    is_built_in: bool,
     /// Where its server could not be reached and the last answer of it was used.
     pub stale: Option<Stale>,
 }
@@ -73,7 +74,7 @@ pub async fn find(
         Place::BuiltIn => {
             let engines = apyfal_engines::built_in();
             let catalog = Catalog::built_in(engines.iter().map(|engine| &*engine.info().name))?;
-            Ok(Found { catalog, origin: BUILT_IN.to_owned(), stale: None })
+            Ok(Found { catalog, origin: BUILT_IN.to_owned(), is_built_in: true, stale: None })
         }
         Place::File(path) => {
             let name = path.display().to_string();
@@ -86,7 +87,7 @@ pub async fn find(
             let catalog = beside(Catalog::parse(&text, &name)?, |file| {
                 directory.join(file).to_string_lossy().into_owned()
             });
-            Ok(Found { catalog, origin: name, stale: None })
+            Ok(Found { catalog, origin: name, is_built_in: false, stale: None })
         }
         Place::Url(location, url) => {
             let origin = location.to_string();
@@ -96,17 +97,19 @@ pub async fn find(
                 let text = storage.read(&location, LIMIT).await.map_err(failed)?;
                 let no_text = || Error::new(ErrorKind::Configuration, "it is no text");
                 let text = String::from_utf8(text).map_err(|_| failed(no_text()))?;
-                let folder = url.rfind('/').map_or("", |slash| &url[..=slash]);
+                // A query belongs to the catalog alone.
+                let path = url.split(['?', '#']).next().unwrap_or(&url);
+                let folder = path.rfind('/').map_or("", |slash| &path[..=slash]);
                 Ok(beside(Catalog::parse(&text, &origin)?, |file| format!("{folder}{file}")))
             };
             let (catalog, stale) = Kept::at(kept.as_deref(), &url, "").or_last(fetch).await?;
-            Ok(Found { catalog, origin, stale })
+            Ok(Found { catalog, origin, is_built_in: false, stale })
         }
         Place::Server(server, origin) => {
             let client_id = section.get("client_id")?.unwrap_or_default();
             let kept = Kept::at(kept.as_deref(), &origin, &client_id);
             let (catalog, stale) = kept.or_last(server.fetch()).await?;
-            Ok(Found { catalog, origin, stale })
+            Ok(Found { catalog, origin, is_built_in: false, stale })
         }
     }
 }

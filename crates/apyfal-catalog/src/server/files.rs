@@ -12,7 +12,8 @@ impl Artifact {
     /// The file below `directory`, if it is named without a scheme and leads nowhere else.
     pub(crate) fn below(&self, directory: &Path) -> Option<PathBuf> {
         let path = Path::new(&self.url);
-        let stays = path.components().all(|part| matches!(part, Component::Normal(_)));
+        let stays =
+            path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         (!self.url.contains("://") && stays).then(|| directory.join(path))
     }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use apyfal::catalog::{self, Artifact, Found, HostRequirements, Image, Requirements};
-use apyfal::{Error, ErrorKind, Result};
+use apyfal::{Error, ErrorKind, Location, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::commands::Context;
 use crate::commands::accelerators::table;
+use crate::printer::harmless;
 
 /// Show what an accelerator needs on a type of host: image, instance type and FPGA image.
 ///
@@ -131,16 +132,17 @@ impl Shown {
         match self.needs.regions.iter().next().filter(|_| self.is_one) {
             None => json!(self.needs),
             Some((region, requirements)) => {
-                let mut one = Map::new();
+                // What the catalog says comes first: nothing of it stands for what was asked.
+                let mut one = values(requirements);
                 one.insert("accelerator".to_owned(), json!(self.needs.accelerator));
                 one.insert("host_type".to_owned(), json!(self.needs.host_type));
                 if region != "*" {
                     one.insert("region".to_owned(), json!(region));
                 }
-                if let Some(package) = &self.package {
-                    one.insert("package".to_owned(), json!(package));
+                if let Some(Artifact { url, sha256 }) = &self.package {
+                    let package = json!({"url": shown(url), "sha256": sha256});
+                    one.insert("package".to_owned(), package);
                 }
-                one.extend(values(requirements));
                 Value::Object(one)
             }
         }
@@ -152,14 +154,14 @@ impl Shown {
             let mut region = if region == "*" { "any" } else { region };
             for (key, value) in values(requirements) {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                rows.push(vec![region.to_owned(), key, value]);
+                rows.push(vec![harmless(region), harmless(&key), harmless(&value)]);
                 region = "";
             }
         }
         let mut text = format!("{} on {}\n", self.needs.accelerator, self.needs.host_type);
         text += &format!("Catalog: {}\n", self.origin);
         if let Some(Artifact { url, sha256 }) = &self.package {
-            text += &format!("Package: {url}\nSHA-256: {sha256}\n");
+            text += &format!("Package: {}\nSHA-256: {sha256}\n", shown(url));
         }
         match rows.is_empty() {
             true => text + "\nIt needs nothing but the machine.",
@@ -182,7 +184,8 @@ impl Shown {
     fn tfvars(&self) -> String {
         match self.json() {
             Value::Object(map) => {
-                let line = |(key, value): (&String, &Value)| format!("{key} = {}", hcl(value));
+                let line =
+                    |(key, value): (&String, &Value)| format!("{} = {}", name(key), hcl(value));
                 map.iter().map(line).collect::<Vec<_>>().join("\n")
             }
             _ => String::new(),
@@ -209,7 +212,36 @@ fn image_value(image: &Image) -> Value {
     image.as_id().map_or_else(|| json!(image), Value::String)
 }
 
-/// A value as Terraform reads it: JSON, but for what would be a template.
+/// A URL without secrets.
+fn shown(url: &str) -> String {
+    Location::parse(url).map_or_else(|_| url.to_owned(), |location| location.to_string())
+}
+
+/// A key as the name of a variable.
+fn name(key: &str) -> String {
+    let good = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
+    let name: String = key.chars().map(good).collect();
+    match name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+        true => name,
+        false => format!("_{name}"),
+    }
+}
+
+/// A value as Terraform reads it: JSON, but for what would be a template and for two escapes.
 fn hcl(value: &Value) -> String {
-    value.to_string().replace("${", "$${").replace("%{", "%%{")
+    let mut text = String::new();
+    let mut rest = value.to_string();
+    // An escaped backslash is none of an escape.
+    while let Some(at) = rest.find('\\') {
+        let behind = rest.split_off(at);
+        text += &rest;
+        let (escape, more) = behind.split_at(2.min(behind.len()));
+        text += match escape {
+            "\\b" => "\\u0008",
+            "\\f" => "\\u000c",
+            other => other,
+        };
+        rest = more.to_owned();
+    }
+    (text + &rest).replace("${", "$${").replace("%{", "%%{")
 }

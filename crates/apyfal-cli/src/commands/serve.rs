@@ -4,17 +4,18 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use apyfal::package::{Digest, Outcome};
+use apyfal::user_data::quoted;
 use apyfal::{Configuration, Error, ErrorKind, Location, Result};
-use apyfal_core::{Secret, read_value};
+use apyfal_core::Secret;
 use apyfal_server::{Ending, LeaseLimits, Limits, Listen, LogLine, Server, Settings};
 use apyfal_tls::{Identity, token};
 use clap::Args;
-use serde_json::Value;
 
 use crate::commands::{Context, install};
 use crate::here::{self, Listening};
 use crate::listen::{address, url};
-use crate::quantity::{duration, size};
+use crate::quantity::{duration, limit, size};
+use crate::words::words;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 
@@ -103,11 +104,14 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         threads: parsed(&configuration, "threads", |text| text.parse().ok())?,
         limits: limits(&configuration)?,
         lease: LeaseLimits {
-            idle_timeout: parsed(&configuration, "idle_timeout", duration)?,
-            max_lifetime: parsed(&configuration, "max_lifetime", duration)?,
+            idle_timeout: parsed(&configuration, "idle_timeout", limit)?.flatten(),
+            max_lifetime: parsed(&configuration, "max_lifetime", limit)?.flatten(),
         },
     };
-    let shutdown = words(&section.get("shutdown_command")?.unwrap_or_default())?;
+    let shutdown = match section.get("shutdown_command")? {
+        Some(text) => words(&text).map_err(|why| section.error("shutdown_command", why))?,
+        None => Vec::new(),
+    };
     allow_open_files();
     let schemes: Vec<_> = settings.listen.iter().map(|listen| listen.tls).collect();
     let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint().to_string());
@@ -139,7 +143,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     match ending {
         Ending::Asked => Ok(0),
         Ending::LeaseEnded => {
-            end_machine(&shutdown).await?;
+            // Where it fails, whoever started this process may still end the machine.
+            if let Err(error) = end_machine(&shutdown).await {
+                context.printer.error(&error);
+            }
             Ok(crate::exit::LEASE_ENDED)
         }
     }
@@ -157,22 +164,6 @@ async fn end_machine(command: &[String]) -> Result<()> {
         false => Err(Error::new(ErrorKind::Engine, format!("it failed: {status}"))
             .operation(doing())
             .hint("see shutdown_command in section [serve]")),
-    }
-}
-
-/// A command as a list of words, or as text that is split at spaces.
-fn words(text: &str) -> Result<Vec<String>> {
-    match read_value(text) {
-        Value::Array(words) => words
-            .iter()
-            .map(|word| {
-                let wrong = || Error::new(ErrorKind::Configuration, "a word of it is no text");
-                word.as_str()
-                    .map(str::to_owned)
-                    .ok_or_else(|| wrong().operation("read shutdown_command"))
-            })
-            .collect(),
-        _ => Ok(text.split_whitespace().map(str::to_owned).collect()),
     }
 }
 
@@ -342,7 +333,7 @@ impl Access {
         {
             address.set_ip(own);
         }
-        let mut line = format!("apyfal create --accelerator {accelerator} --host_ip ");
+        let mut line = format!("apyfal create --accelerator {} --host_ip ", quoted(accelerator));
         let scheme = if self.identity.is_some() { "https" } else { "http" };
         // Where even this machine does not know it, whoever pastes the line does.
         match address.ip().is_unspecified() {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use apyfal::catalog::{self, Artifact};
-use apyfal::user_data::{UserData, has_secrets, without_secrets};
+use apyfal::user_data::{UserData, has_secrets, quoted, without_secrets};
 use apyfal::{Configuration, Error, ErrorKind, Location, Result};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
 use crate::commands::{Context, requirements};
-use crate::quantity::duration;
+use crate::quantity::limit;
+use crate::words::words;
 
 /// A text is refused beyond this many bytes; user data has less.
 const LIMIT: usize = 1 << 20;
@@ -101,11 +102,8 @@ pub(crate) struct Arguments {
 struct Lease(Option<Duration>);
 
 fn lease(text: &str) -> Result<Lease, String> {
-    if text.eq_ignore_ascii_case("none") {
-        return Ok(Lease(None));
-    }
-    let time = duration(text).ok_or("it is neither a duration such as 30m nor none")?;
-    Ok(Lease(Some(time)))
+    let limit = limit(text).ok_or("it is neither a duration such as 30m nor none")?;
+    Ok(Lease(limit))
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
@@ -128,6 +126,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let (_, entry) = found.catalog.accelerator(&arguments.accelerator)?;
     let (identity, token) = proofs(&arguments, context)?;
     let fingerprint = identity.fingerprint();
+    let own_script = configuration.section("host").get("init_script")?;
     let data = UserData {
         agent: agent(&arguments, found.catalog.agents.get(&arguments.architecture))?,
         package: entry.package.clone().map(fetched).transpose()?,
@@ -137,10 +136,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         listen: crate::listen::address(&arguments.listen)?.to_string(),
         idle_timeout: arguments.idle_timeout.0,
         max_lifetime: arguments.max_lifetime.0,
-        shutdown_command: arguments.shutdown_command.split_whitespace().map(Into::into).collect(),
+        shutdown_command: words(&arguments.shutdown_command)
+            .map_err(|why| Error::new(ErrorKind::Usage, why).operation("use --shutdown_command"))?,
         fpgaimage,
-        init_script: match &arguments.init_script {
-            Some(url) => Some(read(url, &configuration, context).await?),
+        init_script: match arguments.init_script.clone().or(own_script) {
+            Some(url) => Some(read(&url, &configuration, context).await?),
             None => None,
         },
         accelerator: needs.accelerator,
@@ -150,7 +150,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     context.printer.note("once the machine has its address, on the client:");
     context.printer.note(&format!(
         "  apyfal create --accelerator {} --host_ip https://ADDRESS:{port} --token {} --fingerprint {fingerprint}",
-        data.accelerator,
+        quoted(&data.accelerator),
         token.expose()
     ));
     context.printer.result(script.trim_end())

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use apyfal::{Error, ErrorKind, Machine, Result};
+use apyfal::{Configuration, Error, ErrorKind, Machine, Result};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
@@ -96,16 +96,35 @@ fn set_up(arguments: &Arguments, machine: &Machine, changes: &mut Changes<'_>) -
     }
     changes.directory(&machine.packages(), 0o755)?;
     let data_dir = machine.data_dir();
+    changes.directory(data_dir.parent().unwrap_or(Path::new("/")), 0o755)?;
     // Once the service has run it is a link to where only root comes.
     changes.directory(&data_dir, 0o700)?;
+    changes.mode(&data_dir, 0o700)?;
     changes.binary(&machine.binary())?;
     let configuration = machine.configuration();
     if let Some(given) = &arguments.config {
         let text = fs::read(given).map_err(|error| failed(error, "read", given))?;
+        Configuration::parse(&text, &given.display().to_string())?;
         changes.file(&configuration, &text, 0o600)?;
     } else if !configuration.exists() {
-        let text = configured(arguments, &listen);
+        let text = configured(arguments, &listen).write()?;
         changes.file(&configuration, text.as_bytes(), 0o600)?;
+    } else {
+        changes.mode(&configuration, 0o600)?;
+        let wanted = configured(arguments, &listen);
+        let found =
+            fs::read(&configuration).map_err(|error| failed(error, "read", &configuration))?;
+        let found = Configuration::parse(&found, &configuration.display().to_string())?;
+        // Nobody who runs it without options means them.
+        let given = arguments.accelerator.is_some()
+            || arguments.idle_timeout.is_some()
+            || arguments.max_lifetime.is_some();
+        if given && wanted.write()? != found.write()? {
+            changes.context.printer.note(&format!(
+                "{} is there and stays as it is: change it by hand, or give another with --config",
+                configuration.display()
+            ));
+        }
     }
     let is_new = !data_dir.join("token").exists() || !data_dir.join("host.crt").exists();
     token::load_or_generate(&data_dir.join("token"))?;
@@ -113,17 +132,19 @@ fn set_up(arguments: &Arguments, machine: &Machine, changes: &mut Changes<'_>) -
     if is_new {
         changes.made("made a token and a certificate");
     }
+    for secret in ["token", "host.key"] {
+        changes.mode(&data_dir.join(secret), 0o600)?;
+    }
     changes.file(&machine.unit(), UNIT.as_bytes(), 0o644)?;
     // Last: what is marked is whole.
     changes.file(&machine.marker(), MARKER.as_bytes(), 0o644)
 }
 
-fn configured(arguments: &Arguments, listen: &[std::net::SocketAddr]) -> String {
-    let mut text = String::from("[serve]\nlisten =\n");
-    for address in listen {
-        text += &format!("    {address}\n");
-    }
-    text += "data_dir = /var/lib/apyfal\n";
+fn configured(arguments: &Arguments, listen: &[std::net::SocketAddr]) -> Configuration {
+    let mut configuration = Configuration::default();
+    let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
+    configuration.set("serve", "listen", Some(&listen.join("\n")));
+    configuration.set("serve", "data_dir", Some("/var/lib/apyfal"));
     let Arguments { accelerator, idle_timeout, max_lifetime, .. } = arguments;
     for (key, value) in [
         ("accelerator", accelerator),
@@ -131,10 +152,10 @@ fn configured(arguments: &Arguments, listen: &[std::net::SocketAddr]) -> String 
         ("max_lifetime", max_lifetime),
     ] {
         if let Some(value) = value {
-            text += &format!("{key} = {}\n", value.replace('%', "%%"));
+            configuration.set("serve", key, Some(value));
         }
     }
-    text
+    configuration
 }
 
 /// Puts things where they belong, and says what it did.
@@ -163,6 +184,18 @@ impl Changes<'_> {
         Ok(())
     }
 
+    /// Gives a path the permissions that it must have.
+    fn mode(&mut self, path: &Path, mode: u32) -> Result<()> {
+        let found = fs::metadata(path).map_err(|error| failed(error, "look at", path))?;
+        if found.permissions().mode() & 0o777 == mode {
+            return Ok(());
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            .map_err(|error| failed(error, "change", path))?;
+        self.made(&format!("changed who may use {}", path.display()));
+        Ok(())
+    }
+
     /// Writes a file as a whole, unless it is there and equal.
     fn file(&mut self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
         if fs::read(path).is_ok_and(|found| found == content) {
@@ -178,7 +211,7 @@ impl Changes<'_> {
         let running = std::env::current_exe()
             .map_err(|error| Error::from(error).operation("find the running program"))?;
         if is_same(&running, path) {
-            return Ok(());
+            return self.mode(path, 0o755);
         }
         let copy = |to: &mut fs::File| -> std::io::Result<()> {
             std::io::copy(&mut fs::File::open(&running)?, to).map(drop)
