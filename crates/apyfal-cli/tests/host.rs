@@ -48,8 +48,8 @@ fn a_machine_is_made_a_host_once() {
     let said = install(&home, &["--accelerator", "sha3"]);
     assert!(said.contains("stays as it is") && said.contains("nothing to change"), "{said}");
     // What others could read is closed again.
-    let token = home.path("machine/var/lib/apyfal/token");
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(home.path("machine/var/lib/apyfal/token"), open).unwrap();
     let said = install(&home, &[]);
     assert!(said.contains("changed who may use"), "{said}");
     assert_eq!(mode("var/lib/apyfal/token") & 0o777, 0o600);

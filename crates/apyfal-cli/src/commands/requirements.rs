@@ -13,7 +13,7 @@ use crate::printer::harmless;
 
 /// Show what an accelerator needs on a type of host: image, instance type and FPGA image.
 ///
-/// It comes from the catalog: --catalog, else 'catalog' or 'server' of section [accelize], else
+/// It comes from the catalog: --catalog, else 'catalog' or 'server' of section accelize, else
 /// APYFAL_CATALOG, else ./catalog.toml, else ~/.apyfal/catalog.toml, else the built-in one.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
