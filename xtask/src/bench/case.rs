@@ -78,14 +78,14 @@ impl Case {
         self
     }
 
-    /// Measures ours beside every peer, on one core and on two.
+    /// Measures ours beside every peer, or beside another build, on one core and on two.
     pub(super) fn run(&self, rounds: usize, bench: &Bench) -> Result<Vec<Row>> {
-        let start = |name: &str, line, src: &Path, cores| {
+        let start = |name: &str, apyfal: &Path, line, src: &Path, cores| {
             let io = Io { src: src.to_owned(), dst: bench.data.directory().join(name) };
-            Runner::start(bench.program(line, &io), io, cores, self.bytes)
+            Runner::start(bench.program(apyfal, line, &io), io, cores, self.bytes)
         };
         if let Some(line) = self.prepare {
-            let mut prepare = start("prepared", line, &self.src, 1);
+            let mut prepare = start("prepared", &bench.apyfal, line, &self.src, 1);
             prepare.run(&Check::Nothing);
             if let Some(why) = prepare.failure {
                 return Ok(vec![Row::impossible(self.name, format!("no source, {why}"))]);
@@ -93,10 +93,10 @@ impl Case {
         }
         let mut rows = Vec::new();
         for cores in [1, 2] {
-            let pair = |peer: &'static str, line, src: &Path, their_cores| -> Result<Row> {
+            let pair = |peer, apyfal: &Path, line, src: &Path, their_cores| -> Result<Row> {
                 bench.say(&format!("{} on {cores}, {peer}", self.name));
-                let mut ours = start("ours", self.line, &self.src, cores);
-                let mut theirs = start("theirs", line, src, their_cores);
+                let mut ours = start("ours", &bench.apyfal, self.line, &self.src, cores);
+                let mut theirs = start("theirs", apyfal, line, src, their_cores);
                 // The first round checks, and warms what can be warmed.
                 ours.run(&self.check);
                 theirs.run(&self.check);
@@ -112,12 +112,16 @@ impl Case {
                 let (ours, theirs) = (ours.side(), theirs.side());
                 Ok(Row { case: self.name, cores, peer, ours, theirs })
             };
+            if let Some(other) = &bench.against {
+                rows.push(pair("the other build", other, self.line, &self.src, cores)?);
+                continue;
+            }
             if cores > 1 {
-                rows.push(pair("itself on 1 core", self.line, &self.src, 1)?);
+                rows.push(pair("itself on 1 core", &bench.apyfal, self.line, &self.src, 1)?);
             }
             for peer in self.peers.iter().filter(|peer| peer.cores.contains(&cores)) {
                 let src = peer.src.as_deref().unwrap_or(&self.src);
-                rows.push(pair(peer.name, peer.line, src, cores)?);
+                rows.push(pair(peer.name, &bench.apyfal, peer.line, src, cores)?);
             }
         }
         Ok(rows)
@@ -129,7 +133,7 @@ impl Case {
         if other.io.src != ours.io.src {
             dst = bench.data.directory().join("slice");
             let io = Io { src: other.io.src.clone(), dst: dst.clone() };
-            bench.program(self.line, &io).run(ours.cores)?;
+            bench.program(&bench.apyfal, self.line, &io).run(ours.cores)?;
         }
         Ok((!self.check.agree(&dst, &other.io.dst)?).then(|| "WRONG: results differ".to_owned()))
     }

@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Measure this binary instead of the one that is built from this tree.
     #[arg(long, value_name = "FILE")]
     apyfal: Option<PathBuf>,
+    /// Compare with this other build of apyfal, such as that of 'cargo xtask dist', and nothing else.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
 }
 
 /// What all cases share.
@@ -47,13 +50,15 @@ struct Bench {
     apyfal: PathBuf,
     /// This program, built for speed and with the crates to compare with.
     peers: PathBuf,
+    /// Another build, instead of the peers.
+    against: Option<PathBuf>,
     data: Data,
 }
 
 impl Bench {
-    fn program(&self, line: &'static str, io: &Io) -> Program {
+    fn program(&self, apyfal: &Path, line: &'static str, io: &Io) -> Program {
         let variables = [
-            ("APYFAL", &self.apyfal),
+            ("APYFAL", &apyfal.to_owned()),
             ("PEERS", &self.peers),
             ("SRC", &io.src),
             ("DST", &io.dst),
@@ -75,7 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 }).max(1);
     let (apyfal, peers) = build(root, options.apyfal.as_deref())?;
     let data = Data::new(&root.join("target/bench-data"), options.dir.as_deref(), megabytes)?;
-    let bench = Bench { apyfal, peers, data };
+    let against = options.against.as_deref().map(std::path::absolute).transpose()?;
+    let bench = Bench { apyfal, peers, against, data };
     let wanted = |case: &Case| {
         options.filter.is_empty() || options.filter.iter().any(|name| case.name.contains(name))
     };

@@ -20,7 +20,7 @@ pub(super) fn small() -> Vec<u8> {
 
 /// A job of 1 KiB, one after the other: p50 and p99.
 pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
-    let (host, echo) = (bench.host("", &[])?, bench.peer("echo")?);
+    let (host, other) = (bench.host("", &[])?, bench.other()?);
     let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
     let (mut ours, mut theirs, mut tails) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
@@ -28,7 +28,7 @@ pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
         let taken = latencies(Asking::new(&host.address, &path, &small())?, time)?;
         ours.push(percentile(&taken, 0.5) * 1e6);
         tails.push(percentile(&taken, 0.99) * 1e6);
-        let taken = latencies(Asking::new(&echo.address, "/", &small())?, time)?;
+        let taken = latencies(Asking::new(&other.address, &other.path, &small())?, time)?;
         theirs.push(percentile(&taken, 0.5) * 1e6);
     }
     let ratio = median_ratio(&ours, &theirs);
@@ -38,7 +38,7 @@ pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
             name: "1 KiB job, p50",
             unit: "us",
             ours: median(ours),
-            peer: "hyper echo",
+            peer: other.name,
             theirs: median(theirs),
             ratio,
             goal: "at most 2",
@@ -59,7 +59,7 @@ pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
 
 /// Jobs of 1 KiB on 64 connections, by wrk on the same cores.
 pub(super) fn throughput(bench: &Bench) -> Result<Vec<Row>> {
-    let (host, echo) = (bench.host("", &[])?, bench.peer("echo")?);
+    let (host, other) = (bench.host("", &[])?, bench.other()?);
     let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
     let script = bench.folder.path().join("post.lua");
     std::fs::write(
@@ -70,14 +70,14 @@ pub(super) fn throughput(bench: &Bench) -> Result<Vec<Row>> {
     for _ in 0..bench.rounds {
         let time = bench.time / 2;
         ours.push(wrk(&script, &format!("http://{}{path}", host.address), time)?);
-        theirs.push(wrk(&script, &format!("http://{}/", echo.address), time)?);
+        theirs.push(wrk(&script, &format!("http://{}{}", other.address, other.path), time)?);
     }
     let ratio = median_ratio(&ours, &theirs);
     Ok(vec![Row {
         name: "1 KiB jobs, 64 connections",
         unit: "jobs/s",
         ours: median(ours),
-        peer: "hyper echo",
+        peer: other.name,
         theirs: median(theirs),
         ratio,
         goal: "at least 0.7",
@@ -101,13 +101,13 @@ fn wrk(script: &Path, url: &str, time: Duration) -> Result<f64> {
 
 /// A gigabyte up and down again, by curl.
 pub(super) fn stream(bench: &Bench) -> Result<Vec<Row>> {
-    let (host, echo) = (bench.host("", &[])?, bench.peer("echo")?);
+    let (host, other) = (bench.host("", &[])?, bench.other()?);
     let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
     let file = large_file(bench)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
         ours.push(upload(bench, &file, &format!("http://{}{path}", host.address))?);
-        theirs.push(upload(bench, &file, &format!("http://{}/", echo.address))?);
+        theirs.push(upload(bench, &file, &format!("http://{}{}", other.address, other.path))?);
     }
     let ratio = median_ratio(&ours, &theirs);
     let memory = host.peak_memory()? as f64 / (1 << 20) as f64;
@@ -116,7 +116,7 @@ pub(super) fn stream(bench: &Bench) -> Result<Vec<Row>> {
             name: "null, up and down",
             unit: "MB/s",
             ours: median(ours),
-            peer: "hyper echo",
+            peer: other.name,
             theirs: median(theirs),
             ratio,
             goal: "at least 0.9",

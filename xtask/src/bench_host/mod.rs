@@ -9,7 +9,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
-use servers::{Host, Peer};
+use servers::{ANOTHER_BUILD, Host, Other, Peer};
 
 mod load;
 mod measures;
@@ -37,12 +37,17 @@ pub(crate) struct Options {
     /// Take the peers of this binary, a build of this program with its peers.
     #[arg(long, value_name = "FILE")]
     peers: Option<PathBuf>,
+    /// Compare with this other build of apyfal, such as that of 'cargo xtask dist', and nothing else.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
 }
 
 /// What a measure may use.
 struct Bench {
     apyfal: PathBuf,
     peers: PathBuf,
+    /// Another build, instead of the server that does nothing.
+    against: Option<PathBuf>,
     folder: tempfile::TempDir,
     /// How long a load runs.
     time: Duration,
@@ -59,6 +64,14 @@ impl Bench {
     fn peer(&self, name: &str) -> Result<Peer> {
         Peer::start(&self.peers, name)
     }
+
+    /// What sends the data of a job back: an echo, or a host of another build.
+    fn other(&self) -> Result<Other> {
+        match &self.against {
+            Some(apyfal) => Other::host(apyfal),
+            None => Ok(Other::echo(self.peer("echo")?)),
+        }
+    }
 }
 
 /// One line of the table.
@@ -74,6 +87,16 @@ struct Row {
     is_reached: bool,
 }
 
+impl Row {
+    fn verdict(&self) -> &'static str {
+        match (self.goal, self.is_reached) {
+            ("", _) => "",
+            (_, true) => "reached",
+            (_, false) => "not yet",
+        }
+    }
+}
+
 type Measure = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
 const MEASURES: [Measure; 8] = [
@@ -86,6 +109,9 @@ const MEASURES: [Measure; 8] = [
     ("the original's client", original::original),
     ("from a store to a store", stores::gzip),
 ];
+
+/// Those in which two builds can be compared.
+const OF_BUILDS: [&str; 3] = [MEASURES[0].0, MEASURES[1].0, MEASURES[2].0];
 
 /// Runs the benchmark.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -101,6 +127,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bench = Bench {
         apyfal: built(&options.apyfal, "apyfal-cli", "apyfal")?,
         peers: built(&options.peers, "xtask", "xtask")?,
+        against: options.against.as_deref().map(std::path::absolute).transpose()?,
         folder: tempfile::tempdir()?,
         time: Duration::from_secs(8) / scale,
         bytes: (1 << 30) / u64::from(scale),
@@ -109,7 +136,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut rows = Vec::new();
     let mut failed = 0;
     for (name, measure) in MEASURES {
-        if !options.filter.is_empty() && !options.filter.iter().any(|part| name.contains(part)) {
+        let is_wanted =
+            options.filter.is_empty() || options.filter.iter().any(|part| name.contains(part));
+        if !is_wanted || bench.against.is_some() && !OF_BUILDS.contains(&name) {
             continue;
         }
         eprintln!("{name}");
@@ -120,6 +149,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 eprintln!("  {error:#}");
             }
         }
+    }
+    if bench.against.is_some() {
+        // There are no goals for it, and what needs no peer is not about it.
+        rows.retain(|row| row.peer == ANOTHER_BUILD);
+        rows.iter_mut().for_each(|row| row.goal = "");
     }
     print(&rows);
     if let Some(path) = &options.json {
@@ -158,7 +192,7 @@ fn print(rows: &[Row]) {
             number(row.theirs),
             number(row.ratio),
             row.goal.to_owned(),
-            (if row.is_reached { "reached" } else { "not yet" }).to_owned(),
+            row.verdict().to_owned(),
         ]);
     }
     for column in table.column_iter_mut().skip(2).step_by(1) {

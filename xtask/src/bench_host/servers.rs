@@ -1,5 +1,6 @@
 //! The servers that are measured, each a process of its own.
 
+use std::any::Any;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -98,6 +99,32 @@ impl Peer {
     pub(super) fn start(peers: &Path, name: &str) -> Result<Self> {
         let (running, address) = start(Command::new(peers).args(["peer", name]))?;
         Ok(Self { _running: running, address })
+    }
+}
+
+/// What a host is compared with: it sends the data of a job back.
+pub(super) struct Other {
+    pub(super) name: &'static str,
+    pub(super) address: String,
+    /// Where it takes jobs.
+    pub(super) path: String,
+    _server: Box<dyn Any>,
+}
+
+/// The name of a peer that is apyfal too.
+pub(super) const ANOTHER_BUILD: &str = "the other build";
+
+impl Other {
+    pub(super) fn echo(echo: Peer) -> Self {
+        let address = echo.address.clone();
+        Self { name: "hyper echo", address, path: "/".to_owned(), _server: Box::new(echo) }
+    }
+
+    pub(super) fn host(apyfal: &Path) -> Result<Self> {
+        let host = Host::start(apyfal, "", &[])?;
+        let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
+        let address = host.address.clone();
+        Ok(Self { name: ANOTHER_BUILD, address, path, _server: Box::new(host) })
     }
 }
 
