@@ -56,7 +56,10 @@ fn a_machine_is_made_a_host_once() {
     assert_eq!(mode("var/lib") & 0o777, 0o755);
     assert_eq!(home.read("machine/etc/apyfal/accelerator.conf"), configuration);
     std::fs::remove_file(home.path("machine/etc/systemd/system/apyfal.service")).unwrap();
+    // What one that was killed left.
+    home.write("machine/etc/systemd/system/.apyfal.service.new", "[Un");
     let said = install(&home, &[]);
+    assert!(!home.path("machine/etc/systemd/system/.apyfal.service.new").exists());
     assert!(said.starts_with("wrote ") && said.contains("apyfal.service"), "{said}");
     assert_eq!(text(&home.read("machine/var/lib/apyfal/token")), token);
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
@@ -16,15 +17,16 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::notice_the_gone;
 
-/// How long a client may take for a handshake, and for the head of a request. The second also
-/// bounds how long a connection may be idle.
+/// How long a client may take for a handshake, for its first request and for the head of a later
+/// one. The last also bounds how long a connection may be idle.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+const FIRST: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(75);
 /// After so long without an answer of its system a client is gone.
 const GONE: Duration = Duration::from_secs(20);
@@ -94,6 +96,7 @@ pub struct Accepting {
     tasks: Vec<JoinHandle<()>>,
     graceful: Arc<GracefulShutdown>,
     places: Arc<Semaphore>,
+    first: Duration,
 }
 
 impl Accepting {
@@ -103,6 +106,7 @@ impl Accepting {
             tasks: Vec::new(),
             graceful: Arc::new(GracefulShutdown::new()),
             places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            first: FIRST,
         }
     }
 
@@ -114,8 +118,7 @@ impl Accepting {
         service: impl Service,
     ) {
         let acceptor = Acceptor {
-            service,
-            tls: tls.map(TlsAcceptor::from),
+            terms: Terms { service, tls: tls.map(TlsAcceptor::from), first: self.first },
             places: self.places.clone(),
             graceful: self.graceful.clone(),
         };
@@ -137,8 +140,7 @@ impl Accepting {
 
 /// Takes the connections of one listener.
 struct Acceptor<S> {
-    service: S,
-    tls: Option<TlsAcceptor>,
+    terms: Terms<S>,
     places: Arc<Semaphore>,
     graceful: Arc<GracefulShutdown>,
 }
@@ -150,13 +152,15 @@ impl<S: Service> Acceptor<S> {
             let Ok(place) = self.places.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    let watcher = self.graceful.watcher();
-                    let (service, tls) = (self.service.clone(), self.tls.clone());
-                    tokio::spawn(connection(service, tls, stream, remote, place, watcher));
+                    let served = self.terms.clone().serve(stream, remote, self.graceful.watcher());
+                    tokio::spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     // Mostly this process has too many files open; others will be closed.
-                    self.service.cannot_accept(&error);
+                    self.terms.service.cannot_accept(&error);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -164,56 +168,72 @@ impl<S: Service> Acceptor<S> {
     }
 }
 
-async fn connection<S: Service>(
+/// How the connections of one listener are served.
+#[derive(Clone)]
+struct Terms<S> {
     service: S,
     tls: Option<TlsAcceptor>,
-    stream: TcpStream,
-    remote: SocketAddr,
-    _place: OwnedSemaphorePermit,
-    watcher: Watcher,
-) {
-    let Ok(local) = stream.local_addr() else { return };
-    notice_the_gone(&stream, GONE);
-    let _counted = service.connected();
-    let connection = Connection { local, remote, is_encrypted: tls.is_some() };
-    match tls {
-        None => http(service.clone(), stream, connection, watcher).await,
-        Some(tls) => {
-            let shaken = tokio::time::timeout(HANDSHAKE, handshake(&tls, stream)).await;
-            if let Ok(Some(stream)) = shaken {
-                http(service.clone(), stream, connection, watcher).await;
+    /// How long a client may take for its first request.
+    first: Duration,
+}
+
+impl<S: Service> Terms<S> {
+    async fn serve(self, stream: TcpStream, remote: SocketAddr, watcher: Watcher) {
+        let Ok(local) = stream.local_addr() else { return };
+        notice_the_gone(&stream, GONE);
+        let _counted = self.service.connected();
+        let connection = Connection { local, remote, is_encrypted: self.tls.is_some() };
+        match &self.tls {
+            None => self.http(stream, connection, watcher).await,
+            Some(tls) => {
+                let shaken = tokio::time::timeout(HANDSHAKE, handshake(tls, stream)).await;
+                if let Ok(Some(stream)) = shaken {
+                    self.http(stream, connection, watcher).await;
+                }
             }
         }
     }
-}
 
-async fn http<S: Service, T>(service: S, stream: T, connection: Connection, watcher: Watcher)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_headers(HEADERS)
-        .max_buf_size(HTTP1_BUFFER);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
-        .initial_connection_window_size(HTTP2_WINDOW)
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEADERS_BYTES)
-        .keep_alive_interval(GONE / 2)
-        .keep_alive_timeout(GONE / 2);
-    let answer = hyper::service::service_fn(|request: Request<Incoming>| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(connection, request).await) }
-    });
-    let served = builder.serve_connection(TokioIo::new(stream), answer);
-    // A client that breaks off is no event worth telling.
-    let _ = watcher.watch(served).await;
+    async fn http<T>(&self, stream: T, connection: Connection, watcher: Watcher)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_headers(HEADERS)
+            .max_buf_size(HTTP1_BUFFER);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+            .initial_connection_window_size(HTTP2_WINDOW)
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEADERS_BYTES)
+            .keep_alive_interval(GONE / 2)
+            .keep_alive_timeout(GONE / 2);
+        let has_asked = AtomicBool::new(false);
+        let answer = hyper::service::service_fn(|request: Request<Incoming>| {
+            has_asked.store(true, Ordering::Relaxed);
+            let service = self.service.clone();
+            async move { Ok::<_, Infallible>(service.answer(connection, request).await) }
+        });
+        let served = builder.serve_connection(TokioIo::new(stream), answer);
+        // Who connects and asks for nothing keeps others out.
+        let nothing = async {
+            tokio::time::sleep(self.first).await;
+            if has_asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        // A client that breaks off is no event worth telling.
+        tokio::select! {
+            _ = watcher.watch(served) => {}
+            () = nothing => {}
+        }
+    }
 }
 
 /// Encrypts a connection; none where the client does not.
@@ -235,4 +255,50 @@ async fn handshake(
         return None;
     }
     tls.accept(stream).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use http_body_util::Full;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Hello;
+
+    impl Service for Hello {
+        type Body = Full<Bytes>;
+
+        async fn answer(self, _: Connection, _: Request<Incoming>) -> Response<Self::Body> {
+            Response::new(Full::new(Bytes::from_static(b"hello")))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_makes_room_for_others() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut accepting = Accepting { first: Duration::from_millis(50), ..Accepting::new(2) };
+        accepting.add(listener, None, Hello);
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"GET / HTTP/1.1\r\nHost: h").await.unwrap();
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let begin = Instant::now();
+        let mut late = TcpStream::connect(address).await.unwrap();
+        // Who has asked may be idle for longer.
+        for _ in 0..2 {
+            late.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+            let mut answer = [0; 256];
+            let count = late.read(&mut answer).await.unwrap();
+            assert!(answer[..count].starts_with(b"HTTP/1.1 200"), "{count}");
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        assert!(begin.elapsed() < HEAD, "it is not just that every head has its time");
+        assert_eq!(half.read(&mut [0]).await.unwrap_or(0), 0, "it is closed");
+        drop(late);
+        accepting.end().await;
+    }
 }

@@ -1,14 +1,13 @@
 //! `apyfal host install`: make a machine a host.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use apyfal::{Configuration, Error, ErrorKind, Machine, Result};
+use apyfal::{Configuration, ErrorKind, Machine, Result};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
+use super::changes::{Changes, failed};
 use super::{Root, for_all_users, systemctl};
 use crate::commands::Context;
 use crate::listen::address;
@@ -56,9 +55,8 @@ fn time(text: &str) -> Result<String, String> {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let machine = arguments.root.machine();
-    let mut changes = Changes { context, count: 0 };
-    let installed = set_up(&arguments, &machine, &mut changes);
-    installed.map_err(|error| match error.kind() {
+    let changes = set_up(&arguments, &machine, context);
+    let mut changes = changes.map_err(|error| match error.kind() {
         ErrorKind::Security if arguments.root.is_here() => {
             error.hint("a machine is made a host by root: sudo apyfal host install")
         }
@@ -88,10 +86,17 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     Ok(())
 }
 
-fn set_up(arguments: &Arguments, machine: &Machine, changes: &mut Changes<'_>) -> Result<()> {
+fn set_up<'a>(
+    arguments: &Arguments,
+    machine: &Machine,
+    context: &'a Context<'a>,
+) -> Result<Changes<'a>> {
     for_all_users();
     let listen = arguments.listen.iter().map(|text| address(text)).collect::<Result<Vec<_>>>()?;
-    for path in [machine.configuration(), machine.marker(), machine.unit(), machine.binary()] {
+    let configuration = machine.configuration();
+    let directory = configuration.parent().unwrap_or(Path::new("/"));
+    let mut changes = Changes::begin(directory, context)?;
+    for path in [machine.marker(), machine.unit(), machine.binary()] {
         changes.directory(path.parent().unwrap_or(Path::new("/")), 0o755)?;
     }
     changes.directory(&machine.packages(), 0o755)?;
@@ -101,7 +106,6 @@ fn set_up(arguments: &Arguments, machine: &Machine, changes: &mut Changes<'_>) -
     changes.directory(&data_dir, 0o700)?;
     changes.mode(&data_dir, 0o700)?;
     changes.binary(&machine.binary())?;
-    let configuration = machine.configuration();
     if let Some(given) = &arguments.config {
         let text = fs::read(given).map_err(|error| failed(error, "read", given))?;
         Configuration::parse(&text, &given.display().to_string())?;
@@ -120,7 +124,7 @@ fn set_up(arguments: &Arguments, machine: &Machine, changes: &mut Changes<'_>) -
             || arguments.idle_timeout.is_some()
             || arguments.max_lifetime.is_some();
         if given && wanted.write()? != found.write()? {
-            changes.context.printer.note(&format!(
+            context.printer.note(&format!(
                 "{} is there and stays as it is: change it by hand, or give another with --config",
                 configuration.display()
             ));
@@ -137,7 +141,8 @@ fn set_up(arguments: &Arguments, machine: &Machine, changes: &mut Changes<'_>) -
     }
     changes.file(&machine.unit(), UNIT.as_bytes(), 0o644)?;
     // Last: what is marked is whole.
-    changes.file(&machine.marker(), MARKER.as_bytes(), 0o644)
+    changes.file(&machine.marker(), MARKER.as_bytes(), 0o644)?;
+    Ok(changes)
 }
 
 fn configured(arguments: &Arguments, listen: &[std::net::SocketAddr]) -> Configuration {
@@ -156,105 +161,6 @@ fn configured(arguments: &Arguments, listen: &[std::net::SocketAddr]) -> Configu
         }
     }
     configuration
-}
-
-/// Puts things where they belong, and says what it did.
-struct Changes<'a> {
-    context: &'a Context<'a>,
-    count: usize,
-}
-
-impl Changes<'_> {
-    fn made(&mut self, what: &str) {
-        self.count += 1;
-        self.context.printer.note(what);
-    }
-
-    fn directory(&mut self, path: &Path, mode: u32) -> Result<()> {
-        if path.is_dir() {
-            return Ok(());
-        }
-        let mut builder = fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(mode)
-            .create(path)
-            .map_err(|error| failed(error, "make", path))?;
-        self.made(&format!("made {}", path.display()));
-        Ok(())
-    }
-
-    /// Gives a path the permissions that it must have.
-    fn mode(&mut self, path: &Path, mode: u32) -> Result<()> {
-        let found = fs::metadata(path).map_err(|error| failed(error, "look at", path))?;
-        if found.permissions().mode() & 0o777 == mode {
-            return Ok(());
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .map_err(|error| failed(error, "change", path))?;
-        self.made(&format!("changed who may use {}", path.display()));
-        Ok(())
-    }
-
-    /// Writes a file as a whole, unless it is there and equal.
-    fn file(&mut self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
-        if fs::read(path).is_ok_and(|found| found == content) {
-            return Ok(());
-        }
-        put(path, mode, |file| file.write_all(content))?;
-        self.made(&format!("wrote {}", path.display()));
-        Ok(())
-    }
-
-    /// Copies the running program, unless it is that one.
-    fn binary(&mut self, path: &Path) -> Result<()> {
-        let running = std::env::current_exe()
-            .map_err(|error| Error::from(error).operation("find the running program"))?;
-        if is_same(&running, path) {
-            return self.mode(path, 0o755);
-        }
-        let copy = |to: &mut fs::File| -> std::io::Result<()> {
-            std::io::copy(&mut fs::File::open(&running)?, to).map(drop)
-        };
-        put(path, 0o755, copy)?;
-        self.made(&format!("wrote {}", path.display()));
-        Ok(())
-    }
-}
-
-/// Whether two files are one, or have the same content.
-fn is_same(one: &Path, other: &Path) -> bool {
-    if let (Ok(one), Ok(other)) = (fs::canonicalize(one), fs::canonicalize(other))
-        && one == other
-    {
-        return true;
-    }
-    let length = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
-    length(one).is_some() && length(one) == length(other) && {
-        let (one, other) = (fs::read(one).ok(), fs::read(other).ok());
-        one.is_some() && one == other
-    }
-}
-
-fn put(
-    path: &Path,
-    mode: u32,
-    write: impl FnOnce(&mut fs::File) -> std::io::Result<()>,
-) -> Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let put = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        write(file.as_file_mut())?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    put().map_err(|error| failed(error, "write", path))
-}
-
-fn failed(error: std::io::Error, what: &str, path: &Path) -> Error {
-    Error::from(error).operation(format!("{what} '{}'", path.display()))
 }
 
 /// A path as it is called on the machine itself.

@@ -1,5 +1,6 @@
 //! `apyfal host`: make this machine a host, look at hosts, let them live longer.
 
+mod changes;
 mod extend;
 mod install;
 pub(crate) mod serving;

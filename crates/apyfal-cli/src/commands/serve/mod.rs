@@ -1,0 +1,203 @@
+//! `apyfal serve`: make this machine a host that others use.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use apyfal::package::Digest;
+use apyfal::{Error, ErrorKind, Result};
+use apyfal_server::{Ending, LogLine, Server, Settings};
+use clap::Args;
+
+use crate::commands::Context;
+use crate::here::{self, Listening};
+use crate::listen::url;
+
+pub(crate) use access::make_private;
+
+use access::Access;
+use package::is_package;
+
+mod access;
+mod package;
+mod settings;
+
+/// Make this machine a host: run the jobs of anyone who reaches it and may use it.
+///
+/// On loopback everyone on this machine may. On other addresses clients need the host's token, and
+/// connections are encrypted: both are made when they are first needed, and the line to paste on
+/// the client is printed. SIGTERM lets the running jobs end; a second one does not.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Where to listen: address:port, or just the address or port. May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// The accelerator of clients that name none, such as those of REST v1.0. A package, by its path
+    /// or URL, is installed first.
+    #[arg(long, short, value_name = "NAME")]
+    accelerator: Option<String>,
+    /// The SHA-256 that the package must have.
+    #[arg(long, value_name = "SHA256")]
+    sha256: Option<Digest>,
+    /// The configuration file; its section serve has further settings.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<String>,
+    /// Where sessions, results and the journal are; ~/.apyfal/host if unset.
+    #[arg(long, alias = "data_dir", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// File with the token that clients must present, on loopback too.
+    #[arg(long, alias = "token_file", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Serve REST v1.0, whose clients have no token, off loopback too.
+    #[arg(long, alias = "rest_v1")]
+    rest_v1: bool,
+    /// Print the line that pairs a client with this host, and end.
+    #[arg(long)]
+    pair: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u8> {
+    let configuration = context.configuration(arguments.config.as_deref()).await?;
+    let section = configuration.section("serve");
+    let home = context.environment.home.as_deref();
+    let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
+    let addresses = settings::addresses(arguments.listen, &configuration)?;
+    let is_open = addresses.iter().all(|address| address.ip().is_loopback());
+    let is_needed = !is_open || arguments.pair;
+    let access = Access::of(arguments.token_file, &configuration, &data_dir, !is_needed)?;
+    let named = arguments.accelerator.or(section.get("accelerator")?);
+    // A package is not installed yet, and any accelerator shows that the pairing works.
+    let paired = named.as_deref().filter(|name| !is_package(name)).unwrap_or("gzip");
+    if arguments.pair {
+        context.printer.result(&access.line(&addresses, paired))?;
+        return Ok(0);
+    }
+    let line = (access.is_new && !is_open).then(|| access.line(&addresses, paired));
+    let default_accelerator = match &named {
+        Some(url) if is_package(url) => {
+            Some(package::installed(url, arguments.sha256, &configuration, context).await?)
+        }
+        named => (*named).clone(),
+    };
+    let settings = Settings {
+        listen: access.listen(&addresses),
+        data_dir: data_dir.clone(),
+        registry: apyfal::configuration::registry(
+            &configuration,
+            &context.packages(),
+            &context.devices(),
+        )?,
+        storage: apyfal::configuration::served_storage(
+            &configuration,
+            context.environment.home.as_deref(),
+        )?,
+        default_accelerator,
+        token: access.token,
+        identity: access.identity,
+        rest_v1: arguments.rest_v1 || section.get_bool("rest_v1")?.unwrap_or(false),
+        threads: settings::threads(&configuration)?,
+        limits: settings::limits(&configuration)?,
+        lease: settings::lease(&configuration)?,
+    };
+    let shutdown = settings::shutdown(&configuration)?;
+    allow_open_files();
+    let schemes: Vec<_> = settings.listen.iter().map(|listen| listen.tls).collect();
+    let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint().to_string());
+    let server = Server::bind(settings, show).await?;
+    let addresses = server.addresses()?;
+    // Who reads that it listens may look for it at once.
+    let first = addresses.iter().zip(&schemes).next();
+    let _listening = match first {
+        Some((&address, &tls)) => {
+            let fingerprint = fingerprint.filter(|_| tls);
+            Some(Listening::at(&data_dir, &url(from_here(address), tls), fingerprint)?)
+        }
+        None => None,
+    };
+    for (address, tls) in addresses.iter().zip(&schemes) {
+        context.printer.note(&format!("listening on {}", url(*address, *tls)));
+    }
+    if let Some(line) = line {
+        say_how_to_pair(context, &line);
+    }
+    ready();
+    let cancel = context.cancel.clone();
+    let ending = server
+        .serve(async move {
+            cancel.cancelled().await;
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        })
+        .await?;
+    match ending {
+        Ending::Asked => Ok(0),
+        Ending::LeaseEnded => {
+            // Where it fails, whoever started this process may still end the machine.
+            if let Err(error) = end_machine(&shutdown).await {
+                context.printer.error(&error);
+            }
+            Ok(crate::exit::LEASE_ENDED)
+        }
+    }
+}
+
+/// Runs the command that ends this machine. Without one whoever started this process does so, which
+/// its exit status tells.
+async fn end_machine(command: &[String]) -> Result<()> {
+    let Some((program, words)) = command.split_first() else { return Ok(()) };
+    let doing = || format!("end this machine by '{program}'");
+    let status = tokio::process::Command::new(program).args(words).status().await;
+    let status = status.map_err(|error| Error::from(error).operation(doing()))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Engine, format!("it failed: {status}"))
+            .operation(doing())
+            .hint("see shutdown_command in section [serve]")),
+    }
+}
+
+/// The address by which this machine reaches what listens there.
+fn from_here(mut address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            address.set_ip(Ipv4Addr::LOCALHOST.into())
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            address.set_ip(Ipv6Addr::LOCALHOST.into())
+        }
+        _ => {}
+    }
+    address
+}
+
+fn say_how_to_pair(context: &Context<'_>, line: &str) {
+    let mut variables = context.environment.variables.iter();
+    // A journal keeps what it gets, and others read it: no place for a token.
+    if variables.any(|(name, _)| name == "JOURNAL_STREAM") {
+        context.printer.note("to pair a client: apyfal serve --pair");
+        return;
+    }
+    context.printer.note("on the client, paste:");
+    context.printer.note(&format!("  {line}"));
+}
+
+/// Lets this process have as many files open as the system lets it: every connection is one, and
+/// every session in use. What is usual, 1024, is for programs that wait with `select`.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, fewer clients are served at once.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Tells the service manager, where there is one, that clients are welcome.
+fn ready() {
+    // Without one this does nothing.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn show(line: &LogLine) {
+    use std::io::Write;
+    let job = line.job.as_deref().unwrap_or("host");
+    // Nothing can be done about a standard error that is closed.
+    let _ = writeln!(std::io::stderr(), "{job}: {}", crate::printer::harmless(&line.text));
+}
