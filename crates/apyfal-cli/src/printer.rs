@@ -166,7 +166,20 @@ pub(crate) fn seconds(seconds: f64) -> String {
         s if s < 0.001 => format!("{:.0} us", s * 1e6),
         s if s < 1.0 => format!("{:.1} ms", s * 1e3),
         s if s < 120.0 => format!("{s:.2} s"),
-        s => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
+        s => long(s.round() as u64),
+    }
+}
+
+/// Minutes, hours or days, and the next smaller unit where there is any of it.
+fn long(seconds: u64) -> String {
+    let (unit, name, smaller, smaller_name) = match seconds {
+        0..3600 => (60, "min", 1, "s"),
+        3600..172_800 => (3600, "h", 60, "min"),
+        _ => (86_400, "d", 3600, "h"),
+    };
+    match (seconds / unit, seconds % unit / smaller) {
+        (whole, 0) => format!("{whole} {name}"),
+        (whole, rest) => format!("{whole} {name} {rest:02} {smaller_name}"),
     }
 }
 
@@ -188,5 +201,8 @@ mod tests {
         assert_eq!(seconds(0.000_25), "250 us");
         assert_eq!(seconds(0.25), "250.0 ms");
         assert_eq!(seconds(605.0), "10 min 05 s");
+        assert_eq!(seconds(1799.6), "30 min");
+        assert_eq!(seconds(45_000.0), "12 h 30 min");
+        assert_eq!(seconds(266_400.0), "3 d 02 h");
     }
 }

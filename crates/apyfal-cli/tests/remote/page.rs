@@ -6,7 +6,7 @@ use crate::common::{peer, words};
 
 #[test]
 fn the_page_is_right() {
-    let (home, one, two) = (Home::new(), Server::start(), Server::start());
+    let (home, one, two) = (Home::new(), leased(), Server::start());
     let notes = words(200_000, 1);
     home.write("notes.txt", &notes);
     std::fs::create_dir_all(home.path("photos/2026")).unwrap();
@@ -32,6 +32,18 @@ fn the_page_is_right() {
         .check("apyfal map --accelerator gunzip 'packed/**/*.gz' unpacked", |_| {
             assert!(home.read("unpacked/2026/b") == home.read("photos/2026/b"));
         })
+        .check("apyfal host status --host_ip 127.0.0.1:8000", |told| {
+            assert!(told.contains("(idle_timeout 30 min)"), "{told}");
+        })
+        .check("apyfal host extend 14h --host_ip 127.0.0.1:8000", |told| {
+            assert!(told.contains("lives for 14 h"), "{told}");
+        })
         .run(&home);
     assert_eq!((sessions(&one), sessions(&two)), (0, 0));
+}
+
+/// A host as the page says.
+fn leased() -> Server {
+    let lease = "[serve]\nidle_timeout = 30m\nmax_lifetime = 12h\n";
+    Server::configured(lease, &[])
 }

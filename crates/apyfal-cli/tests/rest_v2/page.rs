@@ -6,7 +6,7 @@ use crate::common::{peer, words};
 
 #[test]
 fn the_page_is_right() {
-    let server = Server::start();
+    let server = Server::configured("[serve]\nmax_lifetime = 12h\n", &[]);
     let home = server.home();
     let notes = words(200_000, 1);
     home.write("notes.txt", &notes);
@@ -43,6 +43,12 @@ fn the_page_is_right() {
         })
         .check("curl -s -r 100-199 http://127.0.0.1:8000/v2/jobs/mine/result -o part", |_| {
             assert_eq!(home.read("part"), home.read("notes.txt.gz")[100..200]);
+        })
+        .check("curl -s http://127.0.0.1:8000/v2/lease", |told| {
+            assert!(told.contains("\"max_lifetime\":43200.0,"), "{told}");
+        })
+        .check("curl -s -X POST 'http://127.0.0.1:8000/v2/lease?seconds=50400'", |told| {
+            assert!(told.contains("\"life_left\":50") || told.contains("50400"), "{told}");
         })
         .run(home);
 }
