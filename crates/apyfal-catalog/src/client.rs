@@ -55,13 +55,19 @@ impl Server {
         trust: &Trust,
         plain: bool,
     ) -> Result<Self> {
+        // What stands before an '@' may be a secret.
+        let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
         let wrong = |kind, why: &str| {
-            Error::new(kind, why).operation(format!("use the catalog server '{url}'"))
+            Error::new(kind, why).operation(format!("use the catalog server '{shown}'"))
         };
         let url_of =
             Url::parse(url).map_err(|_| wrong(ErrorKind::Configuration, "it is no URL"))?;
-        if !matches!(url_of.scheme(), "http" | "https") || !url_of.username().is_empty() {
-            return Err(wrong(ErrorKind::Configuration, "it is no plain web address"));
+        if !matches!(url_of.scheme(), "http" | "https") {
+            return Err(wrong(ErrorKind::Configuration, "it is no web address"));
+        }
+        if !url_of.username().is_empty() || url_of.password().is_some() {
+            return Err(wrong(ErrorKind::Configuration, "credentials do not stand in its address")
+                .hint("set client_id and secret_id in section [accelize]"));
         }
         if url_of.scheme() == "http" && !plain && !is_here(&url_of) {
             return Err(wrong(ErrorKind::Security, "the secret would be sent unencrypted").hint(
@@ -105,17 +111,16 @@ impl Server {
             .body("grant_type=client_credentials");
         let answer = sent(request).await?;
         if answer.status() != StatusCode::OK {
-            let kind = match answer.status() {
-                StatusCode::TOO_MANY_REQUESTS => ErrorKind::Busy,
-                status if status.is_server_error() => ErrorKind::Unavailable,
-                _ => ErrorKind::Authentication,
-            };
-            let error = refused(kind, &answer);
-            return Err(match kind {
-                ErrorKind::Authentication => {
-                    error.hint("check client_id and secret_id in section [accelize]")
+            let error = |kind| Error::new(kind, format!("the server answered {}", answer.status()));
+            return Err(match answer.status() {
+                StatusCode::TOO_MANY_REQUESTS => error(ErrorKind::Busy).retryable(),
+                StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    error(ErrorKind::Authentication)
+                        .hint("check client_id and secret_id in section [accelize]")
                 }
-                _ => error,
+                status if status.is_server_error() => error(ErrorKind::Unavailable).retryable(),
+                _ => error(ErrorKind::Configuration)
+                    .hint("is it a catalog server? check 'server' in section [accelize]"),
             });
         }
         let token: Token = read(answer).await?;
@@ -132,7 +137,8 @@ impl Server {
         // A server of the original's kind knows its own route only.
         let answer = ask(ORIGINAL, ORIGINAL_ACCEPT).await?;
         if answer.status() != StatusCode::OK {
-            return Err(refused(ErrorKind::Unavailable, &answer));
+            let why = format!("the server answered {}", answer.status());
+            return Err(Error::new(ErrorKind::Unavailable, why).retryable());
         }
         Ok(Catalog::from_original(&read::<Value>(answer).await?))
     }
@@ -177,6 +183,10 @@ fn is_here(url: &Url) -> bool {
 
 async fn sent(request: reqwest::RequestBuilder) -> Result<Response> {
     request.send().await.map_err(|error| {
+        // Somebody else in its place is worse than that it is down.
+        if let Some(mismatch) = apyfal_tls::mismatch_from(&error) {
+            return mismatch;
+        }
         let error = error.without_url();
         let mut why = error.to_string();
         let mut source = std::error::Error::source(&error);
@@ -186,11 +196,6 @@ async fn sent(request: reqwest::RequestBuilder) -> Result<Response> {
         }
         Error::new(ErrorKind::Unavailable, why.to_lowercase()).retryable().source(error)
     })
-}
-
-fn refused(kind: ErrorKind, answer: &Response) -> Error {
-    let error = Error::new(kind, format!("the server answered {}", answer.status()));
-    if kind == ErrorKind::Authentication { error } else { error.retryable() }
 }
 
 async fn read<T: for<'de> Deserialize<'de>>(mut answer: Response) -> Result<T> {

@@ -1,11 +1,10 @@
 //! The last good answer of each catalog server, for when it is down.
 
-use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{ErrorKind, Result};
+use apyfal_machine::private;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
@@ -87,12 +86,8 @@ impl Kept {
         let Some(directory) = path.parent() else { return };
         let answer = Answer { fetched: now(), catalog: catalog.clone() };
         let write = || -> std::io::Result<()> {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            serde_json::to_writer(&mut file, &answer)?;
-            file.flush()?;
-            file.persist(path)?;
-            Ok(())
+            private::make_directory(directory)?;
+            private::replace(path, &serde_json::to_vec(&answer)?)
         };
         let _ = write();
     }

@@ -1,10 +1,11 @@
 //! The host on this machine: where it says how to reach it, and where commands look.
 
 use std::fs;
-use std::io::{ErrorKind as Io, Write};
+use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 
 use apyfal::{Configuration, Error, ErrorKind, RemoteOptions, Result};
+use apyfal_machine::private;
 use apyfal_tls::{Trust, token};
 use serde_json::{Value, json};
 
@@ -22,14 +23,7 @@ impl Listening {
     pub(crate) fn at(data_dir: &Path, url: &str, fingerprint: Option<String>) -> Result<Self> {
         let path = data_dir.join(FILE);
         let text = json!({"url": url, "fingerprint": fingerprint});
-        let write = || -> std::io::Result<()> {
-            // A temporary file has mode 0600 from its start.
-            let mut file = tempfile::NamedTempFile::new_in(data_dir)?;
-            file.write_all(format!("{text}\n").as_bytes())?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        write().map_err(|error| {
+        private::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| {
             Error::from(error).operation(format!("say in '{}' where it listens", path.display()))
         })?;
         Ok(Self { path })

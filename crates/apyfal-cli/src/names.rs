@@ -8,13 +8,14 @@
 //! ```
 //! Records are written atomically and, like all below, readable by their owner alone.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{ErrorKind as Io, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind as Io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use apyfal::{Cancel, Error, ErrorKind, Result};
+use apyfal_machine::private;
 use serde_json::{Map, Value, json};
 
 /// All names.
@@ -62,7 +63,7 @@ impl Names {
         let locking = |error| {
             Error::from_io(error).operation(format!("lock the name in '{}'", path.display()))
         };
-        self.make_folder().map_err(locking)?;
+        private::make_directory(&self.folder).map_err(locking)?;
         let file = File::options()
             .write(true)
             .create(true)
@@ -78,10 +79,6 @@ impl Names {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    fn make_folder(&self) -> std::io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
     }
 
     /// Where the session of a name lives.
@@ -126,13 +123,8 @@ impl Names {
             "session": record.session,
         });
         let write = || -> std::io::Result<()> {
-            self.make_folder()?;
-            // A temporary file has mode 0600 from its start.
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            file.write_all(format!("{text:#}\n").as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
+            private::make_directory(&self.folder)?;
+            private::replace(&path, format!("{text:#}\n").as_bytes())
         };
         write().map_err(|error| {
             Error::from(error)

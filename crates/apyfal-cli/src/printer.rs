@@ -1,5 +1,6 @@
 //! The one place that writes to standard output and standard error.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use apyfal::{Error, ErrorKind, Report, Result};
@@ -42,6 +43,11 @@ impl Printer {
         if !self.quiet {
             self.aside(text);
         }
+    }
+
+    /// A line on what may not be as it is meant to be.
+    pub(crate) fn warning(&self, text: impl fmt::Display) {
+        self.note(&format!("apyfal: warning: {text}"));
     }
 
     /// A line on standard error, even where only results are wanted.

@@ -291,9 +291,18 @@ fn secrets_are_not_sent_in_the_open() {
     let home = Home::new();
     configure(&home, &url, SECRET, &format!("fingerprint = {fingerprint}"));
     assert!(home.ok(&ask).contains("image = \"ubuntu\""));
-    configure(&home, &url, SECRET, "stale_catalog = False");
-    let said = home.fails(11, &ask);
+    // Who is another server is not taken for one that is down.
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    configure(&home, &url, SECRET, &format!("fingerprint = {wrong}"));
+    let said = home.fails(5, &ask);
+    assert!(said.contains(&wrong) && said.contains(fingerprint), "{said}");
+    configure(&home, &url, SECRET, "");
+    let said = home.fails(5, &ask);
     assert!(said.contains("certificate"), "{said}");
+    // Nor do credentials stand in an address, where they would be shown.
+    configure(&home, &url.replace("https://", "https://:hunter2@"), SECRET, "");
+    let said = home.fails(3, &ask);
+    assert!(said.contains("client_id") && !said.contains("hunter2"), "{said}");
 }
 
 #[test]

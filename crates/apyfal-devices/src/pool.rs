@@ -136,12 +136,15 @@ impl Pool {
     pub fn look(&self, cancel: &Cancel) -> Result<Vec<SlotState>> {
         let state = |slot: Arc<Slot>| {
             let path = slot.lock();
+            // Held while it is read, for a moment only: a job that ends meanwhile is no job that did
+            // not come to its end.
+            let held = Held::take(&path)?;
+            let in_use = held.is_none();
             let holder = match Record::peek(&path)? {
                 Some(Record::Busy { holder, .. }) => Some(holder),
                 Some(Record::Idle { .. }) | None => None,
             };
-            // Held for the moment only, so that nobody who wants the slot is turned away for long.
-            let in_use = Held::take(&path)?.is_none();
+            drop(held);
             let loaded = slot.describe(cancel);
             if loaded.as_ref().is_err_and(Error::is_cancelled) {
                 return Err(Error::cancelled());

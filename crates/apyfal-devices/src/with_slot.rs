@@ -177,7 +177,11 @@ impl Session {
         let result = run(&ctx.clone().with_variables(slot.variables()));
         if result.as_ref().map_or_else(left_in_order, |_| true) {
             match self.hold {
-                Hold::Job | Hold::Start => slot.finish()?,
+                Hold::Job | Hold::Start => {
+                    // What became of the job matters more.
+                    let finished = slot.finish();
+                    return result.and_then(|outcome| finished.map(|()| outcome));
+                }
                 Hold::Session => *self.kept.slot() = Some(slot),
             }
         }

@@ -1,7 +1,8 @@
-//! What the processes of one machine share, of whatever user they are: locks, and a guard that ends
-//! the programs of one that died.
+//! What processes of one machine share: locks, files that are written as a whole, and a guard that
+//! ends the programs of one that died.
 
 pub mod file_lock;
 mod guard;
+pub mod private;
 
 pub use guard::Guard;

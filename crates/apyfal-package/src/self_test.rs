@@ -83,7 +83,6 @@ fn job(engine: &Exec, test: &Test, files: &Path, folder: &Path, cancel: &Cancel)
         Ok(Some(Input::file(File::open(&path)?, path)?))
     };
     let params = Params::check(&info.name, &info.params, None, &test.parameters)?;
-    let session = engine.open(input(&test.start_src)?, &params, &state, &ctx)?;
     let result = folder.join("result");
     let wants = test.expect.is_some() || test.sha256.is_some();
     let dst = match wants || info.dst == Need::Required {
@@ -99,6 +98,8 @@ fn job(engine: &Exec, test: &Test, files: &Path, folder: &Path, cancel: &Cancel)
         }
         src => src,
     };
+    // From here on nothing but the session fails: what it began is stopped in any case.
+    let session = engine.open(input(&test.start_src)?, &params, &state, &ctx)?;
     let outcome = session.process(EngineJob { src, dst, params }, &ctx);
     // It may hold a device, whatever became of the job.
     let stopped = session.stop(&ctx);

@@ -68,10 +68,11 @@ impl Range {
     }
 }
 
-/// A part of a file as a body.
-pub(crate) fn part(file: File, range: Range) -> Body {
+/// A part of a file as a body. Each time that the client takes some of it, `taken` is called.
+pub(crate) fn part(file: File, range: Range, taken: impl Fn() + Send + 'static) -> Body {
     let file = Arc::new(file);
     Body::from_stream(futures::stream::try_unfold(range.start, move |at| {
+        taken();
         let file = file.clone();
         async move {
             let len = (range.end - at).min(BLOCK);

@@ -38,7 +38,7 @@ pub(crate) struct Host {
     pub(crate) shown: Shown,
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
-    pub(crate) lease: Lease,
+    pub(crate) lease: Arc<Lease>,
     pub(crate) default_accelerator: Option<String>,
     pub(crate) cores: usize,
     pub(crate) began: Instant,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_machine::private;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -78,16 +79,11 @@ impl Lease {
             ends: max_lifetime.map(|life| now.saturating_add(life)),
             extended: 0,
         };
-        let lease = Self {
-            limits,
-            path,
-            used: AtomicU64::new(now),
-            life: Mutex::new(life.unwrap_or_else(new)),
-        };
+        let life = life.unwrap_or_else(new);
         if limits != LeaseLimits::default() {
-            lease.write()?;
+            life.write(&path)?;
         }
-        Ok(lease)
+        Ok(Self { limits, path, used: AtomicU64::new(now), life: Mutex::new(life) })
     }
 
     /// A client asked for something.
@@ -126,11 +122,16 @@ impl Lease {
             );
         }
         let until = now().saturating_add(milliseconds(time));
+        // Held until it is on the disk: of two who extend it the longer one is remembered.
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        life.ends = life.ends.map(|ends| ends.max(until));
-        life.extended = life.extended.max(until);
-        drop(life);
-        self.write()
+        let extended = Life {
+            ends: life.ends.map(|ends| ends.max(until)),
+            extended: life.extended.max(until),
+            ..life.clone()
+        };
+        extended.write(&self.path)?;
+        *life = extended;
+        Ok(())
     }
 
     /// Milliseconds until it is idle for too long, and until its life is over.
@@ -142,18 +143,13 @@ impl Lease {
         });
         (idle, life.ends.map(|ends| ends.saturating_sub(now)))
     }
+}
 
-    fn write(&self) -> Result<()> {
-        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let write = || -> std::io::Result<()> {
-            let directory = self.path.parent().unwrap_or(Path::new(""));
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            serde_json::to_writer(&mut file, &life)?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path)?;
-            Ok(())
-        };
-        write().map_err(|error| Error::from(error).operation("write the lease down"))
+impl Life {
+    fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_vec(self).map_err(std::io::Error::from);
+        text.and_then(|text| private::replace(path, &text))
+            .map_err(|error| Error::from(error).operation("write the lease down"))
     }
 }
 

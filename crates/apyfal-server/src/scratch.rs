@@ -7,12 +7,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_machine::private;
 
 /// A directory with a limit on the bytes in it.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Scratch {
     pub(crate) fn open(root: &Path, quota: u64) -> Result<Arc<Self>> {
         let results = root.join("results");
         let open = || -> io::Result<u64> {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
+            private::make_directory(&results)?;
             fs::read_dir(&results)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
         };
         let used = open().map_err(|error| {

@@ -101,7 +101,7 @@ impl Server {
             shown: Shown::default(),
             pace: Pace::default(),
             limits,
-            lease,
+            lease: Arc::new(lease),
             default_accelerator,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),
             began: Instant::now(),

@@ -81,6 +81,11 @@ impl Location {
         Self::File(path.into())
     }
 
+    /// Whether it holds a secret, which is not shown.
+    pub fn has_secret(&self) -> bool {
+        matches!(self, Self::Http(url) if masked(url).as_str() != url.as_str())
+    }
+
     /// Whether the client itself moves the data: its own files and its standard streams. All else
     /// travels as text, and the host reads or writes it.
     pub fn is_local(&self) -> bool {

@@ -15,13 +15,6 @@ pub use apyfal_catalog::{
 
 use crate::configuration::{Environment, expand, storage};
 
-impl Found {
-    /// Whether it is the built-in one.
-    pub fn is_built_in(&self) -> bool {
-        self.is_built_in
-    }
-}
-
 /// What the built-in catalog is called.
 const BUILT_IN: &str = "built-in";
 /// The variable that names a catalog: a file or a URL.
@@ -40,6 +33,13 @@ pub struct Found {
     is_built_in: bool,
     /// Where its server could not be reached and the last answer of it was used.
     pub stale: Option<Stale>,
+}
+
+impl Found {
+    /// Whether it is the built-in one.
+    pub fn is_built_in(&self) -> bool {
+        self.is_built_in
+    }
 }
 
 /// Which catalog is used.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_package::Store;
 
 /// The original's executable, whose presence made a machine a host.
 const ORIGINAL: &str = "opt/accelize/accelerator/accelerator";
@@ -84,8 +85,7 @@ impl Machine {
     /// Whether jobs run here by themselves: it was made a host, has an accelerator installed for all
     /// users, or the executable of the original.
     pub fn is_host(&self) -> bool {
-        let has_package =
-            || std::fs::read_dir(self.packages()).is_ok_and(|mut entries| entries.next().is_some());
+        let has_package = || Store::new(self.packages()).is_empty().is_ok_and(|is_empty| !is_empty);
         self.is_marked() || has_package() || self.root.join(ORIGINAL).exists()
     }
 
@@ -148,11 +148,19 @@ mod tests {
     fn a_machine_is_a_host_where_it_was_made_one() {
         let (_root, bare) = machine(&[("usr/local/bin/apyfal", "")]);
         assert!(!bare.is_host() && !bare.runs_here("AWS", true).unwrap());
-        for file in ["etc/apyfal/host", "usr/local/lib/apyfal/packages/mine/x", ORIGINAL] {
+        for file in ["etc/apyfal/host", ORIGINAL] {
             let (_root, host) = machine(&[(file, "")]);
             assert!(host.runs_here("AWS", true).unwrap(), "{file}");
             assert!(!host.runs_here("AWS", false).unwrap(), "{file}");
         }
+        // What is left of packages makes none.
+        let packages = "usr/local/lib/apyfal/packages";
+        let (root, host) = machine(&[(&format!("{packages}/.lock"), "")]);
+        assert!(!host.is_host());
+        std::fs::create_dir(root.path().join(packages).join("mine")).unwrap();
+        std::os::unix::fs::symlink("1.0.0-0", root.path().join(packages).join("mine/current"))
+            .unwrap();
+        assert!(host.is_host());
     }
 
     #[test]

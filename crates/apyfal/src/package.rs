@@ -78,7 +78,8 @@ pub async fn install_from(
     // What is known by its digest need not be fetched to be known again. A signature is looked at
     // anew: it may not have been asked for when the package was installed.
     if let (Some(digest), true) = (options.sha256, options.keys.is_empty())
-        && let Some(current) = store.with_digest(digest)?
+        && let Some(current) =
+            store.with_digest(digest, options.name.as_deref()).map_err(installing)?
     {
         return Ok(Outcome::Unchanged(current));
     }

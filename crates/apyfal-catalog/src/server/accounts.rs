@@ -6,14 +6,13 @@
 //! Source of the hash: RFC 8018, section 5.2; of the iterations: OWASP, "Password Storage".
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::num::NonZeroU32;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use apyfal_core::{Error, ErrorKind, Result, Secret, nearest};
+use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret, nearest};
+use apyfal_machine::{file_lock, private};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::pbkdf2;
@@ -183,17 +182,10 @@ impl Accounts {
         fs::create_dir_all(directory).map_err(failed)?;
         let mut lock = path.as_os_str().to_owned();
         lock.push(".lock");
-        let lock =
-            OpenOptions::new().create(true).append(true).mode(0o600).open(lock).map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        let _lock = file_lock::lock(Path::new(&lock), &Cancel::default())?;
         let mut accounts = Self::load(path)?;
         change(&mut accounts)?;
-        // Made readable for this user alone, as temporary files are.
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-        file.write_all(accounts.text().as_bytes()).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error))?;
-        Ok(())
+        private::replace(path, accounts.text().as_bytes()).map_err(failed)
     }
 
     fn text(&self) -> String {

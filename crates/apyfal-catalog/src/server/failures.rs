@@ -1,15 +1,16 @@
-//! How often an address may be wrong.
+//! How often an address may be wrong about an account.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many wrong secrets in this time, then an address has to wait until it is over.
+/// So many wrong secrets in this time, then who sends them has to wait until it is over.
 const ALLOWED: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
-/// So many addresses are remembered.
-const MOST: usize = 100_000;
+/// From so many on, those whose time is over are forgotten. There cannot be many more: each is a
+/// check of a secret, of which the queue lets through some in a second.
+const MANY: usize = 1000;
 
 /// Wrong secrets by the account that was tried and the address that tried it.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ impl Failures {
     /// Counts a try.
     pub(super) fn count(&self, from: IpAddr, client_id: &str) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MOST {
+        if counts.len() >= MANY {
             counts.retain(|_, (_, since)| since.elapsed() < WINDOW);
         }
         let entry = counts.entry(key(from, client_id)).or_insert((0, Instant::now()));

@@ -62,11 +62,11 @@ async fn token(
     if let Some(wait) = shared.failures.wait(from, &client_id) {
         return wait_first(wait);
     }
-    // Counted beforehand, and taken back: of many tries at once none goes by unseen.
-    shared.failures.count(from, &client_id);
     let Some(place) = shared.queue.enter(from) else {
         return wait_first(Duration::from_secs(1));
     };
+    // Counted beforehand, and taken back: of many tries at once none goes by unseen.
+    shared.failures.count(from, &client_id);
     let Ok(turn) = shared.checks.clone().acquire_owned().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };

@@ -78,7 +78,7 @@ fn here(
         return Ok(vec![registry.find(name)?.info().clone()]);
     }
     for (_, error) in registry.broken() {
-        context.printer.note(&format!("apyfal: warning: {error}"));
+        context.printer.warning(error);
     }
     Ok(registry.iter().map(|engine| engine.info().clone()).collect())
 }

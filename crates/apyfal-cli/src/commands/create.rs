@@ -55,9 +55,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let config = arguments.config.map(|config| remembered(&config)).transpose()?;
     if !has_host {
         let configuration = context.configuration(config.as_deref()).await?;
-        if apyfal::configuration::hosts(&configuration, context.environment.home.as_deref())?
-            .is_empty()
-        {
+        // First: where it is not to run here, nothing is installed.
+        if context.hosts(&configuration)?.is_empty() {
             provide::provide(&arguments.accelerator, &configuration, context).await?;
         }
     }
@@ -70,7 +69,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     match context.names.read(&name) {
         Ok(Some(earlier)) => super::stop::replace(context, &name, &earlier).await,
         Ok(None) => {}
-        Err(error) => context.printer.note(&format!("apyfal: warning: {error}")),
+        Err(error) => context.printer.warning(error),
     }
     context.names.forget(&name)?;
     context.names.write(&name, &record)

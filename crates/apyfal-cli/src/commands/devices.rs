@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
             if error.is_cancelled() {
                 return Err(Error::cancelled());
             }
-            context.printer.note(&format!("apyfal: warning: {error}"));
+            context.printer.warning(error);
             for hint in error.hints() {
                 context.printer.note(&format!("  hint: {hint}"));
             }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::commands::{Context, host};
-use crate::progress;
+use crate::{here, progress};
 
 /// Install a package, so that its accelerator can be used like the built-in ones.
 ///
@@ -44,7 +44,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let store = store(context)?;
     if let Some(name) = arguments.previous {
         let installed = store.roll_back(&name, &context.cancel)?;
-        return say(context, "back at", &installed);
+        say(context, "back at", &installed)?;
+        return take_up(&store, context).await;
     }
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let mut options = options(context, &configuration)?;
@@ -83,11 +84,17 @@ pub(crate) fn store(context: &Context<'_>) -> Result<Store> {
 /// Has the host of this machine take up what changed for all its users.
 pub(crate) async fn take_up(store: &Store, context: &Context<'_>) -> Result<()> {
     let machine = Machine::default();
-    if store.root() != machine.packages() || !machine.has_systemd() {
+    if store.root() != machine.packages() {
         return Ok(());
     }
-    // It lets its jobs end first, for which nobody waits.
-    host::systemctl(&["restart", "--no-block", "apyfal.service"]).await?;
+    if !machine.has_systemd() {
+        if here::find(&machine.data_dir()).is_ok() {
+            context.printer.note("the host of this machine takes it up when it is started again");
+        }
+        return Ok(());
+    }
+    // It lets its jobs end first, for which nobody waits. One that was stopped stays so.
+    host::systemctl(&["try-restart", "--no-block", "apyfal.service"]).await?;
     context.printer.note("the host of this machine takes it up once its jobs have ended");
     Ok(())
 }
@@ -97,9 +104,8 @@ pub(crate) fn options(
     context: &Context<'_>,
     configuration: &Configuration,
 ) -> Result<InstallOptions> {
-    let mut variables = context.environment.variables.iter();
-    let path = variables.find(|(name, _)| name == "PATH").map(|(_, path)| path.as_str());
-    let mut options = InstallOptions::new(package::Machine::here(path.unwrap_or_default()));
+    let path = context.variable("PATH").unwrap_or_default();
+    let mut options = InstallOptions::new(package::Machine::here(path));
     options.keys = package::trusted_keys(configuration, context.environment.home.as_deref())?;
     Ok(options)
 }

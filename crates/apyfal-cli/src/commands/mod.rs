@@ -110,7 +110,7 @@ impl Context<'_> {
     pub(crate) async fn configuration(&self, explicit: Option<&str>) -> Result<Configuration> {
         let configuration = apyfal::configuration::load(explicit, &self.environment).await?;
         for warning in configuration.warnings() {
-            self.printer.note(&format!("apyfal: warning: {warning}"));
+            self.printer.warning(warning);
         }
         Ok(configuration)
     }
@@ -146,8 +146,8 @@ impl Context<'_> {
         let host_type = configuration.section("host").get("host_type")?.unwrap_or_default();
         let is_away = !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost");
         if hosts.is_empty() && is_away && !self.runs_here(configuration, &host_type)? {
-            self.printer.note(&format!(
-                "apyfal: warning: host_type is {host_type}, but without host_ip this version runs \
+            self.printer.warning(format!(
+                "host_type is {host_type}, but without host_ip this version runs \
                  everything here"
             ));
         }

@@ -2,8 +2,8 @@
 //! knows.
 
 use apyfal::catalog::{self, Artifact};
-use apyfal::package::Outcome;
-use apyfal::{Configuration, Error, ErrorKind, Machine, Result};
+use apyfal::package::{Outcome, PublicKey};
+use apyfal::{Configuration, Error, ErrorKind, Location, Machine, Result};
 
 use crate::commands::{Context, install, requirements};
 
@@ -34,10 +34,10 @@ pub(crate) async fn provide(
             .operation(format!("use '{name}' on this machine"))
             .context("catalog", found.origin));
     };
-    if Machine::default().is_marked() && !rustix::process::geteuid().is_root() {
-        return as_root(name, package).await;
-    }
     let mut options = install::options(context, configuration)?;
+    if Machine::default().is_marked() && !rustix::process::geteuid().is_root() {
+        return as_root(name, package, &options.keys).await;
+    }
     options.name = Some(name.to_owned());
     options.sha256 = Some(package.sha256.parse()?);
     let store = install::store(context)?;
@@ -51,13 +51,22 @@ pub(crate) async fn provide(
 }
 
 /// Has root install a package for all of this host: without a password, as on machines in clouds.
-async fn as_root(name: &str, package: &Artifact) -> Result<()> {
-    let doing = || format!("install '{}' for all of this host", package.url);
+async fn as_root(name: &str, package: &Artifact, keys: &[PublicKey]) -> Result<()> {
+    let location = Location::parse(&package.url)?;
+    let doing = || format!("install '{location}' for all of this host");
+    let by_hand = format!("as root: apyfal install --sha256 {} '{location}'", package.sha256);
+    if location.has_secret() {
+        let why = "only root may, and its address holds a secret that all would see in a command";
+        return Err(Error::new(ErrorKind::Security, why).operation(doing()).hint(by_hand));
+    }
     let own = std::env::current_exe().map_err(|error| Error::from(error).operation(doing()))?;
     let output = tokio::process::Command::new("sudo")
         .arg("-n")
         .arg(own)
-        .args(["install", "--name", name, "--sha256", &package.sha256, "--", &package.url])
+        .args(["install", "--name", name, "--sha256", &package.sha256])
+        // Root has a configuration of its own.
+        .args(keys.iter().map(|key| format!("--public_key={key}")))
+        .args(["--", &package.url])
         .output()
         .await
         .map_err(|error| Error::from(error).operation(doing()))?;
@@ -66,7 +75,5 @@ async fn as_root(name: &str, package: &Artifact) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let why = said.lines().next().unwrap_or("sudo failed").to_owned();
-    Err(Error::new(ErrorKind::Security, why)
-        .operation(doing())
-        .hint(format!("as root: apyfal install --sha256 {} '{}'", package.sha256, package.url)))
+    Err(Error::new(ErrorKind::Security, why).operation(doing()).hint(by_hand))
 }

@@ -99,8 +99,8 @@ pub(crate) fn tell_age(context: &Context<'_>, found: &Found) {
             120..2880 => format!("{} h", minutes / 60),
             _ => format!("{} days", minutes / 1440),
         };
-        context.printer.note(&format!("apyfal: warning: {}", stale.why));
-        context.printer.note(&format!("apyfal: warning: its last answer is used, {age} old"));
+        context.printer.warning(&stale.why);
+        context.printer.warning(format!("its last answer is used, {age} old"));
     }
 }
 

@@ -38,6 +38,6 @@ pub(crate) async fn end(context: &Context<'_>, name: &str, record: &Record) -> R
 /// a warning, but no reason to be stuck with it.
 pub(crate) async fn replace(context: &Context<'_>, name: &str, earlier: &Record) {
     if let Err(error) = end(context, name, earlier).await {
-        context.printer.note(&format!("apyfal: warning: {error}"));
+        context.printer.warning(error);
     }
 }

@@ -46,8 +46,8 @@ pub(crate) struct Arguments {
         requires = "agent"
     )]
     agent_sha256: Option<String>,
-    /// The configuration to send: a file or URL, or True for the one that is used here, without its
-    /// secrets.
+    /// The configuration to send: a file or URL, or True for the one that is used here, without the
+    /// keys of clouds, hosts and the catalog.
     #[arg(long = "init_config", alias = "init-config", value_name = "FILE")]
     init_config: Option<String>,
     /// A script that the machine runs last.
@@ -203,9 +203,9 @@ fn fetched(artifact: Artifact) -> Result<Artifact> {
     let is_web = ["http://", "https://"].iter().any(|scheme| artifact.url.starts_with(scheme));
     let is_digest =
         artifact.sha256.len() == 64 && artifact.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let shown = Location::parse(&artifact.url)?;
     let wrong = |why: &str| {
-        Error::new(ErrorKind::Usage, why)
-            .operation(format!("have a new machine fetch '{}'", artifact.url))
+        Error::new(ErrorKind::Usage, why).operation(format!("have a new machine fetch '{shown}'"))
     };
     match (is_web, is_digest) {
         (true, true) => Ok(artifact),
@@ -233,8 +233,8 @@ async fn sent(
     let text = read(&named, configuration, context).await?;
     let sent = Configuration::parse(text.as_bytes(), &named)?;
     if has_secrets(&sent) {
-        context.printer.note(&format!(
-            "apyfal: warning: '{named}' holds keys of a cloud or a host, which the machine gets as \
+        context.printer.warning(format!(
+            "'{named}' holds keys of a cloud or a host, which the machine gets as \
              user data"
         ));
     }

@@ -26,13 +26,12 @@ impl Store {
         // A current version that is damaged is one more reason to go back.
         let current = self.linked(name, CURRENT)?.ok_or_else(|| self.missing(name))?;
         let previous = self.linked(name, PREVIOUS)?.filter(|previous| *previous != current);
-        let Some(previous) = previous else {
+        if previous.is_none() {
             return Err(Error::new(ErrorKind::NotFound, "there is no version before")
                 .operation(format!("go back with '{name}'"))
                 .hint("install the one that is wanted: apyfal install FILE"));
-        };
-        self.link(name, CURRENT, &previous)?;
-        self.link(name, PREVIOUS, &current)?;
+        }
+        self.exchange(name, CURRENT, PREVIOUS)?;
         self.find(name)
     }
 

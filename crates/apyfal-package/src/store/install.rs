@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 
-use super::{CURRENT, FILES, Installed, NEW, PREVIOUS, RECORD, Record, Store, manifest, sync};
+use super::{CURRENT, FILES, Installed, NEW, RECORD, Record, Store, manifest, sync};
 use crate::archive::{self, Limits};
 use crate::digest::Hasher;
 use crate::signature::{self, PublicKey};
@@ -117,7 +117,7 @@ impl Store {
     pub fn install(&self, incoming: Incoming, terms: &Terms, cancel: &Cancel) -> Result<Outcome> {
         let Incoming { mut file, digest } = incoming;
         let _lock = self.lock(cancel)?;
-        if let Some(current) = self.with_digest(digest)? {
+        if let Some(current) = self.with_digest(digest, terms.name.as_deref())? {
             return Ok(Outcome::Unchanged(current));
         }
         self.sweep()?;
@@ -130,10 +130,7 @@ impl Store {
         archive::unpack(&mut file, &files, &terms.limits, cancel)?;
         let manifest = manifest(made.path())?;
         let title = format!("install {} {}", manifest.name, manifest.version);
-        if let Some(name) = terms.name.as_ref().filter(|name| **name != manifest.name) {
-            let why = format!("it is not '{name}' but '{}'", manifest.name);
-            return Err(titled(Error::new(ErrorKind::InvalidData, why), &title));
-        }
+        is_named(&manifest.name, terms.name.as_deref()).map_err(|error| titled(error, &title))?;
         let record = Record {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -152,10 +149,14 @@ impl Store {
     /// The package whose current version has this digest.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub fn with_digest(&self, digest: Digest) -> Result<Option<Installed>> {
+    /// The store cannot be read, or it is another accelerator than the one of this name.
+    pub fn with_digest(&self, digest: Digest, name: Option<&str>) -> Result<Option<Installed>> {
         let mut current = self.list()?.into_iter().filter_map(|(_, found)| found.ok());
-        Ok(current.find(|found| found.record.digest == digest))
+        let found = current.find(|found| found.record.digest == digest);
+        if let Some(found) = &found {
+            is_named(&found.record.name, name)?;
+        }
+        Ok(found)
     }
 
     /// Whether it can run here, and does.
@@ -196,10 +197,10 @@ impl Store {
             fs::rename(made.path(), folder.join(&version))?;
             sync(&folder)?;
         }
-        if let Some(before) = self.linked(&record.name, CURRENT)?.filter(|old| *old != version) {
-            self.link(&record.name, PREVIOUS, &before)?;
+        match self.linked(&record.name, CURRENT)? {
+            Some(before) if before != version => self.replace(&record.name, &version),
+            _ => self.link(&record.name, CURRENT, &version),
         }
-        self.link(&record.name, CURRENT, &version)
     }
 
     /// Says which version is still the current one.
@@ -207,6 +208,16 @@ impl Store {
         match self.find(name) {
             Ok(current) => error.hint(format!("{name} {} stays in use", current.record.version)),
             Err(_) => error,
+        }
+    }
+}
+
+/// Refuses another accelerator than the one that is meant.
+fn is_named(found: &str, wanted: Option<&str>) -> Result<()> {
+    match wanted.filter(|wanted| *wanted != found) {
+        None => Ok(()),
+        Some(wanted) => {
+            Err(Error::new(ErrorKind::InvalidData, format!("it is not '{wanted}' but '{found}'")))
         }
     }
 }

@@ -20,13 +20,13 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result, nearest};
+use apyfal_machine::{file_lock, private};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::Manifest;
 use crate::manifest::is_name;
@@ -39,6 +39,8 @@ const PREVIOUS: &str = "previous";
 const LOCK: &str = ".lock";
 /// What directories are called until they are complete.
 const NEW: &str = ".new-";
+/// What a link is called until it is used.
+const FRESH: &str = ".new-link";
 /// The file of a version's record.
 const RECORD: &str = "package.json";
 const FILES: &str = "files";
@@ -58,6 +60,19 @@ impl Store {
     /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether any package is installed.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn is_empty(&self) -> Result<bool> {
+        for name in self.names()? {
+            if self.linked(&name, CURRENT)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The current version of each package by its name, or why it cannot be used.
@@ -159,41 +174,53 @@ impl Store {
 
     /// Makes a link lead to a version, at once.
     fn link(&self, name: &str, link: &str, version: &str) -> Result<()> {
+        let fresh = self.fresh_link(name, version)?;
+        let path = self.root.join(name).join(link);
+        fs::rename(&fresh, &path).map_err(|error| writing(&path, error))?;
+        sync(&self.root.join(name))
+    }
+
+    /// Makes a version the current one, and the one that was it the previous one. At every moment
+    /// there are two that can be used.
+    fn replace(&self, name: &str, version: &str) -> Result<()> {
         let folder = self.root.join(name);
-        let path = folder.join(link);
-        let fresh = folder.join(format!("{NEW}{link}"));
-        let linking =
-            |error| Error::from_io(error).operation(format!("write '{}'", path.display()));
+        self.fresh_link(name, version)?;
+        self.exchange(name, FRESH, CURRENT)?;
+        let previous = folder.join(PREVIOUS);
+        fs::rename(folder.join(FRESH), &previous).map_err(|error| writing(&previous, error))?;
+        sync(&folder)
+    }
+
+    /// Makes each of two links lead to where the other one did, at once.
+    fn exchange(&self, name: &str, one: &str, other: &str) -> Result<()> {
+        let folder = self.root.join(name);
+        let (one, other) = (folder.join(one), folder.join(other));
+        renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE)
+            .map_err(|error| writing(&other, error.into()))?;
+        sync(&folder)
+    }
+
+    /// A link that is not used yet.
+    fn fresh_link(&self, name: &str, version: &str) -> Result<PathBuf> {
+        let fresh = self.root.join(name).join(FRESH);
         match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(linking(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(writing(&fresh, error));
+            }
             _ => {}
         }
-        std::os::unix::fs::symlink(version, &fresh).map_err(linking)?;
-        fs::rename(&fresh, &path).map_err(linking)?;
-        sync(&folder)
+        std::os::unix::fs::symlink(version, &fresh).map_err(|error| writing(&fresh, error))?;
+        Ok(fresh)
     }
 
     /// Lets one process at a time change the store; waits for the others.
     fn lock(&self, cancel: &Cancel) -> Result<File> {
-        let path = self.root.join(LOCK);
-        let locking = |error| Error::from_io(error).operation(format!("lock '{}'", path.display()));
         self.make()?;
-        let mut options = File::options();
-        let options = options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path).map_err(locking)?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => cancel.check()?,
-                Err(TryLockError::Error(error)) => return Err(locking(error)),
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        file_lock::lock(&self.root.join(LOCK), cancel)
     }
 
     fn make(&self) -> Result<()> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.root);
-        made.map_err(|error| {
+        private::make_directory(&self.root).map_err(|error| {
             Error::from(error).operation(format!("make the directory '{}'", self.root.display()))
         })
     }
@@ -211,7 +238,11 @@ impl Store {
 /// Puts the entries of a directory on the disk.
 fn sync(folder: &Path) -> Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| Error::from(error).operation(format!("write '{}'", folder.display())))
+    synced.map_err(|error| writing(folder, error))
+}
+
+fn writing(path: &Path, error: io::Error) -> Error {
+    Error::from(error).operation(format!("write '{}'", path.display()))
 }
 
 /// The manifest of a version's directory.

@@ -10,8 +10,14 @@ use crate::catalog::Artifact;
 const LIMIT: usize = 16 << 10;
 /// How long the machine has to become a host, before it ends itself again.
 const ARM: Duration = Duration::from_secs(20 * 60);
-/// The tools of AWS FPGAs, where an image lacks them: this release of the SDK.
-const AWS_SDK: &str = "v2.0.4";
+/// Installs the tools of AWS FPGAs where an image lacks them: a release of the SDK by its name, so
+/// that it is the one that this was written for. Its own script does not bear `set -u`.
+const AWS_SDK: &str = "command -v fpga-load-local-image >/dev/null || (
+    set +u
+    cd /opt && git clone --depth 1 --branch v2.0.4 https://github.com/aws/aws-fpga.git &&
+    cd aws-fpga && . ./sdk_setup.sh
+) || fail 'cannot install the tools of the FPGA'
+";
 
 const SCRIPT: &str = include_str!("user_data.sh");
 
@@ -90,12 +96,12 @@ impl UserData {
             })
         });
         if let Some(own) = &self.init_script {
-            let own = match own
-                .strip_prefix("#!")
-                .map(|rest| rest.split_once('\n').unwrap_or((rest, "")))
-            {
-                Some((shell, _)) if !shell.contains("sh") => {
-                    return Err(Error::new(ErrorKind::Usage, format!("'{shell}' is no shell"))
+            let shebang =
+                own.strip_prefix("#!").map(|rest| rest.split_once('\n').unwrap_or((rest, "")));
+            let own = match shebang {
+                Some((program, _)) if !is_shell(program) => {
+                    let why = format!("bash does not run what is for '{}'", program.trim());
+                    return Err(Error::new(ErrorKind::Usage, why)
                         .operation("write init_script into user data")
                         .hint("have a script for bash fetch and run what is none"));
                 }
@@ -123,6 +129,9 @@ impl UserData {
         for key in OWN {
             configuration.unset("serve", key);
         }
+        for key in OTHER_HOST {
+            configuration.unset("host", key);
+        }
         let mut set = |key: &str, value: &str| configuration.set("serve", key, Some(value));
         set("listen", &self.listen);
         set("data_dir", "/var/lib/apyfal");
@@ -146,15 +155,7 @@ impl UserData {
 
     fn device(&self) -> &'static str {
         match &self.fpgaimage {
-            Some(image) if image.starts_with("agfi-") => {
-                const {
-                    // A release of the SDK by its name, so that it is the one that this was written for.
-                    assert!(AWS_SDK.len() == 6);
-                    "command -v fpga-load-local-image >/dev/null || (\n    \
-                 cd /opt && git clone --depth 1 --branch v2.0.4 https://github.com/aws/aws-fpga.git &&\n    \
-                 cd aws-fpga && . ./sdk_setup.sh\n) || fail 'cannot install the tools of the FPGA'\n"
-                }
-            }
+            Some(image) if image.starts_with("agfi-") => AWS_SDK,
             _ => "",
         }
     }
@@ -176,22 +177,26 @@ const OWN: [&str; 9] = [
     "shutdown_command",
 ];
 
-/// The keys of `[host…]` that hold secrets, or name what does.
-const PRIVATE: [&str; 7] =
-    ["catalog", "client_id", "secret_id", "token", "token_file", "ssl_cert_key", "init_script"];
+/// The keys of `[host]` that lead to a host which runs already: not to the machine that is told.
+const OTHER_HOST: [&str; 4] = ["host_ip", "token", "token_file", "fingerprint"];
 
-/// A configuration without the secrets of its `[host…]` sections and of the catalog: a host needs
-/// neither the keys of the cloud that made it nor those of other hosts.
+/// The keys of `[host…]` that name what is secret, or are part of it.
+const PRIVATE: [&str; 5] = ["catalog", "client_id", "token_file", "ssl_cert_key", "init_script"];
+
+/// Whether a key of `[host…]` holds a secret. Arguments for a cloud's own library may.
+fn is_secret(key: &str) -> bool {
+    matches!(key, "secret_id" | "token") || key.ends_with("_kwargs")
+}
+
+/// A configuration without the keys of clouds, hosts and the catalog: a host needs neither those of
+/// the cloud that made it nor those of other hosts.
 pub fn without_secrets(configuration: &Configuration) -> Configuration {
     let mut safe = configuration.clone();
     for section in private_sections(configuration) {
-        for key in PRIVATE {
-            safe.unset(&section, key);
-        }
-        let keys: Vec<_> =
-            configuration.section(&section).keys().iter().map(|key| (*key).to_owned()).collect();
-        for key in keys.iter().filter(|key| key.ends_with("_kwargs")) {
-            safe.unset(&section, key);
+        for key in configuration.section(&section).keys() {
+            if is_secret(key) || PRIVATE.contains(&key) {
+                safe.unset(&section, key);
+            }
         }
     }
     safe
@@ -199,10 +204,8 @@ pub fn without_secrets(configuration: &Configuration) -> Configuration {
 
 /// Whether a configuration holds keys of a cloud, a host or the catalog.
 pub fn has_secrets(configuration: &Configuration) -> bool {
-    private_sections(configuration).iter().any(|name| {
-        let section = configuration.section(name);
-        ["secret_id", "token"].iter().any(|key| section.keys().contains(key))
-    })
+    let has = |name: &String| configuration.section(name).keys().into_iter().any(is_secret);
+    private_sections(configuration).iter().any(has)
 }
 
 fn private_sections(configuration: &Configuration) -> Vec<String> {
@@ -230,6 +233,17 @@ fn filled<'v>(value: impl Fn(&str) -> Option<&'v str>) -> String {
         }
     }
     script + rest
+}
+
+/// Whether the first line of a script names a shell whose scripts bash runs.
+fn is_shell(shebang: &str) -> bool {
+    let mut words = shebang.split_whitespace().filter(|word| !word.starts_with('-'));
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let named = match words.next().map(name) {
+        Some(env) if env == "env" => words.next().map(name),
+        named => named,
+    };
+    named.is_some_and(|shell| matches!(&*shell, "sh" | "bash" | "dash" | "ash"))
 }
 
 /// A word for bash.
@@ -286,7 +300,7 @@ mod tests {
         assert!(!script.contains('@') || !script.contains("@AGENT"), "{script}");
         assert!(script.contains(r"'https://example.org/it'\''s mine.apyfal'"), "{script}");
         assert!(script.contains("idle_timeout = 1800s"));
-        assert!(script.contains(&format!("--branch {AWS_SDK} ")));
+        assert!(script.contains("aws-fpga.git"));
         assert!(script.ends_with("(\n:\necho own\n)\n"), "its shebang is gone");
         assert!(script.len() < LIMIT / 2);
     }
@@ -307,13 +321,19 @@ mod tests {
     #[test]
     fn what_is_no_script_is_refused_and_nothing_is_one() {
         let mut data = user_data();
-        for (own, is_right) in
-            [("", true), ("# nothing", true), ("#!/bin/sh", true), ("#!/usr/bin/python3\n", false)]
-        {
+        for (own, is_right) in [
+            ("", true),
+            ("# nothing", true),
+            ("#!/bin/sh", true),
+            ("#! /usr/bin/env -S bash -x\n", true),
+            ("#!/usr/bin/python3\n", false),
+            ("#!/usr/bin/fish\n", false),
+            ("#!/usr/bin/env pwsh\n", false),
+        ] {
             data.init_script = Some(own.to_owned());
             match data.script() {
                 Ok(script) if is_right => is_bash(&script),
-                Err(error) if !is_right => assert!(error.to_string().contains("is no shell")),
+                Err(error) if !is_right => assert!(error.to_string().contains("bash does not run")),
                 other => panic!("{own}: {other:?}"),
             }
         }
@@ -327,13 +347,14 @@ mod tests {
     #[test]
     fn a_host_has_its_own_ways_to_serve() {
         let mut data = user_data();
-        let text =
-            "[serve]\ntoken = client_s_own\nidle_timeout = 5m\nmax_lifetime = 1h\nrest_v1 = True\n";
+        let text = "[host]\nhost_ip = 192.0.2.9\ntoken = client_s_own\n\
+             [serve]\ntoken = client_s_own\nidle_timeout = 5m\nmax_lifetime = 1h\nrest_v1 = True\n";
         data.configuration = Configuration::parse(text.as_bytes(), "c").unwrap();
         data.idle_timeout = None;
         let script = data.script().unwrap();
         assert!(script.contains("rest_v1 = True") && !script.contains("client_s_own"), "{script}");
         assert!(!script.contains("idle_timeout") && !script.contains("max_lifetime"), "{script}");
+        assert!(!script.contains("192.0.2.9"), "{script}");
     }
 
     #[test]

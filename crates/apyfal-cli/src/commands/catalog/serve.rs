@@ -35,7 +35,8 @@ pub(crate) struct Arguments {
     /// The certificate's private key.
     #[arg(long = "ssl_cert_key", alias = "ssl-cert-key", value_name = "FILE")]
     ssl_cert_key: Option<PathBuf>,
-    /// Serve plain HTTP off loopback too: where a proxy in front of it encrypts.
+    /// Serve plain HTTP off loopback too: where a proxy in front of it encrypts. All clients then
+    /// come from the proxy, so it has to limit those who guess, and how many ask at a time.
     #[arg(long)]
     plain: bool,
     /// How long a token is good for: 10m, 1h.

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::Path;
 
 use apyfal::{Error, Result};
+use rustix::fs::OFlags;
 
 use crate::commands::Context;
 
@@ -52,22 +53,40 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    /// Gives a path the permissions that it must have.
+    /// Gives a file or directory the permissions that it must have. Where `path` is a link that
+    /// somebody put in a directory of theirs, it is not followed.
     pub(super) fn mode(&mut self, path: &Path, mode: u32) -> Result<()> {
-        let found = fs::metadata(path).map_err(|error| failed(error, "look at", path))?;
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = file.map_err(|error| failed(error, "open", path))?;
+        let found = file.metadata().map_err(|error| failed(error, "look at", path))?;
         if found.permissions().mode() & 0o777 == mode {
             return Ok(());
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        file.set_permissions(fs::Permissions::from_mode(mode))
             .map_err(|error| failed(error, "change", path))?;
         self.made(&format!("changed who may use {}", path.display()));
+        Ok(())
+    }
+
+    /// Gives a file to the owner of its directory: once the service has run that is its user, who
+    /// must be able to read what root makes there.
+    pub(super) fn owner_of(&mut self, directory: &Path, path: &Path) -> Result<()> {
+        let of = |path: &Path| fs::metadata(path).map_err(|error| failed(error, "look at", path));
+        let (wanted, found) = (of(directory)?, of(path)?);
+        if (wanted.uid(), wanted.gid()) == (found.uid(), found.gid()) {
+            return Ok(());
+        }
+        lchown(path, Some(wanted.uid()), Some(wanted.gid()))
+            .map_err(|error| failed(error, "change the owner of", path))?;
+        self.made(&format!("changed the owner of {}", path.display()));
         Ok(())
     }
 
     /// Writes a file as a whole, unless it is there and equal.
     pub(super) fn file(&mut self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
         if fs::read(path).is_ok_and(|found| found == content) {
-            return Ok(());
+            return self.mode(path, mode);
         }
         put(path, mode, |file| file.write_all(content))?;
         self.made(&format!("wrote {}", path.display()));

@@ -14,6 +14,7 @@ use crate::listen::address;
 use crate::quantity::duration;
 
 const UNIT: &str = include_str!("../../../../../deploy/apyfal.service");
+const EVERYWHERE: &str = "0.0.0.0:8000";
 const MARKER: &str = "\
 # This machine is a host of Apyfal: jobs run here by themselves. 'apyfal host install' wrote this
 # file, and 'apyfal host uninstall' removes it.
@@ -24,8 +25,9 @@ const MARKER: &str = "\
 /// Run again, it changes only what is not as it should be. A configuration that is there stays.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Where to listen: address:port, or just the address or port. May be given several times.
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8000")]
+    /// Where to listen: address:port, or just the address or port; everywhere on port 8000 if unset.
+    /// May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
     /// The accelerator of clients that name none.
     #[arg(long, short, value_name = "NAME")]
@@ -37,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long = "max_lifetime", alias = "max-lifetime", value_name = "TIME", value_parser = time)]
     max_lifetime: Option<String>,
     /// The host's configuration, instead of one made of these options.
-    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["accelerator", "idle_timeout", "max_lifetime"])]
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["listen", "accelerator", "idle_timeout", "max_lifetime"])]
     config: Option<PathBuf>,
     /// Do not start the service.
     #[arg(long = "no_start", alias = "no-start")]
@@ -64,9 +66,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     })?;
     let is_served = arguments.root.is_here() && machine.has_systemd();
     if is_served && !arguments.no_start {
+        // An earlier run may have left this to this one.
+        systemctl(&["daemon-reload"]).await?;
+        systemctl(&["enable", "apyfal.service"]).await?;
         if changes.count > 0 {
-            systemctl(&["daemon-reload"]).await?;
-            systemctl(&["enable", "apyfal.service"]).await?;
             systemctl(&["restart", "apyfal.service"]).await?;
             changes.made("started the service");
         } else {
@@ -77,6 +80,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         context.printer.note("nothing to change: this machine is a host");
     }
     let configuration = shown(arguments.root.root.as_path(), &machine.configuration());
+    let has_lease = arguments.idle_timeout.is_some() || arguments.max_lifetime.is_some();
+    if has_lease && arguments.root.is_here() && !is_served {
+        context.printer.warning(
+            "without systemd nothing ends this machine when its lease runs out: set \
+             shutdown_command in section [serve]",
+        );
+    }
     if !is_served {
         context.printer.note(&format!("to serve: apyfal serve --config {configuration}"));
     }
@@ -102,8 +112,10 @@ fn set_up<'a>(
     changes.directory(&machine.packages(), 0o755)?;
     let data_dir = machine.data_dir();
     changes.directory(data_dir.parent().unwrap_or(Path::new("/")), 0o755)?;
-    // Once the service has run it is a link to where only root comes.
     changes.directory(&data_dir, 0o700)?;
+    // Once the service has run it is a link to where only root comes.
+    let data_dir =
+        fs::canonicalize(&data_dir).map_err(|error| failed(error, "look at", &data_dir))?;
     changes.mode(&data_dir, 0o700)?;
     changes.binary(&machine.binary())?;
     if let Some(given) = &arguments.config {
@@ -120,7 +132,8 @@ fn set_up<'a>(
             fs::read(&configuration).map_err(|error| failed(error, "read", &configuration))?;
         let found = Configuration::parse(&found, &configuration.display().to_string())?;
         // Nobody who runs it without options means them.
-        let given = arguments.accelerator.is_some()
+        let given = !arguments.listen.is_empty()
+            || arguments.accelerator.is_some()
             || arguments.idle_timeout.is_some()
             || arguments.max_lifetime.is_some();
         if given && wanted.write()? != found.write()? {
@@ -136,8 +149,9 @@ fn set_up<'a>(
     if is_new {
         changes.made("made a token and a certificate");
     }
-    for secret in ["token", "host.key"] {
-        changes.mode(&data_dir.join(secret), 0o600)?;
+    for (name, mode) in [("token", 0o600), ("host.key", 0o600), ("host.crt", 0o644)] {
+        changes.mode(&data_dir.join(name), mode)?;
+        changes.owner_of(&data_dir, &data_dir.join(name))?;
     }
     changes.file(&machine.unit(), UNIT.as_bytes(), 0o644)?;
     // Last: what is marked is whole.
@@ -148,7 +162,8 @@ fn set_up<'a>(
 fn configured(arguments: &Arguments, listen: &[std::net::SocketAddr]) -> Configuration {
     let mut configuration = Configuration::default();
     let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
-    configuration.set("serve", "listen", Some(&listen.join("\n")));
+    let listen = if listen.is_empty() { EVERYWHERE.to_owned() } else { listen.join("\n") };
+    configuration.set("serve", "listen", Some(&listen));
     configuration.set("serve", "data_dir", Some("/var/lib/apyfal"));
     let Arguments { accelerator, idle_timeout, max_lifetime, .. } = arguments;
     for (key, value) in [

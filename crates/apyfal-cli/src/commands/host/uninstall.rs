@@ -4,11 +4,13 @@ use std::fs;
 use std::io::ErrorKind as Io;
 use std::path::Path;
 
+use apyfal::package::Store;
 use apyfal::{Error, ErrorKind, Result};
 use clap::Args;
 
 use super::{Root, systemctl};
 use crate::commands::Context;
+use crate::here;
 
 /// Make this machine no host any more. What it remembers stays, unless told otherwise.
 #[derive(Args, Debug)]
@@ -22,6 +24,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
     let machine = arguments.root.machine();
+    let serves = here::find(&machine.data_dir());
     let mut removed = 0;
     let mut remove = |path: &Path| -> Result<()> {
         let gone = match fs::symlink_metadata(path) {
@@ -61,6 +64,16 @@ pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<
     }
     if arguments.root.is_here() && machine.has_systemd() {
         systemctl(&["daemon-reload"]).await?;
+    }
+    if arguments.root.is_here() && !machine.has_systemd() && serves.is_ok() {
+        context.printer.warning("the host of this machine still serves: end 'apyfal serve'");
+    }
+    let packages = Store::new(machine.packages());
+    if !packages.is_empty()? {
+        context.printer.note(&format!(
+            "packages stay in {}, and accelerators run here by themselves: --purge removes them",
+            packages.root().display()
+        ));
     }
     if removed == 0 {
         context.printer.note("nothing to remove: this machine is no host");

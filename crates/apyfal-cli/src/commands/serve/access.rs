@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use apyfal::user_data::quoted;
 use apyfal::{Configuration, Error, Result};
 use apyfal_core::Secret;
+use apyfal_machine::private;
 use apyfal_server::Listen;
 use apyfal_tls::{Identity, token};
 
@@ -75,6 +76,11 @@ impl Access {
         addresses.iter().map(listen).collect()
     }
 
+    /// Whether the user named a token or a certificate, so that they are asked for everywhere.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.is_chosen_token || self.is_chosen_tls
+    }
+
     /// What to paste on a client.
     pub(super) fn line(&self, addresses: &[SocketAddr], accelerator: &str) -> String {
         let outside = addresses.iter().find(|address| !address.ip().is_loopback());
@@ -110,8 +116,7 @@ fn own_address() -> Option<IpAddr> {
 
 /// Makes a directory that is this user's alone.
 pub(crate) fn make_private(directory: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+    private::make_directory(directory).map_err(|error| {
         Error::from(error).operation(format!("make the directory '{}'", directory.display()))
     })
 }

@@ -68,6 +68,12 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     // A package is not installed yet, and any accelerator shows that the pairing works.
     let paired = named.as_deref().filter(|name| !is_package(name)).unwrap_or("gzip");
     if arguments.pair {
+        if is_open && !access.is_chosen() {
+            context.printer.warning(
+                "this host listens on this machine only: for others, say where with \
+                 --listen or in section [serve]",
+            );
+        }
         context.printer.result(&access.line(&addresses, paired))?;
         return Ok(0);
     }

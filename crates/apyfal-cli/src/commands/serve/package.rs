@@ -36,7 +36,7 @@ pub(super) async fn installed(
             let Some(found) = known.find(|found| found.record.source == source) else {
                 return Err(error);
             };
-            context.printer.note(&format!("apyfal: warning: {error}; the installed one serves"));
+            context.printer.warning(format!("{error}; the installed one serves"));
             found
         }
         Err(error) => return Err(error),

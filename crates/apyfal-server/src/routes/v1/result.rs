@@ -38,7 +38,7 @@ pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answe
             return Ok((range, refusal).into_response());
         }
     };
-    let mut response = Response::new(body(file, range)?);
+    let mut response = Response::new(body(host, file, range)?);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -52,9 +52,10 @@ pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answe
     Ok(response)
 }
 
-fn body(file: File, range: Range) -> Answer<Body> {
+fn body(host: &Host, file: File, range: Range) -> Answer<Body> {
     if range.len() > SMALL {
-        return Ok(file_body::part(file, range));
+        let lease = host.lease.clone();
+        return Ok(file_body::part(file, range, move || lease.used()));
     }
     // It was written a moment ago, so reading it takes less than handing it to a thread.
     let mut bytes = vec![0; range.len() as usize];
