@@ -11,6 +11,7 @@ mod names;
 mod printer;
 mod progress;
 mod quantity;
+mod table;
 mod words;
 
 use std::ffi::OsString;

@@ -32,6 +32,14 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     (seconds > 0.0 && seconds < 1e10).then(|| Duration::from_secs_f64(seconds))
 }
 
+/// A duration as an option.
+///
+/// # Errors
+/// It is none, for people.
+pub(crate) fn duration_option(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "it is no duration such as 30s, 10m or 12h".to_owned())
+}
+
 /// A limit of time, or `none`.
 pub(crate) fn limit(text: &str) -> Option<Option<Duration>> {
     if text.eq_ignore_ascii_case("none") {

@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
     let megabytes = if options.quick { 16 } else { 100 };
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 }).max(1);
-    let (apyfal, peers) = build(root, options.apyfal.as_deref())?;
+    let (apyfal, peers) = build(root, options)?;
     let data = Data::new(&root.join("target/bench-data"), options.dir.as_deref(), megabytes)?;
     let against = options.against.as_deref().map(std::path::absolute).transpose()?;
     let bench = Bench { apyfal, peers, against, data };
@@ -104,7 +104,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Builds what is measured, for speed: `apyfal` and this program with the crates to compare with.
-fn build(root: &Path, apyfal: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
+fn build(root: &Path, options: &Options) -> Result<(PathBuf, PathBuf)> {
     let cargo = |arguments: &[&str]| -> Result<()> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         let status = cargo.args(["build", "--release"]).args(arguments).current_dir(root).status();
@@ -114,10 +114,14 @@ fn build(root: &Path, apyfal: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
         }
     };
     let release = root.join("target/release");
-    cargo(&["--package", "xtask", "--features", "peers"])?;
-    if apyfal.is_none() {
+    // Between two builds no peer is asked.
+    if options.against.is_none() {
+        cargo(&["--package", "xtask", "--features", "peers"])?;
+    }
+    if options.apyfal.is_none() {
         cargo(&["--package", "apyfal-cli"])?;
     }
-    let apyfal = apyfal.map_or_else(|| Ok(release.join("apyfal")), std::path::absolute)?;
+    let apyfal =
+        options.apyfal.as_ref().map_or_else(|| Ok(release.join("apyfal")), std::path::absolute)?;
     Ok((apyfal, release.join("xtask")))
 }

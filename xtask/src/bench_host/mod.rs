@@ -126,7 +126,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let scale = if options.quick { 4 } else { 1 };
     let bench = Bench {
         apyfal: built(&options.apyfal, "apyfal-cli", "apyfal")?,
-        peers: built(&options.peers, "xtask", "xtask")?,
+        peers: match (&options.peers, &options.against) {
+            // Between two builds no peer is asked.
+            (None, Some(_)) => PathBuf::new(),
+            (given, _) => built(given, "xtask", "xtask")?,
+        },
         against: options.against.as_deref().map(std::path::absolute).transpose()?,
         folder: tempfile::tempdir()?,
         time: Duration::from_secs(8) / scale,

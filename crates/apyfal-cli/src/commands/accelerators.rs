@@ -6,13 +6,10 @@ use apyfal::{
     Stage,
 };
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use crate::commands::{Context, HostArguments};
-
-/// Columns of what is printed.
-const WIDTH: usize = 100;
+use crate::table::{WIDTH, table};
 
 /// List the accelerators, or tell everything about one.
 #[derive(Args, Debug)]
@@ -81,20 +78,6 @@ fn here(
         context.printer.warning(error);
     }
     Ok(registry.iter().map(|engine| engine.info().clone()).collect())
-}
-
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH as u16)
-        .set_header(header);
-    for row in rows {
-        table.add_row(row);
-    }
-    let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// The packages whose accelerators are used: those of names that the configuration has not.

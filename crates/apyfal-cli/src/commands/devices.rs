@@ -9,8 +9,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::commands::Context;
-use crate::commands::accelerators::table;
 use crate::printer::seconds;
+use crate::table::table;
 
 /// List the FPGA devices of this machine: their slots, what is loaded, and who uses it.
 ///

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::commands::Context;
-use crate::commands::accelerators::table;
 use crate::printer::harmless;
+use crate::table::table;
 
 /// Show what an accelerator needs on a type of host: image, instance type and FPGA image.
 ///

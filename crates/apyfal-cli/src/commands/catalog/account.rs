@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::AccountsFile;
 use crate::commands::Context;
-use crate::commands::accelerators::table;
+use crate::table::table;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -11,7 +11,7 @@ use clap::Args;
 use super::AccountsFile;
 use crate::commands::Context;
 use crate::listen::{address, url};
-use crate::quantity::duration;
+use crate::quantity::duration_option;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8001";
 
@@ -40,12 +40,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     plain: bool,
     /// How long a token is good for: 10m, 1h.
-    #[arg(long = "token_ttl", alias = "token-ttl", default_value = "10m", value_parser = ttl)]
+    #[arg(long = "token_ttl", alias = "token-ttl", default_value = "10m", value_parser = duration_option)]
     token_ttl: Duration,
-}
-
-fn ttl(text: &str) -> Result<Duration, String> {
-    duration(text).ok_or_else(|| "it is no duration such as 30s, 10m or 1h".to_owned())
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {

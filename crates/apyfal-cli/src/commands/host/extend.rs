@@ -9,23 +9,19 @@ use serde_json::json;
 use super::status::target;
 use crate::commands::{Context, HostArguments};
 use crate::printer::seconds;
-use crate::quantity::duration;
+use crate::quantity::duration_option;
 
 /// Let a host live for so long from now, at least. A lease is never made shorter.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// How long: 2h.
-    #[arg(value_name = "TIME", value_parser = time)]
+    #[arg(value_name = "TIME", value_parser = duration_option)]
     time: Duration,
     /// The configuration file.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
     #[command(flatten)]
     host: HostArguments,
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    duration(text).ok_or_else(|| "it is no duration such as 30m or 12h".to_owned())
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {

@@ -11,7 +11,7 @@ use super::changes::{Changes, failed};
 use super::{Root, for_all_users, systemctl};
 use crate::commands::Context;
 use crate::listen::address;
-use crate::quantity::duration;
+use crate::quantity::duration_option;
 
 const UNIT: &str = include_str!("../../../../../deploy/apyfal.service");
 const EVERYWHERE: &str = "0.0.0.0:8000";
@@ -48,11 +48,9 @@ pub(crate) struct Arguments {
     root: Root,
 }
 
+/// A duration, as it is written down.
 fn time(text: &str) -> Result<String, String> {
-    match duration(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err("it is no duration such as 30m or 12h".to_owned()),
-    }
+    duration_option(text).map(|_| text.to_owned())
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
