@@ -148,8 +148,8 @@ fn a_client_sees_the_lease_and_extends_it() {
     let at = ["--host_ip", server.address()];
     let home = Home::new();
     let said = home.ok(&[&["host", "status"][..], &at].concat());
-    assert!(said.contains("unless somebody uses it (idle_timeout 60 min 00 s)"), "{said}");
-    assert!(said.contains("in any case (max_lifetime 120 min 00 s)"), "{said}");
+    assert!(said.contains("unless somebody uses it (idle_timeout 1 h)"), "{said}");
+    assert!(said.contains("in any case (max_lifetime 2 h)"), "{said}");
     home.ok(&[&["host", "extend", "5h"][..], &at].concat());
     let told = home.ok(&[&["--json", "host", "status"][..], &at].concat());
     let told: Value = serde_json::from_str(&told).unwrap();

@@ -102,7 +102,7 @@ fn user_data_makes_a_bare_machine_a_host() {
     let at = at.split("my_accelerator").nth(1).unwrap();
     let status = ok(&client, &here, &format!("apyfal host status {at}"));
     assert!(status.contains("default accelerator: my_accelerator"), "{status}");
-    assert!(status.contains("idle_timeout 60 min") && status.contains("max_lifetime"), "{status}");
+    assert!(status.contains("idle_timeout 1 h") && status.contains("max_lifetime"), "{status}");
     assert!(!machine.path("ended").exists());
 
     // The service, a user of its own, finds what root installed.
