@@ -185,7 +185,13 @@ async fn sent(request: reqwest::RequestBuilder) -> Result<Response> {
     request.send().await.map_err(|error| {
         // Somebody else in its place is worse than that it is down.
         if let Some(mismatch) = apyfal_tls::mismatch_from(&error) {
-            return mismatch;
+            let refused = Error::new(mismatch.kind(), mismatch.message())
+                .hint("name what is trusted in section [accelize]: fingerprint, or ssl_cert_crt")
+                .hint("if it was so, somebody may be in between: look at the server itself first");
+            let facts = mismatch.facts().to_vec();
+            return facts
+                .into_iter()
+                .fold(refused, |refused, (key, value)| refused.context(key, value));
         }
         let error = error.without_url();
         let mut why = error.to_string();

@@ -18,8 +18,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind, Result, nearest};
+use apyfal_machine::regular;
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -31,8 +33,24 @@ const ARTIFACT: [&str; 2] = ["sha256", "url"];
 const IMAGE: [&str; 3] = ["name", "owner", "ssm"];
 const PACKAGE: &str = "package";
 
+/// A catalog file is refused beyond this many bytes.
+const LIMIT: u64 = 64 << 20;
+
 impl Catalog {
-    /// Reads a catalog file. `name` is what the file is called in errors.
+    /// Reads a catalog file.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), or the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let text = regular::read_text(path, LIMIT).map_err(|error| {
+            Error::new(ErrorKind::Configuration, Error::from(error).message())
+                .operation(format!("read the catalog '{name}'"))
+        })?;
+        Self::parse(&text, &name)
+    }
+
+    /// Reads the text of a catalog file. `name` is what the file is called in errors.
     ///
     /// # Errors
     /// It is no TOML, or a key is unknown, missing or ill-typed; the error has its line.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use apyfal::{Configuration, Error, ErrorKind, RemoteOptions, Result};
 use apyfal_machine::private;
 use apyfal_tls::{Trust, token};
+use rustix::process::Pid;
 use serde_json::{Value, json};
 
 /// The file in the host's directory that says how to reach it, while it serves.
@@ -22,7 +23,7 @@ impl Listening {
     /// Says where the host of this directory listens.
     pub(crate) fn at(data_dir: &Path, url: &str, fingerprint: Option<String>) -> Result<Self> {
         let path = data_dir.join(FILE);
-        let text = json!({"url": url, "fingerprint": fingerprint});
+        let text = json!({"url": url, "fingerprint": fingerprint, "pid": std::process::id()});
         private::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| {
             Error::from(error).operation(format!("say in '{}' where it listens", path.display()))
         })?;
@@ -55,6 +56,12 @@ pub(crate) fn data_dir(
             .operation("find a place for what the host remembers")
             .hint("name one: --data-dir")
     })
+}
+
+/// The process that serves from a directory, or served from it when it was killed.
+pub(crate) fn process(data_dir: &Path) -> Option<Pid> {
+    let said: Value = serde_json::from_slice(&fs::read(data_dir.join(FILE)).ok()?).ok()?;
+    Pid::from_raw(said["pid"].as_i64()?.try_into().ok()?)
 }
 
 /// How to use the host that serves from a directory, whose token may lie there too.

@@ -16,9 +16,13 @@ mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use apyfal::Result;
 use printer::Printer;
+
+/// How long what still runs at the end of a command may take to end.
+const TIDYING: Duration = Duration::from_secs(10);
 
 /// Runs the command line; `arguments` begin with the program's name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -55,10 +59,13 @@ fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<u8> {
     // A command does one thing; a host does many at once.
     let is_host = matches!(parsed.command, arguments::Command::Serve(_));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(if is_host { cores } else { 1 })
         .enable_all()
         .build()
-        .map_err(|error| apyfal::Error::from(error).operation("start the runtime"))?
-        .block_on(commands::run(parsed, printer))
+        .map_err(|error| apyfal::Error::from(error).operation("start the runtime"))?;
+    let outcome = runtime.block_on(commands::run(parsed, printer));
+    // What was cancelled tidies up, unless it reads from what never answers.
+    runtime.shutdown_timeout(TIDYING);
+    outcome
 }

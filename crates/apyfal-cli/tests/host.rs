@@ -21,6 +21,9 @@ fn install(home: &Home, more: &[&str]) -> String {
 #[test]
 fn a_machine_is_made_a_host_once() {
     let home = Home::new();
+    let said = home.fails(6, &["host", "install", "--root", "machine"]);
+    assert!(said.contains("no such directory") && !home.path("machine").exists(), "{said}");
+    std::fs::create_dir(home.path("machine")).unwrap();
     let said = install(&home, &["--accelerator", "gzip", "--idle_timeout", "30m"]);
     for path in [
         "usr/local/bin/apyfal",
@@ -86,6 +89,7 @@ fn no_link_leads_out_of_the_machine() {
 #[test]
 fn a_host_that_cannot_be_made_says_why() {
     let home = Home::new();
+    std::fs::create_dir(home.path("m")).unwrap();
     let said = home.fails(2, &["host", "install", "--root", "m", "--idle_timeout", "soon"]);
     assert!(said.contains("no duration"), "{said}");
     let said = home.fails(2, &["host", "install", "--root", "m", "--listen", "nowhere"]);
@@ -94,8 +98,8 @@ fn a_host_that_cannot_be_made_says_why() {
     home.write("garbage", "garbage");
     home.fails(3, &["host", "install", "--root", "m", "--config", "garbage"]);
     assert!(!home.path("m/etc/apyfal/host").exists());
-    home.write("file", "");
-    home.fails(24, &["host", "install", "--root", "file"]);
+    home.write("m/etc", "");
+    home.fails(24, &["host", "install", "--root", "m"]);
 }
 
 /// A host with this lease, whose end leaves the file `ended`.

@@ -136,7 +136,7 @@ fn a_host_with_a_token_and_a_certificate_is_found_with_both() {
     let server = Server::configured("", &[]);
     let home = server.home();
     // Made as for a host off loopback.
-    let pair = home.ok(&["serve", "--pair", "--listen", "127.0.0.1:1"]);
+    let pair = home.ok(&["serve", "--pair", "--listen", "0.0.0.0:1"]);
     let token = pair.split_whitespace().skip_while(|word| *word != "--token").nth(1).unwrap();
     let (certificate, key) =
         (home.path(".apyfal/host/host.crt"), home.path(".apyfal/host/host.key"));

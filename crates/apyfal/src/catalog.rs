@@ -78,13 +78,8 @@ pub async fn find(
         }
         Place::File(path) => {
             let name = path.display().to_string();
-            let text = std::fs::read_to_string(&path).map_err(|error| {
-                let why = Error::from(error);
-                Error::new(ErrorKind::Configuration, why.message())
-                    .operation(format!("read the catalog '{name}'"))
-            })?;
             let directory = path.parent().unwrap_or(Path::new(""));
-            let catalog = beside(Catalog::parse(&text, &name)?, |file| {
+            let catalog = beside(Catalog::load(&path)?, |file| {
                 directory.join(file).to_string_lossy().into_owned()
             });
             Ok(Found { catalog, origin: name, is_built_in: false, stale: None })

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_machine::regular;
 use ring::digest::{Context, SHA256};
 
 use crate::{Artifact, Catalog, hexadecimal};
@@ -50,7 +51,7 @@ pub fn check_files(catalog: &Catalog, directory: &Path) -> Result<()> {
 }
 
 fn digest(path: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = regular::open(path)?;
     let (mut context, mut buffer) = (Context::new(&SHA256), vec![0; 64 << 10]);
     loop {
         match file.read(&mut buffer)? {

@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_machine::regular;
 
 type Read<T> = fn(&str, &str) -> Result<T>;
+
+/// A file is refused beyond this many bytes.
+const LIMIT: u64 = 64 << 20;
 
 /// What a file says. A change that cannot be read is told and passed over.
 pub(super) struct Watched<T> {
@@ -76,6 +80,6 @@ fn load<T>(path: &Path, read: Read<T>) -> Result<(Stamp, T)> {
     };
     // Looked at before, so that what is written meanwhile counts as a change.
     let stamp = stamp(path).map_err(failed)?;
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let text = regular::read_text(path, LIMIT).map_err(failed)?;
     Ok((stamp, read(&text, &name)?))
 }

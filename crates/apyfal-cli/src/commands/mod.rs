@@ -108,7 +108,8 @@ impl Context<'_> {
 
     /// Reads the configuration and shows what is odd about it.
     pub(crate) async fn configuration(&self, explicit: Option<&str>) -> Result<Configuration> {
-        let configuration = apyfal::configuration::load(explicit, &self.environment).await?;
+        let loading = apyfal::configuration::load(explicit, &self.environment);
+        let configuration = self.cancel.or_cancelled(loading).await?;
         for warning in configuration.warnings() {
             self.printer.warning(warning);
         }

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stdin, stdout};
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
     let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
     let dst = end(&mut parameters, arguments.dst, &["dst", "file_out"])?;
-    let (src, dst) = ends(info, src, dst)?;
+    let Ends { src, dst, is_supposed } = ends(info, src, dst, context.printer.json())?;
     if info.start_src == Need::Required && start_src.is_none() {
         return Err(Error::new(
             ErrorKind::Usage,
@@ -102,7 +103,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let stopped = stop(&accelerator, processed.is_ok()).await;
     let report = processed?;
     stopped?;
-    context.printer.report(&report, dst.as_deref() == Some("-"))
+    // Some programs of one's own report and write nothing.
+    let has_nothing = is_supposed && report.profiling.bytes_written == 0;
+    context.printer.report(&report, dst.as_deref() == Some("-") && !has_nothing)
 }
 
 /// Ends the session. Where the job failed, a host need not be waited for: it may be the reason.
@@ -141,27 +144,53 @@ fn end(
     Ok(given)
 }
 
+/// What a job reads and writes.
+struct Ends {
+    src: Option<String>,
+    dst: Option<String>,
+    /// Whether the destination is standard output because that seems to be meant, for an accelerator
+    /// that can do without.
+    is_supposed: bool,
+}
+
 /// The source and destination, with the standard streams where they are what is meant.
 fn ends(
     info: &EngineInfo,
     src: Option<String>,
     dst: Option<String>,
-) -> Result<(Option<String>, Option<String>)> {
+    wants_json: bool,
+) -> Result<Ends> {
     // An accelerator without a source has its destination first: `run trng random.bin`.
     let (src, dst) = match (info.src, dst) {
         (Need::None, None) => (None, src),
         (_, dst) => (src, dst),
     };
-    let piped = |needed: Need, is_terminal: bool| {
-        (needed == Need::Required && !is_terminal).then(|| "-".to_owned())
+    let is_input = match info.src {
+        Need::None => false,
+        Need::Optional => is_piped(&stdin()),
+        Need::Required => !stdin().is_terminal(),
     };
-    let src = src.or_else(|| piped(info.src, stdin().is_terminal()));
-    let dst = dst.or_else(|| piped(info.dst, stdout().is_terminal()));
+    let is_output = match info.dst {
+        Need::None => false,
+        // Its report is what is asked for.
+        Need::Optional => is_piped(&stdout()) && !wants_json,
+        Need::Required => !stdout().is_terminal(),
+    };
+    let is_supposed = dst.is_none() && info.dst == Need::Optional && is_output;
+    let src = src.or_else(|| is_input.then(|| "-".to_owned()));
+    let dst = dst.or_else(|| is_output.then(|| "-".to_owned()));
     if info.dst == Need::Required && dst.is_none() {
         return Err(Error::new(ErrorKind::Usage, format!("{} needs a destination", info.name))
             .hint("name a file or URL, or '-' for standard output"));
     }
-    Ok((src, dst))
+    Ok(Ends { src, dst, is_supposed })
+}
+
+/// Whether a stream is a file or comes from another program: neither a terminal nor `/dev/null`.
+fn is_piped(stream: &impl AsFd) -> bool {
+    use rustix::fs::{FileType, fstat};
+    let kind = fstat(stream).map(|found| FileType::from_raw_mode(found.st_mode));
+    matches!(kind, Ok(FileType::RegularFile | FileType::Fifo | FileType::Socket))
 }
 
 /// Splits parameters into those that only `start` takes and the others.

@@ -126,6 +126,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let (_, entry) = found.catalog.accelerator(&arguments.accelerator)?;
     let (identity, token) = proofs(&arguments, context)?;
     let fingerprint = identity.fingerprint();
+    let listen = crate::listen::address(&arguments.listen)?;
     let own_script = configuration.section("host").get("init_script")?;
     let data = UserData {
         agent: agent(&arguments, found.catalog.agents.get(&arguments.architecture))?,
@@ -133,7 +134,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         identity: Some((identity.certificate_pem().to_owned(), identity.key_pem().clone())),
         token: token.clone(),
         configuration: sent(&arguments, &configuration, context).await?,
-        listen: crate::listen::address(&arguments.listen)?.to_string(),
+        listen: listen.to_string(),
         idle_timeout: arguments.idle_timeout.0,
         max_lifetime: arguments.max_lifetime.0,
         shutdown_command: words(&arguments.shutdown_command)
@@ -145,8 +146,14 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         },
         accelerator: needs.accelerator,
     };
+    warn_of_own_trust(&configuration, &data, context)?;
+    let (address, port) = (listen.ip(), listen.port());
+    if address.is_loopback() {
+        return Err(Error::new(ErrorKind::Usage, "nobody else would reach it")
+            .operation(format!("have a new machine listen on {listen}"))
+            .hint("leave --listen out, or name a port: --listen 8443"));
+    }
     let script = data.script()?;
-    let port = data.listen.rsplit(':').next().unwrap_or("8000");
     context.printer.note("once the machine has its address, on the client:");
     context.printer.note(&format!(
         "  apyfal create --accelerator {} --host_ip https://ADDRESS:{port} --token {} --fingerprint {fingerprint}",
@@ -154,6 +161,26 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         token.expose()
     ));
     context.printer.result(script.trim_end())
+}
+
+/// Tells of a server that the machine will not trust, because only this client was told to.
+fn warn_of_own_trust(
+    configuration: &Configuration,
+    data: &UserData,
+    context: &Context<'_>,
+) -> Result<()> {
+    let section = configuration.section("accelize");
+    let Some(server) = section.get("server")? else { return Ok(()) };
+    let is_own = ["fingerprint", "ssl_cert_crt"].iter().any(|key| section.keys().contains(key));
+    let artifacts = std::iter::once(&data.agent).chain(&data.package);
+    let is_there = |artifact: &Artifact| artifact.url.starts_with(server.trim_end_matches('/'));
+    if is_own && server.starts_with("https:") && artifacts.into_iter().any(is_there) {
+        context.printer.warning(
+            "the machine fetches from the catalog server, whose certificate no authority signed: it \
+             has to trust it by itself, or the files have to be elsewhere",
+        );
+    }
+    Ok(())
 }
 
 /// What the host proves itself by, and its clients themselves.

@@ -9,7 +9,7 @@ use crate::common::text;
 fn paired() -> (Server, Vec<String>) {
     let there = Home::new();
     let data = there.path(".apyfal/host");
-    let line = there.ok(&["serve", "--pair"]);
+    let line = there.ok(&["serve", "--pair", "--listen", "0.0.0.0:8000"]);
     let path = |name: &str| data.join(name).to_string_lossy().into_owned();
     let configuration = format!(
         "[serve]\ntoken_file = {}\nssl_cert_crt = {}\nssl_cert_key = {}\n",
@@ -18,9 +18,12 @@ fn paired() -> (Server, Vec<String>) {
         path("host.key")
     );
     let server = Server::in_home(there, &configuration, &[]);
-    let line =
-        line.trim().replace("https://127.0.0.1:8000", &format!("https://{}", server.address()));
-    let words = line.split(' ').skip(1).map(str::to_owned).collect();
+    // Whatever the address of this machine, it is reached by that of loopback.
+    let own = |word: &str| match word.starts_with("https://") {
+        true => format!("https://{}", server.address()),
+        false => word.to_owned(),
+    };
+    let words = line.trim().split(' ').skip(1).map(own).collect();
     (server, words)
 }
 

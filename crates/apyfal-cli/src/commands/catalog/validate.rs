@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use apyfal::{Error, Result};
+use apyfal::Result;
 use apyfal_catalog::Catalog;
 use apyfal_catalog::server::check_files;
 use clap::Args;
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
     let path = &arguments.file;
-    let catalog = read(path)?;
+    let catalog = Catalog::load(path)?;
     check_files(&catalog, path.parent().unwrap_or(Path::new("")))?;
     let hosts = catalog.accelerators.values().map(|entry| entry.hosts.len()).sum::<usize>();
     context.printer.note(&format!(
@@ -29,11 +29,4 @@ pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
         catalog.artifacts().count()
     ));
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Catalog> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::from(error).operation(format!("read the catalog '{name}'")))?;
-    Catalog::parse(&text, &name)
 }

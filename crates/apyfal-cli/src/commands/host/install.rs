@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use apyfal::{Configuration, ErrorKind, Machine, Result};
+use apyfal::{Configuration, Error, ErrorKind, Machine, Result};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
@@ -99,6 +99,12 @@ fn set_up<'a>(
     machine: &Machine,
     context: &'a Context<'a>,
 ) -> Result<Changes<'a>> {
+    let root = &arguments.root.root;
+    if !root.is_dir() {
+        return Err(Error::new(ErrorKind::NotFound, "there is no such directory")
+            .operation(format!("prepare the machine in '{}'", root.display()))
+            .hint("--root names the root directory of a machine that is not running"));
+    }
     for_all_users();
     let listen = arguments.listen.iter().map(|text| address(text)).collect::<Result<Vec<_>>>()?;
     let configuration = machine.configuration();

@@ -1,10 +1,11 @@
-//! A host that serves from the first start on.
+//! The host of a machine: it serves from the first start on, until the machine is no host any more.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use apyfal::{Error, ErrorKind, Machine, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::systemctl;
 use crate::commands::Context;
@@ -58,6 +59,28 @@ pub(crate) async fn ensure(context: &Context<'_>) -> Result<()> {
         }
     }
     context.printer.note("this host serves");
+    Ok(())
+}
+
+/// Ends the host of a machine without systemd: as SIGTERM does, once its jobs have ended.
+///
+/// # Errors
+/// It may not be ended, or waiting for it was cancelled.
+pub(crate) async fn end(machine: &Machine, context: &Context<'_>) -> Result<()> {
+    // Another process may have got the number of one that was killed.
+    let is_it = |pid: Pid| {
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == machine.binary())
+    };
+    let Some(pid) = here::process(&machine.data_dir()).filter(|pid| is_it(*pid)) else {
+        return Ok(());
+    };
+    kill_process(pid, Signal::TERM)
+        .map_err(|error| Error::from(std::io::Error::from(error)).operation("end this host"))?;
+    context.printer.note("this host ends once its jobs have");
+    while is_it(pid) {
+        context.cancel.check()?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     Ok(())
 }
 

@@ -8,9 +8,8 @@ use apyfal::package::Store;
 use apyfal::{Error, ErrorKind, Result};
 use clap::Args;
 
-use super::{Root, systemctl};
+use super::{Root, serving, systemctl};
 use crate::commands::Context;
-use crate::here;
 
 /// Make this machine no host any more. What it remembers stays, unless told otherwise.
 #[derive(Args, Debug)]
@@ -24,7 +23,6 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
     let machine = arguments.root.machine();
-    let serves = here::find(&machine.data_dir());
     let mut removed = 0;
     let mut remove = |path: &Path| -> Result<()> {
         let gone = match fs::symlink_metadata(path) {
@@ -52,6 +50,8 @@ pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<
     remove(&machine.marker())?;
     if arguments.root.is_here() && machine.has_systemd() && machine.unit().exists() {
         systemctl(&["disable", "--now", "apyfal.service"]).await?;
+    } else if arguments.root.is_here() {
+        serving::end(&machine, context).await?;
     }
     remove(&machine.unit())?;
     if arguments.purge {
@@ -64,9 +64,6 @@ pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<
     }
     if arguments.root.is_here() && machine.has_systemd() {
         systemctl(&["daemon-reload"]).await?;
-    }
-    if arguments.root.is_here() && !machine.has_systemd() && serves.is_ok() {
-        context.printer.warning("the host of this machine still serves: end 'apyfal serve'");
     }
     let packages = Store::new(machine.packages());
     if !packages.is_empty()? {

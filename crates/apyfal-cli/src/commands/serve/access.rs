@@ -76,11 +76,6 @@ impl Access {
         addresses.iter().map(listen).collect()
     }
 
-    /// Whether the user named a token or a certificate, so that they are asked for everywhere.
-    pub(super) fn is_chosen(&self) -> bool {
-        self.is_chosen_token || self.is_chosen_tls
-    }
-
     /// What to paste on a client.
     pub(super) fn line(&self, addresses: &[SocketAddr], accelerator: &str) -> String {
         let outside = addresses.iter().find(|address| !address.ip().is_loopback());

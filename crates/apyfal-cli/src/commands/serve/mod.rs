@@ -62,16 +62,15 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
     let addresses = settings::addresses(arguments.listen, &configuration)?;
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
-    let is_needed = !is_open || arguments.pair;
-    let access = Access::of(arguments.token_file, &configuration, &data_dir, !is_needed)?;
+    let access = Access::of(arguments.token_file, &configuration, &data_dir, is_open)?;
     let named = arguments.accelerator.or(section.get("accelerator")?);
     // A package is not installed yet, and any accelerator shows that the pairing works.
     let paired = named.as_deref().filter(|name| !is_package(name)).unwrap_or("gzip");
     if arguments.pair {
-        if is_open && !access.is_chosen() {
+        if is_open {
             context.printer.warning(
-                "this host listens on this machine only: for others, say where with \
-                 --listen or in section [serve]",
+                "this host listens on this machine only: for others, say where with --listen or in \
+                 section [serve]",
             );
         }
         context.printer.result(&access.line(&addresses, paired))?;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use apyfal_api::v2::{JobRequest, Mode};
+use apyfal_api::v2::{self, JobRequest, Mode};
 use apyfal_core::{
     Client, EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
     Result, Stage, Start, read_value,
@@ -282,6 +282,14 @@ pub(crate) async fn alone(
 ) -> Answer {
     let (parts, body) = request.into_parts();
     let data = Data::of_body(&parts.headers, body);
+    if parts.headers.contains_key(v2::REQUEST) {
+        data.drain();
+        return Err(Error::new(ErrorKind::Usage, format!("it takes no '{}'", v2::REQUEST))
+            .operation(format!("run '{accelerator}' at once"))
+            .hint("parameters stand in the query, and the body is the data as it is")
+            .hint("all else is for the jobs of a session: POST /v2/sessions/{id}/jobs")
+            .into());
+    }
     let engine = match host.agent.registry().find(&accelerator) {
         Ok(engine) => engine,
         Err(error) => {
@@ -304,8 +312,12 @@ pub(crate) async fn alone(
             return Err(error.into());
         }
     };
-    let request =
-        JobRequest { parameters: json!({"app": {"specific": job}}), ..JobRequest::default() };
+    let request = JobRequest {
+        parameters: json!({"app": {"specific": job}}),
+        // Who asks in one line wants the result, where there can be one.
+        output: (engine.info().dst != Need::None).then_some(true),
+        ..JobRequest::default()
+    };
     let ending = EndSession { host: host.clone(), session: session.id.clone() };
     match Ends::of(&host, session.id, request, data).await {
         Ok(ends) => Ok(run(&host, ends, takes_trailers, Some(ending)).await?),
