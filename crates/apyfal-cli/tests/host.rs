@@ -98,8 +98,9 @@ fn a_host_that_cannot_be_made_says_why() {
     home.write("garbage", "garbage");
     home.fails(3, &["host", "install", "--root", "m", "--config", "garbage"]);
     assert!(!home.path("m/etc/apyfal/host").exists());
-    home.write("m/etc", "");
-    home.fails(24, &["host", "install", "--root", "m"]);
+    std::fs::create_dir(home.path("full")).unwrap();
+    home.write("full/etc", "");
+    home.fails(24, &["host", "install", "--root", "full"]);
 }
 
 /// A host with this lease, whose end leaves the file `ended`.

@@ -171,3 +171,22 @@ fn a_program_of_ones_own_is_an_accelerator() {
     assert_eq!(home.read("out.txt"), b"IFMMP");
     assert!(home.ok(&["accelerators"]).contains("shout"));
 }
+
+#[test]
+fn a_program_of_ones_own_is_a_filter_where_something_is_piped() {
+    let home = Home::new();
+    home.write(
+        "accelerator.conf",
+        "[accelerator.upper]\ncommand = ['tr', 'a-z', 'A-Z']\n\
+         [accelerator.silent]\ncommand = ['cat', '/dev/null']\n",
+    );
+    // More than a report has of what a program wrote.
+    let text_of = "some text\n".repeat(50_000);
+    let output = home.piped(&["run", "upper"], text_of.as_bytes());
+    assert!(output.status.success() && output.stdout == text_of.to_uppercase().as_bytes());
+    home.write("in", "some text");
+    assert_eq!(home.ok(&["run", "upper", "in"]), "SOME TEXT");
+    // Who asks for the report gets it, and so does who would get nothing else.
+    assert!(home.ok(&["run", "upper", "in", "--json"]).contains("\"output\": \"SOME TEXT\""));
+    home.ok(&["run", "silent", "in"]);
+}

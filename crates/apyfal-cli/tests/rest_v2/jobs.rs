@@ -135,6 +135,12 @@ fn one_request_can_do_everything() {
     assert_eq!(answer.json()["specific"]["digest"], digest);
     let answer = connection.post("/v2/run/gzip?levle=best", "text/plain", b"abc");
     assert_eq!(refused(&answer, 400), "usage");
+    // One's own program gives its result, and not a report with a part of it.
+    let answer = connection.post("/v2/run/one", "text/plain", b"abc");
+    assert_eq!((answer.status, &*answer.body), (200, &b"abc"[..]));
+    let request = "apyfal-request: {\"output\": false}\r\n";
+    let answer = server.connect().bare("POST", "/v2/run/one", request);
+    assert_eq!(refused(&answer, 400), "usage");
     let answer = connection.post("/v2/run/gzipp", "text/plain", b"abc");
     assert_eq!(refused(&answer, 404), "not-found");
     // Its sessions are not left behind.
