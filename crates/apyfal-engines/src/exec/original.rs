@@ -33,6 +33,8 @@ pub(super) struct Session {
     state: PathBuf,
     lock: PathBuf,
     started: Map<String, Value>,
+    /// What `-m 0` was sent, where this process can send it again: without data.
+    again: Option<Value>,
 }
 
 impl Session {
@@ -60,27 +62,41 @@ impl Session {
             state: std::path::absolute(state)?,
             lock,
             started: Map::new(),
+            again: None,
         };
         match fs::read(session.state.join(STARTED)) {
             Ok(answer) => session.started = serde_json::from_slice(&answer).unwrap_or_default(),
             Err(_) => {
                 let mut turn = session.turn(ctx)?;
-                turn.claim(None)?;
                 let datafile = src.map(|input| SourceFile::new(input, ctx)).transpose()?;
                 let sent = as_original(ctx.request().to_start_json(), session.start_params());
-                let mut args = vec!["-m".into(), "0".into()];
-                if let Some(datafile) = &datafile {
-                    args.extend(["-i".into(), datafile.path().into()]);
-                }
-                let answer = session.call(args, Some(sent), &session.params, ctx)?;
-                session.started = answer.app;
-                session.started.insert("specific".to_owned(), answer.specific.into());
-                turn.claim(Some(&session.state))?;
+                session.started = session.begin(&mut turn, datafile.as_ref(), sent.clone(), ctx)?;
                 let text = Value::Object(session.started.clone()).to_string();
                 fs::write(session.state.join(STARTED), text)?;
+                session.again = datafile.is_none().then_some(sent);
             }
         }
         Ok(session)
+    }
+
+    /// Starts the accelerator for this session; returns what it answers.
+    fn begin(
+        &self,
+        turn: &mut Turn,
+        datafile: Option<&SourceFile>,
+        sent: Value,
+        ctx: &JobContext,
+    ) -> Result<Map<String, Value>> {
+        turn.claim(None)?;
+        let mut args = vec!["-m".into(), "0".into()];
+        if let Some(datafile) = datafile {
+            args.extend(["-i".into(), datafile.path().into()]);
+        }
+        let answer = self.call(args, Some(sent), &self.params, ctx)?;
+        turn.claim(Some(&self.state))?;
+        let mut started = answer.app;
+        started.insert("specific".to_owned(), answer.specific.into());
+        Ok(started)
     }
 
     /// Runs the program once and reads what it answers.
@@ -179,11 +195,17 @@ impl EngineSession for Session {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let mut turn = self.turn(ctx)?;
         if !turn.is_of(&self.state)? {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "the accelerator was started or stopped by another session since",
-            )
-            .hint("start this session again: the program keeps one configuration per machine"));
+            // Another session had its turn, with its own configuration.
+            let Some(sent) = self.again.clone() else {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "the accelerator was started or stopped by another session since",
+                )
+                .hint(
+                    "start this session again: the program keeps one configuration per machine",
+                ));
+            };
+            self.begin(&mut turn, None, sent, ctx)?;
         }
         let source = job.src.map(|input| SourceFile::new(input, ctx)).transpose()?;
         let destination = job.dst.map(|output| DestinationFile::new(output, ctx)).transpose()?;
