@@ -219,6 +219,35 @@ fn the_guide_leads_to_a_host() {
     }
     assert!(ran >= 12, "{ran}");
     assert!(!machine.path("etc/apyfal/host").exists(), "the guide ends with that");
+    let serving = machine.bash("grep -lz [s]erve /proc/[0-9]*/cmdline");
+    assert_eq!(text(&serving.stdout), "", "and the host has ended");
+}
+
+#[test]
+fn systemd_has_the_host_serve_after_each_start_of_the_machine() {
+    let Some(TwoMachines { host, client: _ }) = TwoMachines::new() else { return };
+    let machine = BareMachine::boot(&host);
+    std::fs::create_dir_all(machine.path("usr/local/bin")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_apyfal"), machine.path("usr/local/bin/apyfal")).unwrap();
+    // All that can be seen of systemd: that it runs, and its command.
+    let stand_in = "mkdir -p /run/systemd/system\n\
+        printf '#!/bin/sh\\necho \"$@\" >> /calls\\n' > /usr/local/bin/systemctl\n\
+        chmod 755 /usr/local/bin/systemctl";
+    assert!(machine.bash(stand_in).status.success());
+    let calls = |command: &str| {
+        let ran = machine.bash(&format!("rm -f /calls; {command} 2>&1 && cat /calls"));
+        assert!(ran.status.success(), "{command}: {}", text(&ran.stdout));
+        text(&ran.stdout)
+    };
+    let quiet = |words: &str| calls(&format!("touch /calls; apyfal --quiet {words}"));
+    assert_eq!(quiet("host install --no_start"), "");
+    // What the first one wrote is what the second one starts.
+    let started = "daemon-reload\nenable apyfal.service\nstart apyfal.service\n";
+    assert_eq!(quiet("host install"), started);
+    assert_eq!(quiet("host install"), started);
+    assert!(machine.bash("rm /etc/systemd/system/apyfal.service").status.success());
+    assert_eq!(quiet("host install"), started.replace("\nstart ", "\nrestart "));
+    assert_eq!(quiet("host uninstall"), "disable --now apyfal.service\ndaemon-reload\n");
 }
 
 /// The blocks of a guide that are typed.
