@@ -22,7 +22,7 @@ use apyfal::Result;
 use printer::Printer;
 
 /// How long what still runs at the end of a command may take to end.
-const TIDYING: Duration = Duration::from_secs(10);
+const TIDYING: Duration = Duration::from_secs(3);
 
 /// Runs the command line; `arguments` begin with the program's name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
