@@ -41,6 +41,8 @@ const DECLARED: [&str; 11] = [
 ];
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 /// A manifest is refused beyond this many bytes.
+/// What a name is.
+const NAME: &str = "up to 64 letters, digits, '_' and '-', a letter or digit first";
 const LIMIT: u64 = 1 << 20;
 
 /// How a program is called.
@@ -169,8 +171,7 @@ fn read(text: &str) -> Result<Manifest> {
     table.refuse_unknown(&[&OWN[..], &DECLARED[..]].concat())?;
     let name = table.needed("name")?;
     if !is_name(&name) {
-        let right = "up to 64 letters, digits, '_' and '-', a letter or digit first";
-        return Err(table.wrong("name", &name.into(), right));
+        return Err(table.wrong("name", &name.into(), NAME));
     }
     let version = table.needed("version")?;
     let Some(version) = Version::parse(&version).ok().filter(|_| version.len() <= 64) else {
@@ -193,11 +194,11 @@ fn read(text: &str) -> Result<Manifest> {
     let images = read_images(table)?;
     let section = read_section(table)?;
     let files = table.texts("files")?;
-    let manifest =
-        Manifest { name, version, architectures, requires, images, test, files, section, lines };
-    Declaration::new(&manifest.name, &manifest.section)
-        .map_err(|error| placed(error, &manifest.lines))?;
-    Ok(manifest)
+    let declaration = Declaration::new(&name, &section).map_err(|error| placed(error, &lines))?;
+    if let Some(alias) = declaration.info().aliases.iter().find(|alias| !is_name(alias)) {
+        return Err(table.wrong("aliases", &alias.as_ref().into(), &format!("names: {NAME}")));
+    }
+    Ok(Manifest { name, version, architectures, requires, images, test, files, section, lines })
 }
 
 fn read_images(table: Table<'_>) -> Result<Vec<Image>> {

@@ -80,6 +80,10 @@ fn mistakes_are_told_with_their_line_and_key() {
         ("lock_directory = '/x'", "there is no key 'lock_directory' (line 4"),
         ("units = 0", "'units' cannot be 0 (line 4, key units); it takes a whole number from 1"),
         ("architectures = ['arm']", "cannot be \"arm\" (line 4, key architectures)"),
+        (
+            "aliases = ['b', 'a/b']",
+            "'aliases' cannot be \"a/b\" (line 4, key aliases); it takes names",
+        ),
         ("slots = 'many'", "'slots' cannot be \"many\" (line 4, key slots)"),
         ("[parameters]\nsrc = 1", "'src' has a meaning already (line 5, key parameters.src)"),
         (
