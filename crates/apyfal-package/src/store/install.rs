@@ -83,6 +83,9 @@ impl Store {
         let (mut from, mut left) = (from, limits.archive);
         let mut buffer = vec![0; 256 << 10];
         loop {
+        // What is no package shows so at once: it may be as long as the disk is large.
+        let start = archive::begin(&mut from)?;
+        let mut from = start.as_slice().chain(from);
             cancel.check()?;
             let count = match from.read(&mut buffer) {
                 Ok(0) => break,
