@@ -105,7 +105,8 @@ pub(crate) fn options(
     configuration: &Configuration,
 ) -> Result<InstallOptions> {
     let path = context.variable("PATH").unwrap_or_default();
-    let mut options = InstallOptions::new(package::Machine::here(path));
+    let machine = package::Machine::here(path, context.devices().kinds());
+    let mut options = InstallOptions::new(machine);
     options.keys = package::trusted_keys(configuration, context.environment.home.as_deref())?;
     Ok(options)
 }

@@ -27,7 +27,7 @@ fn archive(version: &str, more: &str) -> File {
 fn terms() -> Terms {
     Terms {
         name: None,
-        machine: Machine::here("/usr/bin:/bin"),
+        machine: Machine::here("/usr/bin:/bin", Vec::new()),
         limits: Limits::default(),
         locks: std::env::temp_dir(),
         test: true,
