@@ -87,11 +87,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let settings = Settings {
         listen: access.listen(&addresses),
         data_dir: data_dir.clone(),
-        registry: apyfal::configuration::registry(
-            &configuration,
-            &context.packages(),
-            &context.devices(),
-        )?,
+        registry: context.registry(&configuration)?,
         storage: apyfal::configuration::served_storage(
             &configuration,
             context.environment.home.as_deref(),
