@@ -138,12 +138,19 @@ fn a_package_that_needs_a_device_says_so() {
     let package = packed.path("loud-1.0.0.apyfal");
     let bare = Machine::with(&[], "", "");
     bare.0.write("notes.txt", "quiet");
-    // The file of the package is sound; what cannot be is told where it is to run.
-    bare.run(&["install", "--skip_test", package.to_str().unwrap()]);
+    let lacks = "needs a device that this machine lacks: aws-f2 or xrt";
+    let output = bare.run(&["install", "--skip_test", package.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(10));
+    assert!(text(&output.stderr).contains(lacks), "{}", text(&output.stderr));
+    // One that had the device when it was installed.
+    let tool = "bin/fpga-describe-local-image-slots";
+    executable(&bare.0, tool, "#!/bin/sh\n");
+    bare.ok(&["install", "--skip_test", package.to_str().unwrap()]);
+    std::fs::remove_file(bare.0.path(tool)).unwrap();
     let output = bare.run(&["run", "loud", "notes.txt", "loud.txt"]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(10), "{said}");
-    assert!(said.contains("needs a device that this machine lacks: aws-f2 or xrt"), "{said}");
+    assert!(said.contains(lacks), "{said}");
     assert!(!bare.0.path("loud.txt").exists());
 }
 

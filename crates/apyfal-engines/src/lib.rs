@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apyfal_core::{Engine, Error, ErrorKind, Result, nearest};
+use apyfal_core::{Engine, EngineInfo, Error, ErrorKind, Result, nearest};
 
 mod copy;
 pub mod exec;
@@ -65,7 +65,7 @@ impl Registry {
         self.engines.iter()
     }
 
-    /// The engine of an accelerator, by its name or an alias.
+    /// The engine of an accelerator, by its name, else by an alias: no alias takes away a name.
     ///
     /// # Errors
     /// There is none, and the error names the nearest; or it cannot be used.
@@ -75,8 +75,12 @@ impl Registry {
         {
             return Err(error.duplicate());
         }
-        if let Some(engine) = self.engines.iter().rev().find(|engine| engine.info().is_named(name))
-        {
+        let find = |is_meant: &dyn Fn(&EngineInfo) -> bool| {
+            self.engines.iter().rev().find(|engine| is_meant(engine.info()))
+        };
+        let found = find(&|info| info.name.eq_ignore_ascii_case(name))
+            .or_else(|| find(&|info| info.is_named(name)));
+        if let Some(engine) = found {
             return Ok(engine.clone());
         }
         let error = Error::new(ErrorKind::NotFound, format!("there is no accelerator '{name}'"));
@@ -94,5 +98,27 @@ impl Registry {
 impl Default for Registry {
     fn default() -> Self {
         Self::new(built_in())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::exec::{Declaration, Exec};
+    use super::*;
+
+    #[test]
+    fn names_go_before_aliases() {
+        let mut registry = Registry::default();
+        for (name, alias) in [("one", "gzip"), ("two", "one"), ("three", "mine")] {
+            let section = json!({ "command": ["cat"], "aliases": [alias] });
+            let section = section.as_object().unwrap();
+            let declaration = Declaration::new(name, section).unwrap();
+            registry.add(Arc::new(Exec::new(declaration, std::env::temp_dir())));
+        }
+        for (asked, found) in [("GZIP", "gzip"), ("one", "one"), ("mine", "three")] {
+            assert_eq!(registry.find(asked).unwrap().info().name, found);
+        }
     }
 }

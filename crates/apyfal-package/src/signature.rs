@@ -2,16 +2,23 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Seek;
+use std::io::{self, Seek};
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use minisign::{SecretKey, SecretKeyBox, SignatureBox};
+
+/// The length of a secret key in its file, in bytes: what it is for and how it is encrypted, the key,
+/// and a checksum of it.
+const SECRET: usize = 158;
+const CHECKSUM: usize = 32;
 
 /// What the name of a signature ends with.
 pub const SUFFIX: &str = ".minisig";
 
 /// Whose signatures are good.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct PublicKey(minisign::PublicKey);
 
 impl PublicKey {
@@ -52,11 +59,15 @@ fn id(number: &[u8]) -> String {
     number.iter().rev().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// Checks that one of the keys signed what a file has.
+/// Checks that one of the keys signed what a file has. Returns that key.
 ///
 /// # Errors
 /// None did, or the file changed since.
-pub fn verify(file: &mut File, signature: &str, keys: &[PublicKey]) -> Result<()> {
+pub fn verify<'k>(
+    file: &mut File,
+    signature: &str,
+    keys: &'k [PublicKey],
+) -> Result<&'k PublicKey> {
     let refused = |why: String| Error::new(ErrorKind::Security, why);
     let signature = SignatureBox::from_string(signature)
         .map_err(|_| refused("its signature is none of minisign".to_owned()))?;
@@ -76,7 +87,15 @@ pub fn verify(file: &mut File, signature: &str, keys: &[PublicKey]) -> Result<()
     minisign::verify(&key.0, &signature, file, true, false, false).map_err(|_| {
         refused("its signature is not of these bytes: one of them changed".to_owned())
             .hint("get both again, from who made them")
-    })
+    })?;
+    Ok(key)
+}
+
+/// Whether the public half of a secret key is that of its secret half. Minisign 0.11 writes no checksum
+/// into keys without a password, so that nothing else tells that one is damaged.
+fn is_pair(key: &SecretKey) -> bool {
+    let public = minisign::PublicKey::from_secret_key(key);
+    public.is_ok_and(|public| minisign::sign(Some(&public), key, io::empty(), None, None).is_ok())
 }
 
 /// Signs files.
@@ -86,22 +105,36 @@ impl Signer {
     /// Reads a secret key as `minisign -G` made it.
     ///
     /// # Errors
-    /// It is no key, or its password is missing or wrong.
+    /// It is no key, it is damaged, or its password is missing or wrong.
     pub fn parse(text: &str, password: Option<&Secret>) -> Result<Self> {
-        let refused = |why: String| Error::new(ErrorKind::Configuration, why);
-        let boxed = || SecretKeyBox::from_string(text).map_err(|error| refused(error.to_string()));
-        if let Ok(key) = boxed()?.into_unencrypted_secret_key() {
-            return Ok(Self(key));
-        }
-        let Some(password) = password else {
-            return Err(refused(
-                "it is no secret key of minisign, or it has a password".to_owned(),
-            )
-            .hint("name the file with the password: --password_file FILE"));
+        let refused = |why: &str| Error::new(ErrorKind::Configuration, why);
+        let bytes = STANDARD.decode(text.lines().nth(1).unwrap_or_default().trim());
+        let bytes = bytes.ok().filter(|bytes| bytes.len() == SECRET && bytes.starts_with(b"Ed"));
+        let Some(bytes) = bytes else {
+            return Err(refused("it is no secret key of minisign")
+                .hint("it is the file that 'minisign -G -s FILE' writes, with two lines"));
         };
-        let key = boxed()?.into_secret_key(Some(password.expose().to_owned()));
-        key.map(Self).map_err(|error| {
-            refused(format!("the key cannot be opened: {}", error.to_string().to_lowercase()))
+        let boxed = || SecretKeyBox::from(text.to_owned());
+        let has_checksum = bytes[SECRET - CHECKSUM..] != [0; CHECKSUM];
+        let key = match (&bytes[2..4], password) {
+            ([0, 0], _) if has_checksum => boxed().into_unencrypted_secret_key().ok(),
+            ([0, 0], _) => SecretKey::from_bytes(&bytes).ok().filter(is_pair),
+            (b"Sc", Some(password)) => {
+                let key = boxed().into_secret_key(Some(password.expose().to_owned()));
+                return key.map(Self).map_err(|_| {
+                    refused("its password is another one, or it is damaged")
+                        .hint("--password_file names the file with the password of this key")
+                });
+            }
+            (b"Sc", None) => {
+                return Err(refused("it has a password")
+                    .hint("name the file with the password: --password_file FILE"));
+            }
+            _ => return Err(refused("it is encrypted in a way that is not known")),
+        };
+        key.map(Self).ok_or_else(|| {
+            refused("it is damaged: bytes of it changed")
+                .hint("get it again from where you keep it")
         })
     }
 
@@ -126,7 +159,7 @@ impl fmt::Debug for Signer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::Write;
 
     use minisign::KeyPair;
@@ -139,7 +172,7 @@ mod tests {
         file
     }
 
-    fn keys() -> (PublicKey, Signer) {
+    pub(crate) fn keys() -> (PublicKey, Signer) {
         let pair = KeyPair::generate_unencrypted_keypair().unwrap();
         let secret = pair.sk.to_box(None).unwrap().into_string();
         let public = pair.pk.to_box().unwrap().into_string();
@@ -169,11 +202,38 @@ mod tests {
         let line = pair.pk.to_base64();
         assert_eq!(PublicKey::parse(&line).unwrap().0.keynum(), pair.pk.keynum());
         assert!(PublicKey::parse("RWnonsense").is_err() && PublicKey::parse("").is_err());
-        assert!(Signer::parse("nonsense", None).is_err());
+        let error = Signer::parse("nonsense", None).unwrap_err();
+        assert!(error.hints()[0].contains("minisign -G"), "{error:?}");
+        let public = pair.pk.to_box().unwrap().into_string();
+        assert!(Signer::parse(&public, None).unwrap_err().message().contains("no secret key"));
         // A key of minisign's own documentation, for the format.
         let known = "untrusted comment: minisign public key 9CDE7DF6B4FF5D9\n\
                      RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n";
         assert!(format!("{:?}", PublicKey::parse(known).unwrap()).starts_with("PublicKey("));
+    }
+
+    #[test]
+    fn a_key_without_checksum_is_good_where_its_halves_are_a_pair() {
+        // As minisign 0.11 writes it without a password, made of bytes for this test.
+        let pair = KeyPair::generate_unencrypted_keypair().unwrap();
+        let mut bytes = pair.sk.to_bytes();
+        bytes[SECRET - CHECKSUM..].fill(0);
+        let text = |bytes: &[u8]| format!("untrusted comment: x\n{}\n", STANDARD.encode(bytes));
+        let signer = Signer::parse(&text(&bytes), None).unwrap();
+        let signature = signer.sign(&mut file("x"), "x").unwrap();
+        verify(&mut file("x"), &signature, &[PublicKey(pair.pk)]).unwrap();
+        // Damaged, with and without a checksum: in the secret half, and in the public one.
+        for index in [70, 120] {
+            for bytes in [&bytes, &pair.sk.to_bytes()] {
+                let mut bytes = bytes.clone();
+                bytes[index] ^= 1;
+                let error = Signer::parse(&text(&bytes), None).unwrap_err();
+                assert!(error.message().contains("damaged"), "{error}");
+                assert!(!error.hints()[0].contains("password"), "{error:?}");
+            }
+        }
+        bytes[2..4].copy_from_slice(b"??");
+        assert!(Signer::parse(&text(&bytes), None).unwrap_err().message().contains("not known"));
     }
 
     #[test]
@@ -182,7 +242,8 @@ mod tests {
         let text = pair.sk.to_box(None).unwrap().into_string();
         let error = Signer::parse(&text, None).unwrap_err();
         assert!(error.hints()[0].contains("--password_file"), "{error}");
-        assert!(Signer::parse(&text, Some(&Secret::new("wrong"))).is_err());
+        let error = Signer::parse(&text, Some(&Secret::new("wrong"))).unwrap_err();
+        assert!(error.message().contains("its password is another one"), "{error}");
         let signer = Signer::parse(&text, Some(&Secret::new("secret"))).unwrap();
         let signature = signer.sign(&mut file("x"), "x").unwrap();
         verify(&mut file("x"), &signature, &[PublicKey(pair.pk)]).unwrap();

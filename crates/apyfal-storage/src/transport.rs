@@ -26,17 +26,24 @@ pub(crate) struct Transport {
     reads: Client,
     writes: Client,
     guard: Option<Guard>,
+    silence: Duration,
 }
 
 impl Transport {
     /// Clients that reach all that there is, by the proxies of the environment where it names any.
     pub(crate) fn new() -> Result<Self> {
-        Self::build(|client| client, None)
+        Self::build(|client| client, None, SILENCE)
+    }
+
+    /// The same, with another limit on how long a server may be silent while we read.
+    #[cfg(test)]
+    pub(crate) fn impatient(silence: Duration) -> Result<Self> {
+        Self::build(|client| client, None, silence)
     }
 
     /// Clients for the object stores of a host that serves others.
     pub(crate) fn for_stores() -> Result<Self> {
-        Self::build(|client| client.redirect(same_server()), None)
+        Self::build(|client| client.redirect(same_server()), None, SILENCE)
     }
 
     /// Clients that reach what a guard lets them.
@@ -45,10 +52,14 @@ impl Transport {
         let reach = |client: ClientBuilder| {
             client.no_proxy().dns_resolver(names.clone()).redirect(names.redirects())
         };
-        Self::build(reach, Some(guard))
+        Self::build(reach, Some(guard), SILENCE)
     }
 
-    fn build(reach: impl Fn(ClientBuilder) -> ClientBuilder, guard: Option<Guard>) -> Result<Self> {
+    fn build(
+        reach: impl Fn(ClientBuilder) -> ClientBuilder,
+        guard: Option<Guard>,
+        silence: Duration,
+    ) -> Result<Self> {
         let tls = tls().map_err(setup)?;
         let client = |silence| {
             reach(Client::builder())
@@ -64,7 +75,12 @@ impl Transport {
                 .build()
                 .map_err(setup)
         };
-        Ok(Self { reads: client(SILENCE)?, writes: client(CHANGE)?, guard })
+        Ok(Self { reads: client(silence)?, writes: client(CHANGE)?, guard, silence })
+    }
+
+    /// How long a server may be silent while we read.
+    pub(crate) fn silence(&self) -> Duration {
+        self.silence
     }
 
     /// The same clients for OpenDAL.

@@ -146,7 +146,11 @@ impl Server {
                     _ => return Err(self.refused(&response)),
                 }
                 let mut body = response.bytes_stream();
-                while let Some(chunk) = body.try_next().await.map_err(|error| self.broken(error))? {
+                while let Some(chunk) = body.try_next().await.map_err(|error| {
+                    let error = self.broken(error);
+                    // One that fell silent after it sent something is asked once more.
+                    if data.len() > before { error.retryable() } else { error }
+                })? {
                     let room = len - data.len();
                     data.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
@@ -234,11 +238,15 @@ impl Server {
         if let Some(refusal) = refusal_in(&error) {
             return refusal.operation(self.operation());
         }
-        let reason = match error.is_timeout() {
-            true => "the server was silent for too long".to_owned(),
+        let silence = self.transport.silence();
+        // A server that does not listen at all is another thing, and refuses quickly.
+        let is_silent = error.is_timeout() && !error.is_connect();
+        let reason = match is_silent {
+            true => format!("the server sent nothing for {} s", silence.as_secs_f64()),
             false => deepest(&error).unwrap_or_else(|| error.to_string()),
         };
-        let permanent = error.is_builder() || error.is_redirect() || distrusts(&error);
+        // To wait as long again, and again, would seem to be for ever.
+        let permanent = is_silent || error.is_builder() || error.is_redirect() || distrusts(&error);
         let mapped = self.error(ErrorKind::Storage, &reason).source(error);
         if permanent { mapped } else { mapped.retryable() }
     }
@@ -276,4 +284,56 @@ fn distrusts(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A server that sends so much of an answer to each request, and then nothing.
+    fn stalling(answer: &'static str) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for mut stream in listener.incoming().map_while(std::io::Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+                open.push(stream);
+            }
+        });
+        Url::parse(&format!("http://{address}/file")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stalls_is_given_up() {
+        let silence = Duration::from_millis(300);
+        let transport = Transport::impatient(silence).unwrap();
+        let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/10\r\n\
+                    Content-Length: 10\r\n\r\n";
+        let whole = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun";
+        for answer in ["", "HTTP/1.1 200", part, whole] {
+            let url = stalling(answer);
+            let begin = Instant::now();
+            let read = async {
+                let response =
+                    Server { transport: transport.clone(), url: url.clone(), condition: None };
+                let first = response.request_patiently(Some((0, 10))).await?;
+                match Answer::of(&first) {
+                    Answer::Part { .. } => response.part(0, 10, Some(first)).await.map(|_| ()),
+                    _ => Box::pin(response.whole(first)).try_collect::<Vec<_>>().await.map(|_| ()),
+                }
+            };
+            let error = read.await.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("the server sent nothing for 0.3 s"), "{answer}: {text}");
+            assert!(text.contains("/file'") && !error.is_retryable(), "{answer}: {text}");
+            let took = begin.elapsed();
+            assert!(took >= silence && took < 3 * silence, "{answer}: {took:?}");
+        }
+    }
 }

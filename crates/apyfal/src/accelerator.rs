@@ -99,6 +99,7 @@ pub struct AcceleratorBuilder {
     hosts: Option<Vec<RemoteOptions>>,
     packages: Vec<Store>,
     devices: Devices,
+    home: Option<PathBuf>,
 }
 
 impl AcceleratorBuilder {
@@ -106,6 +107,13 @@ impl AcceleratorBuilder {
     #[must_use]
     pub fn configuration(mut self, configuration: Configuration) -> Self {
         self.configuration = configuration;
+        self
+    }
+
+    /// The user's home directory, for which `~` stands in the configuration.
+    #[must_use]
+    pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
+        self.home = Some(home.into());
         self
     }
 
@@ -172,11 +180,11 @@ impl AcceleratorBuilder {
     pub async fn build(mut self) -> Result<Accelerator> {
         let hosts = match self.hosts.take() {
             Some(hosts) => hosts,
-            None => configuration::hosts(&self.configuration, None)?,
+            None => configuration::hosts(&self.configuration, self.home.as_deref())?,
         };
         let storage = match self.storage.take() {
             Some(storage) => storage,
-            None => configuration::storage(&self.configuration, None)?,
+            None => configuration::storage(&self.configuration, self.home.as_deref())?,
         };
         let is_known = self.session.is_some();
         let mut hosts: Vec<_> =
@@ -219,7 +227,12 @@ impl AcceleratorBuilder {
 
     /// The agent of this machine.
     fn here(&mut self, storage: Storage) -> Result<Made> {
-        let registry = configuration::registry(&self.configuration, &self.packages, &self.devices)?;
+        let registry = configuration::registry(
+            &self.configuration,
+            &self.packages,
+            &self.devices,
+            self.home.as_deref(),
+        )?;
         let info = registry.find(&self.name)?.info().clone();
         let (root, temporary) = match self.root.take() {
             Some(root) => (root, None),
@@ -270,6 +283,7 @@ impl Accelerator {
             hosts: None,
             packages: Vec::new(),
             devices: Devices::none(),
+            home: None,
         }
     }
 

@@ -32,6 +32,14 @@ impl Devices {
         Self(Some((Tools::new(path), access)))
     }
 
+    /// The kinds that packages may have images for.
+    pub fn kinds(&self) -> Vec<Device> {
+        let Some((tools, access)) = &self.0 else { return Vec::new() };
+        let here = detect(tools, access);
+        let is_here = |device: &Device| here.iter().any(|found| found.kind() == kind(*device));
+        Device::ALL.into_iter().map(|(_, device)| device).filter(is_here).collect()
+    }
+
     /// The engine of a package: with a slot of a device that is here and that it has an image for,
     /// else as it is.
     ///
@@ -39,7 +47,8 @@ impl Devices {
     /// It cannot do without a device and none is here, or an image is none.
     pub(crate) fn engine(&self, installed: Installed) -> Result<Arc<dyn Engine>> {
         let (manifest, files) = (&installed.manifest, installed.files.clone());
-        let (needs, name) = (manifest.requires.device, manifest.name.clone());
+        let lacks = manifest.requires.device.then(|| manifest.lacks_device());
+        let name = manifest.name.clone();
         let hold = match manifest.program() {
             Program::Command => Hold::Job,
             Program::Worker => Hold::Session,
@@ -48,14 +57,8 @@ impl Devices {
         let images = manifest.images.clone();
         let packaged = Packaged::new(installed, lock_directory())?;
         let Some((device, image)) = self.choose(&images) else {
-            if needs {
-                let kinds: Vec<_> = images.iter().map(|image| image.device.name()).collect();
-                return Err(Error::new(
-                    ErrorKind::Engine,
-                    format!("it needs a device that this machine lacks: {}", kinds.join(" or ")),
-                )
-                .operation(format!("use '{name}'"))
-                .hint("'apyfal devices' lists those that are here"));
+            if let Some(lacks) = lacks {
+                return Err(lacks.operation(format!("use '{name}'")));
             }
             return Ok(Arc::new(packaged));
         };
@@ -80,16 +83,20 @@ impl Devices {
         let here = detect(tools, access);
         let product = std::fs::read_to_string(PRODUCT).unwrap_or_default();
         images.iter().find_map(|image| {
-            let kind = match image.device {
-                Device::AwsF2 => Kind::AwsF2,
-                Device::Xrt => Kind::Xrt,
-                Device::Opae => Kind::Opae,
-            };
+            let kind = kind(image.device);
             // Of images for several types of instance the one for this type.
             let is_for_here = image.device != Device::AwsF2
                 || image.platform.as_ref().is_none_or(|platform| product.starts_with(platform));
             let device = here.iter().find(|device| device.kind() == kind)?;
             is_for_here.then(|| (device.clone(), image))
         })
+    }
+}
+
+fn kind(device: Device) -> Kind {
+    match device {
+        Device::AwsF2 => Kind::AwsF2,
+        Device::Xrt => Kind::Xrt,
+        Device::Opae => Kind::Opae,
     }
 }

@@ -71,8 +71,7 @@ fn here(
     context: &Context<'_>,
     name: Option<&str>,
 ) -> Result<Vec<EngineInfo>> {
-    let registry =
-        apyfal::configuration::registry(configuration, &context.packages(), &context.devices())?;
+    let registry = context.registry(configuration)?;
     if let Some(name) = name {
         return Ok(vec![registry.find(name)?.info().clone()]);
     }
@@ -128,6 +127,9 @@ fn page(info: &EngineInfo, packages: &[Installed]) -> String {
     if let Some(package) = package_of(info, packages) {
         let Record { version, source, digest, .. } = &package.record;
         text += &format!("Package: {version} from {source}\nSHA-256: {digest}\n");
+        for key in &package.signed_by {
+            text += &format!("Signed with: {key}\n");
+        }
         if let Some(previous) = &package.previous {
             text += &format!("Version before: {}\n", previous.version);
         }
@@ -218,6 +220,7 @@ fn as_json(info: &EngineInfo, packages: &[Installed]) -> Value {
             "version": found.record.version.to_string(),
             "source": found.record.source,
             "sha256": found.record.digest.to_string(),
+            "signed_by": found.signed_by.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "previous": found.previous.as_ref().map(|previous| previous.version.to_string()),
         })),
     })

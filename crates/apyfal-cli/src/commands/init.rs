@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use apyfal::Result;
 use apyfal::package::{Language, create_project};
+use apyfal::user_data::quoted;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
@@ -35,9 +36,10 @@ pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let folder = folder.unwrap_or_else(|| PathBuf::from(&name));
     create_project(&name, language, &folder)?;
     context.printer.note(&format!("made the accelerator '{name}'; next:"));
+    let place = quoted(&folder.to_string_lossy());
     if language == Language::C {
-        context.printer.note(&format!("  make -C {}", folder.display()));
+        context.printer.note(&format!("  make -C {place}"));
     }
-    context.printer.note(&format!("  apyfal pack {}", folder.display()));
+    context.printer.note(&format!("  apyfal pack {place}"));
     Ok(())
 }

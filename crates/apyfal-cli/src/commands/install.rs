@@ -105,7 +105,8 @@ pub(crate) fn options(
     configuration: &Configuration,
 ) -> Result<InstallOptions> {
     let path = context.variable("PATH").unwrap_or_default();
-    let mut options = InstallOptions::new(package::Machine::here(path));
+    let machine = package::Machine::here(path, context.devices().kinds());
+    let mut options = InstallOptions::new(machine);
     options.keys = package::trusted_keys(configuration, context.environment.home.as_deref())?;
     Ok(options)
 }
@@ -138,14 +139,19 @@ fn say(context: &Context<'_>, what: &str, installed: &Installed) -> Result<()> {
         });
         return context.printer.result(&format!("{report:#}"));
     }
-    context.printer.note(&format!("{what} {} {}", record.name, record.version));
+    let version = match &installed.previous {
+        Some(previous) => record.version_beside(previous),
+        None => record.version.to_string(),
+    };
+    context.printer.note(&format!("{what} {} {version}", record.name));
     if installed.manifest.is_sudo() {
         context.printer.note("its program runs through sudo, with all rights");
     }
     if let Some(previous) = &installed.previous {
         context.printer.note(&format!(
             "{} stays: 'apyfal install --previous {}' goes to it",
-            previous.version, record.name
+            previous.version_beside(record),
+            record.name
         ));
     }
     Ok(())

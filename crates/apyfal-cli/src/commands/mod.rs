@@ -30,7 +30,7 @@ use apyfal::configuration::Environment;
 use apyfal::package::Store;
 use apyfal::{
     Accelerator, AcceleratorBuilder, Cancel, Configuration, Devices, Error, ErrorKind, Location,
-    Machine, Remote, RemoteOptions, Result, Storage,
+    Machine, Registry, Remote, RemoteOptions, Result, Storage,
 };
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -133,12 +133,16 @@ impl Context<'_> {
         accelerator: &str,
         configuration: Configuration,
     ) -> Result<AcceleratorBuilder> {
-        Ok(Accelerator::builder(accelerator)
+        let builder = Accelerator::builder(accelerator)
             .packages(self.packages())
             .devices(self.devices())
             .storage(self.storage(&configuration)?)
             .hosts(self.hosts(&configuration)?)
-            .configuration(configuration))
+            .configuration(configuration);
+        Ok(match &self.environment.home {
+            Some(home) => builder.home(home),
+            None => builder,
+        })
     }
 
     /// The hosts that a configuration names. None where jobs run on this machine.
@@ -167,6 +171,12 @@ impl Context<'_> {
     /// The storages of a configuration.
     pub(crate) fn storage(&self, configuration: &Configuration) -> Result<Storage> {
         apyfal::configuration::storage(configuration, self.environment.home.as_deref())
+    }
+
+    /// The accelerators of this machine.
+    pub(crate) fn registry(&self, configuration: &Configuration) -> Result<Registry> {
+        let home = self.environment.home.as_deref();
+        apyfal::configuration::registry(configuration, &self.packages(), &self.devices(), home)
     }
 
     /// The installed packages: those of the machine, then those of this user.

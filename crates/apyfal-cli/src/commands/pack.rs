@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
         Some(file) => file,
     };
     let mut file = fresh(&output)?;
-    let packed = package::pack(&arguments.folder, &manifest, file.as_file_mut(), &context.cancel)?;
+    let packed = package::pack(&arguments.folder, &manifest, file.as_file_mut(), &context.cancel)
+        .map_err(|error| error.operation(writing(&output)))?;
     let mut signature = None;
     if let Some(signer) = signer {
         let name = output.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -55,7 +56,8 @@ pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
         path.push(SUFFIX);
         let path = PathBuf::from(path);
         let beside = fresh(&path)?;
-        std::fs::write(beside.path(), text)?;
+        std::fs::write(beside.path(), text)
+            .map_err(|error| Error::from(error).operation(writing(&path)))?;
         keep(beside, &path)?;
         signature = Some(path);
     }

@@ -16,8 +16,7 @@ pub(crate) async fn provide(
     configuration: &Configuration,
     context: &Context<'_>,
 ) -> Result<()> {
-    let registry =
-        apyfal::configuration::registry(configuration, &context.packages(), &context.devices())?;
+    let registry = context.registry(configuration)?;
     if !registry.find(accelerator).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(());
     }

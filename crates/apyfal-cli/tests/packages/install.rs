@@ -209,6 +209,85 @@ fn only_what_a_trusted_key_signed_is_installed() {
 }
 
 #[test]
+fn what_no_trusted_key_signed_is_not_used_either() {
+    let home = Home::new();
+    let pair = KeyPair::generate_unencrypted_keypair().unwrap();
+    std::fs::create_dir(home.path("keys")).unwrap();
+    home.write("keys/ours.pub", pair.pk.to_box().unwrap().into_string());
+    home.write("ours.key", pair.sk.to_box(None).unwrap().into_string());
+    let folder = project(&home, "1.0.0", "printf 1.0.0", "");
+    home.ok(&["pack", &folder.to_string_lossy()]);
+    home.ok(&["install", "shown-1.0.0.apyfal"]);
+    assert_eq!(shown(&home), "1.0.0");
+    home.write("accelerator.conf", "[security]\npackage_keys = ~/keys/ours.pub\n");
+    let anew = format!("apyfal install '{}'", home.path("shown-1.0.0.apyfal").display());
+    for words in [&["run", "shown"][..], &["accelerators", "shown"], &["create", "-a", "shown"]] {
+        let error = home.fails(5, words);
+        assert!(
+            error.contains("cannot use the package 'shown': it was installed without"),
+            "{error}"
+        );
+        assert!(error.contains(&anew), "{error}");
+    }
+    let output = home.apyfal(&["accelerators"]).output().unwrap();
+    assert!(!text(&output.stdout).contains("shown"), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("installed without a signature"));
+    // The same archive, whose signature is there now.
+    home.ok(&["pack", &folder.to_string_lossy(), "--sign", "ours.key"]);
+    home.ok(&["install", "shown-1.0.0.apyfal"]);
+    assert_eq!(shown(&home), "1.0.0");
+    assert!(home.ok(&["accelerators", "shown"]).contains("Signed with: RW"));
+    // Nobody is trusted where it cannot be told who is.
+    std::fs::remove_file(home.path("keys/ours.pub")).unwrap();
+    let error = home.fails(3, &["run", "shown"]);
+    assert!(error.contains("cannot read the public key '~/keys/ours.pub'"), "{error}");
+    home.write("in.txt", "x");
+    home.ok(&["run", "gzip", "in.txt", "out.gz"]);
+}
+
+#[test]
+fn an_alias_takes_no_name_away() {
+    let home = Home::new();
+    let package = packed(&home, "1.0.0", "printf 1.0.0", "aliases = ['gzip', 'mine']");
+    home.ok(&["install", &package]);
+    home.write("in.txt", "x");
+    home.ok(&["run", "gzip", "in.txt", "out.gz"]);
+    assert_eq!(home.read("out.gz")[..2], [0x1f, 0x8b]);
+    home.ok(&["run", "mine", "--dst", "out.txt"]);
+    assert_eq!(home.read("out.txt"), b"1.0.0");
+}
+
+#[test]
+fn versions_of_one_number_are_told_apart() {
+    let home = Home::new();
+    for script in ["printf one", "printf two"] {
+        let package = packed(&home, "1.0.0", script, "");
+        let sums = text(&peer("sha256sum", &[&home.path(&package).to_string_lossy()], b""));
+        let output = home.apyfal(&["install", &package]).output().unwrap();
+        let told = text(&output.stderr);
+        let digits = &sums[..8];
+        let is_second = script.ends_with("two");
+        assert_eq!(
+            told.contains(&format!("installed shown 1.0.0 ({digits})")),
+            is_second,
+            "{told}"
+        );
+        assert_eq!(
+            told.contains(") stays: 'apyfal install --previous shown'"),
+            is_second,
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn the_next_command_of_a_new_project_can_be_pasted() {
+    let home = Home::new();
+    let output = home.apyfal(&["init", "zz", "with space"]).output().unwrap();
+    assert!(text(&output.stderr).contains("apyfal pack 'with space'"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_configuration_goes_before_packages() {
     let home = Home::new();
     let package = version(&home, "1.0.0");

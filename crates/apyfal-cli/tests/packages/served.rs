@@ -44,6 +44,29 @@ fn a_host_starts_again_where_its_source_is_gone() {
 }
 
 #[test]
+fn a_digest_without_a_package_is_refused() {
+    let home = Home::new();
+    let digest = "0".repeat(64);
+    let error = home.fails(2, &["serve", "--accelerator", "gzip", "--sha256", &digest]);
+    assert!(error.contains("'gzip' is no package, so it has no SHA-256"), "{error}");
+    let error = home.fails(2, &["serve", "--sha256", &digest]);
+    assert!(error.contains("none is named"), "{error}");
+    assert!(home.files().is_empty());
+}
+
+#[test]
+fn a_host_serves_nothing_that_no_trusted_key_signed() {
+    let home = Home::new();
+    home.ok(&["install", &version(&home, "1.0.0")]);
+    let key = minisign::KeyPair::generate_unencrypted_keypair().unwrap().pk.to_base64();
+    let configuration = format!("[security]\npackage_keys = {key}\n");
+    let server = Server::in_home(home, &configuration, &[]);
+    assert!(!text(&server.get("/v2/accelerators").body).contains("shown"));
+    let answer = server.run("shown", b"");
+    assert_eq!(answer.status, 403, "{}", text(&answer.body));
+}
+
+#[test]
 fn a_host_goes_on_with_its_version_through_upgrades() {
     let home = Home::new();
     let packages: Vec<_> = (1..=4).map(|n| version(&home, &format!("{n}.0.0"))).collect();

@@ -110,6 +110,35 @@ fn a_machine_that_cannot_run_it_is_told_why() {
     assert!(error.contains("a program that this machine lacks: 'no-such-program'"), "{error}");
     assert!(error.contains("hint: install it: sudo apt install lame"), "{error}");
     assert!(left(&home).is_empty());
+    // Its own program and its device, whatever its test says.
+    home.ok(&["install", &version(&home, "3.0.0")]);
+    let device = "[requires]\ndevice = true\n[[image]]\ndevice = 'opae'\nfile = 'expected'\n";
+    for (number, program, more, told) in [
+        ("4.0.0", "no-such-program", "", "a program that this machine lacks: 'no-such-program'"),
+        ("5.0.0", "./run", device, "it needs a device that this machine lacks: opae"),
+    ] {
+        let folder = crate::project(&home, number, "cat", more);
+        let path = folder.join("accelerator.toml");
+        let manifest = std::fs::read_to_string(&path).unwrap().replace("./run", program);
+        std::fs::write(path, manifest).unwrap();
+        home.ok(&["pack", &folder.to_string_lossy()]);
+        let package = format!("shown-{number}.apyfal");
+        let error = home.fails(10, &["install", &package, "--skip_test"]);
+        assert!(error.contains(&format!("cannot install shown {number}: ")), "{error}");
+        assert!(error.contains(told) && error.contains("shown 3.0.0 stays in use"), "{error}");
+    }
+    assert_eq!(crate::shown(&home), "3.0.0");
+}
+
+#[test]
+fn what_is_no_package_is_refused_before_it_is_taken_in() {
+    let home = Home::new();
+    let zeros = std::fs::File::create(home.path("zeros")).unwrap();
+    // All of it would not fit, and takes no room here.
+    zeros.set_len(15 << 30).unwrap();
+    let error = home.fails(7, &["install", "zeros"]);
+    assert!(error.contains("it is not a package"), "{error}");
+    assert!(left(&home).is_empty());
 }
 
 #[test]
@@ -131,6 +160,25 @@ fn a_full_disk_leaves_nothing() {
     assert!(error.contains("cannot unpack '") && error.contains("zeros'"), "{error}");
     assert!(left(&home).is_empty());
     home.ok(&["install", "shown-1.0.0.apyfal"]);
+}
+
+#[test]
+fn a_full_disk_names_the_package_that_is_not_written() {
+    let home = Home::new();
+    let folder = crate::project(&home, "1.0.0", "cat", "");
+    std::fs::write(folder.join("noise"), peer("head", &["-c", "4194304", "/dev/urandom"], b""))
+        .unwrap();
+    let line = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" pack project-1.0.0 -o out.apyfal";
+    let output = Command::new("bash")
+        .args(["-c", line, env!("CARGO_BIN_EXE_apyfal")])
+        .current_dir(home.folder())
+        .env("HOME", home.folder())
+        .output()
+        .unwrap();
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(23), "{error}");
+    assert!(error.contains("cannot write 'out.apyfal': "), "{error}");
+    assert_eq!(home.files(), ["project-1.0.0"]);
 }
 
 #[test]

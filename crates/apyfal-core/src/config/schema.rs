@@ -211,7 +211,7 @@ pub const SECTIONS: &[SectionSpec] = &[
             key(
                 "package_keys",
                 Lines,
-                "public keys of minisign, or their files: only packages that one of them signed are installed",
+                "public keys of minisign, or their files: only packages that one of them signed are installed and used",
             ),
         ],
     },

@@ -15,5 +15,6 @@ mod tests;
 mod unpack;
 
 pub use pack::{Packed, pack};
+pub(crate) use seal::begin;
 pub use seal::check;
 pub use unpack::{Limits, unpack};

@@ -27,7 +27,8 @@ pub struct Packed {
 /// Packs a directory into an empty file.
 ///
 /// # Errors
-/// The manifest is wrong, what it names is missing, or a file cannot be packed.
+/// The manifest is wrong, what it names is missing, or a file cannot be packed. Where writing fails, the
+/// error names no file: the caller knows which it is.
 pub fn pack(folder: &Path, manifest: &Manifest, to: &mut File, cancel: &Cancel) -> Result<Packed> {
     let members = files::list(folder, manifest)?;
     let names: BTreeSet<_> = members.iter().map(|member| member.name.as_str()).collect();
@@ -36,8 +37,7 @@ pub fn pack(folder: &Path, manifest: &Manifest, to: &mut File, cancel: &Cancel) 
     let mut builder = Builder::new(Compressed::new(BufWriter::with_capacity(256 << 10, &mut *to)));
     for member in &members {
         cancel.check()?;
-        add(&mut builder, member, cancel)
-            .map_err(|error| error.operation(format!("pack '{}'", member.path.display())))?;
+        add(&mut builder, member, cancel)?;
     }
     builder.into_inner()?.finish()?;
     let digest = seal::close(to, cancel)?;
@@ -58,12 +58,14 @@ fn add(builder: &mut Builder<impl Write>, member: &Member, cancel: &Cancel) -> R
             builder.append_link(&mut header, &member.name, target)?;
         }
         Kind::File { is_executable } => {
-            let file = File::open(&member.path)?;
-            let size = file.metadata()?.len();
+            let opened = File::open(&member.path);
+            let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
+            let (size, file) = opened.map_err(|error| unread(&member.path, error))?;
             header.set_entry_type(EntryType::Regular);
             header.set_size(size);
             header.set_mode(if *is_executable { 0o755 } else { 0o644 });
-            let mut content = Content { file: file.take(size), left: size, cancel };
+            let mut content =
+                Content { path: &member.path, file: file.take(size), left: size, cancel };
             builder.append_data(&mut header, &member.name, &mut content)?;
         }
     }
@@ -72,6 +74,7 @@ fn add(builder: &mut Builder<impl Write>, member: &Member, cancel: &Cancel) -> R
 
 /// The content of a file that must be as long as its header says.
 struct Content<'a> {
+    path: &'a Path,
     file: io::Take<File>,
     left: u64,
     cancel: &'a Cancel,
@@ -80,14 +83,26 @@ struct Content<'a> {
 impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.cancel.check().map_err(Error::into_io)?;
-        let count = self.file.read(buffer)?;
+        let reading = self.file.read(buffer);
+        let count = match reading {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            reading => reading.map_err(|error| unread(self.path, error).into_io())?,
+        };
         self.left -= count as u64;
         if count == 0 && self.left > 0 && !buffer.is_empty() {
             let changed = Error::new(ErrorKind::Conflict, "it became shorter while it was packed");
-            return Err(changed.into_io());
+            return Err(packing(self.path, changed).into_io());
         }
         Ok(count)
     }
+}
+
+fn unread(path: &Path, error: io::Error) -> Error {
+    packing(path, Error::from(error))
+}
+
+fn packing(path: &Path, error: Error) -> Error {
+    error.operation(format!("pack '{}'", path.display()))
 }
 
 /// What gzip has behind its header: the data compressed, its CRC-32 and its length.

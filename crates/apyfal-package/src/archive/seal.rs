@@ -44,31 +44,38 @@ pub(super) fn close(file: &mut File, cancel: &Cancel) -> Result<Digest> {
 /// # Errors
 /// It is no package, or it changed since it was made.
 pub fn check(file: &mut File, cancel: &Cancel) -> Result<Digest> {
-    const CHANGED: &str = "it is not as it was made: it was cut off, or bytes of it changed";
-    let invalid = |why: &str| Error::new(ErrorKind::InvalidData, why);
     file.rewind()?;
-    let mut found = [0; HEADER];
-    let mut filled = 0;
-    while filled < HEADER {
-        match file.read(&mut found[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    if filled < HEADER || !found.starts_with(&FIXED) || !found[FIXED.len()..].starts_with(LABEL) {
-        let begins_so = filled > 4 && FIXED.starts_with(&found[..4]);
-        return Err(match begins_so {
-            true => invalid(CHANGED).hint("get it again, whole"),
-            false => invalid("it is not a package").hint("'apyfal pack' makes one of a directory"),
-        });
-    }
+    let found = begin(&mut *file)?;
     let mut whole = Hasher::default();
     whole.update(&found);
     let rest = Digest::of(Both { file, whole: &mut whole }, cancel)?;
     if header(&rest) != found {
-        return Err(invalid(CHANGED).hint("get it again, whole"));
+        return Err(changed());
     }
     Ok(whole.finish())
+}
+
+/// Reads the header of a package.
+///
+/// # Errors
+/// It is no package, or its header changed.
+pub(crate) fn begin(from: impl Read) -> Result<Vec<u8>> {
+    let mut found = Vec::with_capacity(HEADER);
+    from.take(HEADER as u64).read_to_end(&mut found)?;
+    let rest = found.strip_prefix(&FIXED);
+    if found.len() == HEADER && rest.is_some_and(|rest| rest.starts_with(LABEL)) {
+        return Ok(found);
+    }
+    match found.len() > 4 && found.starts_with(&FIXED[..4]) {
+        true => Err(changed()),
+        false => Err(Error::new(ErrorKind::InvalidData, "it is not a package")
+            .hint("'apyfal pack' makes one of a directory")),
+    }
+}
+
+fn changed() -> Error {
+    let why = "it is not as it was made: it was cut off, or bytes of it changed";
+    Error::new(ErrorKind::InvalidData, why).hint("get it again, whole")
 }
 
 /// Reads a file, and adds it to a digest.

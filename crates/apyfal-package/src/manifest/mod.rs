@@ -8,6 +8,7 @@ mod test;
 mod tests;
 mod words;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind, Result};
@@ -40,6 +41,8 @@ const DECLARED: [&str; 11] = [
     "sudo",
 ];
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+/// What a name is.
+const NAME: &str = "up to 64 letters, digits, '_' and '-', a letter or digit first";
 /// A manifest is refused beyond this many bytes.
 const LIMIT: u64 = 1 << 20;
 
@@ -143,9 +146,17 @@ impl Manifest {
     /// Checks that it can run on a machine.
     ///
     /// # Errors
-    /// The architecture is another, or programs are missing; the error names them.
+    /// The architecture is another, or a device or programs are missing; the error names them.
     pub fn check_machine(&self, machine: &Machine) -> Result<()> {
         requires::check(self, machine)
+    }
+
+    /// The error where it cannot do without a device, and none is here.
+    pub fn lacks_device(&self) -> Error {
+        let kinds: BTreeSet<_> = self.images.iter().map(|image| image.device.name()).collect();
+        let kinds = kinds.into_iter().collect::<Vec<_>>().join(" or ");
+        let why = format!("it needs a device that this machine lacks: {kinds}");
+        Error::new(ErrorKind::Engine, why).hint("'apyfal devices' lists those that are here")
     }
 
     /// How its program is called.
@@ -169,8 +180,7 @@ fn read(text: &str) -> Result<Manifest> {
     table.refuse_unknown(&[&OWN[..], &DECLARED[..]].concat())?;
     let name = table.needed("name")?;
     if !is_name(&name) {
-        let right = "up to 64 letters, digits, '_' and '-', a letter or digit first";
-        return Err(table.wrong("name", &name.into(), right));
+        return Err(table.wrong("name", &name.into(), NAME));
     }
     let version = table.needed("version")?;
     let Some(version) = Version::parse(&version).ok().filter(|_| version.len() <= 64) else {
@@ -191,13 +201,17 @@ fn read(text: &str) -> Result<Manifest> {
         None => None,
     };
     let images = read_images(table)?;
+    if requires.device && images.is_empty() {
+        let why = "it cannot need a device that it has no image for";
+        return Err(lines.error("requires.device", why).hint("add one: [[image]]"));
+    }
     let section = read_section(table)?;
     let files = table.texts("files")?;
-    let manifest =
-        Manifest { name, version, architectures, requires, images, test, files, section, lines };
-    Declaration::new(&manifest.name, &manifest.section)
-        .map_err(|error| placed(error, &manifest.lines))?;
-    Ok(manifest)
+    let declaration = Declaration::new(&name, &section).map_err(|error| placed(error, &lines))?;
+    if let Some(alias) = declaration.info().aliases.iter().find(|alias| !is_name(alias)) {
+        return Err(table.wrong("aliases", &alias.as_ref().into(), &format!("names: {NAME}")));
+    }
+    Ok(Manifest { name, version, architectures, requires, images, test, files, section, lines })
 }
 
 fn read_images(table: Table<'_>) -> Result<Vec<Image>> {

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use apyfal_core::{Error, ErrorKind, Result};
 
-use super::Manifest;
 use super::table::Table;
+use super::{Device, Image, Manifest};
 
 /// Programs that must be there, and the system's packages that have them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,12 +27,15 @@ pub struct Machine {
     pub architecture: String,
     /// The search path for programs.
     pub path: OsString,
+    /// The devices that it has.
+    pub devices: Vec<Device>,
 }
 
 impl Machine {
-    /// This one. The search path is that of the process's environment, which only the caller reads.
-    pub fn here(path: impl Into<OsString>) -> Self {
-        Self { architecture: std::env::consts::ARCH.to_owned(), path: path.into() }
+    /// This one. The search path is that of the process's environment, which only the caller reads,
+    /// and only the caller knows devices.
+    pub fn here(path: impl Into<OsString>, devices: Vec<Device>) -> Self {
+        Self { architecture: std::env::consts::ARCH.to_owned(), path: path.into(), devices }
     }
 
     fn has(&self, program: &str) -> bool {
@@ -59,6 +62,22 @@ pub(super) fn read(table: Table<'_>) -> Result<Requires> {
     Ok(Requires { device: table.flag("device")?, system, packages })
 }
 
+/// The program of a package that is looked for on the search path, where that is so and the path is the
+/// machine's.
+fn own(manifest: &Manifest) -> Option<&str> {
+    let section = &manifest.section;
+    if section.get("env").is_some_and(|variables| variables.get("PATH").is_some()) {
+        return None;
+    }
+    if manifest.is_sudo() {
+        // It looks for the program itself, on a path of its own.
+        return Some("sudo");
+    }
+    let list = section.get("command").or_else(|| section.get("worker"));
+    let word = list.and_then(|words| words.get(0)).or_else(|| section.get("executable"));
+    word?.as_str().filter(|word| !word.contains(['/', '{']))
+}
+
 /// Refuses a machine that the package cannot run on.
 pub(super) fn check(manifest: &Manifest, machine: &Machine) -> Result<()> {
     let architectures = &manifest.architectures;
@@ -73,8 +92,14 @@ pub(super) fn check(manifest: &Manifest, machine: &Machine) -> Result<()> {
         )
         .hint("get the package that was made for this architecture"));
     }
-    let missing: Vec<_> =
-        manifest.requires.system.iter().filter(|program| !machine.has(program)).collect();
+    let is_here = |image: &Image| machine.devices.contains(&image.device);
+    if manifest.requires.device && !manifest.images.iter().any(is_here) {
+        return Err(manifest.lacks_device());
+    }
+    let named = manifest.requires.system.iter().map(String::as_str);
+    let mut missing: Vec<_> = named.filter(|program| !machine.has(program)).collect();
+    let own = own(manifest).filter(|own| !missing.contains(own) && !machine.has(own));
+    missing.extend(own);
     let Some(first) = missing.first() else { return Ok(()) };
     let names = missing.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     let what = if missing.len() == 1 { "a program" } else { "programs" };

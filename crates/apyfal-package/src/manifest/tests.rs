@@ -80,6 +80,10 @@ fn mistakes_are_told_with_their_line_and_key() {
         ("lock_directory = '/x'", "there is no key 'lock_directory' (line 4"),
         ("units = 0", "'units' cannot be 0 (line 4, key units); it takes a whole number from 1"),
         ("architectures = ['arm']", "cannot be \"arm\" (line 4, key architectures)"),
+        (
+            "aliases = ['b', 'a/b']",
+            "'aliases' cannot be \"a/b\" (line 4, key aliases); it takes names",
+        ),
         ("slots = 'many'", "'slots' cannot be \"many\" (line 4, key slots)"),
         ("[parameters]\nsrc = 1", "'src' has a meaning already (line 5, key parameters.src)"),
         (
@@ -87,6 +91,7 @@ fn mistakes_are_told_with_their_line_and_key() {
             "(line 6, key parameters.b); did you mean 'type'?",
         ),
         ("[requires]\nsytem = []", "(line 5, key requires.sytem); did you mean 'system'?"),
+        ("[requires]\ndevice = true", "no image for (line 5, key requires.device)"),
         ("[requires]\nsystem = ['/bin/sh']", "'/bin/sh' is no name of a program (line 5"),
         ("[test]\nsrc = '../in'", "'src' cannot be \"../in\" (line 5, key test.src)"),
         ("[test]\nsha256 = 'ab'", "(line 5, key test.sha256)"),
@@ -152,6 +157,7 @@ fn a_machine_that_lacks_something_is_told_what() {
     let machine = |architecture: &str| Machine {
         architecture: architecture.into(),
         path: folder.path().into(),
+        devices: vec![Device::Opae],
     };
     let manifest = Manifest::parse(WHOLE).unwrap();
     let error = manifest.check_machine(&machine("riscv64")).unwrap_err();
@@ -165,4 +171,36 @@ fn a_machine_that_lacks_something_is_told_what() {
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     manifest.check_machine(&machine("x86_64")).unwrap();
+}
+
+#[test]
+fn a_machine_without_the_program_or_a_device_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = |devices| Machine::here(folder.path(), devices);
+    let told =
+        |text: &str, devices| match Manifest::parse(text).unwrap().check_machine(&machine(devices))
+        {
+            Ok(()) => String::new(),
+            Err(error) => error.message().to_owned(),
+        };
+    let begin = "name = 'a'\nversion = '1.0.0'\n";
+    for (program, lacks) in [
+        ("command = 'lame -V 2'", "'lame'"),
+        ("command = ['lame']\n[requires]\nsystem = ['lame']", "'lame'"),
+        ("worker = ['lame']\n[requires]\nsystem = ['x']", "'x', 'lame'"),
+        ("executable = 'lame'", "'lame'"),
+        ("command = ['lame']\nsudo = true", "'sudo'"),
+        ("command = ['./lame']", ""),
+        ("command = ['/opt/lame']", ""),
+        ("command = ['lame']\nenv = {PATH = './bin'}", ""),
+    ] {
+        let said = told(&format!("{begin}{program}"), Vec::new());
+        assert!(said.ends_with(lacks) && said.is_empty() == lacks.is_empty(), "{program}: {said}");
+    }
+    let images = "command = ['/x']\n[requires]\ndevice = true\n[[image]]\ndevice = 'aws-f2'\n\
+                  agfi = 'agfi-0123456789abcdef0'\n[[image]]\ndevice = 'opae'\nfile = 'x'\n";
+    let images = format!("{begin}{images}");
+    let lacking = "it needs a device that this machine lacks: aws-f2 or opae";
+    assert_eq!(told(&images, vec![Device::Xrt]), lacking);
+    assert_eq!(told(&images, vec![Device::Xrt, Device::Opae]), "");
 }

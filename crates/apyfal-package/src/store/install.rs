@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 
-use super::{CURRENT, FILES, Installed, NEW, RECORD, Record, Store, manifest, sync};
+use super::{CURRENT, FILES, Installed, NEW, RECORD, Record, Store, manifest, record, sync};
 use crate::archive::{self, Limits};
 use crate::digest::Hasher;
 use crate::signature::{self, PublicKey};
@@ -18,6 +18,7 @@ use crate::{Digest, Machine, Manifest, self_test};
 pub struct Incoming {
     file: File,
     digest: Digest,
+    signed_by: Option<PublicKey>,
 }
 
 impl Incoming {
@@ -26,12 +27,13 @@ impl Incoming {
         self.digest
     }
 
-    /// Checks that one of the keys signed it.
+    /// Checks that one of the keys signed it, which is remembered with what is installed.
     ///
     /// # Errors
     /// None did.
     pub fn verify(&mut self, signature: &str, keys: &[PublicKey]) -> Result<()> {
-        signature::verify(&mut self.file, signature, keys)
+        self.signed_by = Some(signature::verify(&mut self.file, signature, keys)?.clone());
+        Ok(())
     }
 }
 
@@ -55,7 +57,7 @@ pub struct Terms {
 /// What installing came to.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is the current version now.
+    /// It is the current version now, or a key is known now that signed it.
     Installed(Installed),
     /// It was so before.
     Unchanged(Installed),
@@ -81,6 +83,9 @@ impl Store {
         let mut file = tempfile::tempfile_in(&self.root).map_err(keeping)?;
         let mut hasher = Hasher::default();
         let (mut from, mut left) = (from, limits.archive);
+        // What is no package shows so at once: it may be as long as the disk is large.
+        let start = archive::begin(&mut from)?;
+        let mut from = start.as_slice().chain(from);
         let mut buffer = vec![0; 256 << 10];
         loop {
             cancel.check()?;
@@ -106,7 +111,7 @@ impl Store {
                 .hint("it changed, or the digest is that of another version"));
         }
         archive::check(&mut file, cancel)?;
-        Ok(Incoming { file, digest })
+        Ok(Incoming { file, digest, signed_by: None })
     }
 
     /// Installs an archive: nothing changes before all of it is on the disk and its self-test
@@ -115,10 +120,17 @@ impl Store {
     /// # Errors
     /// It cannot run here, its self-test fails, or the disk is full: then all is as it was.
     pub fn install(&self, incoming: Incoming, terms: &Terms, cancel: &Cancel) -> Result<Outcome> {
-        let Incoming { mut file, digest } = incoming;
+        let Incoming { mut file, digest, signed_by } = incoming;
         let _lock = self.lock(cancel)?;
         if let Some(current) = self.with_digest(digest, terms.name.as_deref())? {
-            return Ok(Outcome::Unchanged(current));
+            let Some(key) = signed_by else { return Ok(Outcome::Unchanged(current)) };
+            let is_new = record::sign(&self.folder(&current.record), &key)?;
+            let current = self.find(&current.record.name)?;
+            // Who did not trust it may do so now.
+            return Ok(match is_new {
+                true => Outcome::Installed(current),
+                false => Outcome::Unchanged(current),
+            });
         }
         self.sweep()?;
         let made = tempfile::Builder::new().prefix(NEW).tempdir_in(&self.root);
@@ -139,9 +151,9 @@ impl Store {
             installed: seconds(),
         };
         let checked = self.check(&manifest, &files, terms, cancel);
-        checked.map_err(|error| self.with_what_stays(&record.name, titled(error, &title)))?;
-        self.keep(&record, made)
-            .map_err(|error| self.with_what_stays(&record.name, titled(error, &title)))?;
+        checked.map_err(|error| self.with_what_stays(&record, titled(error, &title)))?;
+        self.keep(&record, signed_by.as_ref(), made)
+            .map_err(|error| self.with_what_stays(&record, titled(error, &title)))?;
         self.sweep()?;
         self.find(&record.name).map(Outcome::Installed)
     }
@@ -180,7 +192,12 @@ impl Store {
     }
 
     /// Gives a complete directory its name, and makes it the current version.
-    fn keep(&self, record: &Record, made: tempfile::TempDir) -> Result<()> {
+    fn keep(
+        &self,
+        record: &Record,
+        signed_by: Option<&PublicKey>,
+        made: tempfile::TempDir,
+    ) -> Result<()> {
         let text = format!("{:#}\n", record.to_json());
         let mut file = File::create_new(made.path().join(RECORD))?;
         file.write_all(text.as_bytes())?;
@@ -191,11 +208,16 @@ impl Store {
             fs::create_dir(&folder)?;
             sync(&self.root)?;
         }
-        let version = record.folder();
+        let (version, place) = (record.folder(), self.folder(record));
         // It is there where it is the previous version, or was removed while somebody uses it.
-        if !folder.join(&version).exists() {
-            fs::rename(made.path(), folder.join(&version))?;
+        if place.exists() {
+            must_be(&place, record)?;
+        } else {
+            fs::rename(made.path(), &place)?;
             sync(&folder)?;
+        }
+        if let Some(key) = signed_by {
+            record::sign(&place, key)?;
         }
         match self.linked(&record.name, CURRENT)? {
             Some(before) if before != version => self.replace(&record.name, &version),
@@ -203,13 +225,35 @@ impl Store {
         }
     }
 
-    /// Says which version is still the current one.
-    fn with_what_stays(&self, name: &str, error: Error) -> Error {
-        match self.find(name) {
-            Ok(current) => error.hint(format!("{name} {} stays in use", current.record.version)),
+    /// The directory of a version.
+    fn folder(&self, record: &Record) -> PathBuf {
+        self.root.join(&record.name).join(record.folder())
+    }
+
+    /// Says which version is still the current one, where another was not installed.
+    fn with_what_stays(&self, other: &Record, error: Error) -> Error {
+        match self.find(&other.name) {
+            Ok(current) => {
+                let version = current.record.version_beside(other);
+                error.hint(format!("{} {version} stays in use", other.name))
+            }
             Err(_) => error,
         }
     }
+}
+
+/// Refuses a directory with another version than this one, whose name would be the same: eight digits
+/// of two digests can be made to agree.
+fn must_be(place: &Path, record: &Record) -> Result<()> {
+    let path = place.join(RECORD);
+    let text = fs::read(&path)
+        .map_err(|error| Error::from(error).operation(format!("read '{}'", path.display())))?;
+    if Record::parse(&text)?.digest == record.digest {
+        return Ok(());
+    }
+    let why = "another package of this version is there, whose SHA-256 begins with the same digits";
+    Err(Error::new(ErrorKind::Conflict, why)
+        .hint(format!("remove it first: apyfal uninstall {}", record.name)))
 }
 
 /// Refuses another accelerator than the one that is meant.

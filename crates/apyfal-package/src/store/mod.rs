@@ -4,6 +4,7 @@
 //! ROOT/.lock                              held by who changes something
 //! ROOT/.new-XXXXXX/                       what is being unpacked and tested
 //! ROOT/NAME/VERSION-DIGEST/package.json   the record; locked, shared, by who uses the version
+//! ROOT/NAME/VERSION-DIGEST/signed         the keys that signed it, one a line; missing where none did
 //! ROOT/NAME/VERSION-DIGEST/files/         what was in the archive
 //! ROOT/NAME/current                       link to the version in use
 //! ROOT/NAME/previous                      link to the one before
@@ -43,6 +44,8 @@ const NEW: &str = ".new-";
 const FRESH: &str = ".new-link";
 /// The file of a version's record.
 const RECORD: &str = "package.json";
+/// The file with the keys that signed a version. The record has a lock, so it is never written anew.
+const SIGNED: &str = "signed";
 const FILES: &str = "files";
 
 /// A directory with installed packages.

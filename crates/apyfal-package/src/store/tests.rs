@@ -7,6 +7,8 @@ use apyfal_core::Cancel;
 
 use super::*;
 use crate::archive::{Limits, pack};
+use crate::signature::tests::keys;
+use crate::signature::{PublicKey, Signer};
 use crate::{Digest, Machine};
 
 /// A program that shows its own version.
@@ -27,7 +29,7 @@ fn archive(version: &str, more: &str) -> File {
 fn terms() -> Terms {
     Terms {
         name: None,
-        machine: Machine::here("/usr/bin:/bin"),
+        machine: Machine::here("/usr/bin:/bin", Vec::new()),
         limits: Limits::default(),
         locks: std::env::temp_dir(),
         test: true,
@@ -104,6 +106,65 @@ fn the_same_archive_changes_nothing() {
     let record = store.find("shown").unwrap().record;
     assert!(matches!(install(&store, archive("1.0.0", "")).unwrap(), Outcome::Unchanged(_)));
     assert_eq!(store.find("shown").unwrap().record, record);
+}
+
+/// Installs an archive whose signature was checked.
+fn install_signed(store: &Store, mut archive: File, signer: &Signer, key: &PublicKey) -> Outcome {
+    let signature = signer.sign(&mut archive, "shown.apyfal").unwrap();
+    std::io::Seek::rewind(&mut archive).unwrap();
+    let none = Cancel::default();
+    let mut incoming = store.receive(archive, &Limits::default(), None, &none).unwrap();
+    incoming.verify(&signature, std::slice::from_ref(key)).unwrap();
+    store.install(incoming, &terms(), &none).unwrap()
+}
+
+#[test]
+fn who_signed_a_version_is_remembered() {
+    let (_folder, store) = store();
+    let ((ours, signer), (theirs, other)) = (keys(), keys());
+    let trusted = std::slice::from_ref(&ours);
+    let found = installed(install(&store, archive("1.0.0", "")));
+    assert!(found.signed_by.is_empty() && found.must_be_signed(&[]).is_ok());
+    let error = found.must_be_signed(trusted).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security);
+    assert!(error.hints()[0].contains("apyfal install 'a test'"), "{error:?}");
+    // In use: its record keeps its lock.
+    let found = installed(Ok(install_signed(&store, archive("1.0.0", ""), &other, &theirs)));
+    assert!(found.must_be_signed(trusted).is_err());
+    installed(Ok(install_signed(&store, archive("1.0.0", ""), &signer, &ours)));
+    let again = install_signed(&store, archive("1.0.0", ""), &signer, &ours);
+    assert!(matches!(again, Outcome::Unchanged(_)));
+    let found = store.find("shown").unwrap();
+    assert!(found.must_be_signed(trusted).is_ok());
+    assert_eq!(found.signed_by, [theirs, ours.clone()]);
+    let record = found.files.with_file_name(RECORD);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&record), mode(&record.with_file_name(SIGNED)), "who reads one reads both");
+    // A new version is signed for itself.
+    let found = installed(install(&store, archive("2.0.0", "")));
+    assert!(found.must_be_signed(trusted).is_err());
+    install_signed(&store, archive("3.0.0", ""), &signer, &ours);
+    assert!(store.find("shown").unwrap().must_be_signed(trusted).is_ok());
+    // What is the previous version, unsigned, is installed again with its signature.
+    install_signed(&store, archive("2.0.0", ""), &signer, &ours);
+    assert!(store.find("shown").unwrap().must_be_signed(trusted).is_ok());
+    assert!(is_clean(&store));
+}
+
+#[test]
+fn another_package_under_the_same_name_is_not_taken_for_it() {
+    let (_folder, store) = store();
+    let first = installed(install(&store, archive("1.0.0", "")));
+    installed(install(&store, archive("2.0.0", "")));
+    let path = first.files.with_file_name(RECORD);
+    let record = fs::read_to_string(&path).unwrap();
+    let digest = first.record.digest.to_string();
+    // As if only the digits in its name agreed.
+    let other = format!("{}{}", &digest[..8], "0".repeat(56));
+    fs::write(&path, record.replace(&digest, &other)).unwrap();
+    let error = install(&store, archive("1.0.0", "")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(store.find("shown").unwrap().record.version.to_string(), "2.0.0");
 }
 
 #[test]

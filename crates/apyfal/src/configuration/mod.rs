@@ -13,6 +13,7 @@ use apyfal_core::{
 use apyfal_engines::Registry;
 use apyfal_engines::exec::{Declaration, Exec};
 use apyfal_package::Store;
+use apyfal_package::signature::PublicKey;
 use apyfal_storage::{
     AllowedNetworks, AuthorizedDirs, Location, MountOptions, Storage, mounts_from_sections,
 };
@@ -20,6 +21,7 @@ use serde_json::Map;
 
 use crate::Devices;
 use crate::call::read_parameters;
+use crate::package::trusted_keys;
 
 pub use hosts::hosts;
 
@@ -99,7 +101,8 @@ fn is_absent(error: &std::io::Error) -> bool {
 /// configuration declares. Of several with one name, the later in this order is meant.
 ///
 /// A declaration or package that is wrong is an error for who asks for that accelerator, and for no
-/// other.
+/// other. So is a package that none of the keys signed that the configuration trusts, where it has
+/// any. `home` is what `~` stands for in their paths.
 ///
 /// # Errors
 /// The configuration cannot be interpolated.
@@ -107,10 +110,13 @@ pub fn registry(
     configuration: &Configuration,
     packages: &[Store],
     devices: &Devices,
+    home: Option<&Path>,
 ) -> Result<Registry> {
     let mut registry = Registry::default();
+    let (declared, keys) =
+        (configuration.subsections("accelerator"), trusted_keys(configuration, home));
     for packages in packages {
-        add_packages(&mut registry, packages, devices, &configuration.subsections("accelerator"));
+        add_packages(&mut registry, packages, devices, &declared, &keys);
     }
     for name in configuration.subsections("accelerator") {
         let section = configuration.section(&format!("accelerator.{name}"));
@@ -129,7 +135,13 @@ pub fn registry(
 }
 
 /// Adds what is installed, but for the names that the configuration has too.
-fn add_packages(registry: &mut Registry, packages: &Store, devices: &Devices, declared: &[&str]) {
+fn add_packages(
+    registry: &mut Registry,
+    packages: &Store,
+    devices: &Devices,
+    declared: &[&str],
+    keys: &Result<Vec<PublicKey>>,
+) {
     let list = match packages.list() {
         Ok(list) => list,
         // What is in there cannot be told; all else can be used.
@@ -139,7 +151,13 @@ fn add_packages(registry: &mut Registry, packages: &Store, devices: &Devices, de
         if declared.iter().any(|declared| declared.eq_ignore_ascii_case(&name)) {
             continue;
         }
-        match found.and_then(|installed| devices.engine(installed)) {
+        let engine = found.and_then(|installed| {
+            // Where it is unknown who is trusted, nobody is.
+            let keys = keys.as_ref().map_err(Error::duplicate)?;
+            installed.must_be_signed(keys)?;
+            devices.engine(installed)
+        });
+        match engine {
             Ok(engine) => registry.add(engine),
             Err(error) => registry.add_broken(name, error),
         }

@@ -66,6 +66,7 @@ impl Host {
                 &configuration,
                 &[],
                 &apyfal::Devices::none(),
+                None,
             )
             .unwrap(),
             storage: Storage::new(),

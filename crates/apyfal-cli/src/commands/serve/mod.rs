@@ -58,12 +58,20 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u8> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let section = configuration.section("serve");
+    let named = arguments.accelerator.or(section.get("accelerator")?);
+    if arguments.sha256.is_some() && !named.as_deref().is_some_and(is_package) {
+        let why = match &named {
+            Some(name) => format!("'{name}' is no package, so it has no SHA-256"),
+            None => "--sha256 is that of a package, and none is named".to_owned(),
+        };
+        return Err(Error::new(ErrorKind::Usage, why)
+            .hint("name the package by its path or URL: --accelerator ./NAME-1.0.0.apyfal"));
+    }
     let home = context.environment.home.as_deref();
     let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
     let addresses = settings::addresses(arguments.listen, &configuration)?;
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
     let access = Access::of(arguments.token_file, &configuration, &data_dir, is_open)?;
-    let named = arguments.accelerator.or(section.get("accelerator")?);
     // A package is not installed yet, and any accelerator shows that the pairing works.
     let paired = named.as_deref().filter(|name| !is_package(name)).unwrap_or("gzip");
     if arguments.pair {
@@ -86,11 +94,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let settings = Settings {
         listen: access.listen(&addresses),
         data_dir: data_dir.clone(),
-        registry: apyfal::configuration::registry(
-            &configuration,
-            &context.packages(),
-            &context.devices(),
-        )?,
+        registry: context.registry(&configuration)?,
         storage: apyfal::configuration::served_storage(
             &configuration,
             context.environment.home.as_deref(),
