@@ -13,6 +13,7 @@ use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_engines::exec::Declaration;
+use apyfal_machine::regular;
 use semver::Version;
 use serde_json::{Map, Value};
 
@@ -103,22 +104,13 @@ impl Manifest {
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);
         let reading = || format!("read '{}'", path.display());
-        let length = std::fs::metadata(&path).map(|found| found.len());
-        match length {
-            Ok(length) if length > LIMIT => {
-                return Err(Error::new(ErrorKind::Configuration, "it is too long for a manifest")
-                    .operation(reading()));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::new(ErrorKind::Configuration, "there is no such file")
+        let text = regular::read_text(&path, LIMIT).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return Error::new(ErrorKind::Configuration, "there is no such file")
                     .operation(reading())
-                    .hint("make a new accelerator: apyfal init NAME"));
+                    .hint("make a new accelerator: apyfal init NAME");
             }
-            _ => {}
-        }
-        let text = std::fs::read(&path).map_err(|error| Error::from(error).operation(reading()))?;
-        let text = String::from_utf8(text).map_err(|_| {
-            Error::new(ErrorKind::Configuration, "it is not UTF-8 text").operation(reading())
+            Error::new(ErrorKind::Configuration, Error::from(error).message()).operation(reading())
         })?;
         read(&text).map_err(|error| error.operation(reading()))
     }
