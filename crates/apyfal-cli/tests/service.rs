@@ -130,7 +130,11 @@ fn slow_job(server: &Server, accelerator: &'static str) -> std::thread::JoinHand
     let mut connection = server.connect();
     let head = connection.head("POST", &format!("/v2/run/{accelerator}"));
     connection.write(format!("{head}Content-Length: 1\r\n\r\nx").as_bytes());
-    until("the job runs", || server.get("/status").json()["running"] == 1);
+    // The start of its session runs in a slot too, and is no job yet.
+    until("the job runs", || {
+        let status = server.get("/status").json();
+        status["live"] == 1 && status["running"] == 1
+    });
     std::thread::spawn(move || {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.answer())).ok()
     })

@@ -74,7 +74,15 @@ impl Pool {
     /// Of kind [`ErrorKind::Busy`] if none became free in time, with who holds which; or the
     /// device failed, hung, or took another image than this one.
     pub fn acquire(&self, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
-        self.acquire_among(image, |_| true, cancel)
+        self.acquire_among(image, |_| true, false, cancel)
+    }
+
+    /// The same, with the image loaded anew where the slot has it already.
+    ///
+    /// # Errors
+    /// As those of [`acquire`](Self::acquire).
+    pub fn reload(&self, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
+        self.acquire_among(image, |_| true, true, cancel)
     }
 
     /// The same for one slot alone.
@@ -82,13 +90,14 @@ impl Pool {
     /// # Errors
     /// As those of [`acquire`](Self::acquire); or there is no such slot any more.
     pub fn acquire_in(&self, slot: &str, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
-        self.acquire_among(image, |name| name == slot, cancel)
+        self.acquire_among(image, |name| name == slot, false, cancel)
     }
 
     fn acquire_among(
         &self,
         image: &Image,
         is_wanted: impl Fn(&str) -> bool,
+        anew: bool,
         cancel: &Cancel,
     ) -> Result<SlotGuard> {
         if image.kind() != self.kind() {
@@ -113,7 +122,7 @@ impl Pool {
                     Prefetch::settle(prefetch, slot, cancel)?;
                 }
                 let what = &self.options.what;
-                return SlotGuard::make(slot.clone(), held, image, what, cancel);
+                return SlotGuard::make(slot.clone(), held, image, what, anew, cancel);
             }
             if Instant::now() >= end {
                 return Err(self.busy(&slots));

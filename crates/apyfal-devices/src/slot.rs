@@ -100,7 +100,7 @@ pub struct SlotGuard {
 }
 
 impl SlotGuard {
-    /// Brings the image into a slot whose lock is held.
+    /// Brings the image into a slot whose lock is held; `anew` also where it is there already.
     ///
     /// # Errors
     /// The device failed. The slot is then empty, or will be cleared by its next user.
@@ -109,6 +109,7 @@ impl SlotGuard {
         mut held: Held,
         image: &Image,
         what: &str,
+        anew: bool,
         cancel: &Cancel,
     ) -> Result<Self> {
         let before = held.read()?;
@@ -120,7 +121,11 @@ impl SlotGuard {
         };
         let (must_clear, is_there) = match before {
             Some(Record::Busy { .. }) => (true, false),
-            Some(Record::Idle { .. }) => (false, has(&slot.describe(cancel)?, image)),
+            Some(Record::Idle { .. }) => {
+                let is_there = has(&slot.describe(cancel)?, image);
+                // Some tools do nothing where the same image is loaded over itself.
+                (anew && is_there, !anew && is_there)
+            }
             // Nobody knows how what is there was used.
             None => (slot.describe(cancel)?.image.is_some(), false),
         };

@@ -14,6 +14,8 @@ use crate::{Image, Pool, SlotGuard};
 
 /// In the session's state: the slot that its program was started in.
 const STARTED: &str = "slot.json";
+/// In the session's state: that its image was loaded anew, as it was asked for.
+const RELOADED: &str = "reloaded";
 
 /// For how long a slot is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,10 @@ impl<E: Engine> WithSlot<E> {
             let started = serde_json::from_slice(&text).map_err(std::io::Error::from)?;
             return Ok((self.engine.open(src, params, state, ctx)?, started));
         }
-        let slot = self.pool.acquire(&self.image, ctx.cancel())?;
+        let slot = match ctx.request().reload {
+            Some(true) => self.pool.reload(&self.image, ctx.cancel())?,
+            _ => self.pool.acquire(&self.image, ctx.cancel())?,
+        };
         let started = Started { slot: slot.slot().to_owned(), load: slot.load() };
         // Before the program is started, which must not happen in one slot and be remembered of none.
         let text = serde_json::to_string(&started).map_err(std::io::Error::from)?;
@@ -76,6 +81,23 @@ impl<E: Engine> WithSlot<E> {
             slot.finish()?;
         }
         Ok((opened?, started))
+    }
+
+    /// Loads the image anew where a new session asks for it: `reload`, and `reset` too, for programs
+    /// that have no way to be told.
+    fn reload(&self, state: &Path, ctx: &JobContext) -> Result<Kept> {
+        let asked = ctx.request().reload == Some(true) || ctx.request().reset == Some(true);
+        let path = state.join(RELOADED);
+        if !asked || path.exists() {
+            return Ok(Kept::default());
+        }
+        let slot = self.pool.reload(&self.image, ctx.cancel())?;
+        std::fs::write(&path, "")?;
+        if self.hold == Hold::Session {
+            return Ok(Kept(Mutex::new(Some(slot))));
+        }
+        slot.finish()?;
+        Ok(Kept::default())
     }
 }
 
@@ -91,22 +113,18 @@ impl<E: Engine> Engine for WithSlot<E> {
         state: &Path,
         ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
-        let (inner, started) = match self.hold {
-            Hold::Job | Hold::Session => (self.engine.open(src, params, state, ctx)?, None),
+        let (inner, started, kept) = match self.hold {
+            Hold::Job | Hold::Session => {
+                let kept = self.reload(state, ctx)?;
+                (self.engine.open(src, params, state, ctx)?, None, kept)
+            }
             Hold::Start => {
                 let (inner, started) = self.start(src, params, state, ctx)?;
-                (inner, Some(started))
+                (inner, Some(started), Kept::default())
             }
         };
         let (pool, image) = (self.pool.clone(), self.image.clone());
-        Ok(Box::new(Session {
-            inner,
-            kept: Kept::default(),
-            pool,
-            image,
-            hold: self.hold,
-            started,
-        }))
+        Ok(Box::new(Session { inner, kept, pool, image, hold: self.hold, started }))
     }
 }
 

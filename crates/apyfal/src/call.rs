@@ -24,6 +24,8 @@ pub struct Call {
     parameters: Option<Value>,
     keywords: Map<String, Value>,
     compare: bool,
+    reset: Option<bool>,
+    reload: Option<bool>,
     pub(crate) cancel: Cancel,
     pub(crate) progress: Arc<Progress>,
 }
@@ -98,6 +100,20 @@ impl Call {
         self
     }
 
+    /// Has `start` reset the accelerator's logic.
+    #[must_use]
+    pub fn reset(mut self, reset: bool) -> Self {
+        self.reset = Some(reset);
+        self
+    }
+
+    /// Has `start` load the image of a device anew, where it is there already.
+    #[must_use]
+    pub fn reload(mut self, reload: bool) -> Self {
+        self.reload = Some(reload);
+        self
+    }
+
     /// A switch that ends the call early.
     #[must_use]
     pub fn cancel(mut self, cancel: Cancel) -> Self {
@@ -145,6 +161,8 @@ impl Call {
         }
         parameters.specific.extend(std::mem::take(&mut self.keywords));
         parameters.compare |= self.compare;
+        parameters.reset = self.reset.or(parameters.reset);
+        parameters.reload = self.reload.or(parameters.reload);
         if let Some(url) = take_url(&mut parameters.specific, src_name)? {
             self.src.get_or_insert(End::Url(url));
         }

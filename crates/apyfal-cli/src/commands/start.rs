@@ -28,6 +28,12 @@ pub(crate) struct Arguments {
     parameters: Option<String>,
     #[command(flatten)]
     set: Set,
+    /// Reset the accelerator's logic.
+    #[arg(long)]
+    reset: bool,
+    /// Load the image of a device anew, also where it is there already.
+    #[arg(long)]
+    reload: bool,
     /// Print the full report.
     #[arg(long = "info_dict", alias = "info-dict")]
     info_dict: bool,
@@ -54,6 +60,12 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         .set_all(context.take_parameters().and(arguments.set).of(accelerator.info()))
         .cancel(context.cancel.clone())
         .progress(progress.clone());
+    if arguments.reset {
+        call = call.reset(true);
+    }
+    if arguments.reload {
+        call = call.reload(true);
+    }
     if let Some(src) = arguments.src {
         call = call.src(src);
     }

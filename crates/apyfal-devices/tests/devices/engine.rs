@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use apyfal_core::{
-    Cancel, Engine, EngineJob, EngineSession, ErrorKind, Input, JobContext, Output, Params, Result,
-    Slots,
+    Cancel, Engine, EngineJob, EngineSession, ErrorKind, Input, JobContext, JobParameters, Output,
+    Params, Result, Slots,
 };
 use apyfal_devices::{Access, Hold, Kind, WithSlot};
 use apyfal_engines::exec::{Declaration, Exec};
@@ -109,6 +109,38 @@ fn jobs_that_end_well_find_the_image_there() {
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Engine);
     run(&*session, stand.folder(), &never).unwrap();
     assert_eq!(stand.changes(), ["load"]);
+}
+
+#[test]
+fn a_start_may_ask_for_the_image_anew() {
+    each(|kind| {
+        let stand = Stand::new(kind, 2);
+        let folder = stand.folder();
+        let never = Cancel::default();
+        let start = |engine: &dyn Engine, state: &Path, asked: Value| {
+            std::fs::create_dir_all(state).unwrap();
+            let request = JobParameters::from_json(&json!({ "app": asked })).unwrap();
+            let ctx = context(folder, &never).with_request(request);
+            engine.open(None, &Params::default(), state, &ctx).unwrap()
+        };
+        let engine = with_slot(&stand, &sh("cat"), Hold::Job);
+        run(&*open(&engine, folder), folder, &never).unwrap();
+        assert_eq!(stand.changes(), ["load"]);
+        for (name, asked) in
+            [("reload", json!({"reload": true})), ("reset", json!({"reset": true}))]
+        {
+            let state = stand.path(name);
+            let session = start(&engine, &state, asked.clone());
+            assert_eq!(stand.changes(), stand.clear_and_load(), "{name}");
+            run(&*session, folder, &never).unwrap();
+            // A session that is opened again was not started again.
+            run(&*start(&engine, &state, asked), folder, &never).unwrap();
+            assert!(stand.changes().is_empty(), "{name}");
+        }
+        let session = start(&engine, &stand.path("not"), json!({"reload": false}));
+        run(&*session, folder, &never).unwrap();
+        assert!(stand.changes().is_empty());
+    });
 }
 
 #[test]
