@@ -17,6 +17,8 @@ use crate::{Device, Image, Kind, Loaded, Tools};
 /// How much longer than its tool the helper may take.
 const GRACE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
+/// How long a helper that gives no answer may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A device behind the helper.
 #[derive(Debug)]
@@ -213,7 +215,11 @@ impl Line {
     fn failure(&mut self) -> Error {
         let mut said = String::new();
         if let Self::Program { child, stderr, .. } = self {
-            let _ = child.wait();
+            // It has nothing more to say, and what it said is all that is wanted.
+            let end = Instant::now() + LAST_WORDS;
+            while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::sleep(TICK);
+            }
             let _ = stderr.rewind();
             let _ = stderr.take(4096).read_to_string(&mut said);
         }
