@@ -199,13 +199,18 @@ impl Host {
         Ok((session, record))
     }
 
-    /// Ends a session, after its running jobs, and records that. One that is gone is no error.
+    /// Ends a session, after its running jobs, and records that. One that ended before is no error.
     ///
     /// # Errors
-    /// Its program or device could not be stopped in order.
+    /// There never was such a session, or its program or device could not be stopped in order.
     pub(crate) async fn stop(&self, id: &str) -> Result<Report> {
+        let Some(session) = self.journal.session(id).await? else {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no session '{id}'"))
+                .operation("end the session")
+                .hint("GET /v2/sessions lists the open ones"));
+        };
         let stopped = self.agent.stop(id).await;
-        if self.journal.session(id).await?.is_some_and(|session| session.ended.is_none()) {
+        if session.ended.is_none() {
             self.journal.end_session(id, now()).await?;
         }
         stopped

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What is left of a host's lease. What has no limit is missing.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
 pub struct Lease {
     /// How many seconds it may be without jobs and clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -105,6 +105,7 @@ impl<'a> Page<'a> {
         for line in self.skipped.iter().chain(self.checks.keys()) {
             assert!(lines.contains(line), "{} has no line '{line}' any more", self.name);
         }
+        let mut kept = Vec::new();
         for step in &self.steps {
             match step {
                 Step::Configuration(configuration) => {
@@ -118,7 +119,7 @@ impl<'a> Page<'a> {
                 }
                 Step::Line(line) if self.skipped.contains(&line.as_str()) => {}
                 Step::Line(line) => {
-                    let said = self.run_line(home, &self.present(line));
+                    let said = self.run_line(home, &self.present(line), &mut kept);
                     if let Some(check) = self.checks.get(line.as_str()) {
                         check(&said);
                     }
@@ -127,23 +128,31 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn run_line(&self, home: &Home, line: &str) -> String {
+    /// Runs a line, with the variables that earlier lines set. Its output, or what it set one to.
+    fn run_line(&self, home: &Home, line: &str, kept: &mut Vec<(String, String)>) -> String {
+        let set = line.split_once("=$(").map(|(name, _)| name);
+        let shown = set.map(|name| format!("{line} && printf %s \"${name}\""));
         let binary = Path::new(env!("CARGO_BIN_EXE_apyfal"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = binary.parent().map(Path::to_owned).into_iter();
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)));
         let output = Command::new("bash")
-            .args(["-o", "pipefail", "-c", line])
+            .args(["-o", "pipefail", "-c", shown.as_deref().unwrap_or(line)])
             .current_dir(home.folder())
             .env_clear()
             .env("PATH", path.expect("a search path"))
             .env("HOME", home.folder())
             .env("TMPDIR", home.folder())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(kept.iter().map(|(name, value)| (name, value)))
             .output()
             .expect("bash runs");
         self.check_output(line, &output);
-        text(&output.stdout)
+        let said = text(&output.stdout);
+        if let Some(name) = set {
+            kept.push((name.to_owned(), said.clone()));
+        }
+        said
     }
 
     /// That an example succeeded, without a warning.

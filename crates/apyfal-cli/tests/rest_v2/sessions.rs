@@ -29,7 +29,18 @@ fn a_session_is_listed_until_it_is_stopped() {
     assert_eq!(server.connect().delete(&path).status, 200);
     assert_eq!(server.connect().delete(&path).status, 200, "again is no error");
     assert_eq!(refused(&server.get(&path), 404), "not-found");
+    let never = server.connect().delete("/v2/sessions/session-NEVER0");
+    assert_eq!(refused(&never, 404), "not-found");
     assert_eq!(server.get("/v2/sessions").json()["count"], 0);
+}
+
+#[test]
+fn a_host_that_lives_for_ever_has_a_lease_without_limits() {
+    let server = Server::start();
+    let lease = server.get("/v2/lease");
+    assert_eq!((lease.status, text(&lease)), (200, "{}".to_owned()));
+    let extended = server.connect().bare("POST", "/v2/lease?seconds=1", "Content-Length: 0\r\n");
+    assert_eq!(refused(&extended, 409), "conflict");
 }
 
 #[test]
