@@ -8,7 +8,11 @@ use axum::response::{IntoResponse, Response};
 
 /// An error on its way to a client.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) Error);
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    /// The status, where it is not the one of the error's kind.
+    status: Option<StatusCode>,
+}
 
 /// Travels with the answer of a [`Refusal`], so that it can be counted.
 #[derive(Clone, Copy, Debug)]
@@ -16,17 +20,24 @@ pub(crate) struct Refused(pub(crate) ErrorKind);
 
 pub(crate) type Answer<T = Response> = std::result::Result<T, Refusal>;
 
+impl Refusal {
+    /// With a status that says more than the kind of the error does.
+    pub(crate) fn new(status: StatusCode, error: Error) -> Self {
+        Self { error, status: Some(status) }
+    }
+}
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self(error)
+        Self { error, status: None }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self(error) = self;
-        let mut response =
-            (http_status(error.kind()), Json(ErrorBody::from(&error))).into_response();
+        let Self { error, status } = self;
+        let status = status.unwrap_or_else(|| http_status(error.kind()));
+        let mut response = (status, Json(ErrorBody::from(&error))).into_response();
         let headers = response.headers_mut();
         match error.kind() {
             ErrorKind::Authentication => {
@@ -36,6 +47,9 @@ impl IntoResponse for Refusal {
                 headers.insert(header::RETRY_AFTER, retry_after(&error));
             }
             _ => {}
+        }
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response.extensions_mut().insert(Refused(error.kind()));
         response

@@ -17,18 +17,22 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
+use crate::coding;
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
 
-/// How much of a body is read and thrown away after a refusal, so that clients that read nothing
-/// before they have sent everything see the answer.
+/// How much of a body is read and thrown away once nobody wants it, so that clients that read
+/// nothing before they have sent everything see the answer.
 const DRAIN: usize = 256 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
-/// The data of a request.
+/// The data of a request. Where it is dropped before its end, the rest is read and thrown away.
 pub(crate) struct Data {
     pieces: Pieces,
     /// Its length in bytes, where the client told it.
     pub(crate) len: Option<u64>,
+    /// How much of it was taken, in bytes.
+    taken: u64,
+    has_ended: bool,
     complete: Option<Complete>,
 }
 
@@ -46,8 +50,9 @@ pub(crate) struct Complete(Arc<(AtomicBool, tokio::sync::Notify)>);
 
 impl Complete {
     fn set(&self) {
-        self.0.0.store(true, Ordering::Release);
-        self.0.1.notify_waiters();
+        if !self.0.0.swap(true, Ordering::Release) {
+            self.0.1.notify_waiters();
+        }
     }
 
     /// Waits for it.
@@ -63,7 +68,7 @@ impl Complete {
 
 impl Data {
     fn new(pieces: Pieces, len: Option<u64>) -> Self {
-        Self { pieces, len, complete: None }
+        Self { pieces, len, taken: 0, has_ended: len == Some(0), complete: None }
     }
 
     /// No data at all.
@@ -122,11 +127,21 @@ impl Data {
         }
     }
 
-    /// Reads and throws away what is left, within bounds.
-    pub(crate) fn drain(mut self) {
-        tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
+    /// Reads and throws away what is left, within bounds, as dropping it does.
+    pub(crate) fn drain(self) {}
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let nothing = Pieces::Part(futures::stream::empty().boxed());
+        let mut pieces = std::mem::replace(&mut self.pieces, nothing);
+        runtime.spawn(tokio::time::timeout(DRAIN_TIME, async move {
             let mut left = DRAIN;
-            while let Some(Ok(piece)) = self.next().await {
+            while let Some(Ok(piece)) = pieces.next().await {
                 match left.checked_sub(piece.len()) {
                     Some(rest) => left = rest,
                     None => break,
@@ -136,18 +151,35 @@ impl Data {
     }
 }
 
+impl Stream for Pieces {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut *self {
+            Self::Body(body) => {
+                let polled = body.poll_next_unpin(context);
+                polled.map(|piece| piece.map(|piece| piece.map_err(|error| broken(&error))))
+            }
+            Self::Part(part) => part.poll_next_unpin(context),
+        }
+    }
+}
+
 impl Stream for Data {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = match &mut self.pieces {
-            Pieces::Body(body) => {
-                let polled = body.poll_next_unpin(context);
-                polled.map(|piece| piece.map(|piece| piece.map_err(|error| broken(&error))))
+        let polled = self.pieces.poll_next_unpin(context);
+        match &polled {
+            Poll::Ready(Some(Ok(piece))) => {
+                self.taken += piece.len() as u64;
+                // Of a known length nobody need ask for the end.
+                self.has_ended = self.len == Some(self.taken);
             }
-            Pieces::Part(part) => part.poll_next_unpin(context),
-        };
-        if let (Poll::Ready(None), Some(complete)) = (&polled, &self.complete) {
+            Poll::Ready(None | Some(Err(_))) => self.has_ended = true,
+            Poll::Pending => {}
+        }
+        if let (true, Some(complete)) = (self.has_ended, &self.complete) {
             complete.set();
         }
         polled
@@ -192,10 +224,19 @@ pub(crate) async fn split<Request: DeserializeOwned + Default>(
         let text = collect(Data::of_body(&parts.headers, body)).await?;
         return Ok((read_json(&text)?, Data::none()));
     }
-    if in_header.is_none() && media_type.eq_ignore_ascii_case("multipart/form-data") {
+    let is_form = coding::is_form(&parts.headers);
+    if in_header.is_none() && is_form {
         return split_multipart(content_type, body).await;
     }
     let data = Data::of_body(&parts.headers, body);
+    if is_form {
+        data.drain();
+        let why = format!("its body is a form, which cannot be with the header '{}'", v2::REQUEST);
+        return Err(Error::new(ErrorKind::Usage, why)
+            .operation("read the request")
+            .hint("put the request into the form, as its part 'request' before the part 'data'")
+            .hint("or send the data alone as the body"));
+    }
     match in_header.map(|text| read_json(text.as_bytes())) {
         None => Ok((Request::default(), data)),
         Some(Ok(request)) => Ok((request, data)),
@@ -266,6 +307,7 @@ async fn split_multipart<Request: DeserializeOwned + Default>(
     let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
     let mut request = None;
     while let Some(mut field) = form.next_field().await.map_err(|error| multipart(&error))? {
+        coding::check_part(field.headers())?;
         match field.name() {
             Some("request") if request.is_none() => {
                 let mut text = BytesMut::new();
@@ -279,13 +321,19 @@ async fn split_multipart<Request: DeserializeOwned + Default>(
             }
             Some("data") => {
                 // The form is kept, since with it the field would end.
-                let stream = futures::stream::unfold((field, form), |(mut field, form)| async {
-                    match field.chunk().await {
-                        Ok(Some(piece)) => Some((Ok(piece), (field, form))),
-                        Ok(None) => None,
-                        Err(error) => Some((Err(broken(&error)), (field, form))),
-                    }
-                });
+                let stream =
+                    futures::stream::unfold((field, form), |(mut field, mut form)| async {
+                        match field.chunk().await {
+                            Ok(Some(piece)) => Some((Ok(piece), (field, form))),
+                            Ok(None) => {
+                                // What stands behind it must be in too before the answer begins.
+                                drop(field);
+                                while let Ok(Some(_)) = form.next_field().await {}
+                                None
+                            }
+                            Err(error) => Some((Err(broken(&error)), (field, form))),
+                        }
+                    });
                 let data = Data::new(Pieces::Part(stream.boxed()), None);
                 return Ok((request.unwrap_or_default(), data));
             }

@@ -262,6 +262,7 @@ impl Host {
     }
 
     async fn expire(&self) -> Result<()> {
+        self.recent.forget();
         let before = now() - self.limits.result_ttl.as_secs_f64();
         for job in self.journal.expired(before).await? {
             let change = JobChange { kept: Some(false), ..JobChange::default() };

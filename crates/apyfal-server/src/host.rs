@@ -20,6 +20,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
 use crate::pace::Pace;
+use crate::recent::Recent;
 use crate::routes::v1::Memory;
 use crate::scratch::{KeptWriter, Scratch};
 use crate::settings::Limits;
@@ -31,6 +32,7 @@ pub(crate) struct Host {
     pub(crate) original: Memory,
     pub(crate) journal: Journal,
     pub(crate) live: Arc<Live>,
+    pub(crate) recent: Recent,
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) access: Access,
     pub(crate) logs: Arc<Logs>,

@@ -6,6 +6,7 @@
 mod access;
 mod answer;
 mod body;
+mod coding;
 mod file_body;
 mod history;
 mod host;
@@ -16,6 +17,7 @@ mod logs;
 mod metrics;
 mod overview;
 mod pace;
+mod recent;
 mod routes;
 mod scratch;
 mod server;

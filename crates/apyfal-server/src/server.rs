@@ -20,6 +20,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
 use crate::pace::Pace;
+use crate::recent::Recent;
 use crate::routes::{Listener, Routes};
 use crate::scratch::Scratch;
 use crate::settings::{Listen, Settings};
@@ -94,6 +95,7 @@ impl Server {
             original: Default::default(),
             journal,
             live: Arc::<Live>::default(),
+            recent: Recent::new(&scratch),
             scratch,
             access: Access::new(settings.token.as_ref(), settings.rest_v1),
             logs: Arc::new(Logs::new(show)),

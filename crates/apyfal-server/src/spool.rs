@@ -3,7 +3,8 @@
 //! The engine writes from a thread, the connection reads in a task. What the client has not taken
 //! yet waits in memory, up to [`MEMORY`] bytes. A client that takes nothing does not hold the job
 //! up for long: the rest then waits in a scratch file, and the job's slot becomes free. So clients
-//! that read nothing before they have sent everything work too, as most do over HTTP/1.1.
+//! that read nothing before they have sent everything work too, as most do over HTTP/1.1. Where
+//! that is known beforehand, what memory does not take waits in the file at once.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -67,6 +68,8 @@ struct State {
     /// How the job ended.
     ended: Option<Result<Report>>,
     reader_is_gone: bool,
+    /// Whether nobody will read before the end, or for long.
+    reads_later: bool,
     /// Waking nobody would still cost a call of the system, as much as half a small job.
     writer_waits: bool,
     waker: Option<Waker>,
@@ -96,6 +99,10 @@ pub(crate) fn spool(scratch: &Arc<Scratch>) -> (SpoolWriter, SpoolEnd, SpoolRead
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn overflow(&self) -> io::Result<Overflow> {
+        Ok(Overflow { file: self.scratch.file()?, written: 0, read: 0 })
     }
 
     fn wake_writer(&self, state: &State) {
@@ -137,7 +144,10 @@ impl SpoolWriter {
             return Ok(());
         }
         let mut state = self.shared.state();
-        if !state.reader_is_gone && state.file.is_none() && state.held >= MEMORY {
+        let is_full = !state.reader_is_gone && state.file.is_none() && state.held >= MEMORY;
+        if is_full && state.reads_later {
+            state.file = Some(self.shared.overflow()?);
+        } else if is_full {
             let since = *self.waiting_since.get_or_insert_with(Instant::now);
             let has_no_room = |state: &mut State| state.held >= MEMORY && !state.reader_is_gone;
             state.writer_waits = true;
@@ -151,8 +161,7 @@ impl SpoolWriter {
                 if since.elapsed() < PATIENCE {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                let file = self.shared.scratch.file()?;
-                state.file = Some(Overflow { file, written: 0, read: 0 });
+                state.file = Some(self.shared.overflow()?);
             }
         }
         if state.reader_is_gone {
@@ -253,6 +262,18 @@ impl SpoolReader {
             Poll::Pending
         })
         .await
+    }
+
+    /// Says that nothing is read for now, so that the writer does not wait for that.
+    pub(crate) fn reads_later(&self, later: bool) {
+        self.shared.state().reads_later = later;
+    }
+
+    /// How the job ended and how long its result is, once it ended.
+    pub(crate) fn outcome(&self) -> Option<(Result<Report>, u64)> {
+        let state = self.shared.state();
+        let ended = state.ended.as_ref()?;
+        Some((ended.as_ref().map(Clone::clone).map_err(Error::duplicate), state.total))
     }
 
     /// The next piece that is there now.

@@ -11,11 +11,13 @@ mod client_suite;
 mod faults;
 mod moto;
 mod nginx;
+mod trailers;
 
 pub use client_suite::{Kept, client_suite};
 pub use faults::{Answer, Body, FaultServer, Request};
 pub use moto::Moto;
 pub use nginx::Nginx;
+pub use trailers::TrailerDropper;
 
 use std::io::{Error, Result};
 

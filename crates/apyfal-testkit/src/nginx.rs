@@ -1,4 +1,4 @@
-//! An nginx server of static files.
+//! An nginx server: of static files, or before another server.
 
 use std::io::Result;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::{missing, until};
 
-/// Serves a directory. Closing its standard input ends it, as the end of the test does.
+/// A running nginx. Closing its standard input ends it, as the end of the test does.
 #[derive(Debug)]
 pub struct Nginx {
     server: Child,
@@ -24,25 +24,46 @@ impl Nginx {
     /// nginx is not installed or does not start.
     pub fn start(root: &Path) -> Result<Self> {
         let state = TempDir::new()?;
+        let users = state.path().join("users");
+        std::fs::write(&users, "user:{PLAIN}password\n")?;
+        let (root, users) = (root.display(), users.display());
+        Self::serving(
+            state,
+            &format!(
+                "root {root};
+                 location /private/ {{ auth_basic private; auth_basic_user_file {users}; }}"
+            ),
+        )
+    }
+
+    /// Starts a proxy that is no more than this `location` of a server. What is not in it is as
+    /// nginx has it by default.
+    ///
+    /// # Errors
+    /// nginx is not installed or does not start.
+    pub fn proxy(location: &str) -> Result<Self> {
+        Self::serving(TempDir::new()?, location)
+    }
+
+    fn serving(state: TempDir, server: &str) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let (directory, root) = (state.path().display(), root.display());
+        let directory = state.path().display();
         let configuration = format!(
             "daemon off; master_process off; pid {directory}/pid; error_log {directory}/log;
-             events {{ worker_connections 64; }}
+             events {{ worker_connections 512; }}
              http {{
                  access_log off;
                  client_body_temp_path {directory}/a; proxy_temp_path {directory}/b;
                  fastcgi_temp_path {directory}/c; uwsgi_temp_path {directory}/d;
                  scgi_temp_path {directory}/e;
                  server {{
-                     listen {address}; root {root};
-                     location /private/ {{ auth_basic private; auth_basic_user_file {directory}/users; }}
+                     listen {address};
+                     {server}
                  }}
              }}"
         );
         let file = state.path().join("nginx.conf");
         std::fs::write(&file, configuration)?;
-        std::fs::write(state.path().join("users"), "user:{PLAIN}password\n")?;
         let mut server = Command::new("sh")
             .args(["-c", "PATH=$PATH:/usr/sbin; nginx -c \"$0\" & read _; kill $!; wait"])
             .arg(&file)
@@ -58,6 +79,11 @@ impl Nginx {
             let _ = server.wait();
         })?;
         Ok(Self { server, address, _state: state })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The URL of a file: `http://127.0.0.1:8000/name`.

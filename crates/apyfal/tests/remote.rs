@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use apyfal::{Client, ErrorKind, Input, Output, Remote, RemoteOptions, Report, Result};
 use apyfal_core::{Job, JobIo, JobParameters, Secret, Start};
-use apyfal_testkit::{Kept, client_suite};
+use apyfal_testkit::{Answer as Faulty, Body, FaultServer, Kept, TrailerDropper, client_suite};
 use apyfal_tls::{Fingerprint, Identity, Trust, token};
 use common::{Host, Proxy, answer, answers, data};
 use serde_json::{Value, json};
@@ -415,4 +415,98 @@ async fn strangers_are_told() {
         let text = format!("{error} {}", error.hints().join(" "));
         assert!(text.contains(meant), "{text}");
     }
+}
+
+/// A host that answers a job with 100,000 bytes and no report, and when asked for the job with what
+/// is given.
+fn without_report(asked: impl Fn() -> (u16, Value) + Send + Sync + 'static) -> FaultServer {
+    let about = json!({"id": "session-1", "accelerator": "null", "created": 1});
+    let null = json!({"name": "null", "rerun_safe": true, "summary": "", "engine": "null",
+        "parameters": [], "start_source": "none", "source": "required", "destination": "required"});
+    FaultServer::start(move |request| {
+        let told = |status, value: &Value| Faulty::new(status, value.to_string());
+        match &*request.path {
+            "/v2/sessions/session-1" => told(200, &about),
+            "/v2/accelerators/null" => told(200, &null),
+            "/v2/sessions/session-1/jobs" => {
+                Faulty::new(200, vec![7; 100_000]).body(Body::Chunked).header("apyfal-job", "job-7")
+            }
+            _ => {
+                let (status, value) = asked();
+                told(status, &value)
+            }
+        }
+    })
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_without_a_report_is_none() {
+    let job = |state: &str, more: Value| {
+        let mut job = json!({"id": "job-7", "session": "session-1", "accelerator": "null",
+            "state": state, "created": 1, "ended": 2});
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        (200, job)
+    };
+    let report = |len: u64| {
+        let profiling = json!({"wall-clock-time": 1.0, "total-bytes-read": 1,
+            "total-bytes-written": len, "input-bandwidth": 1.0});
+        json!({"report": {"accelerator": "null", "engine": "null", "profiling": profiling}})
+    };
+    let error = |kind: &str| json!({"error": {"kind": kind, "message": "the reason"}});
+    let mut of_another = job("done", report(100_000));
+    of_another.1["session"] = "session-2".into();
+    let unavailable = ErrorKind::Unavailable;
+    for (asked, meant) in [
+        (job("done", report(100_000)), None),
+        (job("done", report(100_001)), Some((unavailable, "100000 of 100001 bytes"))),
+        (job("done", json!({})), Some((unavailable, "trailer"))),
+        (of_another, Some((unavailable, "trailer"))),
+        ((404, error("not-found")), Some((unavailable, "trailer"))),
+        (job("failed", error("invalid-data")), Some((ErrorKind::InvalidData, "the reason"))),
+        (job("failed", json!({})), Some((ErrorKind::Engine, "the job is failed"))),
+        (job("cancelled", json!({})), Some((unavailable, "after 100000 bytes"))),
+        (job("interrupted", json!({})), Some((unavailable, "after 100000 bytes"))),
+    ] {
+        let told = format!("{asked:?}");
+        let host = without_report(move || asked.clone());
+        let options = RemoteOptions { patience: Duration::ZERO, ..RemoteOptions::new(host.url()) };
+        let remote = Remote::new(options).unwrap();
+        let kept = Kept::default();
+        let src = Some(Input::bytes(*b"x"));
+        let ended = process(&remote, "session-1", src, Some(kept.output())).await;
+        match (ended, meant) {
+            (Ok(report), None) => assert_eq!(report.profiling.bytes_written, 100_000),
+            (Err(error), Some((kind, why))) => {
+                assert_eq!(error.kind(), kind, "{told}: {error}");
+                assert!(error.to_string().contains(why), "{told}: {error}");
+                assert!(!error.hints().is_empty() || kind != unavailable, "{told}");
+            }
+            (ended, _) => panic!("{told}: {ended:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_are_dropped_are_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    let proxy = TrailerDropper::before(&host.address.to_string()).unwrap();
+    let remote = remote(proxy.address());
+    let session = start(&remote, "null").await;
+    let sent = data(70_000);
+    let jobs = (0..16).map(|_| {
+        let (remote, session, sent) = (remote.clone(), session.clone(), sent.clone());
+        tokio::spawn(async move {
+            for _ in 0..40 {
+                let (kept, src) = (Kept::default(), Some(Input::bytes(sent.clone())));
+                process(&remote, &session, src, Some(kept.output())).await.unwrap();
+                assert!(kept.bytes() == sent);
+            }
+        })
+    });
+    for job in jobs.collect::<Vec<_>>() {
+        job.await.unwrap();
+    }
+    assert!(proxy.dropped() > 0, "no trailer was dropped");
 }

@@ -50,7 +50,8 @@ pub const REQUEST: &str = "apyfal-request";
 /// The header of an answer with the id of its job.
 pub const JOB: &str = "apyfal-job";
 /// The header or trailer with the [`Report`] of a job whose result is the body. A report that is
-/// too long for it is left out, and to be asked for as `GET /v2/jobs/{id}`.
+/// too long for it is left out, as trailers may be on the way: it is to be asked for as
+/// `GET /v2/jobs/{id}`.
 pub const REPORT: &str = "apyfal-report";
 /// The trailer with the [`WireError`](crate::WireError) of a job that failed after its result had
 /// begun. It is sent to clients that take trailers (`TE: trailers`); for others the connection
@@ -58,8 +59,9 @@ pub const REPORT: &str = "apyfal-report";
 pub const ERROR: &str = "apyfal-error";
 /// The header with the version of the protocol, in requests and answers.
 pub const PROTOCOL: &str = "apyfal-protocol";
-/// The longest JSON that is put into a header or trailer, in bytes.
-pub const HEADER_LIMIT: usize = 8 << 10;
+/// The longest JSON that is put into a header or trailer, in bytes. Proxies have 4 KiB for all
+/// headers of an answer, if nobody gave them more.
+pub const HEADER_LIMIT: usize = 3 << 10;
 
 /// JSON as the value of a header: ASCII alone.
 pub fn header_json<T: serde::Serialize>(value: &T) -> Result<String, serde_json::Error> {

@@ -61,7 +61,7 @@ pub(crate) fn open_answers(own: &[(u16, Value)]) -> Value {
 }
 
 /// Errors that running a job may meet.
-pub(crate) const OF_JOBS: [u16; 10] = [404, 408, 409, 422, 424, 429, 499, 502, 503, 507];
+pub(crate) const OF_JOBS: [u16; 11] = [404, 408, 409, 415, 422, 424, 429, 499, 502, 503, 507];
 
 /// Every error, by its status.
 pub(crate) fn errors() -> BTreeMap<String, Value> {
@@ -69,6 +69,8 @@ pub(crate) fn errors() -> BTreeMap<String, Value> {
     for kind in ErrorKind::ALL {
         kinds.entry(status(kind)).or_default().push(kind.as_str());
     }
+    // A body that is coded, or a form where it is to be the data.
+    kinds.insert(415, vec![ErrorKind::Usage.as_str()]);
     let answer = |(status, kinds): (u16, Vec<&str>)| {
         let mut headers = protocol();
         if status == 429 {
@@ -77,6 +79,10 @@ pub(crate) fn errors() -> BTreeMap<String, Value> {
                 "required": true,
                 "schema": {"type": "integer", "minimum": 1},
             });
+        }
+        if status == 415 {
+            headers["accept-encoding"] =
+                json!({"required": true, "schema": {"type": "string", "const": "identity"}});
         }
         if status == 401 {
             headers["www-authenticate"] =

@@ -102,8 +102,8 @@ fn about_host() -> Value {
 fn lease() -> Value {
     json!({
         "operationId": "getLease", "tags": ["host"],
-        "summary": "How long the host lives on without its owner. One that lives for ever has no lease.",
-        "responses": answers(&[(200, of_type("What is left.", "Lease"))], &[404]),
+        "summary": "How long the host lives on without its owner.",
+        "responses": answers(&[(200, of_type("What is left; what has no limit is missing.", "Lease"))], &[]),
     })
 }
 
@@ -115,7 +115,7 @@ fn extend() -> Value {
         "operationId": "extendLease", "tags": ["host"],
         "summary": "Lets the host live longer. A lease is never made shorter.",
         "parameters": [time],
-        "responses": answers(&[(200, of_type("What is left now.", "Lease"))], &[409]),
+        "responses": answers(&[(200, of_type("What is left now.", "Lease"))], &[409, 415]),
     })
 }
 
@@ -184,7 +184,8 @@ fn trailers() -> Value {
         "name": "te",
         "in": "header",
         "description": format!(
-            "With `trailers` the report or error comes behind the result, as the trailer `{}` or `{}`.",
+            "With `trailers` the report or error comes behind the result, as the trailer `{}` or `{}`, where \
+            the answer begins before the job has ended. It also shows that the client reads while it sends.",
             v2::REPORT, v2::ERROR
         ),
         "schema": {"type": "string", "examples": ["trailers"]},
@@ -222,7 +223,7 @@ fn session_about() -> Value {
 fn stop() -> Value {
     json!({
         "operationId": "stopSession", "tags": ["sessions"],
-        "summary": "Ends a session, after its running jobs. One that is gone is no error.",
+        "summary": "Ends a session, after its running jobs. One that ended before is no error.",
         "responses": answers(&[(200, of_type("What ending it told.", "Report"))], &[404, 409, 502]),
     })
 }
@@ -233,7 +234,7 @@ fn result_headers() -> Value {
     headers[v2::JOB] =
         json!({"description": "The job's id.", "required": true, "schema": {"type": "string"}});
     headers[v2::REPORT] = json!({
-        "description": "The report, where the result is short; else it is a trailer.",
+        "description": "The report, where the job ended before the answer began; else it is a trailer.",
         "content": {"application/json": {"schema": schema("Report")}},
     });
     headers
@@ -274,7 +275,7 @@ fn run_alone(id: &str) -> Value {
         "summary": "Opens a session, runs one job, and ends the session.",
         "parameters": [parameters, trailers()],
         "requestBody": {
-            "description": "The data, of whatever type.",
+            "description": "The data, of whatever type but a form.",
             "content": {"application/octet-stream": {"schema": {}}},
         },
         "responses": answers(&[(200, ran())], &OF_JOBS),

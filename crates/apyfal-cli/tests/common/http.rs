@@ -191,6 +191,15 @@ impl Connection {
         }
     }
 
+    /// Whether anything of an answer is there.
+    pub fn has_come(&mut self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let is_there = stream.peek(&mut [0]).is_ok();
+        stream.set_nonblocking(false).unwrap();
+        is_there || !self.stream.buffer().is_empty()
+    }
+
     /// What comes next of a body.
     pub fn reader(&mut self) -> &mut impl Read {
         &mut self.stream

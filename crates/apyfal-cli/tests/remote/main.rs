@@ -11,6 +11,7 @@ mod named;
 mod page;
 mod paired;
 mod pool;
+mod proxies;
 mod run;
 mod trouble;
 

@@ -55,3 +55,70 @@ fn unknown_places_and_methods_are_errors_in_our_form() {
         assert!(status == 404 || status == 400, "{wait}: {status}");
     }
 }
+
+#[test]
+fn what_is_coded_is_refused_everywhere() {
+    let server = Server::start();
+    let session = session(&server, "gzip");
+    let ways = ["/v2/sessions", "/v2/run/gzip", &format!("/v2/sessions/{session}/jobs")];
+    for path in ways {
+        for (coding, status) in [("gzip", 415), ("br", 415), ("identity", 0)] {
+            let mut connection = server.connect();
+            let head = connection.head("POST", path);
+            let head = format!("{head}Content-Encoding: {coding}\r\nContent-Length: 4\r\n\r\n");
+            connection.write(head.as_bytes());
+            connection.write(b"data");
+            let answer = connection.answer();
+            match status {
+                0 => assert_ne!(answer.status, 415, "{}", text(&answer)),
+                status => {
+                    assert_eq!(refused(&answer, status), "usage", "{path}");
+                    assert_eq!(answer.header("accept-encoding"), Some("identity"));
+                }
+            }
+        }
+        let mut connection = server.connect();
+        let head = connection.head("POST", path);
+        let head = format!("{head}Transfer-Encoding: gzip, chunked\r\n\r\n4\r\ndata\r\n0\r\n\r\n");
+        connection.write(head.as_bytes());
+        assert_eq!(refused(&connection.answer(), 501), "usage", "{path}");
+    }
+    // REST v1.0 says so in its own form.
+    for path in ["/gzip/v1.0/configuration/", "/gzip/v1.0/process/"] {
+        let mut connection = server.connect();
+        let head = connection.head("POST", path);
+        let more = "Content-Encoding: gzip\r\nContent-Type: multipart/form-data; boundary=b\r\n";
+        connection.write(format!("{head}{more}Content-Length: 4\r\n\r\ndata").as_bytes());
+        let message = connection.answer().refused(415);
+        assert!(message.contains("'gzip'"), "{message}");
+    }
+}
+
+#[test]
+fn a_form_is_no_data() {
+    let server = Server::start();
+    let kind = "multipart/form-data; boundary=b";
+    let part = |name: &str, more: &str, content: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n{more}\r\n{content}\r\n")
+    };
+    let form = format!("{}--b--\r\n", part("file", "", "text"));
+    let answer = server.connect().post("/v2/run/gzip", kind, form.as_bytes());
+    assert_eq!(refused(&answer, 415), "usage");
+    assert!(text(&answer).contains("curl -T"), "{}", text(&answer));
+    // Nor is it one that has its request in a header, or in a coded part.
+    let session = session(&server, "gzip");
+    let path = format!("/v2/sessions/{session}/jobs");
+    let mut connection = server.connect();
+    let head = connection.head("POST", &path);
+    let length = form.len();
+    let head = format!(
+        "{head}apyfal-request: {{}}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{form}"
+    );
+    connection.write(head.as_bytes());
+    assert_eq!(refused(&connection.answer(), 400), "usage");
+    let form =
+        format!("{}--b--\r\n", part("data", "Content-Transfer-Encoding: base64\r\n", "dGV4dA=="));
+    assert_eq!(refused(&server.connect().post(&path, kind, form.as_bytes()), 400), "usage");
+    let form = format!("{}--b--\r\n", part("data", "", "text"));
+    assert_eq!(server.connect().post(&path, kind, form.as_bytes()).status, 200);
+}

@@ -37,20 +37,167 @@ fn a_client_may_send_everything_before_it_reads() {
     assert_eq!(connection.get("/v2/host").status, 200);
 }
 
+/// Begins a job whose data has this length, with more lines of headers.
+fn begin(connection: &mut Connection, session: &str, more: &str, length: usize) {
+    let head = connection.head("POST", &format!("/v2/sessions/{session}/jobs"));
+    let head = format!("{head}{more}Content-Length: {length}\r\n\r\n");
+    connection.write(head.as_bytes());
+}
+
 #[test]
-fn a_result_comes_while_its_data_is_sent() {
+fn a_result_comes_while_its_data_is_sent_to_who_shows_that_it_reads() {
     let server = Server::start();
     let session = session(&server, "null");
-    let mut connection = server.connect();
     let piece = data(1 << 20);
-    send_job(&mut connection, &session, &json!({}), 2 * piece.len());
-    connection.write(&piece);
-    let head = connection.answer_head();
-    assert_eq!(head.status, 200);
-    assert_eq!(head.header("transfer-encoding"), Some("chunked"));
-    connection.write(&piece);
-    let body = connection.rest_of(&head);
-    assert!(body == [&piece[..], &piece[..]].concat());
+    for sign in
+        ["TE: trailers\r\n", "TE: trailers\r\nConnection: TE\r\n", "Expect: 100-continue\r\n"]
+    {
+        let mut connection = server.connect();
+        begin(&mut connection, &session, sign, 2 * piece.len());
+        connection.write(&piece);
+        let mut head = connection.answer_head();
+        if sign.starts_with("Expect") {
+            assert_eq!(head.status, 100);
+            head = connection.answer_head();
+        }
+        assert_eq!(head.status, 200);
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"));
+        connection.write(&piece);
+        let body = connection.rest_of(&head);
+        assert!(body == [&piece[..], &piece[..]].concat());
+    }
+}
+
+#[test]
+fn to_others_the_answer_begins_when_the_data_is_in() {
+    let server = Server::start();
+    let session = session(&server, "null");
+    let piece = data(3 << 20);
+    let sent = [&piece[..], &piece[..]].concat();
+    for more in ["", "TE: trailers\r\nVia: 1.1 proxy\r\n"] {
+        let mut connection = server.connect();
+        begin(&mut connection, &session, more, sent.len());
+        connection.write(&piece);
+        // It was worked on, so that the answer could have begun.
+        common::server::until("much of it is written", || written(&server) >= 2 << 20);
+        assert!(!connection.has_come(), "it began with half of the data");
+        connection.write(&piece);
+        let answer = connection.answer();
+        assert!(answer.status == 200 && answer.body == sent, "{more}");
+    }
+}
+
+#[test]
+fn curl_gets_the_beginning_of_a_stream_that_goes_on() {
+    let server = Server::start();
+    let url = server.url("/v2/run/null");
+    let mut curl = std::process::Command::new("curl")
+        .args(["-sSN", "-T", "-", &url])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut stdout) = (curl.stdin.take().unwrap(), curl.stdout.take().unwrap());
+    let has_come = std::sync::atomic::AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            // It stops to read its output where there is no input, so there is always some.
+            let (begin, mut sent) = (std::time::Instant::now(), 0);
+            while !has_come.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(begin.elapsed() < common::server::PATIENCE, "nothing comes");
+                std::io::Write::write_all(&mut stdin, &[7; 10_000]).unwrap();
+                sent += 10_000;
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            drop(stdin);
+            sent
+        });
+        stdout.read_exact(&mut [0]).unwrap();
+        has_come.store(true, std::sync::atomic::Ordering::Relaxed);
+        sending.join().unwrap()
+    });
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    assert!(curl.wait().unwrap().success());
+    assert_eq!(rest.len() + 1, sent);
+}
+
+/// How many bytes the jobs that run have written so far.
+fn written(server: &Server) -> usize {
+    let jobs = server.get("/status").json();
+    let jobs = jobs["jobs"].as_array().unwrap().iter();
+    jobs.map(|job| job["progress"]["written"].as_u64().unwrap() as usize).sum()
+}
+
+#[test]
+fn over_http_1_0_the_answer_is_whole_and_has_its_length() {
+    let server = Server::start();
+    let session = session(&server, "gunzip");
+    std::fs::write(server.home().path("zeros"), vec![0; 5_000_000]).unwrap();
+    server.home().ok(&["run", "gzip", "zeros", "zeros.gz"]);
+    let mut packed = server.home().read("zeros.gz");
+    for broken in [false, true] {
+        let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+        if broken {
+            let last = packed.len() - 6;
+            packed[last] ^= 1;
+        }
+        let head = format!(
+            "POST /v2/sessions/{session}/jobs HTTP/1.0\r\nHost: localhost\r\nTE: trailers\r\n\
+             Content-Length: {}\r\n\r\n",
+            packed.len()
+        );
+        std::io::Write::write_all(&mut stream, &[head.as_bytes(), &packed].concat()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+        let body = &answer[end + 4..];
+        if broken {
+            assert!(head.starts_with("http/1.0 422"), "{head}");
+        } else {
+            assert!(head.starts_with("http/1.0 200"), "{head}");
+            assert!(head.contains("content-length: 5000000"), "{head}");
+            assert!(head.contains("apyfal-report: {"), "{head}");
+            assert!(body.len() == 5_000_000 && body.iter().all(|byte| *byte == 0));
+        }
+    }
+}
+
+#[test]
+fn how_a_job_ended_can_be_asked_for_at_any_rate_of_jobs() {
+    let server = Server::start();
+    let session = session(&server, "null");
+    let sent = data(70_000);
+    let ids: Vec<_> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut connection = server.connect();
+                    let mut ids = Vec::new();
+                    for _ in 0..150 {
+                        begin(&mut connection, &session, "TE: trailers\r\n", sent.len());
+                        connection.write(&sent);
+                        let answer = connection.answer();
+                        ids.push(answer.header("apyfal-job").unwrap().to_owned());
+                    }
+                    ids
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    let mut connection = server.connect();
+    for id in ids {
+        let told = connection.get(&format!("/v2/jobs/{id}"));
+        assert_eq!(told.status, 200, "{id}: {}", text(&told));
+        let told = told.json();
+        assert_eq!(told["report"]["profiling"]["total-bytes-written"], 70_000, "{told}");
+    }
+    // A short one is known at once, too.
+    let answer = job(&mut connection, &session, &json!({}), b"x");
+    let id = answer.header("apyfal-job").unwrap();
+    assert_eq!(connection.get(&format!("/v2/jobs/{id}")).json()["state"], "done");
 }
 
 #[test]
@@ -87,7 +234,8 @@ fn a_client_that_takes_trailers_is_told_at_the_end() {
 fn a_failure_after_the_beginning_breaks_off() {
     let server = Server::start();
     let session = session(&server, "gunzip");
-    std::fs::write(server.home().path("zeros"), vec![0; 3_000_000]).unwrap();
+    // As much as takes some time to unpack.
+    std::fs::write(server.home().path("zeros"), vec![0; 30_000_000]).unwrap();
     server.home().ok(&["run", "gzip", "zeros", "zeros.gz"]);
     let mut packed = server.home().read("zeros.gz");
     let last = packed.len() - 6;

@@ -12,16 +12,8 @@ fn the_page_is_right() {
     home.write("notes.txt", &notes);
     home.write("in.txt", "one two");
     home.write("words.csv", "one,1\n");
-    let form = "--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n\
-        {\"accelerator\": \"hyperfire\"}\r\n--b\r\nContent-Disposition: form-data; name=\"data\"\
-        \r\n\r\none,1\n\r\n--b--\r\n";
-    let kind = "multipart/form-data; boundary=b";
-    let hyperfire = server.connect().post("/v2/sessions", kind, form.as_bytes()).json();
-    let hyperfire = hyperfire["id"].as_str().unwrap().to_owned();
     Page::read("docs/reference/rest-v2.md")
         .replace("http://127.0.0.1:8000", format!("http://{}", server.address()))
-        .replace("session-0", hyperfire)
-        .replace("session-1", session(&server, "gzip"))
         .check(
             "curl -s -T notes.txt 'http://127.0.0.1:8000/v2/run/gzip?level=best' -o notes.txt.gz",
             |_| assert!(peer("gzip", &["-dc"], &home.read("notes.txt.gz")) == notes),
@@ -30,9 +22,16 @@ fn the_page_is_right() {
             assert!(told.contains("\"digest\""), "{told}");
         })
         .check(
-            "curl -s -T in.txt http://127.0.0.1:8000/v2/sessions/session-0/jobs -o out.txt",
+            "curl -s -T in.txt \"http://127.0.0.1:8000/v2/sessions/$session/jobs\" -o out.txt",
             |_| {
                 assert_eq!(home.read("out.txt"), b"1 two");
+            },
+        )
+        .check(
+            "cat notes.txt | curl -s -T - http://127.0.0.1:8000/v2/run/gzip > notes.txt.gz",
+            |_| {
+                assert!(peer("gzip", &["-dc"], &home.read("notes.txt.gz")) == notes);
+                std::fs::remove_file(home.path("notes.txt.gz")).unwrap();
             },
         )
         .check("curl -s 'http://127.0.0.1:8000/v2/jobs/mine?wait=30'", |told| {
@@ -51,4 +50,5 @@ fn the_page_is_right() {
             assert!(told.contains("\"life_left\":50") || told.contains("50400"), "{told}");
         })
         .run(home);
+    assert_eq!(server.get("/v2/sessions").json()["count"], 1, "one is deleted, and one is not");
 }

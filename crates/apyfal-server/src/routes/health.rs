@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use crate::answer::{Answer, Refusal};
+use crate::answer::Answer;
 use crate::host::Host;
 
 /// Whether the process answers at all.
@@ -14,6 +14,6 @@ pub(crate) async fn alive() -> &'static str {
 
 /// Whether it takes jobs.
 pub(crate) async fn ready(State(host): State<Arc<Host>>) -> Answer<&'static str> {
-    host.check_open().map_err(Refusal)?;
+    host.check_open()?;
     Ok("ok\n")
 }

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
@@ -26,6 +26,7 @@ use tower::ServiceExt;
 use crate::access::Peer;
 use crate::answer::{Answer, Refusal, Refused};
 use crate::body::Data;
+use crate::coding;
 use crate::host::Host;
 
 const METRICS: &str = "/metrics";
@@ -124,6 +125,10 @@ impl Routes {
                 Data::of_body(&parts.headers, body).drain();
                 return Err(error.into());
             }
+            if let Err((status, error)) = coding::check(&parts.headers) {
+                Data::of_body(&parts.headers, body).drain();
+                return Err(Refusal::new(status, error));
+            }
             // Who only looks, be it at its metrics or at how long it lives, does not use it.
             if !matches!(parts.method, Method::GET | Method::HEAD) || path.ends_with("/result") {
                 self.host.lease.used();
@@ -170,18 +175,14 @@ fn one_slash(uri: &mut Uri) {
 }
 
 async fn nothing_here(uri: Uri) -> Refusal {
-    Refusal(
-        Error::new(ErrorKind::NotFound, format!("there is nothing at '{}'", uri.path()))
-            .hint("/v2/openapi.json lists what there is"),
-    )
+    Error::new(ErrorKind::NotFound, format!("there is nothing at '{}'", uri.path()))
+        .hint("/v2/openapi.json lists what there is")
+        .into()
 }
 
-async fn other_method(method: Method, uri: Uri) -> Response {
-    let refusal =
-        Refusal(Error::new(ErrorKind::Usage, format!("'{}' does not take {method}", uri.path())));
-    let mut response = refusal.into_response();
-    *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
-    response
+async fn other_method(method: Method, uri: Uri) -> Refusal {
+    let error = Error::new(ErrorKind::Usage, format!("'{}' does not take {method}", uri.path()));
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error)
 }
 
 #[cfg(test)]

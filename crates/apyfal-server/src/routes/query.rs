@@ -30,7 +30,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         extract::Query::try_from_uri(&parts.uri).map(|extract::Query(query)| Self(query)).map_err(
             |error| {
                 let why = error.body_text().to_lowercase();
-                Refusal(Error::new(ErrorKind::Usage, why).operation("read the request's query"))
+                Error::new(ErrorKind::Usage, why).operation("read the request's query").into()
             },
         )
     }
@@ -50,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
         let path = extract::Path::<String>::from_request_parts(parts, state).await;
         path.map(|extract::Path(name)| Self(name)).map_err(|error| {
             let why = error.body_text().to_lowercase();
-            Refusal(Error::new(ErrorKind::Usage, why).operation("read the request's path"))
+            Error::new(ErrorKind::Usage, why).operation("read the request's path").into()
         })
     }
 }

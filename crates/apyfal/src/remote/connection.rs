@@ -286,7 +286,9 @@ pub(super) fn common_headers(
     };
     let host = HeaderValue::try_from(address.authority()).map_err(|_| wrong("its address"))?;
     headers.insert(header::HOST, host);
+    // For the neighbour alone, who must not pass it on.
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     headers.insert(
         header::USER_AGENT,
         HeaderValue::from_static(concat!("apyfal/", env!("CARGO_PKG_VERSION"))),

@@ -131,9 +131,21 @@ fn stranger(address: &Address, status: StatusCode, body: &[u8]) -> Error {
             .hint(format!("write https://{}", address.authority()))
             .hint("and give the fingerprint and the token that 'apyfal serve' printed there");
     }
-    if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) {
-        return Error::new(ErrorKind::Unavailable, format!("what is before it says {status}"))
-            .operation(using);
+    let before = || {
+        let why = format!("what is before it says {status}");
+        Error::new(ErrorKind::Unavailable, why).operation(&using)
+    };
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            return before()
+                .hint("it takes no data of this length: let it (client_max_body_size 0 of nginx)");
+        }
+        StatusCode::GATEWAY_TIMEOUT => {
+            return before()
+                .hint("it did not wait for the job: let it (proxy_read_timeout of nginx)");
+        }
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => return before(),
+        _ => {}
     }
     Error::new(ErrorKind::Unavailable, format!("it does not speak REST v2: it answered {status}"))
         .operation(using)

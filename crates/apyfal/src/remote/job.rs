@@ -22,7 +22,7 @@ use super::source::Source;
 const SHORT: u64 = 64 << 10;
 /// How many seconds a question for a job waits.
 const WAIT: u64 = 30;
-/// How long ending a job on the host may take.
+/// How long ending a job on the host may take, and asking why it broke off.
 const ENDING: Duration = Duration::from_secs(2);
 
 /// A job and its data.
@@ -122,6 +122,9 @@ impl RemoteJob<'_> {
             ask.headers.insert(header::RANGE, range);
         }
         let answer = self.host.connections.send(ask).await?.accepted().await?;
+        if taken > 0 && !begins_at(&answer.head.headers, taken) {
+            return Err(unreadable("it is not the part of the result that is missing").into());
+        }
         self.receive(answer).await
     }
 
@@ -145,10 +148,13 @@ impl RemoteJob<'_> {
         let id = answer.head.headers.get(v2::JOB);
         let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
         let received = self.receive_of(id.as_deref(), answer).await;
-        received.map_err(|failure| match id {
-            Some(id) => failure.map(|error| of_job(error, &id)),
-            None => failure,
-        })
+        let (Err(failure), Some(id)) = (&received, id) else { return received };
+        if matches!(failure, Failure::Lost(_))
+            && let Some(error) = self.failed(&id).await
+        {
+            return Err(Failure::Final(error));
+        }
+        received.map_err(|failure| failure.map(|error| of_job(error, &id)))
     }
 
     async fn receive_of(
@@ -177,14 +183,50 @@ impl RemoteJob<'_> {
             }
             report = report.or_else(|| from_header(&trailers, v2::REPORT));
         }
-        match (report, job) {
-            (Some(report), _) => Ok(report.into()),
-            // It was too long for a header.
-            (None, Some(job)) => {
-                let job: v2::Job = self.host.get(&format!("/v2/jobs/{job}")).await?;
-                Ok(job.report.unwrap_or_default().into())
+        let report = match report {
+            Some(report) => Report::from(report),
+            // It was too long for a header, or lost with the trailers.
+            None => self.report_of(job.ok_or_else(|| unreadable("it has no report"))?).await?,
+        };
+        let (taken, made) = (self.sink.taken(), report.profiling.bytes_written);
+        if taken != made {
+            return Err(Failure::Lost(cut_off(taken, Some(made))));
+        }
+        Ok(report)
+    }
+
+    /// Why a job failed, where the host says that it did: this, too, makes an answer break off.
+    async fn failed(&self, id: &str) -> Option<Error> {
+        let path = format!("/v2/jobs/{}", super::in_path(id));
+        let asked = tokio::time::timeout(ENDING, self.host.get::<v2::Job>(&path)).await;
+        let job = asked.ok()?.ok().filter(|job| super::in_path(&job.session) == self.session)?;
+        (job.state == JobState::Failed).then(|| why_ended(job))
+    }
+
+    /// Asks how a job ended whose answer did not tell. Only one that is known to have ended well
+    /// has.
+    async fn report_of(&self, id: &str) -> Result<Report, Failure> {
+        let path = format!("/v2/jobs/{}?wait={WAIT}", super::in_path(id));
+        loop {
+            let job = match self.host.get::<v2::Job>(&path).await {
+                Ok(job) if super::in_path(&job.session) == self.session => job,
+                // One of another host, to which something in between led us.
+                Ok(_) => return Err(Failure::Final(untold())),
+                Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => {
+                    return Err(Failure::Final(untold()));
+                }
+                Err(failure) => return Err(failure),
+            };
+            match (job.state, job.report) {
+                (state, _) if !state.is_final() => {}
+                (JobState::Done, Some(report)) => return Ok(report.into()),
+                (JobState::Done, None) => return Err(Failure::Final(untold())),
+                // The host lost us, and what is in between did not say so.
+                (JobState::Cancelled | JobState::Interrupted, _) => {
+                    return Err(Failure::Lost(cut_off(self.sink.taken(), None)));
+                }
+                (_, report) => return Err(Failure::Final(why_ended(v2::Job { report, ..job }))),
             }
-            (None, None) => Err(unreadable("it has no report").into()),
         }
     }
 
@@ -334,10 +376,36 @@ pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string()))
 }
 
-fn unreadable(why: &str) -> Error {
+pub(super) fn unreadable(why: &str) -> Error {
     Error::new(ErrorKind::Unavailable, why)
         .operation("understand the host's answer")
         .hint("use the same version of Apyfal here and there")
+}
+
+/// What is in between cut a result off, and did not say so.
+fn cut_off(taken: u64, made: Option<u64>) -> Error {
+    let of = made.map(|made| format!(" of {made}")).unwrap_or_default();
+    Error::new(ErrorKind::Unavailable, format!("it ended after {taken}{of} bytes"))
+        .operation("take the result from the host")
+        .hint("a proxy in between gave up, or took half a result for a whole one")
+        .retryable()
+}
+
+/// A result came, but not whether it is one.
+fn untold() -> Error {
+    Error::new(ErrorKind::Unavailable, "the trailer with the job's report did not come")
+        .operation("take the result from the host")
+        .hint(
+            "a proxy in between drops trailers, and the host that was asked does not know the job",
+        )
+        .hint("one address must lead to one host: see 'Behind a proxy' in the guide to hosts")
+}
+
+/// Whether an answer is a part of something that begins here.
+fn begins_at(headers: &HeaderMap, position: u64) -> bool {
+    let range = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let begin = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-'));
+    begin.is_some_and(|(begin, _)| begin.parse() == Ok(position))
 }
 
 /// A job that the host keeps for us, until it is told to forget it.

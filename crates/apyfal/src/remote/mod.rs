@@ -288,7 +288,8 @@ impl Inner {
             }
             patience.wait(failure).await?;
         };
-        Ok(Session { id: started.id, report: started.report.unwrap_or_default().into() })
+        let report = started.report.ok_or_else(|| job::unreadable("it has no report"))?;
+        Ok(Session { id: started.id, report: report.into() })
     }
 
     async fn process(self: &Arc<Self>, job: Job, io: JobIo) -> Result<Report> {
@@ -348,6 +349,10 @@ impl Client for Remote {
             let ask = Ask::new(Method::DELETE, path.clone());
             match self.0.connections.whole(ask).await {
                 Ok((_, body)) => break job::read(&body)?,
+                // It is gone, with all that the host knew of it.
+                Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => {
+                    break v2::Report::default();
+                }
                 Err(failure) => patience.wait(failure).await?,
             }
         };

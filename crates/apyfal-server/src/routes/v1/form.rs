@@ -19,6 +19,7 @@ use super::refusal::{Answer, Refusal};
 use super::stored::Stored;
 use super::upload::Upload;
 use crate::body;
+use crate::coding;
 use crate::scratch::Scratch;
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
 
@@ -182,6 +183,7 @@ impl Form {
             return Ok(None);
         };
         self.upload.expect_content();
+        coding::check_part(field.headers())?;
         let disposition = field.headers().get(header::CONTENT_DISPOSITION);
         let (name, filename) =
             disposition.map(|value| disposition::names(value.as_bytes())).unwrap_or_default();

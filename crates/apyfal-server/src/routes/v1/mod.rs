@@ -31,6 +31,7 @@ use axum::{Json, Router};
 
 use crate::access::Peer;
 use crate::body::Data;
+use crate::coding;
 use crate::host::Host;
 use crate::journal::Page;
 use refusal::{Answer, Refusal};
@@ -90,6 +91,10 @@ async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
     if let Err(error) = host.access.check_v1(peer, parts) {
         Data::of_body(&parts.headers, body).drain();
         return Err(error.into());
+    }
+    if let Err((status, error)) = coding::check(&parts.headers) {
+        Data::of_body(&parts.headers, body).drain();
+        return Err(Refusal::new(status, error));
     }
     host.lease.used();
     let way = Way::of(parts, peer.is_encrypted);

@@ -39,6 +39,9 @@ impl IntoResponse for Refusal {
         let body = v1::Answer { errorcode: status.as_u16(), ..v1::Answer::from(&error) };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if error.kind() == ErrorKind::Busy {
             headers.insert(header::RETRY_AFTER, retry_after(&error));
         }

@@ -21,15 +21,10 @@ use crate::live::{Ended, Job, Listed};
 use crate::spool::{Piece, SpoolReader};
 
 /// A result of no more than so many bytes is sent with its length, and its report before it.
-pub(crate) const HEAD: usize = 64 << 10;
-
-pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
-    let te = headers.get(header::TE).and_then(|te| te.to_str().ok());
-    te.is_some_and(|te| te.split(',').any(|coding| coding.trim().starts_with("trailers")))
-}
+pub(super) const HEAD: usize = 64 << 10;
 
 /// The answer to a job without a result: its report.
-pub(crate) fn report(job: &Job, ended: Arc<Ended>) -> Result<Response> {
+pub(super) fn report(job: &Job, ended: Arc<Ended>) -> Result<Response> {
     match &ended.result {
         Ok(report) => {
             let mut response = Json(v2::Report::from(report.clone())).into_response();
@@ -41,33 +36,49 @@ pub(crate) fn report(job: &Job, ended: Arc<Ended>) -> Result<Response> {
 }
 
 /// The answer to a job that ended, its result being in memory.
-pub(crate) fn whole(job: &Job, reader: SpoolReader) -> Result<Response> {
+pub(super) fn whole(host: &Host, job: &Job, reader: SpoolReader) -> Result<Response> {
     let (result, blocks) = reader.into_whole();
-    Ok(with_report(job, result?, blocks))
+    let body = joined(blocks);
+    Ok(with_report(host, job, result?, body.len() as u64, Body::from(body)))
 }
 
-fn with_report(job: &Job, report: Report, blocks: Vec<Bytes>) -> Response {
-    let mut response = data(Body::from(joined(blocks)), &job.id);
-    set(response.headers_mut(), v2::REPORT, in_header(&v2::Report::from(report)));
+/// A result of a length whose report is known before it.
+fn with_report(host: &Host, job: &Job, report: Report, len: u64, body: Body) -> Response {
+    let report = v2::Report::from(report);
+    let told = in_header(&report);
+    if told.is_none() || len > HEAD as u64 {
+        job.end(Ok(report.into()), None);
+        host.recent.remember(job);
+    }
+    let mut response = data(body, &job.id);
+    set(response.headers_mut(), v2::REPORT, told);
     response
 }
 
-/// The answer to a job with a result, which begins once the job ended or enough of it is there.
-pub(crate) async fn stream(
+/// The answer to a job with a result, whose client takes it from now on: with its length and report
+/// before it where the job has ended, else as it comes.
+pub(super) fn stream(
+    host: &Arc<Host>,
     listed: Listed,
     reader: SpoolReader,
-    takes_trailers: bool,
+    trailers: bool,
 ) -> Result<Response> {
-    let has_ended = reader.head(HEAD).await;
-    if has_ended && reader.is_in_memory() {
-        let (result, blocks) = reader.into_whole();
-        listed.end(result.as_ref().map(Clone::clone).map_err(Error::duplicate), None);
-        return Ok(with_report(&listed, result?, blocks));
+    if let Some((result, len)) = reader.outcome() {
+        let ended = listed.end(result, None);
+        let report = ended.result.as_ref().map_err(Error::duplicate)?.clone();
+        if reader.is_in_memory() {
+            return whole(host, &listed, reader);
+        }
+        let job = (*listed).clone();
+        let body = Body::new(StreamBody::new(frames(host.clone(), listed, reader, false)));
+        let mut response = with_report(host, &job, report, len, body);
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(len));
+        return Ok(response);
     }
     let job = listed.id.clone();
-    let mut response =
-        data(Body::new(StreamBody::new(frames(listed, reader, takes_trailers))), &job);
-    if takes_trailers {
+    let body = StreamBody::new(frames(host.clone(), listed, reader, trailers));
+    let mut response = data(Body::new(body), &job);
+    if trailers {
         let names = format!("{}, {}", v2::REPORT, v2::ERROR);
         set(response.headers_mut(), "trailer", Some(names));
     }
@@ -85,17 +96,22 @@ fn joined(mut blocks: Vec<Bytes>) -> Bytes {
 
 /// The result as it comes, and behind it what the job told.
 fn frames(
+    host: Arc<Host>,
     listed: Listed,
     reader: SpoolReader,
-    takes_trailers: bool,
+    trailers: bool,
 ) -> impl futures::Stream<Item = Result<Frame<Bytes>>> {
-    futures::stream::unfold(Some((listed, reader)), move |state| async move {
-        let (listed, mut reader) = state?;
+    futures::stream::unfold(Some((host, listed, reader)), move |state| async move {
+        let (host, listed, mut reader) = state?;
         match reader.next().await? {
-            Piece::Data(block) => Some((Ok(Frame::data(block)), Some((listed, reader)))),
+            Piece::Data(block) => Some((Ok(Frame::data(block)), Some((host, listed, reader)))),
             Piece::End(result) => {
-                let frame = last_frame(&result, takes_trailers);
-                listed.end(*result, None);
+                let frame = last_frame(&result, trailers);
+                // One that had ended before has told its report.
+                if !listed.has_ended() {
+                    listed.end(*result, None);
+                    host.recent.remember(&listed);
+                }
                 Some((frame?, None))
             }
         }
@@ -104,24 +120,24 @@ fn frames(
 
 /// What stands at the end of a result. A client that takes no trailers learns of a failure by the
 /// connection breaking off, or it would take what it has for the whole.
-fn last_frame(result: &Result<Report>, takes_trailers: bool) -> Option<Result<Frame<Bytes>>> {
-    let mut trailers = HeaderMap::new();
+fn last_frame(result: &Result<Report>, trailers: bool) -> Option<Result<Frame<Bytes>>> {
+    let mut map = HeaderMap::new();
     match result {
-        Ok(_) if !takes_trailers => return None,
-        Err(error) if !takes_trailers => return Some(Err(error.duplicate())),
+        Ok(_) if !trailers => return None,
+        Err(error) if !trailers => return Some(Err(error.duplicate())),
         Ok(report) => {
-            set(&mut trailers, v2::REPORT, in_header(&v2::Report::from(report.clone())));
+            set(&mut map, v2::REPORT, in_header(&v2::Report::from(report.clone())));
         }
         Err(error) => {
             let short = || in_header(&WireError::from(&Error::new(error.kind(), "it failed")));
-            set(&mut trailers, v2::ERROR, in_header(&WireError::from(error)).or_else(short));
+            set(&mut map, v2::ERROR, in_header(&WireError::from(error)).or_else(short));
         }
     }
-    Some(Ok(Frame::trailers(trailers)))
+    Some(Ok(Frame::trailers(map)))
 }
 
 /// The answer to a job whose result is kept: all of it, or the part that is asked for.
-pub(crate) fn kept(
+pub(super) fn kept(
     host: &Host,
     job: v2::Job,
     output: bool,

@@ -68,7 +68,14 @@ pub(crate) async fn end(State(host): State<Arc<Host>>, Name(id): Name) -> Answer
         return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
     }
     host.find_job(&id).await?;
-    host.forget(&id).await?;
+    // Not each plain job is recorded.
+    let was_recent = host.recent.remove(&id);
+    match host.forget(&id).await {
+        Err(error) if !(was_recent && error.kind() == ErrorKind::NotFound) => {
+            return Err(error.into());
+        }
+        _ => {}
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -107,15 +114,24 @@ pub(crate) async fn events(
 }
 
 impl Host {
-    /// A job that lives, or that the journal remembers.
+    /// A job that lives, ended a moment ago, or is remembered by the journal.
     pub(crate) async fn find_job(&self, id: &str) -> Result<v2::Job> {
         if let Some(job) = self.live.find(id) {
             return Ok(job.as_wire());
         }
-        match self.journal.job(id).await? {
-            Some(record) => Ok(wire_job(record)),
-            None => Err(Error::new(ErrorKind::NotFound, format!("there is no job '{id}'"))
-                .hint("its result was deleted, or it is too long ago")),
+        if let Some(job) = self.recent.find(id) {
+            return Ok(job);
         }
+        let mut recorded = self.journal.job(id).await?;
+        if recorded.is_none() {
+            // A plain job is handed over when it ends, and written a moment later. Where it cannot
+            // be, nothing is known of it.
+            let _ = self.journal.flush().await;
+            recorded = self.journal.job(id).await?;
+        }
+        recorded.map(wire_job).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("there is no job '{id}'"))
+                .hint("its result was deleted, or it is too long ago")
+        })
     }
 }

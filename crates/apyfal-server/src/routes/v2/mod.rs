@@ -5,6 +5,7 @@ mod host;
 mod jobs;
 mod logs;
 mod process;
+mod reading;
 mod sessions;
 
 use std::sync::Arc;

@@ -18,8 +18,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::deliver;
-use crate::answer::Answer;
+use super::reading::Reading;
+use crate::answer::{Answer, Refusal};
 use crate::body::{self, Complete, Data};
+use crate::coding;
 use crate::history::Begun;
 use crate::host::{Host, output_named};
 use crate::journal::{Durability, Protocol};
@@ -39,12 +41,12 @@ pub(crate) async fn in_session(
     body: Body,
 ) -> Answer {
     let (request, data) = host.in_time(body::split::<JobRequest>(&parts, body)).await?;
-    let takes_trailers = deliver::takes_trailers(&parts.headers);
+    let reading = Reading::of(&parts);
     match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
             Ok(keep(host, ends).await?)
         }
-        Ok(ends) => Ok(run(host, ends, takes_trailers, None).await?),
+        Ok(ends) => Ok(run(host, ends, reading, None).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())
@@ -161,16 +163,21 @@ fn check_id(id: Option<&str>) -> Result<()> {
 async fn run(
     host: &Arc<Host>,
     mut ends: Ends,
-    takes_trailers: bool,
+    reading: Reading,
     ending: Option<EndSession>,
 ) -> Result<Response> {
     let job = host.new_job(None, &ends.session, &ends.accelerator)?;
     let (name, output_name) = ends.names();
+    // Set once the request is in, where that is not so already.
+    let mut sent = None;
     let src = match ends.data.take() {
         None => None,
         Some(data) => match host.in_time(data.in_memory(SMALL)).await? {
             Ok(bytes) => Some(body::named(Input::memory(bytes), name.as_deref())),
-            Err(data) => Some(data.into_input(name.as_deref())),
+            Err(mut data) => {
+                sent = Some(data.complete());
+                Some(data.into_input(name.as_deref()))
+            }
         },
     };
     let (request, output) = (ends.job(), ends.output);
@@ -182,6 +189,7 @@ async fn run(
         return deliver::report(&listed, listed.end(report, None));
     }
     let (writer, end, reader) = spool(&host.scratch);
+    reading.announce(&reader);
     // The spool takes everything in at once: into memory, or into a scratch file.
     let dst = output_named(Output::memory(writer), output_name.as_deref());
     let (request, src, dst) = match host.perform_at_once(&job, request, src, Some(dst)) {
@@ -190,9 +198,9 @@ async fn run(
             host.record_plain(&job, &report);
             end.end(report);
             if reader.is_in_memory() {
-                return deliver::whole(&job, reader);
+                return deliver::whole(host, &job, reader);
             }
-            return deliver::stream(host.list(job)?, reader, takes_trailers).await;
+            return deliver::stream(host, host.list(job)?, reader, reading.trailers);
         }
         ControlFlow::Continue(later) => later,
     };
@@ -211,11 +219,11 @@ async fn run(
     tokio::select! {
         biased;
         () = &mut running => {}
-        ended = reader.head(deliver::HEAD) => if !ended {
+        () = reading.begin(sent.as_ref(), &reader, deliver::HEAD) => {
             tokio::spawn(running);
-        },
+        }
     }
-    deliver::stream(listed, reader, takes_trailers).await
+    deliver::stream(host, listed, reader, reading.trailers)
 }
 
 /// Runs a job that is recorded before, and keeps its result.
@@ -290,6 +298,10 @@ pub(crate) async fn alone(
             .hint("all else is for the jobs of a session: POST /v2/sessions/{id}/jobs")
             .into());
     }
+    if let Err((status, error)) = coding::check_no_form(&parts.headers) {
+        data.drain();
+        return Err(Refusal::new(status, error));
+    }
     let engine = match host.agent.registry().find(&accelerator) {
         Ok(engine) => engine,
         Err(error) => {
@@ -298,7 +310,7 @@ pub(crate) async fn alone(
         }
     };
     let (start, job) = by_stage(engine.info(), query);
-    let takes_trailers = deliver::takes_trailers(&parts.headers);
+    let reading = Reading::of(&parts);
     let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
     let opened = match host.check_open() {
         // It ends within this request, so nobody needs to remember it.
@@ -320,7 +332,7 @@ pub(crate) async fn alone(
     };
     let ending = EndSession { host: host.clone(), session: session.id.clone() };
     match Ends::of(&host, session.id, request, data).await {
-        Ok(ends) => Ok(run(&host, ends, takes_trailers, Some(ending)).await?),
+        Ok(ends) => Ok(run(&host, ends, reading, Some(ending)).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())
