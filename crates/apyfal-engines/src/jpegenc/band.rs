@@ -72,14 +72,12 @@ impl ImageBuffer for Band<'_> {
             _ => Chroma::MeanWith(self.row(y)),
         };
         // The orders that occur are compiled each for itself.
+        let row = self.row(y);
         match self.bmp.format {
-            PixelFormat::Bgr => convert_bgr(self.row(y), &chroma, buffers),
-            PixelFormat::Four { red: 2, green: 1, blue: 0 } => {
-                convert_bgrx(self.row(y), &chroma, buffers);
-            }
-            PixelFormat::Four { red, green, blue } => {
-                convert::<4>([red, green, blue], self.row(y), &chroma, buffers);
-            }
+            PixelFormat { bytes: 3, order: [2, 1, 0] } => convert_bgr(row, &chroma, buffers),
+            PixelFormat { bytes: 4, order: [2, 1, 0] } => convert_bgrx(row, &chroma, buffers),
+            PixelFormat { bytes: 3, order } => convert::<3>(order, row, &chroma, buffers),
+            PixelFormat { order, .. } => convert::<4>(order, row, &chroma, buffers),
         }
     }
 }

@@ -26,19 +26,17 @@ pub(super) struct Bmp {
 
 /// The bytes of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum PixelFormat {
-    /// Blue, green, red.
-    Bgr,
-    /// Four bytes, of which these are red, green and blue.
-    Four { red: usize, green: usize, blue: usize },
+pub(super) struct PixelFormat {
+    /// How many: three or four.
+    pub(super) bytes: usize,
+    /// Which of them are red, green and blue.
+    pub(super) order: [usize; 3],
 }
 
 impl PixelFormat {
-    pub(super) fn bytes(self) -> usize {
-        match self {
-            Self::Bgr => 3,
-            Self::Four { .. } => 4,
-        }
+    /// Blue, green, red and, of four bytes, one that says nothing.
+    fn bgr(bytes: usize) -> Self {
+        Self { bytes, order: [2, 1, 0] }
     }
 }
 
@@ -67,9 +65,8 @@ impl Bmp {
             _ => return Err(invalid(format!("a BMP header of {size} bytes is unknown"))),
         };
         let format = match (depth, compression) {
-            (24, BI_RGB) => PixelFormat::Bgr,
-            (32, BI_RGB) => PixelFormat::Four { red: 2, green: 1, blue: 0 },
-            (32, BI_BITFIELDS | BI_ALPHABITFIELDS) => header.masks()?,
+            (24 | 32, BI_RGB) => PixelFormat::bgr(usize::from(depth) / 8),
+            (24 | 32, BI_BITFIELDS | BI_ALPHABITFIELDS) => header.masks(usize::from(depth) / 8)?,
             _ => return Err(unsupported(depth, compression)),
         };
         let (width, height, top_down) = match (u32::try_from(width), height.unsigned_abs()) {
@@ -93,7 +90,7 @@ impl Bmp {
 
     /// Bytes of a row's pixels.
     pub(super) fn row(&self) -> usize {
-        self.width * self.format.bytes()
+        self.width * self.format.bytes
     }
 
     /// Bytes from one row to the next: a multiple of four.
@@ -142,18 +139,15 @@ impl Header<'_> {
     }
 
     /// The masks of red, green and blue, which are at the same place in or behind every header.
-    fn masks(&self) -> Result<PixelFormat> {
+    fn masks(&self, bytes: usize) -> Result<PixelFormat> {
         let at = FILE_HEADER + INFO_HEADER;
         let masks = [self.u32(at)?, self.u32(at + 4)?, self.u32(at + 8)?];
-        let [red, green, blue] = masks.map(|mask| {
-            (mask == 0xff << (mask.trailing_zeros() & 24)).then_some(mask.trailing_zeros() / 8)
-        });
-        match (red, green, blue) {
-            (Some(red), Some(green), Some(blue))
+        let order = masks.map(|mask| (0..bytes).find(|byte| mask == 0xff << (8 * byte)));
+        match order {
+            [Some(red), Some(green), Some(blue)]
                 if red != green && green != blue && red != blue =>
             {
-                let [red, green, blue] = [red, green, blue].map(|byte| byte as usize);
-                Ok(PixelFormat::Four { red, green, blue })
+                Ok(PixelFormat { bytes, order: [red, green, blue] })
             }
             _ => Err(invalid(format!("the colour masks {masks:08x?} are not whole bytes"))
                 .hint(SUPPORTED)),
@@ -212,7 +206,14 @@ mod tests {
             bytes[at..at + 4].copy_from_slice(&mask.to_le_bytes());
         }
         let format = Bmp::parse(&bytes).unwrap().format;
-        assert_eq!(format, PixelFormat::Four { red: 0, green: 1, blue: 2 });
+        assert_eq!(format, PixelFormat { bytes: 4, order: [0, 1, 2] });
+        bytes[28] = 24;
+        let format = Bmp::parse(&bytes).unwrap().format;
+        assert_eq!(format, PixelFormat { bytes: 3, order: [0, 1, 2] });
+        bytes[54..58].copy_from_slice(&0xff00_0000_u32.to_le_bytes());
+        assert!(Bmp::parse(&bytes).is_err(), "a pixel of three bytes has no fourth");
+        bytes[28] = 32;
+        assert_eq!(Bmp::parse(&bytes).unwrap().format.order, [3, 1, 2]);
         for mask in [0_u32, 0xff00, 0x7f, 0x1fe, u32::MAX] {
             bytes[54..58].copy_from_slice(&mask.to_le_bytes());
             assert!(Bmp::parse(&bytes).is_err(), "{mask:#x}");

@@ -37,6 +37,9 @@ enum Kind {
     Info32,
     V4Rgbx,
     V5Bgrx,
+    /// 24 bits with masks, as some writers tell the order of bytes.
+    MasksBgr,
+    MasksRgb,
 }
 
 /// A BMP file with these pixels, given row by row from the uppermost.
@@ -48,6 +51,7 @@ fn bmp(pixels: &[[u8; 3]], width: usize, top_down: bool, kind: Kind) -> Vec<u8> 
         Kind::Info32 => (40, 32, 0),
         Kind::V4Rgbx => (108, 32, 3),
         Kind::V5Bgrx => (124, 32, 3),
+        Kind::MasksBgr | Kind::MasksRgb => (108, 24, 3),
     };
     let mut header = size.to_le_bytes().to_vec();
     if let Kind::Core24 = kind {
@@ -62,8 +66,12 @@ fn bmp(pixels: &[[u8; 3]], width: usize, top_down: bool, kind: Kind) -> Vec<u8> 
         header.extend(compression.to_le_bytes());
         header.resize(40, 0);
         match kind {
-            Kind::V4Rgbx => header.extend([255, 0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 0]),
-            Kind::V5Bgrx => header.extend([0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0]),
+            Kind::V4Rgbx | Kind::MasksRgb => {
+                header.extend([255, 0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 0])
+            }
+            Kind::V5Bgrx | Kind::MasksBgr => {
+                header.extend([0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0])
+            }
             _ => {}
         }
         header.resize(size as usize, 0);
@@ -78,7 +86,8 @@ fn bmp(pixels: &[[u8; 3]], width: usize, top_down: bool, kind: Kind) -> Vec<u8> 
     for row in rows {
         for &[r, g, b] in row {
             match kind {
-                Kind::Core24 | Kind::Info24 => file.extend([b, g, r]),
+                Kind::Core24 | Kind::Info24 | Kind::MasksBgr => file.extend([b, g, r]),
+                Kind::MasksRgb => file.extend([r, g, b]),
                 Kind::Info32 | Kind::V5Bgrx => file.extend([b, g, r, 77]),
                 Kind::V4Rgbx => file.extend([r, g, b, 77]),
             }
@@ -202,6 +211,8 @@ fn every_kind_and_size_decodes_to_its_picture() {
             (Kind::Info32, true),
             (Kind::V4Rgbx, true),
             (Kind::V5Bgrx, false),
+            (Kind::MasksBgr, false),
+            (Kind::MasksRgb, false),
         ] {
             for optimize in [false, true] {
                 let file = bmp(&pixels, width, top_down, kind);
