@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     /// keys of clouds, hosts and the catalog.
     #[arg(long = "init_config", alias = "init-config", value_name = "FILE")]
     init_config: Option<String>,
-    /// A script that the machine runs last.
+    /// A script that the machine runs last: by the program on its first line, else by bash.
     #[arg(long = "init_script", alias = "init-script", value_name = "FILE")]
     init_script: Option<String>,
     /// The host's certificate. One is made, and used again, if unset.
@@ -141,7 +141,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
             .map_err(|why| Error::new(ErrorKind::Usage, why).operation("use --shutdown_command"))?,
         fpgaimage,
         init_script: match arguments.init_script.clone().or(own_script) {
-            Some(url) => Some(read(&url, &configuration, context).await?),
+            Some(url) => Some(bytes(&url, &configuration, context).await?),
             None => None,
         },
         accelerator: needs.accelerator,
@@ -257,7 +257,7 @@ async fn sent(
         Some(named) if named.eq_ignore_ascii_case("false") => return Ok(Configuration::default()),
         Some(named) => named,
     };
-    let text = read(&named, configuration, context).await?;
+    let text = text(&named, configuration, context).await?;
     let sent = Configuration::parse(text.as_bytes(), &named)?;
     if has_secrets(&sent) {
         context.printer.warning(format!(
@@ -268,11 +268,16 @@ async fn sent(
     Ok(sent)
 }
 
-async fn read(url: &str, configuration: &Configuration, context: &Context<'_>) -> Result<String> {
+async fn bytes(url: &str, configuration: &Configuration, context: &Context<'_>) -> Result<Vec<u8>> {
     let location = Location::parse(url)?;
     let storage = context.storage(configuration)?;
-    let text = context.cancel.or_cancelled(storage.read(&location, LIMIT)).await?;
-    String::from_utf8(text).map_err(|_| {
+    context.cancel.or_cancelled(storage.read(&location, LIMIT)).await
+}
+
+async fn text(url: &str, configuration: &Configuration, context: &Context<'_>) -> Result<String> {
+    let bytes = bytes(url, configuration, context).await?;
+    let location = Location::parse(url)?;
+    String::from_utf8(bytes).map_err(|_| {
         Error::new(ErrorKind::InvalidData, "it is no text").operation(format!("read '{location}'"))
     })
 }

@@ -80,8 +80,13 @@ fn user_data_makes_a_bare_machine_a_host() {
     here.write("accelerator.conf", account());
     let notes = words(300_000, 1);
     here.write("notes.txt", &notes);
+    // A script of one's own is run as what it is: here by a program with an option.
+    here.write(
+        "own",
+        "#!/usr/bin/awk -f\nBEGIN { \"umask\" | getline mask; print mask, \"own\" > \"/own\" }\n",
+    );
     let words = "apyfal user-data --accelerator my_accelerator --host_type my_provider \
-                 --shutdown_command 'touch /ended' --idle_timeout 1h";
+                 --shutdown_command 'touch /ended' --idle_timeout 1h --init_script own";
     let made = line(&client, &here, words);
     let (script, said) = (text(&made.stdout), text(&made.stderr));
     assert!(made.status.success(), "{said}");
@@ -94,6 +99,8 @@ fn user_data_makes_a_bare_machine_a_host() {
     let log = std::fs::read_to_string(machine.path("var/log/apyfal-user-data.log"));
     assert!(ran.status.success(), "{log:?}");
     assert!(machine.path("run/apyfal/up").exists());
+    let own = std::fs::read_to_string(machine.path("own")).unwrap();
+    assert_eq!(own, "0022 own\n", "the umask is the machine's");
 
     ok(&client, &here, &pairing.replace("ADDRESS", HOST));
     ok(&client, &here, "apyfal start && apyfal process -i notes.txt -o loud.txt && apyfal stop");

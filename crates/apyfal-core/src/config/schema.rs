@@ -108,7 +108,8 @@ pub const SECTIONS: &[SectionSpec] = &[
             key(
                 "init_script",
                 Text,
-                "bash script that the host runs when it first starts: a path or URL",
+                "script that the host runs when it first starts, by the program on its first line or \
+                 else by bash: a path or URL",
             ),
             key("instance_id", Text, "existing instance to use"),
             key("instance_type", Text, "kind of machine; the catalog's choice if unset"),

@@ -1,5 +1,7 @@
 //! User data: the script that makes any stock Linux machine a host when it first starts.
 
+mod init_script;
+
 use std::time::Duration;
 
 use apyfal_core::{Configuration, Error, ErrorKind, Result, Secret};
@@ -46,8 +48,8 @@ pub struct UserData {
     pub shutdown_command: Vec<String>,
     /// The FPGA image of AWS, whose tools are then installed where they are missing.
     pub fpgaimage: Option<String>,
-    /// A script of the user's own, run last.
-    pub init_script: Option<String>,
+    /// A script of the user's own, run last: by the program on its first line, else by bash.
+    pub init_script: Option<Vec<u8>>,
 }
 
 impl UserData {
@@ -96,20 +98,7 @@ impl UserData {
             })
         });
         if let Some(own) = &self.init_script {
-            let shebang =
-                own.strip_prefix("#!").map(|rest| rest.split_once('\n').unwrap_or((rest, "")));
-            let own = match shebang {
-                Some((program, _)) if !is_shell(program) => {
-                    let why = format!("bash does not run what is for '{}'", program.trim());
-                    return Err(Error::new(ErrorKind::Usage, why)
-                        .operation("write init_script into user data")
-                        .hint("have a script for bash fetch and run what is none"));
-                }
-                Some((_, rest)) => rest,
-                None => own,
-            };
-            // In a shell of its own: what it does to itself is not done to what comes before.
-            script += &format!("\n(\n:\n{}\n)\n", own.trim_end());
+            script += &init_script::lines(own)?;
         }
         if script.len() > LIMIT {
             return Err(Error::new(
@@ -235,17 +224,6 @@ fn filled<'v>(value: impl Fn(&str) -> Option<&'v str>) -> String {
     script + rest
 }
 
-/// Whether the first line of a script names a shell whose scripts bash runs.
-fn is_shell(shebang: &str) -> bool {
-    let mut words = shebang.split_whitespace().filter(|word| !word.starts_with('-'));
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let named = match words.next().map(name) {
-        Some(env) if env == "env" => words.next().map(name),
-        named => named,
-    };
-    named.is_some_and(|shell| matches!(&*shell, "sh" | "bash" | "dash" | "ash"))
-}
-
 /// A word for bash.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
@@ -294,14 +272,14 @@ mod tests {
     fn it_is_a_script_that_says_all() {
         let mut data = user_data();
         data.fpgaimage = Some("agfi-0123456789abcdef0".into());
-        data.init_script = Some("#!/bin/bash -x\necho own\n".into());
+        data.init_script = Some(b"#!/bin/bash -x\necho own\n".to_vec());
         let script = data.script().unwrap();
         is_bash(&script);
         assert!(!script.contains('@') || !script.contains("@AGENT"), "{script}");
         assert!(script.contains(r"'https://example.org/it'\''s mine.apyfal'"), "{script}");
         assert!(script.contains("idle_timeout = 1800s"));
         assert!(script.contains("aws-fpga.git"));
-        assert!(script.ends_with("(\n:\necho own\n)\n"), "its shebang is gone");
+        assert!(script.contains("\n#!/bin/bash -x\necho own\n"), "{script}");
         assert!(script.len() < LIMIT / 2);
     }
 
@@ -319,25 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_script_is_refused_and_nothing_is_one() {
+    fn what_ends_the_machine_is_named() {
         let mut data = user_data();
-        for (own, is_right) in [
-            ("", true),
-            ("# nothing", true),
-            ("#!/bin/sh", true),
-            ("#! /usr/bin/env -S bash -x\n", true),
-            ("#!/usr/bin/python3\n", false),
-            ("#!/usr/bin/fish\n", false),
-            ("#!/usr/bin/env pwsh\n", false),
-        ] {
-            data.init_script = Some(own.to_owned());
-            match data.script() {
-                Ok(script) if is_right => is_bash(&script),
-                Err(error) if !is_right => assert!(error.to_string().contains("bash does not run")),
-                other => panic!("{own}: {other:?}"),
-            }
-        }
-        data.init_script = None;
         data.shutdown_command = vec!["@FILES@".into()];
         assert!(data.script().unwrap().contains("\n@FILES@\n"));
         data.shutdown_command.clear();
@@ -360,7 +321,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_refused() {
         let mut data = user_data();
-        data.init_script = Some("# long\n".repeat(3000));
+        data.init_script = Some(b"# long\n".repeat(3000));
         let error = data.script().unwrap_err();
         assert!(error.to_string().contains("clouds take 16384"), "{error}");
     }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Makes this machine a host of Apyfal when it first starts. Written by apyfal @VERSION@.
 set -u
+UMASK=$(umask)
 umask 022
 export HOME="${HOME:-/root}"
 export PATH="${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}:/usr/local/bin"
