@@ -257,12 +257,36 @@ impl Error {
             Io::TimedOut => ErrorKind::Timeout,
             _ => ErrorKind::Storage,
         };
-        Error::new(kind, plain_io_message(&error)).source(error)
+        match error.kind() {
+            Io::FileTooLarge => too_large(kind).source(error),
+            _ => Error::new(kind, plain_io_message(&error)).source(error),
+        }
+    }
+
+    /// The error of a write, which names the place where the system refused it, if that is known.
+    pub fn of_write(error: std::io::Error, place: Option<&str>) -> Self {
+        let is_systems = error.raw_os_error().is_some();
+        let error = Self::from_io(error);
+        match place {
+            Some(place) if is_systems => error.operation(format!("write to {place}")),
+            _ => error,
+        }
     }
 
     /// Wraps this error so that it can pass through a `Read` or `Write`.
     pub fn into_io(self) -> std::io::Error {
         std::io::Error::other(self)
+    }
+}
+
+/// A file that may not become as large as it would.
+fn too_large(kind: ErrorKind) -> Error {
+    use rustix::process::{Resource, getrlimit};
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) => Error::new(kind, "files of this process may not become so large")
+            .context("limit in bytes", limit)
+            .hint("raise the limit: 'ulimit -f' of a shell, LimitFSIZE of a service"),
+        None => Error::new(kind, "its file system takes no file so large"),
     }
 }
 
@@ -276,6 +300,18 @@ fn plain_io_message(error: &std::io::Error) -> String {
             first.to_lowercase().chain(chars).collect()
         }
         _ => text.to_owned(),
+    }
+}
+
+/// What lies beneath an error of several layers, in our style.
+pub fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    match deepest.downcast_ref::<std::io::Error>() {
+        Some(error) => plain_io_message(error),
+        None => deepest.to_string(),
     }
 }
 
@@ -324,6 +360,8 @@ impl StdError for Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::ToSocketAddrs;
+
     use super::*;
 
     #[test]
@@ -339,6 +377,18 @@ mod tests {
         let error = Error::from(std::io::Error::from_raw_os_error(28));
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         assert_eq!(error.to_string(), "no space left on device");
+    }
+
+    #[test]
+    fn the_cause_beneath_is_the_systems_own_word() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        assert_eq!(
+            root_cause(&Error::new(ErrorKind::Storage, "x").source(refused)),
+            "connection refused"
+        );
+        // What the resolver says has no kind of its own.
+        let unknown = "no.such.host.invalid:1".to_socket_addrs().unwrap_err();
+        assert!(root_cause(&unknown).starts_with("failed to lookup address"), "{unknown}");
     }
 
     #[test]

@@ -102,10 +102,7 @@ impl Tools {
             .stderr(stderr.try_clone()?)
             .process_group(0)
             .spawn()
-            .map_err(|error| {
-                Error::new(ErrorKind::Engine, format!("'{}' does not start", path.display()))
-                    .source(error)
-            })?;
+            .map_err(|error| apyfal_machine::not_started(&path, error))?;
         let mut running = Running { group: Pid::from_child(&child), child, guard, status: None };
         running.guard.add(running.group);
         let end = Instant::now() + limit;

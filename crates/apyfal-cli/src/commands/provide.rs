@@ -68,7 +68,11 @@ async fn as_root(name: &str, package: &Artifact, keys: &[PublicKey]) -> Result<(
         .args(["--", &package.url])
         .output()
         .await
-        .map_err(|error| Error::from(error).operation(doing()))?;
+        .map_err(|error| {
+            apyfal_machine::not_started("sudo".as_ref(), error)
+                .operation(doing())
+                .hint(by_hand.clone())
+        })?;
     if output.status.success() {
         return Ok(());
     }

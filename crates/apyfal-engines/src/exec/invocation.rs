@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, Result};
 
 /// What to run.
 #[derive(Clone)]
@@ -77,29 +77,8 @@ fn spawn(invocation: &Invocation, stdin: bool) -> io::Result<Child> {
 
 /// Why a program did not start, and what to do.
 fn not_started(invocation: &Invocation, error: io::Error) -> Error {
-    let program = invocation.argv.first().map(|program| program.to_string_lossy().into_owned());
-    let program = program.unwrap_or_default();
-    let (message, hint) = match error.kind() {
-        io::ErrorKind::NotFound if Path::new(&program).exists() => (
-            format!("the interpreter or loader of '{program}' is missing"),
-            "look at its first line, or at 'ldd' of it",
-        ),
-        io::ErrorKind::NotFound => (
-            format!("there is no program '{program}'"),
-            "install it, or correct its name in the accelerator's section of accelerator.conf",
-        ),
-        io::ErrorKind::PermissionDenied => {
-            (format!("'{program}' may not be executed"), "make it executable: chmod +x")
-        }
-        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => (
-            format!("'{program}' is not a program"),
-            "a script names its interpreter on its first line: #!/bin/sh",
-        ),
-        _ => (format!("'{program}' does not start"), "see the cause"),
-    };
-    Error::new(ErrorKind::Engine, message)
+    let program = invocation.argv.first().map(Path::new).unwrap_or(Path::new(""));
+    apyfal_machine::not_started(program, error)
         .operation("run the accelerator's program")
         .context("command", invocation.line())
-        .hint(hint)
-        .source(error)
 }

@@ -1,7 +1,7 @@
 //! Where a host is: what a user writes as `host_ip`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use http::Uri;
@@ -14,7 +14,8 @@ const PORT: u16 = 8000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) tls: bool,
-    /// A name or an IP address, the latter without brackets.
+    /// A name or an IP address, the latter without brackets. One of a link has its zone, such as
+    /// `fe80::1%eth0`.
     pub(super) host: String,
     pub(super) port: u16,
 }
@@ -46,6 +47,8 @@ impl Address {
             return Err(wrong("a host has no user name or password")
                 .hint("give the token that the host printed: --token"));
         }
+        // A zone is no part of what an authority may be; it is put back to the address.
+        let (authority, zone) = without_zone(authority);
         // An IPv6 address alone needs no brackets.
         let (host, port) = match authority.parse::<IpAddr>() {
             Ok(ip) => (ip.to_string(), None),
@@ -65,6 +68,11 @@ impl Address {
         if host.is_empty() {
             return Err(wrong("it is empty"));
         }
+        let host = match zone {
+            None => host,
+            Some(zone) if host.parse::<Ipv6Addr>().is_ok() => format!("{host}%{zone}"),
+            Some(_) => return Err(wrong("only an IPv6 address has a zone")),
+        };
         let mut address = Self { tls: false, host, port: port.unwrap_or(PORT) };
         address.tls = match scheme.as_deref() {
             None => tls(&address),
@@ -82,24 +90,48 @@ impl Address {
 
     /// Whether it is this machine, as far as the address alone tells.
     pub(super) fn is_loopback(&self) -> bool {
-        let name = self.host.trim_end_matches('.');
+        let name = self.name().trim_end_matches('.');
         name.eq_ignore_ascii_case("localhost")
             || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
-    /// `host:port`.
-    pub(super) fn authority(&self) -> String {
-        match self.host.contains(':') {
-            true => format!("[{}]:{}", self.host, self.port),
-            false => format!("{}:{}", self.host, self.port),
-        }
+    /// The name or address without a zone, which means something on this machine alone.
+    pub(super) fn name(&self) -> &str {
+        self.host.split_once('%').map_or(&self.host, |(address, _)| address)
     }
+
+    /// `host:port`, for the host itself.
+    pub(super) fn authority(&self) -> String {
+        with_port(self.name(), self.port)
+    }
+
+    /// `host:port`, as users write it.
+    pub(super) fn place(&self) -> String {
+        with_port(&self.host, self.port)
+    }
+}
+
+fn with_port(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
+/// An authority without the zone of its IPv6 address, and that. In URLs its `%` is written as `%25`.
+fn without_zone(authority: &str) -> (String, Option<&str>) {
+    let Some((address, rest)) = authority.split_once('%') else {
+        return (authority.to_owned(), None);
+    };
+    let (zone, rest) = rest.split_at(rest.find(']').unwrap_or(rest.len()));
+    let zone = zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone);
+    (format!("{address}{rest}"), Some(zone))
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority())
+        write!(f, "{scheme}://{}", self.place())
     }
 }
 
@@ -119,17 +151,34 @@ mod tests {
             ("::1", "http://[::1]:8000"),
             ("[::1]:81", "http://[::1]:81"),
             (" localhost:8000 ", "http://localhost:8000"),
+            ("fe80::1%eth0", "http://[fe80::1%eth0]:8000"),
+            ("[fe80::1%eth0]:81", "http://[fe80::1%eth0]:81"),
+            ("https://[fe80::1%25eth0]", "https://[fe80::1%eth0]:443"),
+            ("[fe80::1%2]:81", "http://[fe80::1%2]:81"),
         ] {
             assert_eq!(Address::parse(text, |_| false).unwrap().to_string(), meant, "{text}");
         }
+        // Who is asked knows nothing of the zone.
+        let zoned = Address::parse("fe80::1%eth0", |_| false).unwrap();
+        assert_eq!((zoned.name(), zoned.authority().as_str()), ("fe80::1", "[fe80::1]:8000"));
         assert_eq!(Address::parse("a", |_| true).unwrap().to_string(), "https://a:8000");
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in
-            ["", "http://", "a:b", "a:99999", "a:", "ftp://a", "http://a/path", "u:p@a", "a b"]
-        {
+        for text in [
+            "",
+            "http://",
+            "a:b",
+            "a:99999",
+            "a:",
+            "ftp://a",
+            "http://a/path",
+            "u:p@a",
+            "a b",
+            "a%eth0",
+            "1.2.3.4%eth0",
+        ] {
             let error = Address::parse(text, |_| false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
             assert!(!error.to_string().contains("u:p"), "{error}");

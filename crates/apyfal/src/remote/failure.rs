@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 
 use apyfal_api::ErrorBody;
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Error, ErrorKind, root_cause};
 use http::{HeaderMap, StatusCode, header};
 
 use super::address::Address;
@@ -128,7 +128,7 @@ fn stranger(address: &Address, status: StatusCode, body: &[u8]) -> Error {
     if body.starts_with(b"this host speaks https") {
         return Error::new(ErrorKind::Configuration, "it speaks https, not http")
             .operation(using)
-            .hint(format!("write https://{}", address.authority()))
+            .hint(format!("write https://{}", address.place()))
             .hint("and give the fingerprint and the token that 'apyfal serve' printed there");
     }
     let before = || {
@@ -158,13 +158,13 @@ pub(super) fn unreached(address: &Address, error: &(dyn StdError + 'static)) -> 
     if let Some(mismatch) = apyfal_tls::mismatch_from(error) {
         return Failure::Final(mismatch.context("host", address));
     }
-    let why = deepest(error);
+    let why = root_cause(error);
     let reaching =
         |kind, why: String| Error::new(kind, why).operation(format!("reach '{address}'"));
     if let Some(error) = as_tls(error) {
         let error = reaching(ErrorKind::Unavailable, format!("no TLS with it: {error}"));
         return Failure::Final(
-            error.hint(format!("if it speaks http, write http://{}", address.authority())),
+            error.hint(format!("if it speaks http, write http://{}", address.place())),
         );
     }
     Failure::Unreached(
@@ -193,23 +193,9 @@ pub(super) fn lost(address: &Address, error: &hyper::Error) -> Failure {
     Failure::Lost(
         Error::new(
             ErrorKind::Unavailable,
-            format!("the connection to '{address}' was lost: {}", deepest(error)),
+            format!("the connection to '{address}' was lost: {}", root_cause(error)),
         )
         .hint("the host ended, or the network in between failed")
         .retryable(),
     )
-}
-
-/// What lies beneath an error of several layers, in our style.
-fn deepest(error: &(dyn StdError + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    let text = match deepest.downcast_ref::<std::io::Error>() {
-        Some(error) => Error::from(std::io::Error::from(error.kind())).message().to_owned(),
-        None => deepest.to_string(),
-    };
-    let text = text.split(" (os error").next().unwrap_or_default();
-    text.to_owned()
 }

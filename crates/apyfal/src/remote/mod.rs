@@ -107,14 +107,14 @@ impl Remote {
                 "http would show the token to everyone in between",
             )
             .operation(format!("use the host '{address}'"))
-            .hint(format!("write https://{}", address.authority()))
+            .hint(format!("write https://{}", address.place()))
             .hint("or set ssl_cert_crt = False in section [host] if the network is safe"));
         }
         let tls = match address.tls {
             false => None,
             true => {
                 let config = client_config(&trust.unwrap_or(Trust::System), &[b"http/1.1"])?;
-                let name = ServerName::try_from(address.host.clone()).map_err(|error| {
+                let name = ServerName::try_from(address.name().to_owned()).map_err(|error| {
                     Error::new(ErrorKind::Usage, error.to_string())
                         .operation(format!("use the host '{address}'"))
                 })?;

@@ -67,7 +67,9 @@ pub(crate) fn for_all_users() {
 pub(crate) async fn systemctl(words: &[&str]) -> Result<()> {
     let doing = || format!("run 'systemctl {}'", words.join(" "));
     let output = tokio::process::Command::new("systemctl").args(words).output().await;
-    let output = output.map_err(|error| Error::from(error).operation(doing()))?;
+    let output = output.map_err(|error| {
+        apyfal_machine::not_started("systemctl".as_ref(), error).operation(doing())
+    })?;
     if output.status.success() {
         return Ok(());
     }

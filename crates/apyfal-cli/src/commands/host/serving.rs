@@ -106,5 +106,7 @@ fn begin(machine: &Machine) -> Result<Child> {
         .stderr(log)
         // Ctrl-C in this terminal is not for it.
         .process_group(0);
-    command.spawn().map_err(starting)
+    command.spawn().map_err(|error| {
+        apyfal_machine::not_started(&machine.binary(), error).operation("start this host")
+    })
 }

@@ -154,7 +154,8 @@ async fn end_machine(command: &[String]) -> Result<()> {
     let Some((program, words)) = command.split_first() else { return Ok(()) };
     let doing = || format!("end this machine by '{program}'");
     let status = tokio::process::Command::new(program).args(words).status().await;
-    let status = status.map_err(|error| Error::from(error).operation(doing()))?;
+    let status = status
+        .map_err(|error| apyfal_machine::not_started(program.as_ref(), error).operation(doing()))?;
     match status.success() {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::Engine, format!("it failed: {status}"))
