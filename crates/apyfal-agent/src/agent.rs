@@ -391,7 +391,11 @@ impl Agent {
             self.in_slot(open.asking(), open.dir.scratch(), call, work).await
         };
         let report = match destination {
-            Some(destination) => destination.settle(processed, &io.cancel).await?,
+            Some(destination) => {
+                let (mut report, placed) = destination.settle(processed, &io.cancel).await?;
+                report.tell_of_destination(placed.note());
+                report
+            }
             None => processed?,
         };
         Ok(open.signed(report))

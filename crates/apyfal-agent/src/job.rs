@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use apyfal_core::{
     Cancel, Comparison, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext,
     JobIo, JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report,
-    Result, Sink, Source,
+    Result, Source,
 };
 
 /// What of a call goes into the context of its job.
@@ -168,25 +168,7 @@ pub(crate) fn engine_job(
         [("source", info.src, src.is_some()), ("destination", info.dst, dst.is_some())],
     )?;
     if let (Some(src), Some(dst)) = (&src, &dst) {
-        refuse_same_file(src, dst)?;
+        dst.check_apart_from(src)?;
     }
     Ok(EngineJob { src, dst, params })
-}
-
-/// A file must not be written while it is read. Files that appear whole at the end are other files
-/// until then, so this meets only what is opened in place, such as a device.
-fn refuse_same_file(src: &Input, dst: &Output) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    if let (Source::File { file: read, path }, Sink::File { file: write, .. }) =
-        (src.source(), dst.sink())
-    {
-        let (read, write) = (read.metadata()?, write.metadata()?);
-        if (read.dev(), read.ino()) == (write.dev(), write.ino()) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("'{}' cannot be source and destination at once", path.display()),
-            ));
-        }
-    }
-    Ok(())
 }

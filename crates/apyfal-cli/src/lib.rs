@@ -31,11 +31,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(arguments::Refused::Clap(error)) => {
             // Help and version come this way too, and go to standard output.
+            let printer = Printer::new(false, wants_json);
             if !error.use_stderr() {
-                let _ = error.print();
-                return ExitCode::SUCCESS;
+                return ended(printer.help(&error).map(|()| 0), &printer);
             }
-            Printer::default().usage(&error, wants_json);
+            printer.usage(&error);
             return ExitCode::from(exit::USAGE);
         }
         Err(arguments::Refused::Ours(error)) => {
@@ -44,7 +44,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let printer = Printer::new(parsed.options.quiet, parsed.options.json);
-    match run(parsed, &printer) {
+    ended(run(parsed, &printer), &printer)
+}
+
+/// Tells what went wrong, if anything; the exit status.
+fn ended(outcome: Result<u8>, printer: &Printer) -> ExitCode {
+    match outcome {
         Ok(status) => ExitCode::from(status),
         // A reader that closed the pipe has had enough; that is no failure worth a message.
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::from(exit::BROKEN_PIPE),

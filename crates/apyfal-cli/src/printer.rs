@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use apyfal::{Error, ErrorKind, Report, Result};
+use apyfal::{Error, ErrorKind, Report, Result, standard};
 use serde_json::Value;
 
 /// Prints results on standard output and everything else on standard error.
@@ -30,11 +30,20 @@ impl Printer {
 
     /// A result, on standard output.
     pub(crate) fn result(&self, text: &str) -> Result<()> {
+        standard::check_output()?;
         let mut stdout = io::stdout().lock();
         stdout
             .write_all(text.as_bytes())
             .and_then(|()| stdout.write_all(b"\n"))
             .and_then(|()| stdout.flush())
+            .map_err(|error| Error::from(error).operation("write to standard output"))
+    }
+
+    /// Help or the version, as clap has it, on standard output.
+    pub(crate) fn help(&self, text: &clap::Error) -> Result<()> {
+        standard::check_output()?;
+        text.print()
+            .and_then(|()| io::stdout().flush())
             .map_err(|error| Error::from(error).operation("write to standard output"))
     }
 
@@ -50,6 +59,13 @@ impl Printer {
         self.note(&format!("apyfal: warning: {text}"));
     }
 
+    /// A result that was asked for, on standard error.
+    fn result_aside(&self, text: &str) -> Result<()> {
+        standard::check_error()?;
+        writeln!(io::stderr(), "{text}")
+            .map_err(|error| Error::from(error).operation("write to standard error"))
+    }
+
     /// A line on standard error, even where only results are wanted.
     fn aside(&self, text: &str) {
         // Nothing can be done about a standard error that is closed.
@@ -57,11 +73,11 @@ impl Printer {
     }
 
     /// A command line that cannot be parsed.
-    pub(crate) fn usage(&self, error: &clap::Error, as_json: bool) {
-        if as_json {
+    pub(crate) fn usage(&self, error: &clap::Error) {
+        if self.json {
             let text = error.render().to_string();
             let text = text.trim_start_matches("error: ").trim_end();
-            Self { json: true, ..*self }.error(&Error::new(ErrorKind::Usage, text));
+            self.error(&Error::new(ErrorKind::Usage, text));
         } else {
             let _ = error.print();
         }
@@ -93,11 +109,7 @@ impl Printer {
     pub(crate) fn report(&self, report: &Report, data_on_stdout: bool) -> Result<()> {
         if self.json {
             let text = format!("{:#}", report.to_json());
-            if data_on_stdout {
-                self.aside(&text);
-                return Ok(());
-            }
-            return self.result(&text);
+            return if data_on_stdout { self.result_aside(&text) } else { self.result(&text) };
         }
         for (key, value) in &report.specific {
             let line = format!("{key}: {}", plain(value));
@@ -108,6 +120,9 @@ impl Printer {
             }
         }
         self.note(&figures(report));
+        if let Some(note) = report.destination_note() {
+            self.note(&harmless(note));
+        }
         Ok(())
     }
 }

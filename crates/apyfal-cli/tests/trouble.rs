@@ -183,6 +183,25 @@ fn names_of_files_need_not_be_text() {
 }
 
 #[test]
+fn the_stored_name_is_the_files_own_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = Home::new();
+    for name in [&b"caf\xe9"[..], "caf\u{e9}".as_bytes(), b"\xff\xfe"] {
+        let name = std::ffi::OsStr::from_bytes(name);
+        std::fs::write(home.folder().join(name), "x").unwrap();
+        let mut command = home.apyfal(&["run", "gzip", "--store_name"]);
+        let output = command.arg(name).arg("out.gz").output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let mut gzip = std::process::Command::new("gzip");
+        let theirs = gzip.args(["-Nkc"]).arg(home.folder().join(name)).output().unwrap().stdout;
+        // Ten bytes before it tell no name.
+        let stored = |packed: &[u8]| packed[10..].split(|byte| *byte == 0).next().unwrap().to_vec();
+        assert_eq!(stored(&home.read("out.gz")), name.as_bytes());
+        assert_eq!(stored(&home.read("out.gz")), stored(&theirs));
+    }
+}
+
+#[test]
 fn errors_are_json_where_asked_for() {
     let home = Home::new();
     let error = home.fails(6, &["run", "gzpi", "a", "b", "--json"]);

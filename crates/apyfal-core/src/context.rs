@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::streams::{End, InputReader, OutputWriter, Patience};
+use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
 use crate::{Error, ErrorKind, Input, JobParameters, Output, Result, Sink, Source};
 
 /// A switch that ends a job early. Clones are the same switch.
@@ -322,12 +322,18 @@ impl JobContext {
     /// who takes too little.
     pub fn writer(&self, output: Output) -> OutputWriter {
         let waits = !output.is_in_memory() && matches!(output.sink(), Sink::Stream(_));
+        let place = output.place().map(str::to_owned);
         let inner: Box<dyn Write + Send> = match output.into_sink() {
             Sink::Stream(writer) => writer,
             Sink::File { file, .. } => Box::new(file),
         };
         let limit = self.stall.writing.filter(|_| waits);
-        OutputWriter::new(inner, self.end(limit.map(Patience::writing)))
+        OutputWriter::new(inner, place, self.end(limit.map(Patience::writing)))
+    }
+
+    /// Writes a temporary file that was made in [`scratch`](Self::scratch).
+    pub fn scratch_writer<W: Write>(&self, file: W) -> ScratchWriter<'_, W> {
+        ScratchWriter { inner: file, directory: self.scratch() }
     }
 
     fn end(&self, patience: Option<Patience>) -> End {

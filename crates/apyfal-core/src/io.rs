@@ -1,17 +1,62 @@
 //! What an engine reads and writes.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use crate::{Error, ErrorKind, Result};
+
+/// What makes a file the same file, whatever it is called: its device and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// That of the file with this number on this device.
+    pub fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+
+    /// That of a file of which this is known.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
 
 /// The data of a job: a stream that may also be a real file or directory.
 #[derive(Debug)]
 pub struct Input {
-    name: Option<String>,
+    name: Option<Name>,
     len: Option<u64>,
     source: Source,
     in_memory: bool,
+    /// The file behind a stream.
+    file: Option<FileId>,
+}
+
+/// What an input is called: mostly text.
+#[derive(Debug)]
+enum Name {
+    Text(String),
+    /// A file may be called by any bytes; as text they are not all there.
+    Other {
+        own: OsString,
+        text: String,
+    },
+}
+
+impl From<OsString> for Name {
+    fn from(own: OsString) -> Self {
+        match own.into_string() {
+            Ok(text) => Self::Text(text),
+            Err(own) => Self::Other { text: own.to_string_lossy().into_owned(), own },
+        }
+    }
 }
 
 /// Where the bytes of an [`Input`] are.
@@ -34,28 +79,29 @@ impl Input {
     /// An input that can only be read from start to end.
     pub fn stream(reader: impl Read + Send + 'static) -> Self {
         let source = Source::Stream(Box::new(reader));
-        Self { name: None, len: None, source, in_memory: false }
+        Self { name: None, len: None, source, in_memory: false, file: None }
     }
 
     /// A regular file; its name and length are taken from it.
     ///
     /// # Errors
     /// The file's metadata cannot be read.
-    pub fn file(file: File, path: impl Into<PathBuf>) -> std::io::Result<Self> {
-        let path = path.into();
+    pub fn file(file: File, path: impl Into<PathBuf>) -> io::Result<Self> {
+        let (path, metadata) = (path.into(), file.metadata()?);
         Ok(Self {
-            name: file_name(&path),
-            len: Some(file.metadata()?.len()),
+            name: path.file_name().map(|name| name.to_owned().into()),
+            len: Some(metadata.len()),
             source: Source::File { file, path },
             in_memory: false,
+            file: Some(FileId::of(&metadata)),
         })
     }
 
     /// A directory.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let name = file_name(&path);
-        Self { name, len: None, source: Source::Directory(path), in_memory: false }
+        let name = path.file_name().map(|name| name.to_owned().into());
+        Self { name, len: None, source: Source::Directory(path), in_memory: false, file: None }
     }
 
     /// Bytes in memory.
@@ -71,8 +117,15 @@ impl Input {
 
     /// Sets the name.
     #[must_use]
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+    pub fn with_name(mut self, name: impl Into<OsString>) -> Self {
+        self.name = Some(name.into().into());
+        self
+    }
+
+    /// Says which file a stream reads.
+    #[must_use]
+    pub fn with_file(mut self, file: FileId) -> Self {
+        self.file = Some(file);
         self
     }
 
@@ -85,7 +138,17 @@ impl Input {
 
     /// The last part of the path or URL, where there is one.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.name.as_ref().map(|name| match name {
+            Name::Text(text) | Name::Other { text, .. } => text.as_str(),
+        })
+    }
+
+    /// The same with all its bytes, which need not be text.
+    pub fn os_name(&self) -> Option<&OsStr> {
+        self.name.as_ref().map(|name| match name {
+            Name::Text(text) => OsStr::new(text),
+            Name::Other { own, .. } => own,
+        })
     }
 
     /// The length in bytes, where it is known before reading.
@@ -114,10 +177,6 @@ impl Input {
     }
 }
 
-fn file_name(path: &Path) -> Option<String> {
-    Some(path.file_name()?.to_string_lossy().into_owned())
-}
-
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -138,6 +197,9 @@ pub struct Output {
     sink: Sink,
     in_memory: bool,
     if_any: bool,
+    /// The file that a stream goes to, or that a file is to replace.
+    file: Option<FileId>,
+    place: Option<String>,
 }
 
 /// Where the bytes of an [`Output`] go.
@@ -157,7 +219,7 @@ impl Output {
     /// An output that can only be written from start to end.
     pub fn stream(writer: impl Write + Send + 'static) -> Self {
         let sink = Sink::Stream(Box::new(writer));
-        Self { name: None, sink, in_memory: false, if_any: false }
+        Self { name: None, sink, in_memory: false, if_any: false, file: None, place: None }
     }
 
     /// A stream into memory: writing to it neither blocks nor takes long.
@@ -168,8 +230,9 @@ impl Output {
     /// An empty regular file.
     pub fn file(file: File, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let name = file_name(&path);
-        Self { name, sink: Sink::File { file, path }, in_memory: false, if_any: false }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let sink = Sink::File { file, path };
+        Self { name, sink, in_memory: false, if_any: false, file: None, place: None }
     }
 
     /// Is there for a result if the job has one, from a caller that cannot know.
@@ -189,6 +252,55 @@ impl Output {
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
+    }
+
+    /// Sets what errors of writing call it, such as `'out.gz'`.
+    #[must_use]
+    pub fn with_place(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// What errors of writing call it.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
+    /// Says which file a stream goes to, or a file is to replace.
+    #[must_use]
+    pub fn with_file(mut self, file: FileId) -> Self {
+        self.file = Some(file);
+        self
+    }
+
+    /// The files that hold the result or will: what reads directories leaves them out.
+    ///
+    /// # Errors
+    /// The system says nothing of its own file.
+    pub fn files(&self) -> io::Result<Vec<FileId>> {
+        let own = match &self.sink {
+            Sink::File { file, .. } => Some(FileId::of(&file.metadata()?)),
+            Sink::Stream(_) => None,
+        };
+        Ok(own.into_iter().chain(self.file).collect())
+    }
+
+    /// Checks that it does not go to the very file that an input reads: what is written would be
+    /// read. A file that replaces another at the end is not that one until then.
+    ///
+    /// # Errors
+    /// It does; or the system says nothing of its own file.
+    pub fn check_apart_from(&self, input: &Input) -> Result<()> {
+        let own = match &self.sink {
+            Sink::File { file, .. } => Some(FileId::of(&file.metadata()?)),
+            Sink::Stream(_) => self.file,
+        };
+        if own.is_none() || own != input.file {
+            return Ok(());
+        }
+        let shown = input.name().map_or_else(|| "one file".to_owned(), |name| format!("'{name}'"));
+        let why = format!("{shown} cannot be source and destination at once");
+        Err(Error::new(ErrorKind::Usage, why).hint("write to another file"))
     }
 
     /// The last part of the path or URL, where there is one.

@@ -201,6 +201,18 @@ pub struct Report {
 }
 
 impl Report {
+    /// Adds what is to be said about the way to the destination, if anything.
+    pub fn tell_of_destination(&mut self, note: Option<String>) {
+        if let Some(note) = note {
+            self.app.insert("destination-note".to_owned(), note.into());
+        }
+    }
+
+    /// What is to be said about the way to the destination.
+    pub fn destination_note(&self) -> Option<&str> {
+        self.app.get("destination-note")?.as_str()
+    }
+
     /// The report in the shape of the original's response, `{"app": {…}}`, with `id`,
     /// `accelerator` and `engine` beside it.
     pub fn to_json(&self) -> Value {

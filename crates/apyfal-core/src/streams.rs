@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,17 @@ pub struct InputReader {
 /// flushed at the end.
 pub struct OutputWriter {
     inner: Box<dyn Write + Send>,
+    /// What errors call it.
+    place: Option<String>,
     end: End,
+}
+
+/// A temporary file that is written, whose errors name the directory it is in. Made by
+/// [`JobContext::scratch_writer`](crate::JobContext::scratch_writer).
+#[derive(Debug)]
+pub struct ScratchWriter<'a, W> {
+    pub(crate) inner: W,
+    pub(crate) directory: &'a Path,
 }
 
 /// What both ends have in common.
@@ -72,21 +83,48 @@ impl Read for InputReader {
 }
 
 impl OutputWriter {
-    pub(crate) fn new(inner: Box<dyn Write + Send>, end: End) -> Self {
-        Self { inner, end }
+    pub(crate) fn new(inner: Box<dyn Write + Send>, place: Option<String>, end: End) -> Self {
+        Self { inner, place, end }
+    }
+
+    fn named(place: Option<&str>, error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(_) => Error::of_write(error, place).into_io(),
+            None => error,
+        }
     }
 }
 
 impl Write for OutputWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let count = self.end.until_ready(|| self.inner.write(buffer))?;
+        let place = self.place.as_deref();
+        let written = self.end.until_ready(|| self.inner.write(buffer));
+        let count = written.map_err(|error| Self::named(place, error))?;
         self.end.progress.add_written(count as u64);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.end.until_ready(|| self.inner.flush().map(|()| 0))?;
-        Ok(())
+        let place = self.place.as_deref();
+        let flushed = self.end.until_ready(|| self.inner.flush().map(|()| 0));
+        flushed.map(drop).map_err(|error| Self::named(place, error))
+    }
+}
+
+impl<W: Write> Write for ScratchWriter<'_, W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.inner.write(buffer).map_err(|error| self.named(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush().map_err(|error| self.named(error))
+    }
+}
+
+impl<W> ScratchWriter<'_, W> {
+    fn named(&self, error: io::Error) -> io::Error {
+        let place = format!("a file in '{}'", self.directory.display());
+        Error::of_write(error, Some(&place)).into_io()
     }
 }
 

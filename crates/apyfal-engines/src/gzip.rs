@@ -5,7 +5,9 @@
 //! reads files of many members; the header of each member says how long it is, so that
 //! [`gunzip`](crate::gunzip) can decompress them in parallel.
 
+use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use apyfal_core::{
@@ -120,7 +122,7 @@ fn parts(job: EngineJob) -> Result<(Input, Output, Settings)> {
     let (Some(src), Some(dst)) = (job.src, job.dst) else {
         return Err(Error::new(ErrorKind::Internal, "gzip was run without source or destination"));
     };
-    let settings = Settings::from_params(&job.params, src.name())?;
+    let settings = Settings::from_params(&job.params, src.os_name())?;
     Ok((src, dst, settings))
 }
 
@@ -181,7 +183,7 @@ impl From<Level> for flate2::Compression {
 pub(crate) struct Settings {
     pub level: Level,
     /// The name to store, if any.
-    pub name: Option<String>,
+    pub name: Option<Vec<u8>>,
     /// The time to store in seconds since 1970; 0 stores none.
     pub mtime: u32,
 }
@@ -195,9 +197,9 @@ impl Settings {
         Ok(Self { level, name: None, mtime: 0 })
     }
 
-    fn from_params(params: &Params, src_name: Option<&str>) -> Result<Self> {
+    fn from_params(params: &Params, src_name: Option<&OsStr>) -> Result<Self> {
         let name = match params.text("name") {
-            Some(name) => Some(checked_name(name)?),
+            Some(name) => Some(checked_name(name.as_ref())?),
             None if params.flag("store_name") => {
                 Some(checked_name(src_name.ok_or_else(|| {
                     Error::new(ErrorKind::Usage, "the source has no name to store")
@@ -222,12 +224,14 @@ impl Settings {
     }
 }
 
-fn checked_name(name: &str) -> Result<String> {
-    if name.is_empty() || name.contains(['/', '\0']) {
+/// A name as the bytes that it is, which is what `gzip -N` stores and takes for one.
+fn checked_name(name: &OsStr) -> Result<Vec<u8>> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.iter().any(|byte| matches!(byte, b'/' | 0)) {
         return Err(Error::new(ErrorKind::Usage, format!("{name:?} is not the name of a file"))
             .hint("give the last part of a path, without '/'"));
     }
-    Ok(name.to_owned())
+    Ok(bytes.to_vec())
 }
 
 /// Which member of the file a block becomes.

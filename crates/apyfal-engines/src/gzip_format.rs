@@ -47,7 +47,7 @@ pub(crate) enum Effort {
 #[derive(Clone, Debug)]
 pub(crate) struct NewHeader<'a> {
     /// The original file's name, without a NUL.
-    pub name: Option<&'a str>,
+    pub name: Option<&'a [u8]>,
     /// The original file's time of modification, in seconds since 1970; 0 is none.
     pub mtime: u32,
     pub effort: Effort,
@@ -76,7 +76,7 @@ impl NewHeader<'_> {
             bytes.extend(value);
         }
         if let Some(name) = self.name {
-            bytes.extend(name.as_bytes());
+            bytes.extend(name);
             bytes.push(0);
         }
         bytes
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for name in [None, Some(""), Some("säntis.txt")] {
+        for name in [None, Some(&b""[..]), Some("säntis.txt".as_bytes()), Some(b"\xff")] {
             for sized in [false, true] {
                 let mut bytes =
                     NewHeader { name, sized, mtime: 1 << 31, effort: Effort::Most }.to_bytes();

@@ -74,11 +74,17 @@ fn walk(folder: &Path, manifest: &Manifest) -> Result<ignore::Walk> {
             match entry.depth() {
                 0 => true,
                 _ if is_folder => !LEFT_OUT.contains(&name.as_ref()),
-                1 => !MADE.iter().any(|end| name.ends_with(end)),
+                1 => !is_made(&name),
                 _ => true,
             }
         })
         .build())
+}
+
+/// Whether a file in the directory itself is a package that was made there, or is under way.
+fn is_made(name: &str) -> bool {
+    MADE.iter().any(|end| name.ends_with(end))
+        || name.starts_with(".apyfal-") && name.ends_with(".part")
 }
 
 fn member(folder: &Path, path: &Path) -> Result<Member> {

@@ -13,7 +13,7 @@ use apyfal_core::{
 use rustix::fs::{copy_file_range, ioctl_ficlone};
 
 use crate::location::{Location, ObjectLocation};
-use crate::{Destination, Storage, local, object};
+use crate::{Destination, Placed, Storage, local, object};
 
 /// How much is copied between two looks at the switch.
 const STEP: usize = 8 << 20;
@@ -33,7 +33,7 @@ impl Storage {
         dst: &Location,
         cancel: &Cancel,
         progress: &Arc<Progress>,
-    ) -> Result<()> {
+    ) -> Result<Placed> {
         let operation = format!("copy '{src}' to '{dst}'");
         self.copy_inner(src, dst, cancel, progress)
             .await
@@ -46,14 +46,15 @@ impl Storage {
         dst: &Location,
         cancel: &Cancel,
         progress: &Arc<Progress>,
-    ) -> Result<()> {
+    ) -> Result<Placed> {
         cancel.check()?;
         if let (Location::Object(from), Location::Object(to)) = (src, dst) {
             if from == to {
                 return Err(same());
             }
             if from.scheme == to.scheme && from.container == to.container {
-                return self.copy_in_store(from, to, cancel, progress).await;
+                self.copy_in_store(from, to, cancel, progress).await?;
+                return Ok(Placed::Whole);
             }
         }
         let input = cancel.or_cancelled(self.open_input(src)).await?;
@@ -64,7 +65,7 @@ impl Storage {
         }
         let mut destination = cancel.or_cancelled(self.create_output(dst)).await?;
         let copied = transfer(input, &mut destination, cancel, progress).await;
-        destination.settle(copied, cancel).await
+        destination.settle(copied, cancel).await.map(|((), placed)| placed)
     }
 
     async fn copy_in_store(
@@ -92,12 +93,15 @@ async fn transfer(
 }
 
 fn copy_blocking(input: Input, output: Output, context: &JobContext) -> Result<()> {
+    output.check_apart_from(&input)?;
     if let (Source::File { file: from, .. }, Sink::File { file: to, .. }) =
         (input.source(), output.sink())
     {
         let len = input.len().unwrap_or(0);
         context.progress().set_total(len);
-        if copy_by_system(from, to, len, context)? {
+        if copy_by_system(from, to, len, context)
+            .map_err(|error| Error::of_write(error, output.place()))?
+        {
             return Ok(());
         }
     }
@@ -115,7 +119,7 @@ fn copy_blocking(input: Input, output: Output, context: &JobContext) -> Result<(
 
 /// Copies between two files by sharing their blocks, or else in the kernel. False if the file
 /// systems can do neither; nothing was copied then.
-fn copy_by_system(from: &File, to: &File, len: u64, context: &JobContext) -> Result<bool> {
+fn copy_by_system(from: &File, to: &File, len: u64, context: &JobContext) -> std::io::Result<bool> {
     let count = |bytes| {
         context.progress().add_read(bytes);
         context.progress().add_written(bytes);
@@ -126,14 +130,14 @@ fn copy_by_system(from: &File, to: &File, len: u64, context: &JobContext) -> Res
     }
     let (mut read, mut written) = (0, 0);
     loop {
-        context.check()?;
+        context.check().map_err(Error::into_io)?;
         match copy_file_range(from, Some(&mut read), to, Some(&mut written), STEP) {
             Ok(0) if read == 0 => return Ok(len == 0),
             Ok(0) => return Ok(true),
             Ok(bytes) => count(bytes as u64),
             Err(rustix::io::Errno::INTR) => {}
             Err(_) if read == 0 => return Ok(false),
-            Err(error) => return Err(std::io::Error::from(error).into()),
+            Err(error) => return Err(error.into()),
         }
     }
 }

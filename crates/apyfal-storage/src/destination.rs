@@ -1,8 +1,10 @@
 //! Where a result goes, until it is complete.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use apyfal_core::{Cancel, ErrorKind, Output, Result};
+use apyfal_core::{Cancel, Output, Result};
 
 use crate::local::{Local, io_error};
 use crate::object::Upload;
@@ -20,6 +22,42 @@ pub struct Destination {
 enum Place {
     Local(Local),
     Object(Upload),
+}
+
+/// How a result came to where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// At once, in place of what was there.
+    Whole,
+    /// Into the file that was there, which could not be replaced.
+    CopiedInto {
+        /// The file.
+        path: PathBuf,
+        /// Why it could not be replaced.
+        why: String,
+    },
+}
+
+impl Placed {
+    /// What a report says about it, if anything.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Self::Whole => None,
+            Self::CopiedInto { .. } => Some(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("the result is in its place"),
+            Self::CopiedInto { path, why } => {
+                let path = path.display();
+                write!(f, "the result was copied into '{path}', which cannot be replaced: {why}")
+            }
+        }
+    }
 }
 
 impl Destination {
@@ -41,7 +79,7 @@ impl Destination {
     ///
     /// # Errors
     /// What was written could not be stored or this was cancelled, and nothing of it is there.
-    pub async fn commit(self, cancel: &Cancel) -> Result<()> {
+    pub async fn commit(self, cancel: &Cancel) -> Result<Placed> {
         drop(self.output);
         match self.place {
             Place::Local(Local::File(file)) => file.commit(),
@@ -50,10 +88,10 @@ impl Destination {
                     cancel.check()?;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                Ok(())
+                Ok(Placed::Whole)
             }
-            Place::Local(Local::Standard) => Ok(()),
-            Place::Object(upload) => upload.commit(cancel).await,
+            Place::Local(Local::Standard) => Ok(Placed::Whole),
+            Place::Object(upload) => upload.commit(cancel).await.map(|()| Placed::Whole),
         }
     }
 
@@ -61,17 +99,10 @@ impl Destination {
     ///
     /// # Errors
     /// That of the work, or as [`commit`](Self::commit).
-    pub async fn settle<T>(self, worked: Result<T>, cancel: &Cancel) -> Result<T> {
+    pub async fn settle<T>(self, worked: Result<T>, cancel: &Cancel) -> Result<(T, Placed)> {
         match worked {
-            Ok(value) => self.commit(cancel).await.map(|()| value),
+            Ok(value) => self.commit(cancel).await.map(|placed| (value, placed)),
             Err(error) => {
-                let error = match &self.place {
-                    // Who writes an open file does not know its path.
-                    Place::Local(Local::File(file)) if error.kind() == ErrorKind::StorageFull => {
-                        error.context("destination", file.path().display())
-                    }
-                    _ => error,
-                };
                 self.abort().await;
                 Err(error)
             }

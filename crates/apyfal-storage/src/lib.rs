@@ -41,10 +41,10 @@ mod stream;
 mod transport;
 mod web;
 
-pub use destination::Destination;
+pub use destination::{Destination, Placed};
 pub use guard::AllowedNetworks;
 pub use list::Listed;
-pub use local::AuthorizedDirs;
+pub use local::{AuthorizedDirs, standard};
 pub use location::{Location, ObjectLocation};
 pub use mount::{MountOptions, StorageType, mounts_from_sections};
 pub use storage::{Metadata, Storage};

@@ -122,7 +122,7 @@ impl Storage {
     /// It does not exist, may not be read, or cannot be reached.
     pub async fn open_input(&self, location: &Location) -> Result<Input> {
         let input = match location {
-            Location::Standard => return local::standard_input(),
+            Location::Standard => return local::standard::input(),
             Location::File(path) => return local::open(path),
             Location::Host(path) => return self.authorized(location)?.open(path),
             Location::Http(url) => web::open(self.web()?, url).await?,
@@ -140,7 +140,7 @@ impl Storage {
     /// It may not be written, or cannot be reached.
     pub async fn create_output(&self, location: &Location) -> Result<Destination> {
         match location {
-            Location::Standard => local::standard_output().map(Destination::local),
+            Location::Standard => local::standard::output().map(Destination::local),
             Location::File(path) => local::create(path).map(Destination::local),
             Location::Host(path) => self.authorized(location)?.create(path).map(Destination::local),
             Location::Http(_) => {

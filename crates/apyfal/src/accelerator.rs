@@ -404,9 +404,16 @@ impl Accelerator {
                     }
                 }
             }
+            if let (Some(src), Some(dst)) = (&io.src, &io.dst) {
+                dst.check_apart_from(src)?;
+            }
             let processed = inner.client.process(job, io).await;
             match destination {
-                Some(destination) => destination.settle(processed, &cancel).await,
+                Some(destination) => {
+                    let (mut report, placed) = destination.settle(processed, &cancel).await?;
+                    report.tell_of_destination(placed.note());
+                    Ok(report)
+                }
                 None => processed,
             }
         };

@@ -49,10 +49,10 @@ pub use accelerator::{Accelerator, AcceleratorBuilder};
 pub use apyfal_agent::{Agent, AgentOptions};
 pub use apyfal_core::{
     Cancel, Client, Configuration, EngineInfo, Error, ErrorKind, Input, Need, Output, ParamKind,
-    ParamSpec, Progress, Report, Result, Slots, Stage,
+    ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
 };
 pub use apyfal_engines::Registry;
-pub use apyfal_storage::{Listed, Location, Storage};
+pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, standard};
 pub use call::Call;
 pub use devices::Devices;
 pub use machine::Machine;

@@ -32,16 +32,22 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let begin = Instant::now();
     let work = storage.copy(&source, &destination, &context.cancel, &progress);
     let title = format!("copy {source}");
-    progress::shown(context.printer, &title, &progress, work).await?;
+    let placed = progress::shown(context.printer, &title, &progress, work).await?;
     let copied = progress.written();
     let seconds = begin.elapsed().as_secs_f64();
     if context.printer.json() {
-        let report = json!({"bytes": copied, "seconds": seconds});
+        let mut report = json!({"bytes": copied, "seconds": seconds});
+        if let Some(note) = placed.note() {
+            report["destination-note"] = note.into();
+        }
         return context.printer.result(&format!("{report:#}"));
     }
     let rate = printer::bytes(copied as f64 / seconds.max(1e-9));
     context
         .printer
         .note(&format!("copy: {} in {seconds:.2} s, {rate}/s", printer::bytes(copied as f64)));
+    if let Some(note) = placed.note() {
+        context.printer.note(&printer::harmless(&note));
+    }
     Ok(())
 }

@@ -65,6 +65,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
     let names = Names::below(&environment.home.clone().unwrap_or_else(|| PathBuf::from(".")));
     let cancel = Cancel::default();
     cancel_on_signal(&cancel)?;
+    fail_beyond_limit()?;
     let mut context =
         Context { printer, environment, names, cancel, parameters: parsed.parameters };
     match parsed.command {
@@ -85,7 +86,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Command::Catalog(arguments) => catalog::run(arguments, &context).await,
         Command::Copy(arguments) => copy::run(arguments, &context).await,
         Command::Init(arguments) => init::run(arguments, &context),
-        Command::Pack(arguments) => pack::run(arguments, &context),
+        Command::Pack(arguments) => pack::run(arguments, &context).await,
         Command::Install(arguments) => install::run(arguments, &context).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, &context).await,
         Command::Clear(arguments) => clear::run(arguments, &context),
@@ -297,6 +298,12 @@ pub(crate) fn place(accelerator: &Accelerator) -> Option<String> {
     (!addresses.is_empty()).then(|| format!("Accelerator IP address: {}", addresses.join(", ")))
 }
 
+/// Whether a job's data goes to standard output, so that nothing else may.
+pub(crate) fn is_standard_output(dst: Option<&str>) -> bool {
+    let location = dst.and_then(|url| Location::parse(url).ok());
+    location.is_some_and(|location| apyfal::standard::is_output(&location))
+}
+
 /// What a job is called while it runs: the accelerator and where its data is, without secrets.
 pub(crate) fn title(accelerator: &str, url: Option<&str>) -> String {
     match url.map(Location::parse) {
@@ -322,6 +329,18 @@ fn cancel_on_signal(cancel: &Cancel) -> Result<()> {
                 cancel.cancel();
             }
         });
+    }
+    Ok(())
+}
+
+/// Has what is written beyond the limit on the size of files fail, instead of ending this process: a
+/// host has jobs of others. The programs that it starts are ended as they would be by themselves,
+/// which they would not be if the signal were ignored here.
+fn fail_beyond_limit() -> Result<()> {
+    let beyond = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    if ignored_signals() & (1 << (beyond.as_raw_value() - 1)) == 0 {
+        // What was once listened to does not end the process any more.
+        drop(signal(beyond)?);
     }
     Ok(())
 }

@@ -1,15 +1,14 @@
 //! `apyfal pack`: make a package of a directory.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use apyfal::package::{self, Manifest, SUFFIX, Signer};
-use apyfal::{Error, ErrorKind, Result};
+use apyfal::{Destination, Error, ErrorKind, Location, Result, Sink, Storage};
 use apyfal_core::Secret;
 use clap::Args;
 use serde_json::json;
-use tempfile::NamedTempFile;
 
 use crate::commands::Context;
 use crate::printer;
@@ -34,7 +33,7 @@ pub(crate) struct Arguments {
     password_file: Option<PathBuf>,
 }
 
-pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let manifest = Manifest::load(&arguments.folder)?;
     let signer =
         arguments.sign.as_deref().map(|key| signer(key, arguments.password_file.as_deref()));
@@ -45,23 +44,23 @@ pub(crate) fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
         Some(folder) if folder.is_dir() => folder.join(&usual),
         Some(file) => file,
     };
-    let mut file = fresh(&output)?;
-    let packed = package::pack(&arguments.folder, &manifest, file.as_file_mut(), &context.cancel)
+    let (mut file, destination) = begin(&output).await?;
+    let packed = package::pack(&arguments.folder, &manifest, &mut file, &context.cancel)
         .map_err(|error| error.operation(writing(&output)))?;
     let mut signature = None;
     if let Some(signer) = signer {
         let name = output.file_name().map(|name| name.to_string_lossy().into_owned());
-        let text = signer.sign(file.as_file_mut(), &name.unwrap_or(usual))?;
+        let text = signer.sign(&mut file, &name.unwrap_or(usual))?;
         let mut path = output.clone().into_os_string();
         path.push(SUFFIX);
         let path = PathBuf::from(path);
-        let beside = fresh(&path)?;
-        std::fs::write(beside.path(), text)
+        let (mut file, beside) = begin(&path).await?;
+        file.write_all(text.as_bytes())
             .map_err(|error| Error::from(error).operation(writing(&path)))?;
-        keep(beside, &path)?;
+        keep(beside, context).await?;
         signature = Some(path);
     }
-    keep(file, &output)?;
+    keep(destination, context).await?;
     if context.printer.json() {
         let report = json!({
             "file": output.to_string_lossy(),
@@ -98,21 +97,22 @@ fn signer(key: &Path, password: Option<&Path>) -> Result<Signer> {
         .map_err(|error| error.operation(format!("sign with '{}'", key.display())))
 }
 
-/// A file that gets its name when it is complete. Until then its own tells the next `pack` that it
-/// is not part of anything.
-fn fresh(output: &Path) -> Result<NamedTempFile> {
-    let folder = output.parent().filter(|parent| !parent.as_os_str().is_empty());
-    tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".apyfal")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(|error| Error::from(error).operation(writing(output)))
+/// A file under way, which is at its place once it is kept.
+async fn begin(output: &Path) -> Result<(File, Destination)> {
+    let mut destination = Storage::new().create_output(&Location::file(output)).await?;
+    match destination.take_output().map(apyfal::Output::into_sink) {
+        Some(Sink::File { file, .. }) => Ok((file, destination)),
+        _ => Err(Error::new(ErrorKind::Usage, "it is not a regular file")
+            .operation(writing(output))
+            .hint("a package is written to a file")),
+    }
 }
 
-fn keep(file: NamedTempFile, output: &Path) -> Result<()> {
-    let kept = file.persist(output);
-    kept.map_err(|error| Error::from(error.error).operation(writing(output)))?;
+async fn keep(destination: Destination, context: &Context<'_>) -> Result<()> {
+    let placed = destination.commit(&context.cancel).await?;
+    if let Some(note) = placed.note() {
+        context.printer.note(&printer::harmless(&note));
+    }
     Ok(())
 }
 

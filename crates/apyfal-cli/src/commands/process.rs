@@ -6,7 +6,7 @@ use apyfal::{Call, Error, ErrorKind, Progress, Result};
 use clap::Args;
 
 use crate::arguments::Set;
-use crate::commands::{Context, Name, title};
+use crate::commands::{Context, Name, is_standard_output, title};
 use crate::progress;
 
 /// Run one job on the accelerator of a name that was started before.
@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         .compare(arguments.compare)
         .cancel(context.cancel.clone())
         .progress(progress.clone());
-    let data_on_stdout = arguments.dst.as_deref() == Some("-");
+    let data_on_stdout = is_standard_output(arguments.dst.as_deref());
     let title = title(&record.accelerator, arguments.src.as_deref());
     if let Some(src) = arguments.src {
         call = call.src(src);

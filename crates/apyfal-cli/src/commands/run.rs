@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::arguments::Set;
-use crate::commands::{Context, HostArguments, title};
+use crate::commands::{Context, HostArguments, is_standard_output, title};
 use crate::progress;
 
 /// How long a host may take to end the session of a job that failed.
@@ -105,7 +105,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     stopped?;
     // Some programs of one's own report and write nothing.
     let has_nothing = is_supposed && report.profiling.bytes_written == 0;
-    context.printer.report(&report, dst.as_deref() == Some("-") && !has_nothing)
+    context.printer.report(&report, is_standard_output(dst.as_deref()) && !has_nothing)
 }
 
 /// Ends the session. Where the job failed, a host need not be waited for: it may be the reason.

@@ -36,7 +36,7 @@ impl SourceFile {
             }
             Source::Stream(_) => {
                 let mut file = temporary(ctx, "src-", input.name())?;
-                copy(&mut ctx.reader(input)?, file.as_file_mut())?;
+                copy(&mut ctx.reader(input)?, &mut ctx.scratch_writer(&mut file))?;
                 let file = file.into_temp_path();
                 Ok(Self { path: file.to_path_buf(), copy: Some(file), _input: None })
             }
@@ -67,8 +67,8 @@ pub(super) struct DestinationFile {
 
 #[derive(Debug)]
 enum Place {
-    /// The destination itself.
-    Here(File),
+    /// The destination itself, and what errors call it.
+    Here(File, Option<String>),
     /// A file in scratch space, to be copied to the destination.
     Copied { output: Output, _file: TempPath },
 }
@@ -80,10 +80,11 @@ impl DestinationFile {
     /// Scratch space has no room.
     pub(super) fn new(output: Output, ctx: &JobContext) -> Result<Self> {
         let name = output.name().map(str::to_owned);
+        let place = output.place().map(str::to_owned);
         match output.sink() {
             Sink::File { .. } => match output.into_sink() {
                 Sink::File { file, path } => {
-                    Ok(Self { path: std::path::absolute(path)?, place: Place::Here(file) })
+                    Ok(Self { path: std::path::absolute(path)?, place: Place::Here(file, place) })
                 }
                 Sink::Stream(_) => Err(Error::new(ErrorKind::Internal, "a file became a stream")),
             },
@@ -115,14 +116,18 @@ impl DestinationFile {
                 copy(&mut written, &mut writer)?;
                 writer.flush()?;
             }
-            Place::Here(file) => {
+            Place::Here(file, place) => {
                 let (ours, theirs) = (file.metadata()?, written.metadata()?);
                 if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) {
                     ctx.progress().add_written(theirs.len());
                 } else {
                     // The program put a new file in the place of ours.
                     file.set_len(0)?;
-                    let mut writer = ctx.writer(Output::file(file, &self.path));
+                    let output = Output::file(file, &self.path);
+                    let mut writer = ctx.writer(match place {
+                        Some(place) => output.with_place(place),
+                        None => output,
+                    });
                     copy(&mut written, &mut writer)?;
                 }
             }

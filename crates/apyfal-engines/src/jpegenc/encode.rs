@@ -107,7 +107,7 @@ impl Encoding {
                 }
                 counts.add(&work.counts);
                 lengths.push((scan.len(), work.height));
-                Ok(spool.write_all(scan)?)
+                Ok(ctx.scratch_writer(&mut spool).write_all(scan)?)
             },
         )?;
 

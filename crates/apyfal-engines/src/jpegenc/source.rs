@@ -44,7 +44,7 @@ impl Source {
         let count = reader.fill(&mut header)?;
         let bmp = Bmp::parse(&header[..count])?;
         let mut spool = spooled_tempfile_in(MAX_IN_MEMORY, ctx.scratch());
-        spool.write_all(&header[..count])?;
+        ctx.scratch_writer(&mut spool).write_all(&header[..count])?;
         let mut len = count as u64;
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -54,7 +54,7 @@ impl Source {
             }
             // What follows the pixels is read, so that its sender can finish, but not kept.
             let wanted = (bmp.end().saturating_sub(len)).min(count as u64) as usize;
-            spool.write_all(&buffer[..wanted])?;
+            ctx.scratch_writer(&mut spool).write_all(&buffer[..wanted])?;
             len += count as u64;
         }
         check_length(&bmp, len)?;

@@ -25,9 +25,20 @@ pub(super) fn of_file(metadata: &Metadata, kind: EntryType, size: u64) -> Header
     header.set_mode(metadata.mode() & 0o7777);
     header.set_uid(metadata.uid().into());
     header.set_gid(metadata.gid().into());
-    // Before 1970 is out of the format's range as most readers know it.
-    header.set_mtime(metadata.mtime().max(0) as u64);
+    set_mtime(&mut header, metadata.mtime());
     header
+}
+
+/// Sets a time, which before 1970 is a negative number: in base 256, as GNU tar has it.
+fn set_mtime(header: &mut Header, seconds: i64) {
+    match u64::try_from(seconds) {
+        Ok(seconds) => header.set_mtime(seconds),
+        Err(_) => {
+            let mut field = [0xff; 12];
+            field[4..].copy_from_slice(&seconds.to_be_bytes());
+            header.as_old_mut().mtime = field;
+        }
+    }
 }
 
 /// A header of a file that exists only as data.

@@ -7,16 +7,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use apyfal_core::{Error, ErrorKind, Input, JobContext, Result, Source};
+use apyfal_core::{Error, ErrorKind, FileId, Input, JobContext, Result, Source};
 use rustix::fs::{OFlags, major, minor};
 use tar::EntryType;
 use walkdir::{DirEntry, WalkDir};
 
 use super::header;
 use crate::copy::copy;
-
-/// Device and inode: what makes a file the same file.
-pub(super) type FileId = (u64, u64);
 
 /// One entry of the archive: the records of its header and, for a regular file, its content.
 pub(super) struct Entry {
@@ -45,14 +42,14 @@ impl Member {
     /// Takes a source under a name. A stream is copied to scratch space first: its length stands
     /// before its content.
     ///
-    /// `output` is the archive itself, which is left out where it lies in the directory.
+    /// `output` are the files of the archive itself, which are left out of a directory.
     ///
     /// # Errors
     /// The source cannot be read.
     pub(super) fn new(
         input: Input,
         name: Vec<u8>,
-        output: Option<FileId>,
+        output: Vec<FileId>,
         ctx: &JobContext,
     ) -> Result<Self> {
         let (header, content) = match input.source() {
@@ -73,7 +70,7 @@ impl Member {
             Source::Stream(_) => {
                 let path = PathBuf::from(input.name().unwrap_or("the source"));
                 let mut file = tempfile::tempfile_in(ctx.scratch())?;
-                copy(&mut ctx.reader(input)?, &mut file)?;
+                copy(&mut ctx.reader(input)?, &mut ctx.scratch_writer(&mut file))?;
                 let size = file.metadata()?.len();
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 let mtime = now.map_or(0, |now| now.as_secs());
@@ -110,14 +107,14 @@ pub(super) struct Tree {
     walk: walkdir::IntoIter,
     root: PathBuf,
     name: Vec<u8>,
-    output: Option<FileId>,
+    output: Vec<FileId>,
     /// Names of files with more links that may still come, and how many.
     links: HashMap<FileId, (Vec<u8>, u64)>,
     skipped: u64,
 }
 
 impl Tree {
-    fn new(root: &Path, name: Vec<u8>, output: Option<FileId>) -> Self {
+    fn new(root: &Path, name: Vec<u8>, output: Vec<FileId>) -> Self {
         Self {
             walk: WalkDir::new(root).sort_by_file_name().into_iter(),
             root: root.to_owned(),
@@ -138,7 +135,7 @@ impl Tree {
                 name.push(b'/');
                 name.extend_from_slice(inside.as_os_str().as_bytes());
             }
-            let entry = entry(&found, name, &mut self.links, self.output)
+            let entry = entry(&found, name, &mut self.links, &self.output)
                 .map_err(|error| error.operation(format!("read '{}'", found.path().display())))?;
             match entry {
                 Some(entry) => return Ok(Some(entry)),
@@ -164,7 +161,7 @@ fn entry(
     found: &DirEntry,
     mut name: Vec<u8>,
     links: &mut HashMap<FileId, (Vec<u8>, u64)>,
-    output: Option<FileId>,
+    output: &[FileId],
 ) -> Result<Option<Entry>> {
     let path = found.path();
     // The root may be a link to the directory that was asked for; nothing below it is followed.
@@ -207,7 +204,7 @@ fn regular(
     path: &Path,
     name: Vec<u8>,
     links: &mut HashMap<FileId, (Vec<u8>, u64)>,
-    output: Option<FileId>,
+    output: &[FileId],
 ) -> Result<Option<Entry>> {
     // What was a file a moment ago may now be a link to elsewhere, or a FIFO that blocks.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
@@ -216,8 +213,8 @@ fn regular(
     if !metadata.is_file() {
         return Err(Error::new(ErrorKind::InvalidData, "it was replaced while it was read"));
     }
-    let id = (metadata.dev(), metadata.ino());
-    if output == Some(id) {
+    let id = FileId::of(&metadata);
+    if output.contains(&id) {
         return Ok(None);
     }
     if let Some((first, left)) = links.get_mut(&id) {

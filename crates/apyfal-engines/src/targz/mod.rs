@@ -3,12 +3,11 @@
 use std::ffi::OsString;
 use std::io::{Seek, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need,
-    Outcome, Output, OutputWriter, ParamKind, ParamSpec, Params, Result, Sink, Source,
+    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, FileId, Input, JobContext,
+    Need, Outcome, Output, OutputWriter, ParamKind, ParamSpec, Params, Result, Source,
 };
 use flate2::write::GzEncoder;
 
@@ -22,7 +21,7 @@ mod stream;
 mod tests;
 mod transaction;
 
-use member::{FileId, Member};
+use member::Member;
 use stream::TarStream;
 use transaction::Transaction;
 
@@ -177,9 +176,9 @@ impl Session {
             return Err(Error::new(ErrorKind::Usage, "there is nothing to archive")
                 .hint("give a source, or open a transaction with startOfTx=1"));
         }
-        let (output, id) = destination(job.dst)?;
+        let output = destination(job.dst)?;
         let members = u64::from(job.src.is_some());
-        let mut addition = self.addition(job.src, &job.params, 0, id, ctx)?;
+        let mut addition = self.addition(job.src, &job.params, 0, output.files()?, ctx)?;
         let mut writer = ctx.writer(output);
         self.write(&mut addition, true, &job.params, &mut writer, ctx)?;
         writer.flush()?;
@@ -207,7 +206,7 @@ impl Session {
         }
         let count = if start { 0 } else { transaction.members() };
         let added = u64::from(job.src.is_some());
-        let mut addition = self.addition(job.src, &job.params, count, None, ctx)?;
+        let mut addition = self.addition(job.src, &job.params, count, Vec::new(), ctx)?;
         if start {
             transaction.begin()?;
         }
@@ -226,10 +225,10 @@ impl Session {
         job: EngineJob,
         ctx: &JobContext,
     ) -> Result<Outcome> {
-        let (output, id) = destination(job.dst)?;
+        let output = destination(job.dst)?;
         let count = transaction.members();
         let added = u64::from(job.src.is_some());
-        let mut addition = self.addition(job.src, &job.params, count, id, ctx)?;
+        let mut addition = self.addition(job.src, &job.params, count, output.files()?, ctx)?;
         let mut draft = transaction.draft()?;
         // What mode 1 makes of nothing is an empty gzip file.
         let empty = count + added == 0;
@@ -258,7 +257,7 @@ impl Session {
             return Err(Error::new(ErrorKind::Usage, "nothing can be added to an ended archive")
                 .hint("leave the source out, or start a new transaction with startOfTx=1"));
         }
-        let (output, _) = destination(job.dst)?;
+        let output = destination(job.dst)?;
         let count = transaction.members();
         give_out(&mut transaction.draft()?.spool, ctx.writer(output))?;
         Ok(Outcome::default().with("members", count))
@@ -270,7 +269,7 @@ impl Session {
         src: Option<Input>,
         params: &Params,
         count: u64,
-        output: Option<FileId>,
+        output: Vec<FileId>,
         ctx: &JobContext,
     ) -> Result<Option<Addition>> {
         let Some(src) = src else { return Ok(None) };
@@ -330,34 +329,23 @@ fn give_out(spool: &mut std::fs::File, mut writer: OutputWriter) -> Result<()> {
     Ok(writer.flush()?)
 }
 
-/// The destination and, where it is a file, which.
-fn destination(dst: Option<Output>) -> Result<(Output, Option<FileId>)> {
-    let Some(output) = dst else {
-        return Err(Error::new(ErrorKind::Usage, "the archive has no destination")
-            .hint("give the destination with the call that ends the archive"));
-    };
-    let id = match output.sink() {
-        Sink::File { file, .. } => {
-            let metadata = file.metadata()?;
-            Some((metadata.dev(), metadata.ino()))
-        }
-        Sink::Stream(_) => None,
-    };
-    Ok((output, id))
+fn destination(dst: Option<Output>) -> Result<Output> {
+    dst.ok_or_else(|| {
+        Error::new(ErrorKind::Usage, "the archive has no destination")
+            .hint("give the destination with the call that ends the archive")
+    })
 }
 
 /// What a source is called: as the caller says, as it is called itself, or by its number.
 fn member_name(src: &Input, given: Option<&str>, count: u64) -> Result<Vec<u8>> {
     let own = || match src.source() {
-        // An input's name is text; a file's own name may be other bytes.
-        Source::File { path, .. } if is_called(path, src.name()) => {
-            path.file_name().map(OsString::from)
-        }
-        Source::Directory(path) if src.name().is_none_or(|_| is_called(path, src.name())) => {
+        Source::Directory(path)
+            if src.os_name().is_none_or(|_| path.file_name() == src.os_name()) =>
+        {
             // The name of '.' and '..' is that of the directory itself.
             path.canonicalize().ok()?.file_name().map(OsString::from)
         }
-        _ => src.name().map(OsString::from),
+        _ => src.os_name().map(OsString::from),
     };
     let name = match given {
         Some(name) => Some(OsString::from(name)),
@@ -372,8 +360,4 @@ fn member_name(src: &Input, given: Option<&str>, count: u64) -> Result<Vec<u8>> 
             .hint("give a relative path without '..' as 'name'"));
     }
     Ok(parts.join(&b'/'))
-}
-
-fn is_called(path: &Path, name: Option<&str>) -> bool {
-    path.file_name().map(|own| own.to_string_lossy()).as_deref() == name
 }

@@ -366,6 +366,70 @@ fn a_directory_is_named_as_asked_or_as_it_is_called() {
 }
 
 #[test]
+fn times_are_those_that_tar_stores() {
+    let bench = Bench::new(2);
+    let root = bench.path("tree");
+    fs::create_dir(&root).unwrap();
+    let times = [
+        ("epoch", "@0"),
+        ("before", "@-1"),
+        ("within", "@-1.5"),
+        ("after", "@1.999999999"),
+        ("old", "@-2147483648"),
+        ("older", "@-99999999999"),
+        ("octal", "@8589934591"),
+        ("beyond", "@8589934592"),
+        ("far", "@99999999999"),
+    ];
+    for (name, time) in times {
+        let path = root.join(name);
+        fs::write(&path, "x").unwrap();
+        assert!(Command::new("touch").args(["-d", time]).arg(&path).status().unwrap().success());
+    }
+    // What the file system does not hold is not asked for: the peer reads the same files.
+    let ours = bench.get(Some(Input::directory(&root)), json!({})).unwrap();
+    let parent = bench.directory.path().to_str().unwrap();
+    let theirs = peer(
+        &[
+            "tar",
+            "--format=gnu",
+            "--sort=name",
+            "--numeric-owner",
+            "-C",
+            parent,
+            "-cf",
+            "-",
+            "tree",
+        ],
+        b"",
+    );
+    let fields = |archive: &[u8]| {
+        let records = archive.chunks(512).filter(|record| record[257..262] == b"ustar"[..]);
+        records
+            .map(|record| (record[..100].to_vec(), record[136..148].to_vec()))
+            .collect::<Vec<_>>()
+    };
+    // The last byte of a field is a NUL with one and a space with the other, where it is octal.
+    let number = |(name, field): (Vec<u8>, Vec<u8>)| {
+        let is_octal = field[0] & 0x80 == 0;
+        (name, if is_octal { field[..11].to_vec() } else { field })
+    };
+    let ours_read: Vec<_> = fields(&ours).into_iter().map(number).collect();
+    assert_eq!(ours_read.len(), times.len() + 1);
+    assert_eq!(ours_read, fields(&theirs).into_iter().map(number).collect::<Vec<_>>());
+    // The first would warn of such times.
+    for tar in [&["tar", "--warning=no-timestamp"][..], &["bsdtar"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        peer(&[tar, &["-xf", "-", "-C", place]].concat(), &ours);
+        for (name, _) in times {
+            let seconds = |root: &Path| fs::metadata(root.join(name)).unwrap().mtime();
+            assert_eq!(seconds(&folder.path().join("tree")), seconds(&root), "{tar:?} {name}");
+        }
+    }
+}
+
+#[test]
 fn the_archive_does_not_hold_itself() {
     let bench = Bench::new(2);
     let root = bench.path("tree");
@@ -395,7 +459,7 @@ fn what_cannot_be_read_fails_the_call_and_is_named() {
     fs::write(&path, vec![1; 5_000_000]).unwrap();
     let input = Input::file(File::open(&path).unwrap(), &path).unwrap();
     let context = bench.context();
-    let mut member = Member::new(input, b"x".to_vec(), None, &context).unwrap();
+    let mut member = Member::new(input, b"x".to_vec(), Vec::new(), &context).unwrap();
     fs::write(&path, "short").unwrap();
     let error = TarStream::new(Some(&mut member), true, &context).copy_to(|_| Ok(())).unwrap_err();
     assert!(error.message().contains("became shorter"), "{error}");
@@ -409,7 +473,7 @@ fn files_over_8_gib_have_their_size() {
     File::create(&path).unwrap().set_len(size).unwrap();
     let input = Input::file(File::open(&path).unwrap(), &path).unwrap();
     let context = bench.context();
-    let mut member = Member::new(input, b"sparse".to_vec(), None, &context).unwrap();
+    let mut member = Member::new(input, b"sparse".to_vec(), Vec::new(), &context).unwrap();
     let mut head = vec![0; 4096];
     assert_eq!(TarStream::new(Some(&mut member), true, &context).fill(&mut head).unwrap(), 4096);
     for tar in ["tar", "bsdtar"] {

@@ -36,7 +36,7 @@ impl AuthorizedDirs {
             Source::Directory(_) => Err(super::is_a_directory("read", &shown(path))
                 .hint("give the directory to a job on the host itself, by its path")),
             _ => Ok(match rest.file_name() {
-                Some(name) => input.with_name(name.to_string_lossy()),
+                Some(name) => input.with_name(name),
                 None => input,
             }),
         }

@@ -7,18 +7,21 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use apyfal_core::{Error, ErrorKind, Output, Result};
+use apyfal_core::{Error, ErrorKind, FileId, Output, Result};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::in_place::{InPlace, REFUSALS, obstacle};
 use super::io_error;
+use crate::destination::Placed;
 
 /// A file under way, in the directory of its final place.
 ///
 /// It has no name until it is committed, so nothing is left even when this process is killed.
 /// Where the file system cannot do that it has a hidden one, `.apyfal-….part`. Existing files are
-/// replaced at once; they keep their mode and, where we may say so, their owner. As everywhere
-/// where speed counts, nothing waits for the disk: a power failure may cost recent files.
+/// replaced at once; they keep their mode and, where we may say so, their owner. One that cannot be
+/// replaced is written in place, when all that is to be in it is known. As everywhere where speed
+/// counts, nothing waits for the disk: a power failure may cost recent files.
 #[derive(Debug)]
 pub(crate) struct PendingFile {
     directory: OwnedFd,
@@ -27,6 +30,7 @@ pub(crate) struct PendingFile {
     file: File,
     hidden: Option<String>,
     replaces: Option<Stat>,
+    in_place: Option<InPlace>,
 }
 
 impl PendingFile {
@@ -50,26 +54,68 @@ impl PendingFile {
                 .operation(format!("write '{}'", path.display())));
             }
         }
-        let (file, hidden) = open_hidden(&directory).map_err(failed)?;
+        let present = replaces.as_ref().filter(|stat| is_file(stat));
+        let mut why = match present {
+            Some(found) => obstacle(&directory, name, found).map_err(failed)?.map(str::to_owned),
+            None => None,
+        };
+        let mut elsewhere = None;
+        let (file, hidden) = match open_hidden(&directory) {
+            Err(error) if present.is_some() && REFUSALS.contains(&error) => {
+                let text = Error::from_io(error.into());
+                why.get_or_insert(format!("its directory cannot be written: {}", text.message()));
+                let place = elsewhere.insert(std::env::temp_dir());
+                let file = tempfile::tempfile_in(&*place);
+                (file.map_err(|error| io_error("make a file in", place, error))?, None)
+            }
+            made => made.map_err(|error| failed(error.into()))?,
+        };
+        let in_place = match why {
+            Some(why) => Some(InPlace::open(&directory, name, path, why)?),
+            None => None,
+        };
         let place = match &hidden {
             // Valid for child processes as well, unlike /proc/self.
             None => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
             Some(hidden) => path.with_file_name(hidden),
         };
         let output = Output::file(file.try_clone().map_err(failed)?, place);
+        // Where there is no room, if there is none.
+        let room = elsewhere.as_deref().unwrap_or(path);
         let output = output.with_name(name.to_string_lossy());
+        let output = output.with_place(format!("'{}'", room.display()));
+        let output = match &replaces {
+            Some(found) => output.with_file(FileId::new(found.st_dev, found.st_ino)),
+            None => output,
+        };
         let (name, path) = (name.to_owned(), path.to_owned());
-        Ok((Self { directory, name, path, file, hidden, replaces }, output))
+        Ok((Self { directory, name, path, file, hidden, replaces, in_place }, output))
     }
 
-    /// What it will be called.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Makes it what is at its final place.
+    pub(crate) fn commit(mut self) -> Result<Placed> {
+        if self.in_place.is_none() {
+            match self.publish() {
+                Ok(()) => return Ok(Placed::Whole),
+                Err(error) => match refusal(&error) {
+                    Some(why) => self.in_place = Some(self.open_in_place(why, error)?),
+                    None => return Err(io_error("write", &self.path, error)),
+                },
+            }
+        }
+        let Some(in_place) = &self.in_place else { return Ok(Placed::Whole) };
+        in_place.fill(&self.file).map_err(|error| io_error("write", &self.path, error))?;
+        Ok(Placed::CopiedInto { path: self.path.clone(), why: in_place.why().to_owned() })
     }
 
-    /// Gives the file its name.
-    pub(crate) fn commit(mut self) -> Result<()> {
-        self.publish().map_err(|error| io_error("write", &self.path, error))
+    /// The file that is there, which could not be replaced though nothing foretold it.
+    fn open_in_place(&self, why: String, error: io::Error) -> Result<InPlace> {
+        match existing(&self.directory, &self.name) {
+            Ok(Some(found)) if is_file(&found) => {
+                InPlace::open(&self.directory, &self.name, &self.path, why)
+            }
+            _ => Err(io_error("write", &self.path, error)),
+        }
     }
 
     fn publish(&mut self) -> io::Result<()> {
@@ -123,6 +169,16 @@ impl Drop for PendingFile {
     }
 }
 
+fn is_file(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
+}
+
+/// What the system said, where it was that a file cannot be replaced.
+fn refusal(error: &io::Error) -> Option<String> {
+    let is_one = REFUSALS.iter().any(|known| error.raw_os_error() == Some(known.raw_os_error()));
+    is_one.then(|| apyfal_core::root_cause(error))
+}
+
 fn existing(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
@@ -132,7 +188,7 @@ fn existing(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
 }
 
 /// A new file without a name, or else with a hidden one. Its mode follows the umask.
-fn open_hidden(directory: &OwnedFd) -> io::Result<(File, Option<String>)> {
+fn open_hidden(directory: &OwnedFd) -> Result<(File, Option<String>), Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o666);
     match rustix::fs::openat(directory, ".", flags | OFlags::TMPFILE, mode) {
@@ -142,14 +198,14 @@ fn open_hidden(directory: &OwnedFd) -> io::Result<(File, Option<String>)> {
         }
         // What an old kernel or a file system without the feature answers.
         Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     }
     loop {
         let name = hidden_name();
         match rustix::fs::openat(directory, &name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
             Ok(file) => return Ok((file.into(), Some(name))),
             Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }

@@ -2,15 +2,17 @@
 
 mod authorized;
 mod file;
+mod in_place;
 mod pipe;
+pub mod standard;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
-use apyfal_core::{Error, ErrorKind, Input, Output, Result};
+use apyfal_core::{Error, ErrorKind, FileId, Input, Output, Result};
 use rustix::fs::{Mode, OFlags};
 
 pub use authorized::AuthorizedDirs;
@@ -53,36 +55,20 @@ fn input(file: OwnedFd, path: &Path) -> io::Result<Input> {
     Ok(Input::stream(PollReader::new(file)))
 }
 
-/// Standard input.
-pub(crate) fn standard_input() -> Result<Input> {
-    let failed = |error| io_error("read", Path::new("-"), error);
-    let file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(is_a_directory("read", Path::new("-")));
+/// A stream that may go to a file: neither its job nor another part of it should read that.
+fn of_file(output: Output, metadata: &Metadata) -> Output {
+    match metadata.is_file() {
+        true => output.with_file(FileId::of(metadata)),
+        false => output,
     }
-    let len = metadata.is_file().then_some(metadata.len()).filter(|len| *len > 0);
-    let position = rustix::fs::tell(&file).unwrap_or(0);
-    let input = Input::stream(PollReader::new(file));
-    Ok(match len {
-        Some(len) => input.with_len(len.saturating_sub(position)),
-        None => input,
-    })
-}
-
-/// Standard output.
-pub(crate) fn standard_output() -> Result<(Local, Output)> {
-    let failed = |error| io_error("write", Path::new("-"), error);
-    let file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
-    Ok((Local::Standard, Output::stream(PollWriter::shared(file).map_err(failed)?)))
 }
 
 /// Begins a file, or opens the device, pipe or open file (`/dev/fd/3`) that the path names.
 pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
     let path = &follow_links(path);
-    // What `/dev/stdout` stands for shares its position with other writers.
-    if *path == Path::new(&format!("/proc/{}/fd/1", std::process::id())) {
-        return standard_output();
+    // It shares its position with other writers.
+    if is_standard_output(path) {
+        return standard::output();
     }
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(is_a_directory("write", path)),
@@ -93,7 +79,7 @@ pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
                 kind => LazyPipe::opened(path, kind.is_file()),
             };
             let pipe = pipe.map_err(|error| io_error("write", path, error))?;
-            let output = Output::stream(pipe.writer());
+            let output = of_file(Output::stream(pipe.writer()), &metadata);
             return Ok((Local::Pipe(pipe), output));
         }
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
@@ -123,6 +109,11 @@ pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
     Ok((Local::File(file), output))
 }
 
+/// Whether a path without links is what `/dev/stdout` stands for.
+fn is_standard_output(path: &Path) -> bool {
+    *path == *format!("/proc/{}/fd/1", std::process::id())
+}
+
 /// The path behind symbolic links, whose last target may be missing. Links keep pointing to the
 /// file that is written. Those of /proc stand for open files, not for other names.
 fn follow_links(path: &Path) -> PathBuf {
@@ -150,7 +141,7 @@ pub(crate) fn io_error(verb: &str, path: &Path, error: io::Error) -> Error {
 }
 
 /// The time of a file's last change, as finely as the file system has it.
-pub(crate) fn version(metadata: &std::fs::Metadata) -> String {
+pub(crate) fn version(metadata: &Metadata) -> String {
     use std::os::unix::fs::MetadataExt;
     format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
 }

@@ -82,7 +82,7 @@ async fn begin(storage: &Storage, url: &str) -> Result<(Destination, Output)> {
 async fn write(storage: &Storage, url: &str, data: &[u8]) -> Result<()> {
     let (destination, output) = begin(storage, url).await?;
     write_output(output, data.to_vec()).await?;
-    destination.commit(&Cancel::default()).await
+    destination.commit(&Cancel::default()).await.map(drop)
 }
 
 async fn copy(storage: &Storage, src: &str, dst: &str) -> Result<Arc<Progress>> {

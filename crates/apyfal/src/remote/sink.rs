@@ -21,6 +21,8 @@ const AHEAD: usize = 8;
 pub(crate) struct Sink {
     to: Option<Arc<To>>,
     name: Option<String>,
+    /// What errors call it.
+    place: Option<Arc<str>>,
     is_in_memory: bool,
     /// How many bytes were written, or begun to be.
     taken: Arc<AtomicU64>,
@@ -39,6 +41,7 @@ impl Sink {
     pub(crate) fn of(output: Option<Output>, cancel: &Cancel, progress: &Arc<Progress>) -> Self {
         let is_in_memory = output.as_ref().is_some_and(Output::is_in_memory);
         let name = output.as_ref().and_then(|output| output.name().map(str::to_owned));
+        let place = output.as_ref().and_then(Output::place).map(Arc::from);
         let to = output.map(|output| match output.into_sink() {
             Given::File { file, .. } => To::File(file),
             Given::Stream(writer) => To::Stream(Mutex::new(writer)),
@@ -46,6 +49,7 @@ impl Sink {
         Self {
             to: to.map(Arc::new),
             name,
+            place,
             is_in_memory,
             taken: Arc::default(),
             has_begun: Arc::default(),
@@ -132,7 +136,7 @@ impl Sink {
                 Ok(0) => return Err(std::io::Error::from(Io::WriteZero).into()),
                 Ok(written) => written,
                 Err(error) if matches!(error.kind(), Io::WouldBlock | Io::Interrupted) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Error::of_write(error, self.place.as_deref())),
             };
             self.taken.store(at + written as u64, Ordering::Release);
             self.count.at(at + written as u64);
@@ -147,7 +151,10 @@ impl Sink {
             self.cancel.check()?;
             match writer.lock().unwrap_or_else(PoisonError::into_inner).flush() {
                 Err(error) if matches!(error.kind(), Io::WouldBlock | Io::Interrupted) => {}
-                flushed => return flushed.map_err(Error::from),
+                flushed => {
+                    let place = self.place.as_deref();
+                    return flushed.map_err(|error| Error::of_write(error, place));
+                }
             }
         }
     }

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use crate::arguments::Set;
 use crate::commands::run::{by_stage, stop};
 use crate::commands::{Context, HostArguments};
+use crate::printer::harmless;
 use bars::{Bars, REDRAW};
 use journal::{Journal, NAME, Stamp, fingerprint};
 use outputs::{End, Item, Root};
@@ -177,6 +178,9 @@ async fn map(
                 tally.done += 1;
                 tally.read += report.profiling.bytes_read;
                 tally.written += report.profiling.bytes_written;
+                if let Some(note) = report.destination_note() {
+                    bars.aside(|| context.printer.note(&harmless(note)));
+                }
             }
             // It is not done yet, and that is no failure of it.
             Err(_) if context.cancel.is_cancelled() => waiting.clear(),

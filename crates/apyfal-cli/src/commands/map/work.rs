@@ -1,9 +1,11 @@
 //! One file of a map.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use apyfal::{
-    Accelerator, Call, Cancel, Error, ErrorKind, Location, Need, Progress, Report, Result,
+    Accelerator, Call, Cancel, Error, ErrorKind, Location, Need, Output, Progress, Report, Result,
+    Sink,
 };
 use serde_json::{Map, Value};
 
@@ -80,7 +82,7 @@ impl Work {
         }
         let report = self.accelerator.process(self.call(item, progress)).await?;
         if self.accelerator.info().dst == Need::None {
-            write_report(item, &report)?;
+            self.write_report(item, &report).await?;
         }
         let output = self.output(item).await?.ok_or_else(|| {
             Error::new(ErrorKind::Conflict, "it went away meanwhile")
@@ -99,26 +101,23 @@ impl Work {
             Err(error) => Err(error),
         }
     }
-}
 
-/// Writes what a job told that has no other result.
-fn write_report(item: &Item, report: &Report) -> Result<()> {
-    let Location::File(path) = &item.location else {
-        return Err(Error::new(ErrorKind::Usage, "reports are written to a directory only")
-            .operation(format!("write '{}'", item.location)));
-    };
-    let write = || {
-        let folder = path.parent().unwrap_or(path);
-        let mut file = tempfile::Builder::new()
-            .prefix(".apyfal-")
-            .suffix(".part")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)?;
+    /// Writes what a job told that has no other result.
+    async fn write_report(&self, item: &Item, report: &Report) -> Result<()> {
+        let doing = || format!("write '{}'", item.location);
+        let only_files = || {
+            let why = "reports are written to a directory only";
+            Error::new(ErrorKind::Usage, why).operation(doing())
+        };
+        if !matches!(item.location, Location::File(_)) {
+            return Err(only_files());
+        }
+        let storage = self.accelerator.storage();
+        let mut destination = storage.create_output(&item.location).await?;
+        let sink = destination.take_output().map(Output::into_sink);
+        let Some(Sink::File { mut file, .. }) = sink else { return Err(only_files()) };
         let text = format!("{:#}\n", Value::Object(report.specific.clone()));
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.persist(path).map_err(|error| error.error).map(drop)
-    };
-    write().map_err(|error: std::io::Error| {
-        Error::from(error).operation(format!("write '{}'", path.display()))
-    })
+        file.write_all(text.as_bytes()).map_err(|error| Error::from(error).operation(doing()))?;
+        destination.commit(&self.cancel).await.map(drop)
+    }
 }
