@@ -17,6 +17,7 @@ mod io;
 mod job;
 mod nearest;
 mod params;
+mod quantity;
 mod secret;
 mod streams;
 
@@ -29,5 +30,6 @@ pub use io::{FileId, Input, Output, Sink, Source};
 pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start};
 pub use nearest::nearest;
 pub use params::{ParamKind, ParamSpec, Params, Stage};
+pub use quantity::size;
 pub use secret::{Secret, is_secret_key, mask};
 pub use streams::{InputReader, OutputWriter, ScratchWriter};

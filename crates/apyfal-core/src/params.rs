@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Result, is_secret_key, nearest};
+use crate::{Error, ErrorKind, Result, is_secret_key, nearest, size};
 
 /// Text that is mostly written in the source, and for a user's own program read from a file.
 type Text = Cow<'static, str>;
@@ -27,6 +27,8 @@ pub enum ParamKind {
     Bool,
     /// A whole number within the range.
     Integer(RangeInclusive<i64>),
+    /// So many bytes, within the range: a whole number, or a size such as `1MB` or `64KiB`.
+    Bytes(RangeInclusive<i64>),
     /// A number.
     Float(RangeInclusive<f64>),
     /// Any text.
@@ -42,11 +44,8 @@ impl ParamKind {
     pub fn describe(&self) -> String {
         match self {
             Self::Bool => "true or false".to_owned(),
-            Self::Integer(range) => match (*range.start(), *range.end()) {
-                (i64::MIN, i64::MAX) => "integer".to_owned(),
-                (start, i64::MAX) => format!("integer from {start}"),
-                (start, end) => format!("integer {start} to {end}"),
-            },
+            Self::Integer(range) => described("integer", range),
+            Self::Bytes(range) => described("bytes", range) + ", such as 64kB",
             Self::Float(range) => match (*range.start(), *range.end()) {
                 (f64::NEG_INFINITY, f64::INFINITY) => "number".to_owned(),
                 (start, f64::INFINITY) => format!("number from {start}"),
@@ -76,14 +75,13 @@ impl ParamKind {
                 _ => None,
             },
             Self::Integer(range) => {
-                let number = match value {
-                    Value::Number(number) => {
-                        number.as_i64().or_else(|| number.as_f64().and_then(whole_number))?
-                    }
-                    Value::String(text) => text.trim().parse().ok()?,
-                    _ => return None,
-                };
+                let number = integer(value)?;
                 range.contains(&number).then(|| number.into())
+            }
+            Self::Bytes(range) => {
+                let as_size = || size(value.as_str()?).and_then(|size| i64::try_from(size).ok());
+                let bytes = integer(value).or_else(as_size)?;
+                range.contains(&bytes).then(|| bytes.into())
             }
             Self::Float(range) => {
                 let number = match value {
@@ -111,6 +109,24 @@ impl ParamKind {
             }
             Self::Any => Some(value.clone()),
         }
+    }
+}
+
+/// A word for what is counted, and its range.
+fn described(what: &str, range: &RangeInclusive<i64>) -> String {
+    match (*range.start(), *range.end()) {
+        (i64::MIN, i64::MAX) => what.to_owned(),
+        (start, i64::MAX) => format!("{what} from {start}"),
+        (start, end) => format!("{what} {start} to {end}"),
+    }
+}
+
+/// A whole number, or the text of one.
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(whole_number)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
     }
 }
 
@@ -297,6 +313,8 @@ mod tests {
             ParamSpec::new("nbBytes", ParamKind::Integer(0..=i64::MAX), ""),
             ParamSpec::new("mode", ParamKind::Integer(1..=3), "").at_start().default(3),
             ParamSpec::new("last", ParamKind::Bool, ""),
+            ParamSpec::new("length", ParamKind::Bytes(0..=i64::MAX), ""),
+            ParamSpec::new("block", ParamKind::Bytes(1..=65_536), ""),
         ]
     }
 
@@ -320,6 +338,31 @@ mod tests {
         let error = check(Some(&session), json!({"mode": 1})).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.to_string().contains("start only"), "{error}");
+    }
+
+    #[test]
+    fn bytes_may_have_a_unit() {
+        for (given, meant) in [
+            (json!(1000), 1000),
+            (json!(1e6), 1_000_000),
+            (json!("1000"), 1000),
+            (json!("1MB"), 1_000_000),
+            (json!("64KiB"), 65_536),
+            (json!("1.5 kB"), 1500),
+        ] {
+            let checked = check(None, json!({"length": given.clone()})).unwrap();
+            assert_eq!(checked.integer("length"), Some(meant), "{given}");
+        }
+        for wrong in
+            [json!("1MX"), json!("-1MB"), json!(-1), json!("1.5"), json!("10E"), json!([1])]
+        {
+            let error = check(None, json!({"length": wrong.clone()})).unwrap_err();
+            assert_eq!(error.hints(), ["it takes bytes from 0, such as 64kB"], "{wrong}");
+        }
+        let error = check(None, json!({"block": "1MB"})).unwrap_err();
+        assert_eq!(error.hints(), ["it takes bytes 1 to 65536, such as 64kB"]);
+        // Other numbers have none.
+        assert!(check(None, json!({"nbBytes": "1MB"})).is_err());
     }
 
     #[test]

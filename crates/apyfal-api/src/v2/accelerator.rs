@@ -1,5 +1,7 @@
 //! Accelerators as a host tells of them.
 
+use std::ops::RangeInclusive;
+
 use apyfal_core::{EngineInfo, Need, ParamKind, ParamSpec, Slots, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,6 +66,15 @@ pub enum ParameterType {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minimum: Option<i64>,
         /// The greatest one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        maximum: Option<i64>,
+    },
+    /// So many bytes: a whole number, or text such as `1MB` or `64KiB`.
+    Bytes {
+        /// The least number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        minimum: Option<i64>,
+        /// The greatest number.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         maximum: Option<i64>,
     },
@@ -137,10 +148,14 @@ impl From<&ParamSpec> for Parameter {
         };
         let takes = match &spec.kind {
             ParamKind::Bool => ParameterType::Boolean,
-            ParamKind::Integer(range) => ParameterType::Integer {
-                minimum: Some(*range.start()).filter(|least| *least != i64::MIN),
-                maximum: Some(*range.end()).filter(|greatest| *greatest != i64::MAX),
-            },
+            ParamKind::Integer(range) => {
+                let (minimum, maximum) = bounds(range);
+                ParameterType::Integer { minimum, maximum }
+            }
+            ParamKind::Bytes(range) => {
+                let (minimum, maximum) = bounds(range);
+                ParameterType::Bytes { minimum, maximum }
+            }
             ParamKind::Float(range) => ParameterType::Number {
                 minimum: Some(*range.start()).filter(|least| least.is_finite()),
                 maximum: Some(*range.end()).filter(|greatest| greatest.is_finite()),
@@ -166,8 +181,9 @@ impl From<Parameter> for ParamSpec {
         let kind = match wire.takes {
             ParameterType::Boolean => ParamKind::Bool,
             ParameterType::Integer { minimum, maximum } => {
-                ParamKind::Integer(minimum.unwrap_or(i64::MIN)..=maximum.unwrap_or(i64::MAX))
+                ParamKind::Integer(range(minimum, maximum))
             }
+            ParameterType::Bytes { minimum, maximum } => ParamKind::Bytes(range(minimum, maximum)),
             ParameterType::Number { minimum, maximum } => ParamKind::Float(
                 minimum.unwrap_or(f64::NEG_INFINITY)..=maximum.unwrap_or(f64::INFINITY),
             ),
@@ -185,6 +201,16 @@ impl From<Parameter> for ParamSpec {
             help: wire.meaning.into(),
         }
     }
+}
+
+/// The ends of a range that are some.
+fn bounds(range: &RangeInclusive<i64>) -> (Option<i64>, Option<i64>) {
+    let least = Some(*range.start()).filter(|least| *least != i64::MIN);
+    (least, Some(*range.end()).filter(|greatest| *greatest != i64::MAX))
+}
+
+fn range(minimum: Option<i64>, maximum: Option<i64>) -> RangeInclusive<i64> {
+    minimum.unwrap_or(i64::MIN)..=maximum.unwrap_or(i64::MAX)
 }
 
 fn need_word(need: Need) -> &'static str {
@@ -216,6 +242,7 @@ mod tests {
         for kind in [
             ParamKind::Bool,
             ParamKind::Integer(i64::MIN..=9),
+            ParamKind::Bytes(0..=i64::MAX),
             ParamKind::Float(0.0..=f64::INFINITY),
             ParamKind::Text,
             ParamKind::Choice(vec!["a".into()]),

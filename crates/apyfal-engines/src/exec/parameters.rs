@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use apyfal_core::{Error, ErrorKind, ParamKind, ParamSpec, Params, Result, Stage};
+use apyfal_core::{Error, ErrorKind, ParamKind, ParamSpec, Params, Result, Stage, size};
 use serde_json::{Map, Value};
 
 use super::declaration::Program;
@@ -85,6 +85,12 @@ fn read_kind(map: &Map<String, Value>, default: Option<&Value>) -> Result<ParamK
         None => Ok(open),
         Some(value) => value.as_i64().ok_or_else(|| wrong(key, value, "a whole number")),
     };
+    let bytes = |key, open| match bound(key) {
+        Some(Value::String(text)) => size(text)
+            .and_then(|size| i64::try_from(size).ok())
+            .ok_or_else(|| wrong(key, &text.as_str().into(), "a size such as 64KiB or 1MB")),
+        _ => integer(key, open),
+    };
     let float = |key, open| match bound(key) {
         None => Ok(open),
         Some(value) => value.as_f64().ok_or_else(|| wrong(key, value, "a number")),
@@ -94,6 +100,7 @@ fn read_kind(map: &Map<String, Value>, default: Option<&Value>) -> Result<ParamK
         ("integer" | "int", _) => {
             ParamKind::Integer(integer("min", i64::MIN)?..=integer("max", i64::MAX)?)
         }
+        ("bytes", _) => ParamKind::Bytes(bytes("min", 0)?..=bytes("max", i64::MAX)?),
         ("float" | "number", _) => {
             ParamKind::Float(float("min", f64::NEG_INFINITY)?..=float("max", f64::INFINITY)?)
         }
@@ -106,7 +113,11 @@ fn read_kind(map: &Map<String, Value>, default: Option<&Value>) -> Result<ParamK
             return Err(Error::new(ErrorKind::Configuration, "a choice needs 'choices'"));
         }
         (other, _) => {
-            return Err(wrong("type", &other.into(), "bool, integer, float, text, choice or any"));
+            return Err(wrong(
+                "type",
+                &other.into(),
+                "bool, integer, bytes, float, text, choice or any",
+            ));
         }
     })
 }

@@ -74,7 +74,7 @@ impl Hyperfire {
             .default("ascii"),
             ParamSpec::new(
                 "max_word",
-                ParamKind::Integer(1..=65_535),
+                ParamKind::Bytes(1..=65_535),
                 "The longest word that the corpus may have, in bytes.",
             )
             .at_start()

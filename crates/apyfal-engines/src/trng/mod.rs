@@ -63,7 +63,7 @@ impl Trng {
         )
         .into();
         info.params = vec![
-            ParamSpec::new("nbBytes", ParamKind::Integer(0..=i64::MAX), "How many bytes to make."),
+            ParamSpec::new("nbBytes", ParamKind::Bytes(0..=i64::MAX), "How many bytes to make."),
             ParamSpec::new(
                 "source",
                 ParamKind::Choice(vec!["drbg".into(), "raw".into()]),

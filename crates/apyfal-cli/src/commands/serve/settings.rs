@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use apyfal::{Configuration, Result};
+use apyfal_core::size;
 use apyfal_server::{LeaseLimits, Limits};
 
 use crate::listen::address;
-use crate::quantity::{duration, limit, size};
+use crate::quantity::{duration, limit};
 use crate::words::words;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
