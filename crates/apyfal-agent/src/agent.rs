@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use crate::batch;
+use crate::comparison;
 use crate::deadline;
 use crate::job::{self, CallContext};
 use crate::session::{Record, Root, SessionDir};
@@ -377,7 +378,7 @@ impl Agent {
             destination = Some(created);
         }
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
-        let compare = job.parameters.compare;
+        let (compare, rerun_safe) = (job.parameters.compare, info.rerun_safe);
         let mut call = CallContext::new(&io, job.parameters);
         call.of_the_client(job.src.is_none(), job.dst.is_none());
         let processed = if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
@@ -386,7 +387,10 @@ impl Agent {
             let running = open.clone();
             let work = move |ctx: &JobContext| {
                 let _lock = running.dir.lock_for_job(ctx)?;
-                job::run(&*running.session, engine_job, compare, ctx)
+                match compare {
+                    true => comparison::run(&*running.session, rerun_safe, engine_job, ctx),
+                    false => job::run(&*running.session, engine_job, ctx),
+                }
             };
             self.in_slot(open.asking(), open.dir.scratch(), call, work).await
         };

@@ -1,15 +1,14 @@
-//! Jobs on a blocking thread: checked, run, measured and, where asked for, compared.
+//! Jobs on a blocking thread: checked, run and measured.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
-    Cancel, Comparison, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext,
-    JobIo, JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report,
-    Result, Source,
+    Cancel, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobIo,
+    JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report, Result,
+    Source,
 };
 
 /// What of a call goes into the context of its job.
@@ -71,31 +70,10 @@ pub(crate) fn check_ends(
 }
 
 /// Runs the job and measures it.
-pub(crate) fn run(
-    session: &dyn EngineSession,
-    job: EngineJob,
-    compare: bool,
-    ctx: &JobContext,
-) -> Result<Report> {
-    let software = compare.then(|| software_job(&job));
+pub(crate) fn run(session: &dyn EngineSession, job: EngineJob, ctx: &JobContext) -> Result<Report> {
     let begin = Instant::now();
     let outcome = session.process(job, ctx)?;
-    let elapsed = begin.elapsed();
-    let mut report = report(outcome, elapsed, ctx.progress());
-    match software {
-        None => {}
-        Some(Ok(job)) => match in_software(session, job, elapsed.as_secs_f64(), ctx)? {
-            Some(comparison) => report.comparison = Some(comparison),
-            None => {
-                let why = "no comparison: there is no plain software for this job";
-                report.app.insert("sw-comparison-note".to_owned(), why.into());
-            }
-        },
-        Some(Err(why)) => {
-            report.app.insert("sw-comparison-note".to_owned(), why.into());
-        }
-    }
-    Ok(report)
+    Ok(report(outcome, begin.elapsed(), ctx.progress()))
 }
 
 /// Runs jobs together and measures them. Each took as long as all.
@@ -114,45 +92,6 @@ pub(crate) fn run_many(
 fn report(Outcome { specific, app }: Outcome, elapsed: Duration, progress: &Progress) -> Report {
     let profiling = Profiling::new(elapsed, progress.read(), progress.written());
     Report { specific, app, profiling, ..Report::default() }
-}
-
-/// The same job once more, its output thrown away; or why its source cannot be read twice.
-fn software_job(job: &EngineJob) -> Result<EngineJob, &'static str> {
-    let src = match job.src.as_ref().map(Input::source) {
-        None => None,
-        Some(Source::Stream(_)) => return Err("no comparison: the source can be read only once"),
-        Some(Source::Directory(path)) => Some(Input::directory(path)),
-        Some(Source::File { path, .. }) => Some(
-            File::open(path)
-                .and_then(|file| Input::file(file, path))
-                .map_err(|_| "no comparison: the source cannot be read again")?,
-        ),
-    };
-    Ok(EngineJob {
-        src,
-        dst: job.dst.as_ref().map(|_| Output::stream(std::io::sink())),
-        params: job.params.clone(),
-    })
-}
-
-fn in_software(
-    session: &dyn EngineSession,
-    job: EngineJob,
-    accelerated: f64,
-    ctx: &JobContext,
-) -> Result<Option<Comparison>> {
-    // What the software reads and writes is no progress of the job.
-    let ctx =
-        JobContext::new(ctx.cancel().clone(), Default::default(), ctx.scratch(), NonZeroUsize::MIN);
-    let begin = Instant::now();
-    let Some(result) = session.process_in_software(job, &ctx) else { return Ok(None) };
-    result?;
-    let seconds = begin.elapsed().as_secs_f64();
-    Ok(Some(Comparison {
-        seconds,
-        input_bandwidth: ctx.progress().read() as f64 / seconds.max(f64::MIN_POSITIVE),
-        factor: seconds / accelerated.max(f64::MIN_POSITIVE),
-    }))
 }
 
 /// A job for an engine, from checked parts.

@@ -5,6 +5,7 @@
 
 mod agent;
 mod batch;
+mod comparison;
 mod deadline;
 mod job;
 mod session;

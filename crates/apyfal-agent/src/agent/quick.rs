@@ -66,6 +66,6 @@ fn is_short(info: &EngineInfo, io: &JobIo) -> bool {
 fn run(open: &OpenSession, job: EngineJob, ctx: &JobContext) -> Result<Report> {
     ctx.check()?;
     let session: &dyn EngineSession = &*open.session;
-    catch_unwind(AssertUnwindSafe(|| job::run(session, job, false, ctx)))
+    catch_unwind(AssertUnwindSafe(|| job::run(session, job, ctx)))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine panicked")))
 }
