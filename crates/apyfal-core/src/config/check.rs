@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Configuration;
 use super::ini::{Ini, Place, shorten};
 use super::schema::{self, SECTIONS, SectionSpec};
 use crate::nearest;
@@ -52,6 +53,37 @@ pub(super) fn check(ini: &Ini, warnings: &mut Vec<Warning>) {
             }
             warnings.extend(key_problem(name, key).map(|message| warning(&entry.place, message)));
         }
+    }
+}
+
+impl Configuration {
+    /// A warning for each section of parameters that is for no accelerator of these names, since nobody
+    /// will read it. Where these need not be all that are meant, only for a likely slip.
+    pub fn unknown_accelerators(&self, known: &[&str], are_all: bool) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for layer in self.layers() {
+            for (name, section) in &layer.sections {
+                let accelerator = ["configuration.", "process."]
+                    .iter()
+                    .find_map(|prefix| name.strip_prefix(prefix));
+                let Some(accelerator) = accelerator else { continue };
+                if known.iter().any(|known| known.eq_ignore_ascii_case(accelerator)) {
+                    continue;
+                }
+                let near = similar(accelerator, known.iter().copied());
+                if near.is_some() || are_all {
+                    let message = format!(
+                        "[{}] is for no accelerator that is known here{}",
+                        shorten(name),
+                        did_you_mean(near)
+                    );
+                    let (origin, place) = (layer.origin.clone(), section.place.clone());
+                    warnings.push(Warning { origin, place, message });
+                }
+            }
+        }
+        warnings.truncate(MAX_WARNINGS);
+        warnings
     }
 }
 
@@ -108,7 +140,7 @@ pub(super) fn key_problem(section: &str, key: &str) -> Option<String> {
     ))
 }
 
-fn similar(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > MAX_NAME { None } else { nearest(name, known) }
 }
 

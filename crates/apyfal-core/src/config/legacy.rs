@@ -35,11 +35,23 @@ pub(super) fn modernise(ini: Ini) -> (Ini, Vec<Warning>) {
             }
             entries.push((present.map_or(key, str::to_owned), entry));
         }
+        let origin = out.origin.clone();
         let target = out.section_mut(&name, section.place);
         for (key, entry) in entries {
-            let known = target.entries.get(&key).and_then(|entry| entry.raw.as_deref());
-            if known.is_none_or(str::is_empty) {
-                target.entries.insert(key, entry);
+            let known = target
+                .entries
+                .get(&key)
+                .filter(|known| known.raw.as_deref().is_some_and(|raw| !raw.is_empty()));
+            match known {
+                None => {
+                    target.entries.insert(key, entry);
+                }
+                Some(known) if known.raw != entry.raw => {
+                    let message =
+                        format!("'{key}' of [{written}] is not read: [{name}] has it too");
+                    warnings.push(Warning { origin: origin.clone(), place: entry.place, message });
+                }
+                Some(_) => {}
             }
         }
     }

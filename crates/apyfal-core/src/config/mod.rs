@@ -11,6 +11,7 @@ pub mod ini;
 pub mod interpolate;
 mod legacy;
 pub mod literal;
+mod paths;
 pub mod schema;
 mod section;
 mod write;
@@ -18,6 +19,7 @@ mod write;
 pub use check::Warning;
 pub use environment::PREFIX;
 pub use literal::{Literal, read_value};
+pub use paths::Placed;
 pub use section::Section;
 
 use ini::{Entry, Ini, Place};
@@ -95,8 +97,8 @@ impl Configuration {
     ///
     /// `host.AWS` inherits from `host`, `configuration.gzip` from `configuration`,
     /// `storage.AWS.archive` from `storage.AWS`, `storage` and then from `host.AWS` (and `host`, if
-    /// that is of type AWS or of none), and all of them from `DEFAULT`. Host and storage types are
-    /// the same in any case.
+    /// that is of type AWS or of none), and all of them from `DEFAULT`. Types of hosts and storages
+    /// and names of accelerators are the same in any case.
     pub fn section(&self, name: &str) -> Section<'_> {
         Section::new(self, &self.spelled(name))
     }
@@ -167,8 +169,8 @@ impl Configuration {
     /// # Errors
     /// A value cannot be interpolated.
     pub fn parameters(&self, section: &str, accelerator: &[&str]) -> Result<Map<String, Value>> {
-        let mut names: Vec<String> =
-            accelerator.iter().map(|name| format!("{section}.{name}")).collect();
+        let names = accelerator.iter().map(|name| self.spelled(&format!("{section}.{name}")));
+        let mut names: Vec<_> = names.collect();
         names.push(section.to_owned());
         let section = Section::joined(self, names);
         let mut parameters = Map::new();

@@ -14,6 +14,19 @@ pub enum Form {
     Lines,
 }
 
+/// Whether a key names files. A relative path is looked for beside the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// It names none.
+    None,
+    /// A path, or where the form is a list of lines one on each.
+    Path,
+    /// A path, or text that means itself.
+    PathOrText,
+    /// A program or package: a path only where it has a `/` or ends with `.apyfal`.
+    Program,
+}
+
 /// A key.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySpec {
@@ -21,6 +34,8 @@ pub struct KeySpec {
     pub name: &'static str,
     /// How it is read.
     pub form: Form,
+    /// Whether it names files.
+    pub files: Files,
     /// What it means, in one line.
     pub meaning: &'static str,
 }
@@ -41,7 +56,17 @@ pub struct SectionSpec {
 }
 
 const fn key(name: &'static str, form: Form, meaning: &'static str) -> KeySpec {
-    KeySpec { name, form, meaning }
+    KeySpec { name, form, files: Files::None, meaning }
+}
+
+/// A key that names files.
+const fn path(name: &'static str, form: Form, meaning: &'static str) -> KeySpec {
+    KeySpec { files: Files::Path, ..key(name, form, meaning) }
+}
+
+/// A key that names a program or package.
+const fn program(name: &'static str, form: Form, meaning: &'static str) -> KeySpec {
+    KeySpec { files: Files::Program, ..key(name, form, meaning) }
 }
 
 use Form::{Bool, Lines, Literal, Text};
@@ -64,10 +89,10 @@ pub const SECTIONS: &[SectionSpec] = &[
         keys: &[
             key("client_id", Text, "account at the catalog server"),
             key("secret_id", Text, "secret of that account"),
-            key("catalog", Text, "catalog file to use: a path or URL"),
+            path("catalog", Text, "catalog file to use: a path or URL"),
             key("server", Text, "URL of the catalog server"),
             key("fingerprint", Text, "SHA-256 fingerprint of the catalog server's certificate"),
-            key(
+            path(
                 "ssl_cert_crt",
                 Text,
                 "certificate of the catalog server, or of who signed it: a path",
@@ -93,19 +118,19 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("project_id", Text, "project or tenant (OpenStack)"),
             key("auth_url", Text, "URL of the identity service (OpenStack)"),
             key("use_private_ip", Bool, "whether to reach the host by its private address"),
-            key(
+            path(
                 "ssl_cert_crt",
                 Literal,
                 "certificate of the host: a path, a URL, or False for plain HTTP",
             ),
-            key("ssl_cert_key", Text, "private key of that certificate: a path or URL"),
+            path("ssl_cert_key", Text, "private key of that certificate: a path or URL"),
             key("ssl_cert_generate", Bool, "whether to make a certificate for the host"),
-            key(
+            path(
                 "init_config",
                 Literal,
                 "configuration to send to the host: True for this one, or a path or URL",
             ),
-            key(
+            path(
                 "init_script",
                 Text,
                 "script that the host runs when it first starts, by the program on its first line or \
@@ -114,7 +139,11 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("instance_id", Text, "existing instance to use"),
             key("instance_type", Text, "kind of machine; the catalog's choice if unset"),
             key("image_id", Text, "machine image; the catalog's choice if unset"),
-            key("host_ip", Text, "address of an existing host, which is used but never stopped"),
+            key(
+                "host_ip",
+                Text,
+                "name or address of an existing host, which is used but never stopped",
+            ),
             key("stop_mode", Text, "what stop does to the host: term, stop or keep (0, 1, 2)"),
             key("host_name_prefix", Text, "first part of the names of hosts"),
             key("key_pair", Text, "SSH key pair at the provider"),
@@ -127,7 +156,7 @@ pub const SECTIONS: &[SectionSpec] = &[
                 "addresses that may reach the host: a range such as 192.0.2.7/32",
             ),
             key("token", Text, "bearer token of the host"),
-            key("token_file", Text, "file that holds the bearer token of the host"),
+            path("token_file", Text, "file that holds the bearer token of the host"),
             key("fingerprint", Text, "SHA-256 fingerprint of the host's certificate"),
             key("prefer_self_hosted", Bool, "whether to run here where this machine is a host"),
             key(
@@ -184,14 +213,20 @@ pub const SECTIONS: &[SectionSpec] = &[
         subsections: "<accelerator>",
         open: true,
         meaning: "default parameters of start; any parameter of the accelerator is a key",
-        keys: &[key("parameters", Literal, "all parameters as JSON: a literal, a path or a URL")],
+        keys: &[
+            path("parameters", Literal, "all parameters as JSON: a literal, a path or a URL"),
+            path("datafile", Literal, "what start is given: a path or URL"),
+        ],
     },
     SectionSpec {
         name: "process",
         subsections: "<accelerator>",
         open: true,
         meaning: "default parameters of process; any parameter of the accelerator is a key",
-        keys: &[key("parameters", Literal, "all parameters as JSON: a literal, a path or a URL")],
+        keys: &[
+            path("parameters", Literal, "all parameters as JSON: a literal, a path or a URL"),
+            path("file_in", Literal, "source of jobs that are given none: a path or URL"),
+        ],
     },
     SectionSpec {
         name: "security",
@@ -199,7 +234,7 @@ pub const SECTIONS: &[SectionSpec] = &[
         open: false,
         meaning: "what remote callers may do on this machine",
         keys: &[
-            key(
+            path(
                 "authorized_host_dirs",
                 Lines,
                 "directories that host:// URLs may reach; ~/shared if unset",
@@ -209,11 +244,14 @@ pub const SECTIONS: &[SectionSpec] = &[
                 Lines,
                 "networks that http:// URLs may reach beside public ones: 10.1.0.0/16, private, all",
             ),
-            key(
-                "package_keys",
-                Lines,
-                "public keys of minisign, or their files: only packages that one of them signed are installed and used",
-            ),
+            KeySpec {
+                files: Files::PathOrText,
+                ..key(
+                    "package_keys",
+                    Lines,
+                    "public keys of minisign, or their files: only packages that one of them signed are installed and used",
+                )
+            },
         ],
     },
     SectionSpec {
@@ -223,20 +261,20 @@ pub const SECTIONS: &[SectionSpec] = &[
         meaning: "this machine as a host: apyfal serve",
         keys: &[
             key("listen", Lines, "addresses to listen on; 127.0.0.1:8000 if unset"),
-            key("accelerator", Text, "accelerator of clients that name none"),
-            key(
+            program("accelerator", Text, "accelerator of clients that name none"),
+            path(
                 "data_dir",
                 Text,
                 "where sessions, results and the journal are; ~/.apyfal/host if unset",
             ),
             key("token", Text, "bearer token that clients must present, on loopback too"),
-            key("token_file", Text, "file that holds that token"),
-            key(
+            path("token_file", Text, "file that holds that token"),
+            path(
                 "ssl_cert_crt",
                 Text,
                 "certificate: a path; one is made where it is needed and unset",
             ),
-            key("ssl_cert_key", Text, "private key of that certificate: a path"),
+            path("ssl_cert_key", Text, "private key of that certificate: a path"),
             key(
                 "rest_v1",
                 Bool,
@@ -302,14 +340,14 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("summary", Text, "what it does, in one line"),
             key("description", Text, "what a user should know before using it"),
             key("aliases", Literal, "list of other names that mean the same"),
-            key("executable", Text, "program that takes -m, -i, -o, -j and -p"),
-            key("lock_directory", Text, "where the lock of an executable is; /run/lock if unset"),
-            key(
+            program("executable", Text, "program that takes -m, -i, -o, -j and -p"),
+            path("lock_directory", Text, "where the lock of an executable is; /run/lock if unset"),
+            program(
                 "command",
                 Literal,
                 "list of a program and its arguments, over standard streams or {src} and {dst}",
             ),
-            key(
+            program(
                 "worker",
                 Literal,
                 "list of a program and its arguments that stays alive and takes one job after the other",
@@ -338,7 +376,7 @@ pub fn form(section_name: &str, key: &str) -> Form {
 
 /// Whether names that begin so are the same in any case.
 pub(super) fn ignores_case(section_name: &str) -> bool {
-    matches!(section_name.split('.').next(), Some("host" | "storage"))
+    matches!(section_name.split('.').next(), Some("host" | "storage" | "configuration" | "process"))
 }
 
 /// The name that a section has today, with host and storage types spelled as in the tables.

@@ -40,7 +40,8 @@ fn a_subsection_falls_back_on_the_first_part_of_its_name() {
     check(&config, "host.AWS", "role", Some("d"));
     // Only the first part: an accelerator's name may have dots.
     check(&config, "configuration.a.b", "level", Some("1"));
-    check(&config, "configuration.A", "level", Some("1"));
+    // An accelerator's name is the same in any case.
+    check(&config, "configuration.A", "level", Some("2"));
 }
 
 #[test]
@@ -208,6 +209,7 @@ fn the_section_csp_still_works() {
             "a.conf, line 2: the key 'provider' is deprecated; call it 'host_type'",
             "a.conf, line 3: the key 'ssh_key' is deprecated; call it 'key_pair'",
             "a.conf, line 6: the key 'instance_name_prefix' is deprecated; call it 'host_name_prefix'",
+            "a.conf, line 5: 'region' of [csp] is not read: [host] has it too",
             "a.conf, line 7: the section [csp.aws] is deprecated; call it [host.AWS]",
             "a.conf, line 8: the key 'instance_ip' is deprecated; call it 'host_ip'",
         ]
@@ -240,6 +242,85 @@ fn unknown_names_are_told_with_the_nearest() {
     );
     let junk = format!("[host]\n{}", (0..100_000).map(|n| format!("x{n}\n")).collect::<String>());
     assert_eq!(read(&junk).warnings().len(), 100);
+}
+
+#[test]
+fn names_of_accelerators_are_the_same_in_any_case() {
+    let config = read(
+        "[process.GZIP]\nlevel = 1\n[process.gzip]\nlevel = 2\nname = a\n[configuration.Sha3]\ntype = x\n",
+    );
+    let process = config.parameters("process", &["gzip", "cast_gzip"]).unwrap();
+    assert_eq!(Value::Object(process), json!({"level": 1, "name": "a"}));
+    assert_eq!(config.parameters("configuration", &["sha3"]).unwrap()["type"], "x");
+    let told = ["a.conf, line 4: 'level' of [process.gzip] is not read: [process.GZIP] has it too"];
+    assert_eq!(warnings(&config), told);
+    let mut config = read("[process.GZIP]\nlevel = 1\n");
+    config.apply_environment([("APYFAL__PROCESS__GZIP__LEVEL", "3")]);
+    assert_eq!(config.parameters("process", &["gzip"]).unwrap()["level"], 3);
+}
+
+#[test]
+fn sections_of_no_known_accelerator_are_told() {
+    let mut config = read(
+        "[process.gzp]\nlevel = 1\n[process.GZIP]\n[configuration.cast_gzip]\n[configuration.theirs]\n\
+         [accelerator.mine]\ncommand = x\n[process]\n",
+    );
+    config.apply_environment([("APYFAL__PROCESS__SHA4__TYPE", "x")]);
+    let told = |are_all| {
+        let found = config.unknown_accelerators(&["gzip", "cast_gzip", "sha3"], are_all);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let mut likely = vec![
+        "APYFAL__PROCESS__SHA4__TYPE: [process.sha4] is for no accelerator that is known here; did you mean 'sha3'?",
+        "a.conf, line 1: [process.gzp] is for no accelerator that is known here; did you mean 'gzip'?",
+    ];
+    assert_eq!(told(false), likely);
+    likely.push("a.conf, line 5: [configuration.theirs] is for no accelerator that is known here");
+    assert_eq!(told(true), likely);
+}
+
+#[test]
+fn paths_of_the_file_are_placed() {
+    let mut config = read(
+        "[host]\nssl_cert_crt = host.crt\ntoken_file = %(dir)s/token\ndir = a%%b\ninit_config = True\n\
+         [host.AWS]\nssl_cert_crt = False\n[process]\nparameters = p.json\nlevel = p.json\n\
+         [process.gzip]\nparameters = {'app': 1}\nfile_in = s3://bucket/x\n\
+         [security]\nauthorized_host_dirs = one\n  /two\n  ~/three\npackage_keys = RWQ\n  key.pub\n\
+         [serve]\naccelerator = gzip\n[accelerator.a]\ncommand = ['bin/a', 'in']\n\
+         [accelerator.b]\ncommand = ./b -c x\n[accelerator.c]\ncommand = cat in\n",
+    );
+    config.set("serve", "token_file", Some("given"));
+    config.apply_environment([("APYFAL__SERVE__SSL_CERT_CRT", "of_variable")]);
+    let before = config.warnings().len();
+    config.place_paths(&mut |path, files| {
+        let is_text = files == schema::Files::PathOrText && !path.ends_with(".pub");
+        Placed {
+            path: (!is_text).then(|| format!("/conf 1%/{path}")),
+            warning: (path == "p.json").then(|| "it is elsewhere".to_owned()),
+        }
+    });
+    for (section, key, value) in [
+        ("host", "ssl_cert_crt", "/conf 1%/host.crt"),
+        ("host", "token_file", "/conf 1%/a%b/token"),
+        ("host", "init_config", "True"),
+        ("host.AWS", "ssl_cert_crt", "False"),
+        ("process", "parameters", "/conf 1%/p.json"),
+        ("process", "level", "p.json"),
+        ("process.gzip", "parameters", "{'app': 1}"),
+        ("process.gzip", "file_in", "s3://bucket/x"),
+        ("security", "authorized_host_dirs", "/conf 1%/one\n/two\n~/three"),
+        ("security", "package_keys", "RWQ\n/conf 1%/key.pub"),
+        ("serve", "accelerator", "gzip"),
+        ("serve", "token_file", "given"),
+        ("serve", "ssl_cert_crt", "of_variable"),
+        ("accelerator.b", "command", "'/conf 1%/./b' -c x"),
+        ("accelerator.c", "command", "cat in"),
+    ] {
+        check(&config, section, key, Some(value));
+    }
+    let listed = config.section("accelerator.a").get_literal("command").unwrap();
+    assert_eq!(listed, Some(json!(["/conf 1%/bin/a", "in"])));
+    assert_eq!(warnings(&config)[before..], ["a.conf, line 9: it is elsewhere"]);
 }
 
 /// Everything that can be asked for.
