@@ -42,6 +42,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "apyfal-core",
             "apyfal-devices",
             "apyfal-engines",
+            "apyfal-machine",
             "apyfal-net",
             "apyfal-package",
             "apyfal-storage",

@@ -14,14 +14,15 @@ use serde_json::{Map, Value};
 
 use crate::commands::{
     accelerators, catalog, clear, completions, copy, create, device_helper, devices, host, init,
-    install, logs, map, pack, process, requirements, run, serve, start, stop, uninstall, user_data,
+    install, list, logs, map, pack, process, requirements, run, serve, start, stop, uninstall,
+    user_data,
 };
 
 /// Run accelerated functions: compress, hash, encode, find and replace, make random numbers, or
 /// run a program of your own, on the hardware that does it best.
 #[derive(Debug, Parser)]
 #[command(name = "apyfal", version, max_term_width = 100, subcommand_required = true)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+#[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct CommandLine {
     #[command(flatten)]
     options: Options,
@@ -35,6 +36,7 @@ Examples:
   apyfal run gzip notes.txt notes.txt.gz --level best
   tar -c photos | apyfal run gzip - - > photos.tar.gz
   apyfal run sha3 disk.img --type sha3-512
+  apyfal run trng random.bin --nbBytes 1MB
   apyfal map --accelerator gzip photos packed
   apyfal run hyperfire --start-src words.csv in.txt out.txt
   apyfal accelerators gzip";
@@ -60,6 +62,7 @@ pub(crate) enum Command {
     Start(start::Arguments),
     Process(process::Arguments),
     Stop(stop::Arguments),
+    List(list::Arguments),
     Serve(serve::Arguments),
     Logs(logs::Arguments),
     Host(host::Arguments),

@@ -76,7 +76,7 @@ pub(crate) fn find(data_dir: &Path) -> Result<RemoteOptions> {
         Err(error) if error.kind() == Io::NotFound => {
             return Err(Error::new(ErrorKind::NotFound, "no host serves on this machine")
                 .operation(reading())
-                .hint("name one: --host_ip ADDRESS")
+                .hint("name one: --host_ip HOST")
                 .hint("or make this machine one: apyfal serve"));
         }
         Err(error) => return Err(Error::from(error).operation(reading())),

@@ -8,6 +8,7 @@ mod exit;
 mod here;
 mod listen;
 mod names;
+mod paths;
 mod printer;
 mod progress;
 mod quantity;

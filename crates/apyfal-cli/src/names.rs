@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use apyfal::{Cancel, Error, ErrorKind, Result};
-use apyfal_machine::private;
+use apyfal_machine::{file_name, private};
 use serde_json::{Map, Value, json};
 
 /// All names.
@@ -35,6 +35,14 @@ pub(crate) struct Record {
     pub(crate) host: Map<String, Value>,
     /// The open session.
     pub(crate) session: Option<String>,
+}
+
+impl Record {
+    /// The hosts that `create` was given, by name or address.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        let hosts = self.host.get("host_ip").and_then(Value::as_str).unwrap_or_default();
+        hosts.split(',').map(str::trim).filter(|host| !host.is_empty())
+    }
 }
 
 impl Names {
@@ -59,7 +67,7 @@ impl Names {
         cancel: &Cancel,
         lock: impl Fn(&File) -> std::result::Result<(), TryLockError>,
     ) -> Result<File> {
-        let path = self.folder.join(file_name(name) + ".lock");
+        let path = self.folder.join(file_name::encode(name) + ".lock");
         let locking = |error| {
             Error::from_io(error).operation(format!("lock the name in '{}'", path.display()))
         };
@@ -83,11 +91,11 @@ impl Names {
 
     /// Where the session of a name lives.
     pub(crate) fn root(&self, name: &str) -> PathBuf {
-        self.folder.join(file_name(name))
+        self.folder.join(file_name::encode(name))
     }
 
     fn record_path(&self, name: &str) -> PathBuf {
-        self.folder.join(file_name(name) + ".json")
+        self.folder.join(file_name::encode(name) + ".json")
     }
 
     /// What is remembered of a name, or nothing.
@@ -132,6 +140,28 @@ impl Names {
         })
     }
 
+    /// All names, in alphabetical order, each with what is remembered of it.
+    pub(crate) fn list(&self) -> Result<Vec<(String, Result<Record>)>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == Io::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::from(error).operation(reading(&self.folder))),
+        };
+        let mut names: Vec<_> = entries
+            .flatten()
+            .filter_map(|entry| {
+                file_name::decode(entry.file_name().to_str()?.strip_suffix(".json")?)
+            })
+            .collect();
+        names.sort();
+        // One may have been forgotten meanwhile.
+        let found = names.into_iter().filter_map(|name| {
+            let record = self.read(&name).transpose()?;
+            Some((name, record))
+        });
+        Ok(found.collect())
+    }
+
     /// Forgets a name and removes what its session has on disk.
     pub(crate) fn forget(&self, name: &str) -> Result<()> {
         remove(|| fs::remove_file(self.record_path(name)))?;
@@ -164,29 +194,9 @@ fn remove(remove: impl FnOnce() -> std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// A file name for any name: what could mean something to the file system is percent-encoded.
-fn file_name(name: &str) -> String {
-    let mut encoded = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'@' => {
-                encoded.push(byte.into());
-            }
-            _ => encoded += &format!("%{byte:02X}"),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_name_stays_inside_its_folder() {
-        assert_eq!(file_name("default"), "default");
-        assert_eq!(file_name("../x y"), "%2E%2E%2Fx%20y");
-    }
 
     #[test]
     fn records_read_back_equal_and_private() {

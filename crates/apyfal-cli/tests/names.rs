@@ -231,3 +231,35 @@ fn the_original_options_work() {
     assert!(info.contains("\"total-bytes-read\": 1"), "{info}");
     home.ok(&["stop", "--name", "a", "--stop_mode", "term"]);
 }
+
+#[test]
+fn what_is_open_is_listed() {
+    let home = Home::new();
+    assert_eq!(home.ok(&["list"]), "");
+    assert_eq!(home.ok(&["list", "--json"]).replace([' ', '\n'], ""), "{\"names\":[]}");
+    home.ok(&["create", "-a", "cast_gzip", "-n", "../two words"]);
+    home.ok(&["start", "-a", "null"]);
+    let listed = home.ok(&["list"]);
+    let rows: Vec<_> =
+        listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(
+        rows,
+        [
+            &["NAME", "ACCELERATOR", "STATE", "HOST"][..],
+            &["../two", "words", "gzip", "created", "-"],
+            &["default", "null", "started", "-"],
+        ]
+    );
+    // One that is damaged is in nobody's way.
+    home.write(".apyfal/command_line/accelerators/broken.json", "{");
+    let output = home.apyfal(&["list", "--json"]).output().unwrap();
+    assert!(output.status.success());
+    assert!(text(&output.stderr).contains("it is damaged"), "{}", text(&output.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["names"][1]["name"], "default");
+    assert_eq!(told["names"][1]["state"], "started");
+    home.ok(&["stop"]);
+    home.ok(&["stop", "-n", "../two words"]);
+    home.ok(&["clear"]);
+    assert_eq!(home.ok(&["list"]), "");
+}

@@ -1,7 +1,8 @@
-//! What processes of one machine share: locks, files that are read and written as a whole, why a
-//! program does not start, and a guard that ends the programs of one that died.
+//! What processes of one machine share: locks, files that are read and written as a whole and what
+//! they are called, why a program does not start, and a guard that ends the programs of one that died.
 
 pub mod file_lock;
+pub mod file_name;
 mod guard;
 pub mod private;
 mod program;

@@ -103,7 +103,7 @@ fn refusal(
 
 fn pairing_advice(refused: Error) -> Error {
     refused
-        .hint("if the host is new or was set up again, pair with the line that it prints: apyfal create --host_ip … --token … --fingerprint …")
+        .hint("if the host is new or was set up again, pair with the line that it prints: apyfal host add NAME …")
         .hint("if not, somebody may be in between: compare the fingerprint on the host itself first")
 }
 

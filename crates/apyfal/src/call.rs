@@ -187,24 +187,34 @@ fn take_url(specific: &mut Map<String, Value>, name: &str) -> Result<Option<Stri
     }
 }
 
+/// Full parameters as [`Call::parameters`] takes them, for several calls: a file or stream that may be
+/// read only once is read now.
+///
+/// # Errors
+/// They cannot be read, or are no JSON.
+pub async fn full_parameters(given: impl Into<Value>, storage: &Storage) -> Result<Value> {
+    let full = read_full(given.into(), storage).await?;
+    JobParameters::from_json(&full).map(|_| full)
+}
+
 /// Full parameters from an object, JSON text, a path or a URL.
 pub(crate) async fn read_parameters(given: Value, storage: &Storage) -> Result<JobParameters> {
-    let Value::String(text) = given else {
-        return JobParameters::from_json(&given);
-    };
+    JobParameters::from_json(&read_full(given, storage).await?)
+}
+
+async fn read_full(given: Value, storage: &Storage) -> Result<Value> {
+    let Value::String(text) = given else { return Ok(given) };
     if text.trim_start().starts_with('{') {
-        let value = serde_json::from_str(&text).map_err(|error| {
+        return serde_json::from_str(&text).map_err(|error| {
             Error::new(ErrorKind::Usage, format!("they are not valid JSON: {error}"))
                 .operation("read the parameters")
-        })?;
-        return JobParameters::from_json(&value);
+        });
     }
     let location =
         Location::parse(&text).map_err(|error| error.operation("read the parameters"))?;
     let reading = |error: Error| error.operation(format!("read the parameters in '{location}'"));
     let bytes = storage.read(&location, PARAMETERS_LIMIT).await.map_err(reading)?;
-    let value = serde_json::from_slice(&bytes).map_err(|error| {
+    serde_json::from_slice(&bytes).map_err(|error| {
         reading(Error::new(ErrorKind::Usage, format!("it is not valid JSON: {error}")))
-    })?;
-    JobParameters::from_json(&value)
+    })
 }

@@ -38,6 +38,7 @@ mod call;
 pub mod catalog;
 pub mod configuration;
 mod devices;
+mod known_hosts;
 mod machine;
 mod map;
 pub mod package;
@@ -53,8 +54,9 @@ pub use apyfal_core::{
 };
 pub use apyfal_engines::Registry;
 pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, standard};
-pub use call::Call;
+pub use call::{Call, full_parameters};
 pub use devices::Devices;
+pub use known_hosts::{Certificate, KnownHost, KnownHosts, Pairing};
 pub use machine::Machine;
 pub use map::{JobHandle, ProcessMap};
 pub use pool::{HostLoad, Pool};

@@ -1,21 +1,23 @@
 //! `apyfal create`: remember an accelerator by a name.
 
-use std::path::absolute;
+use std::path::Path;
 
-use apyfal::{Error, ErrorKind, Location, Machine, Result};
+use apyfal::{Configuration, Error, ErrorKind, Machine, Pairing, Result};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::commands::{Context, Name, provide};
+use crate::commands::{Context, Name, PROOFS, host, provide};
 use crate::names::Record;
+use crate::paths::{is_read_once, remembered};
 
 /// Settings of a host that are text, however they look.
 const TEXTS: [&str; 4] = ["host_ip", "token", "token_file", "fingerprint"];
 
 /// Remember an accelerator and its settings by a name, for start, process and stop.
 ///
-/// Every further `--key value` is a setting of the host, such as those that 'apyfal serve' prints:
-/// `--host_ip`, `--token` and `--fingerprint`.
+/// Every further `--key value` is a setting of the host, such as `--host_ip`: the name of a host that
+/// 'apyfal host list' shows, or an address. What is given to reach it by, such as `--token` and
+/// `--fingerprint`, is known from then on.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -34,10 +36,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     if let Some(key) = TEXTS.iter().find(|key| host.get(**key) == Some(&Value::Bool(true))) {
         return Err(Error::new(ErrorKind::Usage, format!("'--{key}' needs a value")));
     }
+    let pairings = given(&host)?;
     for key in ["token_file", "ssl_cert_crt"] {
-        if let Some(Value::String(path)) = host.get_mut(key)
-            && !path.starts_with('~')
-        {
+        if let Some(Value::String(path)) = host.get_mut(key) {
             *path = remembered(path)?;
         }
     }
@@ -52,7 +53,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
             .hint("leave it out to run on this machine")
             .hint("or name a host that runs 'apyfal serve': --host_ip"));
     }
-    let config = arguments.config.map(|config| remembered(&config)).transpose()?;
+    let config = arguments.config.map(|config| remembered_config(&config)).transpose()?;
     if !has_host {
         let configuration = context.configuration(config.as_deref()).await?;
         // First: where it is not to run here, nothing is installed.
@@ -63,6 +64,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let mut record = Record { accelerator: arguments.accelerator, config, host, session: None };
     let accelerator = context.accelerator(&name, &record).await?;
     record.accelerator = accelerator.info().name.to_string();
+    if !pairings.is_empty() && context.environment.home.is_some() {
+        let known = context.known_hosts()?;
+        for pairing in pairings {
+            known.remember(known.completed(pairing)?, &context.cancel)?;
+        }
+        // It is kept in one place, where it can be renewed.
+        record.host.retain(|key, _| !PROOFS.contains(&key.as_str()));
+    }
 
     let _lock = context.names.lock(&name, &context.cancel).await?;
     // A name stands for one accelerator: an earlier one ends.
@@ -79,10 +88,21 @@ fn is_localhost(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("localhost"))
 }
 
-/// A path that still means the same in another directory.
-fn remembered(config: &str) -> Result<String> {
-    if Location::parse(config)?.is_local() && !config.contains("://") {
-        return Ok(absolute(config)?.to_string_lossy().into_owned());
+/// What is given of the hosts.
+fn given(host: &Map<String, Value>) -> Result<Vec<Pairing>> {
+    let mut configuration = Configuration::default();
+    for (key, value) in host {
+        configuration.set_value("host", key, value);
     }
-    Ok(config.to_owned())
+    apyfal::configuration::pairings(&configuration)?.into_iter().map(host::kept).collect()
+}
+
+/// The configuration file, which is read again by the commands that follow.
+fn remembered_config(config: &str) -> Result<String> {
+    if config == "-" || is_read_once(Path::new(config)) {
+        return Err(Error::new(ErrorKind::Usage, "it can be read only once")
+            .operation(format!("remember the configuration '{config}'"))
+            .hint("save it to a file, and name that"));
+    }
+    remembered(config)
 }

@@ -22,7 +22,8 @@ const JOB_WAIT: Duration = Duration::from_secs(1);
 /// since their start.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The address of a host, or the id of a job: what has neither ':' nor '.' is an id.
+    /// A host, as --host_ip names it, or the id of a job: what is no name of 'apyfal host list' and
+    /// has neither ':' nor '.' is an id.
     #[arg(value_name = "HOST|JOB")]
     target: Option<String>,
     /// Go on with what is said from now on; of a job, until it ends.
@@ -37,7 +38,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let (host, job) = match arguments.target {
-        Some(target) if is_address(&target) => (arguments.host.at(target), None),
+        Some(target) if is_host(&target, context) => (arguments.host.or_at(Some(target)), None),
         job => (arguments.host, job),
     };
     let configuration = context.configuration_with(arguments.config.as_deref(), host).await?;
@@ -60,8 +61,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     }
 }
 
-fn is_address(target: &str) -> bool {
-    target.contains([':', '.']) || target == "localhost"
+/// Whether hosts are named: by addresses, or as they are known.
+fn is_host(target: &str, context: &Context<'_>) -> bool {
+    let is_known = |name: &str| {
+        let known = context.known_hosts().and_then(|known| known.find(name));
+        known.is_ok_and(|host| host.is_some())
+    };
+    target.split(',').all(|host| host.contains([':', '.']) || host == "localhost" || is_known(host))
 }
 
 /// The hosts of the configuration, or the one on this machine.

@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod host;
 pub(crate) mod init;
 pub(crate) mod install;
+pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod map;
 pub(crate) mod pack;
@@ -29,8 +30,8 @@ use std::path::PathBuf;
 use apyfal::configuration::Environment;
 use apyfal::package::Store;
 use apyfal::{
-    Accelerator, AcceleratorBuilder, Cancel, Configuration, Devices, Error, ErrorKind, Location,
-    Machine, Registry, Remote, RemoteOptions, Result, Storage,
+    Accelerator, AcceleratorBuilder, Cancel, Configuration, Devices, Error, ErrorKind, KnownHosts,
+    Location, Machine, Registry, Remote, RemoteOptions, Result, Storage,
 };
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -76,6 +77,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Command::Start(arguments) => start::run(arguments, &mut context).await,
         Command::Process(arguments) => process::run(arguments, &mut context).await,
         Command::Stop(arguments) => stop::run(arguments, &context).await,
+        Command::List(arguments) => list::run(arguments, &context).await,
         Command::Serve(arguments) => return serve::run(arguments, &context).await,
         Command::Host(arguments) => host::run(arguments, &context).await,
         Command::Logs(arguments) => logs::run(arguments, &context).await,
@@ -107,6 +109,18 @@ impl Context<'_> {
         std::mem::take(&mut self.parameters)
     }
 
+    /// The hosts that this user was paired with.
+    ///
+    /// # Errors
+    /// There is no home directory.
+    pub(crate) fn known_hosts(&self) -> Result<KnownHosts> {
+        self.environment.home.as_deref().map(KnownHosts::below).ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "there is no home directory")
+                .operation("find what is known of hosts")
+                .hint("say where it is: HOME")
+        })
+    }
+
     /// Reads the configuration and shows what is odd about it.
     pub(crate) async fn configuration(&self, explicit: Option<&str>) -> Result<Configuration> {
         let loading = apyfal::configuration::load(explicit, &self.environment);
@@ -134,16 +148,42 @@ impl Context<'_> {
         accelerator: &str,
         configuration: Configuration,
     ) -> Result<AcceleratorBuilder> {
+        let hosts = self.hosts(&configuration)?;
+        self.warn_of_unknown(accelerator, &configuration, hosts.is_empty())?;
         let builder = Accelerator::builder(accelerator)
             .packages(self.packages())
             .devices(self.devices())
             .storage(self.storage(&configuration)?)
-            .hosts(self.hosts(&configuration)?)
+            .hosts(hosts)
             .configuration(configuration);
         Ok(match &self.environment.home {
             Some(home) => builder.home(home),
             None => builder,
         })
+    }
+
+    /// Warns of parameters for accelerators that there are not. Hosts have others, so with hosts only of
+    /// names that are likely a slip.
+    fn warn_of_unknown(
+        &self,
+        accelerator: &str,
+        configuration: &Configuration,
+        is_here: bool,
+    ) -> Result<()> {
+        let is_special = |name: &str| !configuration.subsections(name).is_empty();
+        if !is_special("configuration") && !is_special("process") {
+            return Ok(());
+        }
+        let registry = self.registry(configuration)?;
+        let infos = registry.iter().map(|engine| engine.info());
+        let names = infos.flat_map(|info| std::iter::once(&info.name).chain(&info.aliases));
+        let broken = registry.broken().map(|(name, _)| name);
+        let known: Vec<&str> =
+            names.map(AsRef::as_ref).chain(broken).chain([accelerator]).collect();
+        for warning in configuration.unknown_accelerators(&known, is_here) {
+            self.printer.warning(warning);
+        }
+        Ok(())
     }
 
     /// The hosts that a configuration names. None where jobs run on this machine.
@@ -228,10 +268,17 @@ impl Context<'_> {
 /// The host to use, in commands without a name.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct HostArguments {
-    /// Run it on this host instead of here: host:port or http(s)://host:port. Several, with commas
-    /// in between, share the jobs.
-    #[arg(long = "host_ip", alias = "host-ip", value_name = "ADDRESS")]
+    /// Run it on this host instead of here: a name of 'apyfal host list', host:port or
+    /// http(s)://host:port. Several, with commas in between, share the jobs.
+    #[arg(long = "host_ip", alias = "host-ip", value_name = "HOST")]
     host_ip: Option<String>,
+    #[command(flatten)]
+    proofs: Proofs,
+}
+
+/// What proves a client and a host to each other.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Proofs {
     /// The host's token, as 'apyfal serve' printed it.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -246,10 +293,25 @@ pub(crate) struct HostArguments {
     ssl_cert_crt: Option<String>,
 }
 
+impl Proofs {
+    /// Sets what was given.
+    fn apply(self, configuration: &mut Configuration) {
+        let Self { token, token_file, fingerprint, ssl_cert_crt } = self;
+        for (key, value) in [
+            ("token", token),
+            ("token_file", token_file),
+            ("fingerprint", fingerprint),
+            ("ssl_cert_crt", ssl_cert_crt),
+        ] {
+            configuration.set("host", key, value.as_deref());
+        }
+    }
+}
+
 impl HostArguments {
-    /// The same for the host of this address.
-    pub(crate) fn at(self, address: String) -> Self {
-        Self { host_ip: Some(address), ..self }
+    /// The same for this host, where one is named so.
+    pub(crate) fn or_at(self, host: Option<String>) -> Self {
+        Self { host_ip: host.or(self.host_ip), ..self }
     }
 
     /// Whether a host was named.
@@ -262,33 +324,44 @@ impl HostArguments {
     /// # Errors
     /// The configuration cannot be interpolated.
     fn apply(self, configuration: &mut Configuration) -> Result<()> {
-        forget_another_host(configuration, self.host_ip.as_deref())?;
-        let Self { host_ip, token, token_file, fingerprint, ssl_cert_crt } = self;
-        for (key, value) in [
-            ("host_ip", host_ip),
-            ("token", token),
-            ("token_file", token_file),
-            ("fingerprint", fingerprint),
-            ("ssl_cert_crt", ssl_cert_crt),
-        ] {
-            if let Some(value) = value {
-                configuration.set("host", key, Some(&value));
-            }
-        }
+        let Self { host_ip, proofs } = self;
+        forget_another_host(configuration, host_ip.as_deref())?;
+        configuration.set("host", "host_ip", host_ip.as_deref());
+        proofs.apply(configuration);
         Ok(())
     }
 }
 
+/// The settings of a host that prove a client and it to each other.
+pub(crate) const PROOFS: [&str; 4] = ["token", "token_file", "fingerprint", "ssl_cert_crt"];
+
 /// Where a command names a host, what the configuration knows of another one is not for it: least of
 /// all the token.
 fn forget_another_host(configuration: &mut Configuration, address: Option<&str>) -> Result<()> {
-    let configured = configuration.section("host").get("host_ip")?;
-    if address.is_some() && configured.is_some() && configured.as_deref() != address {
-        for key in ["token", "token_file", "fingerprint", "ssl_cert_crt"] {
-            configuration.unset("host", key);
+    let Some(address) = address else { return Ok(()) };
+    let kind = configuration.section("host").get("host_type")?.unwrap_or_default();
+    for section in ["host".to_owned(), format!("host.{kind}")] {
+        let configured = configuration.section(&section).get("host_ip")?;
+        if configured.is_some_and(|configured| configured != address) {
+            for key in PROOFS {
+                configuration.unset("host", key);
+            }
         }
     }
     Ok(())
+}
+
+/// Refuses to have two things read standard input, which gives its data once.
+pub(crate) fn one_takes_stdin(taken: &[(&str, Option<&str>)]) -> Result<()> {
+    let mut taken = taken.iter().filter(|(_, url)| *url == Some("-")).map(|(what, _)| what);
+    match (taken.next(), taken.next()) {
+        (Some(one), Some(other)) => {
+            Err(Error::new(ErrorKind::Usage, format!("{one} and {other} cannot both be there"))
+                .operation("read standard input")
+                .hint(format!("name a file for {one} or {other}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where an accelerator is ready: for people, and for scripts of the original.

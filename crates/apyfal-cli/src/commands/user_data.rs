@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use apyfal::catalog::{self, Artifact};
-use apyfal::user_data::{UserData, has_secrets, quoted, without_secrets};
-use apyfal::{Configuration, Error, ErrorKind, Location, Result};
+use apyfal::user_data::{UserData, has_secrets, without_secrets};
+use apyfal::{Configuration, Error, ErrorKind, KnownHosts, Location, Result};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
@@ -156,8 +156,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let script = data.script()?;
     context.printer.note("once the machine has its address, on the client:");
     context.printer.note(&format!(
-        "  apyfal create --accelerator {} --host_ip https://ADDRESS:{port} --token {} --fingerprint {fingerprint}",
-        quoted(&data.accelerator),
+        "  apyfal host add {} https://ADDRESS:{port} --token {} --fingerprint {fingerprint}",
+        KnownHosts::name_for(&data.accelerator),
         token.expose()
     ));
     context.printer.result(script.trim_end())

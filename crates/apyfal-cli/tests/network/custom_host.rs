@@ -92,7 +92,7 @@ fn user_data_makes_a_bare_machine_a_host() {
     assert!(made.status.success(), "{said}");
     assert!(script.starts_with("#!/bin/bash\n") && script.len() < 16 << 10, "{}", script.len());
     assert!(!script.contains("my_secret_id_1"), "a host needs no account");
-    let pairing = said.lines().find(|line| line.contains("apyfal create")).unwrap();
+    let pairing = said.lines().find(|line| line.contains("apyfal host add")).unwrap();
 
     let machine = BareMachine::boot(&host);
     let ran = machine.first_start(&script);
@@ -103,11 +103,11 @@ fn user_data_makes_a_bare_machine_a_host() {
     assert_eq!(own, "0022 own\n", "the umask is the machine's");
 
     ok(&client, &here, &pairing.replace("ADDRESS", HOST));
+    let name = word_after(pairing, "add");
+    ok(&client, &here, &format!("apyfal create -a my_accelerator --host_ip {name}"));
     ok(&client, &here, "apyfal start && apyfal process -i notes.txt -o loud.txt && apyfal stop");
     assert!(here.read("loud.txt") == loud(&notes));
-    let at = pairing.replace("ADDRESS", HOST);
-    let at = at.split("my_accelerator").nth(1).unwrap();
-    let status = ok(&client, &here, &format!("apyfal host status {at}"));
+    let status = ok(&client, &here, &format!("apyfal host status {name}"));
     assert!(status.contains("default accelerator: my_accelerator"), "{status}");
     assert!(status.contains("idle_timeout 1 h") && status.contains("max_lifetime"), "{status}");
     assert!(!machine.path("ended").exists());
@@ -172,6 +172,12 @@ fn a_machine_whose_lease_runs_out_ends() {
     assert_eq!(text(&serving.stdout), "", "and the host with it");
 }
 
+/// The line that a host printed, with the address and the name that the guide gives it.
+fn as_my_host(pairing: &str) -> String {
+    let name = word_after(pairing, "add");
+    pairing.replace("ADDRESS", HOST).replace(&format!(" add {name} "), " add my_host ")
+}
+
 #[test]
 fn the_guide_leads_to_a_host() {
     let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
@@ -201,7 +207,7 @@ fn the_guide_leads_to_a_host() {
             }
             for command in block.lines() {
                 let command = match command.contains("ADDRESS") {
-                    true => pairing.as_deref().expect("a pairing").replace("ADDRESS", HOST),
+                    true => as_my_host(pairing.as_deref().expect("a pairing")),
                     false => command.to_owned(),
                 };
                 ok(&client, &here, &command);

@@ -91,8 +91,11 @@ fn a_second_machine_is_paired_by_the_printed_line() {
         "{}",
         serving.said
     );
-    let pairing = serving.said.lines().find(|line| line.contains("apyfal create")).unwrap().trim();
+    let pairing =
+        serving.said.lines().find(|line| line.contains("apyfal host add")).unwrap().trim();
     ok(&client, &here, pairing);
+    let name = word_after(pairing, "add");
+    ok(&client, &here, &format!("apyfal create -a gzip --host_ip {name}"));
     ok(&client, &here, "apyfal start && apyfal process -i notes.txt -o notes.txt.gz");
     assert!(common::peer("gzip", &["-dc"], &here.read("notes.txt.gz")) == notes);
     assert!(begin.elapsed() < Duration::from_secs(60), "it took {:?}", begin.elapsed());

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use super::*;
 use crate::common::text;
 
-/// A host on loopback that asks for both, and the words that pair a client with it.
-fn paired() -> (Server, Vec<String>) {
+/// A host on loopback that asks for both, and the words of the line that pairs a client with it.
+pub(super) fn paired() -> (Server, Vec<String>) {
     let there = Home::new();
     let data = there.path(".apyfal/host");
     let line = there.ok(&["serve", "--pair", "--listen", "0.0.0.0:8000"]);
@@ -27,33 +27,43 @@ fn paired() -> (Server, Vec<String>) {
     (server, words)
 }
 
+/// What stands behind a key in the words of the line.
+pub(super) fn value<'l>(line: &'l [String], key: &str) -> &'l str {
+    let at = line.iter().position(|word| word == key).unwrap();
+    &line[at + 1]
+}
+
+/// The address in the words of the line.
+pub(super) fn address(line: &[String]) -> &str {
+    line.iter().find(|word| word.starts_with("https://")).unwrap()
+}
+
 #[test]
 fn the_printed_line_pairs() {
     let (server, line) = paired();
     let home = Home::new();
     home.write("in", "some text");
-    assert!(line.contains(&"--token".to_owned()) && line.contains(&"--fingerprint".to_owned()));
+    assert_eq!(line[..2], ["host", "add"]);
     home.ok(&line.iter().map(String::as_str).collect::<Vec<_>>());
+    let name = line[2].as_str();
+    home.ok(&["create", "-a", "gzip", "--host_ip", name]);
     home.ok(&["start"]);
     home.ok(&["process", "-i", "in", "-o", "out.gz"]);
     home.ok(&["run", "gunzip", "out.gz", "out"]);
     assert_eq!(home.read("out"), b"some text");
     home.ok(&["stop"]);
-    // The same as settings, and as options of run.
-    let value = |key: &str| {
-        let at = line.iter().position(|word| word == key).unwrap();
-        line[at + 1].as_str()
-    };
-    let words = ["--host_ip", value("--host_ip"), "--token", value("--token")];
-    let pinned = [&words[..], &["--fingerprint", value("--fingerprint")]].concat();
+    // The same as settings, and as options of run, for who knows no hosts.
+    let home = Home::new();
+    home.write("in", "some text");
+    let (token, fingerprint) = (value(&line, "--token"), value(&line, "--fingerprint"));
+    let words = ["--host_ip", address(&line), "--token", token];
+    let pinned = [&words[..], &["--fingerprint", fingerprint]].concat();
     home.ok(&[&["run", "null", "in", "out2"], &pinned[..]].concat());
     home.write(
         "accelerator.conf",
         format!(
-            "[host]\nhost_ip = {}\ntoken = {}\nfingerprint = {}\n",
-            value("--host_ip"),
-            value("--token"),
-            value("--fingerprint")
+            "[host]\nhost_ip = {}\ntoken = {token}\nfingerprint = {fingerprint}\n",
+            address(&line)
         ),
     );
     home.ok(&["run", "null", "in", "out3"]);
@@ -67,13 +77,10 @@ fn a_wrong_fingerprint_or_token_is_refused() {
     let (server, line) = paired();
     let home = Home::new();
     home.write("in", "x");
-    let value = |key: &str| {
-        let at = line.iter().position(|word| word == key).unwrap();
-        line[at + 1].clone()
-    };
-    let (url, token, fingerprint) = (value("--host_ip"), value("--token"), value("--fingerprint"));
+    let (url, token) = (address(&line), value(&line, "--token"));
+    let fingerprint = value(&line, "--fingerprint");
     let run = |code: i32, token: &str, fingerprint: &str| {
-        let words = ["run", "null", "in", "out", "--host_ip", &url, "--token", token];
+        let words = ["run", "null", "in", "out", "--host_ip", url, "--token", token];
         let error = home.fails(code, &[&words[..], &["--fingerprint", fingerprint]].concat());
         assert!(!home.path("out").exists());
         assert!(!error.contains(token), "{error}");
@@ -81,22 +88,22 @@ fn a_wrong_fingerprint_or_token_is_refused() {
     };
     let last = if fingerprint.ends_with('0') { "1" } else { "0" };
     let other = format!("{}{last}", &fingerprint[..fingerprint.len() - 1]);
-    let error = run(5, &token, &other);
-    assert!(error.contains(&other) && error.contains(&fingerprint), "{error}");
+    let error = run(5, token, &other);
+    assert!(error.contains(&other) && error.contains(fingerprint), "{error}");
     assert!(error.contains("hint"), "{error}");
-    let error = run(4, "apyfal_wrong_wrong_wrong_wrong_wrong", &fingerprint);
+    let error = run(4, "apyfal_wrong_wrong_wrong_wrong_wrong", fingerprint);
     assert!(error.contains("hint") && error.contains("--token"), "{error}");
-    let error = run(2, &token, "sha256:12");
+    let error = run(2, token, "sha256:12");
     assert!(error.contains("fingerprint"), "{error}");
 
     // Without either: the certificate is not one that this system trusts, and nothing was sent.
-    let words = ["run", "null", "in", "out", "--host_ip", &url, "--token", &token];
+    let words = ["run", "null", "in", "out", "--host_ip", url, "--token", token];
     let error = home.fails(5, &words);
-    assert!(error.contains("fingerprint") && error.contains(&fingerprint), "{error}");
+    assert!(error.contains("fingerprint") && error.contains(fingerprint), "{error}");
     let plain = url.replace("https", "http");
     let error = home.fails(3, &["run", "null", "in", "out", "--host_ip", &plain]);
     assert!(error.contains("https"), "{error}");
-    assert!(!server.log().contains(&token));
+    assert!(!server.log().contains(token));
 }
 
 #[test]
@@ -129,14 +136,24 @@ fn a_token_is_for_its_own_host_alone() {
             stream.write_all(answer).unwrap();
         }
     });
-    home.write("accelerator.conf", "[host]\nhost_ip = 192.0.2.1\ntoken = secret_secret\n");
+    for configuration in [
+        "[host]\nhost_ip = 192.0.2.1\ntoken = secret_secret\n",
+        "[host]\nhost_type = AWS\n[host.AWS]\nhost_ip = 192.0.2.1\ntoken = secret_secret\n",
+    ] {
+        home.write("accelerator.conf", configuration);
+        a_token_stays(&home, &address, &heads);
+    }
+}
+
+/// That no command takes what the configuration has for another host to this address.
+fn a_token_stays(home: &Home, address: &str, heads: &std::sync::Mutex<String>) {
     for words in [
-        &["run", "null", "in", "out", "--host_ip", &address][..],
-        &["create", "-a", "null", "--host_ip", &address],
-        &["accelerators", "--host_ip", &address],
-        &["map", "-a", "null", ".", "results", "--host_ip", &address],
-        &["logs", "--host_ip", &address],
-        &["logs", &address],
+        &["run", "null", "in", "out", "--host_ip", address][..],
+        &["create", "-a", "null", "--host_ip", address],
+        &["accelerators", "--host_ip", address],
+        &["map", "-a", "null", ".", "results", "--host_ip", address],
+        &["logs", "--host_ip", address],
+        &["logs", address],
     ] {
         home.fails(11, words);
         let heads = std::mem::take(&mut *heads.lock().unwrap());

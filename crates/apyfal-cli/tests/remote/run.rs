@@ -38,6 +38,13 @@ fn every_accelerator_gives_the_same_bytes() {
     assert!(home.read("here.jpg") == home.read("there.jpg"));
     ok_at(&home, &server, &["run", "trng", "random", "--nbBytes", "100000"]);
     assert_eq!(home.read("random").len(), 100_000);
+    ok_at(&home, &server, &["run", "trng", "random", "--nbBytes", "64KiB"]);
+    assert_eq!(home.read("random").len(), 65_536);
+    let answer = server.connect().post("/v2/run/trng?nbBytes=2kB", "application/octet-stream", b"");
+    assert_eq!((answer.status, answer.body.len()), (200, 2000));
+    let lines = ok_at(&home, &server, &["run", "sha3", "in.txt", "words.csv", "in.txt"]);
+    assert_eq!(lines.lines().count(), 3);
+    assert_eq!(lines, home.ok(&["run", "sha3", "in.txt", "words.csv", "in.txt"]));
     assert_eq!((sessions(&server), live(&server)), (0, 0));
 }
 

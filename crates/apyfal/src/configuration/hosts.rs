@@ -1,26 +1,58 @@
 //! The hosts that a configuration names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use apyfal_core::{Configuration, Result, Secret};
 use apyfal_tls::{Certificates, Trust};
 use serde_json::Value;
 
-use super::expand;
 use crate::RemoteOptions;
+use crate::known_hosts::{Certificate, KnownHosts, Pairing};
 
 /// The certificate that a client of the original made and its hosts used, below the home directory.
 const SHARED_CERTIFICATE: &str = ".ssh/ApyfalCertificate.crt";
 
-/// The hosts that the configuration names: `host_ip` of section `[host]`, several with commas in
-/// between. None where jobs run on this machine.
+/// The hosts that the configuration names, and how to use them. None where jobs run on this machine.
 ///
-/// `token` and `fingerprint` are those of all hosts, or one for each. `home` is where the
-/// certificate is looked for that hosts of the original used to share.
+/// Each is named by its address, or by what [`KnownHosts`] of the user call it. What the
+/// configuration does not say of a host that is known is what is known of it. `home` is the home
+/// directory of the user: also for the certificate that hosts of the original used to share.
 ///
 /// # Errors
 /// The section is wrong, or a file that it names cannot be read.
 pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<RemoteOptions>> {
+    let known = home.map(KnownHosts::below);
+    let mut shared = None;
+    let mut hosts = Vec::new();
+    for given in pairings(configuration)? {
+        let pairing = match &known {
+            Some(known) => known.completed(given)?,
+            None => given,
+        };
+        // What is no name of a host that is known is taken for that of a machine.
+        let is_mistaken = KnownHosts::is_name(&pairing.url);
+        let advice =
+            known.as_ref().filter(|_| is_mistaken).and_then(|known| known.advice(&pairing.url));
+        let mut options = RemoteOptions { advice, ..pairing.options(home)? };
+        if options.trust.is_none() && !options.plain {
+            if shared.is_none() {
+                shared = Some(shared_certificate(home)?);
+            }
+            options.trust = shared.clone().flatten();
+        }
+        hosts.push(options);
+    }
+    Ok(hosts)
+}
+
+/// What a configuration itself says of the hosts that it names: `host_ip` of section `[host]`,
+/// several with commas in between.
+///
+/// `token` and `fingerprint` are those of all hosts, or one for each.
+///
+/// # Errors
+/// The section is wrong.
+pub fn pairings(configuration: &Configuration) -> Result<Vec<Pairing>> {
     let kind = configuration.section("host").get("host_type")?.unwrap_or_default();
     let name = if kind.is_empty() { "host".to_owned() } else { format!("host.{kind}") };
     let section = configuration.section(&name);
@@ -40,39 +72,35 @@ pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<R
         return Ok(Vec::new());
     }
     let (tokens, fingerprints) = (each("token")?, each("fingerprint")?);
-    let from_file = match section.get("token_file")? {
-        Some(path) if tokens.iter().all(Option::is_none) => {
-            Some(apyfal_tls::token::load(&expand(&path, home))?)
-        }
+    let token_file = match section.get("token_file")? {
+        Some(path) if tokens.iter().all(Option::is_none) => Some(PathBuf::from(path)),
         _ => None,
     };
-    let (mut plain, mut certificates) = (false, None);
-    match section.get_literal("ssl_cert_crt")? {
-        Some(Value::Bool(false)) => plain = true,
-        Some(Value::String(path)) => {
-            certificates = Some(Trust::Certificates(Certificates::load(&expand(&path, home))?));
-        }
-        None | Some(Value::Null) => {
-            let shared = home.map(|home| home.join(SHARED_CERTIFICATE));
-            if let Some(shared) = shared.filter(|path| path.exists()) {
-                certificates = Some(Trust::Certificates(Certificates::load(&shared)?));
-            }
-        }
+    let certificate = match section.get_literal("ssl_cert_crt")? {
+        Some(Value::Bool(false)) => Some(Certificate::None),
+        Some(Value::String(path)) => Some(Certificate::File(path.into())),
+        None | Some(Value::Null) => None,
         Some(other) => {
             return Err(section.error("ssl_cert_crt", format!("it cannot be {other}")));
         }
-    }
-    let options = urls.into_iter().zip(tokens).zip(fingerprints);
-    let options = options.map(|((url, token), fingerprint)| {
-        let pinned = fingerprint.map(|text| text.parse().map(Trust::Pinned)).transpose()?;
-        Ok(RemoteOptions {
-            token: token.map(Secret::new).or_else(|| from_file.clone()),
-            trust: pinned.or_else(|| certificates.clone()),
-            plain,
-            ..RemoteOptions::new(url)
+    };
+    let pairings = urls.into_iter().zip(tokens).zip(fingerprints);
+    let pairings = pairings.map(|((url, token), fingerprint)| {
+        Ok(Pairing {
+            url,
+            token: token.map(Secret::new),
+            token_file: token_file.clone(),
+            fingerprint: fingerprint.map(|text| text.parse()).transpose()?,
+            certificate: certificate.clone(),
         })
     });
-    options.collect()
+    pairings.collect()
+}
+
+fn shared_certificate(home: Option<&Path>) -> Result<Option<Trust>> {
+    let shared = home.map(|home| home.join(SHARED_CERTIFICATE));
+    let shared = shared.filter(|path| path.exists());
+    shared.map(|path| Certificates::load(&path).map(Trust::Certificates)).transpose()
 }
 
 /// Texts with commas in between.

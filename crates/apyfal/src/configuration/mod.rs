@@ -1,6 +1,7 @@
 //! From `accelerator.conf` to what is made of it: accelerators, hosts, storages and parameters.
 
 mod hosts;
+mod paths;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +24,7 @@ use crate::Devices;
 use crate::call::read_parameters;
 use crate::package::trusted_keys;
 
-pub use hosts::hosts;
+pub use hosts::{hosts, pairings};
 
 /// A configuration file is refused beyond this many bytes.
 const FILE_LIMIT: usize = 64 << 20;
@@ -53,6 +54,9 @@ impl Environment {
 /// `APYFAL_CONFIG_FILE` names, else `./accelerator.conf`, else `~/accelerator.conf`, else nothing.
 /// Variables `APYFAL__SECTION__KEY` go before the file.
 ///
+/// A relative path in the file is looked for beside it, then, with a warning, in the working
+/// directory, as the original did.
+///
 /// # Errors
 /// A file that was named cannot be read, or a file is wrong; the error has its line.
 pub async fn load(explicit: Option<&str>, environment: &Environment) -> Result<Configuration> {
@@ -74,7 +78,11 @@ async fn read_named(url: &str) -> Result<Configuration> {
         error.hints().iter().fold(named, |named, hint| named.hint(hint))
     };
     let text = Storage::new().read(&location, FILE_LIMIT).await.map_err(reading)?;
-    Configuration::parse(&text, &location.to_string())
+    let mut configuration = Configuration::parse(&text, &location.to_string())?;
+    if let Location::File(path) = &location {
+        paths::place(&mut configuration, path);
+    }
+    Ok(configuration)
 }
 
 fn read_default(environment: &Environment) -> Result<Configuration> {
@@ -82,7 +90,11 @@ fn read_default(environment: &Environment) -> Result<Configuration> {
     let at_home = environment.home.as_ref().map(|home| home.join(FILE_NAME));
     for path in std::iter::once(here).chain(at_home) {
         match std::fs::read(&path) {
-            Ok(text) => return Configuration::parse(&text, &path.to_string_lossy()),
+            Ok(text) => {
+                let mut configuration = Configuration::parse(&text, &path.to_string_lossy())?;
+                paths::place(&mut configuration, &path);
+                return Ok(configuration);
+            }
             Err(error) if is_absent(&error) => {}
             Err(error) => {
                 return Err(Error::new(ErrorKind::Configuration, Error::from(error).to_string())

@@ -45,6 +45,8 @@ pub(super) struct Connections {
     idle: Mutex<Vec<(Connection, Instant)>>,
     /// Whether the host ever answered.
     is_known: AtomicBool,
+    /// What else to say as long as it never did.
+    advice: Option<String>,
 }
 
 /// A connection that is in use.
@@ -105,8 +107,9 @@ impl Connections {
         tls: Option<(TlsConnector, ServerName<'static>)>,
         headers: HeaderMap,
         is_known: bool,
+        advice: Option<String>,
     ) -> Self {
-        Self { address, tls, headers, idle: Mutex::default(), is_known: is_known.into() }
+        Self { address, tls, headers, idle: Mutex::default(), is_known: is_known.into(), advice }
     }
 
     /// Whether the host ever answered.
@@ -137,12 +140,16 @@ impl Connections {
     }
 
     async fn open(&self) -> Result<Connection, Failure> {
-        match tokio::time::timeout(CONNECT, self.connect()).await {
-            Ok(connected) => connected.map_err(|error| unreached(&self.address, &error)),
-            Err(_) => {
-                Err(unreached(&self.address, &std::io::Error::from(std::io::ErrorKind::TimedOut)))
+        let timed_out = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        let connected = tokio::time::timeout(CONNECT, self.connect()).await;
+        let unreached = |error| {
+            let failure = unreached(&self.address, &error);
+            match self.advice.as_deref().filter(|_| !self.is_known()) {
+                Some(advice) => failure.map(|error| error.hint(advice)),
+                None => failure,
             }
-        }
+        };
+        connected.unwrap_or_else(|_| timed_out()).map_err(unreached)
     }
 
     async fn connect(&self) -> std::io::Result<Connection> {

@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use address::Address;
+pub(crate) use address::Address;
 use connection::{Ask, Connections, common_headers};
 use failure::{Failure, Patience};
 use job::{CancelOnDrop, RemoteJob};
@@ -54,6 +54,8 @@ pub struct RemoteOptions {
     pub is_known: bool,
     /// How long a call goes on trying where the host is busy, restarts or cannot be reached.
     pub patience: Duration,
+    /// What else to say where it was never reached.
+    pub advice: Option<String>,
 }
 
 impl RemoteOptions {
@@ -66,6 +68,7 @@ impl RemoteOptions {
             plain: false,
             is_known: false,
             patience: PATIENCE,
+            advice: None,
         }
     }
 }
@@ -92,10 +95,8 @@ impl Remote {
     /// # Errors
     /// The address is none, or a certificate cannot be used.
     pub fn new(options: RemoteOptions) -> Result<Self> {
-        let RemoteOptions { url, token, trust, plain, is_known, patience } = options;
-        let address = Address::parse(&url, |address| {
-            !plain && (trust.is_some() || token.is_some() && !address.is_loopback())
-        })?;
+        let RemoteOptions { url, token, trust, plain, is_known, patience, advice } = options;
+        let address = Address::of(&url, token.is_some(), trust.is_some(), plain)?;
         if address.tls && plain {
             return Err(Error::new(ErrorKind::Usage, "it is https, but encryption is turned off")
                 .operation(format!("use the host '{address}'"))
@@ -123,7 +124,7 @@ impl Remote {
         };
         let headers = common_headers(&address, token.as_ref())?;
         Ok(Self(Arc::new(Inner {
-            connections: Connections::new(address, tls, headers, is_known),
+            connections: Connections::new(address, tls, headers, is_known, advice),
             patience,
             accelerators: Mutex::default(),
             sessions: Mutex::default(),

@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// How long: 2h.
     #[arg(value_name = "TIME", value_parser = duration_option)]
     time: Duration,
+    /// The host, as --host_ip names it; the one on this machine where none is named.
+    #[arg(value_name = "HOST", conflicts_with = "host_ip")]
+    target: Option<String>,
     /// The configuration file.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
@@ -25,7 +28,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
-    let hosts = target(arguments.config.as_deref(), arguments.host, context).await?;
+    let host = arguments.host.or_at(arguments.target);
+    let hosts = target(arguments.config.as_deref(), host, context).await?;
     for options in hosts {
         let host = Remote::new(options)?;
         let lease = context.cancel.or_cancelled(host.extend_lease(arguments.time)).await?;

@@ -1,20 +1,25 @@
-//! `apyfal host`: make this machine a host, look at hosts, let them live longer.
+//! `apyfal host`: know hosts by a name, look at them, let them live longer, make this machine one.
 
+mod add;
 mod changes;
 mod extend;
 mod install;
+mod list;
+mod remove;
 pub(crate) mod serving;
 mod status;
 mod uninstall;
 
+pub(crate) use add::kept;
+
 use std::path::PathBuf;
 
-use apyfal::{Error, Machine, Result};
+use apyfal::{Error, KnownHost, Machine, Result};
 use clap::{Args, Subcommand};
 
 use crate::commands::Context;
 
-/// Make this machine a host, see how hosts are, let them live longer.
+/// Know hosts by a name, see how they are, let them live longer; make this machine one.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -23,6 +28,9 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Add(add::Arguments),
+    List(list::Arguments),
+    Remove(remove::Arguments),
     Install(install::Arguments),
     Status(status::Arguments),
     Extend(extend::Arguments),
@@ -50,11 +58,28 @@ impl Root {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     match arguments.command {
+        Command::Add(arguments) => add::run(arguments, context).await,
+        Command::List(arguments) => list::run(arguments, context),
+        Command::Remove(arguments) => remove::run(&arguments, context),
         Command::Install(arguments) => install::run(arguments, context).await,
         Command::Status(arguments) => status::run(arguments, context).await,
         Command::Extend(arguments) => extend::run(arguments, context).await,
         Command::Uninstall(arguments) => uninstall::run(&arguments, context).await,
     }
+}
+
+/// The names of the accelerators that are on a host.
+fn users(host: &KnownHost, context: &Context<'_>) -> Result<Vec<String>> {
+    let known = context.known_hosts()?;
+    let is_it = |text: &str| {
+        known.find(text).is_ok_and(|found| found.is_some_and(|found| found.name == host.name))
+    };
+    let names = context
+        .names
+        .list()?
+        .into_iter()
+        .filter(|(_, record)| record.as_ref().is_ok_and(|record| record.hosts().any(is_it)));
+    Ok(names.map(|(name, _)| name).collect())
 }
 
 /// Has what this process makes be readable for all, whatever the umask that it was started with: the

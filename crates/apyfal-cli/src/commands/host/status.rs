@@ -11,9 +11,12 @@ use crate::printer::seconds;
 
 /// Show how a host is: its version, accelerators, and how long it lives on.
 ///
-/// Without an address it is the one on this machine.
+/// Without one that is named it is the one on this machine.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
+    /// The host, as --host_ip names it.
+    #[arg(value_name = "HOST", conflicts_with = "host_ip")]
+    target: Option<String>,
     /// The configuration file.
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
@@ -22,13 +25,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
-    let is_here = !arguments.host.names_a_host();
+    let host = arguments.host.or_at(arguments.target);
+    let is_here = !host.names_a_host();
     let machine = Machine::default();
     if is_here && !context.printer.json() {
         let is = if machine.is_marked() { "is" } else { "is not" };
         context.printer.note(&format!("this machine {is} made a host"));
     }
-    let hosts = target(arguments.config.as_deref(), arguments.host, context).await?;
+    let hosts = target(arguments.config.as_deref(), host, context).await?;
     for options in hosts {
         let host = Remote::new(options)?;
         let about = context.cancel.or_cancelled(host.host()).await?;

@@ -3,8 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use apyfal::user_data::quoted;
-use apyfal::{Configuration, Error, Result};
+use apyfal::{Configuration, Error, KnownHosts, Result};
 use apyfal_core::Secret;
 use apyfal_machine::private;
 use apyfal_server::Listen;
@@ -77,7 +76,7 @@ impl Access {
     }
 
     /// What to paste on a client.
-    pub(super) fn line(&self, addresses: &[SocketAddr], accelerator: &str) -> String {
+    pub(super) fn line(&self, addresses: &[SocketAddr]) -> String {
         let outside = addresses.iter().find(|address| !address.ip().is_loopback());
         let mut address = *outside.or(addresses.first()).unwrap_or(&([127, 0, 0, 1], 8000).into());
         if address.ip().is_unspecified()
@@ -85,7 +84,7 @@ impl Access {
         {
             address.set_ip(own);
         }
-        let mut line = format!("apyfal create --accelerator {} --host_ip ", quoted(accelerator));
+        let mut line = format!("apyfal host add {} ", own_name());
         let scheme = if self.identity.is_some() { "https" } else { "http" };
         // Where even this machine does not know it, whoever pastes the line does.
         match address.ip().is_unspecified() {
@@ -100,6 +99,12 @@ impl Access {
         }
         line
     }
+}
+
+/// What this machine may be called by others.
+fn own_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    KnownHosts::name_for(name.trim())
 }
 
 /// The address by which this machine would reach others. Nothing is sent.

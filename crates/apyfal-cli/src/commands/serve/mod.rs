@@ -72,8 +72,6 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let addresses = settings::addresses(arguments.listen, &configuration)?;
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
     let access = Access::of(arguments.token_file, &configuration, &data_dir, is_open)?;
-    // A package is not installed yet, and any accelerator shows that the pairing works.
-    let paired = named.as_deref().filter(|name| !is_package(name)).unwrap_or("gzip");
     if arguments.pair {
         if is_open {
             context.printer.warning(
@@ -81,10 +79,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
                  section [serve]",
             );
         }
-        context.printer.result(&access.line(&addresses, paired))?;
+        context.printer.result(&access.line(&addresses))?;
         return Ok(0);
     }
-    let line = (access.is_new && !is_open).then(|| access.line(&addresses, paired));
+    let line = (access.is_new && !is_open).then(|| access.line(&addresses));
     let default_accelerator = match &named {
         Some(url) if is_package(url) => {
             Some(package::installed(url, arguments.sha256, &configuration, context).await?)
