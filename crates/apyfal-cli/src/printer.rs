@@ -87,12 +87,7 @@ impl Printer {
     pub(crate) fn error(&self, error: &Error) {
         let mut stderr = io::stderr().lock();
         if self.json {
-            let text = serde_json::json!({"error": {
-                "kind": error.kind().as_str(),
-                "message": error.to_string(),
-                "hints": error.hints(),
-            }});
-            let _ = writeln!(stderr, "{text}");
+            let _ = writeln!(stderr, "{}", error_json(error));
             return;
         }
         let _ = writeln!(stderr, "apyfal: {}", harmless(&error.to_string()));
@@ -120,11 +115,20 @@ impl Printer {
             }
         }
         self.note(&figures(report));
-        if let Some(note) = report.destination_note() {
+        for note in report.destination_note().into_iter().chain(no_comparison(report)) {
             self.note(&harmless(note));
         }
         Ok(())
     }
+}
+
+/// An error as JSON.
+pub(crate) fn error_json(error: &Error) -> Value {
+    serde_json::json!({"error": {
+        "kind": error.kind().as_str(),
+        "message": error.to_string(),
+        "hints": error.hints(),
+    }})
 }
 
 /// A text that may come from anywhere, without what would control the terminal.
@@ -139,8 +143,13 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// Why there is no comparison, where one was asked for.
+pub(crate) fn no_comparison(report: &Report) -> Option<&str> {
+    report.app.get("sw-comparison-note").and_then(Value::as_str)
+}
+
 /// A value without the quotes of JSON.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -135,7 +135,10 @@ fn readme() {
         .check("apyfal run jpegenc photo.bmp photo.jpg --quality 90", |_| {
             assert!(peer("djpeg", &["-pnm"], &home.read("photo.jpg")).starts_with(b"P6\n33 21\n"));
         })
-        .check("apyfal run trng random.bin --nbBytes 1000000", |_| {
+        .check("apyfal run sha3 notes.txt photo.bmp", |said| {
+            assert!(said.ends_with("  photo.bmp\n") && said.lines().count() == 2, "{said}");
+        })
+        .check("apyfal run trng random.bin --nbBytes 1MB", |_| {
             assert_eq!(home.read("random.bin").len(), 1_000_000);
         })
         .check("apyfal run hyperfire --start-src words.csv in.txt out.txt", |_| {
@@ -255,6 +258,9 @@ fn help() {
         .check("tar -c photos | apyfal run gzip - - > photos.tar.gz", |_| check_photos(&home))
         .check("apyfal run sha3 disk.img --type sha3-512", |said| {
             assert!(said.contains(&sha3("-sha3-512", &home.read("disk.img"))), "{said}");
+        })
+        .check("apyfal run trng random.bin --nbBytes 1MB", |_| {
+            assert_eq!(home.read("random.bin").len(), 1_000_000);
         })
         .check("apyfal map --accelerator gzip photos packed", |_| check_packed(&home))
         .check("apyfal run hyperfire --start-src words.csv in.txt out.txt", |_| {

@@ -190,3 +190,105 @@ fn a_program_of_ones_own_is_a_filter_where_something_is_piped() {
     assert!(home.ok(&["run", "upper", "in", "--json"]).contains("\"output\": \"SOME TEXT\""));
     home.ok(&["run", "silent", "in"]);
 }
+
+#[test]
+fn several_sources_have_a_line_each() {
+    let home = Home::new();
+    let names = ["one", "two words", "line\nend", "back\\slash"];
+    for (number, name) in names.iter().enumerate() {
+        home.write(name, words(1000 * number, 7));
+    }
+    let lines = home.ok(&[&["run", "sha3"], &names[..], &["--type", "sha3-256"]].concat());
+    // What the tools for sums check.
+    home.write("sums", &lines);
+    let digest = |name: &str| {
+        let line = text(&peer("openssl", &["dgst", "-sha3-256", "-r"], &home.read(name)));
+        line.split(' ').next().unwrap_or_default().to_owned()
+    };
+    let expected = [
+        format!("{}  one\n", digest("one")),
+        format!("{}  two words\n", digest("two words")),
+        format!("\\{}  line\\nend\n", digest("line\nend")),
+        format!("\\{}  back\\\\slash\n", digest("back\\slash")),
+    ];
+    assert_eq!(lines, expected.concat());
+    // One that fails does not stop the others.
+    let output = home.apyfal(&["run", "sha3", "one", "missing", "two words"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(20));
+    assert_eq!(text(&output.stdout), [&*expected[0], &*expected[1]].concat());
+    let said = text(&output.stderr);
+    assert!(said.contains("'missing': no such file"), "{said}");
+    assert!(said.contains("1 of 3 sources failed"), "{said}");
+    let words = ["run", "sha3", "one", "missing", "two words", "--json"];
+    let output = home.apyfal(&words).output().unwrap();
+    assert_eq!(output.status.code(), Some(20));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told[0]["source"], "one");
+    assert_eq!(told[0]["app"]["specific"]["digest"], digest("one"));
+    assert_eq!(told[1]["error"]["kind"], "storage-not-found", "{told}");
+    assert_eq!(told[2]["source"], "two words");
+    // One of them may be standard input.
+    let piped = home.piped(&["run", "sha3", "-", "one"], &home.read("two words"));
+    assert_eq!(text(&piped.stdout), format!("{}  -\n{}", digest("two words"), expected[0]));
+    // Others have a destination, and say what is for many files.
+    let said = home.fails(2, &["run", "gzip", "one", "out.gz", "two words"]);
+    assert!(said.contains("apyfal map --accelerator gzip"), "{said}");
+    assert!(!home.path("out.gz").exists());
+}
+
+#[test]
+fn a_comparison_that_is_missing_says_why() {
+    let home = Home::new();
+    home.write("in.bmp", bmp());
+    home.write("in", words(3000, 8));
+    let said = |words: &[&str]| text(&home.apyfal(words).output().unwrap().stderr);
+    let piped = home.piped(&["run", "sha3", "-", "--compare"], b"x");
+    let told = text(&piped.stderr);
+    assert!(told.contains("no comparison: the source is a stream"), "{told}");
+    let told = said(&["run", "jpegenc", "in.bmp", "out.jpg", "--compare"]);
+    assert!(told.contains("no comparison: there is no plain software"), "{told}");
+    let told = said(&["run", "gzip", "in", "out.gz", "--compare"]);
+    assert!(told.contains("x plain software") && !told.contains("no comparison"), "{told}");
+    let told = said(&["run", "sha3", "in", "in.bmp", "--compare"]);
+    assert!(told.contains("x plain software"), "{told}");
+    let told = said(&["run", "gzip", "in", "out.gz"]);
+    assert!(!told.contains("comparison"), "{told}");
+}
+
+#[test]
+fn bytes_may_be_counted_in_larger_units() {
+    let home = Home::new();
+    home.write(
+        "accelerator.conf",
+        "[accelerator.head]\ncommand = ['head', '-c', '{count}']\n\
+         parameters = {'count': {'type': 'bytes', 'default': '1kB', 'max': '64KiB'}}\n",
+    );
+    home.write("in", words(100_000, 9));
+    for (given, len) in [("64KiB", 65_536), ("1MB", 1_000_000), ("1.5kB", 1500), ("12", 12)] {
+        home.ok(&["run", "trng", "out", "--nbBytes", given]);
+        assert_eq!(home.read("out").len(), len, "{given}");
+    }
+    let full = r#"{"app": {"specific": {"nbBytes": "2 KiB"}}}"#;
+    home.ok(&["run", "trng", "out", "-j", full]);
+    assert_eq!(home.read("out").len(), 2048);
+    home.ok(&["run", "head", "in", "out"]);
+    assert_eq!(home.read("out").len(), 1000);
+    home.ok(&["run", "head", "in", "out", "--count", "64KiB"]);
+    assert_eq!(home.read("out").len(), 65_536);
+    let said = home.fails(2, &["run", "head", "in", "out", "--count", "64.1KiB"]);
+    assert!(said.contains("bytes 0 to 65536, such as 64kB"), "{said}");
+    let said = home.fails(2, &["run", "trng", "out", "--nbBytes", "1MX"]);
+    assert!(said.contains("bytes from 0, such as 64kB"), "{said}");
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let home = Home::new();
+    assert_eq!(home.ok(&["help"]), home.ok(&["--help"]));
+    for command in ["run", "host add", "catalog account list"] {
+        let words: Vec<_> = command.split(' ').collect();
+        let help = home.ok(&[&["help"], &words[..]].concat());
+        assert_eq!(help, home.ok(&[&words[..], &["--help"]].concat()), "{command}");
+    }
+    home.fails(2, &["help", "nothing"]);
+}

@@ -7,7 +7,7 @@ use apyfal::{Location, Progress, Result};
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::Context;
+use crate::commands::{Context, one_takes_stdin};
 use crate::printer;
 use crate::progress;
 
@@ -24,6 +24,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let from_stdin = [
+        ("the configuration", arguments.config.as_deref()),
+        ("the source", Some(&arguments.source)),
+    ];
+    one_takes_stdin(&from_stdin)?;
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let storage = context.storage(&configuration)?;
     let source = Location::parse(&arguments.source)?;

@@ -6,7 +6,7 @@ use apyfal::{Call, Error, ErrorKind, Progress, Result};
 use clap::Args;
 
 use crate::arguments::Set;
-use crate::commands::{Context, Name, is_standard_output, title};
+use crate::commands::{Context, Name, is_standard_output, one_takes_stdin, title};
 use crate::progress;
 
 /// Run one job on the accelerator of a name that was started before.
@@ -36,6 +36,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
+    let from_stdin = [
+        ("the parameters", arguments.parameters.as_deref()),
+        ("the source", arguments.src.as_deref()),
+    ];
+    one_takes_stdin(&from_stdin)?;
     let name = arguments.name.name;
     let _lock = context.names.lock_shared(&name, &context.cancel).await?;
     let record = context.record(&name)?;

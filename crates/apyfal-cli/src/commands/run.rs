@@ -1,17 +1,22 @@
 //! `apyfal run`: start, process and stop in one step.
 
+mod several;
+
 use std::io::{IsTerminal, stdin, stdout};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal::{Accelerator, Call, EngineInfo, Error, ErrorKind, Need, Progress, Result, Stage};
+use apyfal::{
+    Accelerator, Call, Configuration, EngineInfo, Error, ErrorKind, Need, Progress, Result, Stage,
+    full_parameters,
+};
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::arguments::Set;
-use crate::commands::{Context, HostArguments, is_standard_output, title};
+use crate::commands::{Context, HostArguments, is_standard_output, one_takes_stdin, title};
 use crate::progress;
 
 /// How long a host may take to end the session of a job that failed.
@@ -30,6 +35,9 @@ pub(crate) struct Arguments {
     pub(crate) src: Option<String>,
     /// Where to write. Standard output where it is missing and goes to a file or pipe.
     pub(crate) dst: Option<String>,
+    /// More sources, for an accelerator that has no destination, such as sha3: a line is printed for
+    /// each of them.
+    more: Vec<String>,
     /// What the accelerator is started with, such as the word list of hyperfire.
     #[arg(long, value_name = "URL", alias = "start_src")]
     start_src: Option<String>,
@@ -54,6 +62,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let config = arguments.config.as_deref();
     let configuration = context.configuration_with(config, arguments.host).await?;
+    let is_start_configured = names_start_source(&configuration);
     let mut builder = context.builder(&arguments.accelerator, configuration)?;
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
@@ -64,8 +73,21 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
     let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
     let dst = end(&mut parameters, arguments.dst, &["dst", "file_out"])?;
-    let Ends { src, dst, is_supposed } = ends(info, src, dst, context.printer.json())?;
-    if info.start_src == Need::Required && start_src.is_none() {
+    let sources = sources(info, &src, &dst, arguments.more)?;
+    let mut from_stdin = vec![
+        ("the configuration", arguments.config.as_deref()),
+        ("the parameters", arguments.parameters.as_deref()),
+        ("what it starts with", start_src.as_deref()),
+    ];
+    let is_free = from_stdin.iter().all(|(_, url)| *url != Some("-"));
+    let Ends { src, dst, is_supposed } = match sources.is_empty() {
+        true => ends(info, src, dst, context.printer.json(), is_free)?,
+        false => Ends::default(),
+    };
+    from_stdin.push(("the source", src.as_deref()));
+    from_stdin.extend(sources.iter().map(|src| ("a source", Some(src.as_str()))));
+    one_takes_stdin(&from_stdin)?;
+    if info.start_src == Need::Required && start_src.is_none() && !is_start_configured {
         return Err(Error::new(
             ErrorKind::Usage,
             format!("{} needs something to start with", info.name),
@@ -78,17 +100,35 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     if let Some(src) = start_src {
         start = start.src(src);
     }
-    let progress = Arc::new(Progress::default());
-    let mut process = Call::new()
-        .set_all(process_keys)
-        .compare(arguments.compare)
-        .cancel(context.cancel.clone())
-        .progress(progress.clone());
-    if let Some(parameters) = arguments.parameters {
-        // They may be of either stage: start takes all, and process finds those of start unchanged.
+    // They may be of either stage: start takes all, and process finds those of start unchanged.
+    let full = match arguments.parameters {
+        Some(given) => {
+            let reading = full_parameters(given, accelerator.storage());
+            Some(context.cancel.or_cancelled(reading).await?)
+        }
+        None => None,
+    };
+    if let Some(parameters) = &full {
         start = start.parameters(parameters.clone());
-        process = process.parameters(parameters);
     }
+    let progress = Arc::new(Progress::default());
+    let call = || {
+        let call = Call::new()
+            .set_all(process_keys.clone())
+            .compare(arguments.compare)
+            .cancel(context.cancel.clone());
+        match &full {
+            Some(parameters) => call.parameters(parameters.clone()),
+            None => call,
+        }
+    };
+    if !sources.is_empty() {
+        accelerator.start(start).await?;
+        let ran = several::run(&accelerator, &sources, call, arguments.compare, context).await;
+        let stopped = stop(&accelerator, ran.is_ok()).await;
+        return ran.and(stopped);
+    }
+    let mut process = call().progress(progress.clone());
     if let Some(src) = &src {
         process = process.src(src);
     }
@@ -106,6 +146,15 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     // Some programs of one's own report and write nothing.
     let has_nothing = is_supposed && report.profiling.bytes_written == 0;
     context.printer.report(&report, is_standard_output(dst.as_deref()) && !has_nothing)
+}
+
+/// Whether a configuration may name what an accelerator is started with.
+fn names_start_source(configuration: &Configuration) -> bool {
+    let mut names = configuration.section_names().into_iter();
+    names.any(|name| {
+        let is_of_start = name.split('.').next() == Some("configuration");
+        is_of_start && configuration.section(name).keys().contains(&"datafile")
+    })
 }
 
 /// Ends the session. Where the job failed, a host need not be waited for: it may be the reason.
@@ -144,7 +193,31 @@ fn end(
     Ok(given)
 }
 
+/// The sources, where several were given: an accelerator without a destination takes all words for
+/// sources.
+fn sources(
+    info: &EngineInfo,
+    src: &Option<String>,
+    dst: &Option<String>,
+    more: Vec<String>,
+) -> Result<Vec<String>> {
+    if info.dst == Need::None && info.src != Need::None {
+        let (Some(src), Some(dst)) = (src, dst) else { return Ok(Vec::new()) };
+        return Ok([src.clone(), dst.clone()].into_iter().chain(more).collect());
+    }
+    match more.first() {
+        None => Ok(more),
+        Some(word) => Err(Error::new(
+            ErrorKind::Usage,
+            format!("{} has one source and one destination", info.name),
+        )
+        .operation(format!("take '{word}'"))
+        .hint(format!("for many files: apyfal map --accelerator {} SOURCE DIRECTORY", info.name))),
+    }
+}
+
 /// What a job reads and writes.
+#[derive(Default)]
 struct Ends {
     src: Option<String>,
     dst: Option<String>,
@@ -159,17 +232,19 @@ fn ends(
     src: Option<String>,
     dst: Option<String>,
     wants_json: bool,
+    may_read_stdin: bool,
 ) -> Result<Ends> {
     // An accelerator without a source has its destination first: `run trng random.bin`.
     let (src, dst) = match (info.src, dst) {
         (Need::None, None) => (None, src),
         (_, dst) => (src, dst),
     };
-    let is_input = match info.src {
-        Need::None => false,
-        Need::Optional => is_piped(&stdin()),
-        Need::Required => !stdin().is_terminal(),
-    };
+    let is_input = may_read_stdin
+        && match info.src {
+            Need::None => false,
+            Need::Optional => is_piped(&stdin()),
+            Need::Required => !stdin().is_terminal(),
+        };
     let is_output = match info.dst {
         Need::None => false,
         // Its report is what is asked for.

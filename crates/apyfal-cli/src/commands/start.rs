@@ -6,7 +6,7 @@ use apyfal::{Call, Progress, Result};
 use clap::Args;
 
 use crate::arguments::Set;
-use crate::commands::{Context, Name};
+use crate::commands::{Context, Name, one_takes_stdin};
 use crate::names::Record;
 use crate::progress;
 
@@ -43,6 +43,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
+    let from_stdin = [
+        ("the parameters", arguments.parameters.as_deref()),
+        ("the source", arguments.src.as_deref()),
+    ];
+    one_takes_stdin(&from_stdin)?;
     let name = arguments.name.name;
     let _lock = context.names.lock(&name, &context.cancel).await?;
     let earlier = match &arguments.accelerator {

@@ -13,14 +13,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use apyfal::{Call, Error, ErrorKind, Location, Need, Progress, Result, Storage};
+use apyfal::{Call, Error, ErrorKind, Location, Need, Progress, Result, Storage, full_parameters};
 use clap::Args;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::arguments::Set;
 use crate::commands::run::{by_stage, stop};
-use crate::commands::{Context, HostArguments};
+use crate::commands::{Context, HostArguments, one_takes_stdin};
 use crate::printer::harmless;
 use bars::{Bars, REDRAW};
 use journal::{Journal, NAME, Stamp, fingerprint};
@@ -73,6 +73,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
+    let from_stdin = [
+        ("the configuration", arguments.config.as_deref()),
+        ("the list", arguments.src.strip_prefix('@')),
+        ("the parameters", arguments.parameters.as_deref()),
+    ];
+    one_takes_stdin(&from_stdin)?;
     let config = arguments.config.as_deref();
     let configuration = context.configuration_with(config, arguments.host).await?;
     let mut builder = context.builder(&arguments.accelerator, configuration)?;
@@ -93,21 +99,25 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let items = outputs::plan(found, &root, &end)?;
 
     let parameters = context.take_parameters().and(arguments.set).of(&info);
+    let full = match arguments.parameters {
+        Some(given) => Some(cancel.or_cancelled(full_parameters(given, &storage)).await?),
+        None => None,
+    };
     let start_stamp = started_with(arguments.start_src.as_deref(), &storage).await?;
-    let asked = json!([info.name, parameters, arguments.parameters, start_stamp]);
+    let asked = json!([info.name, parameters, full, start_stamp]);
     let (start_keys, keywords) = by_stage(&info, parameters);
     let journal = Journal::open(journal_path(context, &root, &arguments.dst)?)?;
     let mut start = Call::new().set_all(start_keys).cancel(cancel.clone());
     if let Some(src) = arguments.start_src {
         start = start.src(src);
     }
-    if let Some(parameters) = &arguments.parameters {
+    if let Some(parameters) = &full {
         start = start.parameters(parameters.clone());
     }
     accelerator.start(start).await?;
     let work = Arc::new(Work {
         accelerator: accelerator.clone(),
-        parameters: arguments.parameters,
+        parameters: full,
         keywords,
         cancel: cancel.clone(),
         journal,

@@ -16,7 +16,7 @@ use super::outputs::Item;
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) accelerator: Accelerator,
-    pub(super) parameters: Option<String>,
+    pub(super) parameters: Option<Value>,
     pub(super) keywords: Map<String, Value>,
     pub(super) cancel: Cancel,
     pub(super) journal: Journal,
