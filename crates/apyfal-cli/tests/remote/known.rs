@@ -92,6 +92,16 @@ fn several_hosts_have_each_their_own_token() {
         let told: Value = serde_json::from_str(&home.ok(&words)).unwrap();
         assert!(home.path(out).join("19").exists(), "{told}");
     }
+    // What all have in common may come through a pipe.
+    home.ok(&["host", "remove", "two"]);
+    let twice = format!("{0},{0}", bare(&second));
+    let words = [
+        &["map", "-a", "null", "in", "d", "--host_ip", &twice][..],
+        &["--token_file", "/dev/stdin", "--fingerprint", value(&second, "--fingerprint")],
+    ];
+    let output = home.piped(&words.concat(), value(&second, "--token").as_bytes());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    add(&home, "two", &second);
     for target in ["one,two", "two"] {
         home.ok(&["logs", target]);
         home.ok(&["host", "status", target]);

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Configuration, Result, Secret};
-use apyfal_tls::{Certificates, Trust};
+use apyfal_tls::{Certificates, Trust, token};
 use serde_json::Value;
 
+use super::expand;
 use crate::RemoteOptions;
 use crate::known_hosts::{Certificate, KnownHosts, Pairing};
 
@@ -22,9 +23,12 @@ const SHARED_CERTIFICATE: &str = ".ssh/ApyfalCertificate.crt";
 /// The section is wrong, or a file that it names cannot be read.
 pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<RemoteOptions>> {
     let known = home.map(KnownHosts::below);
+    let mut given = pairings(configuration)?;
+    let trusted = read_once(&mut given, home)?;
     let mut shared = None;
     let mut hosts = Vec::new();
-    for given in pairings(configuration)? {
+    for given in given {
+        let is_pinned = given.fingerprint.is_some();
         let pairing = match &known {
             Some(known) => known.completed(given)?,
             None => given,
@@ -34,6 +38,9 @@ pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<R
         let advice =
             known.as_ref().filter(|_| is_mistaken).and_then(|known| known.advice(&pairing.url));
         let mut options = RemoteOptions { advice, ..pairing.options(home)? };
+        if let Some(trust) = trusted.as_ref().filter(|_| !is_pinned) {
+            (options.trust, options.plain) = (Some(trust.clone()), false);
+        }
         if options.trust.is_none() && !options.plain {
             if shared.is_none() {
                 shared = Some(shared_certificate(home)?);
@@ -43,6 +50,24 @@ pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<R
         hosts.push(options);
     }
     Ok(hosts)
+}
+
+/// Reads the token and the certificate of all hosts, where files hold them: once, for they may be
+/// pipes. Returns the certificate.
+fn read_once(given: &mut [Pairing], home: Option<&Path>) -> Result<Option<Trust>> {
+    let Some(first) = given.first() else { return Ok(None) };
+    let file = |path: &Path| expand(&path.to_string_lossy(), home);
+    let token = first.token_file.as_deref().map(|path| token::load(&file(path))).transpose()?;
+    let trusted = match &first.certificate {
+        Some(Certificate::File(path)) => Some(Certificates::load(&file(path))?),
+        Some(Certificate::None) | None => None,
+    };
+    for host in given {
+        host.token_file = None;
+        host.token = host.token.take().or_else(|| token.clone());
+        host.certificate.take_if(|certificate| *certificate != Certificate::None);
+    }
+    Ok(trusted.map(Trust::Certificates))
 }
 
 /// What a configuration itself says of the hosts that it names: `host_ip` of section `[host]`,
