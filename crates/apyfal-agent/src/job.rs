@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use apyfal_core::{
     Cancel, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobIo,
     JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report, Result,
-    Source,
 };
 
 /// What of a call goes into the context of its job.
