@@ -4,15 +4,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
-use apyfal_machine::Guard;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use apyfal_machine::{Group, Guard};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 /// How often a running tool is looked at.
 const TICK: Duration = Duration::from_millis(10);
@@ -92,19 +92,19 @@ impl Tools {
         };
         // Files, and not pipes: what the tool leaves running may hold on to them.
         let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let guard = Guard::start()?;
-        let child = Command::new(&path)
+        let group = Arc::new(Guard::start()?).group()?;
+        let mut command = Command::new(&path);
+        group.take_in(&mut command);
+        let child = command
             .args(args)
             .env("LC_ALL", "C")
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(stdout.try_clone()?)
             .stderr(stderr.try_clone()?)
-            .process_group(0)
             .spawn()
             .map_err(|error| apyfal_machine::not_started(&path, error))?;
-        let mut running = Running { group: Pid::from_child(&child), child, guard, status: None };
-        running.guard.add(running.group);
+        let mut running = Running { child, group, status: None };
         let end = Instant::now() + limit;
         let mut pause = Duration::from_millis(1);
         while !running.has_ended()? {
@@ -139,20 +139,16 @@ impl Said {
 /// A running tool; what is left of it is killed when this is dropped.
 struct Running {
     child: Child,
-    group: Pid,
-    guard: Guard,
+    group: Group,
     status: Option<ExitStatus>,
 }
 
 impl Running {
     fn has_ended(&mut self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if self.status.is_none()
-            && waitid(WaitId::Pid(self.group), options).map_err(io::Error::from)?.is_some()
-        {
-            // The ended tool still holds its number, so this cannot hit another's group.
-            let _ = kill_process_group(self.group, Signal::KILL);
-            self.guard.remove(self.group);
+        let tool = WaitId::Pid(Pid::from_child(&self.child));
+        if self.status.is_none() && waitid(tool, options).map_err(io::Error::from)?.is_some() {
+            self.group.signal(Signal::KILL);
             self.status = Some(self.child.wait()?);
         }
         Ok(self.status.is_some())
@@ -164,7 +160,7 @@ impl Drop for Running {
         if self.status.is_some() {
             return;
         }
-        let _ = kill_process_group(self.group, Signal::KILL);
+        self.group.signal(Signal::KILL);
         let end = Instant::now() + LAST;
         while matches!(self.has_ended(), Ok(false)) && Instant::now() < end {
             sleep(TICK);

@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use rustix::process::Pid;
+
+use crate::Group;
 
 /// Keeps a list of process groups and kills those that are left when its input ends, which the
 /// kernel sees to however this process dies.
@@ -32,6 +34,8 @@ for group in $groups; do kill -s KILL -- "-$group"; done
 pub struct Guard {
     shell: Child,
     list: Mutex<Option<ChildStdin>>,
+    /// The leaders of groups that wait for their next program.
+    leaders: Mutex<Vec<Child>>,
 }
 
 impl Guard {
@@ -54,33 +58,31 @@ impl Guard {
     }
 
     fn run(script: &str) -> Result<Self> {
-        let mut shell = Command::new("/bin/sh")
-            .args(["-c", script])
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Out of reach of a Ctrl-C that is meant for us.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| {
-                Error::new(ErrorKind::Engine, "the shell that guards programs does not start")
-                    .context("command", "/bin/sh")
-                    .source(error)
-            })?;
+        let mut shell = shell(script).stdin(Stdio::piped()).spawn().map_err(no_shell)?;
         let list = Mutex::new(shell.stdin.take());
-        Ok(Self { shell, list })
+        Ok(Self { shell, list, leaders: Mutex::default() })
     }
 
-    /// Puts a process group on the list.
-    pub fn add(&self, group: Pid) {
-        self.write("+", group);
+    /// A process group for one program with all that it starts, which is killed with this process
+    /// from the program's first moment on.
+    ///
+    /// # Errors
+    /// There is no shell.
+    pub fn group(self: &Arc<Self>) -> Result<Group> {
+        let idle = self.leaders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let leader = match idle {
+            Some(leader) => leader,
+            None => shell(":").stdin(Stdio::null()).spawn().map_err(no_shell)?,
+        };
+        self.write("+", Pid::from_child(&leader));
+        Ok(Group::new(self.clone(), leader))
     }
 
-    /// Takes a process group off the list, before its number can be used again.
-    pub fn remove(&self, group: Pid) {
-        self.write("-", group);
+    /// Takes a group back that has nothing running in it, and off the list before its number can be
+    /// used again.
+    pub(crate) fn take_back(&self, leader: Child) {
+        self.write("-", Pid::from_child(&leader));
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner).push(leader);
     }
 
     /// A guard that somebody killed cannot be told; the program runs on without it.
@@ -96,5 +98,55 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.list.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let _ = self.shell.wait();
+        for leader in self.leaders.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            let _ = leader.wait();
+        }
+    }
+}
+
+/// A shell that leads a process group, out of reach of a Ctrl-C that is meant for us.
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", script])
+        .env_clear()
+        .current_dir("/")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    command
+}
+
+fn no_shell(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Engine, "the shell that guards programs does not start")
+        .context("command", "/bin/sh")
+        .source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_ends_the_groups_that_are_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("left");
+        let guard = Arc::new(Guard::harmless(&left).unwrap());
+        let (first, second) = (guard.group().unwrap(), guard.group().unwrap());
+        let (ended, running) = (first.id(), second.id());
+        drop(first);
+        assert_eq!(guard.group().unwrap().id(), ended, "it is used again");
+        // As if this process were killed.
+        drop(guard.list.lock().unwrap().take());
+        for _ in 0..3000 {
+            if let Ok(killed) = std::fs::read_to_string(&left)
+                && killed.ends_with('\n')
+            {
+                assert_eq!(killed, format!("-{}\n", running.as_raw_nonzero()));
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("nothing was killed");
     }
 }

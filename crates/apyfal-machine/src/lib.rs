@@ -3,10 +3,12 @@
 
 pub mod file_lock;
 pub mod file_name;
+mod group;
 mod guard;
 pub mod private;
 mod program;
 pub mod regular;
 
+pub use group::Group;
 pub use guard::Guard;
 pub use program::not_started;

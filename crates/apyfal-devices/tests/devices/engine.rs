@@ -177,7 +177,7 @@ while read -r line; do
   id=${line#*\"id\":}; id=${id%%,*}
   dst=${line#*\"dst\":\"}; dst=${dst%%\"*}
   if [ -e "$0" ]; then rm "$0"; sleep 500; fi
-  printf '%s' "$APYFAL_SLOT $$" >"$dst"
+  printf '%s' "$APYFAL_SLOT $$ $(($(ps -o pgid= -p $$)))" >"$dst"
   echo "{\"id\": $id}"
 done
 # It takes a moment to let go of its device.
@@ -212,12 +212,13 @@ fn a_worker_keeps_its_slot_for_the_session() {
     assert!(next != first && next.starts_with(b"0 "), "{next:?}");
     assert_eq!(stand.changes(), ["clear", "load"]);
     // The slot is not free before the worker is gone.
-    let pid = std::str::from_utf8(&next).unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let group = std::str::from_utf8(&next).unwrap().split(' ').nth(2).unwrap().parse().unwrap();
+    assert!(group_runs(group));
     std::thread::scope(|scope| {
         let (waiting, image) = (stand.pool(), stand.image("a"));
         let acquired = scope.spawn(move || {
             let guard = waiting.acquire(&image, &Cancel::default()).unwrap();
-            let runs = group_runs(pid);
+            let runs = group_runs(group);
             guard.finish().unwrap();
             runs
         });

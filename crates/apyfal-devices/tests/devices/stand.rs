@@ -18,7 +18,7 @@ pub(crate) const SHORT: Duration = Duration::from_secs(4);
 const PRELUDE: &str = r#"
 note() { echo "$(basename "$0") $*" >>"$S/log"; }
 obey() {
-  if [ -e "$S/hang-$1" ]; then echo $$ >>"$S/hanging"; sleep 500; fi
+  if [ -e "$S/hang-$1" ]; then echo $(ps -o pgid= -p $$) >>"$S/hanging"; sleep 500; fi
   if [ -e "$S/fail-$1" ]; then cat "$S/fail-$1"; exit 5; fi
 }
 "#;
@@ -152,10 +152,10 @@ impl Stand {
         if self.kind == Kind::Opae { vec!["load"] } else { vec!["clear", "load"] }
     }
 
-    /// The tools that hang, or hung.
+    /// The process groups of the tools that hang, or hung.
     pub(crate) fn hanging(&self) -> Vec<u32> {
         let text = fs::read_to_string(self.path("state/hanging")).unwrap_or_default();
-        text.lines().map(|pid| pid.parse().unwrap()).collect()
+        text.lines().map(|group| group.parse().unwrap()).collect()
     }
 }
 

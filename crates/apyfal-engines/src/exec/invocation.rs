@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use apyfal_core::{Error, Result};
+use apyfal_machine::Group;
 
 /// What to run.
 #[derive(Clone)]
@@ -33,13 +33,13 @@ impl Invocation {
         shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
     }
 
-    /// Starts it in a process group of its own, with pipes for its output and, if asked for, its
+    /// Starts it in this process group, with pipes for its output and, if asked for, its
     /// input. It inherits no other descriptor of ours: Rust opens all of them close-on-exec.
     ///
     /// # Errors
     /// It cannot be started; the error says why and what to do.
-    pub(super) fn spawn(&self, stdin: bool) -> Result<Child> {
-        spawn(self, stdin).map_err(|error| not_started(self, error))
+    pub(super) fn spawn(&self, stdin: bool, group: &Group) -> Result<Child> {
+        spawn(self, stdin, group).map_err(|error| not_started(self, error))
     }
 
     /// A text of the program's own, without the secrets that it was given.
@@ -49,7 +49,7 @@ impl Invocation {
 }
 
 /// Starts it, again and again for a moment while its file is still being written.
-fn spawn(invocation: &Invocation, stdin: bool) -> io::Result<Child> {
+fn spawn(invocation: &Invocation, stdin: bool, group: &Group) -> io::Result<Child> {
     let Some((program, args)) = invocation.argv.split_first() else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
@@ -59,8 +59,8 @@ fn spawn(invocation: &Invocation, stdin: bool) -> io::Result<Child> {
         .envs(&invocation.env)
         .stdin(if stdin { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+        .stderr(Stdio::piped());
+    group.take_in(&mut command);
     let mut tries = 0;
     loop {
         match command.spawn() {

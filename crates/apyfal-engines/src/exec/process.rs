@@ -10,9 +10,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, ErrorKind, JobContext, JobLog, Result};
-use apyfal_machine::Guard;
+use apyfal_machine::{Group, Guard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, waitid};
 
 use super::invocation::Invocation;
 use super::lines::Lines;
@@ -43,9 +43,8 @@ pub(super) enum Event {
 /// A running program. Dropping it ends it, and everything that it started in its group.
 pub(super) struct Process {
     invocation: Invocation,
-    guard: Arc<Guard>,
     child: Child,
-    group: Pid,
+    group: Group,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
@@ -67,16 +66,14 @@ impl Process {
         guard: &Arc<Guard>,
         log: &JobLog,
     ) -> Result<Self> {
-        let mut child = invocation.spawn(stdin)?;
-        let group = Pid::from_child(&child);
-        guard.add(group);
+        let group = guard.group()?;
+        let mut child = invocation.spawn(stdin, &group)?;
         let said = Lines::new(log, &invocation.secrets);
         let process = Self {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             invocation,
-            guard: guard.clone(),
             child,
             group,
             tail: Tail::new(16 << 10),
@@ -183,10 +180,8 @@ impl Process {
 
     /// Whether the program has ended. Its group is ended with it.
     pub(super) fn has_ended(&mut self) -> Result<bool> {
-        if self.status.is_none() && is_over(self.group)? {
-            // The ended program still holds its number, so this cannot hit another's group.
+        if self.status.is_none() && is_over(&self.child)? {
             self.signal(Signal::KILL);
-            self.guard.remove(self.group);
             self.status = Some(self.child.wait()?);
         }
         Ok(self.status.is_some())
@@ -257,11 +252,11 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        if kill_process_group(self.group, signal) == Err(rustix::io::Errno::PERM)
-            && self.invocation.sudo
-        {
+        self.group.signal(signal);
+        // What runs as root is out of reach otherwise.
+        if self.invocation.sudo && !geteuid().is_root() {
             let name = if signal == Signal::KILL { "KILL" } else { "TERM" };
-            let group = format!("-{}", self.group.as_raw_nonzero());
+            let group = format!("-{}", self.group.id().as_raw_nonzero());
             let _ = Command::new("sudo")
                 .args(["-n", "--", "kill", "-s", name, "--", &group])
                 .stdin(Stdio::null())
@@ -279,14 +274,11 @@ impl Drop for Process {
         }
         self.signal(Signal::TERM);
         let end = Instant::now() + GRACE;
-        while matches!(is_over(self.group), Ok(false)) && Instant::now() < end {
+        while matches!(is_over(&self.child), Ok(false)) && Instant::now() < end {
             sleep(Duration::from_millis(1));
         }
         self.signal(Signal::KILL);
         self.wait(LAST);
-        if self.status.is_none() {
-            self.guard.remove(self.group);
-        }
     }
 }
 
@@ -294,7 +286,7 @@ impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Process")
             .field("command", &self.invocation.line())
-            .field("group", &self.group)
+            .field("group", &self.group.id())
             .finish_non_exhaustive()
     }
 }
@@ -335,9 +327,9 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// Whether a program has ended, without taking its status, so that its number stays its own.
-fn is_over(pid: Pid) -> Result<bool> {
+fn is_over(program: &Child) -> Result<bool> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Ok(waitid(WaitId::Pid(pid), options).map_err(io::Error::from)?.is_some())
+    Ok(waitid(WaitId::Pid(Pid::from_child(program)), options).map_err(io::Error::from)?.is_some())
 }
 
 /// Which of two pipes have something to read or were closed.

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 use super::{Declaration, Exec, Launcher};
 
+/// How long anything may take that should take a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// An accelerator with the directories that its caller provides.
 struct Bench {
     directory: tempfile::TempDir,
@@ -134,7 +137,7 @@ fn fact<'a>(error: &'a Error, key: &str) -> &'a str {
 
 /// Waits until a script has written a process id to a file.
 fn pid_in(path: &Path) -> u32 {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + PATIENCE;
     loop {
         if let Ok(text) = fs::read_to_string(path)
             && text.ends_with('\n')
@@ -153,7 +156,7 @@ fn is_running(pid: u32) -> bool {
 }
 
 fn wait_until_gone(pid: u32) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + PATIENCE;
     while is_running(pid) {
         assert!(Instant::now() < end, "process {pid} still runs");
         std::thread::sleep(Duration::from_millis(5));
