@@ -29,8 +29,9 @@ const PROGRAMS: [(&str, &str); 19] = [
 ];
 
 /// Packages of PyPI that tests import or run, at tested versions.
-const PYTHON_PACKAGES: [&str; 4] = [
+const PYTHON_PACKAGES: [&str; 5] = [
     "cryptography-vectors==45.0.3",
+    "moto[server,s3]==5.2.5",
     "requests==2.32.3",
     "requests-toolbelt==1.0.0",
     "schemathesis==4.32.5",

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::missing;
 
 /// The release that the tests are written against.
-const PACKAGE: &str = "moto[server,s3]==5.2.5";
+const RELEASE: &str = "5.2.5";
 const ADVICE: &str = "install python3 and python3-venv";
 
 /// Ends with its standard input, which the system closes when the test ends in whatever way.
@@ -28,8 +28,8 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts a server, after installing moto under `APYFAL_TESTKIT_DIR` or `target/testkit` where
-    /// it is not there yet.
+    /// Starts a server. Where the Python on the search path has no moto, as that of `cargo xtask test`
+    /// has, it is installed first, under `APYFAL_TESTKIT_DIR` or `target/testkit`: that takes a minute.
     ///
     /// # Errors
     /// Python or the package cannot be had, or the server does not start.
@@ -119,8 +119,14 @@ fn elements(xml: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The interpreter of a virtual environment that has moto.
+/// An interpreter that has moto.
 fn python() -> Result<PathBuf> {
+    let ask = "from importlib.metadata import version; print(version('moto'))";
+    let found = Command::new("python3").args(["-c", ask]).stderr(Stdio::null()).output();
+    if found.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).trim() == RELEASE) {
+        return Ok("python3".into());
+    }
+    let package = format!("moto[server,s3]=={RELEASE}");
     let root = match std::env::var_os("APYFAL_TESTKIT_DIR") {
         Some(directory) => PathBuf::from(directory),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testkit"),
@@ -132,12 +138,12 @@ fn python() -> Result<PathBuf> {
     let environment = root.join("moto");
     let python = environment.join("bin/python");
     let installed = environment.join("installed");
-    if std::fs::read_to_string(&installed).is_ok_and(|package| package == PACKAGE) {
+    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == package) {
         return Ok(python);
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE]))?;
-    std::fs::write(&installed, PACKAGE)?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", &package]))?;
+    std::fs::write(&installed, package)?;
     Ok(python)
 }
 
