@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use apyfal_testkit::{Moto, Nginx};
 use common::page::{Page, has_examples, root};
@@ -118,6 +119,11 @@ fn readme() {
         // They build the project anew.
         .skip("cargo run --release -- run gzip README.md out.gz")
         .skip("cargo xtask test")
+        .skip("sudo install target/release/apyfal /usr/local/bin/")
+        // In a test of their own.
+        .skip("cargo new digest && cd digest")
+        .skip("cargo add apyfal --path ../apyfal/crates/apyfal")
+        .skip("cargo add tokio --features macros,rt-multi-thread")
         .check("apyfal accelerators", |said| assert!(said.contains("hyperfire"), "{said}"))
         .check("apyfal accelerators gzip", |said| assert!(said.contains("--level"), "{said}"))
         .check("apyfal run gzip notes.txt notes.txt.gz --level best", |_| {
@@ -160,6 +166,48 @@ fn readme() {
         })
         .run(&home);
     home.fails(6, &["process", "--name", "words", "--src", "in.txt", "--dst", "out.txt"]);
+}
+
+/// The first block of a language in a section of the README.
+fn block(section: &str, language: &str) -> String {
+    let page = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, section) = page.split_once(&format!("\n## {section}\n")).unwrap();
+    let (_, block) = section.split_once(&format!("```{language}\n")).unwrap();
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_program_of_the_readme_runs_in_a_new_project() {
+    let home = Home::new();
+    let clone = root().canonicalize().unwrap();
+    // Without network: the versions are those of this build, and so are the settings, so that what
+    // was built is built.
+    let target = Path::new(env!("CARGO_BIN_EXE_apyfal")).ancestors().nth(2).unwrap();
+    let workspace = std::fs::read_to_string(clone.join("Cargo.toml")).unwrap();
+    let profile = workspace.split_once("[profile.dev]").unwrap().1.split_once("[profile.release]");
+    std::fs::create_dir(home.path(".cargo")).unwrap();
+    home.write(
+        ".cargo/config.toml",
+        format!(
+            "[net]\noffline = true\n[build]\ntarget-dir = {target:?}\n[profile.dev]{}",
+            profile.unwrap().0
+        ),
+    );
+    let cargo = |directory: &Path, script: &str| {
+        let mut command = Command::new("bash");
+        let output = command.args(["-ec", script]).current_dir(directory).output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let begin = block("From Rust", "sh").replace("../apyfal/", &format!("{}/", clone.display()));
+    let lock = format!("cp '{}' .", clone.join("Cargo.lock").display());
+    let begin = begin.replacen("cd digest\n", &format!("cd digest\n{lock}\n"), 1);
+    assert!(begin.contains(&lock));
+    cargo(home.folder(), &begin);
+    home.write("digest/src/main.rs", block("From Rust", "rust"));
+    let digest = cargo(&home.path("digest"), "cargo run --quiet");
+    let manifest = home.read("digest/Cargo.toml");
+    assert_eq!(digest.trim(), format!("\"{}\"", sha3("-sha3-512", &manifest)));
 }
 
 #[test]
