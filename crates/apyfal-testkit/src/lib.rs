@@ -7,16 +7,20 @@
 // Everything here is for tests, where a panic is how a failure shows.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod addresses;
 mod client_suite;
 mod faults;
 mod moto;
 mod nginx;
+mod signals;
 mod trailers;
 
+pub use addresses::{Unheard, own_loopback};
 pub use client_suite::{Kept, client_suite};
 pub use faults::{Answer, Body, FaultServer, Request};
 pub use moto::Moto;
 pub use nginx::Nginx;
+pub use signals::default_signals;
 pub use trailers::TrailerDropper;
 
 use std::io::{Error, Result};
@@ -26,9 +30,9 @@ fn missing(program: &str, advice: &str, error: impl std::fmt::Display) -> Error 
     Error::other(format!("cannot run {program}: {error}; {advice}"))
 }
 
-/// Repeats a check until it succeeds, for about 20 seconds.
+/// Repeats a check until it succeeds, for about a minute.
 fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> Result<T> {
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         if let Some(value) = check() {
             return Ok(value);
         }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{missing, until};
+use crate::{missing, own_loopback, until};
 
 /// A running nginx. Closing its standard input ends it, as the end of the test does.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl Nginx {
         Self::serving(
             state,
             &format!(
-                "root {root};
-                 location /private/ {{ auth_basic private; auth_basic_user_file {users}; }}"
+                "root \"{root}\";
+                 location /private/ {{ auth_basic private; auth_basic_user_file \"{users}\"; }}"
             ),
         )
     }
@@ -46,16 +46,16 @@ impl Nginx {
     }
 
     fn serving(state: TempDir, server: &str) -> Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let address = TcpListener::bind((own_loopback(), 0))?.local_addr()?.to_string();
         let directory = state.path().display();
         let configuration = format!(
-            "daemon off; master_process off; pid {directory}/pid; error_log {directory}/log;
+            "daemon off; master_process off; pid \"{directory}/pid\"; error_log \"{directory}/log\";
              events {{ worker_connections 512; }}
              http {{
                  access_log off;
-                 client_body_temp_path {directory}/a; proxy_temp_path {directory}/b;
-                 fastcgi_temp_path {directory}/c; uwsgi_temp_path {directory}/d;
-                 scgi_temp_path {directory}/e;
+                 client_body_temp_path \"{directory}/a\"; proxy_temp_path \"{directory}/b\";
+                 fastcgi_temp_path \"{directory}/c\"; uwsgi_temp_path \"{directory}/d\";
+                 scgi_temp_path \"{directory}/e\";
                  server {{
                      listen {address};
                      {server}

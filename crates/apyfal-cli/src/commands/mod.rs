@@ -389,8 +389,13 @@ pub(crate) fn title(accelerator: &str, url: Option<&str>) -> String {
 /// is ignored, as `nohup` and shells arrange for what runs in the background, stays so.
 fn cancel_on_signal(cancel: &Cancel) -> Result<()> {
     let ignored = ignored_signals();
+    let is_ignored = |kind: SignalKind| ignored & (1 << (kind.as_raw_value() - 1)) != 0;
+    // Where the ends of programs are ignored, nobody can wait for one.
+    if is_ignored(SignalKind::child()) {
+        drop(signal(SignalKind::child())?);
+    }
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
+        if is_ignored(kind) {
             continue;
         }
         let (mut signals, cancel) = (signal(kind)?, cancel.clone());

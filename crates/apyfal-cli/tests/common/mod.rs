@@ -17,7 +17,9 @@ use tempfile::TempDir;
 pub struct Home(TempDir);
 
 impl Home {
+    /// What is started from now on begins with the default signals.
     pub fn new() -> Self {
+        apyfal_testkit::default_signals();
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
