@@ -125,7 +125,7 @@ async fn a_start_that_is_dropped_leaves_nothing() {
     let started = agent.start(start, io);
     let given_up = tokio::time::timeout(std::time::Duration::from_millis(50), started).await;
     assert!(given_up.is_err());
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if std::fs::read_dir(root.path()).unwrap().count() == 0 {
             return;
         }

@@ -13,15 +13,14 @@ use common::server::{Server, until};
 
 /// A host with a program that says something while it works.
 fn talkative() -> Server {
-    Server::configured(
+    Server::at_own_address(
         r#"
 [accelerator.talk]
 command = ["sh", "-c", "echo begun >&2; cat; echo ended >&2"]
 
 [accelerator.long_talk]
-command = ["sh", "-c", "echo begun >&2; cat; sleep 2; echo ended >&2"]
+command = ["sh", "-c", "echo begun >&2; cat; until [ -e \"$HOME/go\" ]; do sleep 0.05; done; echo ended >&2"]
 "#,
-        &[],
     )
 }
 
@@ -103,8 +102,12 @@ fn a_job_is_followed_to_its_end_and_a_host_beyond() {
     let request = "apyfal-request: {\"id\": \"mine\", \"mode\": \"submit\"}\r\nContent-Length: 4";
     connection.write(format!("{head}{request}\r\n\r\ndata").as_bytes());
     assert_eq!(connection.answer().status, 202);
-    let said = server.home().ok(&["logs", "mine", "-f"]);
-    assert!(said.contains("mine: begun") && said.trim_end().ends_with("mine: ended"), "{said}");
+    let mut mine = Following::begin(server.home(), &["logs", "mine", "-f"]);
+    mine.until("mine: begun");
+    host.until("mine: begun");
+    server.open_gate();
+    assert!(mine.child.wait().unwrap().success(), "it ends with its job");
+    mine.until("mine: ended");
     host.until("mine: ended");
 
     // A host that was started anew counts its lines anew, and is followed all the same.

@@ -178,12 +178,13 @@ fn what_is_started_with_counts() {
     assert!(text(&home.read("out/a.txt")).contains("DIE "));
 }
 
-/// A home with forty files and an accelerator that is slow with each.
+/// A home with forty files and an accelerator that waits with the last of them for a file `go`.
 fn slow() -> Home {
     let home = Home::new();
+    let script = "cat \"$0\"; case $0 in */[23]?) until [ -e go ]; do sleep 0.05; done;; esac";
     home.write(
         "accelerator.conf",
-        "[accelerator.slow]\ncommand = [\"sh\", \"-c\", \"cat; sleep 0.1\"]\n",
+        format!("[accelerator.slow]\ncommand = ['sh', '-c', '{script}', '{{src}}']\n"),
     );
     fs::create_dir(home.path("in")).unwrap();
     for number in 0..40 {
@@ -221,6 +222,7 @@ fn an_interrupted_map_goes_on() {
         assert_eq!(child.wait().unwrap().code(), code);
         let before = whole_results(&home);
         assert!(before.len() < 40, "it was not interrupted");
+        home.write("go", "");
         let [done, skipped, failed] = counts(&map(&home, &words));
         // One that was just finished may not have been written down, for each that ran.
         let most = before.len() as u64;
@@ -240,6 +242,7 @@ fn two_maps_do_not_meet() {
     until("some are done", || !whole_results(&home).is_empty());
     let error = home.fails(8, &["map", "-a", "slow", "in", "out"]);
     assert!(error.contains("another 'apyfal map'"), "{error}");
+    home.write("go", "");
     assert!(child.wait().unwrap().success());
     assert_eq!(whole_results(&home).len(), 40);
 }

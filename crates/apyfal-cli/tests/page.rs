@@ -157,7 +157,7 @@ fn it_fits_phones_and_dark_rooms() {
 
 #[test]
 fn it_tells_when_the_host_is_away_and_comes_back() {
-    let server = Server::start();
+    let server = Server::at_own_address("");
     let home = Home::new();
     let browser = Browser::start(&home);
     browser.device(1280, 740, false);

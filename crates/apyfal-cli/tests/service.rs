@@ -143,7 +143,7 @@ fn slow_job(server: &Server, accelerator: &'static str) -> std::thread::JoinHand
 #[test]
 fn sigterm_lets_running_jobs_end_and_refuses_new_ones() {
     let server = Server::start();
-    let running = slow_job(&server, "nap");
+    let running = slow_job(&server, "gated");
     let mut waiting = server.connect();
     server.signal(Signal::TERM);
     until("it ends", || waiting.get("/readyz").status == 503);
@@ -151,6 +151,7 @@ fn sigterm_lets_running_jobs_end_and_refuses_new_ones() {
     assert_eq!(refused.status, 503, "{refused:?}");
     assert_eq!(refused.json()["error"]["kind"], "unavailable");
     assert_eq!(refused.json()["error"]["retryable"], true);
+    server.open_gate();
     let answer = running.join().unwrap().expect("an answer");
     assert_eq!((answer.status, answer.body), (200, b"x".to_vec()));
     assert_eq!(server.ended().code(), Some(0));

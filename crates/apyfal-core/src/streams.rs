@@ -289,17 +289,18 @@ mod tests {
 
     #[test]
     fn a_stream_that_moves_may_take_as_long_as_it_wants() {
-        let context = context().with_stall(Some(LIMIT), Some(LIMIT));
+        let limit = Duration::from_secs(1);
+        let context = context().with_stall(Some(limit), Some(limit));
         let mut buffer = vec![0; 20 << 10];
-        let mut reader = context.reader(Input::stream(Slow(1 << 10, 2 * LIMIT / 10))).unwrap();
+        let mut reader = context.reader(Input::stream(Slow(1 << 10, limit / 10))).unwrap();
         assert_eq!(reader.fill(&mut buffer).unwrap(), buffer.len());
-        let mut writer = context.writer(Output::stream(Slow(1 << 10, 2 * LIMIT / 10)));
+        let mut writer = context.writer(Output::stream(Slow(1 << 10, limit / 10)));
         writer.write_all(&buffer).unwrap();
     }
 
     #[test]
     fn the_time_of_the_job_is_not_the_clients() {
-        let limit = 5 * LIMIT;
+        let limit = Duration::from_secs(1);
         let mut reader =
             context().with_stall(Some(limit), None).reader(Input::stream(io::repeat(0))).unwrap();
         for _ in 0..3 {

@@ -281,7 +281,7 @@ mod tests {
     async fn who_asks_for_nothing_makes_room_for_others() {
         let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut accepting = Accepting { first: Duration::from_millis(50), ..Accepting::new(2) };
+        let mut accepting = Accepting { first: Duration::from_millis(500), ..Accepting::new(2) };
         accepting.add(listener, None, Hello);
         let mut half = TcpStream::connect(address).await.unwrap();
         half.write_all(b"GET / HTTP/1.1\r\nHost: h").await.unwrap();
@@ -294,7 +294,7 @@ mod tests {
             let mut answer = [0; 256];
             let count = late.read(&mut answer).await.unwrap();
             assert!(answer[..count].starts_with(b"HTTP/1.1 200"), "{count}");
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(1500)).await;
         }
         assert!(begin.elapsed() < HEAD, "it is not just that every head has its time");
         assert_eq!(half.read(&mut [0]).await.unwrap_or(0), 0, "it is closed");

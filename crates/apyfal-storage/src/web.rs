@@ -333,7 +333,8 @@ mod tests {
             assert!(text.contains("the server sent nothing for 0.3 s"), "{answer}: {text}");
             assert!(text.contains("/file'") && !error.is_retryable(), "{answer}: {text}");
             let took = begin.elapsed();
-            assert!(took >= silence && took < 3 * silence, "{answer}: {took:?}");
+            // Far less than ordinary transports wait.
+            assert!(took >= silence && took < Duration::from_secs(20), "{answer}: {took:?}");
         }
     }
 }

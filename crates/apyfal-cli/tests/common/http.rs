@@ -201,7 +201,7 @@ impl Connection {
     }
 
     /// What comes next of a body.
-    pub fn reader(&mut self) -> &mut impl Read {
+    pub fn reader(&mut self) -> &mut impl BufRead {
         &mut self.stream
     }
 

@@ -1,6 +1,7 @@
 //! The command `apyfal serve` in a home of its own.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,10 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 const CONFIGURATION: &str = r#"
 [accelerator.nap]
 command = ["sh", "-c", "sleep 1; cat"]
+
+[accelerator.gated]
+command = ["sh", "-c", "until [ -e \"$HOME/go\" ]; do sleep 0.05; done; cat"]
+rerun_safe = True
 
 [accelerator.long]
 command = ["sh", "-c", "sleep 150; cat"]
@@ -66,6 +71,14 @@ impl Server {
     /// A server with more in its configuration.
     pub fn configured(configuration: &str, words: &[&str]) -> Self {
         Self::in_home(Home::new(), configuration, words)
+    }
+
+    /// A server that can be [started again where it was](Killed::started).
+    pub fn at_own_address(configuration: &str) -> Self {
+        let home = Home::new();
+        home.write("accelerator.conf", format!("{CONFIGURATION}\n{configuration}"));
+        let listen = SocketAddr::new(apyfal_testkit::own_loopback(), 0);
+        Self::serve(home, &listen.to_string(), vec!["--accelerator".into(), "null".into()])
     }
 
     /// A server that has the built-in accelerators only.
@@ -154,6 +167,11 @@ impl Server {
         &self.home
     }
 
+    /// Lets jobs of the accelerator `gated` go on, which wait for this.
+    pub fn open_gate(&self) {
+        self.home.write("go", "");
+    }
+
     /// Its address and port.
     pub fn address(&self) -> &str {
         &self.address
@@ -199,7 +217,7 @@ pub struct Killed {
 }
 
 impl Killed {
-    /// Starts another one where it was.
+    /// Starts another one where it was, which was [its own](Server::at_own_address).
     pub fn started(self) -> Server {
         Server::serve(self.home, &self.address, self.words)
     }

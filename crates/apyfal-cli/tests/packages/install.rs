@@ -46,7 +46,7 @@ fn the_same_files_give_the_same_package_wherever_and_whenever() {
     let copy = "umask 077 && mkdir -p other/data && cd project-1.0.0 && \
                 for f in data/c run expected data/a accelerator.toml data/b; do \
                 cp $f ../other/$f; touch -d 1999-12-31 ../other/$f; done && chmod 700 ../other/run";
-    let script = format!("cd {} && {copy}", home.folder().display());
+    let script = format!("cd '{}' && {copy}", home.folder().display());
     peer("bash", &["-ec", &script], b"");
     home.ok(&["pack", "project-1.0.0", "-o", "one"]);
     // From another directory, with another umask.
@@ -104,7 +104,7 @@ fn installing(home: &Home, package: &str) -> Child {
 #[test]
 fn an_install_that_is_killed_leaves_nothing_half_installed() {
     let home = Home::new();
-    let hang = format!("touch {}; exec sleep 600", home.path("running").display());
+    let hang = format!("touch '{}'; exec sleep 600", home.path("running").display());
     let hanging = packed(&home, "2.0.0", &hang, "[test]\ntimeout = 600");
     let (one, three) = (version(&home, "1.0.0"), version(&home, "3.0.0"));
     let kill = || {
@@ -126,7 +126,7 @@ fn an_install_that_is_killed_leaves_nothing_half_installed() {
 #[test]
 fn an_interrupted_install_ends_at_once_and_leaves_nothing() {
     let home = Home::new();
-    let hang = format!("touch {}; exec sleep 600", home.path("running").display());
+    let hang = format!("touch '{}'; exec sleep 600", home.path("running").display());
     let hanging = packed(&home, "2.0.0", &hang, "[test]\ntimeout = 600");
     let mut child = installing(&home, &hanging);
     let pid = rustix::process::Pid::from_child(&child);

@@ -126,7 +126,7 @@ async fn a_slow_host_does_not_hold_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_not_run_twice_is_told() {
-    let hosts = Arc::new([Server::start(), Server::start()]);
+    let hosts = Arc::new([Server::at_own_address(""), Server::at_own_address("")]);
     let accelerator = pool("once", &[&hosts[0], &hosts[1]]).await;
     let (call, kept) = call(b"x");
     let job = accelerator.process_submit(call);

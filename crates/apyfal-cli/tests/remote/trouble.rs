@@ -12,7 +12,8 @@ fn a_host_that_is_down_is_told() {
     let home = Home::new();
     home.write("in", "x");
     home.write("out", "as before");
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unheard = apyfal_testkit::Unheard::new();
+    let address = unheard.address();
     let error = home.fails(11, &["run", "null", "in", "out", "--host_ip", &address.to_string()]);
     assert!(error.contains(&address.to_string()) && error.contains("refused"), "{error}");
     assert!(error.contains("hint: is 'apyfal serve' running there"), "{error}");
@@ -25,6 +26,7 @@ fn killed_during_a_job(home: &Home, server: Server) -> (Server, Output) {
         home.apyfal(&["process", "-i", "in", "-o", "out"]).stderr(Stdio::piped()).spawn().unwrap();
     until("it runs", || live(&server) == 1);
     let server = server.killed().started();
+    server.open_gate();
     (server, job.wait_with_output().unwrap())
 }
 
@@ -33,13 +35,8 @@ fn a_host_that_is_killed_and_comes_back_finishes_the_job() {
     let home = Home::new();
     let data = words(3_000_000, 8);
     home.write("in", &data);
-    let server = Server::start();
-    // It takes a second, and may be run again.
-    let configuration = "[accelerator.slow]\ncommand = [\"sh\", \"-c\", \"sleep 1; cat\"]\n\
-                         rerun_safe = True\n";
-    drop(server);
-    let server = Server::configured(configuration, &[]);
-    ok_at(&home, &server, &["create", "-a", "slow"]);
+    let server = Server::at_own_address("");
+    ok_at(&home, &server, &["create", "-a", "gated"]);
     home.ok(&["start"]);
     let (server, output) = killed_during_a_job(&home, server);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -50,7 +47,7 @@ fn a_host_that_is_killed_and_comes_back_finishes_the_job() {
 
 #[test]
 fn a_job_that_must_not_run_twice_is_told_as_interrupted() {
-    let (home, server) = (Home::new(), Server::start());
+    let (home, server) = (Home::new(), Server::at_own_address(""));
     home.write("in", "x");
     ok_at(&home, &server, &["create", "-a", "once"]);
     home.ok(&["start"]);

@@ -1,5 +1,7 @@
 //! Jobs that are recorded, and whose results are kept.
 
+use std::io::BufRead;
+
 use super::*;
 use crate::common::server::until;
 
@@ -82,13 +84,22 @@ fn a_job_can_be_cancelled() {
 #[test]
 fn progress_is_told_as_events() {
     let server = Server::start();
-    let session = session(&server, "nap");
+    let session = session(&server, "gated");
     let id = submit(&server, &session, json!({"mode": "submit"}), b"x")["id"].clone();
-    let events = server.get(&format!("/v2/jobs/{}/events", id.as_str().unwrap()));
-    assert_eq!(events.header("content-type"), Some("text/event-stream"));
-    let events = text(&events);
-    assert!(events.contains("event: progress") && events.contains("event: end"), "{events}");
-    assert!(events.contains(r#""state":"done""#), "{events}");
+    let mut listening = server.connect();
+    let head = listening.head("GET", &format!("/v2/jobs/{}/events", id.as_str().unwrap()));
+    listening.write(format!("{head}\r\n").as_bytes());
+    let answer = listening.answer_head();
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    let mut line = || {
+        let mut line = String::new();
+        assert_ne!(listening.reader().read_line(&mut line).unwrap(), 0, "it ended");
+        line
+    };
+    while !line().contains("event: progress") {}
+    server.open_gate();
+    while !line().contains("event: end") {}
+    assert!(line().contains(r#""state":"done""#));
 }
 
 #[test]

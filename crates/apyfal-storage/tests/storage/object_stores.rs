@@ -191,7 +191,7 @@ async fn reading_ends_when_it_is_cancelled() {
     let start = Instant::now();
     cancel.cancel();
     assert!(reading.await.unwrap().unwrap_err().is_cancelled());
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 /// A server that begins uploads and then never answers, with how many parts it was sent.
@@ -229,7 +229,7 @@ async fn a_store_that_stalls_is_given_up() {
         };
         let (result, cancelled) = tokio::join!(settling, cancelling);
         assert!(result.unwrap_err().is_cancelled(), "{len} bytes");
-        assert!(cancelled.elapsed() < Duration::from_secs(10), "{len} bytes");
+        assert!(cancelled.elapsed() < Duration::from_secs(30), "{len} bytes");
     }
 }
 
@@ -247,5 +247,5 @@ async fn a_copy_in_a_store_that_stalls_is_given_up() {
     };
     let (result, cancelled) = tokio::join!(copying, cancelling);
     assert!(result.unwrap_err().is_cancelled());
-    assert!(cancelled.elapsed() < Duration::from_secs(10));
+    assert!(cancelled.elapsed() < Duration::from_secs(30));
 }
