@@ -194,7 +194,7 @@ impl Agent {
 
     /// Runs a job together with those of its session that wait at the same time.
     ///
-    /// Every caller waits for a slot, and who gets one runs the next batch, until the own job was
+    /// Every caller waits for a slot, and who gets one runs the next batch, until the own job is
     /// in one. Dropping the returned future cancels the own job alone.
     async fn in_batch(
         &self,
@@ -205,6 +205,7 @@ impl Agent {
         let cancel = call.cancel.clone();
         let guard = CancelOnDrop(Some(cancel.clone()));
         let mut place = open.waiting.join(job, call);
+        let mut asking = open.asking();
         let result = loop {
             let running = open.clone();
             let work = move |ctx: &JobContext| {
@@ -218,9 +219,16 @@ impl Agent {
                 biased;
                 result = place.answer() => break result,
                 () = cancel.cancelled() => break Err(Error::cancelled()),
-                turn = self.in_slot(open.asking(), open.dir.scratch(), own, work) => {
-                    if let Err(error) = turn {
-                        break Err(error);
+                turn = self.in_slot(asking, open.dir.scratch(), own, work),
+                    if place.is_waiting() =>
+                {
+                    match turn {
+                        // What waited for its turn is not refused for those that came since.
+                        Ok(()) => asking.always = true,
+                        // No turn is as bad where another caller has taken the job along: then it
+                        // runs, and has a result of its own.
+                        Err(error) if place.leave() => break Err(error),
+                        Err(_) => {}
                     }
                 }
             }
@@ -266,7 +274,7 @@ impl Agent {
             sent: record.parameters,
             ..CallContext::default()
         };
-        let asking = Asking { owner: id, ..starting(engine.info()) };
+        let asking = Asking { owner: id, always, ..starting(engine.info()) };
         Ok(Arc::new(self.in_slot(asking, scratch, call, open).await?))
     }
 
@@ -362,9 +370,25 @@ impl Agent {
         Ok(Session { id, report })
     }
 
+    /// Ends a session that cannot be opened, so that there is nothing that could be told.
+    async fn remove(&self, id: &str, why: &Error) -> Result<Report> {
+        let Ok(dir) = SessionDir::find(&self.root, id) else { return Ok(Report::default()) };
+        let removed = tokio::task::spawn_blocking(move || {
+            let scratch = dir.scratch();
+            dir.end(|| Ok(()), &CallContext::default().context(scratch, NonZeroUsize::MIN))
+        });
+        removed
+            .await
+            .map_err(|panic| Error::new(ErrorKind::Internal, "it panicked").source(panic))?
+            .map_err(|error| error.operation(format!("end the session '{id}'")))?;
+        let note = format!("its accelerator could not be told: {why}");
+        let app = [("stop-note".to_owned(), note.into())].into_iter().collect();
+        Ok(Report { id: id.to_owned(), app, ..Report::default() })
+    }
+
     /// [`Client::process`] without a time limit.
     async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
-        let open = self.session(&job.session, &io.cancel).await?;
+        let open = self.session(&job.session, &io.cancel, false).await?;
         let info = open.engine.info();
         let specific = &job.parameters.specific;
         let params = Params::check(&info.name, &info.params, Some(&open.params), specific)?;
@@ -426,13 +450,16 @@ impl Client for Agent {
 
     async fn stop(&self, session: &str) -> Result<Report> {
         let begin = Instant::now();
-        if SessionDir::find(&self.root, session).is_err() {
+        if self.opened(session).is_none() && SessionDir::find(&self.root, session).is_err() {
             return Ok(Report::default());
         }
-        let open = self.session(session, &Cancel::default()).await?;
+        // It makes room, so it may wait however many do.
+        let open = match self.session(session, &Cancel::default(), true).await {
+            Ok(open) => open,
+            Err(error) => return self.remove(session, &error).await,
+        };
         let info = open.engine.info();
         let ending = open.clone();
-        // It makes room, so it may wait however many do.
         let asking = Asking { always: true, ..open.asking() };
         let outcome = self
             .in_slot(asking, open.dir.scratch(), CallContext::default(), move |ctx| {

@@ -22,12 +22,21 @@ pub(crate) fn takes(job: &EngineJob) -> bool {
         && !matches!(job.dst.as_ref().map(Output::sink), Some(Sink::Stream(_)))
 }
 
-/// The jobs of a session that wait, the oldest first.
+/// The jobs of a session that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(Mutex<Vec<Waiting>>);
+pub(crate) struct Queue(Mutex<Jobs>);
+
+#[derive(Debug, Default)]
+struct Jobs {
+    /// How many there were so far.
+    count: u64,
+    /// The oldest first.
+    waiting: Vec<Waiting>,
+}
 
 #[derive(Debug)]
 struct Waiting {
+    number: u64,
     job: EngineJob,
     call: CallContext,
     answer: oneshot::Sender<Result<Report>>,
@@ -37,8 +46,11 @@ impl Queue {
     /// Adds a job.
     pub(crate) fn join(&self, job: EngineJob, call: CallContext) -> Place<'_> {
         let (sender, answer) = oneshot::channel();
-        self.jobs().push(Waiting { job, call, answer: sender });
-        Place { queue: self, answer }
+        let mut jobs = self.jobs();
+        jobs.count += 1;
+        let number = jobs.count;
+        jobs.waiting.push(Waiting { number, job, call, answer: sender });
+        Place { queue: self, number, answer }
     }
 
     /// Runs the next batch, of however many jobs there are, and answers each.
@@ -47,7 +59,7 @@ impl Queue {
         let (jobs, answers): (Vec<_>, Vec<_>) = self
             .take(session.batch())
             .into_iter()
-            .map(|Waiting { job, call, answer }| {
+            .map(|Waiting { job, call, answer, .. }| {
                 ((job, call.context(ctx.scratch(), threads)), answer)
             })
             .unzip();
@@ -64,11 +76,12 @@ impl Queue {
     /// is much longer.
     fn take(&self, count: usize) -> Vec<Waiting> {
         let mut jobs = self.jobs();
-        let Some(magnitude) = jobs.first().map(Waiting::magnitude) else { return Vec::new() };
-        jobs.extract_if(.., |waiting| waiting.magnitude() == magnitude).take(count).collect()
+        let waiting = &mut jobs.waiting;
+        let Some(magnitude) = waiting.first().map(Waiting::magnitude) else { return Vec::new() };
+        waiting.extract_if(.., |waiting| waiting.magnitude() == magnitude).take(count).collect()
     }
 
-    fn jobs(&self) -> MutexGuard<'_, Vec<Waiting>> {
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,6 +97,7 @@ impl Waiting {
 /// The place of a job in the queue. The job leaves the queue with it.
 pub(crate) struct Place<'a> {
     queue: &'a Queue,
+    number: u64,
     answer: oneshot::Receiver<Result<Report>>,
 }
 
@@ -94,11 +108,22 @@ impl Place<'_> {
             Err(Error::new(ErrorKind::Internal, "the engine ended without a result"))
         })
     }
+
+    /// Whether nobody has begun to run the job.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.queue.jobs().waiting.iter().any(|waiting| waiting.number == self.number)
+    }
+
+    /// Takes the job out of the queue. False where it is not there: then it was run, or is.
+    pub(crate) fn leave(&self) -> bool {
+        let mut jobs = self.queue.jobs();
+        let place = jobs.waiting.iter().position(|waiting| waiting.number == self.number);
+        place.map(|place| jobs.waiting.remove(place)).is_some()
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.answer.close();
-        self.queue.jobs().retain(|waiting| !waiting.answer.is_closed());
+        self.leave();
     }
 }

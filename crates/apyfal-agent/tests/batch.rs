@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use apyfal_agent::{Agent, AgentOptions};
@@ -16,19 +17,26 @@ use apyfal_core::{
 use apyfal_engines::Registry;
 use serde_json::json;
 
-/// What the batches of an [`Echo`] were, in the order in which they began.
-type Batches = Arc<Mutex<Vec<usize>>>;
+/// What an [`Echo`] has done, and gates at which its jobs can be held up.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The batches, in the order in which they began.
+    batches: Mutex<Vec<usize>>,
+    /// The jobs that were run, in batches or alone.
+    jobs: Mutex<Vec<String>>,
+    gates: [tokio::sync::Mutex<()>; 2],
+}
 
 /// An engine that takes four jobs at once. The result of each is its source, but a source may also
-/// say that the job shall fail, bring the engine down or go on for ever.
+/// say that the job shall fail, bring the engine down, go on for ever or wait at a gate.
 #[derive(Debug)]
 struct Echo {
     info: EngineInfo,
-    batches: Batches,
+    seen: Arc<Seen>,
 }
 
 #[derive(Debug)]
-struct EchoSession(Batches);
+struct EchoSession(Arc<Seen>);
 
 impl Engine for Echo {
     fn info(&self) -> &EngineInfo {
@@ -42,13 +50,17 @@ impl Engine for Echo {
         _state: &Path,
         _ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(EchoSession(self.batches.clone())))
+        Ok(Box::new(EchoSession(self.seen.clone())))
     }
 }
 
 impl EngineSession for EchoSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let text = std::io::read_to_string(ctx.reader(job.src.unwrap())?)?;
+        self.0.jobs.lock().unwrap().push(text.clone());
+        if let Some(gate) = text.strip_prefix("gate ") {
+            drop(self.0.gates[gate.parse::<usize>().unwrap()].blocking_lock());
+        }
         match text.as_str() {
             "fail" => Err(Error::new(ErrorKind::InvalidData, "as asked for")),
             "panic" => panic!("as asked for"),
@@ -61,7 +73,7 @@ impl EngineSession for EchoSession {
     }
 
     fn process_many(&self, jobs: Vec<(EngineJob, JobContext)>) -> Vec<Result<Outcome>> {
-        self.0.lock().unwrap().push(jobs.len());
+        self.0.batches.lock().unwrap().push(jobs.len());
         jobs.into_iter().map(|(job, ctx)| self.process(job, &ctx)).collect()
     }
 
@@ -72,24 +84,31 @@ impl EngineSession for EchoSession {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Report>> + Send>>;
 
-/// A session of an [`Echo`] on an agent with a single slot.
+/// A session of an [`Echo`] on an agent.
 struct Bench {
     folder: tempfile::TempDir,
     agent: Arc<Agent>,
     session: Session,
-    batches: Batches,
+    seen: Arc<Seen>,
 }
 
 impl Bench {
+    /// One with a single slot.
     async fn new() -> Self {
+        Self::of(1, None).await
+    }
+
+    /// One with so many slots, for which so many jobs may wait.
+    async fn of(slots: usize, max_waiting: Option<usize>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let batches = Batches::default();
+        let seen = Arc::<Seen>::default();
         let mut info = EngineInfo::cpu("echo", "Give the source back");
         info.dst = Need::None;
-        let echo = Echo { info, batches: batches.clone() };
-        let agent = agent(folder.path(), Registry::new(vec![Arc::new(echo)]), 1);
+        let echo = Echo { info, seen: seen.clone() };
+        let registry = Registry::new(vec![Arc::new(echo)]);
+        let agent = agent(folder.path(), registry, slots, max_waiting);
         let session = start(&agent, "echo").await;
-        Self { folder, agent, session, batches }
+        Self { folder, agent, session, seen }
     }
 
     /// The call of a job whose source is a file with this text.
@@ -116,24 +135,36 @@ impl Bench {
 
     /// Ready once so many batches have begun.
     async fn begun(&self, count: usize) {
-        while self.batches.lock().unwrap().len() < count {
+        while self.seen.batches.lock().unwrap().len() < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Ready once so many jobs wait for a slot.
+    async fn waiting(&self, count: usize) {
+        while self.agent.load().waiting != count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
     fn batches(&self) -> Vec<usize> {
-        self.batches.lock().unwrap().clone()
+        self.seen.batches.lock().unwrap().clone()
     }
 }
 
-fn agent(root: &Path, registry: Registry, threads: usize) -> Arc<Agent> {
+fn agent(
+    root: &Path,
+    registry: Registry,
+    threads: usize,
+    max_waiting: Option<usize>,
+) -> Arc<Agent> {
     Arc::new(Agent::new(AgentOptions {
         root: root.join("sessions"),
         is_shared: true,
         registry,
         storage: Default::default(),
         threads: threads.try_into().ok(),
-        max_waiting: None,
+        max_waiting,
     }))
 }
 
@@ -149,10 +180,10 @@ fn file(folder: &Path, data: &[u8]) -> Input {
     Input::file(File::open(&path).unwrap(), path).unwrap()
 }
 
-/// Begins a call, which then waits for its slot.
+/// Polls a call once, which then waits.
 async fn wait(answer: &mut Answer) {
-    let first = tokio::time::timeout(Duration::ZERO, answer).await;
-    assert!(first.is_err(), "it did not wait: {first:?}");
+    let first = std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+    assert!(first.is_pending(), "it did not wait: {first:?}");
 }
 
 /// Begins calls one after the other, and lets them go on in the background.
@@ -263,6 +294,94 @@ async fn one_who_leaves_while_it_runs_leaves_the_others_their_results() {
     assert_eq!(bench.batches(), [1, 4]);
 }
 
+/// Takes both slots, and has calls wait for one in this order.
+async fn crowd<const COUNT: usize>(
+    bench: &Bench,
+    calls: [Answer; COUNT],
+) -> ([Answer; 2], [Answer; COUNT]) {
+    let first = bench.hold().await;
+    let mut second = bench.file("endless");
+    wait(&mut second).await;
+    bench.begun(2).await;
+    let mut calls = calls;
+    for call in &mut calls {
+        wait(call).await;
+    }
+    ([first, second], calls)
+}
+
+/// Has streams wait until no more may.
+async fn fill(bench: &Bench, count: usize) -> Vec<tokio::task::JoinHandle<Result<Report>>> {
+    let stream = || bench.call(Input::bytes(*b"stream"), Cancel::default(), false);
+    let mut streams: Vec<_> = (0..count).map(|_| stream()).collect();
+    for stream in &mut streams {
+        wait(stream).await;
+    }
+    assert_eq!(stream().await.unwrap_err().kind(), ErrorKind::Busy);
+    streams.into_iter().map(tokio::spawn).collect()
+}
+
+// In these two each call is polled by hand, so that it gets its turn when it is told to.
+
+#[tokio::test]
+async fn what_another_one_runs_is_not_refused() {
+    let bench = Bench::of(2, Some(5)).await;
+    let calls = ["gate 0", "second", "third", "fourth", "gate 1"].map(|name| bench.file(name));
+    let ([holding, other], [mut first, mut second, third, fourth, fifth]) =
+        crowd(&bench, calls).await;
+    let [closed, other_closed] = [&bench.seen.gates[0], &bench.seen.gates[1]];
+    let (closed, other_closed) = (closed.lock().await, other_closed.lock().await);
+    drop(holding);
+    bench.waiting(4).await;
+    wait(&mut first).await;
+    bench.begun(3).await;
+    drop(other);
+    bench.waiting(3).await;
+    wait(&mut second).await;
+    bench.begun(4).await;
+    assert_eq!(bench.batches(), [1, 1, 4, 1], "the first one runs the second one's job");
+    drop(other_closed);
+    // The second one's turn is over and its slot is handed on.
+    bench.waiting(2).await;
+    let streams = fill(&bench, 3).await;
+    wait(&mut second).await;
+    drop(closed);
+    let others = [third, fourth, fifth].map(tokio::spawn);
+    assert_eq!(text(first.await), "gate 0");
+    assert_eq!(text(second.await), "second");
+    for answer in others.into_iter().chain(streams) {
+        answer.await.unwrap().unwrap();
+    }
+    let jobs = bench.seen.jobs.lock().unwrap();
+    assert_eq!(jobs.iter().filter(|job| *job == "second").count(), 1);
+}
+
+#[tokio::test]
+async fn what_waited_for_its_turn_is_not_refused_for_those_that_came_since() {
+    let bench = Bench::of(2, Some(3)).await;
+    let long = file(bench.folder.path(), b"long").with_len(1 << 40);
+    let long = bench.call(long, Cancel::default(), false);
+    let ([holding, other], [first, mut second, third]) =
+        crowd(&bench, [bench.file("gate 0"), long, bench.file("third")]).await;
+    let closed = bench.seen.gates[0].lock().await;
+    drop(holding);
+    bench.waiting(2).await;
+    drop(other);
+    bench.waiting(1).await;
+    wait(&mut second).await;
+    bench.begun(3).await;
+    assert_eq!(bench.batches(), [1, 1, 2], "it runs the others' jobs");
+    drop(closed);
+    bench.waiting(0).await;
+    let streams = fill(&bench, 3).await;
+    wait(&mut second).await;
+    let others = [first, third].map(tokio::spawn);
+    assert_eq!(text(second.await), "long");
+    for answer in others.into_iter().chain(streams) {
+        answer.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_panic_fails_its_batch_alone() {
     let bench = Bench::new().await;
@@ -302,7 +421,7 @@ impl std::io::Read for Slow {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_files_hash_as_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
-    let agent = agent(folder.path(), Registry::default(), 2);
+    let agent = agent(folder.path(), Registry::default(), 2, None);
     let session = start(&agent, "sha3").await.id;
     let hash = |job: Job, io: JobIo| {
         let agent = agent.clone();
