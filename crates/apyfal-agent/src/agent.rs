@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Instant;
 
 use apyfal_core::{
@@ -79,6 +79,7 @@ pub struct Agent {
     storage: Storage,
     scheduler: Scheduler,
     sessions: Mutex<Sessions>,
+    swept: Once,
 }
 
 /// The sessions that are open here or about to be, by their ids. Of the many jobs that may come for
@@ -136,7 +137,23 @@ impl Agent {
             storage: options.storage,
             scheduler,
             sessions: Mutex::default(),
+            swept: Once::new(),
         }
+    }
+
+    /// Removes from disk what starts left behind that were cut off, in this process or another. The
+    /// first start does so by itself.
+    pub fn sweep(&self) {
+        self.swept.call_once(|| SessionDir::sweep(&self.root));
+    }
+
+    /// Opens a session of which only this process knows. It ends with the agent at the latest.
+    ///
+    /// # Errors
+    /// As [`Client::start`].
+    pub async fn start_for_now(&self, request: Start, io: JobIo) -> Result<Session> {
+        let (limit, cancel) = (io.deadline, io.cancel.clone());
+        deadline::within(limit, &cancel, self.start_now(request, io, false)).await
     }
 
     /// The accelerators that it serves.
@@ -149,7 +166,7 @@ impl Agent {
     /// # Errors
     /// There is no such session, or it cannot be opened again.
     pub async fn engine(&self, session: &str) -> Result<Arc<dyn Engine>> {
-        Ok(self.session(session, &Cancel::default()).await?.engine.clone())
+        Ok(self.session(session, &Cancel::default(), false).await?.engine.clone())
     }
 
     /// Returns once a session would survive a power failure.
@@ -237,15 +254,16 @@ impl Agent {
         result
     }
 
-    /// The session, opened again from disk where this process does not have it open.
-    async fn session(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
+    /// The session, opened again from disk where this process does not have it open, for which it
+    /// may wait for a slot `always` or as other jobs.
+    async fn session(&self, id: &str, cancel: &Cancel, always: bool) -> Result<Arc<OpenSession>> {
         if let Some(session) = self.opened(id) {
             return Ok(session);
         }
         // Ids that mean nothing leave nothing.
         SessionDir::find(&self.root, id)?;
         let cell = self.open_sessions().entry(id.to_owned()).or_default().clone();
-        let opening = cell.get_or_try_init(|| self.open_again(id, cancel));
+        let opening = cell.get_or_try_init(|| self.open_again(id, cancel, always));
         let opened = cancel.or_cancelled(opening).await.cloned();
         if opened.is_err() {
             let mut sessions = self.open_sessions();
@@ -262,7 +280,12 @@ impl Agent {
         self.open_sessions().get(id)?.get().cloned()
     }
 
-    async fn open_again(&self, id: &str, cancel: &Cancel) -> Result<Arc<OpenSession>> {
+    async fn open_again(
+        &self,
+        id: &str,
+        cancel: &Cancel,
+        always: bool,
+    ) -> Result<Arc<OpenSession>> {
         let dir = SessionDir::find(&self.root, id)?;
         let record = dir.read_record()?;
         let engine = self.registry.find(&record.accelerator)?;
@@ -322,8 +345,8 @@ fn open(
 }
 
 impl Agent {
-    /// [`Client::start`] without a time limit.
-    async fn start_now(&self, request: Start, mut io: JobIo) -> Result<Session> {
+    /// [`Client::start`] without a time limit. One that is to be `kept` can be opened again.
+    async fn start_now(&self, request: Start, mut io: JobIo, kept: bool) -> Result<Session> {
         let begin = Instant::now();
         let engine = self.registry.find(&request.accelerator)?;
         let info = engine.info();
@@ -337,6 +360,7 @@ impl Agent {
         )?;
         Params::check(&info.name, &info.params, None, &request.parameters.specific)?;
 
+        self.sweep();
         let dir = SessionDir::create(&self.root)?;
         let scratch = dir.scratch();
         let (src, opening) = (io.src.take(), engine.clone());
@@ -352,7 +376,9 @@ impl Agent {
                     parameters: request.parameters.clone(),
                 };
                 let session = open(dir, opening, request.parameters.specific)(ctx)?;
-                session.dir.write_record(&record)?;
+                if kept {
+                    session.dir.write_record(&record)?;
+                }
                 Ok(session)
             })
             .await;
@@ -434,7 +460,7 @@ impl Agent {
 impl Client for Agent {
     async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
         let (limit, cancel) = (io.deadline, io.cancel.clone());
-        deadline::within(limit, &cancel, self.start_now(request, io)).await
+        deadline::within(limit, &cancel, self.start_now(request, io, true)).await
     }
 
     async fn process(&self, job: Job, io: JobIo) -> Result<Report> {

@@ -6,8 +6,11 @@
 //!   source/NAME    the copy of what start was given
 //!   state/         the engine's own
 //!   lock           shared by running jobs, exclusive for the one who ends the session; jobs leave
-//!                  it alone where no other process has a part in ROOT
+//!                  it alone where no other process has a part in ROOT. Held by the process that
+//!                  made the session until it has its record
 //! ```
+//! What has no record and is held by nobody was left behind, and is swept away. ROOT itself is locked
+//! by who sweeps, and shared by those who make a session until they hold its lock.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::Write;
@@ -62,6 +65,8 @@ pub(crate) struct SessionDir {
     path: PathBuf,
     is_shared: bool,
     lock: Mutex<SharedLock>,
+    /// Keeps one without a record from being swept away.
+    held: Mutex<Option<File>>,
     is_half_made: AtomicBool,
 }
 
@@ -84,23 +89,28 @@ pub(crate) struct Record {
 impl SessionDir {
     /// Makes a new, empty one under `root`.
     pub(crate) fn create(Root { path: root, is_shared }: &Root) -> Result<Self> {
-        let make = || -> std::io::Result<PathBuf> {
+        let make = || -> std::io::Result<(PathBuf, File)> {
             fs::create_dir_all(root)?;
+            let root_lock = File::open(root)?;
+            // Where that cannot be locked, nobody can sweep either.
+            let _ = root_lock.lock_shared();
             let path = tempfile::Builder::new()
                 .prefix(PREFIX)
                 .permissions(Permissions::from_mode(0o700))
                 .tempdir_in(root)?
                 .keep();
             fs::create_dir(path.join("state"))?;
-            create_private(&path.join(LOCK))?;
-            Ok(path)
+            let held = create_private(&path.join(LOCK))?;
+            let _ = held.try_lock_shared();
+            Ok((path, held))
         };
-        let path = make().map_err(|error| {
+        let (path, held) = make().map_err(|error| {
             Error::from(error).operation(format!("make a session in '{}'", root.display()))
         })?;
         let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (lock, is_half_made) = (Mutex::default(), AtomicBool::new(true));
-        Ok(Self { id, path, is_shared: *is_shared, lock, is_half_made })
+        let (lock, held) = (Mutex::default(), Mutex::new(Some(held)));
+        let is_half_made = AtomicBool::new(true);
+        Ok(Self { id, path, is_shared: *is_shared, lock, held, is_half_made })
     }
 
     /// Finds one that another process, or an earlier one, has made.
@@ -114,8 +124,24 @@ impl SessionDir {
             return Err(gone(id));
         }
         let is_half_made = AtomicBool::new(false);
-        let lock = Mutex::default();
-        Ok(Self { id: id.to_owned(), path, is_shared: *is_shared, lock, is_half_made })
+        let (lock, held) = Default::default();
+        Ok(Self { id: id.to_owned(), path, is_shared: *is_shared, lock, held, is_half_made })
+    }
+
+    /// Removes what starts and ends left behind that were cut off.
+    pub(crate) fn sweep(Root { path: root, .. }: &Root) {
+        let Ok(root_lock) = File::open(root) else { return };
+        if root_lock.try_lock().is_err() {
+            // Another one sweeps, or a session is being made; there will be a next time.
+            return;
+        }
+        for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+            let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+            if is_ours && is_left_behind(&entry.path()) {
+                // What cannot be removed is in nobody's way.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -180,6 +206,7 @@ impl SessionDir {
         file.write_all(text.to_string().as_bytes())?;
         file.persist(self.path.join(RECORD)).map_err(|error| error.error)?;
         self.is_half_made.store(false, Ordering::Relaxed);
+        self.let_go();
         Ok(())
     }
 
@@ -268,6 +295,7 @@ impl SessionDir {
     /// from disk whether or not that went well.
     pub(crate) fn end<T>(&self, stop: impl FnOnce() -> Result<T>, ctx: &JobContext) -> Result<T> {
         let lock = self.open_lock()?;
+        self.let_go();
         until_locked(|| lock.try_lock(), ctx)?;
         until_locked(|| self.close(), ctx)?;
         let stopped = stop();
@@ -279,6 +307,11 @@ impl SessionDir {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => stopped,
         }
+    }
+
+    /// Gives back what kept it from being swept away.
+    fn let_go(&self) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Takes no more jobs of this process, unless one runs.
@@ -310,6 +343,17 @@ impl Drop for JobLock<'_> {
             lock.file = None;
         }
     }
+}
+
+/// Whether a directory has no record, and no living process is about to give it one.
+fn is_left_behind(path: &Path) -> bool {
+    let has_record = || path.join(RECORD).symlink_metadata().is_ok();
+    if has_record() {
+        return false;
+    }
+    let is_held = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
+    // It may have got its record meanwhile.
+    !is_held && !has_record()
 }
 
 fn create_private(path: &Path) -> std::io::Result<File> {

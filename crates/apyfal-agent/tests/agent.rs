@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -132,4 +133,119 @@ async fn a_start_that_is_dropped_leaves_nothing() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("the session is still there");
+}
+
+/// The names in a directory.
+fn names(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names.into_iter().map(|name| name.into_string().unwrap()).collect()
+}
+
+fn start(accelerator: &str) -> Start {
+    Start { accelerator: accelerator.into(), ..Start::default() }
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_opened_can_be_ended() {
+    let root = tempfile::tempdir().unwrap();
+    let damages: [(&str, fn(&Path)); 4] = [
+        ("no comma", |session| fs::write(session.join("source/source"), "no comma\n").unwrap()),
+        ("damaged", |session| fs::write(session.join("session.json"), "{").unwrap()),
+        ("another version", |session| {
+            fs::write(session.join("session.json"), r#"{"version": 0}"#).unwrap();
+        }),
+        ("there is no accelerator", |session| {
+            let record = fs::read_to_string(session.join("session.json")).unwrap();
+            let record = record.replace("hyperfire", "uninstalled");
+            fs::write(session.join("session.json"), record).unwrap();
+        }),
+    ];
+    for (why, damage) in damages {
+        let io = JobIo { src: Some(Input::bytes(*b"one,two\n")), ..JobIo::default() };
+        let session = agent(root.path()).start(start("hyperfire"), io).await.unwrap();
+        damage(&root.path().join(&session.id));
+        for is_shared in [true, false] {
+            let report = agent_of(root.path(), is_shared).stop(&session.id).await.unwrap();
+            let note = report.app.get("stop-note").map(ToString::to_string);
+            assert_eq!(note.is_some(), is_shared, "the second time it is gone: {note:?}");
+        }
+        assert!(names(root.path()).is_empty(), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_behind_is_swept_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let kept = agent(root.path()).start(start("null"), JobIo::default()).await.unwrap().id;
+    for name in ["session-bare", "session-unlocked", "session-held", "other"] {
+        fs::create_dir_all(root.path().join(name).join("source")).unwrap();
+    }
+    fs::write(root.path().join("session-unlocked/lock"), "").unwrap();
+    let held = fs::File::create(root.path().join("session-held/lock")).unwrap();
+    held.lock_shared().unwrap();
+    let session = agent(root.path()).start(start("null"), JobIo::default()).await.unwrap().id;
+    let mut expected = vec!["other".to_owned(), "session-held".to_owned(), kept, session];
+    expected.sort();
+    assert_eq!(names(root.path()), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_under_way_is_not_swept() {
+    let root = tempfile::tempdir().unwrap();
+    let (source, mut sink) = std::io::pipe().unwrap();
+    let io = JobIo { src: Some(Input::stream(source)), ..JobIo::default() };
+    let first = agent(root.path());
+    let starting = tokio::spawn(async move {
+        let session = first.start(start("hyperfire"), io).await.unwrap();
+        (first, session)
+    });
+    while !root.path().exists() || names(root.path()).is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let second = agent(root.path());
+    second.start(start("null"), JobIo::default()).await.unwrap();
+    std::io::Write::write_all(&mut sink, b"one,two\n").unwrap();
+    drop(sink);
+    let (_, session) = starting.await.unwrap();
+    let kept = Kept::default();
+    let io =
+        JobIo { src: Some(Input::bytes(*b"one")), dst: Some(kept.output()), ..JobIo::default() };
+    second.process(Job { session: session.id, ..Job::default() }, io).await.unwrap();
+    assert_eq!(kept.bytes(), b"two");
+}
+
+#[tokio::test]
+async fn what_is_started_for_now_ends_with_its_process() {
+    let root = tempfile::tempdir().unwrap();
+    let new = || {
+        Agent::new(AgentOptions {
+            root: root.path().to_owned(),
+            is_shared: true,
+            registry: Default::default(),
+            storage: Default::default(),
+            threads: None,
+            max_waiting: None,
+        })
+    };
+    let (agent, other) = (new(), new());
+    for is_ended in [true, false] {
+        let session = agent.start_for_now(start("null"), JobIo::default()).await.unwrap().id;
+        other.sweep();
+        let io = || JobIo {
+            src: Some(Input::bytes(*b"x")),
+            dst: Some(Kept::default().output()),
+            ..JobIo::default()
+        };
+        let job = Job { session: session.clone(), ..Job::default() };
+        agent.process(job.clone(), io()).await.unwrap();
+        assert_eq!(other.process(job, io()).await.unwrap_err().kind(), ErrorKind::NotFound);
+        if is_ended {
+            assert_eq!(agent.stop(&session).await.unwrap().id, session);
+            assert!(names(root.path()).is_empty());
+        }
+    }
+    drop(agent);
+    assert!(names(root.path()).is_empty());
 }

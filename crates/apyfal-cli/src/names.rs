@@ -11,7 +11,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind as Io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use apyfal::{Cancel, Error, ErrorKind, Result};
@@ -168,6 +168,16 @@ impl Names {
         remove(|| fs::remove_dir_all(self.root(name)))
     }
 
+    /// Removes what is here of a session that is of no use any more.
+    pub(crate) fn remove_session(&self, name: &str, session: &str) {
+        // The id may be one that a host gave, and then it may be anything.
+        let mut parts = Path::new(session).components();
+        if parts.next() == Some(Component::Normal(session.as_ref())) && parts.next().is_none() {
+            // What cannot be removed goes with the name.
+            let _ = fs::remove_dir_all(self.root(name).join(session));
+        }
+    }
+
     /// Forgets all names; returns how many there were.
     pub(crate) fn clear(&self) -> Result<usize> {
         let count = match fs::read_dir(&self.folder) {
@@ -216,5 +226,22 @@ mod tests {
         assert_eq!(names.clear().unwrap(), 1);
         assert_eq!(names.read("a/b").unwrap(), None);
         assert_eq!(names.clear().unwrap(), 0);
+    }
+
+    #[test]
+    fn an_id_leads_nowhere_else() {
+        let home = tempfile::tempdir().unwrap();
+        let names = Names::below(home.path());
+        let (keep, session) = (home.path().join("keep"), names.root("x").join("session-a"));
+        for folder in [&keep, &session] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let absolute = keep.to_str().unwrap();
+        for id in [absolute, "../../../../keep", "session-a/../../x", "", ".", ".."] {
+            names.remove_session("x", id);
+        }
+        assert!(keep.exists() && session.exists());
+        names.remove_session("x", "session-a");
+        assert!(!session.exists());
     }
 }

@@ -263,3 +263,39 @@ fn what_is_open_is_listed() {
     home.ok(&["clear"]);
     assert_eq!(home.ok(&["list"]), "");
 }
+
+#[test]
+fn a_start_that_was_killed_leaves_nothing_behind_the_next_one() {
+    let home = Home::new();
+    home.ok(&["start", "--name", "x", "-a", "null"]);
+    let pipe = home.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut start = home
+        .apyfal(&["start", "--name", "x", "-a", "hyperfire", "-i", "pipe"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // It is open at both ends once it is read.
+    let _writer = std::fs::File::options().write(true).open(&pipe).unwrap();
+    let sessions = || {
+        let root = home.path(".apyfal/command_line/accelerators/x");
+        std::fs::read_dir(root).unwrap().count()
+    };
+    common::server::until("it has a session under way", || sessions() == 2);
+    start.kill().unwrap();
+    start.wait().unwrap();
+    assert_eq!(sessions(), 2);
+    home.ok(&["start", "--name", "x", "-a", "null"]);
+    assert_eq!(sessions(), 1);
+}
+
+#[test]
+fn an_accelerator_that_is_gone_leaves_no_session_behind_the_next_start() {
+    let home = Home::new();
+    home.write("accelerator.conf", "[accelerator.gone]\ncommand = ['cat']\n");
+    home.ok(&["start", "--name", "x", "-a", "gone"]);
+    home.write("accelerator.conf", "");
+    home.ok(&["start", "--name", "x", "-a", "null"]);
+    let root = home.path(".apyfal/command_line/accelerators/x");
+    assert_eq!(std::fs::read_dir(root).unwrap().count(), 1);
+}

@@ -86,6 +86,7 @@ impl Server {
             threads: cores,
             max_waiting: Some(limits.waiting),
         });
+        agent.sweep();
         let mut listeners = Vec::new();
         for listen in listen {
             listeners.push((apyfal_net::bind(listen.address).await?, listen));

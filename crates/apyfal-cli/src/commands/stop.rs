@@ -39,5 +39,8 @@ pub(crate) async fn end(context: &Context<'_>, name: &str, record: &Record) -> R
 pub(crate) async fn replace(context: &Context<'_>, name: &str, earlier: &Record) {
     if let Err(error) = end(context, name, earlier).await {
         context.printer.warning(error);
+        if let Some(session) = &earlier.session {
+            context.names.remove_session(name, session);
+        }
     }
 }

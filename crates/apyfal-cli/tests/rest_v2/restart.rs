@@ -43,3 +43,42 @@ fn finished_results_survive_and_running_jobs_are_interrupted() {
     let refused = job(&mut server.connect(), &once, &running, b"x").json();
     assert_eq!(refused["state"], "interrupted", "{refused}");
 }
+
+/// The directories of sessions that are on the disk.
+fn sessions_of(server: &Server) -> usize {
+    let sessions = server.home().path(".apyfal/host/sessions");
+    std::fs::read_dir(sessions).map_or(0, Iterator::count)
+}
+
+#[test]
+fn nothing_is_left_of_sessions_that_a_crash_cut_off() {
+    let server = Server::start();
+    let kept = session(&server, "null");
+    // A start whose source does not end, and a job alone that does not either.
+    let mut starting = server.connect();
+    let head = starting.head("POST", "/v2/sessions");
+    let request = r#"Apyfal-Request: {"accelerator": "hyperfire"}"#;
+    starting.write(format!("{head}{request}\r\nContent-Length: 100\r\n\r\none,1\n").as_bytes());
+    let mut alone = server.connect();
+    let head = alone.head("POST", "/v2/run/null");
+    alone.write(format!("{head}Content-Length: 100000\r\n\r\n").as_bytes());
+    alone.write(&data(50_000));
+    until("all have a directory", || sessions_of(&server) == 3);
+    let server = server.killed_and_started();
+    assert_eq!(sessions_of(&server), 1);
+    let answer = job(&mut server.connect(), &kept, &json!({}), b"x");
+    assert_eq!(text(&answer), "x");
+}
+
+#[test]
+fn a_session_that_cannot_be_opened_any_more_can_be_ended() {
+    let server = Server::configured("[accelerator.gone]\ncommand = ['cat']\n", &[]);
+    let session = session(&server, "gone");
+    let server = server.killed();
+    let server = server.configured("");
+    let answer = job(&mut server.connect(), &session, &json!({}), b"x");
+    assert_eq!(refused(&answer, 404), "not-found");
+    assert_eq!(server.connect().delete(&format!("/v2/sessions/{session}")).status, 200);
+    assert_eq!(server.get("/v2/sessions").json()["count"], 0);
+    assert_eq!(sessions_of(&server), 0);
+}

@@ -314,7 +314,7 @@ pub(crate) async fn alone(
     let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
     let opened = match host.check_open() {
         // It ends within this request, so nobody needs to remember it.
-        Ok(()) => host.agent.start(start, host.start_io(Data::none(), None)).await,
+        Ok(()) => host.agent.start_for_now(start, host.start_io(Data::none(), None)).await,
         Err(error) => Err(error),
     };
     let session = match opened {
