@@ -18,6 +18,7 @@ use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use crate::coding;
+use crate::multipart::Form;
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
 
 /// How much of a body is read and thrown away once nobody wants it, so that clients that read
@@ -226,7 +227,7 @@ pub(crate) async fn split<Request: DeserializeOwned + Default>(
     }
     let is_form = coding::is_form(&parts.headers);
     if in_header.is_none() && is_form {
-        return split_multipart(content_type, body).await;
+        return split_multipart(content_type, Data::of_body(&parts.headers, body)).await;
     }
     let data = Data::of_body(&parts.headers, body);
     if is_form {
@@ -301,17 +302,42 @@ pub(crate) fn depth(text: &[u8]) -> usize {
 
 async fn split_multipart<Request: DeserializeOwned + Default>(
     content_type: &str,
-    body: Body,
+    data: Data,
 ) -> Result<(Request, Data)> {
-    let boundary = multer::parse_boundary(content_type).map_err(|error| multipart(&error))?;
-    let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
+    let mut form = Form::new(content_type, data)?;
+    match request_of(&mut form).await {
+        Ok((request, true)) => {
+            let stream = futures::stream::unfold(form, |mut form| async {
+                match form.chunk().await {
+                    Ok(Some(piece)) => Some((Ok(piece), form)),
+                    Ok(None) => {
+                        // What stands behind it must be in too before the answer begins.
+                        while let Ok(Some(_)) = form.next().await {}
+                        None
+                    }
+                    Err(error) => Some((Err(error), form)),
+                }
+            });
+            Ok((request, Data::new(Pieces::Part(stream.boxed()), None)))
+        }
+        Ok((request, false)) => Ok((request, Data::none())),
+        Err(error) => {
+            form.into_rest().drain();
+            Err(error)
+        }
+    }
+}
+
+/// What a form asks for, and whether its data follows.
+async fn request_of<Request: DeserializeOwned + Default>(
+    form: &mut Form<Data>,
+) -> Result<(Request, bool)> {
     let mut request = None;
-    while let Some(mut field) = form.next_field().await.map_err(|error| multipart(&error))? {
-        coding::check_part(field.headers())?;
-        match field.name() {
+    while let Some(part) = form.next().await? {
+        match part.name.as_deref() {
             Some("request") if request.is_none() => {
                 let mut text = BytesMut::new();
-                while let Some(piece) = field.chunk().await.map_err(|error| multipart(&error))? {
+                while let Some(piece) = form.chunk().await? {
                     if text.len() + piece.len() > REQUEST_LIMIT {
                         return Err(too_long());
                     }
@@ -319,24 +345,7 @@ async fn split_multipart<Request: DeserializeOwned + Default>(
                 }
                 request = Some(read_json(&text)?);
             }
-            Some("data") => {
-                // The form is kept, since with it the field would end.
-                let stream =
-                    futures::stream::unfold((field, form), |(mut field, mut form)| async {
-                        match field.chunk().await {
-                            Ok(Some(piece)) => Some((Ok(piece), (field, form))),
-                            Ok(None) => {
-                                // What stands behind it must be in too before the answer begins.
-                                drop(field);
-                                while let Ok(Some(_)) = form.next_field().await {}
-                                None
-                            }
-                            Err(error) => Some((Err(broken(&error)), (field, form))),
-                        }
-                    });
-                let data = Data::new(Pieces::Part(stream.boxed()), None);
-                return Ok((request.unwrap_or_default(), data));
-            }
+            Some("data") => return Ok((request.unwrap_or_default(), true)),
             name => {
                 let name = name.unwrap_or_default();
                 return Err(Error::new(ErrorKind::Usage, format!("'{name}' is not a part of it"))
@@ -345,12 +354,7 @@ async fn split_multipart<Request: DeserializeOwned + Default>(
             }
         }
     }
-    Ok((request.unwrap_or_default(), Data::none()))
-}
-
-fn multipart(error: &multer::Error) -> Error {
-    Error::new(ErrorKind::Usage, format!("its multipart form is wrong: {error}"))
-        .operation("read the request")
+    Ok((request.unwrap_or_default(), false))
 }
 
 #[cfg(test)]

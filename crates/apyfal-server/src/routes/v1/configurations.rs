@@ -25,7 +25,8 @@ pub(super) async fn start(
     body: Body,
 ) -> Answer {
     let created = now();
-    let request = form::read(parts, body, &host.scratch, false).await?;
+    host.check_open()?;
+    let request = form::read(parts, body, &host.scratch, host.limits.client_timeout, false).await?;
     let accelerator = accelerator?;
     let form::Request { parameters, size, datafile, data, mut end, .. } = request;
     let checked = parameters.as_ref().map_err(Error::duplicate);

@@ -1,6 +1,7 @@
 //! Forms: what is to be done, and the data for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apyfal_api::v1::{CONFIGURATION, DATA, PARAMETERS};
 use apyfal_core::{Error, ErrorKind, Input, Result};
@@ -10,16 +11,14 @@ use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use multer::{Field, Multipart};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::disposition;
 use super::refusal::{Answer, Refusal};
 use super::stored::Stored;
-use super::upload::Upload;
+use super::upload::{Pieces, Upload};
 use crate::body;
-use crate::coding;
+use crate::multipart;
 use crate::scratch::Scratch;
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
 
@@ -91,7 +90,7 @@ impl End {
 
 /// A form under way.
 struct Form {
-    parser: Multipart<'static>,
+    parser: multipart::Form<Pieces>,
     upload: Upload,
     /// How many parts it had so far.
     parts: usize,
@@ -102,7 +101,8 @@ struct Form {
     has_data: bool,
 }
 
-/// Reads a form: all of it, or up to data that can be used while it comes in.
+/// Reads a form: all of it, or up to data that can be used while it comes in. Its client may be
+/// silent for as long as `patience`.
 ///
 /// # Errors
 /// It is no such form, or it is beyond a bound.
@@ -110,20 +110,21 @@ pub(super) async fn read(
     parts: &Parts,
     body: Body,
     scratch: &Arc<Scratch>,
+    patience: Duration,
     needs_configuration: bool,
 ) -> Answer<Request> {
-    let mut form = Form::new(parts, body, needs_configuration)?;
+    let mut form = Form::new(parts, body, patience, needs_configuration)?;
     let (end, ended) = watch::channel(None);
     let mut data = None;
-    while let Some((name, mut field)) = form.next().await? {
+    while let Some(name) = form.next().await? {
         if name != DATA {
-            form.take(&name, field).await?;
+            form.take(&name).await?;
             continue;
         }
         let mut held = Vec::new();
         let mut len = 0;
         while len <= SMALL
-            && let Some(piece) = field.chunk().await.map_err(wrong)?
+            && let Some(piece) = form.chunk().await?
         {
             len += piece.len();
             held.push(piece);
@@ -132,10 +133,10 @@ pub(super) async fn read(
             data = Some(Data::Whole(joined(held)));
         } else if form.is_complete() {
             let request = form.request(None, End(ended))?;
-            let coming = stream::iter(held.into_iter().map(Ok)).chain(coming(form, field, end));
+            let coming = stream::iter(held.into_iter().map(Ok)).chain(coming(form, end));
             return Ok(Request { data: Some(Data::Coming(coming.boxed())), ..request });
         } else {
-            data = Some(Data::Stored(store(held, field, scratch).await?));
+            data = Some(Data::Stored(store(held, &mut form, scratch).await?));
         }
     }
     end.send_replace(Some(Ok(())));
@@ -143,8 +144,13 @@ pub(super) async fn read(
 }
 
 impl Form {
-    fn new(parts: &Parts, body: Body, needs_configuration: bool) -> Answer<Self> {
-        let (upload, pieces) = Upload::of(body);
+    fn new(
+        parts: &Parts,
+        body: Body,
+        patience: Duration,
+        needs_configuration: bool,
+    ) -> Answer<Self> {
+        let (upload, pieces) = Upload::of(body, patience);
         let kind = parts.headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let media_type = kind.split(';').next().unwrap_or_default().trim();
@@ -155,12 +161,8 @@ impl Form {
                 .hint("send multipart/form-data; /v1.0/schema/ describes its parts");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
         }
-        let boundary = multer::parse_boundary(kind).map_err(wrong)?;
-        if boundary.is_empty() {
-            return Err(misshapen("its boundary is empty"));
-        }
         Ok(Self {
-            parser: Multipart::new(pieces, boundary),
+            parser: multipart::Form::new(kind, pieces).map_err(wrong)?,
             upload,
             parts: 0,
             needs_configuration,
@@ -171,22 +173,17 @@ impl Form {
         })
     }
 
-    /// The next part, with its name.
-    async fn next(&mut self) -> Answer<Option<(String, Field<'static>)>> {
+    /// The name of the next part.
+    async fn next(&mut self) -> Answer<Option<String>> {
         self.parts += 1;
         if self.parts > PARTS {
             return Err(misshapen(&format!("it has more than {PARTS} parts")));
         }
-        self.upload.expect_head();
-        let Some(field) = self.parser.next_field().await.map_err(wrong)? else {
+        let Some(multipart::Part { name, filename }) = self.parser.next().await.map_err(wrong)?
+        else {
             self.upload.finish().await;
             return Ok(None);
         };
-        self.upload.expect_content();
-        coding::check_part(field.headers())?;
-        let disposition = field.headers().get(header::CONTENT_DISPOSITION);
-        let (name, filename) =
-            disposition.map(|value| disposition::names(value.as_bytes())).unwrap_or_default();
         let name = name.ok_or_else(|| misshapen("one of its parts has no name"))?;
         let is_new = match &*name {
             PARAMETERS => self.parameters.is_none(),
@@ -200,23 +197,43 @@ impl Form {
         if name == DATA {
             self.datafile = filename.filter(|name| !name.is_empty());
         }
-        Ok(Some((name, field)))
+        Ok(Some(name))
+    }
+
+    /// The next bytes of the part.
+    async fn chunk(&mut self) -> Answer<Option<Bytes>> {
+        self.parser.chunk().await.map_err(wrong)
     }
 
     /// Takes in a part that is no data.
-    async fn take(&mut self, name: &str, field: Field<'static>) -> Answer<()> {
+    async fn take(&mut self, name: &str) -> Answer<()> {
         if name == PARAMETERS {
-            let text = text(name, field, REQUEST_LIMIT).await?;
+            let text = self.text(name, REQUEST_LIMIT).await?;
             let shape = text.trim_ascii();
             if !(shape.starts_with(b"{") && shape.ends_with(b"}")) {
                 return Err(misshapen(&format!("its part '{PARAMETERS}' is no JSON object")));
             }
             self.parameters = Some((parameters(&text), text.len()));
         } else {
-            let text = text(name, field, URL_LIMIT).await?;
+            let text = self.text(name, URL_LIMIT).await?;
             self.configuration = Some(String::from_utf8_lossy(&text).into_owned());
         }
         Ok(())
+    }
+
+    /// All of a part that has to be short.
+    async fn text(&mut self, name: &str, limit: usize) -> Answer<Bytes> {
+        let (mut held, mut len) = (Vec::new(), 0);
+        while let Some(piece) = self.chunk().await? {
+            len += piece.len();
+            if len > limit {
+                let why = format!("its part '{name}' has more than {limit} bytes");
+                let error = Error::new(ErrorKind::Usage, why).operation("read the request");
+                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error));
+            }
+            held.push(piece);
+        }
+        Ok(joined(held))
     }
 
     /// Whether all is known that the data is for.
@@ -226,8 +243,8 @@ impl Form {
 
     /// Reads what stands behind the data.
     async fn rest(&mut self) -> Answer<()> {
-        while let Some((name, field)) = self.next().await? {
-            self.take(&name, field).await?;
+        while let Some(name) = self.next().await? {
+            self.take(&name).await?;
         }
         Ok(())
     }
@@ -250,17 +267,13 @@ impl Form {
 /// The rest of the data, behind which the form has to end well.
 fn coming(
     form: Form,
-    field: Field<'static>,
     end: watch::Sender<Option<Answer<()>>>,
 ) -> impl futures::Stream<Item = Result<Bytes>> {
-    stream::unfold(Some((form, field, end)), |state| async {
-        let (mut form, mut field, end) = state?;
-        let ended = match field.chunk().await.map_err(wrong) {
-            Ok(Some(piece)) => return Some((Ok(piece), Some((form, field, end)))),
-            Ok(None) => {
-                drop(field);
-                form.rest().await
-            }
+    stream::unfold(Some((form, end)), |state| async {
+        let (mut form, end) = state?;
+        let ended = match form.chunk().await {
+            Ok(Some(piece)) => return Some((Ok(piece), Some((form, end)))),
+            Ok(None) => form.rest().await,
             Err(refusal) => Err(refusal),
         };
         let error = ended.as_ref().err().map(|refusal| refusal.error.duplicate());
@@ -270,34 +283,15 @@ fn coming(
 }
 
 /// Puts data on disk.
-async fn store(
-    held: Vec<Bytes>,
-    mut field: Field<'static>,
-    scratch: &Arc<Scratch>,
-) -> Answer<Stored> {
+async fn store(held: Vec<Bytes>, form: &mut Form, scratch: &Arc<Scratch>) -> Answer<Stored> {
     let mut stored = Stored::new(scratch)?;
     for piece in held {
         stored = stored.add(piece).await?;
     }
-    while let Some(piece) = field.chunk().await.map_err(wrong)? {
+    while let Some(piece) = form.chunk().await? {
         stored = stored.add(piece).await?;
     }
     Ok(stored.written().await?)
-}
-
-/// All of a part that has to be short.
-async fn text(name: &str, mut field: Field<'static>, limit: usize) -> Answer<Bytes> {
-    let (mut held, mut len) = (Vec::new(), 0);
-    while let Some(piece) = field.chunk().await.map_err(wrong)? {
-        len += piece.len();
-        if len > limit {
-            let why = format!("its part '{name}' has more than {limit} bytes");
-            let error = Error::new(ErrorKind::Usage, why).operation("read the request");
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error));
-        }
-        held.push(piece);
-    }
-    Ok(joined(held))
 }
 
 fn joined(mut pieces: Vec<Bytes>) -> Bytes {
@@ -319,19 +313,12 @@ fn parameters(text: &[u8]) -> Result<Value> {
 }
 
 fn misshapen(why: &str) -> Refusal {
-    Error::new(ErrorKind::Usage, why)
-        .operation("read the request")
-        .hint("/v1.0/schema/ describes the parts of its form")
-        .into()
+    wrong(Error::new(ErrorKind::Usage, why).operation("read the request"))
 }
 
-/// What the parser says, or what stopped it.
-fn wrong(error: multer::Error) -> Refusal {
-    match error {
-        multer::Error::StreamReadFailed(inner) => match inner.downcast::<Error>() {
-            Ok(error) => (*error).into(),
-            Err(inner) => misshapen(&inner.to_string()),
-        },
-        error => misshapen(&format!("its multipart form is wrong: {error}")),
+fn wrong(error: Error) -> Refusal {
+    match error.kind() {
+        ErrorKind::Usage => error.hint("/v1.0/schema/ describes the parts of its form").into(),
+        _ => error.into(),
     }
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use apyfal_core::{Input, Source};
 use axum::body::Body;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use futures::{TryStreamExt, stream};
 
 use super::form::{self, Data};
+use super::refusal::Refusal;
 use super::way::{Place, Way};
 use crate::scratch::Scratch;
 
@@ -59,22 +61,34 @@ fn picked(bytes: &[u8], from: &[&'static str]) -> Vec<&'static str> {
     bytes.iter().map(|byte| from[usize::from(*byte) % from.len()]).collect()
 }
 
-/// The data of a form that comes in these pieces, where it is a form.
-fn data(pieces: &[&'static str]) -> Option<Vec<u8>> {
+/// What a form says that comes in these pieces, and its data; or why it is refused.
+fn outcome(pieces: Vec<Bytes>) -> Result<(String, Option<Vec<u8>>), String> {
     let (_, scratch, runtime) = &*SURROUNDINGS;
-    let pieces = pieces.iter().map(|piece| Ok::<_, Infallible>(Bytes::from(*piece)));
-    let body = Body::from_stream(stream::iter(pieces.collect::<Vec<_>>()));
+    let body = Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)));
     let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
     let (parts, body) = request.body(body).unwrap().into_parts();
+    let refused = |refusal: Refusal| format!("{} {}", refusal.status, refusal.error);
     runtime.block_on(async {
-        let mut request = form::read(&parts, body, scratch, true).await.ok()?;
-        let data = match request.data? {
-            Data::Coming(pieces) => pieces.try_collect::<Vec<_>>().await.ok()?.concat(),
-            whole => everything(whole.into_input(None)),
+        let read = form::read(&parts, body, scratch, Duration::MAX, true).await;
+        let mut request = read.map_err(refused)?;
+        let data = match request.data.take() {
+            None => None,
+            Some(Data::Coming(pieces)) => {
+                let pieces = pieces.try_collect::<Vec<_>>().await;
+                Some(pieces.map_err(|error| error.to_string())?.concat())
+            }
+            Some(whole) => Some(everything(whole.into_input(None))),
         };
         request.end.wait().await;
-        request.end.check().ok().map(|()| data)
+        request.end.check().map_err(refused)?;
+        let form::Request { parameters, size, configuration, datafile, .. } = request;
+        Ok((format!("{parameters:?} {size} {configuration} {datafile:?}"), data))
     })
+}
+
+/// The data of a form that comes in these pieces, where it is a form.
+fn data(pieces: &[&'static str]) -> Option<Vec<u8>> {
+    outcome(pieces.iter().map(|piece| Bytes::from(*piece)).collect()).ok()?.1
 }
 
 fn everything(input: Input) -> Vec<u8> {
@@ -93,6 +107,17 @@ fn whatever_comes_is_no_form_or_its_data_was_in_it() {
             let data = std::str::from_utf8(&data).expect("a part of what was sent");
             assert!(sent.contains(data), "{data:?}");
         }
+    });
+}
+
+#[test]
+fn a_form_says_the_same_in_whatever_pieces_it_comes() {
+    bolero::check!().with_iterations(2_000).with_type::<Vec<u8>>().for_each(|bytes| {
+        let pieces = picked(bytes, &FRAGMENTS);
+        let sent = pieces.concat().into_bytes();
+        let whole = outcome(vec![sent.clone().into()]);
+        assert_eq!(outcome(pieces.into_iter().map(Bytes::from).collect()), whole);
+        assert_eq!(outcome(sent.chunks(1).map(Bytes::copy_from_slice).collect()), whole);
     });
 }
 

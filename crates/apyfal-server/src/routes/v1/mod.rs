@@ -1,7 +1,6 @@
 //! REST v1.0, for the original's clients. `apyfal_api::v1` has its types.
 
 mod configurations;
-mod disposition;
 mod expiry;
 mod form;
 #[cfg(test)]

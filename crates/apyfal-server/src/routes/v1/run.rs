@@ -27,7 +27,7 @@ const SHORT: Duration = Duration::from_millis(50);
 /// Runs a job, and answers once its data is in.
 pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) -> Answer {
     host.check_open()?;
-    let request = form::read(parts, body, &host.scratch, true).await?;
+    let request = form::read(parts, body, &host.scratch, host.limits.client_timeout, true).await?;
     let form::Request { parameters, size, configuration, datafile, data, mut end } = request;
     let number = Place::configuration_of(&configuration)
         .ok_or_else(|| configurations::unknown(&configuration))?;

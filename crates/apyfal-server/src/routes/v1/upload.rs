@@ -1,7 +1,6 @@
 //! The body of a form, as it comes in.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,28 +10,23 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
+use tokio::time::Sleep;
 
-/// How much is handed on at once, since the parser takes all that is there.
-const AT_ONCE: usize = 128 << 10;
-/// How much may be read to find the beginning of a part.
-const HEADS: usize = AT_ONCE + (64 << 10);
 /// How long a client may be silent while what it sends is thrown away.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// A body that is read to its end even where nobody wants it any more: clients of this protocol
 /// read no answer before they have sent everything.
 #[derive(Debug)]
-pub(super) struct Upload {
-    body: Shared,
-    allowance: Arc<AtomicUsize>,
-}
+pub(super) struct Upload(Shared);
 
-/// What the parser reads.
+/// What the parser reads. A client that is silent for too long breaks it off.
 #[derive(Debug)]
 pub(super) struct Pieces {
     body: Shared,
-    allowance: Arc<AtomicUsize>,
-    since_pause: usize,
+    patience: Duration,
+    /// When that ends, while a piece is waited for.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 type Incoming = BoxStream<'static, Result<Bytes, axum::Error>>;
@@ -42,35 +36,23 @@ type Incoming = BoxStream<'static, Result<Bytes, axum::Error>>;
 struct Shared(Arc<Mutex<Option<Incoming>>>);
 
 impl Upload {
-    pub(super) fn of(body: Body) -> (Self, Pieces) {
+    pub(super) fn of(body: Body, patience: Duration) -> (Self, Pieces) {
         let body = Shared(Arc::new(Mutex::new(Some(body.into_data_stream().boxed()))));
-        let allowance = Arc::new(AtomicUsize::new(HEADS));
-        let pieces = Pieces { body: body.clone(), allowance: allowance.clone(), since_pause: 0 };
-        (Self { body, allowance }, pieces)
-    }
-
-    /// A part begins with the next bytes, and that within bounds.
-    pub(super) fn expect_head(&self) {
-        self.allowance.store(HEADS, Ordering::Relaxed);
-    }
-
-    /// What comes now may be of any length.
-    pub(super) fn expect_content(&self) {
-        self.allowance.store(usize::MAX, Ordering::Relaxed);
+        (Self(body.clone()), Pieces { body, patience, silence: None })
     }
 
     /// Reads what stands behind the form.
     pub(super) async fn finish(&self) {
-        self.body.clone().drain().await;
+        self.0.clone().drain().await;
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.body.is_open()
+        if self.0.is_open()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(self.body.clone().drain());
+            runtime.spawn(self.0.clone().drain());
         }
     }
 }
@@ -106,36 +88,19 @@ impl Stream for Pieces {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.since_pause >= AT_ONCE {
-            // Or the parser would hold all that comes in before it hands anything on.
-            self.since_pause = 0;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        if let Poll::Ready(piece) = self.body.poll(context) {
+            self.silence = None;
+            return Poll::Ready(piece.map(|piece| piece.map_err(|error| broken_off(&error))));
         }
-        match self.body.poll(context) {
-            Poll::Pending => {
-                self.since_pause = 0;
-                Poll::Pending
-            }
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(broken_off(&error)))),
-            Poll::Ready(Some(Ok(piece))) => {
-                self.since_pause += piece.len();
-                let left = self.allowance.load(Ordering::Relaxed);
-                if left != usize::MAX {
-                    let Some(left) = left.checked_sub(piece.len()) else {
-                        return Poll::Ready(Some(Err(too_long())));
-                    };
-                    self.allowance.store(left, Ordering::Relaxed);
-                }
-                Poll::Ready(Some(Ok(piece)))
-            }
-        }
+        let patience = self.patience;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        silence.as_mut().poll(context).map(|()| Some(Err(silent(patience))))
     }
 }
 
-fn too_long() -> Error {
-    Error::new(ErrorKind::Usage, "the headers of a part are too long")
+fn silent(patience: Duration) -> Error {
+    let why = format!("the client sent nothing for {} s", patience.as_secs_f64());
+    Error::new(ErrorKind::Timeout, why).operation("read the request")
 }
 
 fn broken_off(error: &axum::Error) -> Error {

@@ -1,22 +1,23 @@
-//! The header that says which part of a form something is.
+//! The parameters of a header: `form-data; name="…"; filename="…"`.
 
-/// The `name` and `filename` of `Content-Disposition: form-data; name="…"; filename="…"`.
+/// The values of these parameters, each where it is there. Of two with one name the first counts.
 ///
-/// Names may be quoted, in any order, and hold whatever a name may, such as `; name=x`.
-pub(super) fn names(header: &[u8]) -> (Option<String>, Option<String>) {
-    let text = String::from_utf8_lossy(header);
-    let (mut name, mut filename) = (None, None);
-    let mut rest = text.split_once(';').map_or("", |(_, rest)| rest);
+/// Values may be quoted, in any order, and hold whatever a value may, such as `; name=x`.
+pub(crate) fn of<const COUNT: usize>(
+    header: &str,
+    wanted: [&str; COUNT],
+) -> [Option<String>; COUNT] {
+    let mut found = [const { None }; COUNT];
+    let mut rest = header.split_once(';').map_or("", |(_, rest)| rest);
     while let Some((key, after)) = rest.split_once('=') {
         let (value, after) = value(after.trim_start());
-        match key.trim().trim_start_matches(';').trim() {
-            key if key.eq_ignore_ascii_case("name") => name = name.or(Some(value)),
-            key if key.eq_ignore_ascii_case("filename") => filename = filename.or(Some(value)),
-            _ => {}
+        let key = key.trim().trim_start_matches(';').trim();
+        if let Some(place) = wanted.iter().position(|wanted| key.eq_ignore_ascii_case(wanted)) {
+            found[place].get_or_insert(value);
         }
         rest = after;
     }
-    (name, filename)
+    found
 }
 
 /// A value, and what comes behind it.
@@ -59,8 +60,8 @@ mod tests {
             ("", None, None),
             (";=;=;=\"", None, None),
         ] {
-            let found = names(header.as_bytes());
-            assert_eq!((found.0.as_deref(), found.1.as_deref()), (name, filename), "{header}");
+            let found = of(header, ["name", "filename"]);
+            assert_eq!(found, [name, filename].map(|value| value.map(str::to_owned)), "{header}");
         }
     }
 }
