@@ -6,9 +6,12 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 
+use common::http::Connection;
 use common::server::{Server, until};
 use common::{Home, text};
+use rustix::process::Signal;
 use serde_json::Value;
 
 fn install(home: &Home, more: &[&str]) -> String {
@@ -127,6 +130,109 @@ fn a_job_that_runs_is_a_use() {
     let answer = server.run("nap", b"x");
     assert_eq!(answer.status, 200, "it takes longer than that: {answer:?}");
     assert!(!server.home().path("ended").exists());
+    assert_eq!(server.ended().code(), Some(95));
+}
+
+/// Longer than a host lives that nobody uses.
+fn outlast_the_lease() {
+    std::thread::sleep(Duration::from_secs(3));
+}
+
+/// A host that would end in a moment, but does not mind slow clients.
+fn short_lived() -> Server {
+    leased("idle_timeout = 500ms\nclient_timeout = 5m")
+}
+
+/// How much of a start is sent late.
+const REST: usize = 12;
+
+/// A start of hyperfire, by REST v2 and by v1.0.
+const STARTS: [(&str, &str); 2] = [
+    (
+        "/v2/sessions",
+        "--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n\
+         {\"accelerator\": \"hyperfire\"}\r\n--b\r\n\
+         Content-Disposition: form-data; name=\"data\"\r\n\r\none,1\n\r\n--b--\r\n",
+    ),
+    (
+        "/hyperfire/v1.0/configuration/",
+        "--b\r\nContent-Disposition: form-data; name=\"datafile\"; filename=\"src\"\r\n\r\n\
+         one,1\n\r\n--b\r\nContent-Disposition: form-data; name=\"parameters\"\r\n\r\n\
+         {}\r\n--b--\r\n",
+    ),
+];
+
+fn begun(server: &Server, path: &str, form: &str) -> Connection {
+    let mut connection = server.connect();
+    let head = connection.head("POST", path);
+    let kind = "Content-Type: multipart/form-data; boundary=b";
+    let head = format!("{head}{kind}\r\nContent-Length: {}\r\n\r\n", form.len());
+    connection.write(head.as_bytes());
+    connection.write(&form.as_bytes()[..form.len() - REST]);
+    connection
+}
+
+#[test]
+fn a_start_under_way_is_a_use() {
+    for (path, form) in STARTS {
+        let server = short_lived();
+        let mut connection = begun(&server, path, form);
+        outlast_the_lease();
+        connection.write(&form.as_bytes()[form.len() - REST..]);
+        let answer = connection.answer();
+        assert!(answer.status < 300, "{path}: {answer:?}");
+        assert_eq!(server.ended().code(), Some(95));
+    }
+}
+
+#[test]
+fn a_host_that_ends_lets_starts_end_first() {
+    for (path, form) in STARTS {
+        let server = Server::configured("[serve]\nclient_timeout = 5m\n", &["-a", "null"]);
+        let mut connection = begun(&server, path, form);
+        let mut looks = 0;
+        until("it is under way", || {
+            looks += 1;
+            let metrics = text(&server.get("/metrics").body);
+            let has = |line: &str| metrics.lines().any(|is| is == line);
+            match path.starts_with("/v2/") {
+                true => has("apyfal_jobs_running{accelerator=\"hyperfire\"} 1"),
+                false => has(&format!("apyfal_requests_total {}", looks + 1)),
+            }
+        });
+        server.signal(Signal::TERM);
+        until("it ends", || server.log().contains("ending: no new jobs are taken"));
+        // Connections that wait for nothing are cut off after five seconds.
+        std::thread::sleep(Duration::from_secs(7));
+        connection.write(&form.as_bytes()[form.len() - REST..]);
+        let answer = connection.answer();
+        assert!(answer.status < 300, "{path}: {answer:?}");
+        assert_eq!(server.ended().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_result_that_is_fetched_is_a_use() {
+    let data = vec![7; 60_000_000];
+    let server = short_lived();
+    let mut connection = server.connect();
+    let kind = "multipart/form-data; boundary=b";
+    let session =
+        connection.post("/v2/sessions", "application/json", br#"{"accelerator": "null"}"#);
+    let session = session.json()["id"].as_str().unwrap().to_owned();
+    let form = [
+        &b"--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{\"id\": \"kept\"}\r\n--b\r\n\
+           Content-Disposition: form-data; name=\"data\"\r\n\r\n"[..],
+        &data,
+        b"\r\n--b--\r\n",
+    ];
+    let job = format!("/v2/sessions/{session}/jobs");
+    assert_eq!(connection.post(&job, kind, &form.concat()).status, 200);
+    let head = connection.head("GET", "/v2/jobs/kept/result");
+    connection.write(format!("{head}\r\n").as_bytes());
+    let head = connection.answer_head();
+    outlast_the_lease();
+    assert!(connection.rest_of(&head) == data);
     assert_eq!(server.ended().code(), Some(95));
 }
 

@@ -9,6 +9,8 @@ use axum::body::Body;
 use axum::http::HeaderValue;
 use bytes::{Bytes, BytesMut};
 
+use crate::uses::Use;
+
 /// How much is read at once.
 const BLOCK: u64 = 256 << 10;
 
@@ -68,11 +70,11 @@ impl Range {
     }
 }
 
-/// A part of a file as a body. Each time that the client takes some of it, `taken` is called.
-pub(crate) fn part(file: File, range: Range, taken: impl Fn() + Send + 'static) -> Body {
+/// A part of a file as a body, which is in use until the client has taken all of it.
+pub(crate) fn part(file: File, range: Range, using: Use) -> Body {
     let file = Arc::new(file);
     Body::from_stream(futures::stream::try_unfold(range.start, move |at| {
-        taken();
+        let _using = &using;
         let file = file.clone();
         async move {
             let len = (range.end - at).min(BLOCK);

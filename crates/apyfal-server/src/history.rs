@@ -167,7 +167,6 @@ impl Host {
         io: apyfal_core::JobIo,
         protocol: Protocol,
     ) -> Result<(Session, SessionRecord)> {
-        self.check_open()?;
         let parameters = start.parameters.to_start_json();
         // Shown without the credentials that it may hold.
         let shown = |src: &String| Some(Location::parse(src).ok()?.to_string());

@@ -24,6 +24,7 @@ use crate::recent::Recent;
 use crate::routes::v1::Memory;
 use crate::scratch::{KeptWriter, Scratch};
 use crate::settings::Limits;
+use crate::uses::Uses;
 
 /// What all routes share.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(crate) struct Host {
     pub(crate) original: Memory,
     pub(crate) journal: Journal,
     pub(crate) live: Arc<Live>,
+    pub(crate) uses: Uses,
     pub(crate) recent: Recent,
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) access: Access,

@@ -161,15 +161,15 @@ impl Host {
         }
         loop {
             tokio::time::sleep(LOOK).await;
-            if self.live.count() > 0 {
+            if self.is_in_use() {
                 self.lease.used();
             }
             match self.lease.left_at(now()) {
                 (_, Some(0)) => break self.logs.host("the life of this host is over"),
                 (Some(0), _) => {
-                    // From here on no job comes in between.
+                    // From here on nothing comes in between.
                     self.draining.send_replace(true);
-                    if self.live.count() == 0 {
+                    if !self.is_in_use() {
                         break self.logs.host("nobody used this host for too long");
                     }
                     self.draining.send_replace(false);
@@ -179,7 +179,7 @@ impl Host {
         }
         self.draining.send_replace(true);
         let begun = tokio::time::Instant::now();
-        while self.live.count() > 0 && begun.elapsed() < DRAIN {
+        while self.is_in_use() && begun.elapsed() < DRAIN {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -96,9 +96,10 @@ impl Server {
             original: Default::default(),
             journal,
             live: Arc::<Live>::default(),
+            uses: Default::default(),
             recent: Recent::new(&scratch),
             scratch,
-            access: Access::new(settings.token.as_ref(), settings.rest_v1),
+            access: Access::new(settings.token.as_ref(), settings.rest_v1, &settings.names),
             logs: Arc::new(Logs::new(show)),
             metrics: Metrics::default(),
             shown: Shown::default(),
@@ -144,7 +145,7 @@ impl Server {
         if ending == Ending::Asked {
             host.logs.host("ending: no new jobs are taken, the running ones go on");
             host.draining.send_replace(true);
-            while host.live.count() > 0 {
+            while host.is_in_use() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -118,9 +118,10 @@ impl Routes {
 
     async fn answer(&self, peer: Peer, mut parts: Parts, body: Body) -> Answer {
         let path = parts.uri.path();
+        let mut using = None;
         // REST v1.0 has rules of its own, and all else is for everybody.
         if v2::is_private(path) || path == METRICS {
-            let allowed = self.host.access.check(peer, &parts);
+            let allowed = self.host.access.check(&peer, &parts.headers);
             if let Err(error) = allowed.and_then(|()| only_our_version(&parts.headers)) {
                 Data::of_body(&parts.headers, body).drain();
                 return Err(error.into());
@@ -131,7 +132,7 @@ impl Routes {
             }
             // Who only looks, be it at its metrics or at how long it lives, does not use it.
             if !matches!(parts.method, Method::GET | Method::HEAD) || path.ends_with("/result") {
-                self.host.lease.used();
+                using = Some(self.host.used());
             }
             // Jobs come by the thousand, so they do not even go through the router.
             if let Some(session) = v2::jobs_of(path) {
@@ -145,6 +146,7 @@ impl Routes {
         }
         parts.extensions.insert(peer);
         let answered = self.router.clone().oneshot(Request::from_parts(parts, body)).await;
+        drop(using);
         Ok(answered.unwrap_or_else(|never| match never {}))
     }
 }

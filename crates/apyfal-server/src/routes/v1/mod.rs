@@ -95,8 +95,8 @@ async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
         Data::of_body(&parts.headers, body).drain();
         return Err(Refusal::new(status, error));
     }
-    host.lease.used();
-    let way = Way::of(parts, peer.is_encrypted);
+    let _using = host.used();
+    let way = Way::of(parts, peer);
     let Some(place) = Place::of(parts.uri.path()) else {
         Data::of_body(&parts.headers, body).drain();
         return Err(nothing_at(parts.uri.path()));

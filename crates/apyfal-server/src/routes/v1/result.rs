@@ -54,8 +54,7 @@ pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answe
 
 fn body(host: &Host, file: File, range: Range) -> Answer<Body> {
     if range.len() > SMALL {
-        let lease = host.lease.clone();
-        return Ok(file_body::part(file, range, move || lease.used()));
+        return Ok(file_body::part(file, range, host.used()));
     }
     // It was written a moment ago, so reading it takes less than handing it to a thread.
     let mut bytes = vec![0; range.len() as usize];

@@ -158,8 +158,7 @@ pub(super) fn kept(
     }
     let (file, len) = host.scratch.kept(&job.id)?;
     let range = Range::of(range, len)?;
-    let lease = host.lease.clone();
-    let mut response = data(file_body::part(file, range, move || lease.used()), &job.id);
+    let mut response = data(file_body::part(file, range, host.used()), &job.id);
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.len()));

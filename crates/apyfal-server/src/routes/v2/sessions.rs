@@ -22,7 +22,7 @@ pub(crate) async fn start(
     let (parts, body) = request.into_parts();
     let (request, data) = host.in_time(body::split::<StartRequest>(&parts, body)).await?;
     let name = request.input_name.clone();
-    let start = match meant(&host, request) {
+    let start = match host.check_open().and_then(|()| meant(&host, request)) {
         Ok(start) => start,
         Err(error) => {
             data.drain();
