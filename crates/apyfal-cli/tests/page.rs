@@ -5,12 +5,14 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
-use common::Home;
 use common::browser::Browser;
 use common::http::Connection;
 use common::server::{Server, until};
+use common::{Home, namespaces};
 
 const STATE: &str = "document.getElementById('state').textContent";
 
@@ -215,4 +217,81 @@ fn it_needs_no_token_and_shows_nothing_private() {
         assert!(!shown.contains(private), "{private}: {shown}");
     }
     assert_eq!(server.get("/v2/jobs").status, 401);
+}
+
+/// Set where a test runs for a second time, in a network of its own.
+const INSIDE: &str = "APYFAL_TEST_INSIDE";
+
+/// Runs a test of this file again, where names are resolved by what this test itself answers, after
+/// a search domain was added.
+fn again_inside(test: &str) {
+    let Some(words) = namespaces::unshare() else { return };
+    let home = Home::new();
+    let resolver = home.write("resolv.conf", "nameserver 127.0.0.1\nsearch evil.example\n");
+    let line = "ip link set lo up && mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(words)
+        .args(["--mount", "sh", "-c", line])
+        .arg(resolver)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let said = common::text(&output.stdout) + &common::text(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Answers every question for the address of a name: it is this machine.
+///
+/// Source: RFC 1035, section 4.
+fn mislead(socket: &UdpSocket) {
+    let mut question = [0; 512];
+    while let Ok((len, from)) = socket.recv_from(&mut question) {
+        // The name ends with an empty label; behind it are type and class.
+        let Some(name) = question[12..len].iter().position(|byte| *byte == 0) else { continue };
+        let end = 12 + name + 5;
+        let is_address = question[end - 4..end - 2] == [0, 1];
+        let mut answer = question[..2].to_vec();
+        answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0]);
+        answer.extend(&question[12..end]);
+        if is_address {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            answer.extend(Ipv4Addr::LOCALHOST.octets());
+        }
+        let _ = socket.send_to(&answer, from);
+    }
+}
+
+#[test]
+fn a_name_of_somebody_elses_leads_no_browser_to_the_host() {
+    if std::env::var_os(INSIDE).is_none() {
+        return again_inside("a_name_of_somebody_elses_leads_no_browser_to_the_host");
+    }
+    let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
+    std::thread::spawn(move || mislead(&socket));
+    let server = Server::configured("[serve]\nnames = accelerator.example\n", &["-a", "null"]);
+    let port = server.address().rsplit(':').next().unwrap();
+    let browser = Browser::start(server.home());
+    let ask = |method: &str, path: &str| {
+        let request = format!(
+            "(r => {{ r.open('{method}', '{path}', false); r.send(); return r.status; }})(new XMLHttpRequest())"
+        );
+        browser.value(&request).as_u64().unwrap()
+    };
+    for (name, jobs, run) in [
+        ("localhost", 200, 200),
+        ("accelerator.example", 200, 200),
+        // With the search domain these are of whoever has it.
+        ("intranet", 403, 403),
+        ("apyfal", 403, 403),
+        ("intranet.evil.example", 403, 403),
+    ] {
+        browser.open(&format!("http://{name}:{port}/"));
+        // The page is for everybody: what it shows is nothing private.
+        assert_eq!(browser.text("document.title"), "Apyfal host", "{name} leads here");
+        assert_eq!(ask("GET", "/v2/jobs"), jobs, "{name}");
+        assert_eq!(ask("POST", "/v2/run/null"), run, "{name}");
+        assert_eq!(ask("GET", "/v1.0/configuration/"), jobs, "{name}");
+    }
 }

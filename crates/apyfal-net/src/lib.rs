@@ -2,7 +2,9 @@
 //! do to notice that the other is gone.
 
 mod accept;
+mod authority;
 mod keepalive;
 
 pub use accept::{Accepting, Connection, Service, bind};
+pub use authority::authority;
 pub use keepalive::notice_the_gone;

@@ -1,27 +1,27 @@
 //! Who is served.
 
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
 use apyfal_tls::token::TokenHash;
-use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 
-/// How a connection came in.
-#[derive(Clone, Copy, Debug)]
+/// How a request came in.
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// The address of this end.
     pub(crate) local: SocketAddr,
     /// Whether the client must present the token.
     pub(crate) needs_token: bool,
     pub(crate) is_encrypted: bool,
+    /// What the client calls this host.
+    pub(crate) host: Option<Authority>,
 }
 
 impl Peer {
     /// Whether the connection came in by loopback.
-    pub(crate) fn is_loopback(self) -> bool {
+    fn is_loopback(&self) -> bool {
         self.local.ip().to_canonical().is_loopback()
     }
 }
@@ -31,148 +31,261 @@ impl Peer {
 pub(crate) struct Access {
     token: Option<TokenHash>,
     rest_v1: bool,
+    /// Names of this host beside those that every machine has.
+    names: Vec<String>,
+}
+
+/// Whether a client showed that it may use the host.
+enum Shown {
+    Right,
+    Wrong,
+    Nothing,
 }
 
 impl Access {
-    pub(crate) fn new(token: Option<&Secret>, rest_v1: bool) -> Self {
-        Self { token: token.map(TokenHash::of), rest_v1 }
+    pub(crate) fn new(token: Option<&Secret>, rest_v1: bool, names: &[String]) -> Self {
+        let names = names.iter().map(|name| plain(name)).collect();
+        Self { token: token.map(TokenHash::of), rest_v1, names }
     }
 
     /// Whether the client may use REST v2.
-    pub(crate) fn check(&self, peer: Peer, request: &Parts) -> Result<()> {
-        match &self.token {
-            _ if !peer.needs_token => not_by_a_web_page(peer, request),
-            Some(token) => check_token(token, &request.headers),
-            None => Err(Error::new(ErrorKind::Internal, "the host has no token to ask for")),
+    pub(crate) fn check(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
+        match self.shown(headers) {
+            Shown::Right => Ok(()),
+            _ if !peer.needs_token => self.not_by_a_web_page(peer, headers),
+            Shown::Wrong => Err(wrong_token()),
+            Shown::Nothing => Err(not_without("the host asks for its token")),
         }
     }
 
     /// Whether the client may use REST v1.0, which knows no tokens.
-    pub(crate) fn check_v1(&self, peer: Peer, request: &Parts) -> Result<()> {
-        if self.rest_v1 || peer.is_loopback() && !peer.needs_token {
-            return not_by_a_web_page(peer, request);
+    pub(crate) fn check_v1(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
+        match self.shown(headers) {
+            Shown::Right => Ok(()),
+            _ if self.rest_v1 || peer.is_loopback() && !peer.needs_token => {
+                self.not_by_a_web_page(peer, headers)
+            }
+            Shown::Wrong => Err(wrong_token()),
+            Shown::Nothing => Err(Error::new(
+                ErrorKind::Security,
+                "its clients carry no token, so it is served only where none is asked for",
+            )
+            .operation("use REST v1.0 over the network")
+            .hint(
+                "set rest_v1 = True in section [serve] of the host's configuration to serve \
+                 everybody who can reach it",
+            )
+            .hint("or use a client of this version, which speaks REST v2")),
         }
-        if let Some(token) = &self.token
-            && request.headers.contains_key(header::AUTHORIZATION)
-        {
-            return check_token(token, &request.headers);
+    }
+
+    /// Looks at the token that a client shows.
+    fn shown(&self, headers: &HeaderMap) -> Shown {
+        let Some(given) = headers.get(header::AUTHORIZATION) else { return Shown::Nothing };
+        let Some((scheme, given)) = given.as_bytes().split_at_checked(7) else {
+            return Shown::Nothing;
+        };
+        match &self.token {
+            _ if !scheme.eq_ignore_ascii_case(b"Bearer ") => Shown::Nothing,
+            Some(token) if token.matches(given) => Shown::Right,
+            _ => Shown::Wrong,
         }
-        Err(Error::new(
-            ErrorKind::Security,
-            "its clients carry no token, so it is served only where none is asked for",
-        )
-        .operation("use REST v1.0 over the network")
-        .hint("set rest_v1 = True in section [serve] of the host's configuration to serve everybody who can reach it")
-        .hint("or use a client of this version, which speaks REST v2"))
+    }
+
+    /// Refuses what a browser sends for a page from elsewhere. Pages can reach loopback too, and
+    /// without a token nothing else would tell them from the user's own programs.
+    fn not_by_a_web_page(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
+        let doing = "use this host without its token";
+        if let Some(origin) = headers.get(header::ORIGIN) {
+            let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+            let host = peer.host.as_ref().map(Authority::as_str);
+            if host.is_none() || origin.map(|(_, origin)| origin) != host {
+                return Err(Error::new(ErrorKind::Security, "a web page from elsewhere asks")
+                    .operation(doing)
+                    .hint("send requests from a program, or give the host a token"));
+            }
+        }
+        // A name that was made to mean loopback could have led a browser here.
+        match &peer.host {
+            Some(host) if peer.is_loopback() && !self.is_of_this_machine(host.host()) => {
+                let name = host.host();
+                Err(Error::new(ErrorKind::Security, format!("'{name}' is no name of this host"))
+                    .operation(doing)
+                    .hint(format!(
+                        "if it is one, as behind a proxy, set names = {name} in section [serve] \
+                         of the host's configuration"
+                    ))
+                    .hint("or show the host's token, or call it by its address"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a name can mean nothing but this machine, or is one that this host was given.
+    fn is_of_this_machine(&self, host: &str) -> bool {
+        let name = plain(host);
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || is_address(&name)
+            || self.names.contains(&name)
+            || plain(&rustix::system::uname().nodename().to_string_lossy()) == name
     }
 }
 
-fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<()> {
-    let given = headers.get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
-    let given = given.and_then(|value| {
-        let (scheme, token) = value.split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
-    });
-    let why = match given {
-        Some(given) if token.matches(given) => return Ok(()),
-        Some(_) => "the token is not the one of this host",
-        None => "the host asks for its token",
-    };
-    Err(Error::new(ErrorKind::Authentication, why)
+/// A name as it is compared.
+fn plain(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Whether it is an address: nobody else can say where that leads.
+fn is_address(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        // Behind the percent sign is the interface, as in fe80::1%eth0.
+        Some(host) => host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok()),
+        None => host.parse::<IpAddr>().is_ok(),
+    }
+}
+
+fn wrong_token() -> Error {
+    not_without("the token is not the one of this host")
+}
+
+fn not_without(why: &str) -> Error {
+    Error::new(ErrorKind::Authentication, why)
         .operation("use this host")
-        .hint("give the token that 'apyfal serve' printed: --token, or token in section [host]"))
-}
-
-/// Refuses what a browser sends for a page from elsewhere. Pages can reach loopback too, and
-/// without a token nothing else would tell them from the user's own programs.
-fn not_by_a_web_page(peer: Peer, request: &Parts) -> Result<()> {
-    let host =
-        request.uri.authority().cloned().or_else(|| {
-            Authority::from_str(request.headers.get(header::HOST)?.to_str().ok()?).ok()
-        });
-    let refused = |what| {
-        Error::new(ErrorKind::Security, what)
-            .operation("use this host from a web page")
-            .hint("send requests from a program, or give the host a token")
-    };
-    if let Some(origin) = request.headers.get(header::ORIGIN) {
-        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-        if origin.map(|(_, origin)| origin) != host.as_ref().map(Authority::as_str) {
-            return Err(refused("it is of another origin"));
-        }
-    }
-    // A name that was made to mean loopback could have led a browser here.
-    match host {
-        Some(host) if peer.is_loopback() && !is_of_this_machine(host.host()) => {
-            Err(refused("it calls this machine by a name that is not its own"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_of_this_machine(host: &str) -> bool {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || !name.contains('.') && !name.contains(':')
-        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+        .hint("give the token that 'apyfal serve' printed: --token, or token in section [host]")
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
 
-    fn parts(headers: &[(&str, &str)]) -> Parts {
-        let mut request = Request::builder().uri("/v2/host");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).unwrap().into_parts().0
+    const RIGHT: (&str, &str) = ("authorization", "Bearer abc");
+    const WRONG: (&str, &str) = ("authorization", "Bearer abcd");
+    /// A page that its browser takes for one of another origin.
+    const FOREIGN: (&str, &str) = ("origin", "http://evil.example");
+
+    fn headers(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        let header =
+            |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.iter().copied().map(header).collect()
     }
 
-    fn peer(local: &str) -> Peer {
+    fn peer(local: &str, host: &str) -> Peer {
         let local: SocketAddr = local.parse().unwrap();
-        Peer { local, needs_token: !local.ip().is_loopback(), is_encrypted: false }
+        let needs_token = !local.ip().is_loopback();
+        let host = (!host.is_empty()).then(|| host.parse().unwrap());
+        Peer { local, needs_token, is_encrypted: false, host }
+    }
+
+    fn here(host: &str) -> Peer {
+        peer("127.0.0.1:8000", host)
+    }
+
+    fn access(rest_v1: bool, names: &[&str]) -> Access {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        Access::new(Some(&Secret::new("abc")), rest_v1, &names)
     }
 
     #[test]
     fn a_token_must_be_the_right_one() {
-        let access = Access::new(Some(&Secret::new("abc")), false);
-        let check = |value: &str| {
-            access.check(peer("10.0.0.1:1"), &parts(&[("authorization", value)])).is_ok()
-        };
+        let access = access(false, &[]);
+        let there = peer("10.0.0.1:1", "10.0.0.1:1");
+        let check = |value| access.check(&there, &headers(&[("authorization", value)])).is_ok();
         assert!(check("Bearer abc") && check("bearer abc"));
         for wrong in ["", "abc", "Bearer ab", "Bearer abcd", "Basic abc", "Bearer"] {
             assert!(!check(wrong), "{wrong}");
         }
-        assert!(access.check(peer("10.0.0.1:1"), &parts(&[])).is_err());
-        assert!(access.check(peer("127.0.0.1:1"), &parts(&[])).is_ok());
+        assert!(access.check(&there, &headers(&[])).is_err());
+        assert!(access.check(&here("127.0.0.1:1"), &headers(&[])).is_ok());
     }
 
     #[test]
     fn pages_from_elsewhere_are_refused() {
-        let access = Access::new(None, false);
-        let check = |headers: &[(&str, &str)]| {
-            access.check(peer("127.0.0.1:8000"), &parts(headers)).is_ok()
-        };
-        assert!(check(&[]));
-        assert!(check(&[("host", "127.0.0.1:8000")]) && check(&[("host", "[::1]:8000")]));
-        assert!(check(&[("host", "localhost:8000"), ("origin", "http://localhost:8000")]));
-        assert!(!check(&[("host", "localhost:8000"), ("origin", "http://evil.example")]));
-        assert!(!check(&[("host", "localhost:8000"), ("origin", "null")]));
-        assert!(!check(&[("host", "rebound.example:8000")]));
+        let access = Access::new(None, false, &[]);
+        let check =
+            |host, origin| access.check(&here(host), &headers(&[("origin", origin)])).is_ok();
+        assert!(check("localhost:8000", "http://localhost:8000"));
+        assert!(!check("localhost:8000", "http://evil.example"));
+        assert!(!check("localhost:8000", "http://localhost:8001"));
+        assert!(!check("localhost:8000", "null"));
+        assert!(!check("", "null"));
+    }
+
+    #[test]
+    fn only_names_that_nobody_else_can_give_mean_this_machine() {
+        let access = Access::new(None, false, &["Acc.Example.".to_owned(), "short".to_owned()]);
+        let check = |host: &str| access.check(&here(host), &headers(&[]));
+        let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        for host in [
+            "",
+            "127.0.0.1:8000",
+            "[::1]:8000",
+            "[fe80::1%25eth0]",
+            "10.1.2.3",
+            "localhost",
+            "LOCALHOST.:80",
+            "a.localhost",
+            &own,
+            "acc.example:443",
+            "ACC.EXAMPLE.",
+            "short",
+        ] {
+            assert!(check(host).is_ok(), "{host}");
+        }
+        for host in [
+            "rebound.example:8000",
+            "evil",
+            "evil:8000",
+            "accelerator",
+            "short.evil.example",
+            "x.acc.example",
+            "acc.example.evil",
+            "localhost.evil.example",
+            "notlocalhost",
+            "127.0.0.1.evil.example",
+            "0x7f000001.evil",
+            "2130706433",
+            "127.1",
+        ] {
+            let name: Authority = host.parse().unwrap();
+            let error = check(host).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Security, "{host}");
+            let hint = format!("names = {}", name.host());
+            assert!(error.hints()[0].contains(&hint), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn who_shows_the_right_token_is_not_asked_for_a_name() {
+        for access in [access(false, &[]), access(true, &[])] {
+            let public = here("acc.example");
+            for right in [&[RIGHT][..], &[RIGHT, FOREIGN]] {
+                assert!(access.check(&public, &headers(right)).is_ok());
+                assert!(access.check_v1(&public, &headers(right)).is_ok());
+            }
+            for other in [&[][..], &[WRONG], &[("authorization", "Basic abc")]] {
+                assert!(access.check(&public, &headers(other)).is_err());
+                assert!(access.check_v1(&public, &headers(other)).is_err());
+            }
+        }
+        let named = access(false, &["acc.example"]);
+        assert!(named.check(&here("acc.example:443"), &headers(&[])).is_ok());
+        assert!(named.check_v1(&here("acc.example:443"), &headers(&[])).is_ok());
     }
 
     #[test]
     fn the_original_protocol_stays_on_this_machine() {
-        let (here, there) = (peer("127.0.0.1:1"), peer("10.0.0.1:1"));
-        let closed = Access::new(Some(&Secret::new("abc")), false);
-        assert!(closed.check_v1(here, &parts(&[])).is_ok());
-        let error = closed.check_v1(there, &parts(&[])).unwrap_err();
+        let there = peer("10.0.0.1:1", "acc.example");
+        let closed = access(false, &[]);
+        assert!(closed.check_v1(&here("localhost"), &headers(&[])).is_ok());
+        let error = closed.check_v1(&there, &headers(&[])).unwrap_err();
         assert!(error.hints()[0].contains("rest_v1"));
-        assert!(closed.check_v1(there, &parts(&[("authorization", "Bearer abc")])).is_ok());
-        assert!(Access::new(None, true).check_v1(there, &parts(&[])).is_ok());
+        assert!(closed.check_v1(&there, &headers(&[RIGHT])).is_ok());
+        let error = closed.check_v1(&there, &headers(&[WRONG])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(Access::new(None, true, &[]).check_v1(&there, &headers(&[])).is_ok());
     }
 }

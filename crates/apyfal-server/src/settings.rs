@@ -29,6 +29,9 @@ pub struct Settings {
     pub identity: Option<apyfal_tls::Identity>,
     /// Whether REST v1.0, whose clients have no token, is served off loopback.
     pub rest_v1: bool,
+    /// Names of this host, beside its own and `localhost`, by which clients without the token may
+    /// call it on loopback: those that a proxy in front of it passes on.
+    pub names: Vec<String>,
     /// How many cores jobs may keep busy; all where it is none.
     pub threads: Option<std::num::NonZeroUsize>,
     /// Bounds.

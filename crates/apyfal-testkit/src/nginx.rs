@@ -27,13 +27,11 @@ impl Nginx {
         let users = state.path().join("users");
         std::fs::write(&users, "user:{PLAIN}password\n")?;
         let (root, users) = (root.display(), users.display());
-        Self::serving(
-            state,
-            &format!(
-                "root \"{root}\";
-                 location /private/ {{ auth_basic private; auth_basic_user_file \"{users}\"; }}"
-            ),
-        )
+        let within = format!(
+            "root \"{root}\";
+             location /private/ {{ auth_basic private; auth_basic_user_file \"{users}\"; }}"
+        );
+        Self::serving(state, |address| server(address, &within))
     }
 
     /// Starts a proxy that is no more than this `location` of a server. What is not in it is as
@@ -42,11 +40,20 @@ impl Nginx {
     /// # Errors
     /// nginx is not installed or does not start.
     pub fn proxy(location: &str) -> Result<Self> {
-        Self::serving(TempDir::new()?, location)
+        Self::of(|address| server(address, location))
     }
 
-    fn serving(state: TempDir, server: &str) -> Result<Self> {
+    /// Starts what these blocks say, which are made for its address.
+    ///
+    /// # Errors
+    /// nginx is not installed or does not start.
+    pub fn of(blocks: impl FnOnce(&str) -> String) -> Result<Self> {
+        Self::serving(TempDir::new()?, blocks)
+    }
+
+    fn serving(state: TempDir, blocks: impl FnOnce(&str) -> String) -> Result<Self> {
         let address = TcpListener::bind((own_loopback(), 0))?.local_addr()?.to_string();
+        let blocks = blocks(&address);
         let directory = state.path().display();
         let configuration = format!(
             "daemon off; master_process off; pid \"{directory}/pid\"; error_log \"{directory}/log\";
@@ -56,10 +63,7 @@ impl Nginx {
                  client_body_temp_path \"{directory}/a\"; proxy_temp_path \"{directory}/b\";
                  fastcgi_temp_path \"{directory}/c\"; uwsgi_temp_path \"{directory}/d\";
                  scgi_temp_path \"{directory}/e\";
-                 server {{
-                     listen {address};
-                     {server}
-                 }}
+                 {blocks}
              }}"
         );
         let file = state.path().join("nginx.conf");
@@ -95,6 +99,11 @@ impl Nginx {
     pub fn url_with_credentials(&self, name: &str) -> String {
         format!("http://user:password@{}/{name}", self.address)
     }
+}
+
+/// The block of a server.
+fn server(address: &str, within: &str) -> String {
+    format!("server {{ listen {address}; {within} }}")
 }
 
 impl Drop for Nginx {

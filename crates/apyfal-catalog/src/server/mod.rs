@@ -151,7 +151,11 @@ impl Service for Served {
     type Body = Body;
 
     async fn answer(self, connection: Connection, request: Request<Incoming>) -> Response {
-        let mut request = request.map(Body::new);
+        let (parts, body) = request.into_parts();
+        if let Err(error) = apyfal_net::authority(&parts) {
+            return routes::bad_request(&error);
+        }
+        let mut request = Request::from_parts(parts, Body::new(body));
         request.extensions_mut().insert(connection.remote.ip().to_canonical());
         match tokio::time::timeout(PATIENCE, self.router.oneshot(request)).await {
             Ok(answer) => answer.unwrap_or_else(|never| match never {}),

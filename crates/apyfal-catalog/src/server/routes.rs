@@ -183,7 +183,14 @@ fn oauth(status: StatusCode, error: &str) -> Response {
     answer
 }
 
+pub(super) fn bad_request(error: &Error) -> Response {
+    told(StatusCode::BAD_REQUEST, error)
+}
+
 fn failed(error: &Error) -> Response {
-    let why = json!({"detail": error.message()});
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(why)).into_response()
+    told(StatusCode::INTERNAL_SERVER_ERROR, error)
+}
+
+fn told(status: StatusCode, error: &Error) -> Response {
+    (status, Json(json!({"detail": error.message()}))).into_response()
 }

@@ -3,13 +3,10 @@
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::common::Home;
+use crate::common::{Home, namespaces};
 
 /// The address of the first machine.
 pub(crate) const HOST: &str = "10.77.0.1";
-
-/// Set where a test machine gives nobody a network namespace.
-const WITHOUT: &str = "APYFAL_TEST_WITHOUT_NAMESPACES";
 
 /// Two network namespaces, and a cable.
 pub(crate) struct TwoMachines {
@@ -20,24 +17,7 @@ pub(crate) struct TwoMachines {
 impl TwoMachines {
     /// None where the environment says that there can be none, which is told.
     pub(crate) fn new() -> Option<Self> {
-        let as_root: &[&str] = &["--net"];
-        let as_user: &[&str] = &["--user", "--map-root-user", "--net"];
-        let works = |words: &&&[&str]| {
-            let mut tried = Command::new("unshare");
-            tried_well(tried.args(**words).arg("true").stderr(Stdio::null()))
-        };
-        let Some(words) = [as_root, as_user].iter().find(works).copied() else {
-            assert!(
-                std::env::var_os(WITHOUT).is_some(),
-                "no network namespace can be made here: it takes root, or user namespaces (sysctl \
-                 kernel.unprivileged_userns_clone=1); {WITHOUT}=1 leaves these tests out"
-            );
-            #[allow(clippy::print_stderr)] // Whoever reads the run is to know.
-            {
-                eprintln!("left out, as {WITHOUT} says: tests between two machines");
-            }
-            return None;
-        };
+        let words = namespaces::unshare()?;
         let has_user = words.len() > 1;
         let mut unshare = Command::new("unshare");
         unshare.args(words);

@@ -15,6 +15,7 @@ mod host_files;
 mod original;
 mod page;
 mod paths;
+mod proxy;
 mod restart;
 mod secrets;
 mod sharing;

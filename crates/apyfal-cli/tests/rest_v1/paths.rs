@@ -46,7 +46,7 @@ fn every_path_has_both_slash_forms_and_may_begin_with_two() {
 
 #[test]
 fn urls_have_the_name_that_the_client_calls_the_host() {
-    let server = Server::start();
+    let server = Server::configured("[serve]\nnames = accelerator\naccelerator = null\n", &[]);
     for name in ["accelerator:8080", "localhost:8080", "127.0.0.1", "[::1]:80"] {
         let mut client = Client::new(&server).called(name);
         let configuration = client.start(none(), None);
@@ -154,6 +154,7 @@ fn where_a_token_is_asked_for_it_is_served_only_to_those_who_have_it_or_where_th
     }
     let form = Form::new().parameters(&start_parameters(none()));
     server.connect().post("/v1.0/configuration/", &form.kind(), &form.body()).refused(403);
+    server.connect().called("x y").get("/v1.0/configuration/").refused(400);
     assert!(server.get("/").status < 400);
     let mut connection = server.connect();
     let with = |token| format!("Authorization: Bearer {token}\r\n");

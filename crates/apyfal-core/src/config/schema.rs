@@ -280,6 +280,11 @@ pub const SECTIONS: &[SectionSpec] = &[
                 Bool,
                 "whether REST v1.0, whose clients have no token, is served off loopback",
             ),
+            key(
+                "names",
+                Lines,
+                "names of this host, such as the one that a proxy on it passes on: without the token it is served on loopback only by these, its own, localhost and addresses",
+            ),
             key("threads", Text, "how many cores jobs may keep busy; all if unset"),
             key("max_waiting", Text, "how many jobs may wait for a slot; 10000 if unset"),
             key("max_connections", Text, "how many connections may be open; 4096 if unset"),

@@ -42,9 +42,7 @@ impl Service for Listener {
     type Body = Body;
 
     async fn answer(self, connection: Connection, request: Request<Incoming>) -> Response {
-        let Connection { local, is_encrypted, .. } = connection;
-        let peer = Peer { local, needs_token: self.needs_token, is_encrypted };
-        self.routes.serve(peer, request).await
+        self.routes.serve(connection, self.needs_token, request).await
     }
 
     fn connected(&self) -> impl Send {
@@ -97,12 +95,28 @@ impl Routes {
 
     /// Answers a request. What holds for all of them is done here and not in layers of the router,
     /// each of which would cost as much as a small job.
-    async fn serve(self, peer: Peer, request: Request<Incoming>) -> Response {
+    async fn serve(
+        self,
+        connection: Connection,
+        needs_token: bool,
+        request: Request<Incoming>,
+    ) -> Response {
         self.host.metrics.requests.fetch_add(1, Ordering::Relaxed);
         let (mut parts, body) = request.into_parts();
+        let named = apyfal_net::authority(&parts);
         one_slash(&mut parts.uri);
         let is_original = v1::is_at(parts.uri.path());
-        let answer = self.answer(peer, parts, Body::new(body)).await;
+        let Connection { local, is_encrypted, .. } = connection;
+        let answer = match named {
+            Ok(host) => {
+                let peer = Peer { local, needs_token, is_encrypted, host };
+                self.answer(peer, parts, Body::new(body)).await
+            }
+            Err(error) => {
+                Data::of_body(&parts.headers, Body::new(body)).drain();
+                if is_original { Ok(v1::refuse(error)) } else { Err(error.into()) }
+            }
+        };
         let mut response = answer.unwrap_or_else(IntoResponse::into_response);
         if let Some(Refused(kind)) = response.extensions().get() {
             self.host.metrics.refusals.count(*kind);

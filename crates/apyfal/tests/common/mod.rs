@@ -74,6 +74,7 @@ impl Host {
             token,
             identity,
             rest_v1: false,
+            names: Vec::new(),
             threads: None,
             limits: Limits::default(),
             lease: Default::default(),

@@ -101,6 +101,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         token: access.token,
         identity: access.identity,
         rest_v1: arguments.rest_v1 || section.get_bool("rest_v1")?.unwrap_or(false),
+        names: settings::names(&configuration)?,
         threads: settings::threads(&configuration)?,
         limits: settings::limits(&configuration)?,
         lease: settings::lease(&configuration)?,

@@ -28,6 +28,22 @@ pub(super) fn addresses(
     listen.iter().map(|text| address(text)).collect()
 }
 
+/// What clients may call this host.
+pub(super) fn names(configuration: &Configuration) -> Result<Vec<String>> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let section = configuration.section("serve");
+    let lines = section.get_list("names")?;
+    let names =
+        lines.iter().flat_map(|line| line.split([',', ' '])).filter(|name| !name.is_empty());
+    let names = names.map(|name| match name.chars().all(is_of_name) {
+        true => Ok(name.to_owned()),
+        false => Err(section
+            .error("names", format!("'{name}' is no name of a host"))
+            .hint("give names as they stand in URLs, without scheme and port: host.example.org")),
+    });
+    names.collect()
+}
+
 /// What bounds the work of the host.
 pub(super) fn limits(configuration: &Configuration) -> Result<Limits> {
     let default = Limits::default();

@@ -14,6 +14,7 @@ use futures::{TryStreamExt, stream};
 use super::form::{self, Data};
 use super::refusal::Refusal;
 use super::way::{Place, Way};
+use crate::access::Peer;
 use crate::scratch::Scratch;
 
 /// What forms are made of, and what nearly is.
@@ -156,7 +157,9 @@ fn any_path_leads_somewhere_or_nowhere() {
     bolero::check!().with_iterations(5_000).with_type::<Vec<u8>>().for_each(|bytes| {
         let path = format!("/{}", picked(bytes, &PARTS).concat());
         let (request, ()) = Request::builder().uri(&path).body(()).unwrap().into_parts();
-        let way = Way::of(&request, false);
+        let local = ([127, 0, 0, 1], 0).into();
+        let peer = Peer { local, needs_token: false, is_encrypted: false, host: None };
+        let way = Way::of(&request, &peer);
         if Place::of(&path).is_some() {
             let is_ours = |name: &String| path.contains(&format!("/{name}/v1.0"));
             assert!(way.accelerator.as_ref().is_none_or(is_ours), "{path}");

@@ -67,6 +67,11 @@ pub(super) fn is_at(path: &str) -> bool {
     way::split(path).is_some()
 }
 
+/// Refuses a request as this protocol does.
+pub(super) fn refuse(error: Error) -> Response {
+    Refusal::from(error).into_response()
+}
+
 async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     match answer(&host, &parts, body).await {
@@ -84,10 +89,10 @@ async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
 }
 
 async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
-    let peer = parts.extensions.get::<Peer>().copied();
+    let peer = parts.extensions.get::<Peer>();
     let peer =
         peer.ok_or_else(|| Error::new(ErrorKind::Internal, "the connection is not known"))?;
-    if let Err(error) = host.access.check_v1(peer, parts) {
+    if let Err(error) = host.access.check_v1(peer, &parts.headers) {
         Data::of_body(&parts.headers, body).drain();
         return Err(error.into());
     }

@@ -1,8 +1,11 @@
 //! What a path means, and how URLs are made for the one who used it.
 
 use apyfal_api::v1;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::uri::Authority;
+
+use crate::access::Peer;
 
 /// The way by which a client came: its URLs lead back the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,17 +29,16 @@ pub(super) enum Place {
 }
 
 impl Way {
-    pub(super) fn of(parts: &Parts, is_encrypted: bool) -> Self {
+    pub(super) fn of(parts: &Parts, peer: &Peer) -> Self {
         let accelerator = split(parts.uri.path()).and_then(|(accelerator, _)| accelerator);
-        let authority = parts.uri.authority().map(|authority| authority.as_str());
-        let host = authority.or_else(|| text(&parts.headers, header::HOST.as_str()));
+        let host = peer.host.as_ref().map_or("localhost", Authority::as_str);
         let scheme = match text(&parts.headers, "x-forwarded-proto") {
             // A server before this one took the encryption off.
             Some("https") => "https",
-            _ if is_encrypted => "https",
+            _ if peer.is_encrypted => "https",
             _ => "http",
         };
-        let mut base = format!("{scheme}://{}", host.unwrap_or("localhost"));
+        let mut base = format!("{scheme}://{host}");
         if let Some(accelerator) = accelerator {
             base = format!("{base}/{accelerator}");
         }
@@ -173,18 +175,21 @@ mod tests {
 
     #[test]
     fn urls_lead_back_the_same_way() {
-        let way = |uri: &str, headers: &[(&str, &str)], encrypted| {
-            let mut request = Request::builder().uri(uri);
-            for (name, value) in headers {
-                request = request.header(*name, *value);
+        let way = |path: &str, host: Option<&str>, proto: Option<&str>, is_encrypted| {
+            let mut request = Request::builder().uri(path);
+            if let Some(proto) = proto {
+                request = request.header("x-forwarded-proto", proto);
             }
-            Way::of(&request.body(()).unwrap().into_parts().0, encrypted).process(3)
+            let host = host.map(|host| host.parse().unwrap());
+            let local = ([127, 0, 0, 1], 8080).into();
+            let peer = Peer { local, needs_token: false, is_encrypted, host };
+            Way::of(&request.body(()).unwrap().into_parts().0, &peer).process(3)
         };
-        let host = ("host", "h:8080");
-        assert_eq!(way("/v1.0/stop/", &[host], false), "http://h:8080/v1.0/process/3");
-        assert_eq!(way("/gzip/v1.0/stop/", &[host], true), "https://h:8080/gzip/v1.0/process/3");
-        assert_eq!(way("http://a/v1.0/stop/", &[], false), "http://a/v1.0/process/3");
-        let proxied = [host, ("x-forwarded-proto", "https")];
-        assert_eq!(way("/v1.0/stop/", &proxied, false), "https://h:8080/v1.0/process/3");
+        let host = Some("h:8080");
+        assert_eq!(way("/v1.0/stop/", host, None, false), "http://h:8080/v1.0/process/3");
+        assert_eq!(way("/gzip/v1.0/stop/", host, None, true), "https://h:8080/gzip/v1.0/process/3");
+        assert_eq!(way("/v1.0/stop/", None, None, false), "http://localhost/v1.0/process/3");
+        let proxied = way("/v1.0/stop/", host, Some("https"), false);
+        assert_eq!(proxied, "https://h:8080/v1.0/process/3");
     }
 }
