@@ -14,7 +14,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
-    ("apyfal-storage", &["apyfal-core"]),
+    ("apyfal-storage", &["apyfal-core", "apyfal-tls"]),
     ("apyfal-machine", &["apyfal-core"]),
     ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),

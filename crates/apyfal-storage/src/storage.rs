@@ -5,7 +5,9 @@ use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use apyfal_core::{Error, ErrorKind, Input, Result, Source, nearest};
+use apyfal_tls::Trust;
 use opendal::Operator;
+use reqwest::Url;
 
 use crate::guard::{AllowedNetworks, Guard};
 use crate::keystone::Token;
@@ -27,7 +29,16 @@ struct Inner {
     /// For stores where there is a guard.
     stores: Connections,
     guard: Option<Guard>,
+    /// Web servers that are known otherwise than by the authorities of the system.
+    known: Mutex<HashMap<String, Arc<KnownServer>>>,
     authorized: Option<AuthorizedDirs>,
+}
+
+/// A web server, and how it is known.
+#[derive(Debug)]
+struct KnownServer {
+    trust: Result<Trust>,
+    transport: Connections,
 }
 
 /// Clients that are made when first needed: reading the system's certificates takes a while.
@@ -97,6 +108,7 @@ impl Storage {
             transport: OnceLock::new(),
             stores: OnceLock::new(),
             guard,
+            known: Mutex::default(),
             authorized,
         }))
     }
@@ -109,6 +121,18 @@ impl Storage {
         check_scheme(name)?;
         lock(&self.0.mounts).insert(canonical(name), Mount::new(options));
         Ok(())
+    }
+
+    /// Knows the web server of a location by this, instead of by the authorities of the system. Where
+    /// it cannot be said how, that is an error for who reads from there.
+    ///
+    /// A [guarded](Self::guarded) storage does not have it: what its callers may rely on is not what
+    /// who runs it does.
+    pub fn know(&self, location: &Location, trust: Result<Trust>) {
+        if let Location::Http(url) = location {
+            let server = KnownServer { trust, transport: OnceLock::new() };
+            lock(&self.0.known).insert(url.origin().ascii_serialization(), Arc::new(server));
+        }
     }
 
     /// The names under which stores are mounted.
@@ -125,7 +149,7 @@ impl Storage {
             Location::Standard => return local::standard::input(),
             Location::File(path) => return local::open(path),
             Location::Host(path) => return self.authorized(location)?.open(path),
-            Location::Http(url) => web::open(self.web()?, url).await?,
+            Location::Http(url) => web::open(&self.web_of(location, url)?, url).await?,
             Location::Object(object) => object::open(&self.operator(object).await?, object).await?,
         };
         Ok(match location.name() {
@@ -167,7 +191,7 @@ impl Storage {
     pub async fn stat(&self, location: &Location) -> Result<Metadata> {
         match location {
             Location::Http(url) => {
-                let len = web::stat(self.web()?, url).await?;
+                let len = web::stat(&self.web_of(location, url)?, url).await?;
                 Ok(Metadata { len, is_directory: false, version: None })
             }
             Location::Object(object) => {
@@ -264,6 +288,17 @@ impl Storage {
             Some(known) => error.hint(format!("did you mean '{known}://'?")),
             None => error.hint(format!("known are {}", known.join(", "))),
         })
+    }
+
+    /// The clients for a web address.
+    fn web_of(&self, location: &Location, url: &Url) -> Result<Transport> {
+        let origin = url.origin().ascii_serialization();
+        let known = lock(&self.0.known).get(&origin).cloned();
+        let Some(known) = known else { return self.web().cloned() };
+        let made = known.trust.as_ref().map_err(Error::duplicate).and_then(|trust| {
+            connections(&known.transport, || Transport::trusting(trust)).cloned()
+        });
+        made.map_err(|error| error.operation(format!("read '{location}'")))
     }
 
     fn web(&self) -> Result<&Transport> {

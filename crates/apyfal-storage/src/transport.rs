@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_tls::{Trust, client_config};
 use opendal::{Buffer, HttpBody, HttpTransport, OperationContext};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Url};
@@ -32,18 +33,25 @@ pub(crate) struct Transport {
 impl Transport {
     /// Clients that reach all that there is, by the proxies of the environment where it names any.
     pub(crate) fn new() -> Result<Self> {
-        Self::build(|client| client, None, SILENCE)
+        Self::build(|client| client, tls().map_err(setup)?, None, SILENCE)
+    }
+
+    /// Clients for a server that is known in this way.
+    pub(crate) fn trusting(trust: &Trust) -> Result<Self> {
+        let tls = client_config(trust, &[b"http/1.1"])?;
+        Self::build(|client| client, (*tls).clone(), None, SILENCE)
     }
 
     /// The same, with another limit on how long a server may be silent while we read.
     #[cfg(test)]
     pub(crate) fn impatient(silence: Duration) -> Result<Self> {
-        Self::build(|client| client, None, silence)
+        Self::build(|client| client, tls().map_err(setup)?, None, silence)
     }
 
     /// Clients for the object stores of a host that serves others.
     pub(crate) fn for_stores() -> Result<Self> {
-        Self::build(|client| client.redirect(same_server()), None, SILENCE)
+        let tls = tls().map_err(setup)?;
+        Self::build(|client| client.redirect(same_server()), tls, None, SILENCE)
     }
 
     /// Clients that reach what a guard lets them.
@@ -52,15 +60,15 @@ impl Transport {
         let reach = |client: ClientBuilder| {
             client.no_proxy().dns_resolver(names.clone()).redirect(names.redirects())
         };
-        Self::build(reach, Some(guard), SILENCE)
+        Self::build(reach, tls().map_err(setup)?, Some(guard), SILENCE)
     }
 
     fn build(
         reach: impl Fn(ClientBuilder) -> ClientBuilder,
+        tls: ClientConfig,
         guard: Option<Guard>,
         silence: Duration,
     ) -> Result<Self> {
-        let tls = tls().map_err(setup)?;
         let client = |silence| {
             reach(Client::builder())
                 .tls_backend_preconfigured(tls.clone())

@@ -238,6 +238,15 @@ impl Server {
         if let Some(refusal) = refusal_in(&error) {
             return refusal.operation(self.operation());
         }
+        if let Some(mismatch) = apyfal_tls::mismatch_from(&error) {
+            let refused = self.error(mismatch.kind(), mismatch.message());
+            let facts = mismatch.facts().to_vec();
+            let refused = facts
+                .into_iter()
+                .fold(refused, |refused, (key, value)| refused.context(key, value));
+            return refused
+                .hint("if it was so, somebody may be in between: look at the server itself first");
+        }
         let silence = self.transport.silence();
         // A server that does not listen at all is another thing, and refuses quickly.
         let is_silent = error.is_timeout() && !error.is_connect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use apyfal_catalog::Kept;
 use apyfal_catalog::client::Server;
 use apyfal_core::{Configuration, Error, ErrorKind, Result, Secret};
-use apyfal_storage::Location;
+use apyfal_storage::{Location, Storage};
 use apyfal_tls::{Certificates, Trust};
 
 pub use apyfal_catalog::{
@@ -152,14 +152,38 @@ fn server(configuration: &Configuration, home: Option<&Path>, url: String) -> Re
             .error("server", "it asks for an account, and none is configured")
             .hint("set client_id and secret_id beside it"));
     };
-    let trust = match (section.get("fingerprint")?, section.get("ssl_cert_crt")?) {
-        (Some(fingerprint), _) => Trust::Pinned(fingerprint.parse()?),
-        (None, Some(path)) => Trust::Certificates(Certificates::load(&expand(&path, home))?),
-        (None, None) => Trust::System,
-    };
+    let trust = trust(configuration, home)?.unwrap_or(Trust::System);
     let plain = section.get_bool("unsecure")?.unwrap_or(false);
     let server = Server::new(&url, &client_id, Secret::new(secret), &trust, plain)?;
     Ok(Place::Server(server, url))
+}
+
+/// How the catalog's server is known, where that is said.
+fn trust(configuration: &Configuration, home: Option<&Path>) -> Result<Option<Trust>> {
+    let section = configuration.section("accelize");
+    Ok(match (section.get("fingerprint")?, section.get("ssl_cert_crt")?) {
+        (Some(fingerprint), _) => Some(Trust::Pinned(fingerprint.parse()?)),
+        (None, Some(path)) => Some(Trust::Certificates(Certificates::load(&expand(&path, home))?)),
+        (None, None) => None,
+    })
+}
+
+/// Has a storage know the catalog's server as the catalog's client does: what the catalog names may
+/// be there too.
+pub(crate) fn know_server(
+    storage: &Storage,
+    configuration: &Configuration,
+    home: Option<&Path>,
+) -> Result<()> {
+    let section = configuration.section("accelize");
+    // Of both the first is where the catalog is.
+    let Some(url) = section.get("catalog")?.or(section.get("server")?) else { return Ok(()) };
+    if let (Ok(location), Some(trust)) =
+        (Location::parse(&url), trust(configuration, home).transpose())
+    {
+        storage.know(&location, trust);
+    }
+    Ok(())
 }
 
 /// Names the files that are beside a catalog by where they are.

@@ -4,7 +4,7 @@ use apyfal_testkit::Nginx;
 
 use crate::common::server::Server;
 use crate::common::{Home, peer, text};
-use crate::{packed, version};
+use crate::{packed, shown, version};
 
 /// What the program of the host shows.
 fn output(server: &Server, source: &[u8]) -> String {
@@ -88,4 +88,69 @@ fn a_host_goes_on_with_its_version_through_upgrades() {
     server.home().ok(&["install", &packages[3]]);
     let server = server.killed_and_started();
     assert_eq!(output(&server, b""), "4.0.0");
+}
+
+/// A catalog with the package `shown` behind a certificate that openssl made, and the URL of the
+/// package.
+fn catalog() -> (Server, String) {
+    let home = Home::new();
+    let package = version(&home, "1.0.0");
+    let sum = text(&peer("sha256sum", &[home.path(&package).to_str().unwrap()], b""));
+    let sha256 = sum.split(' ').next().unwrap().to_owned();
+    let entry = format!("package = {{ url = '{package}', sha256 = '{sha256}' }}");
+    home.write("catalog.toml", format!("[accelerator.shown]\n{entry}\n"));
+    let words = ["catalog", "account", "add", "me", "--secret_stdin"];
+    assert!(home.piped(&words, b"a secret of many characters\n").status.success());
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=here"])
+        .args(["-keyout", "key.pem", "-out", "crt.pem"])
+        .current_dir(home.folder())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let words = ["--ssl_cert_crt", "crt.pem", "--ssl_cert_key", "key.pem"].map(String::from);
+    let command = ["catalog", "serve", "--listen", "127.0.0.1:0"];
+    let server = Server::of_command(home, &command, words.to_vec());
+    let url = format!("https://{}/files/{sha256}/{package}", server.address());
+    (server, url)
+}
+
+#[test]
+fn the_certificate_of_the_catalog_is_known_for_its_packages_too() {
+    let (server, url) = catalog();
+    let crt = server.home().path("crt.pem");
+    let words = ["x509", "-in", crt.to_str().unwrap(), "-noout", "-fingerprint", "-sha256"];
+    let said = text(&peer("openssl", &words, b""));
+    let fingerprint = said.trim().split_once('=').unwrap().1.replace(':', "").to_lowercase();
+    let client = |trust: &str| {
+        let home = Home::new();
+        let account = "client_id = me\nsecret_id = a secret of many characters";
+        let server = format!("server = https://{}", server.address());
+        home.write("accelerator.conf", format!("[accelize]\n{server}\n{account}\n{trust}\n"));
+        home
+    };
+    for trust in
+        [format!("ssl_cert_crt = {}", crt.display()), format!("fingerprint = sha256:{fingerprint}")]
+    {
+        let home = client(&trust);
+        home.ok(&["create", "--accelerator", "shown"]);
+        assert_eq!(shown(&home), "1.0.0", "{trust}");
+        let home = client(&trust);
+        home.ok(&["install", &url]);
+        home.ok(&["copy", &url, "copy"]);
+        assert_eq!(shown(&home), "1.0.0", "{trust}");
+    }
+    let other = format!("sha256:{}", "0".repeat(64));
+    let home = client(&format!("fingerprint = {other}"));
+    let said = home.fails(5, &["install", &url]);
+    assert!(said.contains(&other) && said.contains(&fingerprint), "{said}");
+    // One that cannot be read is in the way of nobody else.
+    let home = client("ssl_cert_crt = nowhere");
+    home.write("in", "x");
+    home.ok(&["run", "null", "in", "out"]);
+    let said = home.fails(20, &["install", &url]);
+    assert!(said.contains("'nowhere'"), "{said}");
+    let home = client("");
+    let said = home.fails(24, &["install", &url]);
+    assert!(said.contains("certificate"), "{said}");
 }

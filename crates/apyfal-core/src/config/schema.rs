@@ -91,11 +91,15 @@ pub const SECTIONS: &[SectionSpec] = &[
             key("secret_id", Text, "secret of that account"),
             path("catalog", Text, "catalog file to use: a path or URL"),
             key("server", Text, "URL of the catalog server"),
-            key("fingerprint", Text, "SHA-256 fingerprint of the catalog server's certificate"),
+            key(
+                "fingerprint",
+                Text,
+                "SHA-256 fingerprint of the catalog server's certificate, for its packages too",
+            ),
             path(
                 "ssl_cert_crt",
                 Text,
-                "certificate of the catalog server, or of who signed it: a path",
+                "certificate of the catalog server, for its packages too, or of who signed it: a path",
             ),
             key("unsecure", Bool, "whether the secret may be sent unencrypted (plain HTTP)"),
             key(

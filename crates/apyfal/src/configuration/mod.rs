@@ -20,9 +20,9 @@ use apyfal_storage::{
 };
 use serde_json::Map;
 
-use crate::Devices;
 use crate::call::read_parameters;
 use crate::package::trusted_keys;
+use crate::{Devices, catalog};
 
 pub use hosts::{hosts, pairings};
 
@@ -187,7 +187,8 @@ pub fn lock_directory() -> PathBuf {
     }
 }
 
-/// The storages of the configuration: each `[storage…]` section, and those of configured hosts.
+/// The storages of the configuration: each `[storage…]` section, and those of configured hosts. The
+/// catalog's server is known by its certificate, where `[accelize]` names that.
 ///
 /// `home` is what `~` stands for in `authorized_host_dirs`.
 ///
@@ -216,6 +217,7 @@ pub fn storage(configuration: &Configuration, home: Option<&Path>) -> Result<Sto
     for (name, options) in mounts_from_sections(sections, inherited)? {
         storage.mount(&name, options)?;
     }
+    catalog::know_server(&storage, configuration, home)?;
     Ok(storage)
 }
 

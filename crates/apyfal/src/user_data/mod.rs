@@ -138,7 +138,10 @@ impl UserData {
     fn install(&self) -> String {
         self.package.as_ref().map_or_else(String::new, |Artifact { url, sha256 }| {
             let (url, sha256) = (quoted(url), quoted(sha256));
-            format!("\"$APYFAL\" install --sha256 {sha256} -- {url} || fail 'cannot install the package'\n")
+            format!(
+                "\"$APYFAL\" install --config \"$CONFIG\" --sha256 {sha256} -- {url} || fail 'cannot \
+                 install the package'\n"
+            )
         })
     }
 
