@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind as Io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use apyfal::{Configuration, Error, ErrorKind, RemoteOptions, Result};
@@ -20,10 +21,20 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Says where the host of this directory listens.
-    pub(crate) fn at(data_dir: &Path, url: &str, fingerprint: Option<String>) -> Result<Self> {
+    /// Says where the host of this directory listens, and by which URL it is reached from here.
+    pub(crate) fn at(
+        data_dir: &Path,
+        url: &str,
+        addresses: &[SocketAddr],
+        fingerprint: Option<String>,
+    ) -> Result<Self> {
         let path = data_dir.join(FILE);
-        let text = json!({"url": url, "fingerprint": fingerprint, "pid": std::process::id()});
+        let text = json!({
+            "url": url,
+            "listen": addresses,
+            "fingerprint": fingerprint,
+            "pid": std::process::id(),
+        });
         private::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| {
             Error::from(error).operation(format!("say in '{}' where it listens", path.display()))
         })?;
@@ -60,8 +71,18 @@ pub(crate) fn data_dir(
 
 /// The process that serves from a directory, or served from it when it was killed.
 pub(crate) fn process(data_dir: &Path) -> Option<Pid> {
-    let said: Value = serde_json::from_slice(&fs::read(data_dir.join(FILE)).ok()?).ok()?;
-    Pid::from_raw(said["pid"].as_i64()?.try_into().ok()?)
+    Pid::from_raw(said(data_dir)?["pid"].as_i64()?.try_into().ok()?)
+}
+
+/// Where the host listens that serves from a directory; nowhere if there is none.
+pub(crate) fn addresses(data_dir: &Path) -> Vec<SocketAddr> {
+    let said = said(data_dir).unwrap_or_default();
+    let listen = said["listen"].as_array().into_iter().flatten();
+    listen.filter_map(|address| address.as_str()?.parse().ok()).collect()
+}
+
+fn said(data_dir: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(data_dir.join(FILE)).ok()?).ok()
 }
 
 /// How to use the host that serves from a directory, whose token may lie there too.

@@ -149,6 +149,43 @@ fn a_second_machine_is_paired_by_the_printed_line() {
 }
 
 #[test]
+fn the_line_has_the_address_where_the_host_listens() {
+    let Some(machines) = TwoMachines::new() else { return };
+    let host = &machines.host;
+    let there = Home::new();
+    // Nothing leads out of this network, so what listens everywhere is reached by an interface.
+    for listen in ["0.0.0.0:8000", "[::]:8000"] {
+        let line = ok(host, &there, &format!("apyfal serve --pair --listen {listen}"));
+        assert!(line.contains(&format!("https://{HOST}:8000 ")), "{line}");
+    }
+    let line = ok(host, &there, "unshare --net apyfal serve --pair --listen 0.0.0.0:8000");
+    assert!(line.contains("https://127.0.0.1:8000 "), "there is no other: {line}");
+    // One that serves need not be told again where.
+    let _serving = Serving::begin(host, &there, 8001, &[]);
+    let line = ok(host, &there, "apyfal serve --pair");
+    assert!(line.contains(&format!("https://{HOST}:8001 ")), "{line}");
+    let line = ok(host, &there, &format!("apyfal serve --pair --listen {HOST}:8002"));
+    assert!(line.contains(&format!("https://{HOST}:8002 ")), "{line}");
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_told_as_such() {
+    let Some(machines) = TwoMachines::new() else { return };
+    let here = Home::new();
+    here.write("in", "x");
+    for words in [
+        "run null in out --host_ip nosuch.invalid",
+        "logs nosuch.invalid",
+        "copy http://nosuch.invalid/x x",
+    ] {
+        let said = line(&machines.client, &here, &format!("apyfal {words}"));
+        let said = text(&said.stderr);
+        assert!(said.contains("name resolution") || said.contains("name or service"), "{said}");
+        assert!(!said.contains("uncategorized"), "{said}");
+    }
+}
+
+#[test]
 fn a_journal_gets_no_token() {
     let Some(machines) = TwoMachines::new() else { return };
     let there = Home::new();

@@ -1,6 +1,6 @@
 //! Who may use a host, and how it proves that it is itself.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use apyfal::{Configuration, Error, KnownHosts, Result};
@@ -8,6 +8,8 @@ use apyfal_core::Secret;
 use apyfal_machine::private;
 use apyfal_server::Listen;
 use apyfal_tls::{Identity, token};
+
+use super::own_address;
 
 /// Who may use the host, and how it proves that it is itself.
 pub(super) struct Access {
@@ -79,18 +81,12 @@ impl Access {
     pub(super) fn line(&self, addresses: &[SocketAddr]) -> String {
         let outside = addresses.iter().find(|address| !address.ip().is_loopback());
         let mut address = *outside.or(addresses.first()).unwrap_or(&([127, 0, 0, 1], 8000).into());
-        if address.ip().is_unspecified()
-            && let Some(own) = own_address()
-        {
-            address.set_ip(own);
+        if address.ip().is_unspecified() {
+            address.set_ip(own_address::instead_of(address.ip()));
         }
         let mut line = format!("apyfal host add {} ", own_name());
         let scheme = if self.identity.is_some() { "https" } else { "http" };
-        // Where even this machine does not know it, whoever pastes the line does.
-        match address.ip().is_unspecified() {
-            true => line += &format!("{scheme}://ADDRESS:{}", address.port()),
-            false => line += &format!("{scheme}://{address}"),
-        }
+        line += &format!("{scheme}://{address}");
         if let Some(token) = &self.token {
             line += &format!(" --token {}", token.expose());
         }
@@ -105,13 +101,6 @@ impl Access {
 fn own_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     KnownHosts::name_for(name.trim())
-}
-
-/// The address by which this machine would reach others. Nothing is sent.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("192.0.2.1:9").ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Makes a directory that is this user's alone.

@@ -18,6 +18,7 @@ use access::Access;
 use package::is_package;
 
 mod access;
+mod own_address;
 mod package;
 mod settings;
 
@@ -69,7 +70,15 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     }
     let home = context.environment.home.as_deref();
     let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
-    let addresses = settings::addresses(arguments.listen, &configuration)?;
+    let addresses = match arguments.pair && arguments.listen.is_empty() {
+        // One that serves was told where, maybe on its command line.
+        true => here::addresses(&data_dir),
+        false => Vec::new(),
+    };
+    let addresses = match addresses.is_empty() {
+        true => settings::addresses(arguments.listen, &configuration)?,
+        false => addresses,
+    };
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
     let access = Access::of(arguments.token_file, &configuration, &data_dir, is_open)?;
     if arguments.pair {
@@ -117,7 +126,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let _listening = match first {
         Some((&address, &tls)) => {
             let fingerprint = fingerprint.filter(|_| tls);
-            Some(Listening::at(&data_dir, &url(from_here(address), tls), fingerprint)?)
+            let url = url(from_here(address), tls);
+            Some(Listening::at(&data_dir, &url, &addresses, fingerprint)?)
         }
         None => None,
     };
