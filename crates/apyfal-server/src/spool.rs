@@ -272,8 +272,11 @@ impl SpoolReader {
     /// How the job ended and how long its result is, once it ended.
     pub(crate) fn outcome(&self) -> Option<(Result<Report>, u64)> {
         let state = self.shared.state();
-        let ended = state.ended.as_ref()?;
-        Some((ended.as_ref().map(Clone::clone).map_err(Error::duplicate), state.total))
+        let result = match state.ended.as_ref()? {
+            Ok(report) => Ok(report.clone()),
+            Err(error) => Err(error.duplicate()),
+        };
+        Some((result, state.total))
     }
 
     /// The next piece that is there now.
