@@ -33,6 +33,35 @@ fn pipes_carry_data_and_notes_stay_off_standard_output() {
     assert!(plain.stdout == data);
 }
 
+/// A pipe that nobody reads holds the job up while its source is made shorter.
+#[test]
+fn a_file_that_is_cut_off_while_it_is_read_is_no_whole_result() {
+    use std::io::Read;
+    let mut data = Vec::new();
+    // Not compressible, so that what was read cannot have become little.
+    let random = std::fs::File::open("/dev/urandom").unwrap();
+    random.take(64 << 20).read_to_end(&mut data).unwrap();
+    for words in [&["run", "gzip"][..], &["run", "null"], &["copy"]] {
+        for source in ["in.bin", "-"] {
+            let home = Home::new();
+            let file = home.write("in.bin", &data);
+            let input = std::fs::File::open(&file).unwrap();
+            let mut command = home.apyfal(&[words, &[source, "-"]].concat());
+            command.stdin(input).stdout(std::process::Stdio::piped());
+            let mut job = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+            let mut output = job.stdout.take().unwrap();
+            output.read_exact(&mut vec![0; 1 << 20]).unwrap();
+            std::fs::File::options().write(true).open(&file).unwrap().set_len(32 << 20).unwrap();
+            std::io::copy(&mut output, &mut std::io::sink()).unwrap();
+            let ended = job.wait_with_output().unwrap();
+            let told = text(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(7), "{words:?} {source}: {told}");
+            let expected = "it ended after 33554432 of 67108864 bytes";
+            assert!(told.contains(expected), "{words:?} {source}: {told}");
+        }
+    }
+}
+
 #[test]
 fn sha3_says_what_openssl_says() {
     let home = Home::new();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -13,7 +13,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
-use crate::{Error, ErrorKind, Input, JobParameters, Output, Result, Sink, Source};
+use crate::{Error, Input, JobParameters, Output, Result, Sink, Source};
 
 /// A switch that ends a job early. Clones are the same switch.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ impl Cancel {
         self.0.thrown.load(Ordering::Acquire)
     }
 
-    /// An error of kind [`ErrorKind::Cancelled`] once the job was asked to end.
+    /// An error of kind [`Cancelled`](crate::ErrorKind::Cancelled) once the job was asked to end.
     ///
     /// # Errors
     /// As said.
@@ -64,7 +64,7 @@ impl Cancel {
     /// The result of `work`, unless the job is asked to end before: then `work` is dropped.
     ///
     /// # Errors
-    /// Those of `work`, or one of kind [`ErrorKind::Cancelled`].
+    /// Those of `work`, or one of kind [`Cancelled`](crate::ErrorKind::Cancelled).
     pub async fn or_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut work = pin!(work);
         let mut cancelled = pin!(self.cancelled());
@@ -233,7 +233,7 @@ impl JobContext {
 
     /// Says for how long the streams of the job may keep it waiting, the one it reads and the one
     /// it writes. Over any such time of waiting they must move 1 KiB; the job fails with
-    /// [`ErrorKind::Timeout`] where they do not. Files and memory do not count.
+    /// [`Timeout`](crate::ErrorKind::Timeout) where they do not. Files and memory do not count.
     #[must_use]
     pub fn with_stall(self, reading: Option<Duration>, writing: Option<Duration>) -> Self {
         Self { stall: Stall { reading, writing }, ..self }
@@ -270,7 +270,7 @@ impl JobContext {
     /// An error once the job was asked to end; to be called at least every 100 ms.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Cancelled`].
+    /// Of kind [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn check(&self) -> Result<()> {
         self.cancel.check()
     }
@@ -291,31 +291,18 @@ impl JobContext {
         self.threads.get()
     }
 
-    /// Reads an input from its start: counted as progress, ended by cancellation and by a client
-    /// who sends too little.
+    /// Reads an input as [`Input::into_reader`] does: counted as progress, ended by cancellation and
+    /// by a client who sends too little.
     ///
     /// # Errors
     /// The input is a directory.
     pub fn reader(&self, input: Input) -> Result<InputReader> {
-        let name = input.name().unwrap_or("the input").to_owned();
         if let Some(len) = input.len() {
             self.progress.set_total(len);
         }
         let waits = !input.is_in_memory() && matches!(input.source(), Source::Stream(_));
-        let inner: Box<dyn Read + Send> = match input.into_source() {
-            Source::Stream(reader) => reader,
-            Source::File { file, .. } => Box::new(file),
-            Source::Directory(path) => {
-                return Err(Error::new(
-                    ErrorKind::InvalidData,
-                    format!("'{}' is a directory", path.display()),
-                )
-                .operation(format!("read {name}"))
-                .hint("give a file, or use targz, which takes directories"));
-            }
-        };
         let limit = self.stall.reading.filter(|_| waits);
-        Ok(InputReader::new(inner, self.end(limit.map(Patience::reading))))
+        Ok(InputReader::new(input.into_reader()?, self.end(limit.map(Patience::reading))))
     }
 
     /// Writes an output from its start: counted as progress, ended by cancellation and by a client
@@ -366,6 +353,7 @@ impl JobContext {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     fn context() -> JobContext {
         JobContext::new(Cancel::default(), Arc::default(), "/nonexistent", NonZeroUsize::MIN)

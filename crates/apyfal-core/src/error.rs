@@ -152,6 +152,12 @@ impl Error {
         Self::new(ErrorKind::Cancelled, "cancelled")
     }
 
+    /// The error for a source that ended before the length that it had when it was opened.
+    pub fn cut_off(came: u64, len: u64) -> Self {
+        let message = format!("it ended after {came} of {len} bytes: it was cut off meanwhile");
+        Self::new(ErrorKind::InvalidData, message).hint("begin again when it is complete")
+    }
+
     /// What was being done, as it would follow "cannot": `compress 'a.txt'`. The first one set stays.
     #[must_use]
     pub fn operation(mut self, operation: impl Into<String>) -> Self {

@@ -129,7 +129,8 @@ impl Input {
         self
     }
 
-    /// Sets the length in bytes. A stream that turns out shorter or longer is read to its end.
+    /// Sets the length in bytes. A stream that turns out longer is read to its end; shorter, it was
+    /// cut off.
     #[must_use]
     pub fn with_len(mut self, len: u64) -> Self {
         self.len = Some(len);

@@ -20,6 +20,7 @@ mod params;
 mod quantity;
 mod secret;
 mod streams;
+mod whole;
 
 pub use client::{Client, JobIo};
 pub use config::{Configuration, Literal, read_value};

@@ -267,6 +267,76 @@ fn threads_and_the_form_of_the_source_change_nothing() {
     }
 }
 
+/// A file that has changed since it was opened.
+fn changed(folder: &std::path::Path, data: &[u8], change: impl FnOnce(&std::fs::File)) -> Input {
+    let path = folder.join("changing");
+    std::fs::write(&path, data).unwrap();
+    let input = Input::file(std::fs::File::open(&path).unwrap(), &path).unwrap();
+    change(&std::fs::File::options().append(true).open(&path).unwrap());
+    input
+}
+
+#[test]
+fn a_source_that_is_cut_off_is_no_whole_result() {
+    for sample in samples(3_000_000, 5) {
+        let Some(data) = &sample.src else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::of(&sample, folder.path());
+        for left in [0, 1, data.len() / 2, data.len() - 1] {
+            let job = || {
+                let src = changed(folder.path(), data, |file| file.set_len(left as u64).unwrap());
+                run.job(Some(src), Output::stream(io::sink()))
+            };
+            let stream = || {
+                let src = Input::stream(io::Cursor::new(data[..left].to_vec()));
+                run.job(Some(src.with_len(data.len() as u64)), Output::stream(io::sink()))
+            };
+            let ctx = || context(folder.path(), 2);
+            let mut results = vec![
+                ("a file", run.session.process(job(), &ctx()).map(drop)),
+                ("a stream", run.session.process(stream(), &ctx()).map(drop)),
+            ];
+            let many = run.session.process_many(vec![(job(), ctx()), (stream(), ctx())]);
+            results.extend(many.into_iter().map(|result| ("many", result.map(drop))));
+            if let Some(result) = run.session.process_in_software(job(), &ctx()) {
+                results.push(("software", result));
+            }
+            for (how, result) in results {
+                let case = format!("{}, {how}, {left} bytes left", sample.engine);
+                let error = result.expect_err(&case);
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "{case}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_start_source_that_is_cut_off_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Registry::default().find("hyperfire").unwrap();
+    let params = Params::check("hyperfire", &engine.info().params, None, &Map::new()).unwrap();
+    let src = changed(folder.path(), b"the,THE\nof,\n", |file| file.set_len(8).unwrap());
+    let ctx = context(folder.path(), 1);
+    let error = engine.open(Some(src), &params, folder.path(), &ctx).map(drop).unwrap_err();
+    assert!(error.to_string().contains("it ended after 8 of 12 bytes"), "{error}");
+}
+
+#[test]
+fn what_a_source_gets_after_it_was_opened_does_not_count() {
+    for sample in samples(300_000, 6) {
+        let Some(data) = sample.src.as_ref().filter(|_| sample.is_repeatable) else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::of(&sample, folder.path());
+        let whole = run.process(1, Form::File).unwrap();
+        let src = changed(folder.path(), data, |mut file| file.write_all(b"more").unwrap());
+        let kept = Kept::default();
+        let job = run.job(Some(src), Output::stream(kept.clone()));
+        let outcome = run.session.process(job, &context(folder.path(), 2)).unwrap();
+        assert!(*kept.0.lock().unwrap() == whole.bytes, "{}", sample.engine);
+        assert_eq!(outcome, whole.outcome, "{}", sample.engine);
+    }
+}
+
 /// The long form: `cargo xtask soak`.
 #[test]
 #[ignore = "runs for APYFAL_SOAK_SECONDS"]

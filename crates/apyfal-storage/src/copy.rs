@@ -125,15 +125,26 @@ fn copy_by_system(from: &File, to: &File, len: u64, context: &JobContext) -> std
         context.progress().add_written(bytes);
     };
     if ioctl_ficlone(to, from).is_ok() {
+        let cloned = to.metadata()?.len();
+        if cloned < len {
+            return Err(Error::cut_off(cloned, len).into_io());
+        }
+        // What it got since it was opened does not count.
+        to.set_len(len)?;
         count(len);
         return Ok(true);
     }
     let (mut read, mut written) = (0, 0);
     loop {
         context.check().map_err(Error::into_io)?;
-        match copy_file_range(from, Some(&mut read), to, Some(&mut written), STEP) {
-            Ok(0) if read == 0 => return Ok(len == 0),
-            Ok(0) => return Ok(true),
+        let step = usize::try_from(len - read).unwrap_or(STEP).min(STEP);
+        if step == 0 {
+            return Ok(true);
+        }
+        match copy_file_range(from, Some(&mut read), to, Some(&mut written), step) {
+            // Not every file system that claims to copy does.
+            Ok(0) if read == 0 => return Ok(false),
+            Ok(0) => return Err(Error::cut_off(read, len).into_io()),
             Ok(bytes) => count(bytes as u64),
             Err(rustix::io::Errno::INTR) => {}
             Err(_) if read == 0 => return Ok(false),
@@ -156,4 +167,43 @@ fn same() -> Error {
 
 fn panicked() -> Error {
     Error::new(ErrorKind::Internal, "the copy panicked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In memory, where the kernel copies and clones nothing, and on the disk.
+    #[test]
+    fn a_file_that_became_shorter_is_not_copied_and_growth_does_not_count() {
+        for place in [Path::new("/dev/shm"), Path::new(env!("CARGO_MANIFEST_DIR"))] {
+            for (now, is_whole) in [(0, false), (1, false), (99_999, false), (100_007, true)] {
+                let folder = tempfile::tempdir_in(place).unwrap();
+                let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+                let data = vec![7; 100_000];
+                std::fs::write(&from, &data).unwrap();
+                let input = Input::file(File::open(&from).unwrap(), &from).unwrap();
+                File::options().write(true).open(&from).unwrap().set_len(now).unwrap();
+                let output = Output::file(File::create(&to).unwrap(), &to);
+                let context = JobContext::new(
+                    Cancel::default(),
+                    Arc::<Progress>::default(),
+                    "",
+                    NonZeroUsize::MIN,
+                );
+                let copied = copy_blocking(input, output, &context);
+                match is_whole {
+                    true => {
+                        copied.unwrap();
+                        assert!(std::fs::read(&to).unwrap() == data, "{}", place.display());
+                        assert_eq!(context.progress().written(), data.len() as u64);
+                    }
+                    false => {
+                        let error = copied.unwrap_err();
+                        assert_eq!(error.kind(), ErrorKind::InvalidData, "{now}: {error}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -513,3 +513,28 @@ async fn reports_that_are_dropped_are_asked_for() {
     }
     assert!(proxy.dropped() > 0, "no trailer was dropped");
 }
+
+#[tokio::test]
+async fn a_source_that_is_cut_off_is_no_whole_result() {
+    let home = tempfile::tempdir().unwrap();
+    let host = Host::start(&home.path().join("host")).await;
+    let remote = remote(host.url());
+    let session = start(&remote, "gzip").await;
+    // One that is sent at once, and one that streams.
+    for (len, left) in [(1000, 0), (1000, 999), (3 << 20, 1000), (3 << 20, (3 << 20) - 1)] {
+        let path = home.path().join("source");
+        std::fs::write(&path, data(len)).unwrap();
+        let input = Input::file(std::fs::File::open(&path).unwrap(), &path).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(left as u64).unwrap();
+        let short = stream(data(left)).with_len(len as u64);
+        for (input, name) in [(input, "/source'"), (short, "the source")] {
+            let output = Kept::default().output();
+            let error = process(&remote, &session, Some(input), Some(output)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("it ended after {left} of {len} bytes")), "{text}");
+            assert!(text.contains(name), "{text}");
+        }
+    }
+    host.end().await;
+}

@@ -15,9 +15,9 @@ use crate::copy::copy;
 pub(super) struct SourceFile {
     path: PathBuf,
     /// Keeps the file open: its path may be that of the descriptor, such as /proc/1/fd/9.
-    _input: Option<Input>,
+    input: Option<Input>,
     /// Deletes the copy of a stream.
-    copy: Option<TempPath>,
+    _copy: Option<TempPath>,
 }
 
 impl SourceFile {
@@ -29,16 +29,16 @@ impl SourceFile {
         match input.source() {
             Source::File { path, file } => {
                 ctx.progress().set_total(file.metadata()?.len());
-                Ok(Self { path: std::path::absolute(path)?, copy: None, _input: Some(input) })
+                Ok(Self { path: std::path::absolute(path)?, _copy: None, input: Some(input) })
             }
             Source::Directory(path) => {
-                Ok(Self { path: std::path::absolute(path)?, copy: None, _input: Some(input) })
+                Ok(Self { path: std::path::absolute(path)?, _copy: None, input: Some(input) })
             }
             Source::Stream(_) => {
                 let mut file = temporary(ctx, "src-", input.name())?;
                 copy(&mut ctx.reader(input)?, &mut ctx.scratch_writer(&mut file))?;
                 let file = file.into_temp_path();
-                Ok(Self { path: file.to_path_buf(), copy: Some(file), _input: None })
+                Ok(Self { path: file.to_path_buf(), _copy: Some(file), input: None })
             }
         }
     }
@@ -49,11 +49,22 @@ impl SourceFile {
     }
 
     /// Counts it as read, once the program is done with it. A copy was counted when it was made.
+    ///
+    /// # Errors
+    /// It is shorter than it was: the program cannot have known that it read less than all.
     pub(super) fn count(&self, ctx: &JobContext) -> Result<()> {
-        let metadata = std::fs::metadata(&self.path)?;
-        if self.copy.is_none() && metadata.is_file() {
-            ctx.progress().add_read(metadata.len());
+        let Some((Source::File { file, .. }, Some(len))) =
+            self.input.as_ref().map(|input| (input.source(), input.len()))
+        else {
+            return Ok(());
+        };
+        let now = file.metadata()?.len();
+        if now < len {
+            return Err(
+                Error::cut_off(now, len).operation(format!("read '{}'", self.path.display()))
+            );
         }
+        ctx.progress().add_read(now);
         Ok(())
     }
 }

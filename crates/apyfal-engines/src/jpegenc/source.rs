@@ -73,8 +73,10 @@ impl Source {
         rows.resize(len, 0);
         match &self.bytes {
             Bytes::File(file) => {
-                if ctx.read_at(file, rows, offset)? < len {
-                    return Err(truncated("the file became shorter while it was read"));
+                let count = ctx.read_at(file, rows, offset)?;
+                if count < len {
+                    return Err(Error::cut_off(offset + count as u64, self.bmp.end())
+                        .operation("read the BMP image"));
                 }
             }
             Bytes::Spooled(SpooledData::OnDisk(file)) => file.read_exact_at(rows, offset)?,

@@ -58,13 +58,11 @@ impl Member {
             }
             Source::File { file, path } => {
                 let metadata = file.metadata()?;
-                ctx.progress().set_total(metadata.len());
-                let content = Content {
-                    file: file.try_clone()?,
-                    path: path.clone(),
-                    size: metadata.len(),
-                    counts: true,
-                };
+                // What it got since it was opened does not count.
+                let size = input.len().unwrap_or(metadata.len());
+                ctx.progress().set_total(size);
+                let (file, path) = (file.try_clone()?, path.clone());
+                let content = Content { file, path, size, counts: true };
                 (header::of_file(&metadata, EntryType::Regular, content.size), content)
             }
             Source::Stream(_) => {

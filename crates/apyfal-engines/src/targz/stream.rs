@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 
-use apyfal_core::{Error, ErrorKind, JobContext, Result};
+use apyfal_core::{Error, JobContext, Result};
 
 use super::header::{RECORD, TRAILER};
 use super::member::{Content, Member};
@@ -100,10 +100,7 @@ impl<'a> TarStream<'a> {
 fn read(content: &Content, buffer: &mut [u8], offset: u64, ctx: &JobContext) -> Result<usize> {
     let failed = |error: Error| error.operation(format!("read '{}'", content.path.display()));
     match content.file.read_at(buffer, offset) {
-        Ok(0) => Err(failed(Error::new(
-            ErrorKind::InvalidData,
-            format!("it became shorter while it was read, {offset} of {} bytes", content.size),
-        ))),
+        Ok(0) => Err(failed(Error::cut_off(offset, content.size))),
         Ok(count) => {
             if content.counts {
                 ctx.progress().add_read(count as u64);

@@ -47,12 +47,22 @@ fn input(file: OwnedFd, path: &Path) -> io::Result<Input> {
     if metadata.is_dir() {
         return Ok(Input::directory(path));
     }
-    // Files of /proc and /sys say that they are empty, and are not.
-    let empty = || file.read_at(&mut [0], 0).is_ok_and(|count| count == 0);
-    if metadata.is_file() && (metadata.len() > 0 || empty()) {
+    if metadata.is_file() && tells_its_length(&file, metadata.len()) {
         return Input::file(file, path);
     }
     Ok(Input::stream(PollReader::new(file)))
+}
+
+/// Whether a file is as long as it says. Files of /proc say that they are empty, and those of /sys
+/// that they fill a page, which they do not.
+fn tells_its_length(file: &File, len: u64) -> bool {
+    const PAGE: u64 = 64 << 10;
+    let is_there = |at| file.read_at(&mut [0], at).is_ok_and(|count| count == 1);
+    match len {
+        0 => !is_there(0),
+        1..=PAGE => is_there(len - 1),
+        _ => true,
+    }
 }
 
 /// A stream that may go to a file: neither its job nor another part of it should read that.

@@ -297,7 +297,6 @@ fn is_of_the_host(error: &Error) -> bool {
 /// Reads a source that several hosts are sent.
 async fn read_all(input: Input) -> Result<Vec<u8>> {
     use apyfal_core::Source as Given;
-    use std::io::Read;
     let too_long = || {
         Error::new(ErrorKind::Usage, format!("it has more than {START_LIMIT} bytes"))
             .operation("send the source to several hosts")
@@ -307,14 +306,11 @@ async fn read_all(input: Input) -> Result<Vec<u8>> {
         return Err(too_long());
     }
     let reading = tokio::task::spawn_blocking(move || -> Result<Vec<u8>> {
-        let mut reader: Box<dyn Read> = match input.into_source() {
-            Given::Stream(reader) => reader,
-            Given::File { file, .. } => Box::new(file),
-            Given::Directory(path) => {
-                let why = format!("'{}' is a directory", path.display());
-                return Err(Error::new(ErrorKind::Usage, why).operation("send it to a host"));
-            }
-        };
+        if let Given::Directory(path) = input.source() {
+            let why = format!("'{}' is a directory", path.display());
+            return Err(Error::new(ErrorKind::Usage, why).operation("send it to a host"));
+        }
+        let mut reader = input.into_reader()?;
         let (mut whole, mut block) = (Vec::new(), vec![0; 64 << 10]);
         loop {
             match reader.read(&mut block) {

@@ -63,33 +63,7 @@ impl Source {
         let name = input.as_ref().and_then(|input| input.name().map(str::to_owned));
         let origin = match input {
             None => Origin::Nothing,
-            Some(input) => {
-                let in_memory = input.len().filter(|_| input.is_in_memory());
-                match input.into_source() {
-                    Given::File { file, path } => {
-                        let len = file.metadata()?.len();
-                        Origin::File { file: Arc::new(file), path, len }
-                    }
-                    Given::Stream(reader) => match in_memory {
-                        None => Origin::Unread(Mutex::new(Some(reader))),
-                        Some(len) if len <= SMALL_MEMORY => {
-                            Origin::Memory(read_whole(reader, len)?)
-                        }
-                        Some(len) => {
-                            let read = tokio::task::spawn_blocking(move || read_whole(reader, len));
-                            Origin::Memory(read.await.map_err(std::io::Error::from)??)
-                        }
-                    },
-                    Given::Directory(path) => {
-                        let why = format!("'{}' is a directory", path.display());
-                        return Err(Error::new(ErrorKind::Usage, why)
-                            .operation("send it to a host")
-                            .hint(
-                                "send an archive of it: apyfal run targz on this machine makes one",
-                            ));
-                    }
-                }
-            }
+            Some(input) => Origin::of(input).await?,
         };
         let (cancel, count) = (cancel.clone(), Count::read(progress));
         Ok(Self { origin, name, cancel, count, failure: Arc::default() })
@@ -130,7 +104,14 @@ impl Source {
             Origin::Memory(bytes) => Data::Whole(bytes.clone()),
             Origin::File { file, path, len } if *len <= SMALL => {
                 let mut bytes = vec![0; *len as usize];
-                file.read_exact_at(&mut bytes, 0).map_err(|error| reading(error, path))?;
+                let mut at = 0;
+                while at < bytes.len() {
+                    match read_some(file, &mut bytes[at..], at as u64, *len) {
+                        Ok(count) => at += count,
+                        Err(error) if error.kind() == Io::Interrupted => {}
+                        Err(error) => return Err(reading(error, path)),
+                    }
+                }
                 Data::Whole(bytes.into())
             }
             Origin::File { file, path, len } => {
@@ -138,13 +119,7 @@ impl Source {
                 let mut at = 0;
                 let pieces = self.pieces(
                     move |buffer| {
-                        let room =
-                            usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
-                        let count = match file.read_at(&mut buffer[..room], at) {
-                            Ok(0) if room > 0 => return Err(Io::UnexpectedEof.into()),
-                            Ok(count) => count,
-                            Err(error) => return Err(error),
-                        };
+                        let count = read_some(&file, buffer, at, len)?;
                         at += count as u64;
                         Ok(count)
                     },
@@ -223,6 +198,38 @@ impl Source {
     }
 }
 
+impl Origin {
+    async fn of(input: Input) -> Result<Self> {
+        let len = input.len();
+        let in_memory = len.filter(|_| input.is_in_memory());
+        if matches!(input.source(), Given::Stream(_)) {
+            let reader = input.into_reader()?;
+            return match in_memory {
+                None => Ok(Self::Unread(Mutex::new(Some(reader)))),
+                Some(len) if len <= SMALL_MEMORY => read_whole(reader, len).map(Self::Memory),
+                Some(len) => {
+                    let read = tokio::task::spawn_blocking(move || read_whole(reader, len));
+                    read.await.map_err(std::io::Error::from)?.map(Self::Memory)
+                }
+            };
+        }
+        match input.into_source() {
+            Given::File { file, path } => {
+                // What it got since it was opened does not count.
+                let len = len.map_or_else(|| file.metadata().map(|found| found.len()), Ok)?;
+                Ok(Self::File { file: Arc::new(file), path, len })
+            }
+            Given::Stream(reader) => Ok(Self::Unread(Mutex::new(Some(reader)))),
+            Given::Directory(path) => {
+                let why = format!("'{}' is a directory", path.display());
+                Err(Error::new(ErrorKind::Usage, why)
+                    .operation("send it to a host")
+                    .hint("send an archive of it: apyfal run targz on this machine makes one"))
+            }
+        }
+    }
+}
+
 fn take<T>(mutex: &Mutex<Option<T>>) -> Option<T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
@@ -233,12 +240,17 @@ fn read_whole(mut reader: Box<dyn Read + Send>, len: u64) -> Result<Bytes> {
     Ok(bytes.into())
 }
 
-fn reading(error: std::io::Error, path: &std::path::Path) -> Error {
-    let what = format!("read '{}'", path.display());
-    if error.kind() == Io::UnexpectedEof {
-        return Error::new(ErrorKind::Conflict, "it became shorter meanwhile").operation(what);
+/// Some of a file that had this length when it was opened. None of it is the end.
+fn read_some(file: &File, buffer: &mut [u8], at: u64, len: u64) -> std::io::Result<usize> {
+    let room = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+    match file.read_at(&mut buffer[..room], at)? {
+        0 if room > 0 => Err(Error::cut_off(at, len).into_io()),
+        count => Ok(count),
     }
-    Error::from(error).operation(what)
+}
+
+fn reading(error: std::io::Error, path: &std::path::Path) -> Error {
+    Error::from(error).operation(format!("read '{}'", path.display()))
 }
 
 impl std::fmt::Debug for Origin {

@@ -47,6 +47,18 @@ fn paths_are_those_of_real_files() {
 }
 
 #[test]
+fn a_source_that_is_cut_off_is_no_whole_result() {
+    for command in [json!(["cp", "{src}", "{dst}"]), json!(["cat"])] {
+        let bench = Bench::new(json!({"command": command}));
+        let src = file(&bench.path("in"), &noise(100_000));
+        File::options().write(true).open(bench.path("in")).unwrap().set_len(99_999).unwrap();
+        let error = bench.run(Some(src), json!({})).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+        assert!(error.to_string().contains("it ended after 99999 of 100000 bytes"), "{error}");
+    }
+}
+
+#[test]
 fn paths_of_streams_are_in_scratch_space() {
     let bench = Bench::new(
         json!({"command": ["sh", "-c", "echo $1 $2; cat \"$1\" >\"$2\"", "sh", "{src}", "{dst}"]}),

@@ -3,7 +3,7 @@
 mod closed;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use apyfal_core::{Error, ErrorKind, FileId, Input, Output, Result};
@@ -11,6 +11,7 @@ use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 
 use super::{
     Local, PollReader, PollWriter, follow_links, is_a_directory, is_standard_output, of_file,
+    tells_its_length,
 };
 use crate::Location;
 
@@ -26,17 +27,18 @@ pub(crate) fn input() -> Result<Input> {
     if metadata.is_dir() {
         return Err(is_a_directory("read", "-".as_ref()));
     }
-    let position = rustix::fs::tell(&file).unwrap_or(0);
-    let input = Input::stream(PollReader::new(file));
     if !metadata.is_file() {
-        return Ok(input);
+        return Ok(Input::stream(PollReader::new(file)));
     }
-    let input = input.with_file(FileId::of(&metadata));
-    // Files of /proc and /sys say that they are empty, and are not.
-    Ok(match metadata.len() {
-        0 => input,
-        len => input.with_len(len.saturating_sub(position)),
-    })
+    let len = metadata.len();
+    let input = match len > 0 && tells_its_length(&file, len) {
+        false => Input::stream(PollReader::new(file)),
+        true => {
+            let left = len.saturating_sub(rustix::fs::tell(&file).unwrap_or(0));
+            Input::stream(PollReader::new(file).take(left)).with_len(left)
+        }
+    };
+    Ok(input.with_file(FileId::of(&metadata)))
 }
 
 /// Standard output.
