@@ -8,13 +8,14 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("apyfal-core", &[]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
-    ("apyfal-storage", &["apyfal-core", "apyfal-tls"]),
+    ("apyfal-aws", &["apyfal-core"]),
+    ("apyfal-storage", &["apyfal-aws", "apyfal-core", "apyfal-tls"]),
     ("apyfal-machine", &["apyfal-core"]),
     ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),

@@ -29,7 +29,8 @@ const PROGRAMS: [(&str, &str); 19] = [
 ];
 
 /// Packages of PyPI that tests import or run, at tested versions.
-const PYTHON_PACKAGES: [&str; 5] = [
+const PYTHON_PACKAGES: [&str; 6] = [
+    "boto3==1.43.11",
     "cryptography-vectors==45.0.3",
     "moto[server,s3]==5.2.5",
     "requests==2.32.3",

@@ -105,6 +105,54 @@ fn the_environment_mounts_as_well() {
 }
 
 #[test]
+fn what_the_tools_of_aws_know_is_enough() {
+    let home = home(&["tools"]);
+    std::fs::remove_file(home.path("accelerator.conf")).unwrap();
+    std::fs::create_dir(home.path(".aws")).unwrap();
+    let url = moto(|moto| Ok(moto.url()));
+    home.write(
+        ".aws/config",
+        format!("[profile lab] # of us all\nservices = lab\n[services lab]\ns3 =\n  endpoint_url = {url}\n"),
+    );
+    home.write(
+        ".aws/credentials",
+        "[lab]\naws_access_key_id = AKID\naws_secret_access_key = hunter2\n",
+    );
+    home.write("in", "data");
+    let copied = home
+        .apyfal(&["copy", "in", "s3://tools/key"])
+        .env("AWS_PROFILE", "lab")
+        .env("AWS_DEFAULT_REGION", "")
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_ENDPOINT_URL_S3", "")
+        // Neither is asked for what is here.
+        .env("all_proxy", "http://me:hunter2@127.0.0.1:1")
+        .env("no_proxy", "*")
+        .output()
+        .unwrap();
+    assert!(copied.status.success(), "{}", text(&copied.stderr));
+    assert_eq!(moto(|moto| moto.keys("tools")), ["key"]);
+}
+
+#[test]
+fn a_proxy_and_a_store_that_are_not_there_are_named() {
+    let home = home(&[]);
+    let fails = |words: &[&str], name: &str| {
+        let output = home
+            .apyfal(words)
+            .env("https_proxy", "http://me:hunter2@127.0.0.1:1")
+            .env("APYFAL__STORAGE__AWS__ENDPOINT", "http://127.0.0.1:2")
+            .output()
+            .unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(24), "{told}");
+        assert!(told.contains(name) && !told.contains("hunter2"), "{told}");
+    };
+    fails(&["copy", "https://web.example/x", "-"], "proxy http://127.0.0.1:1)");
+    fails(&["copy", "s3://bucket/key", "-"], "server http://127.0.0.1:2)");
+}
+
+#[test]
 fn a_job_that_fails_leaves_no_object_and_no_parts() {
     let home = home(&["whole"]);
     home.ok(&["copy", "accelerator.conf", "s3://whole/old"]);

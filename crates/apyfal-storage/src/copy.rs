@@ -75,8 +75,8 @@ impl Storage {
         cancel: &Cancel,
         progress: &Progress,
     ) -> Result<()> {
-        let operator = cancel.or_cancelled(self.operator(from)).await?;
-        object::copy(&operator, from, to, cancel, progress).await
+        let bucket = cancel.or_cancelled(self.bucket(from)).await?;
+        object::copy(&bucket, from, to, cancel, progress).await
     }
 }
 

@@ -7,6 +7,9 @@ use apyfal_core::{Error, ErrorKind};
 use crate::guard::refusal_in;
 use crate::location::ObjectLocation;
 
+/// Why parts that were read do not belong together.
+pub(crate) const CHANGED: &str = "it changed while it was being read";
+
 /// The longest text of a server that is worth showing.
 const SHOWN: usize = 300;
 
@@ -28,7 +31,7 @@ pub(crate) fn object_error(error: opendal::Error, verb: &str, location: &ObjectL
     let message = match (error.kind(), said.as_str()) {
         (Kind::NotFound, "") => "it does not exist".to_owned(),
         (Kind::PermissionDenied, "") => "access was denied".to_owned(),
-        (Kind::ConditionNotMatch, _) => "it changed while it was being read".to_owned(),
+        (Kind::ConditionNotMatch, _) => CHANGED.to_owned(),
         _ if kind == ErrorKind::StorageAuthentication && lacks_credentials(&error) => {
             "no usable credentials were found".to_owned()
         }

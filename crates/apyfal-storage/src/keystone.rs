@@ -6,11 +6,13 @@
 use std::time::{Duration, SystemTime};
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
+use reqwest::Url;
 use serde_json::{Value, json};
 
+use crate::bucket::missing;
 use crate::error::deepest;
-use crate::mount::MountOptions;
-use crate::object::missing;
+use crate::location::Location;
+use crate::mount::{MountOptions, server_url};
 use crate::transport::Transport;
 
 /// How long a token is used. Clouds let them live for an hour or longer; a token whose own time
@@ -44,8 +46,14 @@ impl Token {
         let domain = options.user_domain_name.as_deref().unwrap_or("Default");
         let body = request(&user, domain, password, &project);
 
+        let shown = Location::parse(&url)?;
         let failed = |kind, message: String| {
-            Error::new(kind, message).operation(format!("get a token from '{url}'"))
+            Error::new(kind, message).operation(format!("get a token from '{shown}'"))
+        };
+        let address = Url::parse(&url);
+        let explained = |error| match &address {
+            Ok(address) => transport.explain(error, address),
+            Err(_) => error,
         };
         let answer = transport
             .post(&url)
@@ -55,8 +63,8 @@ impl Token {
             .await
             .map_err(|error| {
                 let error = error.without_url();
-                failed(ErrorKind::Storage, deepest(&error).unwrap_or_else(|| error.to_string()))
-                    .retryable()
+                let why = deepest(&error).unwrap_or_else(|| error.to_string());
+                explained(failed(ErrorKind::Storage, why).retryable())
             })?;
         let status = answer.status();
         if !status.is_success() {
@@ -77,7 +85,11 @@ impl Token {
         let catalog = serde_json::from_str::<Value>(&text).unwrap_or_default();
         let endpoint = match &options.endpoint {
             Some(_) => Some(options.server("")?),
-            None => object_store(&catalog, options.region.as_deref()),
+            // The token goes there, and is as good as the password.
+            None => object_store(&catalog, options.region.as_deref())
+                .map(|store| server_url(&store, options.unsecure))
+                .transpose()
+                .map_err(|error| error.operation("connect to swift://"))?,
         };
         match (token, endpoint) {
             (Some(secret), Some(endpoint)) => {
@@ -95,14 +107,8 @@ impl Token {
 
 /// Where tokens are, from the address as people write it: with or without version.
 fn tokens_url(auth_url: &str, unsecure: bool) -> Result<String> {
-    if auth_url.starts_with("http://") && !unsecure {
-        return Err(Error::new(
-            ErrorKind::StorageConfiguration,
-            format!("'{auth_url}' is plain HTTP"),
-        )
-        .operation("connect to swift://")
-        .hint("use https://, or set unsecure = True to send data unprotected"));
-    }
+    let auth_url =
+        server_url(auth_url, unsecure).map_err(|error| error.operation("connect to swift://"))?;
     let base = auth_url.trim_end_matches('/');
     let base = base.strip_suffix("/v2.0").unwrap_or(base);
     Ok(if base.ends_with("/v3") {
@@ -146,8 +152,14 @@ mod tests {
         for given in ["https://id/v3", "https://id/v3/", "https://id", "https://id/v2.0"] {
             assert_eq!(tokens_url(given, false).unwrap(), "https://id/v3/auth/tokens");
         }
-        assert!(tokens_url("http://id", false).is_err());
-        assert!(tokens_url("http://id", true).is_ok());
+        assert_eq!(tokens_url("id:5000/v3", false).unwrap(), "https://id:5000/v3/auth/tokens");
+        for plain in ["http://id", "HTTP://id", "Http://id"] {
+            let error = tokens_url(plain, false).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageConfiguration, "{error}");
+            assert!(error.to_string().contains("plain HTTP"), "{error}");
+            assert_eq!(tokens_url(plain, true).unwrap(), "http://id/v3/auth/tokens");
+        }
+        assert!(tokens_url("ftp://id", true).is_err());
     }
 
     #[test]

@@ -18,14 +18,17 @@
 //!
 //! A host that serves others [guards](Storage::guarded) what web addresses of theirs may lead to.
 //!
-//! Besides what OpenDAL and the TLS library read for unconfigured stores, proxies and root
-//! certificates, nothing here depends on the environment.
+//! Proxies, and what the tools of AWS know, come from the [environment](Storage::with_environment) that
+//! a storage is given. Besides what OpenDAL reads for OSS without keys, and the TLS library for root
+//! certificates, nothing here depends on the process.
 //!
 //! Everything here works inside a Tokio runtime with I/O and time enabled. The streams that it
 //! gives are for threads that may block: they wait at most 50 ms before they answer
 //! [`WouldBlock`](std::io::ErrorKind::WouldBlock), so that a job can notice that it was cancelled.
 
+mod account;
 mod bridge;
+mod bucket;
 mod copy;
 mod destination;
 mod error;
@@ -36,9 +39,11 @@ mod local;
 mod location;
 mod mount;
 mod object;
+mod proxy;
 mod storage;
 mod stream;
 mod transport;
+mod version;
 mod web;
 
 pub use destination::{Destination, Placed};

@@ -3,8 +3,7 @@
 use apyfal_core::{Error, ErrorKind, Result};
 use futures::TryStreamExt;
 
-use crate::error::object_error;
-use crate::location::{ObjectLocation, is_scheme};
+use crate::location::{ObjectLocation, split_scheme};
 use crate::{Location, Storage, object};
 
 /// An object that a store listed.
@@ -26,10 +25,11 @@ impl Storage {
     /// `url` names no bucket of a store, or the store cannot be listed.
     pub async fn list(&self, url: &str) -> Result<Vec<Listed>> {
         let place = ObjectLocation::prefix(url)?;
-        let operator = self.operator(&place).await?;
-        let failed = |error| object_error(error, "list", &place);
+        let bucket = self.bucket(&place).await?;
+        let failed = |error| bucket.error(error, "list", &place);
         let folder = place.key.rfind('/').map_or("", |end| &place.key[..=end]);
-        let mut entries = operator.lister_with(folder).recursive(true).await.map_err(failed)?;
+        let lister = bucket.operator().lister_with(folder).recursive(true);
+        let mut entries = lister.await.map_err(failed)?;
         let mut found = Vec::new();
         while let Some(entry) = entries.try_next().await.map_err(failed)? {
             if entry.metadata().is_dir() || !entry.path().starts_with(&place.key) {
@@ -53,9 +53,7 @@ impl ObjectLocation {
         let wrong = |why: &str| {
             Error::new(ErrorKind::StorageConfiguration, why).operation(format!("list '{url}'"))
         };
-        let named = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
-        let Some((scheme, rest)) = named else { return Err(wrong("it is no URL")) };
-        let scheme = scheme.to_ascii_lowercase();
+        let Some((scheme, rest)) = split_scheme(url) else { return Err(wrong("it is no URL")) };
         if matches!(scheme.as_str(), "file" | "host" | "http" | "https") {
             return Err(wrong("only stores of objects can be listed")
                 .hint("name the files in a list, one on each line"));

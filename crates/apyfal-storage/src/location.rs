@@ -57,11 +57,10 @@ impl Location {
         if text.is_empty() {
             return Err(malformed(text, "it is empty"));
         }
-        let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme))
-        else {
+        let Some((scheme, rest)) = split_scheme(text) else {
             return Ok(Self::File(text.into()));
         };
-        match scheme.to_ascii_lowercase().as_str() {
+        match scheme.as_str() {
             "file" => {
                 let rest =
                     rest.strip_prefix("localhost").filter(|r| r.starts_with('/')).unwrap_or(rest);
@@ -74,6 +73,11 @@ impl Location {
             },
             scheme => ObjectLocation::parse(scheme, rest).map(Self::Object),
         }
+    }
+
+    /// The scheme of a URL, in lower case; none of what is a path.
+    pub fn scheme_of(text: &str) -> Option<String> {
+        split_scheme(text).map(|(scheme, _)| scheme)
     }
 
     /// A file of the client, whatever characters its path has.
@@ -157,6 +161,12 @@ impl fmt::Display for ObjectLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}/{}", self.scheme, self.container, self.key)
     }
+}
+
+/// The scheme of a URL, in lower case, and what stands behind `://`.
+pub(crate) fn split_scheme(text: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;
+    Some((scheme.to_ascii_lowercase(), rest))
 }
 
 /// Whether a text may stand before `://`. More lenient than RFC 3986: a mount may be named `my_data`.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use apyfal_core::{Error, ErrorKind, Result, Secret, nearest};
 
-use crate::location::is_scheme;
+use crate::location::{Location, is_scheme, split_scheme};
 
 /// A kind of object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,16 +165,34 @@ impl MountOptions {
     /// # Errors
     /// Plain HTTP is asked for and not allowed.
     pub(crate) fn server(&self, default: &str) -> Result<String> {
-        let server = self.endpoint.as_deref().unwrap_or(default).trim_end_matches('/');
-        match server.split_once("://") {
-            Some(("https", _)) => Ok(server.to_owned()),
-            Some(("http", _)) if self.unsecure => Ok(server.to_owned()),
-            Some(("http", _)) => Err(misconfigured(format!("'{server}' is plain HTTP"))
-                .hint("use https://, or set unsecure = True to send data unprotected")),
-            Some((scheme, _)) => Err(misconfigured(format!("'{scheme}' is not http or https"))),
-            None if self.unsecure => Ok(format!("http://{server}")),
-            None => Ok(format!("https://{server}")),
+        let server = self.endpoint.as_deref().unwrap_or(default);
+        match split_scheme(server) {
+            None if self.unsecure => Ok(format!("http://{}", server.trim_end_matches('/'))),
+            _ => server_url(server, self.unsecure)
+                .map_err(|error| error.operation("mount a storage")),
         }
+    }
+}
+
+/// The URL of a server that is sent secrets: `https://` unless another scheme is named.
+///
+/// # Errors
+/// Plain HTTP is named and not allowed, or another scheme.
+pub(crate) fn server_url(text: &str, unsecure: bool) -> Result<String> {
+    let wrong = |why: String| Error::new(ErrorKind::StorageConfiguration, why);
+    let text = text.trim_end_matches('/');
+    match split_scheme(text) {
+        None => Ok(format!("https://{text}")),
+        Some((scheme, rest)) if scheme == "https" || scheme == "http" && unsecure => {
+            Ok(format!("{scheme}://{rest}"))
+        }
+        Some((scheme, _)) if scheme == "http" => {
+            let shown = Location::parse(text).map(|location| location.to_string());
+            let shown = shown.unwrap_or(scheme);
+            Err(wrong(format!("'{}' is plain HTTP", shown.trim_end_matches('/')))
+                .hint("use https://, or set unsecure = True to send data unprotected"))
+        }
+        Some((scheme, _)) => Err(wrong(format!("'{scheme}' is not http or https"))),
     }
 }
 
@@ -306,8 +324,16 @@ mod tests {
         assert_eq!(options.server("s3.example").unwrap(), "https://s3.example");
         options.endpoint = Some("http://127.0.0.1:9000/".into());
         assert_eq!(options.server("").unwrap_err().kind(), ErrorKind::StorageConfiguration);
+        options.endpoint = Some("HTTP://127.0.0.1:9000/".into());
+        assert_eq!(options.server("").unwrap_err().kind(), ErrorKind::StorageConfiguration);
         options.unsecure = true;
         assert_eq!(options.server("").unwrap(), "http://127.0.0.1:9000");
+        options.endpoint = Some("HTTPS://S3.example".into());
+        assert_eq!(options.server("").unwrap(), "https://S3.example");
+        options.endpoint = Some("ftp://s3.example".into());
+        assert!(options.server("").is_err());
+        let error = server_url("Http://me:hunter2@id.example", false).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -1,22 +1,22 @@
-//! Objects in stores: S3, OSS and Swift through OpenDAL.
+//! Objects in stores, through OpenDAL.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{Cancel, Error, ErrorKind, Input, Output, Progress, Result};
 use bytes::Bytes;
-use futures::TryStreamExt;
-use opendal::layers::RetryLayer;
-use opendal::services::{Oss, S3, Swift};
-use opendal::{Buffer, OperationContext, Operator, Writer};
+use futures::{StreamExt, stream};
+use opendal::{Buffer, Writer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bridge::{BlockReceiver, Failure, StreamReader, block_channel};
-use crate::error::object_error;
-use crate::keystone::Token;
+use crate::bucket::Bucket;
+use crate::error::CHANGED;
 use crate::location::ObjectLocation;
-use crate::mount::{MountOptions, StorageType};
+use crate::version::Version;
 
 /// The size of the parts in which objects are read, and of the first ones that are written.
 pub(crate) const PART: usize = 8 << 20;
@@ -27,114 +27,19 @@ const COPY_PART: usize = 256 << 20;
 /// After so many parts their size doubles, so that the 10,000 that S3 allows hold 8 TiB although
 /// the length is not known when the first is sent.
 const PARTS_PER_SIZE: usize = 1_000;
-/// The region of S3 unless another is set.
-const REGION: &str = "us-east-1";
 /// How often a request is sent again, with pauses from 0.2 s that double each time.
 pub(crate) const RETRIES: usize = 4;
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// How long the last request of what was given up may take, and then as long again its removal.
 const CLEAN_UP: Duration = Duration::from_secs(1);
 
-/// Connects to one bucket. `token` is there for Swift only.
-pub(crate) fn operator(
-    options: &MountOptions,
-    container: &str,
-    token: Option<&Token>,
-    context: OperationContext,
-) -> Result<Operator> {
-    match (&options.client_id, &options.secret_id) {
-        (Some(_), None) => return Err(missing("secret_id", options)),
-        (None, Some(_)) => return Err(missing("client_id", options)),
-        _ => {}
-    }
-    let operator = match options.storage_type {
-        // With credentials from the environment goes its region, where it names one.
-        StorageType::S3 if options.client_id.is_none() && options.region.is_none() => {
-            let fallback = s3(options, container, Some(REGION))?;
-            Operator::new(s3(options, container, None)?).or_else(|_| Operator::new(fallback))
-        }
-        StorageType::S3 => {
-            let region = options.region.as_deref().unwrap_or(REGION);
-            Operator::new(s3(options, container, Some(region))?)
-        }
-        StorageType::Oss => Operator::new(oss(options, container)?),
-        StorageType::Swift => Operator::new(swift(options, container, token)?),
-    };
-    let operator = operator.map_err(|error| {
-        Error::new(ErrorKind::StorageConfiguration, error.message().to_owned())
-            .operation(format!("connect to '{}://{container}'", options.storage_type))
-    })?;
-    let retry = RetryLayer::new().with_min_delay(FIRST_PAUSE).with_max_times(RETRIES).with_jitter();
-    Ok(operator
-        .with_context(context)
-        .layer(retry.with_notify(|_: opendal::layers::RetryEvent<'_>| {})))
-}
-
-fn s3(options: &MountOptions, bucket: &str, region: Option<&str>) -> Result<S3> {
-    let mut s3 = S3::default().bucket(bucket);
-    if let Some(region) = region {
-        s3 = s3.region(region);
-    }
-    // Without an endpoint the client library takes the region's own, or without credentials the one
-    // that the environment names for tools of AWS.
-    if options.endpoint.is_some() || options.unsecure {
-        let default = format!("s3.{}.amazonaws.com", region.unwrap_or(REGION));
-        s3 = s3.endpoint(&options.server(&default)?);
-    }
-    if let (Some(id), Some(secret)) = (&options.client_id, &options.secret_id) {
-        s3 = s3.access_key_id(id).secret_access_key(secret.expose());
-        if let Some(token) = &options.session_token {
-            s3 = s3.session_token(token.expose());
-        }
-        s3 = s3.disable_config_load().disable_ec2_metadata();
-    }
-    Ok(if options.anonymous { s3.skip_signature() } else { s3 })
-}
-
-fn oss(options: &MountOptions, bucket: &str) -> Result<Oss> {
-    let default = match (&options.endpoint, &options.region) {
-        (None, None) => return Err(missing("region", options)),
-        (_, region) => format!("oss-{}.aliyuncs.com", region.as_deref().unwrap_or_default()),
-    };
-    let mut oss = Oss::default().bucket(bucket).endpoint(&options.server(&default)?);
-    if let (Some(id), Some(secret)) = (&options.client_id, &options.secret_id) {
-        oss = oss.access_key_id(id).access_key_secret(secret.expose());
-        if let Some(token) = &options.session_token {
-            oss = oss.security_token(token.expose());
-        }
-    }
-    Ok(if options.anonymous { oss.skip_signature() } else { oss })
-}
-
-fn swift(options: &MountOptions, container: &str, token: Option<&Token>) -> Result<Swift> {
-    let token = token.ok_or_else(|| missing("auth_url", options))?;
-    Ok(Swift::default().endpoint(&token.endpoint).container(container).token(token.secret.expose()))
-}
-
-/// The error for an option that this kind of store cannot do without.
-pub(crate) fn missing(key: &str, options: &MountOptions) -> Error {
-    let kind = options.storage_type;
-    Error::new(ErrorKind::StorageConfiguration, format!("'{key}' is not set"))
-        .operation(format!("connect to {kind}://"))
-        .hint(format!("set it in section [storage.{}] of the configuration", kind.host_type()))
-}
-
-/// The length of an object in bytes and, where it has one that can be relied on, its entity tag.
-pub(crate) async fn stat(
-    operator: &Operator,
-    location: &ObjectLocation,
-) -> Result<(u64, Option<String>)> {
-    let metadata = metadata(operator, location).await?;
-    let etag = metadata.etag().filter(|etag| etag.starts_with('"')).map(str::to_owned);
-    Ok((metadata.content_length(), etag))
-}
-
 /// What the store tells of an object.
 pub(crate) async fn metadata(
-    operator: &Operator,
+    bucket: &Bucket,
     location: &ObjectLocation,
 ) -> Result<opendal::Metadata> {
-    operator.stat(&location.key).await.map_err(|error| object_error(error, "read", location))
+    let found = bucket.operator().stat(&location.key).await;
+    found.map_err(|error| bucket.error(error, "read", location))
 }
 
 /// What changes with the content of an object, where the store tells.
@@ -144,22 +49,68 @@ pub(crate) fn version(metadata: &opendal::Metadata) -> Option<String> {
 }
 
 /// Opens an object: parts are fetched in parallel and read in order.
-pub(crate) async fn open(operator: &Operator, location: &ObjectLocation) -> Result<Input> {
-    let (len, etag) = stat(operator, location).await?;
+pub(crate) async fn open(bucket: &Bucket, location: &ObjectLocation) -> Result<Input> {
+    let version = Version::from(&metadata(bucket, location).await?);
+    let len = version.len;
     if len == 0 {
         return Ok(Input::bytes([]));
     }
-    let mut reader = operator.reader_with(&location.key).chunk(PART).concurrent(PARALLEL);
-    if let Some(etag) = etag {
-        // Parts of two versions of an object must never be mixed.
-        reader = reader.if_match(&etag);
+    let object = Arc::new((bucket.clone(), location.clone(), version));
+    let parts = stream::iter((0..len).step_by(PART))
+        .map(move |start| {
+            let object = object.clone();
+            async move {
+                let (bucket, location, version) = &*object;
+                part(bucket, location, version, start..len.min(start + PART as u64)).await
+            }
+        })
+        .buffered(PARALLEL);
+    Ok(Input::stream(StreamReader::new(parts)).with_len(len))
+}
+
+/// A part of one version of an object: that is asked for, and since not every store looks at
+/// conditions, what the answer tells of itself is compared too.
+async fn part(
+    bucket: &Bucket,
+    location: &ObjectLocation,
+    version: &Version,
+    range: Range<u64>,
+) -> Result<Buffer> {
+    let failed = |error| bucket.error(error, "read", location);
+    let mut reader = bucket.operator().reader_with(&location.key).chunk(PART);
+    if let Some(tag) = version.strong_tag() {
+        reader = reader.if_match(tag);
     }
-    let failed = {
-        let location = location.clone();
-        move |error| object_error(error, "read", &location)
-    };
-    let stream = reader.await.map_err(&failed)?.into_stream(0..len).await.map_err(&failed)?;
-    Ok(Input::stream(StreamReader::new(stream.map_err(failed))).with_len(len))
+    let reader = reader.await.map_err(failed)?;
+    let data = reader.read(range).await.map_err(failed)?;
+    let found = reader.metadata().map(|metadata| Version::from(metadata).or(version));
+    match found.is_none_or(|found| found.is(version)) {
+        true => Ok(data),
+        false => Err(Error::new(ErrorKind::Storage, CHANGED)
+            .operation(format!("read '{location}'"))
+            .hint("begin again when nobody writes to it")),
+    }
+}
+
+impl Version {
+    /// What is not told of this one is taken to be as in another.
+    fn or(self, other: &Self) -> Self {
+        Self {
+            etag: self.etag.or_else(|| other.etag.clone()),
+            modified: self.modified.or_else(|| other.modified.clone()),
+            ..self
+        }
+    }
+}
+
+impl From<&opendal::Metadata> for Version {
+    fn from(metadata: &opendal::Metadata) -> Self {
+        Self {
+            etag: metadata.etag().map(str::to_owned),
+            modified: metadata.last_modified().map(|time| time.to_string()),
+            len: metadata.content_length(),
+        }
+    }
 }
 
 /// An object that is being written. It appears when it is committed; dropped, it never does.
@@ -178,18 +129,19 @@ pub(crate) struct Upload {
 impl Upload {
     /// Begins an object.
     pub(crate) async fn create(
-        operator: &Operator,
+        bucket: &Bucket,
         location: &ObjectLocation,
     ) -> Result<(Self, Output)> {
-        let writer = operator
+        let writer = bucket
+            .operator()
             .writer_with(&location.key)
             .concurrent(PARALLEL)
             .await
-            .map_err(|error| object_error(error, "write", location))?;
+            .map_err(|error| bucket.error(error, "write", location))?;
         let (output, mut blocks) = block_channel();
         let failure = blocks.failure();
         let (commit, decision) = watch::channel(false);
-        let location = location.clone();
+        let (bucket, location) = (bucket.clone(), location.clone());
         let operation = format!("write '{location}'");
         let reason = failure.clone();
         let task = tokio::spawn(async move {
@@ -197,7 +149,7 @@ impl Upload {
             let upload = parts.upload(&mut blocks, decision.clone());
             match soon_after(given_up(decision), upload).await {
                 Some(Ok(true)) => return true,
-                Some(Err(error)) => reason.set(object_error(error, "write", &location)),
+                Some(Err(error)) => reason.set(bucket.error(error, "write", &location)),
                 Some(Ok(false)) | None => {}
             }
             drop(blocks);
@@ -298,16 +250,17 @@ impl Parts {
 
 /// Copies within one bucket, without the data passing through here.
 pub(crate) async fn copy(
-    operator: &Operator,
+    bucket: &Bucket,
     from: &ObjectLocation,
     to: &ObjectLocation,
     cancel: &Cancel,
     progress: &Progress,
 ) -> Result<()> {
-    let failed = |error| object_error(error, "copy", from);
-    let (len, _) = cancel.or_cancelled(stat(operator, from)).await?;
+    let failed = |error| bucket.error(error, "copy", from);
+    let len = cancel.or_cancelled(metadata(bucket, from)).await?.content_length();
     progress.set_total(len);
-    let mut copier = operator
+    let mut copier = bucket
+        .operator()
         .copier_with(&from.key, &to.key)
         .chunk(COPY_PART)
         .concurrent(PARALLEL)
@@ -342,58 +295,7 @@ pub(crate) async fn copy(
 
 #[cfg(test)]
 mod tests {
-    use apyfal_core::Secret;
-
     use super::*;
-
-    fn options(kind: StorageType) -> MountOptions {
-        let mut options = MountOptions::new(kind);
-        options.client_id = Some("AKID".into());
-        options.secret_id = Some(Secret::new("hunter2"));
-        options
-    }
-
-    /// Where a request for `a b` in `bucket` would go.
-    async fn url(options: &MountOptions) -> String {
-        let operator = operator(options, "bucket", None, OperationContext::new()).unwrap();
-        let request = operator.presign_read("a b", Duration::from_secs(60)).await.unwrap();
-        let url = request.uri().to_string();
-        assert!(url.contains("AKID") && !url.contains("hunter2"), "{url}");
-        url.split('?').next().unwrap_or_default().to_owned()
-    }
-
-    #[tokio::test]
-    async fn options_decide_where_requests_go() {
-        let mut s3 = options(StorageType::S3);
-        assert_eq!(url(&s3).await, "https://s3.us-east-1.amazonaws.com/bucket/a%20b");
-        s3.region = Some("eu-west-1".into());
-        assert_eq!(url(&s3).await, "https://s3.eu-west-1.amazonaws.com/bucket/a%20b");
-        s3.unsecure = true;
-        assert_eq!(url(&s3).await, "http://s3.eu-west-1.amazonaws.com/bucket/a%20b");
-        s3.endpoint = Some("minio.example:9000".into());
-        assert_eq!(url(&s3).await, "http://minio.example:9000/bucket/a%20b");
-
-        let mut oss = options(StorageType::Oss);
-        oss.region = Some("cn-hangzhou".into());
-        assert_eq!(url(&oss).await, "https://bucket.oss-cn-hangzhou.aliyuncs.com/a%20b");
-        oss.endpoint = Some("https://oss-cn-hangzhou-internal.aliyuncs.com".into());
-        assert_eq!(url(&oss).await, "https://bucket.oss-cn-hangzhou-internal.aliyuncs.com/a%20b");
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        let without = |clear: fn(&mut MountOptions), kind| {
-            let mut options = options(kind);
-            clear(&mut options);
-            let error = operator(&options, "bucket", None, OperationContext::new()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::StorageConfiguration);
-            error.to_string()
-        };
-        assert!(without(|o| o.secret_id = None, StorageType::S3).contains("'secret_id'"));
-        assert!(without(|o| o.client_id = None, StorageType::S3).contains("'client_id'"));
-        assert!(without(|o| o.region = None, StorageType::Oss).contains("'region'"));
-        assert!(without(|_| (), StorageType::Swift).contains("'auth_url'"));
-    }
 
     /// The limits of S3: 10,000 parts of at most 5 GiB.
     #[test]

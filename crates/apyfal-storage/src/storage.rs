@@ -1,14 +1,15 @@
 //! Opens locations.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use apyfal_core::{Error, ErrorKind, Input, Result, Source, nearest};
+use apyfal_core::{Environment, Error, ErrorKind, Input, Result, Source, nearest};
 use apyfal_tls::Trust;
-use opendal::Operator;
 use reqwest::Url;
 
+use crate::account::Account;
+use crate::bucket::Bucket;
 use crate::guard::{AllowedNetworks, Guard};
 use crate::keystone::Token;
 use crate::local::{self, AuthorizedDirs};
@@ -32,6 +33,7 @@ struct Inner {
     /// Web servers that are known otherwise than by the authorities of the system.
     known: Mutex<HashMap<String, Arc<KnownServer>>>,
     authorized: Option<AuthorizedDirs>,
+    environment: Environment,
 }
 
 /// A web server, and how it is known.
@@ -77,7 +79,16 @@ impl Storage {
         let mounts = StorageType::ALL
             .map(|kind| (kind.scheme().to_owned(), Mount::new(MountOptions::new(kind))))
             .into();
-        Self::assemble(mounts, None, authorized)
+        Self::assemble(mounts, None, authorized, Environment::default())
+    }
+
+    /// This storage in a process with these surroundings: by the proxies that they name, and with
+    /// what they tell the tools of AWS where a mount of S3 has no keys. It begins with the mounts
+    /// that this storage has.
+    #[must_use]
+    pub fn with_environment(&self, environment: Environment) -> Self {
+        let (guard, authorized) = (self.0.guard.clone(), self.0.authorized.clone());
+        Self::assemble(self.mounts_again(), guard, authorized, environment)
     }
 
     /// This storage for the requests of others. Its web addresses lead to the public network and to
@@ -89,19 +100,24 @@ impl Storage {
     /// they cannot redirect to another server. It begins with the mounts that this storage has.
     #[must_use]
     pub fn guarded(&self, allowed: AllowedNetworks) -> Self {
-        // Not the same mounts: they keep connections, and those of a guard have rules of their own.
+        let guard = (!allowed.is_all()).then(|| Guard::new(allowed));
+        let (authorized, environment) = (self.0.authorized.clone(), self.0.environment.clone());
+        Self::assemble(self.mounts_again(), guard, authorized, environment)
+    }
+
+    /// Not the same mounts: they keep connections, and those of another storage have its rules.
+    fn mounts_again(&self) -> BTreeMap<String, Arc<Mount>> {
         let again = |(name, mount): (&String, &Arc<Mount>)| {
             (name.clone(), Mount::new(mount.options.clone()))
         };
-        let mounts = lock(&self.0.mounts).iter().map(again).collect();
-        let guard = (!allowed.is_all()).then(|| Guard::new(allowed));
-        Self::assemble(mounts, guard, self.0.authorized.clone())
+        lock(&self.0.mounts).iter().map(again).collect()
     }
 
     fn assemble(
         mounts: BTreeMap<String, Arc<Mount>>,
         guard: Option<Guard>,
         authorized: Option<AuthorizedDirs>,
+        environment: Environment,
     ) -> Self {
         Self(Arc::new(Inner {
             mounts: Mutex::new(mounts),
@@ -110,6 +126,7 @@ impl Storage {
             guard,
             known: Mutex::default(),
             authorized,
+            environment,
         }))
     }
 
@@ -150,7 +167,7 @@ impl Storage {
             Location::File(path) => return local::open(path),
             Location::Host(path) => return self.authorized(location)?.open(path),
             Location::Http(url) => web::open(&self.web_of(location, url)?, url).await?,
-            Location::Object(object) => object::open(&self.operator(object).await?, object).await?,
+            Location::Object(object) => object::open(&self.bucket(object).await?, object).await?,
         };
         Ok(match location.name() {
             Some(name) => input.with_name(name),
@@ -173,8 +190,8 @@ impl Storage {
                     .hint("write to a file or to an object store such as s3://"))
             }
             Location::Object(object) => {
-                let operator = self.operator(object).await?;
-                let (upload, output) = object::Upload::create(&operator, object).await?;
+                let bucket = self.bucket(object).await?;
+                let (upload, output) = object::Upload::create(&bucket, object).await?;
                 let output = match location.name() {
                     Some(name) => output.with_name(name),
                     None => output,
@@ -195,7 +212,7 @@ impl Storage {
                 Ok(Metadata { len, is_directory: false, version: None })
             }
             Location::Object(object) => {
-                let found = object::metadata(&self.operator(object).await?, object).await?;
+                let found = object::metadata(&self.bucket(object).await?, object).await?;
                 let (len, version) = (found.content_length(), object::version(&found));
                 Ok(Metadata { len: Some(len), is_directory: false, version })
             }
@@ -230,11 +247,10 @@ impl Storage {
     pub async fn read(&self, location: &Location, limit: usize) -> Result<Vec<u8>> {
         let input = self.open_input(location).await?;
         let operation = format!("read '{location}'");
-        let mut reader: Box<dyn Read + Send> = match input.into_source() {
-            Source::Stream(reader) => reader,
-            Source::File { file, .. } => Box::new(file),
-            Source::Directory(path) => return Err(local::is_a_directory("read", &path)),
-        };
+        if let Source::Directory(path) = input.source() {
+            return Err(local::is_a_directory("read", path));
+        }
+        let mut reader = input.into_reader()?;
         let read = tokio::task::spawn_blocking(move || {
             let mut data = Vec::new();
             let mut chunk = [0; 16 << 10];
@@ -266,9 +282,9 @@ impl Storage {
     }
 
     /// The connection to the bucket of an object.
-    pub(crate) async fn operator(&self, location: &ObjectLocation) -> Result<Operator> {
+    pub(crate) async fn bucket(&self, location: &ObjectLocation) -> Result<Bucket> {
         let mount = self.find(location)?;
-        mount.operator(&location.container, self.stores()?).await
+        mount.bucket(&location.container, self.stores()?, &self.0.environment).await
     }
 
     fn find(&self, location: &ObjectLocation) -> Result<Arc<Mount>> {
@@ -296,7 +312,8 @@ impl Storage {
         let known = lock(&self.0.known).get(&origin).cloned();
         let Some(known) = known else { return self.web().cloned() };
         let made = known.trust.as_ref().map_err(Error::duplicate).and_then(|trust| {
-            connections(&known.transport, || Transport::trusting(trust)).cloned()
+            connections(&known.transport, || Transport::trusting(trust, &self.0.environment))
+                .cloned()
         });
         made.map_err(|error| error.operation(format!("read '{location}'")))
     }
@@ -304,13 +321,13 @@ impl Storage {
     fn web(&self) -> Result<&Transport> {
         connections(&self.0.transport, || match &self.0.guard {
             Some(guard) => Transport::guarded(guard.clone()),
-            None => Transport::new(),
+            None => Transport::new(&self.0.environment),
         })
     }
 
     fn stores(&self) -> Result<&Transport> {
         match self.0.guard {
-            Some(_) => connections(&self.0.stores, Transport::for_stores),
+            Some(_) => connections(&self.0.stores, || Transport::for_stores(&self.0.environment)),
             None => self.web(),
         }
     }
@@ -329,32 +346,48 @@ impl Storage {
 #[derive(Debug)]
 struct Mount {
     options: MountOptions,
-    operators: Mutex<HashMap<String, Operator>>,
+    buckets: Mutex<HashMap<String, Bucket>>,
     token: tokio::sync::Mutex<Option<Token>>,
+    /// What the tools of AWS know, for S3 without keys of its own.
+    account: tokio::sync::OnceCell<Account>,
 }
 
 impl Mount {
     fn new(options: MountOptions) -> Arc<Self> {
         Arc::new(Self {
             options,
-            operators: Mutex::default(),
+            buckets: Mutex::default(),
             token: tokio::sync::Mutex::default(),
+            account: tokio::sync::OnceCell::new(),
         })
     }
 
-    async fn operator(&self, container: &str, transport: &Transport) -> Result<Operator> {
+    async fn bucket(
+        &self,
+        container: &str,
+        transport: &Transport,
+        environment: &Environment,
+    ) -> Result<Bucket> {
         let connect =
-            |token| object::operator(&self.options, container, token, transport.context());
+            |account, token| Bucket::connect(&self.options, container, account, token, transport);
         if self.options.storage_type == StorageType::Swift {
             // A token lives for a while only, so each use connects with the present one.
-            return connect(Some(&self.token(transport).await?));
+            return connect(None, Some(&self.token(transport).await?));
         }
-        if let Some(operator) = lock(&self.operators).get(container) {
-            return Ok(operator.clone());
+        if let Some(bucket) = lock(&self.buckets).get(container) {
+            return Ok(bucket.clone());
         }
-        let operator = connect(None)?;
-        lock(&self.operators).insert(container.to_owned(), operator.clone());
-        Ok(operator)
+        let account = match self.options.storage_type {
+            StorageType::S3 if self.options.client_id.is_none() => Some(
+                self.account
+                    .get_or_try_init(|| Account::open(&self.options, environment, transport))
+                    .await?,
+            ),
+            _ => None,
+        };
+        let bucket = connect(account, None)?;
+        lock(&self.buckets).insert(container.to_owned(), bucket.clone());
+        Ok(bucket)
     }
 
     async fn token(&self, transport: &Transport) -> Result<Token> {

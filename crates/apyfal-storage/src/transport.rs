@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Environment, Error, ErrorKind, Result};
 use apyfal_tls::{Trust, client_config};
 use opendal::{Buffer, HttpBody, HttpTransport, OperationContext};
 use opendal_http_transport_reqwest::ReqwestTransport;
-use reqwest::{Client, ClientBuilder, RequestBuilder, Url};
+use reqwest::{Client, ClientBuilder, Proxy, RequestBuilder, Url};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::guard::{Guard, same_server};
+use crate::proxy::Proxies;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may be silent while we read.
@@ -27,50 +28,57 @@ pub(crate) struct Transport {
     reads: Client,
     writes: Client,
     guard: Option<Guard>,
+    proxies: Proxies,
     silence: Duration,
 }
 
 impl Transport {
     /// Clients that reach all that there is, by the proxies of the environment where it names any.
-    pub(crate) fn new() -> Result<Self> {
-        Self::build(|client| client, tls().map_err(setup)?, None, SILENCE)
+    pub(crate) fn new(environment: &Environment) -> Result<Self> {
+        let tls = tls().map_err(setup)?;
+        Self::build(|client| client, tls, None, Proxies::of(environment), SILENCE)
     }
 
     /// Clients for a server that is known in this way.
-    pub(crate) fn trusting(trust: &Trust) -> Result<Self> {
+    pub(crate) fn trusting(trust: &Trust, environment: &Environment) -> Result<Self> {
         let tls = client_config(trust, &[b"http/1.1"])?;
-        Self::build(|client| client, (*tls).clone(), None, SILENCE)
+        Self::build(|client| client, (*tls).clone(), None, Proxies::of(environment), SILENCE)
     }
 
     /// The same, with another limit on how long a server may be silent while we read.
     #[cfg(test)]
     pub(crate) fn impatient(silence: Duration) -> Result<Self> {
-        Self::build(|client| client, tls().map_err(setup)?, None, silence)
+        let tls = tls().map_err(setup)?;
+        Self::build(|client| client, tls, None, Proxies::default(), silence)
     }
 
     /// Clients for the object stores of a host that serves others.
-    pub(crate) fn for_stores() -> Result<Self> {
-        let tls = tls().map_err(setup)?;
-        Self::build(|client| client.redirect(same_server()), tls, None, SILENCE)
+    pub(crate) fn for_stores(environment: &Environment) -> Result<Self> {
+        let reach = |client: ClientBuilder| client.redirect(same_server());
+        Self::build(reach, tls().map_err(setup)?, None, Proxies::of(environment), SILENCE)
     }
 
-    /// Clients that reach what a guard lets them.
+    /// Clients that reach what a guard lets them, without any proxy.
     pub(crate) fn guarded(guard: Guard) -> Result<Self> {
         let names = Arc::new(guard.clone());
-        let reach = |client: ClientBuilder| {
-            client.no_proxy().dns_resolver(names.clone()).redirect(names.redirects())
-        };
-        Self::build(reach, tls().map_err(setup)?, Some(guard), SILENCE)
+        let reach =
+            |client: ClientBuilder| client.dns_resolver(names.clone()).redirect(names.redirects());
+        Self::build(reach, tls().map_err(setup)?, Some(guard), Proxies::default(), SILENCE)
     }
 
     fn build(
         reach: impl Fn(ClientBuilder) -> ClientBuilder,
         tls: ClientConfig,
         guard: Option<Guard>,
+        proxies: Proxies,
         silence: Duration,
     ) -> Result<Self> {
         let client = |silence| {
+            let proxies = proxies.clone();
+            let proxy = Proxy::custom(move |url| proxies.of_url(url).ok().flatten().cloned());
             reach(Client::builder())
+                .no_proxy()
+                .proxy(proxy)
                 .tls_backend_preconfigured(tls.clone())
                 .user_agent(concat!("apyfal/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT)
@@ -83,7 +91,7 @@ impl Transport {
                 .build()
                 .map_err(setup)
         };
-        Ok(Self { reads: client(silence)?, writes: client(CHANGE)?, guard, silence })
+        Ok(Self { reads: client(silence)?, writes: client(CHANGE)?, guard, proxies, silence })
     }
 
     /// How long a server may be silent while we read.
@@ -107,12 +115,39 @@ impl Transport {
     /// A request that reads.
     ///
     /// # Errors
-    /// The server's address is forbidden.
+    /// The server's address is forbidden, or its proxy is none.
     pub(crate) fn get(&self, url: Url) -> Result<RequestBuilder> {
         if let Some(guard) = &self.guard {
             guard.check(&url)?;
         }
+        self.proxies.of_url(&url)?;
         Ok(self.reads.get(url))
+    }
+
+    /// The server of a URL, and by which proxy it is reached, as they may be shown.
+    ///
+    /// # Errors
+    /// It is no URL, or its proxy is none.
+    pub(crate) fn route(&self, url: &str) -> Result<Vec<(&'static str, String)>> {
+        let url = Url::parse(url).map_err(|error| {
+            Error::new(ErrorKind::StorageConfiguration, format!("'{url}': {error}"))
+        })?;
+        self.proxies.of_url(&url)?;
+        let proxy = self.proxies.shown(&url).map(|proxy| ("proxy", proxy));
+        Ok([("server", url.origin().ascii_serialization())].into_iter().chain(proxy).collect())
+    }
+
+    /// The client, for what asks servers by itself.
+    pub(crate) fn client(&self) -> &Client {
+        &self.reads
+    }
+
+    /// Adds to an error by which proxy a server was to be reached.
+    pub(crate) fn explain(&self, error: Error, url: &Url) -> Error {
+        match self.proxies.shown(url) {
+            Some(proxy) => error.context("proxy", proxy),
+            None => error,
+        }
     }
 }
 

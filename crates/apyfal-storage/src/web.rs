@@ -2,8 +2,10 @@
 //!
 //! The first request asks for the first part. A server that answers with a part, as
 //! [RFC 9110, section 14](https://www.rfc-editor.org/rfc/rfc9110#name-range-requests) describes,
-//! gives the rest in parallel parts, each of which is taken up where it broke off. One that answers
-//! with everything is read from start to end.
+//! gives the rest in parallel parts, each of which is taken up where it broke off. Every part must be
+//! of the version of the first: it is asked for on that condition, and since not every server looks at
+//! conditions, what the answer tells of itself is compared too. One that answers with everything is
+//! read from start to end.
 
 use std::time::Duration;
 
@@ -15,20 +17,22 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 
 use crate::bridge::StreamReader;
-use crate::error::deepest;
+use crate::error::{CHANGED, deepest};
 use crate::guard::refusal_in;
 use crate::location::Location;
 use crate::object::{FIRST_PAUSE, PARALLEL, PART, RETRIES};
 use crate::transport::Transport;
+use crate::version::Version;
 
 /// Opens what a URL names.
 pub(crate) async fn open(transport: &Transport, url: &Url) -> Result<Input> {
-    let server = Server { transport: transport.clone(), url: url.clone(), condition: None };
+    let server = Server { transport: transport.clone(), url: url.clone(), version: None };
     let first = server.request_patiently(Some((0, PART as u64))).await?;
     let (len, stream): (_, Box<dyn Stream<Item = Result<Buffer>> + Send + Unpin>) =
         match Answer::of(&first) {
-            Answer::Part { start: 0, total } => {
-                let server = server.on_condition(first.headers());
+            Answer::Part { start: 0, version } => {
+                let total = version.len;
+                let server = Server { version: Some(version), ..server };
                 (Some(total), Box::new(Box::pin(server.parts(first, total))))
             }
             Answer::Part { .. } => {
@@ -61,7 +65,7 @@ pub(crate) async fn stat(transport: &Transport, url: &Url) -> Result<Option<u64>
 }
 
 enum Answer {
-    Part { start: u64, total: u64 },
+    Part { start: u64, version: Version },
     Whole { len: Option<u64> },
     NotSatisfiable,
     Refused,
@@ -71,7 +75,9 @@ impl Answer {
     fn of(response: &Response) -> Self {
         match response.status() {
             StatusCode::PARTIAL_CONTENT => match content_range(response.headers()) {
-                Some((start, total)) => Self::Part { start, total },
+                Some((start, len)) => {
+                    Self::Part { start, version: version(response.headers(), len) }
+                }
                 // Without a total there is nothing to plan with.
                 None => Self::NotSatisfiable,
             },
@@ -89,23 +95,22 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
     Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()?))
 }
 
+fn version(headers: &HeaderMap, len: u64) -> Version {
+    let text = |name| {
+        let value: Option<&HeaderValue> = headers.get(name);
+        value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    Version { etag: text(header::ETAG), modified: text(header::LAST_MODIFIED), len }
+}
+
 struct Server {
     transport: Transport,
     url: Url,
-    /// The header that makes sure that every part is of the same version.
-    condition: Option<(header::HeaderName, HeaderValue)>,
+    /// The version that every part must be of.
+    version: Option<Version>,
 }
 
 impl Server {
-    fn on_condition(mut self, headers: &HeaderMap) -> Self {
-        let strong = headers.get(header::ETAG).filter(|etag| etag.as_bytes().starts_with(b"\""));
-        let modified = headers.get(header::LAST_MODIFIED);
-        self.condition = strong
-            .map(|etag| (header::IF_MATCH, etag.clone()))
-            .or_else(|| modified.map(|date| (header::IF_UNMODIFIED_SINCE, date.clone())));
-        self
-    }
-
     /// The parts of a file in order, beginning with one that is already being answered.
     fn parts(self, first: Response, total: u64) -> impl Stream<Item = Result<Buffer>> + Send {
         let server = std::sync::Arc::new(self);
@@ -136,7 +141,18 @@ impl Server {
                     None => self.request(Some((from, end))).await?,
                 };
                 match Answer::of(&response) {
+                    Answer::Part { version, .. }
+                        if self.version.as_ref().is_some_and(|first| !first.is(&version)) =>
+                    {
+                        return Err(self.changed());
+                    }
                     Answer::Part { start, .. } if start == from => {}
+                    // What was longer is shorter now.
+                    Answer::NotSatisfiable
+                        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE =>
+                    {
+                        return Err(self.changed());
+                    }
                     Answer::Part { .. } | Answer::Whole { .. } => {
                         return Err(self.error(
                             ErrorKind::Storage,
@@ -213,8 +229,14 @@ impl Server {
         if let Some((start, end)) = range {
             request = request.header(header::RANGE, format!("bytes={start}-{}", end - 1));
         }
-        if let Some((name, value)) = &self.condition {
-            request = request.header(name, value);
+        if let Some(version) = &self.version {
+            // A tag without quotes is none; servers that send one are compared alone.
+            let quoted = version.strong_tag().filter(|tag| tag.starts_with('"'));
+            request = match (quoted, &version.modified) {
+                (Some(tag), _) => request.header(header::IF_MATCH, tag),
+                (None, Some(date)) => request.header(header::IF_UNMODIFIED_SINCE, date),
+                (None, None) => request,
+            };
         }
         request.send().await.map_err(|error| self.broken(error))
     }
@@ -224,13 +246,24 @@ impl Server {
         let said = format!("the server answered {status}").to_lowercase();
         match status.as_u16() {
             404 | 410 => self.error(ErrorKind::StorageNotFound, "it does not exist"),
-            401 | 403 | 407 => self
+            407 => self
+                .transport
+                .explain(self.error(ErrorKind::StorageAuthentication, &said), &self.url)
+                .hint("name the proxy with its password: http://user:password@proxy.example:3128"),
+            401 | 403 => self
                 .error(ErrorKind::StorageAuthentication, &said)
                 .hint("give credentials in the URL: https://user:password@server/path"),
-            412 => self.error(ErrorKind::Storage, "it changed while it was being read"),
-            _ if is_transient(status) => self.error(ErrorKind::Storage, &said).retryable(),
+            412 => self.changed(),
+            _ if is_transient(status) => {
+                let error = self.error(ErrorKind::Storage, &said).retryable();
+                self.transport.explain(error, &self.url)
+            }
             _ => self.error(ErrorKind::Storage, &said),
         }
+    }
+
+    fn changed(&self) -> Error {
+        self.error(ErrorKind::Storage, CHANGED).hint("begin again when nobody writes to it")
     }
 
     fn broken(&self, error: reqwest::Error) -> Error {
@@ -257,6 +290,7 @@ impl Server {
         // To wait as long again, and again, would seem to be for ever.
         let permanent = is_silent || error.is_builder() || error.is_redirect() || distrusts(&error);
         let mapped = self.error(ErrorKind::Storage, &reason).source(error);
+        let mapped = self.transport.explain(mapped, &self.url);
         if permanent { mapped } else { mapped.retryable() }
     }
 
@@ -330,7 +364,7 @@ mod tests {
             let begin = Instant::now();
             let read = async {
                 let response =
-                    Server { transport: transport.clone(), url: url.clone(), condition: None };
+                    Server { transport: transport.clone(), url: url.clone(), version: None };
                 let first = response.request_patiently(Some((0, 10))).await?;
                 match Answer::of(&first) {
                     Answer::Part { .. } => response.part(0, 10, Some(first)).await.map(|_| ()),

@@ -16,7 +16,7 @@ use tokio::sync::{OnceCell, watch};
 
 use crate::Devices;
 use crate::call::{Call, End};
-use crate::configuration;
+use crate::configuration::{self, Environment};
 use crate::map::{JobHandle, ProcessMap};
 use crate::pool::{HostLoad, Pool};
 use crate::remote::{Remote, RemoteOptions};
@@ -99,7 +99,7 @@ pub struct AcceleratorBuilder {
     hosts: Option<Vec<RemoteOptions>>,
     packages: Vec<Store>,
     devices: Devices,
-    home: Option<PathBuf>,
+    environment: Environment,
 }
 
 impl AcceleratorBuilder {
@@ -113,7 +113,15 @@ impl AcceleratorBuilder {
     /// The user's home directory, for which `~` stands in the configuration.
     #[must_use]
     pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
-        self.home = Some(home.into());
+        self.environment.home = Some(home.into());
+        self
+    }
+
+    /// The surroundings of the process: its home directory, its proxies, and what the tools of AWS
+    /// would use. Without them there are none: no library looks at them by itself.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
         self
     }
 
@@ -180,11 +188,11 @@ impl AcceleratorBuilder {
     pub async fn build(mut self) -> Result<Accelerator> {
         let hosts = match self.hosts.take() {
             Some(hosts) => hosts,
-            None => configuration::hosts(&self.configuration, self.home.as_deref())?,
+            None => configuration::hosts(&self.configuration, self.environment.home.as_deref())?,
         };
         let storage = match self.storage.take() {
             Some(storage) => storage,
-            None => configuration::storage(&self.configuration, self.home.as_deref())?,
+            None => configuration::storage(&self.configuration, &self.environment)?,
         };
         let is_known = self.session.is_some();
         let mut hosts: Vec<_> =
@@ -231,7 +239,7 @@ impl AcceleratorBuilder {
             &self.configuration,
             &self.packages,
             &self.devices,
-            self.home.as_deref(),
+            self.environment.home.as_deref(),
         )?;
         let info = registry.find(&self.name)?.info().clone();
         let (root, temporary) = match self.root.take() {
@@ -283,7 +291,7 @@ impl Accelerator {
             hosts: None,
             packages: Vec::new(),
             devices: Devices::none(),
-            home: None,
+            environment: Environment::default(),
         }
     }
 

@@ -88,7 +88,7 @@ pub async fn find(
             let origin = location.to_string();
             let fetch = async {
                 let failed = |error: Error| error.operation(format!("read the catalog '{origin}'"));
-                let storage = storage(configuration, home)?;
+                let storage = storage(configuration, environment)?;
                 let text = storage.read(&location, LIMIT).await.map_err(failed)?;
                 let no_text = || Error::new(ErrorKind::Configuration, "it is no text");
                 let text = String::from_utf8(text).map_err(|_| failed(no_text()))?;

@@ -211,7 +211,7 @@ impl Context<'_> {
 
     /// The storages of a configuration.
     pub(crate) fn storage(&self, configuration: &Configuration) -> Result<Storage> {
-        apyfal::configuration::storage(configuration, self.environment.home.as_deref())
+        apyfal::configuration::storage(configuration, &self.environment)
     }
 
     /// The accelerators of this machine.

@@ -173,8 +173,13 @@ fn warn_of_own_trust(
     let Some(server) = section.get("server")? else { return Ok(()) };
     let is_own = ["fingerprint", "ssl_cert_crt"].iter().any(|key| section.keys().contains(key));
     let artifacts = std::iter::once(&data.agent).chain(&data.package);
-    let is_there = |artifact: &Artifact| artifact.url.starts_with(server.trim_end_matches('/'));
-    if is_own && server.starts_with("https:") && artifacts.into_iter().any(is_there) {
+    // As locations, so that it does not matter how scheme and name are written.
+    let address = |url: &str| Location::parse(url).map(|location| location.to_string());
+    let base = address(&server)?;
+    let is_there = |artifact: &Artifact| {
+        address(&artifact.url).is_ok_and(|url| url.starts_with(base.trim_end_matches('/')))
+    };
+    if is_own && base.starts_with("https:") && artifacts.into_iter().any(is_there) {
         context.printer.warning(
             "the machine fetches from the catalog server, whose certificate no authority signed: it \
              has to trust it by itself, or the files have to be elsewhere",
@@ -227,10 +232,10 @@ fn agent(arguments: &Arguments, of_catalog: Option<&Artifact>) -> Result<Artifac
 
 /// What a machine can fetch before it has anything of ours.
 fn fetched(artifact: Artifact) -> Result<Artifact> {
-    let is_web = ["http://", "https://"].iter().any(|scheme| artifact.url.starts_with(scheme));
     let is_digest =
         artifact.sha256.len() == 64 && artifact.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
     let shown = Location::parse(&artifact.url)?;
+    let is_web = matches!(shown, Location::Http(_));
     let wrong = |why: &str| {
         Error::new(ErrorKind::Usage, why).operation(format!("have a new machine fetch '{shown}'"))
     };

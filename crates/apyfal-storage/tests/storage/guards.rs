@@ -1,7 +1,5 @@
-use std::process::Command;
-
-use apyfal_core::ErrorKind;
-use apyfal_storage::AllowedNetworks;
+use apyfal_core::{Environment, ErrorKind};
+use apyfal_storage::{AllowedNetworks, StorageType};
 use apyfal_testkit::{Answer, FaultServer};
 use tempfile::TempDir;
 
@@ -99,35 +97,71 @@ async fn stores_do_not_redirect_to_other_servers() {
     guarded.stat(&location("s3://bucket/moved")).await.unwrap();
 }
 
-const PROXIED: &str = "APYFAL_TEST_PROXIED_URL";
-
-/// The part of the next test that has a proxy in its environment.
-#[tokio::test]
-#[ignore = "run by the test of proxies"]
-async fn behind_a_proxy() {
-    let url = std::env::var(PROXIED).unwrap();
-    assert_eq!(read(&Storage::new(), &url).await.unwrap(), b"by proxy");
-    let guarded = Storage::new().guarded(allowed(&["127.0.0.1"]));
-    assert_eq!(read(&guarded, &url).await.unwrap(), b"direct");
-    let guarded = Storage::new().guarded(AllowedNetworks::none());
-    let error = read(&guarded, &url).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
-    let error = read(&guarded, "http://localhost:1/").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+fn behind(proxy: &str) -> Storage {
+    let variables = ["http_proxy", "all_proxy"].map(|name| (name.to_owned(), proxy.to_owned()));
+    Storage::new().with_environment(Environment { variables: variables.into(), home: None })
 }
 
-#[test]
-fn a_guard_uses_no_proxy() {
+#[tokio::test]
+async fn a_guard_uses_no_proxy() {
     let (proxy, direct) = (server(b"by proxy"), server(b"direct"));
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "guards::behind_a_proxy"])
-        .env(PROXIED, format!("{}/x", direct.url()))
-        .envs(["http_proxy", "HTTP_PROXY", "all_proxy"].map(|name| (name, proxy.url())))
-        .env_remove("no_proxy")
-        .env_remove("NO_PROXY")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let (storage, url) = (behind(&proxy.url()), format!("{}/x", direct.url()));
+    assert_eq!(read(&storage, &url).await.unwrap(), b"by proxy");
+    let guarded = storage.guarded(allowed(&["127.0.0.1"]));
+    assert_eq!(read(&guarded, &url).await.unwrap(), b"direct");
+    let guarded = storage.guarded(AllowedNetworks::none());
+    for url in [&url, "http://localhost:1/"] {
+        let error = read(&guarded, url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+    }
     assert_eq!((proxy.requests().len(), direct.requests().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_named_without_its_password() {
+    let storage = behind("http://me:hunter2@127.0.0.1:1/");
+    storage.mount("s3", s3_options("http://store.example:9000")).unwrap();
+    let mut swift = MountOptions::new(StorageType::Swift);
+    swift.client_id = Some("me".into());
+    swift.secret_id = Some(apyfal_core::Secret::new("hunter2"));
+    swift.project_id = Some("p".into());
+    swift.auth_url = Some("HTTP://id.example".into());
+    swift.unsecure = true;
+    storage.mount("swift", swift).unwrap();
+    for url in ["http://web.example/x", "s3://bucket/key", "swift://container/key"] {
+        let error = read(&storage, url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("connection refused"), "{text}");
+        assert!(text.contains("proxy http://127.0.0.1:1)"), "{text}");
+        assert!(!format!("{text} {error:?} {storage:?}").contains("hunter2"), "{error:?}");
+    }
+    let odd = behind("ftp://me:hunter2@proxy.example");
+    odd.mount("s3", s3_options("http://store.example:9000")).unwrap();
+    for url in ["http://web.example/x", "s3://bucket/key"] {
+        let error = read(&odd, url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageConfiguration, "{error}");
+        assert!(error.to_string().contains("the proxy of http_proxy"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_for_a_password_is_named() {
+    let proxy = FaultServer::start(|_| Answer::new(407, "")).unwrap();
+    let error = read(&behind(&proxy.url()), "http://web.example/x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageAuthentication, "{error}");
+    assert!(error.to_string().contains(&format!("proxy {}", proxy.url())), "{error}");
+    assert!(error.hints()[0].contains("http://user:password@proxy"), "{error:?}");
+}
+
+/// `*` and addresses, which are no names.
+#[tokio::test]
+async fn what_no_proxy_names_is_reached_directly() {
+    let direct = server(b"direct");
+    for no_proxy in ["*", "127.0.0.1", "127.0.0.0/8", "10.0.0.0/8, 127.0.0.1"] {
+        let variables = [("all_proxy", "http://127.0.0.1:1"), ("no_proxy", no_proxy)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let storage = Storage::new().with_environment(Environment { variables, home: None });
+        assert_eq!(read(&storage, &direct.url()).await.unwrap(), b"direct", "{no_proxy}");
+    }
 }

@@ -1,4 +1,4 @@
-use apyfal_core::ErrorKind;
+use apyfal_core::{Environment, ErrorKind};
 use apyfal_storage::StorageType;
 use apyfal_testkit::{Answer, FaultServer};
 
@@ -112,7 +112,11 @@ async fn lasting_failures_are_named() {
     let (storage, server) = faulty(|_| Answer::new(503, "<html>busy</html>"));
     let error = read(&storage, "s3://b/k").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
-    assert_eq!(error.to_string(), "cannot read 's3://b/k': the server failed and gave no reason");
+    let expected = format!(
+        "cannot read 's3://b/k': the server failed and gave no reason (server {})",
+        server.url()
+    );
+    assert_eq!(error.to_string(), expected);
     assert_eq!(server.requests().len(), 5);
 }
 
@@ -128,6 +132,107 @@ async fn versions_are_never_mixed() {
     });
     let error = read(&storage, "s3://b/k").await.unwrap_err();
     assert!(error.to_string().contains("changed while it was being read"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_named() {
+    let storage = Storage::new();
+    storage.mount("s3", s3_options("http://127.0.0.1:1")).unwrap();
+    let copied = copy(&storage, "s3://b/k", "s3://b/l").await.map(drop);
+    let listed = storage.list("s3://b/").await.map(drop);
+    let stat = storage.stat(&location("s3://b/k")).await.map(drop);
+    let written = write(&storage, "s3://b/k", b"data").await;
+    for result in [read(&storage, "s3://b/k").await.map(drop), copied, listed, stat, written] {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("connection refused (server http://127.0.0.1:1)"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+/// What the tools of AWS know is enough, and no more is needed.
+#[tokio::test]
+async fn an_account_is_found_as_the_tools_of_aws_find_it() {
+    let server = FaultServer::start(|request| Answer::part_of(b"data", request)).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let given = |config: String, anonymous: bool| {
+        std::fs::write(home.path().join(".aws/config"), config).unwrap();
+        let mut options = MountOptions::new(StorageType::S3);
+        options.anonymous = anonymous;
+        let environment = Environment {
+            variables: vec![("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned())],
+            home: Some(home.path().to_owned()),
+        };
+        let storage = Storage::new().with_environment(environment);
+        storage.mount("s3", options).unwrap();
+        storage
+    };
+    let place = format!("[default] # mine\nregion = eu-west-3\nendpoint_url = {}\n", server.url());
+    let process = |printed: &str| format!("{place}credential_process = {printed}\n");
+    let storage = given(
+        process(
+            "echo '{\"Version\": 1, \"AccessKeyId\": \"AKIDP\", \"SecretAccessKey\": \"hunter2\"}'",
+        ),
+        false,
+    );
+    assert_eq!(read(&storage, "s3://b/k").await.unwrap(), b"data");
+    let signed = server.requests().last().unwrap().headers["authorization"].clone();
+    assert!(signed.contains("Credential=AKIDP/") && signed.contains("/eu-west-3/s3/"), "{signed}");
+
+    assert_eq!(read(&given(place.clone(), true), "s3://b/k").await.unwrap(), b"data");
+    assert!(!server.requests().last().unwrap().headers.contains_key("authorization"));
+
+    let broken = process("sh -c 'echo the token is stale >&2; exit 4'");
+    let error = read(&given(broken, false), "s3://b/k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageAuthentication, "{error}");
+    assert!(error.to_string().contains("'sh': it failed"), "{error}");
+    assert!(error.to_string().contains("the token is stale"), "{error}");
+    let error = read(&given(place.clone(), false), "s3://b/k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageAuthentication, "{error}");
+    assert!(error.hints().concat().contains("[storage.AWS]"), "{error:?}");
+    let error = read(&given("[default\n".to_owned(), false), "s3://b/k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageConfiguration, "{error}");
+    assert!(error.to_string().contains(".aws/config'"), "{error}");
+}
+
+/// Stores that do not look at conditions, as some that speak the protocol of S3.
+#[tokio::test]
+async fn versions_are_never_mixed_whatever_the_store_looks_at() {
+    const OLD: &str = "Mon, 05 Jan 2026 00:00:00 GMT";
+    const NEW: &str = "Tue, 06 Jan 2026 00:00:00 GMT";
+    let [before, after] = [12, 13].map(|seed| Arc::new(noise(PART + 101, seed)));
+    for (len, now) in [(100, 1), (100, 2), (PART + 100, 1), (PART + 100, 2)] {
+        for (name, old, new, longer) in [
+            ("ETag", "\"old\"", "\"new\"", 0),
+            ("ETag", "old", "new", 0),
+            ("ETag", "\"one\"", "\"one\"", 1),
+            ("Last-Modified", OLD, NEW, 0),
+            ("X-Nothing", "", "", 1),
+        ] {
+            let data = (before.clone(), after.clone());
+            let (storage, _server) = faulty(move |request| {
+                let (data, told) = match request.number < now {
+                    true => (&data.0[..len], old),
+                    false => (&data.1[..len + longer], new),
+                };
+                match request.method.as_str() {
+                    "HEAD" => Answer::new(200, data).header(name, told),
+                    _ => Answer::part_of(data, request).header(name, told),
+                }
+            });
+            let read = read(&storage, "s3://b/k").await;
+            // With one part, all is read before the object changes.
+            if len == 100 && now == 2 {
+                assert!(read.unwrap() == before[..len]);
+                continue;
+            }
+            let error = read.map(drop).expect_err(&format!("{len} {now} {name} {new} +{longer}"));
+            assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+            assert!(error.to_string().contains("'s3://b/k': it changed"), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -166,6 +166,71 @@ async fn wrong_parts_and_changed_files_are_errors() {
     assert!(weak.requests()[1].headers.contains_key("if-unmodified-since"));
 }
 
+/// Servers that do not look at conditions, as most small ones.
+#[tokio::test]
+async fn versions_are_never_mixed_whatever_the_server_looks_at() {
+    const MONDAY: &str = "Mon, 05 Jan 2026 00:00:00 GMT";
+    const TUESDAY: &str = "Tue, 06 Jan 2026 00:00:00 GMT";
+    let tag = |tag: &'static str| vec![("ETag", tag)];
+    let date = |date: &'static str| vec![("Last-Modified", date)];
+    let both = |tag, date| vec![("ETag", tag), ("Last-Modified", date)];
+    let [old, new] = [26, 27].map(|seed| Arc::new(noise(PART + 1001, seed)));
+    for (first, later, longer, is_same) in [
+        (tag("\"a\""), tag("\"b\""), 0, false),
+        (tag("\"a\""), tag("\"a\""), 1, false),
+        (tag("\"a\""), vec![], 0, false),
+        (vec![], tag("\"a\""), 0, false),
+        (tag("W/\"a\""), tag("W/\"b\""), 0, false),
+        (tag("\"a\""), tag("W/\"a\""), 0, false),
+        (date(MONDAY), date(TUESDAY), 0, false),
+        (date(MONDAY), date(MONDAY), 1, false),
+        (both("W/\"a\"", MONDAY), both("W/\"a\"", TUESDAY), 0, false),
+        (vec![], vec![], 1, false),
+        (both("\"a\"", MONDAY), both("\"a\"", TUESDAY), 0, true),
+        (both("W/\"a\"", MONDAY), both("W/\"a\"", MONDAY), 0, true),
+        (vec![], vec![], 0, true),
+    ] {
+        // Of a file in parts, and of one whose only part breaks off and is taken up.
+        for (len, cut) in [(PART + 1000, usize::MAX), (2000, 1000)] {
+            let case = format!("{first:?} {later:?} +{longer}, {len} bytes");
+            let (first, later) = (first.clone(), later.clone());
+            let (old, new) = (old.clone(), new.clone());
+            let expected = new[..len].to_vec();
+            let server = server(move |request| {
+                let (data, headers) = match request.number {
+                    0 if !is_same => (&old[..len], &first),
+                    0 => (&new[..len], &first),
+                    _ => (&new[..len + longer], &later),
+                };
+                let answer = Answer::part_of(data, request);
+                let answer = match request.number {
+                    0 => answer.body(Body::CutAfter(cut)),
+                    _ => answer,
+                };
+                headers.iter().fold(answer, |answer, (name, value)| answer.header(name, *value))
+            });
+            match (is_same, get(&server).await) {
+                (true, read) => assert!(read.unwrap() == expected, "{case}"),
+                (false, Ok(_)) => panic!("two versions were mixed: {case}"),
+                (false, Err(error)) => {
+                    assert_kind(&error, ErrorKind::Storage);
+                    assert!(error.to_string().contains("changed"), "{case}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_becomes_shorter_has_changed() {
+    let server = server(|request| match request.number {
+        0 => Answer::part_of(&noise(LEN, 28), request),
+        _ => Answer::part_of(&noise(100, 28), request),
+    });
+    let error = get(&server).await.unwrap_err();
+    assert!(error.to_string().contains("changed"), "{error}");
+}
+
 #[tokio::test]
 async fn redirects_are_followed() {
     let target = server(|request| Answer::part_of(b"moved", request));

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use apyfal_core::Environment;
 use apyfal_core::{
     Configuration, EngineInfo, Error, ErrorKind, JobParameters, Result, config::read_value,
 };
@@ -32,24 +33,6 @@ const FILE_LIMIT: usize = 64 << 20;
 const FILE_VARIABLE: &str = "APYFAL_CONFIG_FILE";
 const FILE_NAME: &str = "accelerator.conf";
 
-/// The surroundings of a process that configuration depends on.
-///
-/// The library never looks at them by itself; a program passes them in at its edge.
-#[derive(Clone, Debug, Default)]
-pub struct Environment {
-    /// The environment variables.
-    pub variables: Vec<(String, String)>,
-    /// The user's home directory.
-    pub home: Option<PathBuf>,
-}
-
-impl Environment {
-    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        let found = self.variables.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    }
-}
-
 /// Reads the configuration: `explicit` (a path or any storage URL), else the file that
 /// `APYFAL_CONFIG_FILE` names, else `./accelerator.conf`, else `~/accelerator.conf`, else nothing.
 /// Variables `APYFAL__SECTION__KEY` go before the file.
@@ -62,7 +45,7 @@ impl Environment {
 pub async fn load(explicit: Option<&str>, environment: &Environment) -> Result<Configuration> {
     let named = explicit.or_else(|| environment.variable(FILE_VARIABLE));
     let mut configuration = match named {
-        Some(url) => read_named(url).await?,
+        Some(url) => read_named(url, environment).await?,
         None => read_default(environment)?,
     };
     let variables = environment.variables.iter();
@@ -70,14 +53,15 @@ pub async fn load(explicit: Option<&str>, environment: &Environment) -> Result<C
     Ok(configuration)
 }
 
-async fn read_named(url: &str) -> Result<Configuration> {
+async fn read_named(url: &str, environment: &Environment) -> Result<Configuration> {
     let location = Location::parse(url)?;
     let reading = |error: Error| {
         let named = Error::new(ErrorKind::Configuration, error.message())
             .operation(format!("read the configuration '{location}'"));
         error.hints().iter().fold(named, |named, hint| named.hint(hint))
     };
-    let text = Storage::new().read(&location, FILE_LIMIT).await.map_err(reading)?;
+    let storage = Storage::new().with_environment(environment.clone());
+    let text = storage.read(&location, FILE_LIMIT).await.map_err(reading)?;
     let mut configuration = Configuration::parse(&text, &location.to_string())?;
     if let Location::File(path) = &location {
         paths::place(&mut configuration, path);
@@ -190,11 +174,11 @@ pub fn lock_directory() -> PathBuf {
 /// The storages of the configuration: each `[storage…]` section, and those of configured hosts. The
 /// catalog's server is known by its certificate, where `[accelize]` names that.
 ///
-/// `home` is what `~` stands for in `authorized_host_dirs`.
+/// The home directory is what `~` stands for in `authorized_host_dirs`.
 ///
 /// # Errors
 /// A section is wrong.
-pub fn storage(configuration: &Configuration, home: Option<&Path>) -> Result<Storage> {
+pub fn storage(configuration: &Configuration, environment: &Environment) -> Result<Storage> {
     let mut sections = Vec::new();
     for name in configuration.section_names() {
         if name != "storage" && !name.starts_with("storage.") {
@@ -213,11 +197,12 @@ pub fn storage(configuration: &Configuration, home: Option<&Path>) -> Result<Sto
     let inherited = |kind: &str, key: &str| {
         configuration.section(&format!("storage.{kind}")).get(key).ok().flatten()
     };
-    let storage = Storage::for_host(authorized(configuration, home)?);
+    let storage = Storage::for_host(authorized(configuration, environment.home.as_deref())?)
+        .with_environment(environment.clone());
     for (name, options) in mounts_from_sections(sections, inherited)? {
         storage.mount(&name, options)?;
     }
-    catalog::know_server(&storage, configuration, home)?;
+    catalog::know_server(&storage, configuration, environment.home.as_deref())?;
     Ok(storage)
 }
 
@@ -227,11 +212,11 @@ pub fn storage(configuration: &Configuration, home: Option<&Path>) -> Result<Sto
 ///
 /// # Errors
 /// As [`storage`].
-pub fn served_storage(configuration: &Configuration, home: Option<&Path>) -> Result<Storage> {
+pub fn served_storage(configuration: &Configuration, environment: &Environment) -> Result<Storage> {
     let allowed = configuration.section("security").get_list("allowed_networks")?;
     let allowed = AllowedNetworks::parse(allowed.iter().map(String::as_str))
         .map_err(|error| error.context("section", "[security]"))?;
-    Ok(storage(configuration, home)?.guarded(allowed))
+    Ok(storage(configuration, environment)?.guarded(allowed))
 }
 
 /// A path that may begin with `~`.
@@ -320,14 +305,14 @@ mod tests {
         ] {
             let configuration = configured(&format!("[security]\n{allowed}"));
             assert_eq!(
-                reads(served_storage(&configuration, None)).await,
+                reads(served_storage(&configuration, &Environment::default())).await,
                 served_reads,
                 "{allowed}"
             );
-            assert!(reads(storage(&configuration, None)).await, "{allowed}");
+            assert!(reads(storage(&configuration, &Environment::default())).await, "{allowed}");
         }
         let wrong = configured("[security]\nallowed_networks = nowhere\n");
-        let error = served_storage(&wrong, None).unwrap_err();
+        let error = served_storage(&wrong, &Environment::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("'nowhere' of allowed_networks"), "{error}");
         assert!(error.to_string().contains("[security]"), "{error}");

@@ -32,10 +32,11 @@ impl Root {
         let wrong = |why: &str| {
             Error::new(ErrorKind::Usage, why).operation(format!("write results to '{text}'"))
         };
-        if text == "-" || text.starts_with("http://") || text.starts_with("https://") {
+        let scheme = Location::scheme_of(text);
+        if text == "-" || matches!(scheme.as_deref(), Some("http" | "https")) {
             return Err(wrong("many results go to a directory or a store of objects"));
         }
-        if text.contains("://") && !text.starts_with("file://") {
+        if scheme.is_some_and(|scheme| scheme != "file") {
             let root = format!("{}/", text.trim_end_matches('/'));
             Location::parse(&format!("{root}name"))?;
             return Ok(Self::Store(root));

@@ -33,7 +33,7 @@ pub(super) async fn find(
     if let Some(list) = text.strip_prefix('@') {
         return listed(list, storage).await;
     }
-    let is_store = text.contains("://") && !text.starts_with("file://");
+    let is_store = Location::scheme_of(text).is_some_and(|scheme| scheme != "file");
     if is_store && (text.ends_with('/') || pattern::is_pattern(text)) {
         return in_store(text, storage).await;
     }

@@ -102,10 +102,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         listen: access.listen(&addresses),
         data_dir: data_dir.clone(),
         registry: context.registry(&configuration)?,
-        storage: apyfal::configuration::served_storage(
-            &configuration,
-            context.environment.home.as_deref(),
-        )?,
+        storage: apyfal::configuration::served_storage(&configuration, &context.environment)?,
         default_accelerator,
         token: access.token,
         identity: access.identity,
