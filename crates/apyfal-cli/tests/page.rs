@@ -270,7 +270,10 @@ fn a_name_of_somebody_elses_leads_no_browser_to_the_host() {
     }
     let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
     std::thread::spawn(move || mislead(&socket));
-    let server = Server::configured("[serve]\nnames = accelerator.example\n", &["-a", "null"]);
+    // Where `localhost` leads.
+    let home = Home::new();
+    home.write("accelerator.conf", "[serve]\nnames = accelerator.example\naccelerator = null\n");
+    let server = Server::of_command(home, &["serve", "--listen", "127.0.0.1:0"], Vec::new());
     let port = server.address().rsplit(':').next().unwrap();
     let browser = Browser::start(server.home());
     let ask = |method: &str, path: &str| {
