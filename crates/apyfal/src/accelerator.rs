@@ -11,7 +11,6 @@ use apyfal_core::{
 };
 use apyfal_package::Store;
 use apyfal_storage::{Location, Storage};
-use tempfile::TempDir;
 use tokio::sync::{OnceCell, watch};
 
 use crate::Devices;
@@ -20,6 +19,7 @@ use crate::configuration::{self, Environment};
 use crate::map::{JobHandle, ProcessMap};
 use crate::pool::{HostLoad, Pool};
 use crate::remote::{Remote, RemoteOptions};
+use crate::temporary::Temporary;
 
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
 ///
@@ -47,7 +47,7 @@ struct Inner {
     /// How many jobs are of use at once.
     width: usize,
     /// Removed with the accelerator, where its sessions need not outlive it.
-    _root: Option<TempDir>,
+    _root: Option<Temporary>,
 }
 
 /// Where an accelerator runs.
@@ -245,13 +245,12 @@ impl AcceleratorBuilder {
         let (root, temporary) = match self.root.take() {
             Some(root) => (root, None),
             None => {
-                let folder =
-                    tempfile::Builder::new().prefix("apyfal-").tempdir().map_err(|error| {
-                        let place = std::env::temp_dir();
-                        Error::from(error)
-                            .operation(format!("make a directory in '{}'", place.display()))
-                            .hint("name a directory that can be written in TMPDIR")
-                    })?;
+                let place = std::env::temp_dir();
+                let folder = Temporary::below(&place).map_err(|error| {
+                    Error::from(error)
+                        .operation(format!("make a directory in '{}'", place.display()))
+                        .hint("name a directory that can be written in TMPDIR")
+                })?;
                 (folder.path().to_owned(), Some(folder))
             }
         };
@@ -275,7 +274,7 @@ struct Made {
     client: Arc<dyn Client>,
     hosts: Hosts,
     width: usize,
-    root: Option<TempDir>,
+    root: Option<Temporary>,
 }
 
 impl Accelerator {

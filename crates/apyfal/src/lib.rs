@@ -44,6 +44,7 @@ mod map;
 pub mod package;
 mod pool;
 mod remote;
+mod temporary;
 pub mod user_data;
 
 pub use accelerator::{Accelerator, AcceleratorBuilder};

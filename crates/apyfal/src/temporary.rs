@@ -1,0 +1,98 @@
+//! Directories for what need not outlive its process.
+
+use std::fs::{self, File};
+use std::io::Result;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+const PREFIX: &str = "apyfal-";
+/// One that is younger may not be locked yet by the process that makes it.
+const YOUNG: Duration = Duration::from_secs(3600);
+
+/// A directory that goes with its process. One that was killed leaves it, and a later one removes it.
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    folder: TempDir,
+    /// Locked as long as the process lives.
+    _held: File,
+}
+
+impl Temporary {
+    /// A new one below `place`.
+    pub(crate) fn below(place: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
+        let held = File::open(folder.path())?;
+        // Where nothing can be locked, nothing is taken for left behind.
+        let _ = held.try_lock_shared();
+        sweep(place, held.metadata()?.uid());
+        Ok(Self { folder, _held: held })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Removes what processes of this user left behind that were killed.
+fn sweep(place: &Path, user: u32) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if is_ours && is_left_behind(&entry.path(), user) {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_left_behind(path: &Path, user: u32) -> bool {
+    let Ok(found) = path.symlink_metadata() else { return false };
+    let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+    found.is_dir()
+        && found.uid() == user
+        && age.is_some_and(|age| age > YOUNG)
+        && File::open(path).is_ok_and(|directory| directory.try_lock().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_left_behind_is_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - 2 * YOUNG;
+        let make = |name: &str, is_old: bool| {
+            let path = place.path().join(name);
+            fs::create_dir_all(path.join("session")).unwrap();
+            let directory = File::open(&path).unwrap();
+            if is_old {
+                directory.set_modified(long_ago).unwrap();
+            }
+            directory
+        };
+        make("apyfal-left", true);
+        let held = make("apyfal-held", true);
+        held.lock_shared().unwrap();
+        make("apyfal-young", false);
+        make("other", true);
+        let file = File::create(place.path().join("apyfal-file")).unwrap();
+        file.set_modified(long_ago).unwrap();
+
+        let own = Temporary::below(place.path()).unwrap();
+        File::open(own.path()).unwrap().set_modified(long_ago).unwrap();
+        let _another = Temporary::below(place.path()).unwrap();
+        assert!(own.path().exists(), "its process lives");
+        for (name, stays) in [
+            ("apyfal-left", false),
+            ("apyfal-held", true),
+            ("apyfal-young", true),
+            ("other", true),
+            ("apyfal-file", true),
+        ] {
+            assert_eq!(place.path().join(name).exists(), stays, "{name}");
+        }
+    }
+}
