@@ -11,8 +11,6 @@ use std::process::{Command, Output, Stdio};
 
 use common::{Home, peer, text};
 
-/// Set where a test machine gives nobody a namespace.
-const WITHOUT: &str = "APYFAL_TEST_WITHOUT_NAMESPACES";
 /// A user who owns nothing.
 const NOBODY: u32 = 65_534;
 
@@ -26,24 +24,11 @@ struct Place {
 impl Place {
     /// With mounts of its own. None where the environment says that there can be none.
     fn with_mounts() -> Option<Self> {
-        let runners = [&["unshare", "--mount"][..], &["unshare", "--mount", "--user", "-r"]];
-        let works = |runner: &&&[&str]| {
-            let mut tried = Command::new(runner[0]);
-            let tried = tried.args(&runner[1..]).args(["mount", "-t", "tmpfs", "x", "/mnt"]);
-            tried.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-        };
-        let Some(runner) = runners.iter().find(works) else {
-            assert!(std::env::var_os(WITHOUT).is_some(), "no mount namespace can be made here");
-            return None;
-        };
-        Some(Self {
-            home: Home::new(),
-            runner: runner.iter().map(|word| (*word).to_owned()).collect(),
-            program: env!("CARGO_BIN_EXE_apyfal").into(),
-        })
+        let runner = common::mounts::unshared()?;
+        Some(Self { home: Home::new(), runner, program: env!("CARGO_BIN_EXE_apyfal").into() })
     }
 
-    /// For a user to whom files modes mean something: not root.
+    /// For a user to whom the modes of files mean something: not root.
     fn unprivileged() -> Self {
         let home = Home::new();
         let mut place = Self { home, runner: vec![], program: env!("CARGO_BIN_EXE_apyfal").into() };

@@ -133,3 +133,29 @@ fn a_worker_serves_each_call_that_needs_one() {
         assert!(!std::path::Path::new("/proc").join(pid).exists(), "worker {pid} still runs");
     }
 }
+
+#[test]
+fn a_program_on_a_mount_without_programs_is_told_so() {
+    let Some(runner) = common::mounts::unshared() else { return };
+    let home = Home::new();
+    let program = home.path("mounted/program");
+    std::fs::create_dir(home.path("mounted")).unwrap();
+    home.write(
+        "accelerator.conf",
+        format!("[accelerator.mine]\ncommand = [\"{}\"]\n", program.display()),
+    );
+    home.write("in.txt", "abc");
+    let line = "mount -t tmpfs -o noexec tmpfs mounted && printf '#!/bin/sh\\ncat\\n' \
+                >mounted/program && chmod +x mounted/program && \"$0\" run mine in.txt out.txt";
+    let output = std::process::Command::new(&runner[0])
+        .args(&runner[1..])
+        .args(["bash", "-c", line, env!("CARGO_BIN_EXE_apyfal")])
+        .current_dir(home.folder())
+        .env("HOME", home.folder())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("program' is on a file system that is mounted noexec"), "{said}");
+    assert!(!said.contains("chmod"), "{said}");
+}

@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod http;
+pub mod mounts;
 pub mod namespaces;
 pub mod page;
 pub mod server;

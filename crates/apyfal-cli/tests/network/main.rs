@@ -7,6 +7,7 @@ mod common;
 
 mod bare_machine;
 mod custom_host;
+mod link;
 mod two_machines;
 
 use std::process::{Child, Output, Stdio};

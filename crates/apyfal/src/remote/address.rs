@@ -114,6 +114,11 @@ impl Address {
         self.host.split_once('%').map_or(&self.host, |(address, _)| address)
     }
 
+    /// The zone of an address, which is an interface of this machine.
+    pub(super) fn zone(&self) -> Option<&str> {
+        self.host.split_once('%').map(|(_, zone)| zone)
+    }
+
     /// `host:port`, for the host itself.
     pub(crate) fn authority(&self) -> String {
         with_port(self.name(), self.port)

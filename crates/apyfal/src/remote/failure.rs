@@ -1,6 +1,7 @@
 //! Why a request failed, and whether it is worth another try.
 
 use std::error::Error as StdError;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use apyfal_api::ErrorBody;
@@ -166,6 +167,14 @@ pub(super) fn unreached(address: &Address, error: &(dyn StdError + 'static)) -> 
         return Failure::Final(
             error.hint(format!("if it speaks http, write http://{}", address.place())),
         );
+    }
+    // What the resolver says of it is that there is no such name.
+    if let Some(zone) = address.zone()
+        && zone.parse::<u32>().is_err()
+        && !Path::new("/sys/class/net").join(zone).exists()
+    {
+        let why = format!("this machine has no network interface '{zone}'");
+        return Failure::Final(reaching(ErrorKind::Unavailable, why));
     }
     Failure::Unreached(
         reaching(ErrorKind::Unavailable, why)

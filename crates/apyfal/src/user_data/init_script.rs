@@ -142,7 +142,7 @@ mod tests {
     fn a_script_is_run_by_the_program_that_it_names() {
         for (script, said) in [
             ("#!/bin/sh\necho $0 | grep -c script\n", "1\n"),
-            ("#!/usr/bin/env -S bash -e\nfalse\necho not reached\n", ""),
+            ("#!/usr/bin/env -S bash -e\n[[ $- == *e* ]] && echo option\n", "option\n"),
             ("#!/bin/bash -eu\nset -o | grep nounset\n", "nounset        \ton\n"),
             ("#!/usr/bin/python3 -u\nprint('python')", "python\n"),
             ("#!/usr/bin/awk -f\nBEGIN { print \"awk\" }\n", "awk\n"),
