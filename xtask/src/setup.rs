@@ -6,13 +6,14 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 19] = [
+const PROGRAMS: [(&str, &str); 21] = [
     ("bsdtar", "libarchive-tools"),
     ("cc", "gcc"),
     ("chromedriver", "chromium-driver"),
     ("chromium", "chromium"),
     ("cjpeg", "libjpeg-turbo-progs"),
     ("curl", "curl"),
+    ("debootstrap", "debootstrap"),
     ("gzip", "gzip"),
     ("igzip", "isal"),
     ("ip", "iproute2"),
@@ -24,6 +25,7 @@ const PROGRAMS: [(&str, &str); 19] = [
     ("pigz", "pigz"),
     ("sed", "sed"),
     ("systemd-analyze", "systemd"),
+    ("systemd-nspawn", "systemd-container"),
     ("tar", "tar"),
     ("zstd", "zstd"),
 ];
@@ -114,6 +116,42 @@ pub(crate) fn python(target: &Path) -> Result<PathBuf> {
     )?;
     std::fs::write(stamp, wanted)?;
     Ok(programs)
+}
+
+/// A Debian that tests boot, from where this machine has its own.
+pub(crate) fn debian(target: &Path) -> Result {
+    let tree = target.join("test-debian");
+    if tree.exists() || !is_root() {
+        return Ok(());
+    }
+    let release = std::fs::read_to_string("/etc/os-release")?;
+    let release = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let release = release.ok_or("/etc/os-release names no release")?;
+    let listed = Command::new("apt-get")
+        .args([
+            "indextargets",
+            "--format",
+            "$(RELEASE) $(COMPONENT) $(SITE)",
+            "Created-By: Packages",
+        ])
+        .output()?;
+    let listed = String::from_utf8(listed.stdout)?;
+    let mirror = listed.lines().find_map(|line| line.strip_prefix(&format!("{release} main ")));
+    let mirror = mirror.ok_or("apt has no mirror of this release")?;
+    println!("installing a Debian for tests of the service");
+    let new = target.join("test-debian.new");
+    if new.exists() {
+        std::fs::remove_dir_all(&new)?;
+    }
+    run::quiet(
+        Command::new("debootstrap")
+            .args(["--variant=minbase", "--include=systemd-sysv", release])
+            .arg(&new)
+            .arg(mirror),
+    )?;
+    // As a whole, or not at all.
+    std::fs::rename(new, tree)?;
+    Ok(())
 }
 
 pub(crate) fn is_on_path(program: &str) -> bool {

@@ -87,7 +87,11 @@ impl Host {
             }
             self.forget(&recorded.id).await?;
         }
-        if let Err(error) = self.journal.record_job(record, durability).await {
+        let recorded = match self.scratch.check_room() {
+            Ok(()) => self.journal.record_job(record, durability).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = recorded {
             listed.end(Err(error.duplicate()), None);
             return Err(error);
         }
@@ -167,6 +171,7 @@ impl Host {
         io: apyfal_core::JobIo,
         protocol: Protocol,
     ) -> Result<(Session, SessionRecord)> {
+        self.scratch.check_room()?;
         let parameters = start.parameters.to_start_json();
         // Shown without the credentials that it may hold.
         let shown = |src: &String| Some(Location::parse(src).ok()?.to_string());

@@ -3,21 +3,27 @@
 //! A machine that is paid for by the hour must not outlive its use: it ends once nobody used it for
 //! some time, or once its life is over, whatever its owner's own machine does meanwhile. Times are
 //! those of the system since it was started, which nobody sets.
+//!
+//! The agent ends by itself when its lease runs out. It also writes the lease down, so that
+//! `apyfal-end`, a timer of the machine, ends the machine where the agent is killed, cannot start or
+//! is no longer itself.
+
+mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
 use rustix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
+use record::Record;
 
-const FILE: &str = "lease.json";
+const FILE: &str = "lease";
 /// A system that was started again begins a new life.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// How often is looked whether it ran out.
@@ -26,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_secs(15 * 60);
 /// No extension reaches further.
 const FURTHEST: Duration = Duration::from_secs(v2::LeaseExtension::FURTHEST);
+/// How often it is written down how long the host was used, in milliseconds.
+const STEP: u64 = 10_000;
 
 /// How long a host may live. Without limits it is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,53 +45,79 @@ pub struct LeaseLimits {
 }
 
 /// The lease of this host.
-#[derive(Debug)]
-pub(crate) struct Lease {
+#[derive(Debug, Default)]
+pub struct Lease {
     limits: LeaseLimits,
-    path: PathBuf,
+    /// Where it is written down: the first is written with each use.
+    paths: Vec<PathBuf>,
     /// When a client last asked for something.
     used: AtomicU64,
-    life: Mutex<Life>,
-}
-
-/// What must outlive the agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Life {
-    boot: String,
-    /// The limit that it was counted from.
-    max_lifetime: Option<u64>,
-    /// When it ends.
-    ends: Option<u64>,
-    /// Until when a client extended it, whatever the use.
-    #[serde(default)]
-    extended: u64,
+    /// When that was written down.
+    told: AtomicU64,
+    record: Mutex<Record>,
 }
 
 impl Lease {
-    /// Takes up the lease of this directory, or begins one. An agent that is started again does not
-    /// begin a new life.
+    /// Writes down that the host which is to serve from a directory has these limits, or none. From
+    /// then on the machine ends by them, whether the host ever serves or not.
     ///
     /// # Errors
     /// It cannot be written down.
-    pub(crate) fn open(directory: &Path, limits: LeaseLimits) -> Result<Self> {
+    pub fn arm(directory: &Path, limits: LeaseLimits) -> Result<()> {
         let path = directory.join(FILE);
-        let now = now();
-        let boot = std::fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned();
-        let max_lifetime = limits.max_lifetime.map(milliseconds);
-        let before = std::fs::read(&path).ok();
-        let before: Option<Life> = before.and_then(|text| serde_json::from_slice(&text).ok());
-        let life = before.filter(|life| life.boot == boot && life.max_lifetime == max_lifetime);
-        let new = || Life {
-            boot,
-            max_lifetime,
-            ends: max_lifetime.map(|life| now.saturating_add(life)),
-            extended: 0,
-        };
-        let life = life.unwrap_or_else(new);
-        if limits != LeaseLimits::default() {
-            life.write(&path)?;
+        if limits == LeaseLimits::default() {
+            return forget(&path);
         }
-        Ok(Self { limits, path, used: AtomicU64::new(now), life: Mutex::new(life) })
+        let armed = Record::begun(limits);
+        let same = |found: &Record| {
+            (found.idle_timeout, found.max_lifetime) == (armed.idle_timeout, armed.max_lifetime)
+        };
+        match Record::read(&path).filter(same) {
+            // Where a host with these limits served already, its times go on.
+            Some(_) => Ok(()),
+            None => armed.write(&path, true).map_err(writing),
+        }
+    }
+
+    /// Takes up the lease of this directory, or begins one. An agent that is started again begins
+    /// no new life, and its start is no use, unless the one before was told to end. It is written
+    /// down in `memory` as well, a directory that is not on a disk and empty when the system starts.
+    ///
+    /// What comes beside it is why it could not be written down, which is no reason to live for ever.
+    pub fn open(
+        directory: &Path,
+        memory: Option<&Path>,
+        limits: LeaseLimits,
+    ) -> (Self, Result<()>) {
+        let directories = memory.into_iter().chain([directory]);
+        let paths: Vec<_> = directories.map(|directory| directory.join(FILE)).collect();
+        if limits == LeaseLimits::default() {
+            let forgot = paths.iter().map(|path| forget(path)).fold(Ok(()), Result::and);
+            return (Self::default(), forgot);
+        }
+        let now = now();
+        let mut record = Record { agent: std::process::id().into(), ..Record::begun(limits) };
+        let mut used = now;
+        let mut before = paths.iter().filter_map(|path| Record::read(path));
+        if let Some(before) = before.find(|before| before.boot == record.boot) {
+            if before.max_lifetime == record.max_lifetime {
+                (record.life_ends, record.extended) = (before.life_ends, before.extended);
+            }
+            if before.idle_timeout > 0 && before.agent > 0 {
+                used = now.min(before.idle_ends.saturating_sub(before.idle_timeout));
+            }
+        }
+        let lease = Self {
+            limits,
+            paths,
+            used: AtomicU64::new(used),
+            told: AtomicU64::new(now),
+            record: Mutex::new(record),
+        };
+        let made = private::make_directory(directory).map_err(writing);
+        let written = lease.paths.iter().map(|path| lease.current().write(path, true));
+        let written = written.fold(Ok(()), std::io::Result::and).map_err(writing);
+        (lease, made.and(written))
     }
 
     /// A client asked for something.
@@ -111,46 +145,113 @@ impl Lease {
     /// There is no end to move, it is too far, or it cannot be written down.
     pub(crate) fn extend(&self, time: Duration) -> Result<()> {
         let doing = "extend the lease";
-        if self.limits == LeaseLimits::default() {
+        let Some((first, others)) = self.paths.split_first() else {
             return Err(
                 Error::new(ErrorKind::Conflict, "this host lives for ever").operation(doing)
             );
-        }
+        };
         if time > FURTHEST {
             return Err(
                 Error::new(ErrorKind::Usage, "a lease is of one year at most").operation(doing)
             );
         }
         let until = now().saturating_add(milliseconds(time));
-        // Held until it is on the disk: of two who extend it the longer one is remembered.
-        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        let extended = Life {
-            ends: life.ends.map(|ends| ends.max(until)),
-            extended: life.extended.max(until),
-            ..life.clone()
-        };
-        extended.write(&self.path)?;
-        *life = extended;
+        // Held until it is written down: of two who extend it the longer one is remembered.
+        let mut record = self.record();
+        let mut extended = record.clone();
+        extended.extended = record.extended.max(until);
+        if record.life_ends > 0 {
+            extended.life_ends = record.life_ends.max(until);
+        }
+        extended.idle_ends = self.idle_ends(&extended);
+        extended.write(first, true).map_err(writing)?;
+        for other in others {
+            // The first one counts while the system runs.
+            let _ = extended.write(other, true);
+        }
+        *record = extended;
         Ok(())
     }
 
     /// Milliseconds until it is idle for too long, and until its life is over.
     fn left_at(&self, now: u64) -> (Option<u64>, Option<u64>) {
+        let record = self.record();
+        let idle = self.limits.idle_timeout.map(|_| self.idle_ends(&record).saturating_sub(now));
+        let life = self.limits.max_lifetime.map(|_| record.life_ends.saturating_sub(now));
+        (idle, life)
+    }
+
+    fn idle_ends(&self, record: &Record) -> u64 {
         let used = self.used.load(Ordering::Relaxed);
-        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = self.limits.idle_timeout.map(|limit| {
-            used.saturating_add(milliseconds(limit)).max(life.extended).saturating_sub(now)
-        });
-        (idle, life.ends.map(|ends| ends.saturating_sub(now)))
+        let idle = |limit| used.saturating_add(milliseconds(limit)).max(record.extended);
+        self.limits.idle_timeout.map_or(0, idle)
+    }
+
+    /// Writes down from time to time until when the host was used.
+    fn keep(&self) {
+        let now = now();
+        if now.saturating_sub(self.told.load(Ordering::Relaxed)) < STEP {
+            return;
+        }
+        self.told.store(now, Ordering::Relaxed);
+        let record = self.current();
+        if let Some(first) = self.paths.first() {
+            // There is a next time, and the machine rather ends too early than never.
+            let _ = record.write(first, false);
+        }
+    }
+
+    /// The agent ends because it was told to: whoever starts it again uses it.
+    pub(crate) fn rest(&self) {
+        let record = Record { agent: 0, ..self.current() };
+        for path in &self.paths {
+            let _ = record.write(path, false);
+        }
+    }
+
+    fn current(&self) -> Record {
+        let mut record = self.record();
+        record.idle_ends = self.idle_ends(&record);
+        record.clone()
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Life {
-    fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec(self).map_err(std::io::Error::from);
-        text.and_then(|text| private::replace(path, &text))
-            .map_err(|error| Error::from(error).operation("write the lease down"))
+impl Record {
+    /// A lease that begins now.
+    fn begun(limits: LeaseLimits) -> Self {
+        let now = now();
+        // None is zero.
+        let time = |limit: Option<Duration>| limit.map_or(0, |limit| milliseconds(limit).max(1));
+        let (idle_timeout, max_lifetime) = (time(limits.idle_timeout), time(limits.max_lifetime));
+        let end = |time| if time > 0 { now + time } else { 0 };
+        Self {
+            boot: std::fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned(),
+            agent: 0,
+            idle_timeout,
+            max_lifetime,
+            idle_ends: end(idle_timeout),
+            life_ends: end(max_lifetime),
+            extended: 0,
+        }
     }
+}
+
+/// A host that lives for ever has no lease.
+fn forget(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::from(error).operation(format!("remove the lease '{}'", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn writing(error: std::io::Error) -> Error {
+    Error::from(error).operation("write the lease down")
 }
 
 impl Host {
@@ -164,15 +265,16 @@ impl Host {
             if self.is_in_use() {
                 self.lease.used();
             }
+            self.lease.keep();
             match self.lease.left_at(now()) {
                 (_, Some(0)) => break self.logs.host("the life of this host is over"),
                 (Some(0), _) => {
                     // From here on nothing comes in between.
-                    self.draining.send_replace(true);
+                    let was_draining = self.draining.send_replace(true);
                     if !self.is_in_use() {
                         break self.logs.host("nobody used this host for too long");
                     }
-                    self.draining.send_replace(false);
+                    self.draining.send_replace(was_draining);
                 }
                 _ => {}
             }
@@ -185,8 +287,9 @@ impl Host {
     }
 }
 
+/// A time in milliseconds: at most so many that no sum of several is too large for a shell.
 fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(1 << 56)
 }
 
 /// Milliseconds since the system was started, those that it slept included.
@@ -196,53 +299,4 @@ fn now() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-    const LIMITS: LeaseLimits = LeaseLimits { idle_timeout: Some(HOUR), max_lifetime: Some(HOUR) };
-
-    #[test]
-    fn an_agent_that_starts_again_begins_no_new_life() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = Lease::open(directory.path(), LIMITS).unwrap();
-        let ends = first.life.lock().unwrap().ends;
-        assert!(ends.is_some());
-        let again = Lease::open(directory.path(), LIMITS).unwrap();
-        assert_eq!(again.life.lock().unwrap().ends, ends);
-        // Another system, or another limit, is another life.
-        let longer = LeaseLimits { max_lifetime: Some(2 * HOUR), ..LIMITS };
-        let other = Lease::open(directory.path(), longer).unwrap();
-        assert!(other.life.lock().unwrap().ends > ends);
-        let text = std::fs::read_to_string(directory.path().join(FILE)).unwrap();
-        let text = text.replace("\"boot\":\"", "\"boot\":\"x").replace("\"ends\":", "\"ends\":1");
-        std::fs::write(directory.path().join(FILE), text).unwrap();
-        let (_, life) = Lease::open(directory.path(), longer).unwrap().left_at(now());
-        assert!(life.unwrap() <= milliseconds(2 * HOUR));
-    }
-
-    #[test]
-    fn it_runs_out_and_can_be_extended() {
-        let directory = tempfile::tempdir().unwrap();
-        let lease = Lease::open(directory.path(), LIMITS).unwrap();
-        let later = now() + milliseconds(2 * HOUR);
-        assert_eq!(lease.left_at(later), (Some(0), Some(0)));
-        lease.extend(3 * HOUR).unwrap();
-        let (idle, life) = lease.left_at(later);
-        assert!(idle.unwrap() > 0 && life.unwrap() > 0);
-        lease.extend(Duration::from_secs(1)).unwrap();
-        assert!(lease.left_at(later).1.unwrap() > 0, "it is never made shorter");
-        let again = Lease::open(directory.path(), LIMITS).unwrap();
-        assert!(again.left_at(later).1.unwrap() > 0, "an extension outlives the agent");
-        assert!(lease.extend(FURTHEST + HOUR).is_err());
-    }
-
-    #[test]
-    fn without_limits_there_is_no_lease() {
-        let directory = tempfile::tempdir().unwrap();
-        let lease = Lease::open(directory.path(), LeaseLimits::default()).unwrap();
-        assert_eq!(lease.left(), None);
-        assert_eq!(lease.extend(HOUR).unwrap_err().kind(), ErrorKind::Conflict);
-        assert!(!directory.path().join(FILE).exists());
-    }
-}
+mod tests;

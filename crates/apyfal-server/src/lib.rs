@@ -28,6 +28,6 @@ mod spool;
 mod uses;
 
 pub use apyfal_api::v2::LogLine;
-pub use lease::LeaseLimits;
+pub use lease::{Lease, LeaseLimits};
 pub use server::{Ending, Server};
 pub use settings::{Limits, Listen, Settings};

@@ -15,11 +15,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
 
-/// A directory with a limit on the bytes in it.
+/// What is left of the disk to the journal and to all else on it: a twentieth, and not more than this
+/// many bytes.
+const RESERVE: u64 = 256 << 20;
+
+/// A directory with a limit on the bytes in it, and on those that it leaves on its disk.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     root: PathBuf,
     quota: u64,
+    /// What is left of the disk to others.
+    reserve: u64,
     used: AtomicU64,
 }
 
@@ -37,7 +43,11 @@ impl Scratch {
         let used = open().map_err(|error| {
             Error::from(error).operation(format!("use the directory '{}'", root.display()))
         })?;
-        Ok(Arc::new(Self { root: root.to_owned(), quota, used: AtomicU64::new(used) }))
+        // Where the system does not tell, writing will.
+        let disk = rustix::fs::statvfs(root);
+        let size = disk.map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+        let reserve = (size / 20).min(RESERVE);
+        Ok(Arc::new(Self { root: root.to_owned(), quota, reserve, used: AtomicU64::new(used) }))
     }
 
     /// Bytes in use.
@@ -55,6 +65,7 @@ impl Scratch {
     /// # Errors
     /// It cannot be made.
     pub(crate) fn file(self: &Arc<Self>) -> io::Result<ScratchFile> {
+        self.check_disk(0).map_err(Error::into_io)?;
         let file = tempfile::tempfile_in(&self.root)?;
         Ok(ScratchFile { file, charge: Charge::new(self) })
     }
@@ -65,6 +76,7 @@ impl Scratch {
     /// It cannot be made, or a job of this id has one already.
     pub(crate) fn keep(self: &Arc<Self>, id: &str) -> Result<KeptWriter> {
         let path = self.result_path(id);
+        self.check_room()?;
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
         let file = file.map_err(|error| {
@@ -118,7 +130,30 @@ impl Scratch {
         self.root.join("results").join(name)
     }
 
+    /// Refuses work whose result or data would be on the disk, where that is as good as full.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(crate) fn check_room(&self) -> Result<()> {
+        self.check_disk(0).map_err(|error| error.operation("take work that needs the disk"))
+    }
+
+    /// Whether the disk has room for so many bytes beside what is left to others.
+    fn check_disk(&self, bytes: u64) -> Result<()> {
+        let Ok(disk) = rustix::fs::statvfs(&self.root) else { return Ok(()) };
+        let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if self.reserve == 0 || left >= self.reserve.saturating_add(bytes) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::StorageFull, "the disk of the host is full")
+            .context("left", format_args!("{left} bytes"))
+            .context("reserve", format_args!("{} bytes", self.reserve))
+            .hint(format!("make room on the disk of '{}'", self.root.display()))
+            .hint("or fetch and delete results that are kept"))
+    }
+
     fn take(&self, bytes: u64) -> io::Result<()> {
+        self.check_disk(bytes).map_err(Error::into_io)?;
         let used = self.used.fetch_add(bytes, Ordering::Relaxed);
         if used.saturating_add(bytes) > self.quota {
             self.release(bytes);
@@ -255,6 +290,27 @@ mod tests {
         again.remove("a");
         assert_eq!(again.used(), 0);
         assert_eq!(again.kept("a").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_disk_is_never_filled() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), u64::MAX).unwrap();
+        assert!(scratch.reserve > 0 && scratch.reserve <= RESERVE);
+        let mut file = scratch.file().unwrap();
+        file.write_all(b"123456").unwrap();
+        // As if others had taken all but this.
+        let mut full = Scratch::open(root.path(), u64::MAX).unwrap();
+        Arc::get_mut(&mut full).unwrap().reserve = u64::MAX;
+        for refused in [
+            full.check_room().unwrap_err(),
+            full.keep("a").unwrap_err(),
+            full.file().unwrap_err().into(),
+        ] {
+            assert_eq!(refused.kind(), ErrorKind::StorageFull, "{refused}");
+            assert!(refused.to_string().contains("the disk of the host is full"), "{refused}");
+        }
+        assert_eq!((full.used(), full.results().unwrap().len()), (0, 0));
     }
 
     #[test]

@@ -14,7 +14,6 @@ use tokio::net::TcpListener;
 use crate::access::Access;
 use crate::host::Host;
 use crate::journal::Journal;
-use crate::lease::Lease;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -53,7 +52,6 @@ impl Server {
     ) -> Result<Self> {
         let Settings { listen, data_dir, registry, storage, limits, .. } = settings;
         let scratch = Scratch::open(&data_dir.join("scratch"), limits.scratch)?;
-        let lease = Lease::open(&data_dir, settings.lease)?;
         let (journal, recovered) = Journal::open(&data_dir.join("journal.db"))?;
         let cores = settings.threads.or_else(|| std::thread::available_parallelism().ok());
         for Listen { address, tls, token } in &listen {
@@ -105,7 +103,7 @@ impl Server {
             shown: Shown::default(),
             pace: Pace::default(),
             limits,
-            lease: Arc::new(lease),
+            lease: Arc::new(settings.lease),
             default_accelerator,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),
             began: Instant::now(),
@@ -138,22 +136,38 @@ impl Server {
         let expiring = tokio::spawn(host.clone().expire_results());
         let forgetting = tokio::spawn(host.clone().expire_sessions());
         let pacing = tokio::spawn(host.clone().keep_pace());
-        let ending = tokio::select! {
+        let mut ending = tokio::select! {
             () = shutdown => Ending::Asked,
             () = host.clone().lease_ended() => Ending::LeaseEnded,
         };
         if ending == Ending::Asked {
             host.logs.host("ending: no new jobs are taken, the running ones go on");
             host.draining.send_replace(true);
-            while host.is_in_use() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            let drained = async {
+                while host.is_in_use() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            // The lease goes on meanwhile.
+            ending = tokio::select! {
+                biased;
+                () = drained => Ending::Asked,
+                () = host.clone().lease_ended() => Ending::LeaseEnded,
+            };
         }
         expiring.abort();
         forgetting.abort();
         pacing.abort();
         accepting.end().await;
-        host.journal.close().await?;
+        match (ending, host.journal.close().await) {
+            // That the machine is to end is to be told whatever became of the journal.
+            (Ending::LeaseEnded, Err(error)) => host.logs.host(&format!("{error}")),
+            (Ending::LeaseEnded, Ok(())) => {}
+            (Ending::Asked, closed) => {
+                host.lease.rest();
+                closed?;
+            }
+        }
         Ok(ending)
     }
 }

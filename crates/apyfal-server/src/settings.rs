@@ -8,7 +8,7 @@ use apyfal_core::Secret;
 use apyfal_engines::Registry;
 use apyfal_storage::Storage;
 
-use crate::lease::LeaseLimits;
+use crate::lease::Lease;
 
 /// Where and how to serve.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Settings {
     /// Bounds.
     pub limits: Limits,
     /// How long the host may live without its owner.
-    pub lease: LeaseLimits,
+    pub lease: Lease,
 }
 
 /// An address to listen on, and how. Off loopback both are needed.

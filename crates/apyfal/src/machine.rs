@@ -24,7 +24,10 @@ const VENDORS: [(&str, &str, &str); 5] = [
 /// | `/usr/local/lib/apyfal/packages` | installed accelerators, for all users |
 /// | `/etc/apyfal/accelerator.conf` | the host's configuration |
 /// | `/etc/apyfal/host` | the marker: this machine is a host |
+/// | `/etc/apyfal/shut-down` | what ends the machine with its lease, where that is not `poweroff` |
 /// | `/etc/systemd/system/apyfal.service` | the service |
+/// | `/etc/systemd/system/apyfal-end.*` | the timer that ends the machine with its lease |
+/// | `/usr/local/lib/apyfal/apyfal-end.sh` | how that does so |
 /// | `/var/lib/apyfal` | what the host remembers, its token and certificate |
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -62,14 +65,54 @@ impl Machine {
         self.root.join("etc/systemd/system/apyfal.service")
     }
 
+    /// What ends the machine with its lease where the host does not: a script, and the service and
+    /// the timer that run it.
+    pub fn end(&self) -> [PathBuf; 3] {
+        [
+            "usr/local/lib/apyfal/apyfal-end.sh",
+            "etc/systemd/system/apyfal-end.service",
+            "etc/systemd/system/apyfal-end.timer",
+        ]
+        .map(|path| self.root.join(path))
+    }
+
     /// What the host remembers.
     pub fn data_dir(&self) -> PathBuf {
         self.root.join("var/lib/apyfal")
     }
 
-    /// The same where systemd keeps what is of a user that exists while the service runs.
-    pub fn private_data_dir(&self) -> PathBuf {
-        self.root.join("var/lib/private/apyfal")
+    /// What a host writes down of its lease, which outlives it, and what only lasts while the machine
+    /// runs.
+    pub fn lease(&self) -> [PathBuf; 3] {
+        ["var/lib/private/apyfal/lease", "run/apyfal-host", "run/apyfal-end"]
+            .map(|path| self.root.join(path))
+    }
+
+    /// All the rest that a host, its service and user data leave on a machine.
+    pub fn rest(&self) -> Vec<PathBuf> {
+        let paths = [
+            "etc/apyfal",
+            "etc/systemd/system/apyfal.service.d",
+            "etc/systemd/system/apyfal-end.service.d",
+            "etc/systemd/system/apyfal-end.timer.d",
+            "etc/systemd/system/apyfal-device.socket",
+            "etc/systemd/system/apyfal-device@.service",
+            "run/apyfal",
+            "run/private/apyfal-host",
+            "usr/local/lib/apyfal",
+            "var/lib/apyfal",
+            // Where the service, as a user of its own, has its directory; the one above is a link.
+            "var/lib/private/apyfal",
+            "var/log/apyfal-user-data.log",
+            // Last, since it may be what removes all this.
+            "usr/local/bin/apyfal",
+        ];
+        paths.iter().map(|path| self.root.join(path)).collect()
+    }
+
+    /// The unit by which images are loaded into FPGA devices.
+    pub fn device_socket(&self) -> PathBuf {
+        self.root.join("etc/systemd/system/apyfal-device.socket")
     }
 
     /// Whether systemd runs it.

@@ -1,18 +1,106 @@
-//! `apyfal clear`: forget all names.
+//! `apyfal clear`: forget all names, or all that is remembered.
 
-use apyfal::Result;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use apyfal::{Error, ErrorKind, Result};
 use clap::Args;
 
 use crate::commands::Context;
 
 /// Forget all names, and stop nothing.
 #[derive(Args, Debug)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Remove all that is below ~/.apyfal: hosts and their tokens, packages, what this user's own host
+    /// remembers. Refused while something there is open or in use.
+    #[arg(long)]
+    all: bool,
+}
 
-pub(crate) fn run(_arguments: Arguments, context: &Context<'_>) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
+    if arguments.all {
+        return clear_all(context);
+    }
     let count = context.names.clear()?;
     context
         .printer
         .note(&format!("forgot {count} accelerator{}", if count == 1 { "" } else { "s" }));
     Ok(())
+}
+
+fn clear_all(context: &Context<'_>) -> Result<()> {
+    let home = context.environment.home.as_ref();
+    let home = home.ok_or_else(|| refused("there is no home directory".to_owned()))?;
+    let folder = home.join(".apyfal");
+    if let Some((name, _)) = context.names.list()?.into_iter().next() {
+        return Err(refused(format!("the accelerator '{name}' is open"))
+            .hint("stop it: apyfal stop --name NAME")
+            .hint("or forget all names, and stop nothing: apyfal clear"));
+    }
+    let removing = |error: io::Error| {
+        Error::from(error).operation(format!("remove what is in '{}'", folder.display()))
+    };
+    if let Some(path) = in_use(&folder).map_err(removing)? {
+        return Err(refused(format!("'{}' is in use", path.display()))
+            .hint("end the command or host that uses it"));
+    }
+    let sessions = folder.join("host/sessions");
+    if entries(&sessions).map_err(removing)?.next().is_some() {
+        return Err(refused("this user's own host has open sessions".to_owned())
+            .hint("start it and have its clients stop them: apyfal serve")
+            .hint(format!("or remove '{}'", sessions.display())));
+    }
+    let mut count = 0;
+    for path in entries(&folder).map_err(removing)? {
+        let removed = match path.is_symlink() || !path.is_dir() {
+            true => fs::remove_file(&path),
+            false => fs::remove_dir_all(&path),
+        };
+        removed.map_err(removing)?;
+        count += 1;
+    }
+    if count == 0 {
+        context.printer.note("nothing is remembered");
+    } else {
+        context.printer.note(&format!("removed all that was in {}", folder.display()));
+    }
+    // Where it is a link, or somebody uses it again by now, it stays.
+    let _ = fs::remove_dir(&folder);
+    Ok(())
+}
+
+fn refused(why: String) -> Error {
+    Error::new(ErrorKind::Conflict, why).operation("remove all that is remembered")
+}
+
+/// What a directory has, as paths. Nothing where there is none.
+fn entries(folder: &Path) -> io::Result<impl Iterator<Item = PathBuf> + use<>> {
+    let found = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        found => Some(found?),
+    };
+    Ok(found.into_iter().flatten().flatten().map(|entry| entry.path()))
+}
+
+/// A file below a directory that another process holds locked, as all do that work there.
+fn in_use(folder: &Path) -> io::Result<Option<PathBuf>> {
+    for path in entries(folder)? {
+        let kind = fs::symlink_metadata(&path).map(|found| found.file_type());
+        match kind {
+            Ok(kind) if kind.is_dir() => {
+                if let Some(path) = in_use(&path)? {
+                    return Ok(Some(path));
+                }
+            }
+            Ok(kind) if kind.is_file() => {
+                let locked = fs::File::open(&path).map(|file| file.try_lock());
+                if matches!(locked, Ok(Err(fs::TryLockError::WouldBlock))) {
+                    return Ok(Some(path));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
 }

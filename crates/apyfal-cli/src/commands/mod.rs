@@ -91,7 +91,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Command::Pack(arguments) => pack::run(arguments, &context).await,
         Command::Install(arguments) => install::run(arguments, &context).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, &context).await,
-        Command::Clear(arguments) => clear::run(arguments, &context),
+        Command::Clear(arguments) => clear::run(&arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),
     }?;
     Ok(0)

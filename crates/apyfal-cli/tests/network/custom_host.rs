@@ -255,12 +255,16 @@ fn systemd_has_the_host_serve_after_each_start_of_the_machine() {
     let quiet = |words: &str| calls(&format!("touch /calls; apyfal --quiet {words}"));
     assert_eq!(quiet("host install --no_start"), "");
     // What the first one wrote is what the second one starts.
-    let started = "daemon-reload\nenable apyfal.service\nstart apyfal.service\n";
+    let started = "daemon-reload\nenable --now apyfal-end.timer\nenable apyfal.service\n\
+                   start apyfal.service\n";
     assert_eq!(quiet("host install"), started);
     assert_eq!(quiet("host install"), started);
     assert!(machine.bash("rm /etc/systemd/system/apyfal.service").status.success());
     assert_eq!(quiet("host install"), started.replace("\nstart ", "\nrestart "));
-    assert_eq!(quiet("host uninstall"), "disable --now apyfal.service\ndaemon-reload\n");
+    assert_eq!(
+        quiet("host uninstall"),
+        "disable --now apyfal-end.timer\ndisable --now apyfal.service\ndaemon-reload\n"
+    );
 }
 
 /// The blocks of a guide that are typed.

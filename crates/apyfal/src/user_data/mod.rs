@@ -22,6 +22,15 @@ const AWS_SDK: &str = "command -v fpga-load-local-image >/dev/null || (
 ";
 
 const SCRIPT: &str = include_str!("user_data.sh");
+/// What ends the machine with its lease, from its first start on.
+const ENDING: [(&str, &str); 3] = [
+    ("/usr/local/lib/apyfal/apyfal-end.sh", include_str!("../../../../deploy/apyfal-end.sh")),
+    (
+        "/etc/systemd/system/apyfal-end.service",
+        include_str!("../../../../deploy/apyfal-end.service"),
+    ),
+    ("/etc/systemd/system/apyfal-end.timer", include_str!("../../../../deploy/apyfal-end.timer")),
+];
 
 /// What a machine is told when it first starts.
 #[derive(Clone, Debug)]
@@ -62,7 +71,7 @@ impl UserData {
         let mut ends_early = false;
         let mut file = |path: &str, content: &str| {
             ends_early |= content.lines().any(|line| line == END);
-            files += &format!("put {path} <<'{END}'\n{}\n{END}\n", content.trim_end_matches('\n'));
+            files += &put(path, content);
         };
         file("/etc/apyfal/new.conf", &self.served_configuration()?.write()?);
         file("/var/lib/apyfal/token", self.token.expose());
@@ -83,6 +92,7 @@ impl UserData {
         }
         let (arm, install) =
             (if has_lease { ARM.as_secs() } else { 0 }.to_string(), self.install());
+        let ending: String = ENDING.iter().map(|(path, text)| put(path, text)).collect();
         let (url, sha256) = (quoted(&self.agent.url), quoted(&self.agent.sha256));
         let mut script = filled(|name| {
             Some(match name {
@@ -94,6 +104,7 @@ impl UserData {
                 "PACKAGE" => &install,
                 "DEVICE" => self.device(),
                 "FILES" => &files,
+                "END" => &ending,
                 _ => return None,
             })
         });
@@ -151,6 +162,11 @@ impl UserData {
             _ => "",
         }
     }
+}
+
+/// The lines that write a file.
+fn put(path: &str, content: &str) -> String {
+    format!("put {path} <<'{END}'\n{}\n{END}\n", content.trim_end_matches('\n'))
 }
 
 /// What ends a file within the script.

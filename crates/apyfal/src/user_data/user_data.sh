@@ -13,7 +13,7 @@ shut_down() {
 }
 
 # The machine ends by itself unless it becomes a host: it costs, whether it is of use or not.
-mkdir -p /run/apyfal /var/lib/apyfal /etc/apyfal /usr/local/bin /var/log
+mkdir -p /run/apyfal /var/lib/apyfal /etc/apyfal /etc/systemd/system /usr/local/bin /usr/local/lib/apyfal /var/log
 chmod 700 /var/lib/apyfal
 cat >/etc/apyfal/shut-down <<'APYFAL_END'
 #!/bin/sh
@@ -23,14 +23,6 @@ chmod 755 /etc/apyfal/shut-down
 # What follows holds secrets.
 umask 077
 exec >>/var/log/apyfal-user-data.log 2>&1
-if [ @ARM@ -gt 0 ]; then
-    (
-        sleep @ARM@
-        [ -e /run/apyfal/up ] || shut_down
-    ) &
-    disown
-fi
-
 fail() {
     echo "apyfal: $*"
     exit 1
@@ -40,6 +32,30 @@ fail() {
 put() {
     cat >"$1.new" && mv "$1.new" "$1" || fail "cannot write $1"
 }
+
+if [ @ARM@ -gt 0 ]; then
+    (
+        sleep @ARM@
+        [ -e /run/apyfal/up ] || shut_down
+    ) &
+    disown
+    # The same at every start of the machine: until there is a host, this is its lease.
+@END@
+    put /var/lib/apyfal/lease <<APYFAL_END
+boot $(cat /proc/sys/kernel/random/boot_id)
+max_lifetime @ARM@000
+life_ends $(($(cut -d. -f1 /proc/uptime) * 1000 + @ARM@000))
+APYFAL_END
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+        systemctl enable --now apyfal-end.timer
+    else
+        while sleep 30; do
+            sh /usr/local/lib/apyfal/apyfal-end.sh
+        done &
+        disown
+    fi
+fi
 
 # fetch URL SHA256 PATH
 fetch() {

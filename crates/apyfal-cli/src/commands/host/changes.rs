@@ -13,7 +13,7 @@ use crate::commands::Context;
 
 /// Puts things where they belong, and says what it did.
 pub(super) struct Changes<'a> {
-    context: &'a Context<'a>,
+    pub(super) context: &'a Context<'a>,
     pub(super) count: usize,
     /// Keeps others from changing the same machine.
     _lock: fs::File,

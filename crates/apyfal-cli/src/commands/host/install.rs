@@ -4,16 +4,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use apyfal::{Configuration, Error, ErrorKind, Machine, Result};
+use apyfal_server::{Lease, LeaseLimits};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
 use super::changes::{Changes, failed};
 use super::{Root, for_all_users, systemctl};
 use crate::commands::Context;
+use crate::commands::serve::settings::lease_limits;
 use crate::listen::address;
 use crate::quantity::duration_option;
 
 const UNIT: &str = include_str!("../../../../../deploy/apyfal.service");
+/// In the order of [`Machine::end`], with their permissions.
+const END: [(&str, u32); 3] = [
+    (include_str!("../../../../../deploy/apyfal-end.sh"), 0o755),
+    (include_str!("../../../../../deploy/apyfal-end.service"), 0o644),
+    (include_str!("../../../../../deploy/apyfal-end.timer"), 0o644),
+];
 const EVERYWHERE: &str = "0.0.0.0:8000";
 const MARKER: &str = "\
 # This machine is a host of Apyfal: jobs run here by themselves. 'apyfal host install' wrote this
@@ -66,6 +74,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     if is_served && !arguments.no_start {
         // An earlier run may have left this to this one.
         systemctl(&["daemon-reload"]).await?;
+        systemctl(&["enable", "--now", "apyfal-end.timer"]).await?;
         systemctl(&["enable", "apyfal.service"]).await?;
         if changes.count > 0 {
             systemctl(&["restart", "apyfal.service"]).await?;
@@ -110,7 +119,8 @@ fn set_up<'a>(
     let configuration = machine.configuration();
     let directory = configuration.parent().unwrap_or(Path::new("/"));
     let mut changes = Changes::begin(directory, context)?;
-    for path in [machine.marker(), machine.unit(), machine.binary()] {
+    let [script, ..] = machine.end();
+    for path in [machine.marker(), machine.unit(), machine.binary(), script] {
         changes.directory(path.parent().unwrap_or(Path::new("/")), 0o755)?;
     }
     changes.directory(&machine.packages(), 0o755)?;
@@ -122,31 +132,7 @@ fn set_up<'a>(
         fs::canonicalize(&data_dir).map_err(|error| failed(error, "look at", &data_dir))?;
     changes.mode(&data_dir, 0o700)?;
     changes.binary(&machine.binary())?;
-    if let Some(given) = &arguments.config {
-        let text = fs::read(given).map_err(|error| failed(error, "read", given))?;
-        Configuration::parse(&text, &given.display().to_string())?;
-        changes.file(&configuration, &text, 0o600)?;
-    } else if !configuration.exists() {
-        let text = configured(arguments, &listen).write()?;
-        changes.file(&configuration, text.as_bytes(), 0o600)?;
-    } else {
-        changes.mode(&configuration, 0o600)?;
-        let wanted = configured(arguments, &listen);
-        let found =
-            fs::read(&configuration).map_err(|error| failed(error, "read", &configuration))?;
-        let found = Configuration::parse(&found, &configuration.display().to_string())?;
-        // Nobody who runs it without options means them.
-        let given = !arguments.listen.is_empty()
-            || arguments.accelerator.is_some()
-            || arguments.idle_timeout.is_some()
-            || arguments.max_lifetime.is_some();
-        if given && wanted.write()? != found.write()? {
-            context.printer.note(&format!(
-                "{} is there and stays as it is: change it by hand, or give another with --config",
-                configuration.display()
-            ));
-        }
-    }
+    let limits = configure(arguments, &listen, &configuration, &mut changes)?;
     let is_new = !data_dir.join("token").exists() || !data_dir.join("host.crt").exists();
     token::load_or_generate(&data_dir.join("token"))?;
     Identity::load_or_generate(&data_dir.join("host.crt"), &data_dir.join("host.key"))?;
@@ -158,9 +144,56 @@ fn set_up<'a>(
         changes.owner_of(&data_dir, &data_dir.join(name))?;
     }
     changes.file(&machine.unit(), UNIT.as_bytes(), 0o644)?;
+    for (path, (text, mode)) in machine.end().iter().zip(END) {
+        changes.file(path, text.as_bytes(), mode)?;
+    }
+    // From here on the machine ends with its lease, whether the host ever serves or not.
+    Lease::arm(&data_dir, limits)?;
+    if limits != LeaseLimits::default() {
+        changes.owner_of(&data_dir, &data_dir.join("lease"))?;
+    }
     // Last: what is marked is whole.
     changes.file(&machine.marker(), MARKER.as_bytes(), 0o644)?;
     Ok(changes)
+}
+
+/// Writes the configuration, unless it is there. Returns the limits of the lease that it has.
+fn configure(
+    arguments: &Arguments,
+    listen: &[std::net::SocketAddr],
+    path: &Path,
+    changes: &mut Changes<'_>,
+) -> Result<LeaseLimits> {
+    let parsed = |path: &Path| -> Result<_> {
+        let text = fs::read(path).map_err(|error| failed(error, "read", path))?;
+        let configuration = Configuration::parse(&text, &path.display().to_string())?;
+        let limits = lease_limits(&configuration)?;
+        Ok((text, configuration, limits))
+    };
+    if let Some(given) = &arguments.config {
+        let (text, _, limits) = parsed(given)?;
+        changes.file(path, &text, 0o600)?;
+        return Ok(limits);
+    }
+    let wanted = configured(arguments, listen);
+    if !path.exists() {
+        changes.file(path, wanted.write()?.as_bytes(), 0o600)?;
+        return lease_limits(&wanted);
+    }
+    changes.mode(path, 0o600)?;
+    let (_, found, limits) = parsed(path)?;
+    // Nobody who runs it without options means them.
+    let given = !arguments.listen.is_empty()
+        || arguments.accelerator.is_some()
+        || arguments.idle_timeout.is_some()
+        || arguments.max_lifetime.is_some();
+    if given && wanted.write()? != found.write()? {
+        changes.context.printer.note(&format!(
+            "{} is there and stays as it is: change it by hand, or give another with --config",
+            path.display()
+        ));
+    }
+    Ok(limits)
 }
 
 fn configured(arguments: &Arguments, listen: &[std::net::SocketAddr]) -> Configuration {

@@ -14,7 +14,7 @@ use crate::commands::Context;
 /// Make this machine no host any more. What it remembers stays, unless told otherwise.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Remove the configuration, token, certificate, packages and results too.
+    /// Remove all else too: configuration, token, certificate, packages, results, and the binary.
     #[arg(long)]
     purge: bool,
     #[command(flatten)]
@@ -46,23 +46,37 @@ pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<
             }
         }
     };
-    // First: what is no longer whole is no longer marked.
+    // First: what is no longer whole is no longer marked, and what is no host has no lease.
     remove(&machine.marker())?;
-    if arguments.root.is_here() && machine.has_systemd() && machine.unit().exists() {
+    let has_systemd = arguments.root.is_here() && machine.has_systemd();
+    let [script, service, timer] = machine.end();
+    if has_systemd && timer.exists() {
+        systemctl(&["disable", "--now", "apyfal-end.timer"]).await?;
+    }
+    if has_systemd && machine.unit().exists() {
         systemctl(&["disable", "--now", "apyfal.service"]).await?;
-    } else if arguments.root.is_here() {
+    } else if arguments.root.is_here() && !has_systemd {
         serving::end(&machine, context).await?;
     }
-    remove(&machine.unit())?;
+    for path in [machine.unit(), timer, service, script] {
+        remove(&path)?;
+    }
+    // A link leads to where systemd has it, or else out of the machine.
+    let lease = Some(machine.data_dir()).filter(|path| !path.is_symlink());
+    let lease = lease.map(|path| path.join("lease"));
+    for path in machine.lease().into_iter().chain(lease) {
+        remove(&path)?;
+    }
     if arguments.purge {
-        // A service of a user of its own has its directory in the second place, with a link to it in
-        // the first. Other links are removed, and not what they lead to.
-        let data_dirs = [machine.data_dir(), machine.private_data_dir()];
-        for path in data_dirs.into_iter().chain([machine.packages(), machine.configuration()]) {
+        if has_systemd && machine.device_socket().exists() {
+            systemctl(&["disable", "--now", "apyfal-device.socket"]).await?;
+        }
+        // Links are removed, and not what they lead to.
+        for path in machine.rest() {
             remove(&path)?;
         }
     }
-    if arguments.root.is_here() && machine.has_systemd() {
+    if has_systemd {
         systemctl(&["daemon-reload"]).await?;
     }
     let packages = Store::new(machine.packages());

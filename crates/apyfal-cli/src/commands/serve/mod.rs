@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use apyfal::package::Digest;
 use apyfal::{Error, ErrorKind, Result};
-use apyfal_server::{Ending, LogLine, Server, Settings};
+use apyfal_server::{Ending, Lease, LogLine, Server, Settings};
 use clap::Args;
 
 use crate::commands::Context;
@@ -20,7 +20,7 @@ use package::is_package;
 mod access;
 mod own_address;
 mod package;
-mod settings;
+pub(crate) mod settings;
 
 /// Make this machine a host: run the jobs of anyone who reaches it and may use it.
 ///
@@ -59,6 +59,13 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u8> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let section = configuration.section("serve");
+    let home = context.environment.home.as_deref();
+    let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
+    // First: whatever goes wrong from here on, the machine ends with its lease.
+    let lease = match arguments.pair {
+        true => Lease::default(),
+        false => settings::lease(&data_dir, &configuration, context)?,
+    };
     let named = arguments.accelerator.or(section.get("accelerator")?);
     if arguments.sha256.is_some() && !named.as_deref().is_some_and(is_package) {
         let why = match &named {
@@ -68,8 +75,6 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         return Err(Error::new(ErrorKind::Usage, why)
             .hint("name the package by its path or URL: --accelerator ./NAME-1.0.0.apyfal"));
     }
-    let home = context.environment.home.as_deref();
-    let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
     let addresses = match arguments.pair && arguments.listen.is_empty() {
         // One that serves was told where, maybe on its command line.
         true => here::addresses(&data_dir),
@@ -110,7 +115,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         names: settings::names(&configuration)?,
         threads: settings::threads(&configuration)?,
         limits: settings::limits(&configuration)?,
-        lease: settings::lease(&configuration)?,
+        lease,
     };
     let shutdown = settings::shutdown(&configuration)?;
     allow_open_files();

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use apyfal::{Configuration, Result};
 use apyfal_core::size;
-use apyfal_server::{LeaseLimits, Limits};
+use apyfal_server::{Lease, LeaseLimits, Limits};
 
+use crate::commands::Context;
 use crate::listen::address;
 use crate::quantity::{duration, limit};
 use crate::words::words;
@@ -62,11 +64,27 @@ pub(super) fn limits(configuration: &Configuration) -> Result<Limits> {
 }
 
 /// When the host is to end.
-pub(super) fn lease(configuration: &Configuration) -> Result<LeaseLimits> {
+pub(crate) fn lease_limits(configuration: &Configuration) -> Result<LeaseLimits> {
     Ok(LeaseLimits {
         idle_timeout: parsed(configuration, "idle_timeout", limit)?.flatten(),
         max_lifetime: parsed(configuration, "max_lifetime", limit)?.flatten(),
     })
+}
+
+/// The lease of the host that serves from a directory.
+pub(super) fn lease(
+    data_dir: &Path,
+    configuration: &Configuration,
+    context: &Context<'_>,
+) -> Result<Lease> {
+    // Where the service manager makes one, it is there as long as the system runs.
+    let memory = context.variable("RUNTIME_DIRECTORY").and_then(|paths| paths.split(':').next());
+    let memory = memory.filter(|path| !path.is_empty()).map(Path::new);
+    let (lease, written) = Lease::open(data_dir, memory, lease_limits(configuration)?);
+    if let Err(error) = written {
+        context.printer.warning(format!("{error}; it runs all the same"));
+    }
+    Ok(lease)
 }
 
 /// The command that ends this machine; empty where there is none.
