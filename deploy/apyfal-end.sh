@@ -33,7 +33,6 @@ take() {
     text=$(cat "$1" 2>/dev/null) || return
     # Words, by their pairs.
     set -- $text
-    [ $# -gt 0 ] || return
     while [ $# -gt 1 ]; do
         case $1 in
         boot) boot=$2 ;;
@@ -44,6 +43,7 @@ take() {
         esac
         shift 2
     done
+    [ "$boot" != - ]
 }
 
 take /run/apyfal-host/lease || take /var/lib/apyfal/lease || exit 0

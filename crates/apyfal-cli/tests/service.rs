@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -79,6 +80,141 @@ fn the_units_of_the_device_helper_are_right() {
     for option in words.iter().filter(|word| word.starts_with("--")) {
         assert!(help.contains(&format!("{option} <")), "{option}: {help}");
     }
+}
+
+#[test]
+fn the_units_that_end_the_machine_are_right() {
+    let home = Home::new();
+    let timer = present(&home, "apyfal-end.timer", "apyfal-end.timer");
+    let service = present(&home, "apyfal-end.service", "apyfal-end.service");
+    verified(&[&timer, &service]);
+}
+
+/// Milliseconds since that machine was started.
+const NOW: i64 = 100_000_000;
+
+/// What ends the machine, on one that is only a directory.
+struct Ending(Home);
+
+impl Ending {
+    fn new() -> Self {
+        let home = Home::new();
+        for folder in ["run/apyfal-host", "var/lib/apyfal", "etc/apyfal", "bin"] {
+            std::fs::create_dir_all(home.path(folder)).unwrap();
+        }
+        let uptime = home.write("uptime", format!("{}.25 1.00\n", NOW / 1000));
+        let mut script = deployed("apyfal-end.sh");
+        script = script.replace("/proc/uptime", uptime.to_str().unwrap());
+        for folder in ["/run/", "/var/lib/", "/etc/apyfal/"] {
+            assert!(script.contains(folder));
+            let here = home.path(folder.trim_start_matches('/'));
+            script = script.replace(folder, &format!("{}/", here.display()));
+        }
+        home.write("end.sh", script);
+        // Never those of the system.
+        for program in ["bin/systemctl", "bin/poweroff", "etc/apyfal/shut-down"] {
+            let name = program.rsplit('/').next().unwrap();
+            let path = home.write(program, format!("#!/bin/sh\necho \"called {name}\" $@\n"));
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        Self(home)
+    }
+
+    /// Writes a lease down, with times beside that of now, in seconds.
+    fn lease(&self, folder: &str, boot: &str, agent: u32, idle: i64, life: i64) {
+        let at = |seconds: i64| match seconds {
+            0 => 0,
+            _ => NOW + seconds * 1000,
+        };
+        let text = format!(
+            "boot {boot}\nagent {agent}\nidle_timeout 60000\nmax_lifetime 120000\n\
+             idle_ends {}\nlife_ends {}\nextended 0\n\n\n",
+            at(idle),
+            at(life)
+        );
+        self.0.write(&format!("{folder}/lease"), text);
+    }
+
+    /// What it says when it looks.
+    fn looks(&self, words: &[&str]) -> String {
+        let path = format!("{}:/usr/bin:/bin", self.0.path("bin").display());
+        let mut script = Command::new("sh");
+        let output = script.arg(self.0.path("end.sh")).args(words).env("PATH", path).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn ends(&self) -> bool {
+        let said = self.looks(&[]);
+        assert!(said.is_empty() || said.ends_with("\ncalled shut-down\n"), "{said}");
+        !said.is_empty()
+    }
+}
+
+#[test]
+fn a_machine_is_ended_when_its_lease_ran_out_and_never_without_one() {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let (boot, own) = (boot.trim(), std::process::id());
+    let machine = Ending::new();
+    let (memory, disk) = ("run/apyfal-host", "var/lib/apyfal");
+    assert!(!machine.ends(), "there is no lease");
+    for (agent, idle, life, ends) in [
+        (0, 0, 0, false),
+        (0, 300, 300, false),
+        // The host has a moment to end by itself,
+        (0, -30, 300, false),
+        (0, -90, 300, true),
+        (own, -90, 300, true),
+        (0, 300, -30, false),
+        (0, 300, -90, true),
+        // and where it is there, time for its jobs.
+        (own, 300, -90, false),
+        (own, 300, -900, false),
+        (own, 300, -1000, true),
+    ] {
+        for folder in [memory, disk] {
+            machine.lease(folder, boot, agent, idle, life);
+            assert_eq!(machine.ends(), ends, "{folder} {agent} {idle} {life}");
+            std::fs::remove_file(machine.0.path(folder).join("lease")).unwrap();
+        }
+    }
+    // What is in memory counts, unless it is no lease.
+    machine.lease(disk, boot, 0, -90, 0);
+    machine.lease(memory, boot, 0, 300, 0);
+    assert!(!machine.ends());
+    for damaged in ["", "boot\n", "idle_ends x\n", "idle_ends -1\n", "idle_ends 1$(reboot)\n"] {
+        machine.0.write("run/apyfal-host/lease", damaged);
+        assert!(machine.ends(), "{damaged}");
+    }
+    machine.0.write("var/lib/apyfal/lease", format!("idle_ends {}\n", u64::MAX));
+    assert!(!machine.ends(), "nothing is left to go by");
+}
+
+#[test]
+fn a_lease_of_an_earlier_start_is_counted_from_the_first_look() {
+    let machine = Ending::new();
+    machine.lease("var/lib/apyfal", "another", std::process::id(), -9000, -9000);
+    assert!(!machine.ends());
+    let began = || text(&machine.0.read("run/apyfal-end/began")).trim().parse::<i64>().unwrap();
+    let first = began();
+    assert!(!machine.ends());
+    assert_eq!(began(), first);
+    for (past, ends) in [(100_000, false), (130_000, true)] {
+        machine.0.write("run/apyfal-end/began", (NOW - past).to_string());
+        assert_eq!(machine.ends(), ends, "{past}");
+    }
+}
+
+#[test]
+fn a_machine_whose_own_end_fails_is_powered_off() {
+    let machine = Ending::new();
+    assert!(machine.looks(&["now"]).ends_with("called shut-down\n"));
+    machine.0.write("etc/apyfal/shut-down", "#!/bin/sh\nexit 1\n");
+    assert!(machine.looks(&["now"]).ends_with("ran out\ncalled systemctl poweroff\n"));
+    std::fs::remove_file(machine.0.path("etc/apyfal/shut-down")).unwrap();
+    machine.0.write("bin/systemctl", "#!/bin/sh\nexit 1\n");
+    assert!(machine.looks(&["now"]).ends_with("ran out\ncalled poweroff -f\n"));
 }
 
 #[test]

@@ -179,6 +179,40 @@ fn as_my_host(pairing: &str) -> String {
 }
 
 #[test]
+fn a_machine_ends_with_its_lease_though_its_host_cannot_run() {
+    let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
+    let (here, served) = (Home::new(), Home::new());
+    let _catalog = Catalog::serve(&client, &served);
+    here.write("accelerator.conf", account());
+    let script = ok(
+        &client,
+        &here,
+        "apyfal user-data --accelerator my_accelerator --host_type my_provider \
+         --shutdown_command 'touch /ended' --idle_timeout 1h --max_lifetime none",
+    );
+    // Here it looks more often.
+    assert!(script.contains("sleep 30"), "{script}");
+    let script = script.replace("sleep 30", "sleep 0.1");
+    let machine = BareMachine::boot(&host);
+    assert!(machine.first_start(&script).status.success());
+    // Time goes by as the test says.
+    let clock = "sed -i 's/^now=.*/&; now=$((now + $(cat \\/later))); touch \\/looked/' \
+                 /usr/local/lib/apyfal/apyfal-end.sh";
+    std::fs::write(machine.path("later"), "0").unwrap();
+    assert!(machine.bash(clock).status.success());
+    until("it looks at the lease", || machine.path("looked").exists());
+    // A wrong configuration stays wrong: nobody starts the host again.
+    std::fs::write(machine.path("etc/apyfal/accelerator.conf"), "[serve").unwrap();
+    let kill = "kill -KILL $(grep -lz [s]erve /proc/[0-9]*/cmdline | cut -d/ -f3)";
+    assert!(machine.bash(kill).status.success());
+    std::fs::remove_file(machine.path("looked")).unwrap();
+    until("it looks at the lease", || machine.path("looked").exists());
+    assert!(!machine.path("ended").exists());
+    std::fs::write(machine.path("later"), "4000000").unwrap();
+    until("the machine ends", || machine.path("ended").exists());
+}
+
+#[test]
 fn the_guide_leads_to_a_host() {
     let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
     let (here, served) = (Home::new(), Home::new());

@@ -92,7 +92,10 @@ impl UserData {
         }
         let (arm, install) =
             (if has_lease { ARM.as_secs() } else { 0 }.to_string(), self.install());
-        let ending: String = ENDING.iter().map(|(path, text)| put(path, text)).collect();
+        let ending: String = match has_lease {
+            true => ENDING.iter().map(|(path, text)| put(path, text)).collect(),
+            false => "    :\n".to_owned(),
+        };
         let (url, sha256) = (quoted(&self.agent.url), quoted(&self.agent.sha256));
         let mut script = filled(|name| {
             Some(match name {
@@ -333,7 +336,11 @@ mod tests {
         data.idle_timeout = None;
         let script = data.script().unwrap();
         assert!(script.contains("rest_v1 = True") && !script.contains("client_s_own"), "{script}");
-        assert!(!script.contains("idle_timeout") && !script.contains("max_lifetime"), "{script}");
+        assert!(
+            !script.contains("idle_timeout =") && !script.contains("max_lifetime ="),
+            "{script}"
+        );
+        assert!(!script.contains("apyfal-end.timer <<"), "there is no lease: {script}");
         assert!(!script.contains("192.0.2.9"), "{script}");
     }
 
