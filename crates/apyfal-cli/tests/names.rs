@@ -6,6 +6,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
+use common::server::Server;
 use common::{Home, peer, text, words};
 
 #[test]
@@ -101,6 +102,37 @@ fn several_names_live_at_once_and_clear_forgets_them() {
     home.ok(&["clear"]);
     home.fails(6, &["process", "-n", "one", "-i", "in", "-o", "out"]);
     home.ok(&["clear"]);
+}
+
+#[test]
+fn all_that_is_remembered_is_removed_unless_it_is_open() {
+    let home = Home::new();
+    let refused = |home: &Home, why: &str, hint: &str| {
+        let said = home.fails(8, &["clear", "--all"]);
+        assert!(said.contains(why) && said.contains(hint), "{said}");
+        assert!(home.path(".apyfal").exists());
+    };
+    // A name,
+    home.ok(&["create", "-a", "null", "-n", "my words"]);
+    refused(&home, "the accelerator 'my words' is open", "apyfal stop --name 'my words'");
+    home.ok(&["start", "-n", "my words"]);
+    refused(&home, "the accelerator 'my words' is open", "apyfal clear");
+    home.ok(&["stop", "-n", "my words"]);
+    home.ok(&["clear"]);
+    // a host that runs,
+    let server = Server::in_home(home, "", &[]);
+    let session =
+        server.connect().post("/v2/sessions", "application/json", br#"{"accelerator": "null"}"#);
+    assert_eq!(session.status, 201, "{session:?}");
+    refused(server.home(), "is in use", "end the command or host");
+    // and a session that it comes back to.
+    let home = server.killed().home;
+    refused(&home, "has open sessions", "apyfal serve");
+    std::fs::remove_dir_all(home.path(".apyfal/host/sessions")).unwrap();
+
+    home.ok(&["clear", "--all"]);
+    assert!(!home.path(".apyfal").exists());
+    home.ok(&["clear", "--all"]);
 }
 
 #[test]

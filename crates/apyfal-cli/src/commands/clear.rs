@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use apyfal::user_data::quoted;
 use apyfal::{Error, ErrorKind, Result};
 use clap::Args;
 
@@ -35,7 +36,7 @@ fn clear_all(context: &Context<'_>) -> Result<()> {
     let folder = home.join(".apyfal");
     if let Some((name, _)) = context.names.list()?.into_iter().next() {
         return Err(refused(format!("the accelerator '{name}' is open"))
-            .hint("stop it: apyfal stop --name NAME")
+            .hint(format!("stop it: apyfal stop --name {}", quoted(&name)))
             .hint("or forget all names, and stop nothing: apyfal clear"));
     }
     let removing = |error: io::Error| {
