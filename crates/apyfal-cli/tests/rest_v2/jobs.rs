@@ -28,8 +28,9 @@ fn a_job_gives_back_its_result_and_its_report() {
 fn a_client_may_send_everything_before_it_reads() {
     let server = Server::start();
     let session = session(&server, "null");
-    let mut connection = server.connect();
+    // Made first: a connection that asks for nothing is closed.
     let sent = data(50_000_000);
+    let mut connection = server.connect();
     let answer = job(&mut connection, &session, &json!({}), &sent);
     assert_eq!(answer.status, 200);
     assert!(answer.body == sent, "50 MB came back changed");
