@@ -27,8 +27,10 @@ fn an_address_of_a_link_is_used_with_its_zone() {
         word_after(&pairing, "--token"),
         word_after(&pairing, "--fingerprint")
     );
-    let shown = ok(&host, &there, "ip -o -6 address show dev cable scope link");
-    let address = shown.split_whitespace().nth(3).unwrap().split('/').next().unwrap().to_owned();
+    let address = until_some("the link has an address", || {
+        let shown = ok(&host, &there, "ip -o -6 address show dev cable scope link");
+        Some(shown.split_whitespace().nth(3)?.split('/').next()?.to_owned())
+    });
     let run = |zoned: &str| format!("apyfal run sha3 notes.txt --host_ip '{zoned}' {proofs}");
     // The system first makes sure that no other machine has the address.
     until("the link is up", || {
