@@ -1,84 +1,16 @@
-//! What surrounds a job while it runs: cancellation, progress, scratch space and threads.
+//! What surrounds a job while it runs: progress, scratch space and threads.
 
 use std::fmt;
 use std::fs::File;
-use std::future::poll_fn;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
-use crate::{Error, Input, JobParameters, Output, Result, Sink, Source};
-
-/// A switch that ends a job early. Clones are the same switch.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<Switch>);
-
-#[derive(Debug, Default)]
-struct Switch {
-    thrown: AtomicBool,
-    /// Tasks that wait for it.
-    wakers: Mutex<Vec<Waker>>,
-}
-
-impl Cancel {
-    /// Asks the job to end. It does so within 100 ms.
-    pub fn cancel(&self) {
-        self.0.thrown.store(true, Ordering::Release);
-        self.wakers().drain(..).for_each(Waker::wake);
-    }
-
-    /// Whether the job was asked to end.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.thrown.load(Ordering::Acquire)
-    }
-
-    /// An error of kind [`Cancelled`](crate::ErrorKind::Cancelled) once the job was asked to end.
-    ///
-    /// # Errors
-    /// As said.
-    pub fn check(&self) -> Result<()> {
-        if self.is_cancelled() { Err(Error::cancelled()) } else { Ok(()) }
-    }
-
-    /// Ready once the job was asked to end.
-    pub async fn cancelled(&self) {
-        poll_fn(|context| {
-            // The list is locked before the look at the switch, so that no throw is missed.
-            let mut wakers = self.wakers();
-            if self.is_cancelled() {
-                return Poll::Ready(());
-            }
-            wakers.retain(|waker| !waker.will_wake(context.waker()));
-            wakers.push(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// The result of `work`, unless the job is asked to end before: then `work` is dropped.
-    ///
-    /// # Errors
-    /// Those of `work`, or one of kind [`Cancelled`](crate::ErrorKind::Cancelled).
-    pub async fn or_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let mut work = pin!(work);
-        let mut cancelled = pin!(self.cancelled());
-        poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => cancelled.as_mut().poll(context).map(|()| Err(Error::cancelled())),
-        })
-        .await
-    }
-
-    fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::{Cancel, Error, Input, JobParameters, Output, Result, Sink, Source};
 
 /// How far a job is, in bytes. Written by the job, read by whoever shows it.
 #[derive(Debug, Default)]
@@ -368,31 +300,6 @@ mod tests {
         assert_eq!((context.progress().read(), context.progress().total()), (4, Some(10)));
         context.cancel().cancel();
         assert!(reader.fill(&mut buffer).unwrap_err().is_cancelled());
-    }
-
-    #[test]
-    fn work_that_waits_is_dropped_when_cancelled() {
-        struct Flag(AtomicBool);
-        impl std::task::Wake for Flag {
-            fn wake(self: Arc<Self>) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let flag = Arc::new(Flag(AtomicBool::new(false)));
-        let waker = Waker::from(flag.clone());
-        let mut task = std::task::Context::from_waker(&waker);
-        let cancel = Cancel::default();
-        let mut work = pin!(cancel.or_cancelled(std::future::pending::<Result<()>>()));
-        assert!(work.as_mut().poll(&mut task).is_pending());
-        assert!(work.as_mut().poll(&mut task).is_pending());
-        assert_eq!(cancel.wakers().len(), 1);
-        cancel.cancel();
-        assert!(flag.0.load(Ordering::Relaxed));
-        assert!(
-            matches!(work.as_mut().poll(&mut task), Poll::Ready(Err(error)) if error.is_cancelled())
-        );
-        let mut done = pin!(cancel.or_cancelled(std::future::ready(Ok(1))));
-        assert!(matches!(done.as_mut().poll(&mut task), Poll::Ready(Ok(1))));
     }
 
     #[test]

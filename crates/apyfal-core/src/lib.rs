@@ -8,6 +8,7 @@
 //! * [`Configuration`] is the content of `accelerator.conf`.
 //! * [`Error`] is what every call of every crate returns.
 
+mod cancel;
 mod client;
 pub mod config;
 mod context;
@@ -23,9 +24,10 @@ mod secret;
 mod streams;
 mod whole;
 
+pub use cancel::Cancel;
 pub use client::{Client, JobIo};
 pub use config::{Configuration, Literal, read_value};
-pub use context::{Cancel, JobContext, JobLog, Progress};
+pub use context::{JobContext, JobLog, Progress};
 pub use engine::{Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots};
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result, root_cause};

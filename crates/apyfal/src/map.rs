@@ -30,10 +30,11 @@ impl JobHandle {
     /// The same with something to be done once the job has ended.
     fn spawn_then(
         accelerator: Accelerator,
-        call: Call,
+        mut call: Call,
         then: impl FnOnce() + Send + 'static,
     ) -> Self {
-        let (cancel, progress) = (call.cancel.clone(), call.progress.clone());
+        let (cancel, progress) = (call.cancel.child(), call.progress.clone());
+        call.cancel = cancel.clone();
         // Admitted now, so that a stop that is called next waits for it.
         let admission = accelerator.admit();
         let task = tokio::spawn(async move {

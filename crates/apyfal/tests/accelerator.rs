@@ -57,6 +57,39 @@ async fn a_map_gives_results_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_dropped_ends_no_other() {
+    let accelerator = Accelerator::builder("null").build().await.unwrap();
+    let cancel = Cancel::default();
+    accelerator.start(Call::new().cancel(cancel.clone())).await.unwrap();
+    let call = |input| Call::new().input(input).cancel(cancel.clone());
+    let waits = || Input::stream(Waits);
+    // Given up by its caller, ended by its handle, and with the map that it is of.
+    let given_up = accelerator.process(call(waits()));
+    let short = std::time::Duration::from_millis(50);
+    assert!(tokio::time::timeout(short, given_up).await.is_err());
+    let job = accelerator.process_submit(call(waits()));
+    job.cancel();
+    assert!(job.await.unwrap_err().is_cancelled());
+    drop(accelerator.process_map([call(waits())]));
+    assert!(!cancel.is_cancelled());
+    accelerator.process(call(Input::bytes(*b"x"))).await.unwrap();
+    // The switch itself ends all.
+    let job = accelerator.process_submit(call(waits()));
+    cancel.cancel();
+    assert!(job.await.unwrap_err().is_cancelled());
+}
+
+/// A stream of which nothing ever comes.
+struct Waits;
+
+impl std::io::Read for Waits {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        Err(std::io::ErrorKind::WouldBlock.into())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_map_of_files_and_streams_keeps_the_order() {
     let folder = files(100);
     let accelerator =
