@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apyfal_agent::{Agent, AgentOptions};
 use apyfal_core::{
-    Client, Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Report,
-    Result, Start,
+    Client, Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
+    Report, Result, Start,
 };
 use apyfal_package::Store;
 use apyfal_storage::{Location, Storage};
@@ -62,12 +62,14 @@ enum Hosts {
 #[derive(Debug)]
 struct OpenSession {
     id: String,
+    /// What it was started with, where it was here.
+    params: Option<Params>,
     jobs: watch::Sender<usize>,
 }
 
 impl OpenSession {
-    fn new(id: String) -> Arc<Self> {
-        Arc::new(Self { id, jobs: watch::Sender::new(0) })
+    fn new(id: String, params: Option<Params>) -> Arc<Self> {
+        Arc::new(Self { id, params, jobs: watch::Sender::new(0) })
     }
 
     /// Waits until no job uses it.
@@ -225,7 +227,7 @@ impl AcceleratorBuilder {
             hosts,
             storage,
             configuration: self.configuration,
-            session: Mutex::new(self.session.map(OpenSession::new)),
+            session: Mutex::new(self.session.map(|id| OpenSession::new(id, None))),
             start_defaults: OnceCell::new(),
             process_defaults: OnceCell::new(),
             width,
@@ -327,6 +329,22 @@ impl Accelerator {
         }
     }
 
+    /// Whether a job failed with this error since no host can be used any more, so that further ones
+    /// would fail as well.
+    pub fn is_lost(&self, error: &Error) -> bool {
+        match &self.0.hosts {
+            Hosts::Here => false,
+            Hosts::One(remote) => {
+                remote.trouble().is_some_and(|trouble| trouble.why().kind() == error.kind())
+            }
+            Hosts::Pool(pool) => {
+                let mut hosts = pool.load().into_iter();
+                // Each may have a reason of its own, of which the error is the sum.
+                hosts.all(|host| host.trouble.is_some()) && error.kind() == pool.nobody().kind()
+            }
+        }
+    }
+
     /// Among how many jobs under way a call like this one is of use; more would only wait.
     pub fn width(&self, call: &Call) -> usize {
         let width = self.0.width;
@@ -346,17 +364,34 @@ impl Accelerator {
         let inner = &*self.0;
         let defaults = self.defaults(&inner.start_defaults, "configuration").await?;
         let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
-        let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
-        let mut request = Start { accelerator: inner.info.name.to_string(), parameters, src: None };
-        let cancel = io.cancel.clone();
+        // Its own: a call that is dropped ends no other one that shares the caller's switch.
+        let cancel = call.cancel.child();
+        let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
+        let EngineInfo { name, params, .. } = &inner.info;
+        let params = Params::check(name, params, None, &parameters.specific).ok();
+        let mut request = Start { accelerator: name.to_string(), parameters, src: None };
         (io.src, request.src) = cancel.or_cancelled(self.source(call.src)).await?;
         let session = inner.client.start(request, io).await?;
-        let earlier = self.open_session().replace(OpenSession::new(session.id));
+        let earlier = self.open_session().replace(OpenSession::new(session.id, params));
         if let Some(earlier) = earlier {
             earlier.idle().await;
             inner.client.stop(&earlier.id).await?;
         }
         Ok(session.report)
+    }
+
+    /// The parameters that jobs of such a call will have, those of the configuration included: read
+    /// once, and checked before the first job. To be given to [`Call::checked`].
+    ///
+    /// # Errors
+    /// One is unknown, or its value is wrong; or what holds them cannot be read.
+    pub async fn check(&self, mut call: Call) -> Result<JobParameters> {
+        let Inner { info, storage, process_defaults, .. } = &*self.0;
+        let defaults = self.defaults(process_defaults, "process").await?;
+        let parameters = call.resolve(defaults, storage, "file_in", Some("file_out")).await?;
+        let start = self.open_session().as_ref().and_then(|session| session.params.clone());
+        Params::check(&info.name, &info.params, start.as_ref(), &parameters.specific)?;
+        Ok(parameters)
     }
 
     /// Runs one job. Dropping the future ends the job.
@@ -387,10 +422,11 @@ impl Accelerator {
         let inner = &*self.0;
         let session = admission.0.id.clone();
         let defaults = self.defaults(&inner.process_defaults, "process").await?;
-        let cancel = call.cancel.clone();
+        // Its own: a job that is dropped ends no other one that shares the caller's switch.
+        let cancel = call.cancel.child();
         let resolving = call.resolve(defaults, &inner.storage, "file_in", Some("file_out"));
         let parameters = cancel.or_cancelled(resolving).await?;
-        let mut io = JobIo { cancel: call.cancel, progress: call.progress, ..JobIo::default() };
+        let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
         let operation = describe(&inner.info, call.src.as_ref());

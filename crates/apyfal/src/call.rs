@@ -21,6 +21,8 @@ const PARAMETERS_LIMIT: usize = 16 << 20;
 pub struct Call {
     pub(crate) src: Option<End<Input>>,
     pub(crate) dst: Option<End<Output>>,
+    /// What [`Accelerator::check`](crate::Accelerator::check) read, instead of the configuration.
+    checked: Option<JobParameters>,
     parameters: Option<Value>,
     keywords: Map<String, Value>,
     compare: bool,
@@ -76,6 +78,13 @@ impl Call {
     #[must_use]
     pub fn parameters(mut self, parameters: impl Into<Value>) -> Self {
         self.parameters = Some(parameters.into());
+        self
+    }
+
+    /// Parameters that were read and checked before, for many calls that are alike.
+    #[must_use]
+    pub fn checked(mut self, parameters: JobParameters) -> Self {
+        self.checked = Some(parameters);
         self
     }
 
@@ -155,7 +164,7 @@ impl Call {
         src_name: &str,
         dst_name: Option<&str>,
     ) -> Result<JobParameters> {
-        let mut parameters = defaults;
+        let mut parameters = self.checked.take().unwrap_or(defaults);
         if let Some(given) = self.parameters.take() {
             parameters.merge(read_parameters(given, storage).await?);
         }
@@ -214,7 +223,9 @@ async fn read_full(given: Value, storage: &Storage) -> Result<Value> {
         Location::parse(&text).map_err(|error| error.operation("read the parameters"))?;
     let reading = |error: Error| error.operation(format!("read the parameters in '{location}'"));
     let bytes = storage.read(&location, PARAMETERS_LIMIT).await.map_err(reading)?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    // Editors of Windows put a mark before the text.
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    serde_json::from_slice(text).map_err(|error| {
         reading(Error::new(ErrorKind::Usage, format!("it is not valid JSON: {error}")))
     })
 }

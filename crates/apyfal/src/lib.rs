@@ -50,8 +50,8 @@ pub mod user_data;
 pub use accelerator::{Accelerator, AcceleratorBuilder};
 pub use apyfal_agent::{Agent, AgentOptions};
 pub use apyfal_core::{
-    Cancel, Client, Configuration, EngineInfo, Error, ErrorKind, Input, Need, Output, ParamKind,
-    ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
+    Cancel, Client, Configuration, EngineInfo, Error, ErrorKind, Input, JobParameters, Need,
+    Output, ParamKind, ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
 };
 pub use apyfal_engines::Registry;
 pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, standard};

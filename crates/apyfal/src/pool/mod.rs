@@ -4,16 +4,17 @@ mod queue;
 mod tally;
 mod transaction;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
-    Client, EngineInfo, Error, ErrorKind, Input, Job, JobIo, Report, Result, Session, Slots, Start,
+    Client, EngineInfo, Error, ErrorKind, Job, JobIo, Report, Result, Session, Slots, Start,
 };
 use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::sync::OnceCell;
 
-use crate::remote::{Remote, RemoteOptions, Sink, Source, ended_there_too, within};
+use crate::remote::{Remote, RemoteOptions, Sink, Source, Trouble, ended_there_too, within};
 use queue::Queue;
 pub use tally::HostLoad;
 use tally::Tally;
@@ -21,16 +22,24 @@ use transaction::{Transactions, has_transactions};
 
 /// How long a host that does not answer is waited for before its jobs go elsewhere.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a job waits that every host was too busy for.
+/// How long a host is left alone that was too busy for a job.
 const BUSY: Duration = Duration::from_millis(500);
+/// How long a host is left alone that answers, and was of no use to a job.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How long the session of a host that does not answer is waited for to end.
+const ENDING: Duration = Duration::from_secs(2);
 /// A job that failed with so many hosts is the reason itself.
 const TRIES: usize = 3;
-/// A source for `start` is sent to every host, and so kept in memory, up to so many bytes.
+/// A stream for `start` is sent to every host, and so kept in memory, up to so many bytes.
 const START_LIMIT: u64 = 256 << 20;
 
 /// Several hosts that are used as one: a job goes to the one with the most room. Where a host ends,
 /// its jobs are run anew elsewhere, if the accelerator and the source allow that. A job that fails
 /// on several hosts fails with the reason of each. A transaction stays on the first host.
+///
+/// A host that does not answer, or is not what it was taken for (another certificate, token or
+/// protocol), is done without; [`load`](Self::load) tells why. Jobs wait for hosts to come back
+/// while none answers, for 20 seconds.
 ///
 /// A session of a pool is one session on each host; its id has theirs, with commas in between.
 #[doc(alias = "AcceleratorPoolExecutor")]
@@ -78,11 +87,14 @@ impl Pool {
 
     /// What each host did and does, in the order of the hosts.
     pub fn load(&self) -> Vec<HostLoad> {
-        self.hosts.iter().map(|host| host.tally.load(host.remote.url())).collect()
+        let load = |(index, host): (usize, &Host)| {
+            host.tally.load(host.remote.url(), self.queue.trouble(index))
+        };
+        self.hosts.iter().enumerate().map(load).collect()
     }
 
     /// What the accelerator is, as the first host tells that answers; and how many jobs are of use
-    /// at once on all hosts together.
+    /// at once on all hosts together. Hosts that cannot be used are done without.
     ///
     /// # Errors
     /// No host answers, or none has the accelerator.
@@ -91,7 +103,7 @@ impl Pool {
             let (info, about) = tokio::join!(host.remote.accelerator(name), host.remote.host());
             Ok::<_, Error>((info?, about?.cores))
         }));
-        let (mut found, mut width, mut failed) = (None, 0, None);
+        let (mut found, mut width) = (None, 0);
         for (index, answer) in asked.await.into_iter().enumerate() {
             match answer {
                 Ok((info, cores)) => {
@@ -99,71 +111,77 @@ impl Pool {
                         Slots::Cores => cores,
                         Slots::Fixed(slots) => slots.min(cores.max(1)),
                     };
-                    self.queue.set_slots(index, slots);
+                    self.queue.joins(index, slots);
                     // One more, which is there when a slot becomes free.
                     width += slots + 1;
                     found.get_or_insert(info);
                 }
-                Err(error) if is_of_the_host(&error) => {
-                    self.queue.rest(index);
-                    failed.get_or_insert(error);
-                }
-                Err(error) => {
-                    return Err(error.context("host", self.hosts[index].remote.url()));
-                }
+                Err(error) => self.do_without(index, error),
             }
         }
-        let lost = || Error::new(ErrorKind::Unavailable, "no host answers");
-        let info = found.ok_or_else(|| failed.unwrap_or_else(lost))?;
+        let info = found.ok_or_else(|| self.nobody())?;
         let info = self.info.get_or_init(|| async { info }).await.clone();
         Ok((info, width))
     }
 
     /// Starts on every host.
     async fn start_all(&self, request: &Start, io: JobIo) -> Result<Session> {
-        let source = match io.src {
-            None => None,
-            Some(input) => Some(read_all(input).await?),
-        };
         self.accelerator(&request.accelerator).await?;
-        let started = join_all(self.hosts.iter().map(|host| {
-            let src = source.clone().map(Input::bytes);
-            let io = JobIo {
-                src,
-                cancel: io.cancel.clone(),
-                progress: io.progress.clone(),
-                ..JobIo::default()
-            };
-            host.remote.start(request.clone(), io)
+        let source = Source::of(io.src, &io.cancel, &io.progress).await?;
+        let source = &source.shared(START_LIMIT).await?;
+        let started = join_all(self.hosts.iter().enumerate().map(async |(index, host)| {
+            let mut source = source.again().filter(|_| self.queue.trouble(index).is_none())?;
+            Some(host.remote.start_with(request.clone(), &mut source).await)
         }));
-        let (mut ids, mut report, mut failed) = (Vec::new(), None, None);
-        for (host, started) in self.hosts.iter().zip(started.await) {
+        let (mut ids, mut report, mut mistake) = (Vec::new(), None, None);
+        for (index, started) in started.await.into_iter().enumerate() {
+            ids.push(String::new());
             match started {
-                Ok(session) => {
-                    ids.push(session.id);
+                None => {}
+                Some(Ok(session)) => {
+                    ids[index] = session.id;
                     report.get_or_insert(session.report);
                 }
-                Err(error) => {
-                    ids.push(String::new());
+                Some(Err(error)) => {
+                    let error = error.context("host", self.hosts[index].remote.url());
                     // A host that is away is done without; one that refuses is a mistake.
-                    let is_away = is_of_the_host(&error);
-                    if failed.as_ref().is_none_or(|(_, was_away)| *was_away && !is_away) {
-                        failed = Some((error.context("host", host.remote.url()), is_away));
+                    if self.failing(index, &error).is_some() || is_of_the_host(&error) {
+                        self.do_without(index, error);
+                    } else {
+                        mistake.get_or_insert(error);
                     }
                 }
             }
         }
         let id = ids.join(",");
-        match (report, failed) {
-            (Some(report), None | Some((_, true))) => {
+        match (report, mistake) {
+            (Some(report), None) => {
                 self.transactions.started(&id);
                 Ok(Session { id, report })
             }
-            (_, Some((error, _))) => {
+            (_, mistake) => {
                 let _ = self.stop(&id).await;
-                Err(error)
+                Err(mistake.unwrap_or_else(|| self.nobody()))
             }
-            (None, None) => Err(Error::new(ErrorKind::Internal, "a pool without hosts")),
+        }
+    }
+
+    /// Why a host cannot be used, where an error says that.
+    fn failing(&self, host: usize, error: &Error) -> Option<Trouble> {
+        let trouble = self.hosts[host].remote.trouble()?;
+        let kind = match &trouble {
+            Trouble::Away { .. } => ErrorKind::Unavailable,
+            Trouble::Wrong(why) => why.kind(),
+        };
+        (error.kind() == kind).then_some(trouble)
+    }
+
+    /// Uses a host no more: until it answers again, or at all.
+    fn do_without(&self, host: usize, error: Error) {
+        match self.failing(host, &error) {
+            Some(Trouble::Away { since, why, .. }) => self.queue.rest(host, since, why),
+            Some(Trouble::Wrong(why)) => self.queue.leave_out(host, why),
+            None => self.queue.leave_out(host, error),
         }
     }
 
@@ -183,6 +201,8 @@ impl Pool {
         let mut busy_since = None;
         progress.begin();
         loop {
+            // However often it is sent elsewhere, the others get their turn, and its switch is heard.
+            tokio::task::consume_budget().await;
             let may = |host: usize| {
                 has_session(&host)
                     && pinned.is_none_or(|pinned| pinned == host)
@@ -194,6 +214,13 @@ impl Pool {
                 return Err(self.gave_up(failed));
             };
             let host = &self.hosts[place.host];
+            if place.is_doubtful {
+                if let Err(error) = host.remote.look().await {
+                    self.do_without(place.host, error);
+                    continue;
+                }
+                self.queue.works(place.host);
+            }
             let there = Job { session: sessions[place.host].to_owned(), ..job.clone() };
             // What can only run here may wait for this host to come back.
             let patience = if is_safe { PATIENCE } else { host.patience };
@@ -219,15 +246,19 @@ impl Pool {
                 }
                 Err(error) => error.context("host", host.remote.url()),
             };
-            if !is_of_the_host(&error) {
+            let failing = self.failing(place.host, &error);
+            // Who knows nothing of the session is no use to its jobs.
+            let is_out = failing.is_some() || error.kind() == ErrorKind::NotFound;
+            if !is_out && !is_of_the_host(&error) {
                 return Err(error);
             }
-            if error.kind() != ErrorKind::Engine {
-                self.queue.rest(place.host);
+            if is_out {
+                self.do_without(place.host, error.duplicate());
             }
+            let has_run = !matches!(failing, Some(Trouble::Wrong(_)));
             let why = if pinned.is_some() {
                 Some("a transaction stays on its host")
-            } else if !is_safe {
+            } else if !is_safe && has_run {
                 Some("its accelerator is not declared as rerun_safe")
             } else if !source.is_whole() {
                 Some("its source cannot be read again")
@@ -242,12 +273,18 @@ impl Pool {
                 return Err(self.gave_up(failed));
             }
             sink.restart()?;
-            if error.kind() == ErrorKind::Busy
-                && busy_since.get_or_insert_with(Instant::now).elapsed() < host.patience
-            {
-                // It did nothing wrong, and neither did the job.
-                tokio::time::sleep(BUSY).await;
-                continue;
+            match error.kind() {
+                // That says nothing of the job.
+                _ if is_out => continue,
+                ErrorKind::Busy => {
+                    self.queue.pause(place.host, BUSY);
+                    if busy_since.get_or_insert_with(Instant::now).elapsed() < host.patience {
+                        // It did nothing wrong, and neither did the job.
+                        continue;
+                    }
+                }
+                ErrorKind::Unavailable => self.queue.pause(place.host, PAUSE),
+                _ => {}
             }
             failed.push((place.host, error));
             if failed.len() >= TRIES {
@@ -265,6 +302,35 @@ impl Pool {
         })
     }
 
+    /// Why no host can be used.
+    pub(crate) fn nobody(&self) -> Error {
+        let troubles = (0..self.hosts.len()).filter_map(|host| self.queue.trouble(host));
+        let mut reasons: Vec<Arc<Error>> = Vec::new();
+        for why in troubles {
+            if reasons.iter().all(|other| other.to_string() != why.to_string()) {
+                reasons.push(why);
+            }
+        }
+        match reasons.as_slice() {
+            [] => Error::new(ErrorKind::Unavailable, "no host of the pool has the session")
+                .hint("start the accelerator again"),
+            [one] => one.duplicate(),
+            [first, others @ ..] => {
+                let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+                let is_same = others.iter().all(|other| other.kind() == first.kind());
+                let kind = if is_same { first.kind() } else { ErrorKind::Unavailable };
+                let why = format!("no host can be used: {}", texts.join("; "));
+                let mut hints: Vec<&String> = Vec::new();
+                for hint in reasons.iter().flat_map(|why| why.hints()) {
+                    if !hints.contains(&hint) {
+                        hints.push(hint);
+                    }
+                }
+                hints.into_iter().fold(Error::new(kind, why), |error, hint| error.hint(hint))
+            }
+        }
+    }
+
     /// A job that failed with every host that it was tried on, each with its reason.
     fn gave_up(&self, mut failed: Vec<(usize, Error)>) -> Error {
         if failed.len() == 1
@@ -272,10 +338,7 @@ impl Pool {
         {
             return error;
         }
-        let Some((_, last)) = failed.last() else {
-            return Error::new(ErrorKind::Unavailable, "no host of the pool has the session")
-                .hint("start the accelerator again");
-        };
+        let Some((_, last)) = failed.last() else { return self.nobody() };
         // Each says which host and job it is of.
         let reasons: Vec<_> = failed.iter().map(|(_, error)| error.to_string()).collect();
         let why = format!("it failed {} times: {}", failed.len(), reasons.join("; "));
@@ -292,43 +355,6 @@ impl Pool {
 /// Whether an error is one of the host, so that another host may do better.
 fn is_of_the_host(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Engine | ErrorKind::Busy)
-}
-
-/// Reads a source that several hosts are sent.
-async fn read_all(input: Input) -> Result<Vec<u8>> {
-    use apyfal_core::Source as Given;
-    let too_long = || {
-        Error::new(ErrorKind::Usage, format!("it has more than {START_LIMIT} bytes"))
-            .operation("send the source to several hosts")
-            .hint("put it where the hosts can read it by themselves, such as s3:// or https://")
-    };
-    if input.len().is_some_and(|len| len > START_LIMIT) {
-        return Err(too_long());
-    }
-    let reading = tokio::task::spawn_blocking(move || -> Result<Vec<u8>> {
-        if let Given::Directory(path) = input.source() {
-            let why = format!("'{}' is a directory", path.display());
-            return Err(Error::new(ErrorKind::Usage, why).operation("send it to a host"));
-        }
-        let mut reader = input.into_reader()?;
-        let (mut whole, mut block) = (Vec::new(), vec![0; 64 << 10]);
-        loop {
-            match reader.read(&mut block) {
-                Ok(0) => return Ok(whole),
-                Ok(count) => whole.extend_from_slice(&block[..count]),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => return Err(error.into()),
-            }
-            if whole.len() as u64 > START_LIMIT {
-                return Err(too_long());
-            }
-        }
-    });
-    reading.await.map_err(std::io::Error::from)?
 }
 
 #[async_trait]
@@ -348,17 +374,28 @@ impl Client for Pool {
 
     async fn stop(&self, session: &str) -> Result<Report> {
         self.transactions.stopped(session);
-        let stopping = self.hosts.iter().zip(session.split(',')).filter(|(_, id)| !id.is_empty());
-        let stopped = join_all(stopping.map(|(host, id)| host.remote.stop(id))).await;
+        let stopping = self.hosts.iter().zip(session.split(',')).enumerate();
+        let stopping = stopping.filter(|(_, (_, id))| !id.is_empty());
+        let stopped = join_all(stopping.map(async |(index, (host, id))| {
+            match self.queue.trouble(index) {
+                None => host.remote.stop(id).await,
+                Some(why) => tokio::time::timeout(ENDING, host.remote.stop(id))
+                    .await
+                    .unwrap_or_else(|_| Err(why.duplicate())),
+            }
+        }));
         let mut report = Report::default();
-        for stopped in stopped {
+        let mut failed = None;
+        for (index, stopped) in stopped.await.into_iter().enumerate() {
             match stopped {
                 Ok(one) => report = one,
                 // A host that is away has no jobs of ours any more.
-                Err(error) if is_of_the_host(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) if is_of_the_host(&error) || self.queue.trouble(index).is_some() => {}
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
             }
         }
-        Ok(report)
+        failed.map_or(Ok(report), Err)
     }
 }

@@ -3,10 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use apyfal_core::Error;
 use tokio::sync::Notify;
 
-/// How long a host that failed is left alone.
+/// How long a host that does not answer is left alone while others work.
 const REST: Duration = Duration::from_secs(10);
+/// The same while none works.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long none may work before jobs are given up.
+const LOST: Duration = Duration::from_secs(20);
 
 /// The hosts as the jobs see them.
 ///
@@ -34,22 +39,51 @@ struct Load {
     /// How many jobs it can do at once.
     slots: usize,
     /// The jobs that are there, the first ones first.
-    places: Vec<(u64, Arc<Notify>)>,
-    /// Until when it is left alone.
-    rests_until: Option<Instant>,
+    places: Vec<Taken>,
+    standing: Standing,
+    /// Until when it gets no job, though it answers.
+    paused_until: Option<Instant>,
+}
+
+/// A place that a job has.
+#[derive(Debug)]
+struct Taken {
+    number: u64,
+    wanted: Arc<Notify>,
+    /// The hosts that could do this job as well.
+    able: Vec<usize>,
+}
+
+/// Whether a host can be used.
+#[derive(Debug)]
+enum Standing {
+    Works,
+    /// It has not answered since then. One job at a time looks whether it does again.
+    Rests {
+        since: Instant,
+        tried: Instant,
+        why: Arc<Error>,
+    },
+    /// It is not used any more.
+    Out(Arc<Error>),
 }
 
 impl Load {
-    fn rests(&self) -> bool {
-        self.rests_until.is_some_and(|until| until > Instant::now())
+    fn works(&self) -> bool {
+        matches!(self.standing, Standing::Works)
+    }
+
+    /// When it may be given a job again, where that is not now.
+    fn paused(&self, now: Instant) -> Option<Instant> {
+        self.paused_until.filter(|until| *until > now)
     }
 
     fn has_room(&self) -> bool {
         self.places.len() <= self.slots
     }
 
-    fn is_idle(&self) -> bool {
-        self.places.len() < self.slots && !self.rests()
+    fn is_idle(&self, now: Instant) -> bool {
+        self.places.len() < self.slots && self.works() && self.paused(now).is_none()
     }
 
     /// How full it is; with a free slot always less than without.
@@ -63,6 +97,8 @@ impl Load {
 pub(super) struct Place<'a> {
     queue: &'a Queue,
     pub(super) host: usize,
+    /// Whether the host did not answer before, so that it is to be asked first.
+    pub(super) is_doubtful: bool,
     number: u64,
     wanted: Arc<Notify>,
 }
@@ -74,10 +110,23 @@ impl Place<'_> {
     }
 }
 
+/// What a job is to do next.
+enum Choice {
+    Take {
+        host: usize,
+        is_doubtful: bool,
+    },
+    /// To look again when something changes, or then.
+    Wait(Option<Instant>),
+    /// No host will take it.
+    Nobody,
+}
+
 impl Queue {
     /// A queue for so many hosts, of which each can do one job at once until it is known better.
     pub(super) fn new(hosts: usize) -> Self {
-        let load = || Load { slots: 1, places: Vec::new(), rests_until: None };
+        let load =
+            || Load { slots: 1, places: Vec::new(), standing: Standing::Works, paused_until: None };
         let hosts = std::iter::repeat_with(load).take(hosts).collect();
         Self { state: Mutex::new(State { hosts, waiting: 0, next: 0 }), changed: Notify::new() }
     }
@@ -86,66 +135,147 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says how many jobs a host can do at once.
-    pub(super) fn set_slots(&self, host: usize, slots: usize) {
-        self.state().hosts[host].slots = slots.max(1);
+    fn change(&self, host: usize, change: impl FnOnce(&mut Load)) {
+        change(&mut self.state().hosts[host]);
         self.changed.notify_waiters();
     }
 
-    /// Leaves a host that failed alone for a while.
-    pub(super) fn rest(&self, host: usize) {
-        self.state().hosts[host].rests_until = Some(Instant::now() + REST);
-        self.changed.notify_waiters();
+    /// A host can be used, and do so many jobs at once.
+    pub(super) fn joins(&self, host: usize, slots: usize) {
+        self.change(host, |load| {
+            (load.slots, load.standing) = (slots.max(1), Standing::Works);
+        });
+    }
+
+    /// A host has not answered since then: it is left alone for a while.
+    pub(super) fn rest(&self, host: usize, since: Instant, why: Error) {
+        self.change(host, |load| {
+            let earlier = match &load.standing {
+                Standing::Works => since,
+                Standing::Rests { since: earlier, .. } => *earlier,
+                Standing::Out(_) => return,
+            };
+            let (since, tried, why) = (since.min(earlier), Instant::now(), Arc::new(why));
+            load.standing = Standing::Rests { since, tried, why };
+        });
+    }
+
+    /// A host is not used any more.
+    pub(super) fn leave_out(&self, host: usize, why: Error) {
+        self.change(host, |load| load.standing = Standing::Out(Arc::new(why)));
+    }
+
+    /// Gives a host that answers no job for a while.
+    pub(super) fn pause(&self, host: usize, time: Duration) {
+        self.change(host, |load| load.paused_until = Some(Instant::now() + time));
     }
 
     /// A host works.
     pub(super) fn works(&self, host: usize) {
-        self.state().hosts[host].rests_until = None;
+        let mut state = self.state();
+        let load = &mut state.hosts[host];
+        load.paused_until = None;
+        if matches!(load.standing, Standing::Rests { .. }) {
+            load.standing = Standing::Works;
+            drop(state);
+            self.changed.notify_waiters();
+        }
     }
 
-    /// Waits for a place at one of the hosts that `may` take the job; those that failed only where
-    /// there is no other. None where no host may.
+    /// Why a host is done without, where it is.
+    pub(super) fn trouble(&self, host: usize) -> Option<Arc<Error>> {
+        match &self.state().hosts[host].standing {
+            Standing::Works => None,
+            Standing::Rests { why, .. } | Standing::Out(why) => Some(why.clone()),
+        }
+    }
+
+    /// Waits for a place at one of the hosts that `may` take the job. None where no host may, or
+    /// none of those has answered for too long.
     pub(super) async fn place(&self, may: impl Fn(usize) -> bool) -> Option<Place<'_>> {
         let _waiting = Waiting::at(self);
         loop {
             let changed = self.changed.notified();
             let mut changed = std::pin::pin!(changed);
             changed.as_mut().enable();
-            {
-                let State { hosts, next, .. } = &mut *self.state();
-                let all: Vec<usize> = (0..hosts.len()).filter(|host| may(*host)).collect();
-                let mut able: Vec<usize> =
-                    all.iter().copied().filter(|host| !hosts[*host].rests()).collect();
-                if able.is_empty() {
-                    able = all;
+            let again = {
+                let state = &mut *self.state();
+                let able: Vec<usize> = (0..state.hosts.len()).filter(|host| may(*host)).collect();
+                match state.choose(&able, Instant::now()) {
+                    Choice::Nobody => return None,
+                    Choice::Wait(again) => again,
+                    Choice::Take { host, is_doubtful } => {
+                        let (number, wanted) = (state.next, Arc::new(Notify::new()));
+                        state.next += 1;
+                        let taken = Taken { number, wanted: wanted.clone(), able };
+                        state.hosts[host].places.push(taken);
+                        return Some(Place { queue: self, host, is_doubtful, number, wanted });
+                    }
                 }
-                if able.is_empty() {
-                    return None;
-                }
-                let free = able.into_iter().filter(|host| hosts[*host].has_room());
-                let fullness = |host: &usize| hosts[*host].fullness();
-                if let Some(host) = free.min_by(|one, two| fullness(one).total_cmp(&fullness(two)))
-                {
-                    let (number, wanted) = (*next, Arc::new(Notify::new()));
-                    *next += 1;
-                    hosts[host].places.push((number, wanted.clone()));
-                    return Some(Place { queue: self, host, number, wanted });
-                }
+            };
+            match again {
+                None => changed.await,
+                // Which of the two it was does not matter.
+                Some(again) => drop(tokio::time::timeout_at(again.into(), changed).await),
             }
-            changed.await;
         }
     }
 }
 
 impl State {
-    /// Calls back a job that waits at a host, where another one has nothing to do.
+    /// What a job is to do that some hosts are able to do.
+    fn choose(&mut self, able: &[usize], now: Instant) -> Choice {
+        let is_working = |host: &&usize| self.hosts[**host].works();
+        let (working, others): (Vec<usize>, Vec<usize>) = able.iter().partition(is_working);
+        let pause = if working.is_empty() { RETRY } else { REST };
+        let mut again: Option<Instant> = None;
+        let mut gone_since: Option<Instant> = None;
+        for host in others {
+            let Standing::Rests { since, tried, .. } = &mut self.hosts[host].standing else {
+                continue;
+            };
+            if *tried + pause <= now {
+                // Nobody else looks meanwhile.
+                *tried = now;
+                return Choice::Take { host, is_doubtful: true };
+            }
+            again = Some(again.map_or(*tried + pause, |other| other.min(*tried + pause)));
+            gone_since = Some(gone_since.map_or(*since, |other| other.max(*since)));
+        }
+        if working.is_empty() {
+            return match gone_since {
+                Some(since) if now < since + LOST => Choice::Wait(again),
+                _ => Choice::Nobody,
+            };
+        }
+        let mut best: Option<usize> = None;
+        for host in working {
+            let load = &self.hosts[host];
+            if let Some(until) = load.paused(now) {
+                again = Some(again.map_or(until, |other| other.min(until)));
+            } else if load.has_room()
+                && best.is_none_or(|best| load.fullness() < self.hosts[best].fullness())
+            {
+                best = Some(host);
+            }
+        }
+        match best {
+            Some(host) => Choice::Take { host, is_doubtful: false },
+            None => Choice::Wait(again),
+        }
+    }
+
+    /// Calls back a job that waits at a host, where another one has nothing to do and could do it.
     fn call_back(&self) {
-        if self.waiting > 0 || !self.hosts.iter().any(Load::is_idle) {
+        let now = Instant::now();
+        if self.waiting > 0 {
             return;
         }
+        let could_move =
+            |place: &&Taken| place.able.iter().any(|host| self.hosts[*host].is_idle(now));
         let full = self.hosts.iter().filter(|host| host.places.len() > host.slots);
-        if let Some((_, wanted)) = full.filter_map(|host| host.places.last()).next() {
-            wanted.notify_one();
+        if let Some(place) = full.filter_map(|host| host.places.last()).find(could_move) {
+            place.wanted.notify_one();
         }
     }
 }
@@ -153,7 +283,7 @@ impl State {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.state();
-        state.hosts[self.host].places.retain(|(number, _)| *number != self.number);
+        state.hosts[self.host].places.retain(|place| place.number != self.number);
         state.call_back();
         drop(state);
         // All of them, since not each of those who wait may use this host.
@@ -182,13 +312,14 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
+    use apyfal_core::ErrorKind;
     use futures::FutureExt;
 
     use super::*;
 
     fn queue(slots: &[usize]) -> Queue {
         let queue = Queue::new(slots.len());
-        slots.iter().enumerate().for_each(|(host, slots)| queue.set_slots(host, *slots));
+        slots.iter().enumerate().for_each(|(host, slots)| queue.joins(host, *slots));
         queue
     }
 
@@ -214,17 +345,65 @@ mod tests {
         assert_eq!(place.host, 1);
     }
 
+    fn gone() -> Error {
+        Error::new(ErrorKind::Unavailable, "gone")
+    }
+
     #[tokio::test]
-    async fn a_host_that_failed_rests() {
+    async fn a_host_that_does_not_answer_rests() {
         let queue = queue(&[5, 5]);
-        queue.rest(0);
+        queue.rest(0, Instant::now(), gone());
         for _ in 0..3 {
             assert_eq!(take(&queue).await.host, 1);
         }
-        assert_eq!(queue.place(|host| host == 0).await.unwrap().host, 0);
         assert!(queue.place(|_| false).await.is_none());
+        // It is tried where there is no other, by one job at a time.
+        let place = queue.place(|host| host == 0).await.unwrap();
+        assert!(place.host == 0 && place.is_doubtful);
+        assert!(Box::pin(queue.place(|host| host == 0)).now_or_never().is_none());
         queue.works(0);
-        assert_eq!(take(&queue).await.host, 0);
+        let other = queue.place(|host| host == 0).await.unwrap();
+        assert!(other.host == 0 && !other.is_doubtful && queue.trouble(0).is_none());
+    }
+
+    #[tokio::test]
+    async fn jobs_are_given_up_once_no_host_has_answered_for_long() {
+        let queue = queue(&[5, 5]);
+        let long_ago = Instant::now().checked_sub(LOST).unwrap();
+        queue.rest(0, long_ago, gone());
+        // The other one may come back yet.
+        queue.rest(1, Instant::now(), gone());
+        assert!(Box::pin(queue.place(|_| true)).now_or_never().is_none());
+        assert!(queue.place(|host| host == 0).await.is_none());
+        queue.leave_out(1, gone());
+        assert!(queue.place(|_| true).await.is_none());
+        // What is left out stays so, until the hosts are asked anew.
+        queue.works(1);
+        queue.rest(1, Instant::now(), gone());
+        assert!(queue.place(|_| true).await.is_none() && queue.trouble(1).is_some());
+        queue.joins(1, 1);
+        assert_eq!(take(&queue).await.host, 1);
+    }
+
+    #[tokio::test]
+    async fn a_paused_host_is_waited_for() {
+        let queue = queue(&[1, 1]);
+        queue.pause(0, Duration::from_secs(1000));
+        assert_eq!(take(&queue).await.host, 1);
+        assert!(Box::pin(queue.place(|host| host == 0)).now_or_never().is_none());
+        queue.pause(0, Duration::from_millis(10));
+        assert_eq!(queue.place(|host| host == 0).await.unwrap().host, 0);
+    }
+
+    #[tokio::test]
+    async fn a_job_is_called_back_only_for_a_host_that_can_do_it() {
+        let queue = queue(&[1, 1]);
+        let first = |host| host == 0;
+        let (runs, waits) = (queue.place(first).await.unwrap(), queue.place(first).await.unwrap());
+        assert!(waits.wanted_elsewhere().now_or_never().is_none(), "it cannot go to the idle host");
+        drop(queue.place(|host| host == 1).await);
+        assert!(waits.wanted_elsewhere().now_or_never().is_none(), "not then either");
+        drop(runs);
     }
 
     #[tokio::test]

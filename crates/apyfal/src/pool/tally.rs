@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use apyfal_core::{Progress, Report};
+use apyfal_core::{Error, Progress, Report};
 
 /// What a host of a pool did and does for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct HostLoad {
     /// Its address.
@@ -18,6 +18,9 @@ pub struct HostLoad {
     pub read: u64,
     /// Bytes that they wrote.
     pub written: u64,
+    /// Why it is done without at present, where it is: it does not answer, or is not what it was
+    /// taken for.
+    pub trouble: Option<Arc<Error>>,
 }
 
 /// Counts what one host does.
@@ -46,7 +49,7 @@ impl Tally {
         Running(self, progress.clone())
     }
 
-    pub(super) fn load(&self, url: String) -> HostLoad {
+    pub(super) fn load(&self, url: String, trouble: Option<Arc<Error>>) -> HostLoad {
         let state = self.state();
         let sum = |of: fn(&Progress) -> u64| state.running.iter().map(|one| of(one)).sum::<u64>();
         HostLoad {
@@ -55,6 +58,7 @@ impl Tally {
             done: state.done,
             read: state.read + sum(Progress::read),
             written: state.written + sum(Progress::written),
+            trouble,
         }
     }
 }

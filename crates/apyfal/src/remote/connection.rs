@@ -12,23 +12,24 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use bytes::BytesMut;
 use http::{HeaderMap, Method, Request, StatusCode, header, response};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
 use super::body::SendBody;
+use super::contact::Contact;
 use super::failure::{Failure, lost, refusal, unreached};
 
-/// How long it may take to get through to a host.
+/// How long it may take to get through to a host, and as long again to agree on how to talk.
 const CONNECT: Duration = Duration::from_secs(10);
 /// After so long without an answer of its system a host is gone.
-const GONE: Duration = Duration::from_secs(20);
+const GONE: Duration = Duration::from_secs(15);
 /// Hosts close a connection that is idle for longer.
 const IDLE: Duration = Duration::from_secs(60);
 /// How many idle connections are kept.
@@ -43,9 +44,8 @@ pub(super) struct Connections {
     /// What every request says.
     headers: HeaderMap,
     idle: Mutex<Vec<(Connection, Instant)>>,
-    /// Whether the host ever answered.
-    is_known: AtomicBool,
-    /// What else to say as long as it never did.
+    pub(super) contact: Contact,
+    /// What else to say as long as the host never answered.
     advice: Option<String>,
 }
 
@@ -109,12 +109,8 @@ impl Connections {
         is_known: bool,
         advice: Option<String>,
     ) -> Self {
-        Self { address, tls, headers, idle: Mutex::default(), is_known: is_known.into(), advice }
-    }
-
-    /// Whether the host ever answered.
-    pub(super) fn is_known(&self) -> bool {
-        self.is_known.load(Ordering::Relaxed)
+        let contact = Contact::new(is_known);
+        Self { address, tls, headers, idle: Mutex::default(), contact, advice }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
@@ -140,27 +136,30 @@ impl Connections {
     }
 
     async fn open(&self) -> Result<Connection, Failure> {
-        let timed_out = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        let connected = tokio::time::timeout(CONNECT, self.connect()).await;
-        let unreached = |error| {
-            let failure = unreached(&self.address, &error);
-            match self.advice.as_deref().filter(|_| !self.is_known()) {
+        let tried = Instant::now();
+        self.connect().await.map_err(|error| {
+            let failure = unreached(&self.address, &self.contact, tried, &error);
+            match self.advice.as_deref().filter(|_| !self.contact.is_known()) {
                 Some(advice) => failure.map(|error| error.hint(advice)),
                 None => failure,
             }
-        };
-        connected.unwrap_or_else(|_| timed_out()).map_err(unreached)
+        })
     }
 
     async fn connect(&self) -> std::io::Result<Connection> {
-        let stream = TcpStream::connect((self.address.host.as_str(), self.address.port)).await?;
+        let Address { host, port, .. } = &self.address;
+        let stream = apyfal_net::connect(host, *port, CONNECT).await?;
         apyfal_net::notice_the_gone(&stream, GONE);
-        match &self.tls {
-            None => handshake(stream).await,
-            Some((connector, name)) => {
-                handshake(connector.connect(name.clone(), stream).await?).await
+        let shaken = async {
+            match &self.tls {
+                None => handshake(stream).await,
+                Some((connector, name)) => {
+                    handshake(connector.connect(name.clone(), stream).await?).await
+                }
             }
-        }
+        };
+        let shaken = tokio::time::timeout(CONNECT, shaken).await;
+        shaken.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
 
     /// Sends a request; the head of the answer.
@@ -181,8 +180,8 @@ impl Connections {
         };
         let sending = connection.sender.send_request(request);
         let answer = connection.drive(sending).await;
-        let (head, body) = answer.map_err(|error| lost(&self.address, &error))?.into_parts();
-        self.is_known.store(true, Ordering::Relaxed);
+        let answer = answer.map_err(|error| lost(&self.address, &self.contact, &error));
+        let (head, body) = answer?.into_parts();
         Ok(Answer { head, body, connection, is_sent, connections: self })
     }
 
@@ -216,11 +215,13 @@ impl Answer<'_> {
     /// Itself, unless it is a refusal.
     pub(super) async fn accepted(mut self) -> Result<Self, Failure> {
         let status = self.head.status;
+        let Connections { address, contact, .. } = self.connections;
         if status.is_success() {
+            contact.answers();
             return Ok(self);
         }
         let body = self.whole().await?;
-        let failure = refusal(&self.connections.address, status, &self.head.headers, &body);
+        let failure = refusal(address, contact, &self.head, &body);
         self.finish();
         Err(failure)
     }
@@ -232,7 +233,7 @@ impl Answer<'_> {
             Pin::new(&mut *body).poll_frame(context)
         });
         let frame = connection.drive(frame).await.transpose();
-        frame.map_err(|error| lost(&connections.address, &error))
+        frame.map_err(|error| lost(&connections.address, &connections.contact, &error))
     }
 
     /// Waits for something else while the connection goes on.
@@ -242,20 +243,16 @@ impl Answer<'_> {
 
     /// All of the body, which is short.
     pub(super) async fn whole(&mut self) -> Result<Bytes, Failure> {
-        let mut whole = Bytes::new();
+        let mut whole = Whole::default();
         while let Some(frame) = self.frame().await? {
             let Ok(piece) = frame.into_data() else { continue };
-            if whole.is_empty() {
-                whole = piece;
-            } else if whole.len() + piece.len() > WHOLE {
+            if !whole.add(piece) {
                 return Err(Error::new(ErrorKind::Unavailable, "its answer is too long")
                     .operation(format!("use the host '{}'", self.connections.address))
                     .into());
-            } else {
-                whole = [whole, piece].concat().into();
             }
         }
-        Ok(whole)
+        Ok(whole.0.freeze())
     }
 
     /// Keeps the connection for the next request. To be called at the end of the body.
@@ -267,6 +264,23 @@ impl Answer<'_> {
         if idle.len() < KEPT {
             idle.push((self.connection, Instant::now()));
         }
+    }
+}
+
+/// An answer that is taken in as a whole.
+#[derive(Default)]
+struct Whole(BytesMut);
+
+impl Whole {
+    /// Adds a piece, unless there would be too much.
+    fn add(&mut self, piece: Bytes) -> bool {
+        if self.0.is_empty() {
+            // Most have one piece, which need not be copied.
+            self.0 = piece.into();
+        } else {
+            self.0.extend_from_slice(&piece);
+        }
+        self.0.len() <= WHOLE
     }
 }
 
@@ -308,4 +322,30 @@ pub(super) fn common_headers(
         headers.insert(header::AUTHORIZATION, bearer);
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_pieces_are_not_copied_again_and_again() {
+        let mut whole = Whole::default();
+        let (mut moves, mut place) = (0, whole.0.as_ptr());
+        for number in 0..100_000_u32 {
+            assert!(whole.add(Bytes::copy_from_slice(&number.to_be_bytes())));
+            moves += usize::from(whole.0.as_ptr() != place);
+            place = whole.0.as_ptr();
+        }
+        assert!(moves < 50, "it was moved {moves} times");
+        let expected: Vec<u8> = (0..100_000_u32).flat_map(u32::to_be_bytes).collect();
+        assert!(whole.0.freeze() == expected);
+    }
+
+    #[test]
+    fn too_long_an_answer_is_refused() {
+        let mut whole = Whole::default();
+        let piece = Bytes::from(vec![0; WHOLE / 2]);
+        assert!(whole.add(piece.clone()) && whole.add(piece.clone()) && !whole.add(piece));
+    }
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use apyfal_api::ErrorBody;
+use apyfal_api::v2::{PROTOCOL, VERSION};
 use apyfal_core::{Error, ErrorKind, root_cause};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, header, response};
 
 use super::address::Address;
+use super::contact::Contact;
 
 /// The first pause before a request is sent again, after one try without any.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -23,8 +25,8 @@ pub(super) enum Failure {
     Final(Error),
     /// The host takes no more for now; when it may, where the host said so.
     Later(Error, Option<Duration>),
-    /// The host was not reached, and knows nothing of the request.
-    Unreached(Error),
+    /// The host was not reached, and knows nothing of the request; since when that is so.
+    Unreached(Error, Instant),
     /// The connection broke off. What became of the request is not known.
     Lost(Error),
 }
@@ -34,7 +36,7 @@ impl Failure {
         match self {
             Self::Final(error)
             | Self::Later(error, _)
-            | Self::Unreached(error)
+            | Self::Unreached(error, _)
             | Self::Lost(error) => error,
         }
     }
@@ -44,7 +46,7 @@ impl Failure {
         match self {
             Self::Final(error) => Self::Final(change(error)),
             Self::Later(error, when) => Self::Later(change(error), when),
-            Self::Unreached(error) => Self::Unreached(change(error)),
+            Self::Unreached(error, since) => Self::Unreached(change(error), since),
             Self::Lost(error) => Self::Lost(change(error)),
         }
     }
@@ -78,16 +80,19 @@ impl Patience {
 
     /// Waits before the next try, unless there is to be none.
     pub(super) async fn wait(&mut self, failure: Failure) -> Result<(), Error> {
-        let (error, asked) = match failure {
+        let now = Instant::now();
+        let (error, asked, since) = match failure {
             Failure::Final(error) => return Err(error),
             Failure::Later(error, asked) => {
                 self.is_known = true;
-                (error, asked)
+                (error, asked, now)
             }
-            Failure::Unreached(error) | Failure::Lost(error) => (error, None),
+            // Others may have waited for it before.
+            Failure::Unreached(error, since) => (error, None, since),
+            Failure::Lost(error) => (error, None, now),
         };
         let limit = if self.is_known { self.limit } else { FIRST_CONTACT.min(self.limit) };
-        let since = *self.since.get_or_insert_with(Instant::now);
+        let since = *self.since.insert(self.since.map_or(since, |earlier| earlier.min(since)));
         let pause = match (asked, self.tries) {
             (Some(asked), _) => asked,
             (None, 0) => Duration::ZERO,
@@ -106,14 +111,30 @@ impl Patience {
 /// The refusal that a host answered with.
 pub(super) fn refusal(
     address: &Address,
-    status: StatusCode,
-    headers: &HeaderMap,
+    contact: &Contact,
+    head: &response::Parts,
     body: &[u8],
 ) -> Failure {
+    let response::Parts { status, headers, .. } = head;
+    let wrong = |error: Error| {
+        contact.wrong(&error);
+        Failure::Final(error)
+    };
     let Ok(ErrorBody { error }) = serde_json::from_slice(body) else {
-        return Failure::Final(stranger(address, status, body));
+        if let Some(failure) = of_a_proxy(address, contact, *status) {
+            return failure;
+        }
+        return wrong(stranger(address, *status, body));
     };
     let error = Error::from(error);
+    if let Some(other) = other_version(headers) {
+        let hint = format!("it speaks version {other} of REST v2, and this is version {VERSION}");
+        return wrong(error.hint(hint));
+    }
+    if error.kind() == ErrorKind::Authentication && *status == StatusCode::UNAUTHORIZED {
+        return wrong(error.context("host", address));
+    }
+    contact.answers();
     let after = headers.get(header::RETRY_AFTER);
     let after = after.and_then(|after| after.to_str().ok()?.trim().parse().ok());
     match error.kind() {
@@ -121,6 +142,33 @@ pub(super) fn refusal(
         ErrorKind::Unavailable if error.is_retryable() => Failure::Later(error, None),
         _ => Failure::Final(error),
     }
+}
+
+/// The version of the protocol that a host speaks, where it is another one.
+fn other_version(headers: &HeaderMap) -> Option<&str> {
+    let version = headers.get(PROTOCOL)?.to_str().ok()?.trim();
+    (version != VERSION.to_string()).then_some(version)
+}
+
+/// What stands before a host, and says that it could not have an answer of it.
+fn of_a_proxy(address: &Address, contact: &Contact, status: StatusCode) -> Option<Failure> {
+    let error = Error::new(ErrorKind::Unavailable, format!("what is before it says {status}"))
+        .operation(format!("use the host '{address}'"));
+    let error = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => error
+            .hint("it takes no data of this length: let it (client_max_body_size 0 of nginx)"),
+        StatusCode::GATEWAY_TIMEOUT => {
+            error.hint("it did not wait for the job: let it (proxy_read_timeout of nginx)")
+        }
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
+            // The host may be restarting, and may have had the request.
+            let error = error.retryable();
+            contact.away(Instant::now(), &error);
+            return Some(Failure::Lost(error));
+        }
+        _ => return None,
+    };
+    Some(Failure::Final(error))
 }
 
 /// An answer that no host of ours gives.
@@ -132,39 +180,32 @@ fn stranger(address: &Address, status: StatusCode, body: &[u8]) -> Error {
             .hint(format!("write https://{}", address.place()))
             .hint("and give the fingerprint and the token that 'apyfal serve' printed there");
     }
-    let before = || {
-        let why = format!("what is before it says {status}");
-        Error::new(ErrorKind::Unavailable, why).operation(&using)
-    };
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            return before()
-                .hint("it takes no data of this length: let it (client_max_body_size 0 of nginx)");
-        }
-        StatusCode::GATEWAY_TIMEOUT => {
-            return before()
-                .hint("it did not wait for the job: let it (proxy_read_timeout of nginx)");
-        }
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => return before(),
-        _ => {}
-    }
     Error::new(ErrorKind::Unavailable, format!("it does not speak REST v2: it answered {status}"))
         .operation(using)
         .hint("is it a host of Apyfal, and is the port right?")
         .hint("hosts of the original speak REST v1.0 only: install Apyfal 2 there and run 'apyfal serve'")
 }
 
-/// The host could not be reached.
-pub(super) fn unreached(address: &Address, error: &(dyn StdError + 'static)) -> Failure {
+/// The host could not be reached, which was tried from then on.
+pub(super) fn unreached(
+    address: &Address,
+    contact: &Contact,
+    tried: Instant,
+    error: &(dyn StdError + 'static),
+) -> Failure {
+    let wrong = |error: Error| {
+        contact.wrong(&error);
+        Failure::Final(error)
+    };
     if let Some(mismatch) = apyfal_tls::mismatch_from(error) {
-        return Failure::Final(mismatch.context("host", address));
+        return wrong(mismatch.context("host", address));
     }
-    let why = root_cause(error);
     let reaching =
         |kind, why: String| Error::new(kind, why).operation(format!("reach '{address}'"));
-    if let Some(error) = as_tls(error) {
+    if let Some(error) = held_by(error) {
+        let error: &rustls::Error = error;
         let error = reaching(ErrorKind::Unavailable, format!("no TLS with it: {error}"));
-        return Failure::Final(
+        return wrong(
             error.hint(format!("if it speaks http, write http://{}", address.place())),
         );
     }
@@ -174,30 +215,45 @@ pub(super) fn unreached(address: &Address, error: &(dyn StdError + 'static)) -> 
         && !Path::new("/sys/class/net").join(zone).exists()
     {
         let why = format!("this machine has no network interface '{zone}'");
-        return Failure::Final(reaching(ErrorKind::Unavailable, why));
+        return wrong(reaching(ErrorKind::Unavailable, why));
     }
-    Failure::Unreached(
-        reaching(ErrorKind::Unavailable, why)
-            .hint("is 'apyfal serve' running there, and are address and port right?")
-            .hint("a firewall in between must let the port through")
-            .retryable(),
-    )
+    let why = match held_by::<apyfal_net::NoneAnswers>(error) {
+        Some(all) => all.to_string(),
+        None => root_cause(error),
+    };
+    let error = reaching(ErrorKind::Unavailable, why)
+        .hint("is 'apyfal serve' running there, and are address and port right?")
+        .hint("a firewall in between must let the port through")
+        .retryable();
+    let since = contact.away(tried, &error);
+    Failure::Unreached(error, since)
 }
 
-/// A failure of TLS itself, such as a host that does not speak it.
-fn as_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+/// The host takes connections, and does not answer; it was asked then.
+pub(super) fn silent(address: &Address, contact: &Contact, asked: Instant) -> Failure {
+    let why = format!("it has not answered for {} s", asked.elapsed().as_secs());
+    let error = Error::new(ErrorKind::Unavailable, why)
+        .operation(format!("use the host '{address}'"))
+        .hint("it may be stopped or overloaded, or something else listens there")
+        .retryable();
+    let since = contact.away(asked, &error);
+    Failure::Unreached(error, since)
+}
+
+/// What an I/O error holds, where it is of this kind: a failure of TLS itself, for example.
+fn held_by<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let io = error.downcast_ref::<std::io::Error>()?;
     io.get_ref()?.downcast_ref()
 }
 
 /// The connection broke off.
-pub(super) fn lost(address: &Address, error: &hyper::Error) -> Failure {
+pub(super) fn lost(address: &Address, contact: &Contact, error: &hyper::Error) -> Failure {
     if error.is_parse() {
-        return Failure::Final(
-            Error::new(ErrorKind::Unavailable, "it does not speak HTTP")
-                .operation(format!("use the host '{address}'"))
-                .hint("is it a host of Apyfal, and is the port right?"),
-        );
+        let error = Error::new(ErrorKind::Unavailable, "it does not speak HTTP")
+            .operation(format!("use the host '{address}'"))
+            .hint("is it a host of Apyfal, and is the port right?");
+        contact.wrong(&error);
+        return Failure::Final(error);
     }
     Failure::Lost(
         Error::new(

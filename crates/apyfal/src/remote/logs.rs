@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::Result;
+use http::Method;
 
-use super::{Remote, in_path};
+use super::{ANSWER, Remote, in_path};
 
 impl Remote {
     /// What the host and its jobs said, behind an earlier answer where there was one; only that of
@@ -26,7 +27,7 @@ impl Remote {
         if let Some(job) = job {
             path += &format!("&job={}", in_path(job));
         }
-        self.0.get_patiently(&path).await
+        self.0.ask_patiently(&Method::GET, &path, wait + ANSWER).await
     }
 
     /// How far a job is, or how it ended.

@@ -3,6 +3,7 @@
 mod address;
 mod body;
 mod connection;
+mod contact;
 mod failure;
 mod job;
 mod logs;
@@ -13,7 +14,7 @@ mod tape;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apyfal_api::v2;
 use apyfal_core::{
@@ -30,13 +31,22 @@ use tokio_rustls::TlsConnector;
 
 pub(crate) use address::Address;
 use connection::{Ask, Connections, common_headers};
-use failure::{Failure, Patience};
+pub(crate) use contact::Trouble;
+use failure::{Failure, Patience, silent};
 use job::{CancelOnDrop, RemoteJob};
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 
 /// How long a call goes on trying where a host is busy, restarts or cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a host may take to answer what needs no work.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How often a host is asked whether it is there still, while it has a job.
+const LOOK: Duration = Duration::from_secs(4);
+/// After so long without a sign of life a host is given up, where others can do its jobs.
+const SILENT: Duration = Duration::from_secs(15);
+/// The same of one that is waited for.
+const LONG_SILENT: Duration = Duration::from_secs(22);
 
 /// Which host to use, and how.
 #[derive(Clone, Debug)]
@@ -156,7 +166,7 @@ impl Remote {
     /// It has no lease, is ending, does not answer, or refuses.
     pub async fn extend_lease(&self, time: Duration) -> Result<v2::Lease> {
         let path = format!("/v2/lease?seconds={}", time.as_secs_f64());
-        self.0.ask_patiently(&Method::POST, &path).await
+        self.0.ask_patiently(&Method::POST, &path, ANSWER).await
     }
 
     /// Its accelerators.
@@ -187,6 +197,22 @@ impl Remote {
         self.0.run(job, source, sink, patience).await
     }
 
+    /// Opens a session with a source that may be used for another host too.
+    pub(crate) async fn start_with(&self, request: Start, source: &mut Source) -> Result<Session> {
+        self.0.start(request, source).await
+    }
+
+    /// Whether it is there, asked once.
+    pub(crate) async fn look(&self) -> Result<()> {
+        let asked = self.0.answer::<v2::Host>(&Method::GET, "/v2/host", ANSWER).await;
+        asked.map(drop).map_err(Failure::into_error)
+    }
+
+    /// Why it cannot be used at present, as far as that is known.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.0.connections.contact.trouble()
+    }
+
     /// Waits until what was cancelled has ended on the host.
     pub(crate) async fn ended(&self) {
         self.0.ended().await;
@@ -195,7 +221,7 @@ impl Remote {
 
 impl Inner {
     fn patience(&self) -> Patience {
-        Patience::new(self.patience, self.connections.is_known())
+        Patience::new(self.patience, self.connections.contact.is_known())
     }
 
     /// Asks the host once.
@@ -209,16 +235,35 @@ impl Inner {
         Ok(job::read(&body)?)
     }
 
-    /// Asks the host until it answers.
-    async fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.ask_patiently(&Method::GET, path).await
+    /// Asks the host once, which is to answer in time.
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<T, Failure> {
+        let begin = Instant::now();
+        let asked = tokio::time::timeout(limit, self.ask(method, path)).await;
+        asked.unwrap_or_else(|_| {
+            Err(silent(&self.connections.address, &self.connections.contact, begin))
+        })
     }
 
-    /// The same for what may be asked for again.
-    async fn ask_patiently<T: DeserializeOwned>(&self, method: &Method, path: &str) -> Result<T> {
+    /// Asks the host until it answers.
+    async fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.ask_patiently(&Method::GET, path, ANSWER).await
+    }
+
+    /// The same for what may be asked for again, and is to be answered in time.
+    async fn ask_patiently<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<T> {
         let mut patience = self.patience();
         loop {
-            match self.ask(method, path).await {
+            match self.answer(method, path, limit).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => patience.wait(failure).await?,
             }
@@ -261,34 +306,35 @@ impl Inner {
         }
     }
 
-    async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
-        let JobIo { src, cancel, progress, .. } = io;
-        let mut source = Source::of(src, &cancel, &progress).await?;
+    async fn start(&self, request: Start, source: &mut Source) -> Result<Session> {
         let wire = v2::StartRequest {
             accelerator: Some(request.accelerator),
             parameters: job::parameters(&request.parameters),
             src: request.src,
             input_name: source.name(),
         };
-        let mut patience = self.patience();
-        let started: v2::Session = loop {
-            let opened = async {
-                let connections = &self.connections;
-                let path = "/v2/sessions".to_owned();
-                connections.whole(job::ask(connections, path, &wire, &mut source).await?).await
-            };
-            let failure = match opened.await {
-                Ok((_, body)) => break job::read(&body)?,
-                Err(failure) => failure,
-            };
-            if let Some(failure) = source.take_failure() {
-                return Err(failure);
+        let (mut patience, moved) = (self.patience(), source.moved());
+        let starting = async {
+            loop {
+                let opened = async {
+                    let connections = &self.connections;
+                    let path = "/v2/sessions".to_owned();
+                    connections.whole(job::ask(connections, path, &wire, source).await?).await
+                };
+                let failure = match opened.await {
+                    Ok((_, body)) => return job::read::<v2::Session>(&body),
+                    Err(failure) => failure,
+                };
+                if let Some(failure) = source.take_failure() {
+                    return Err(failure);
+                }
+                if !source.is_whole() {
+                    return Err(job::cannot_repeat(failure));
+                }
+                patience.wait(failure).await?;
             }
-            if !source.is_whole() {
-                return Err(job::cannot_repeat(failure));
-            }
-            patience.wait(failure).await?;
         };
+        let started = self.while_there(LONG_SILENT, moved, starting).await?;
         let report = started.report.ok_or_else(|| job::unreadable("it has no report"))?;
         Ok(Session { id: started.id, report: report.into() })
     }
@@ -321,11 +367,47 @@ impl Inner {
         };
         let is_safe = self.is_rerun_safe(&job.session).await?;
         let session = in_path(&job.session);
-        let patience = Patience::new(patience, self.connections.is_known());
+        let (moved, silence) = (source.moved(), patience.clamp(SILENT, LONG_SILENT));
+        let patience = Patience::new(patience, self.connections.contact.is_known());
         let mut job = RemoteJob { host: self, session: &session, request, source, sink, patience };
-        match is_safe {
-            true => job.run_plain().await,
-            false => job.run_recorded().await,
+        let ran = async {
+            match is_safe {
+                true => job.run_plain().await,
+                false => job.run_recorded().await,
+            }
+        };
+        self.while_there(silence, moved, ran).await
+    }
+
+    /// What takes a while on the host, unless that gives no sign of life any more.
+    async fn while_there<T>(
+        &self,
+        limit: Duration,
+        moved: impl Fn() -> u64,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            gone = self.gone(limit, moved) => Err(gone.into_error()),
+        }
+    }
+
+    /// Ready once the host gives no sign of life any more: it neither answers, nor takes or sends
+    /// anything of a job. A host that was stopped keeps its connections open.
+    async fn gone(&self, limit: Duration, moved: impl Fn() -> u64) -> Failure {
+        let (mut alive, mut before) = (Instant::now(), moved());
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let asked = self.get::<v2::Host>("/v2/host");
+            let answered = tokio::time::timeout(LOOK, asked).await;
+            let now = moved();
+            // A refusal is an answer too; and where nobody listens, the job itself notices that.
+            if answered.is_ok() || now != before {
+                (alive, before) = (Instant::now(), now);
+            } else if alive.elapsed() >= limit {
+                return silent(&self.connections.address, &self.connections.contact, alive);
+            }
         }
     }
 }
@@ -333,8 +415,11 @@ impl Inner {
 #[async_trait]
 impl Client for Remote {
     async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
-        let (cancel, deadline) = (io.cancel.clone(), io.deadline);
-        let work = self.0.start(request, io);
+        let JobIo { src, cancel, progress, deadline, .. } = io;
+        let work = async {
+            let mut source = Source::of(src, &cancel, &progress).await?;
+            self.0.start(request, &mut source).await
+        };
         within(deadline, cancel.or_cancelled(work)).await
     }
 
@@ -346,17 +431,20 @@ impl Client for Remote {
     async fn stop(&self, session: &str) -> Result<Report> {
         let path = format!("/v2/sessions/{}", in_path(session));
         let mut patience = self.0.patience();
-        let report: v2::Report = loop {
-            let ask = Ask::new(Method::DELETE, path.clone());
-            match self.0.connections.whole(ask).await {
-                Ok((_, body)) => break job::read(&body)?,
-                // It is gone, with all that the host knew of it.
-                Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => {
-                    break v2::Report::default();
+        let stopping = async {
+            loop {
+                let ask = Ask::new(Method::DELETE, path.clone());
+                match self.0.connections.whole(ask).await {
+                    Ok((_, body)) => return job::read::<v2::Report>(&body),
+                    // It is gone, with all that the host knew of it.
+                    Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => {
+                        return Ok(v2::Report::default());
+                    }
+                    Err(failure) => patience.wait(failure).await?,
                 }
-                Err(failure) => patience.wait(failure).await?,
             }
         };
+        let report = self.0.while_there(LONG_SILENT, || 0, stopping).await?;
         lock(&self.0.sessions).remove(session);
         Ok(report.into())
     }

@@ -69,6 +69,47 @@ impl Source {
         Ok(Self { origin, name, cancel, count, failure: Arc::default() })
     }
 
+    /// The same for several hosts, each of which is sent all of it: a stream is taken in first, unless
+    /// it has more than so many bytes.
+    ///
+    /// # Errors
+    /// It is too long, or cannot be read.
+    pub(crate) async fn shared(mut self, limit: u64) -> Result<Self> {
+        if let Origin::Unread(reader) = &self.origin
+            && let Some(reader) = take(reader)
+        {
+            let cancel = self.cancel.clone();
+            let read = tokio::task::spawn_blocking(move || take_in(reader, limit, &cancel));
+            self.origin = Origin::Memory(read.await.map_err(std::io::Error::from)??);
+        }
+        Ok(self)
+    }
+
+    /// The source once more, for another host. None of a stream.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let origin = match &self.origin {
+            Origin::Nothing => Origin::Nothing,
+            Origin::Memory(bytes) => Origin::Memory(bytes.clone()),
+            Origin::File { file, path, len } => {
+                Origin::File { file: file.clone(), path: path.clone(), len: *len }
+            }
+            Origin::Unread(_) | Origin::Stream(_) => return None,
+        };
+        Some(Self {
+            origin,
+            name: self.name.clone(),
+            cancel: self.cancel.clone(),
+            count: self.count.clone(),
+            failure: Arc::default(),
+        })
+    }
+
+    /// How many bytes its job moved so far.
+    pub(super) fn moved(&self) -> impl Fn() -> u64 + use<> {
+        let count = self.count.clone();
+        move || count.moved()
+    }
+
     /// Whether there is one.
     pub(crate) fn is_there(&self) -> bool {
         !matches!(self.origin, Origin::Nothing)
@@ -249,6 +290,26 @@ fn read_some(file: &File, buffer: &mut [u8], at: u64, len: u64) -> std::io::Resu
     }
 }
 
+/// Takes in a stream that is not too long.
+fn take_in(mut reader: Box<dyn Read + Send>, limit: u64, cancel: &Cancel) -> Result<Bytes> {
+    let (mut whole, mut block) = (Vec::new(), vec![0; BLOCK]);
+    loop {
+        cancel.check()?;
+        match reader.read(&mut block) {
+            Ok(0) => return Ok(whole.into()),
+            Ok(count) => whole.extend_from_slice(&block[..count]),
+            Err(error) if matches!(error.kind(), Io::WouldBlock | Io::Interrupted) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if whole.len() as u64 > limit {
+            return Err(Error::new(ErrorKind::Usage, format!("it has more than {limit} bytes"))
+                .operation("send the stream to several hosts")
+                .hint("write it to a file, which each of them is sent from there")
+                .hint("or put it where the hosts can read it, such as s3:// or https://"));
+        }
+    }
+}
+
 fn reading(error: std::io::Error, path: &std::path::Path) -> Error {
     Error::from(error).operation(format!("read '{}'", path.display()))
 }
@@ -261,5 +322,36 @@ impl std::fmt::Debug for Origin {
             Self::File { path, .. } => f.debug_tuple("File").field(path).finish(),
             Self::Unread(_) | Self::Stream(_) => f.write_str("Stream"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn source(input: Input) -> Source {
+        Source::of(Some(input), &Cancel::default(), &Arc::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn several_hosts_are_sent_one_copy() {
+        let stream = source(Input::stream(&b"some text"[..])).await;
+        assert!(stream.again().is_none(), "it is not known yet");
+        let shared = stream.shared(9).await.unwrap();
+        let memory = |source: &Source| match &source.origin {
+            Origin::Memory(bytes) => (bytes.as_ptr(), bytes.to_vec()),
+            other => panic!("{other:?}"),
+        };
+        let (one, two) = (shared.again().unwrap(), shared.again().unwrap());
+        assert_eq!(memory(&one), memory(&two));
+        assert_eq!(memory(&one).1, b"some text");
+        let error = source(Input::stream(&b"some text"[..])).await.shared(8).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        // A file is read by each, and has no limit.
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, &[1; 100]).unwrap();
+        let input = Input::file(file.reopen().unwrap(), file.path()).unwrap();
+        let shared = source(input).await.shared(8).await.unwrap();
+        assert!(matches!(shared.again().unwrap().origin, Origin::File { len: 100, .. }));
     }
 }
