@@ -37,7 +37,7 @@ Examples:
   tar -c photos | apyfal run gzip - - > photos.tar.gz
   apyfal run sha3 disk.img --type sha3-512
   apyfal run trng random.bin --nbBytes 1MB
-  apyfal map --accelerator gzip photos packed
+  apyfal map gzip photos packed
   apyfal run hyperfire --start-src words.csv in.txt out.txt
   apyfal accelerators gzip";
 

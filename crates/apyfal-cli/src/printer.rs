@@ -196,13 +196,15 @@ pub(crate) fn seconds(seconds: f64) -> String {
         s if s < 0.001 => format!("{:.0} us", s * 1e6),
         s if s < 1.0 => format!("{:.1} ms", s * 1e3),
         s if s < 120.0 => format!("{s:.2} s"),
-        s => long(s.round() as u64),
+        s => whole_seconds(s.round() as u64),
     }
 }
 
-/// Minutes, hours or days, and the next smaller unit where there is any of it.
-fn long(seconds: u64) -> String {
+/// Seconds; from two minutes on minutes, hours or days, and the next smaller unit where there is any
+/// of it.
+pub(crate) fn whole_seconds(seconds: u64) -> String {
     let (unit, name, smaller, smaller_name) = match seconds {
+        0..120 => return format!("{seconds} s"),
         0..3600 => (60, "min", 1, "s"),
         3600..172_800 => (3600, "h", 60, "min"),
         _ => (86_400, "d", 3600, "h"),

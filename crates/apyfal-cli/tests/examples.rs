@@ -151,7 +151,7 @@ fn readme() {
             check_replaced(&home);
             std::fs::remove_file(home.path("out.txt")).unwrap();
         })
-        .check("apyfal map --accelerator gzip photos packed", |_| check_packed(&home))
+        .check("apyfal map gzip photos packed", |_| check_packed(&home))
         .check("apyfal run gzip s3://bucket/in s3://bucket/out.gz", |_| {
             assert!(moto.keys("bucket").unwrap().contains(&"out.gz".to_owned()));
         })
@@ -310,7 +310,7 @@ fn help() {
         .check("apyfal run trng random.bin --nbBytes 1MB", |_| {
             assert_eq!(home.read("random.bin").len(), 1_000_000);
         })
-        .check("apyfal map --accelerator gzip photos packed", |_| check_packed(&home))
+        .check("apyfal map gzip photos packed", |_| check_packed(&home))
         .check("apyfal run hyperfire --start-src words.csv in.txt out.txt", |_| {
             check_replaced(&home);
         })

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 use std::time::SystemTime;
 
@@ -106,7 +107,8 @@ fn patterns_and_lists_name_sources() {
     home.write("list", "in/a.txt\n\nin/b/c.txt\tother name\r\n");
     assert_eq!(counts(&map(&home, &["-a", "gzip", "@list", "three"])), [2, 0, 0]);
     assert!(gunzipped(&home, "three/in/a.txt.gz") == home.read("in/a.txt"));
-    assert!(gunzipped(&home, "three/other name.gz") == home.read("in/b/c.txt"));
+    // A name that was given is the name.
+    assert!(gunzipped(&home, "three/other name") == home.read("in/b/c.txt"));
     let output = home.piped(&["map", "-a", "null", "@-", "four"], b"in/empty\n");
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(home.read("four/in/empty").is_empty());
@@ -119,6 +121,95 @@ fn patterns_and_lists_name_sources() {
     assert!(error.contains("line 1"), "{error}");
     assert!(!home.path("five").exists());
     assert_eq!(counts(&map(&home, &["-a", "gzip", "in/a.txt", "six"])), [1, 0, 0]);
+}
+
+#[test]
+fn lists_of_windows_are_lists() {
+    let home = home(&FILES);
+    let list = "\u{feff}in/a.txt\tone.gz\r\nin/b/c.txt\ttwo\r\nin/empty\r\n";
+    home.write("list", list);
+    assert_eq!(counts(&map(&home, &["gzip", "@list", "out"])), [3, 0, 0]);
+    assert!(gunzipped(&home, "out/one.gz") == home.read("in/a.txt"));
+    assert!(gunzipped(&home, "out/two") == home.read("in/b/c.txt"));
+    assert!(gunzipped(&home, "out/in/empty.gz").is_empty());
+    // The other texts that it reads.
+    home.write("parameters.json", "\u{feff}{\"app\": {\"specific\": {\"level\": \"best\"}}}\r\n");
+    assert_eq!(counts(&map(&home, &["gzip", "@list", "best", "-j", "parameters.json"])), [3, 0, 0]);
+    assert!(home.read("best/one.gz").len() < home.read("out/one.gz").len());
+}
+
+#[test]
+fn the_accelerator_is_the_first_word_as_with_run() {
+    let home = home(&FILES);
+    assert_eq!(counts(&map(&home, &["gzip", "in", "out"])), [4, 0, 0]);
+    // The old form is the same.
+    assert_eq!(counts(&map(&home, &["--accelerator", "gzip", "in", "out"])), [0, 4, 0]);
+    assert_eq!(counts(&map(&home, &["in", "out", "-a", "gzip"])), [0, 4, 0]);
+    let error = home.fails(2, &["map", "gzip", "in"]);
+    assert!(error.contains("the destination is missing"), "{error}");
+    let error = home.fails(2, &["map", "gzip", "in", "out", "-a", "gzip"]);
+    assert!(error.contains("both name it"), "{error}");
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_does_not_stop_the_others() {
+    let home = home(&FILES);
+    // A directory that nobody can read, not even root: its path is too long.
+    let name = "d".repeat(250);
+    let deeper =
+        format!("cd in && for i in $(seq 20); do mkdir {name} && cd {name}; done && echo x > x");
+    peer("sh", &["-c", &format!("cd '{}' && {deeper}", home.folder().display())], b"");
+    let odd = std::ffi::OsStr::from_bytes(b"in/b/\xFF.txt");
+    fs::write(home.folder().join(odd), "odd").unwrap();
+    std::os::unix::fs::symlink("nowhere", home.path("in/broken")).unwrap();
+    let output = home.apyfal(&["map", "--json", "gzip", "in", "out"]).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((counts(&told), &told["total"]), ([4, 0, 3], &7.into()), "{told}");
+    let error = text(&output.stderr);
+    assert!(!output.status.success() && error.contains("3 of 7 files failed"), "{error}");
+    for (name, _) in FILES {
+        assert!(gunzipped(&home, &format!("out/{name}.gz")) == home.read(&format!("in/{name}")));
+    }
+    // What a pattern does not lead to is not looked at.
+    assert_eq!(counts(&map(&home, &["gzip", "in/*.txt", "one"])), [1, 0, 0]);
+    // In a list each line is for itself, and a name of any bytes has a result where one is named.
+    home.write("list", b"in/a.txt\nin/b/\xFF.txt\nin/b/\xFF.txt\todd.gz\nin/gone\n");
+    let output = home.apyfal(&["map", "--json", "gzip", "@list", "two"]).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(counts(&told), [2, 0, 2], "{told}");
+    assert_eq!(gunzipped(&home, "two/odd.gz"), b"odd");
+    // That directory alone is an error, and so is the end at the first one.
+    let words = ["map", "gzip", "in", "three", "--fail-fast"];
+    assert!(!home.apyfal(&words).output().unwrap().status.success());
+    assert!(!home.path("three/a.txt.gz").exists());
+}
+
+#[test]
+fn a_wrong_call_ends_before_the_first_file() {
+    let home = home(&FILES);
+    home.write("wrong.json", "{\"app\": {\"specific\": {\"levle\": 1}}}");
+    home.write("wrong.conf", "[process.gzip]\nlevel = fat\n");
+    for (code, words) in [
+        (2, &["gzip", "in", "out", "--levle", "9"][..]),
+        (2, &["gzip", "in", "out", "--level", "fat"]),
+        (2, &["gzip", "in", "out", "-j", "wrong.json"]),
+        (2, &["gzip", "in", "out", "-j", "{\"app\""]),
+        (20, &["gzip", "in", "out", "-j", "missing.json"]),
+        (2, &["gzip", "in", "out", "-c", "wrong.conf"]),
+        (2, &["hyperfire", "in", "out"]),
+        (2, &["sha3", "in", "s3://bucket/out"]),
+        // What only the engine knows.
+        (2, &["sha3", "in", "out", "--type", "sha3-256", "--length", "8"]),
+    ] {
+        let error = home.fails(code, &[&["map"], words].concat());
+        assert_eq!(error.matches("apyfal: ").count(), 1, "{words:?} {error}");
+        assert!(!error.contains("files failed"), "{error}");
+        let results = fs::read_dir(home.path("out")).into_iter().flatten();
+        let names = results.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name != ".apyfal-map").count(), 0, "{words:?}");
+    }
+    let error = home.fails(6, &["map", "gzp", "in", "out"]);
+    assert!(error.contains("gzip"), "{error}");
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub fn generate() -> Result<Secret> {
 /// The file cannot be read, or what it holds is no token: it has spaces or is too short.
 pub fn load(path: &Path) -> Result<Secret> {
     let text = String::from_utf8(read(path)?).unwrap_or_default();
-    let token = text.trim();
+    // Editors of Windows put a mark before the text.
+    let token = text.trim_start_matches('\u{feff}').trim();
     let wrong = |why: String| {
         Error::new(ErrorKind::Configuration, why)
             .operation(format!("read the token '{}'", path.display()))
@@ -180,6 +181,9 @@ mod tests {
         let folder_mode = fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
         assert_eq!(folder_mode & 0o777, 0o700);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else stays");
+        // As an editor of Windows writes it.
+        fs::write(&path, format!("\u{feff}{}\r\n", made.expose())).unwrap();
+        assert_eq!(load(&path).unwrap().expose(), made.expose());
     }
 
     #[test]

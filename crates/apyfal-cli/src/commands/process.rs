@@ -6,6 +6,7 @@ use apyfal::{Call, Error, ErrorKind, Progress, Result};
 use clap::Args;
 
 use crate::arguments::Set;
+use crate::commands::troubles::Troubles;
 use crate::commands::{Context, Name, is_standard_output, one_takes_stdin, title};
 use crate::progress;
 
@@ -67,7 +68,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         call = call.parameters(parameters);
     }
     let work = accelerator.process(call);
-    let report = progress::shown(context.printer, &title, &progress, work).await?;
+    let processed = progress::shown(context.printer, &title, &progress, work).await;
+    Troubles::default().tell(&accelerator, context.printer);
+    let report = processed?;
     if arguments.info_dict && !data_on_stdout {
         return context.printer.result(&format!("{:#}", report.to_json()));
     }

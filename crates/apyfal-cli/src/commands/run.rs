@@ -16,6 +16,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::arguments::Set;
+use crate::commands::troubles::Troubles;
 use crate::commands::{Context, HostArguments, is_standard_output, one_takes_stdin, title};
 use crate::progress;
 
@@ -140,6 +141,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let title = title(&info.name, src.as_deref().or(dst.as_deref()));
     let work = accelerator.process(process);
     let processed = progress::shown(context.printer, &title, &progress, work).await;
+    Troubles::default().tell(&accelerator, context.printer);
     let stopped = stop(&accelerator, processed.is_ok()).await;
     let report = processed?;
     stopped?;

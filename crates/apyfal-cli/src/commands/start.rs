@@ -6,6 +6,7 @@ use apyfal::{Call, Progress, Result};
 use clap::Args;
 
 use crate::arguments::Set;
+use crate::commands::troubles::Troubles;
 use crate::commands::{Context, Name, one_takes_stdin};
 use crate::names::Record;
 use crate::progress;
@@ -80,6 +81,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let title = format!("start {}", accelerator.info().name);
     let started = accelerator.start(call);
     let report = progress::shown(context.printer, &title, &progress, started).await?;
+    Troubles::default().tell(&accelerator, context.printer);
     record.session = accelerator.session();
     context.names.write(&name, &record)?;
     // Only now: a start that fails, or is killed, leaves the earlier session as it was.

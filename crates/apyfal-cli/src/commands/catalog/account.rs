@@ -95,7 +95,8 @@ fn from_stdin() -> Result<Secret> {
         .take(4096)
         .read_to_string(&mut text)
         .map_err(|error| Error::from(error).operation("read the secret"))?;
-    let text = text.trim_end_matches(['\r', '\n']);
+    // Some shells put a mark before what they pipe.
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Err(
             Error::new(ErrorKind::Usage, "standard input is empty").operation("read the secret")

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::tally::{HostTally, Tally, rate};
-use crate::printer::{Printer, bytes};
+use crate::printer::{Printer, bytes, whole_seconds};
 
 /// How often the bars are drawn.
 pub(super) const REDRAW: Duration = Duration::from_millis(200);
 /// How often a line tells how far it is where there are no bars.
 const TOLD: Duration = Duration::from_secs(10);
+
+/// What a shorter time tells of the rest is not worth telling.
+const SURE: Duration = Duration::from_secs(1);
 
 const ALL: &str = "{prefix:.30} [{wide_bar}] {pos} of {len} files, {msg}";
 const HOST: &str = "  {prefix:.40} {wide_msg}";
@@ -48,13 +51,16 @@ impl<'a> Bars<'a> {
         let Some((_, bar, lines)) = &self.bars else {
             if self.told.elapsed() >= TOLD && !self.printer.json() {
                 self.told = Instant::now();
-                let (ended, read) = (tally.ended(), bytes(read as f64));
-                self.printer.note(&format!("map: {ended} of {} files, {read}", tally.total));
+                let (ended, amount) = (tally.ended(), bytes(read as f64));
+                let left = left(tally, read, elapsed);
+                self.printer
+                    .note(&format!("map: {ended} of {} files, {amount}{left}", tally.total));
             }
             return;
         };
         bar.set_position(tally.ended() as u64);
-        bar.set_message(format!("{}, {}", bytes(read as f64), rate(read, elapsed)));
+        let left = left(tally, read, elapsed);
+        bar.set_message(format!("{}, {}{left}", bytes(read as f64), rate(read, elapsed)));
         for (line, host) in lines.iter().zip(hosts) {
             let HostTally { running, done, read, .. } = host;
             line.set_prefix(host.name.clone());
@@ -81,6 +87,16 @@ impl<'a> Bars<'a> {
             // Nothing can be done about a terminal that is gone.
             let _ = all.clear();
         }
+    }
+}
+
+/// The time left, where anything can be said of it: `, 3 min 20 s left`.
+fn left(tally: &Tally, read: u64, elapsed: Duration) -> String {
+    match tally.left(read, elapsed) {
+        Some(left) if elapsed >= SURE => {
+            format!(", {} left", whole_seconds(left.as_secs_f64().ceil() as u64))
+        }
+        _ => String::new(),
     }
 }
 

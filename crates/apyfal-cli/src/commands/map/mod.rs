@@ -1,6 +1,7 @@
 //! `apyfal map`: one accelerator over many files.
 
 mod bars;
+mod jobs;
 mod journal;
 mod outputs;
 mod pattern;
@@ -8,25 +9,25 @@ mod sources;
 mod tally;
 mod work;
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use apyfal::{Call, Error, ErrorKind, Location, Need, Progress, Result, Storage, full_parameters};
+use apyfal::{Call, Error, ErrorKind, Location, Need, Result, Storage, full_parameters};
 use clap::Args;
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use crate::arguments::Set;
 use crate::commands::run::{by_stage, stop};
+use crate::commands::troubles::Troubles;
 use crate::commands::{Context, HostArguments, one_takes_stdin};
-use crate::printer::harmless;
-use bars::{Bars, REDRAW};
+use bars::Bars;
+use jobs::Map;
 use journal::{Journal, NAME, Stamp, fingerprint};
-use outputs::{End, Item, Root};
+use outputs::{End, Root};
+use sources::Found;
 use tally::Tally;
-use work::{Outcome, Work};
+use work::Work;
 
 /// Run an accelerator on many files, several at a time: on this machine, a host or several hosts.
 ///
@@ -35,16 +36,22 @@ use work::{Outcome, Work};
 /// ~/.apyfal where those are in a store. Every further `--key value` is a parameter of the
 /// accelerator.
 #[derive(Args, Debug)]
+#[command(override_usage = "apyfal map [OPTIONS] ACCELERATOR SRC DST")]
 pub(crate) struct Arguments {
     /// The accelerator.
-    #[arg(long, short)]
-    accelerator: String,
+    #[arg(value_name = "ACCELERATOR")]
+    first: String,
     /// A directory, a pattern in quotes such as 'photos/**/*.bmp', a store's folder such as
     /// s3://bucket/photos/, or @FILE: a list with a path or URL on each line, and where wanted the
     /// name of its result behind a tab. '@-' reads the list from standard input.
-    src: String,
+    #[arg(value_name = "SRC")]
+    second: String,
     /// The directory, or the folder of a store, that the results go to. Each is called as its source.
-    dst: String,
+    #[arg(value_name = "DST")]
+    third: Option<String>,
+    /// The accelerator, where it is not the first word.
+    #[arg(long, short, value_name = "NAME")]
+    accelerator: Option<String>,
     /// What the names of results end with, such as .gz, instead of what is usual for the accelerator.
     #[arg(long, value_name = "END", allow_hyphen_values = true)]
     suffix: Option<String>,
@@ -72,16 +79,44 @@ pub(crate) struct Arguments {
     host: HostArguments,
 }
 
+/// The words of the command line.
+struct Words {
+    accelerator: String,
+    src: String,
+    dst: String,
+}
+
+impl Words {
+    /// The accelerator is the first one, unless an option names it.
+    fn of(arguments: &Arguments) -> Result<Self> {
+        let [first, second] = [&arguments.first, &arguments.second].map(String::clone);
+        match (arguments.accelerator.clone(), arguments.third.clone()) {
+            (None, Some(dst)) => Ok(Self { accelerator: first, src: second, dst }),
+            (Some(accelerator), None) => Ok(Self { accelerator, src: first, dst: second }),
+            (None, None) => Err(Error::new(ErrorKind::Usage, "the destination is missing")
+                .operation(format!("map '{second}' with the accelerator '{first}'"))
+                .hint("write 'apyfal map ACCELERATOR SRC DST'")),
+            (Some(accelerator), Some(_)) => {
+                let why = format!("'--accelerator {accelerator}' and '{first}' both name it");
+                Err(Error::new(ErrorKind::Usage, why)
+                    .operation("tell which accelerator is meant")
+                    .hint("write 'apyfal map ACCELERATOR SRC DST'"))
+            }
+        }
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
+    let words = Words::of(&arguments)?;
     let from_stdin = [
         ("the configuration", arguments.config.as_deref()),
-        ("the list", arguments.src.strip_prefix('@')),
+        ("the list", words.src.strip_prefix('@')),
         ("the parameters", arguments.parameters.as_deref()),
     ];
     one_takes_stdin(&from_stdin)?;
     let config = arguments.config.as_deref();
     let configuration = context.configuration_with(config, arguments.host).await?;
-    let mut builder = context.builder(&arguments.accelerator, configuration)?;
+    let mut builder = context.builder(&words.accelerator, configuration)?;
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
@@ -92,11 +127,21 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         return Err(Error::new(ErrorKind::Usage, format!("{} reads nothing", info.name))
             .operation("map it over files"));
     }
-    let root = Root::parse(&arguments.dst)?;
-    let found = sources::find(&arguments.src, &storage, root.folder());
-    let found = cancel.or_cancelled(found).await?;
+    let mut troubles = Troubles::default();
+    troubles.tell(&accelerator, context.printer);
+    if info.start_src == Need::Required && arguments.start_src.is_none() {
+        let why = format!("{} needs something to start with", info.name);
+        return Err(Error::new(ErrorKind::Usage, why).hint("name it with --start-src"));
+    }
+    let root = Root::parse(&words.dst)?;
+    if info.dst == Need::None && root.folder().is_none() {
+        return Err(Error::new(ErrorKind::Usage, "reports are written to a directory only")
+            .operation(format!("write to '{}'", words.dst)));
+    }
+    let found = sources::find(&words.src, &storage, root.folder());
+    let Found { sources, failed } = cancel.or_cancelled(found).await?;
     let end = arguments.suffix.map_or_else(|| End::of(&info), End::Add);
-    let items = outputs::plan(found, &root, &end)?;
+    let items = outputs::plan(sources, &root, &end)?;
 
     let parameters = context.take_parameters().and(arguments.set).of(&info);
     let full = match arguments.parameters {
@@ -106,115 +151,56 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let start_stamp = started_with(arguments.start_src.as_deref(), &storage).await?;
     let asked = json!([info.name, parameters, full, start_stamp]);
     let (start_keys, keywords) = by_stage(&info, parameters);
-    let journal = Journal::open(journal_path(context, &root, &arguments.dst)?)?;
     let mut start = Call::new().set_all(start_keys).cancel(cancel.clone());
+    let mut process = Call::new().set_all(keywords);
     if let Some(src) = arguments.start_src {
         start = start.src(src);
     }
-    if let Some(parameters) = &full {
+    if let Some(parameters) = full {
         start = start.parameters(parameters.clone());
+        process = process.parameters(parameters);
     }
+    let journal = Journal::open(journal_path(context, &root, &words.dst)?)?;
     accelerator.start(start).await?;
+    troubles.tell(&accelerator, context.printer);
+    // What is wrong with all files is told before the first.
+    let parameters = match cancel.or_cancelled(accelerator.check(process)).await {
+        Ok(parameters) => parameters,
+        Err(error) => {
+            stop(&accelerator, false).await?;
+            return Err(error);
+        }
+    };
     let work = Arc::new(Work {
         accelerator: accelerator.clone(),
-        parameters: full,
-        keywords,
+        parameters,
         cancel: cancel.clone(),
         journal,
         fingerprint: fingerprint(&asked.to_string()),
         again: arguments.again,
     });
-    let mut bars = Bars::new(context.printer, items.len(), accelerator.hosts().len().max(1));
-    let tally = map(&work, items, arguments.fail_fast, context, &mut bars).await;
+    let tally = Tally::of(&items, failed);
+    let bars = Bars::new(context.printer, tally.total, accelerator.hosts().len().max(1));
+    let mut map = Map { work, tally, bars, troubles, context, fail_fast: arguments.fail_fast };
+    map.run(items).await;
+    let Map { mut tally, bars, mut troubles, .. } = map;
     bars.clear();
+    troubles.tell(&accelerator, context.printer);
     let hosts = tally.by_host(&accelerator, (0, 0, 0));
-    let stopped = stop(&accelerator, tally.failed.is_empty() && !cancel.is_cancelled()).await;
+    let stopped = stop(&accelerator, tally.is_well() && !cancel.is_cancelled()).await;
     tally.show(context.printer, &hosts, bars.elapsed())?;
+    if let Some(reason) = tally.ended_by.take() {
+        let not_done = tally.total - tally.ended();
+        let told = format!("{not_done} of {} files are not done", tally.total);
+        return Err(reason.hint(told).hint("the same command does what is not done yet"));
+    }
     if let Some((_, first)) = tally.failed.first() {
         let why = format!("{} of {} files failed", tally.failed.len(), tally.total);
-        let error = Error::new(first.kind(), why).operation(format!("map '{}'", arguments.src));
+        let error = Error::new(first.kind(), why).operation(format!("map '{}'", words.src));
         return Err(error.hint("the same command does what is not done yet"));
     }
     cancel.check()?;
     stopped
-}
-
-/// Runs the jobs of all files.
-async fn map(
-    work: &Arc<Work>,
-    items: Vec<Item>,
-    fail_fast: bool,
-    context: &Context<'_>,
-    bars: &mut Bars<'_>,
-) -> Tally {
-    let mut tally = Tally { total: items.len(), ..Tally::default() };
-    let mut waiting = VecDeque::from(items);
-    let mut running = JoinSet::new();
-    let mut live: Vec<Arc<Progress>> = Vec::new();
-    let mut tick = tokio::time::interval(REDRAW);
-    loop {
-        while let Some(item) = waiting.front()
-            && running.len() < work.accelerator.width(&work.call(item, &Arc::default()))
-            && let Some(item) = waiting.pop_front()
-        {
-            let (work, progress) = (work.clone(), Arc::new(Progress::default()));
-            live.push(progress.clone());
-            running.spawn(async move {
-                let outcome = work.run(&item, &progress).await;
-                (item, progress, outcome)
-            });
-        }
-        let ended = tokio::select! {
-            ended = running.join_next() => ended,
-            _ = tick.tick() => {
-                bars.update(&tally, &tally.by_host(&work.accelerator, sum(&live)));
-                continue;
-            }
-        };
-        let Some(ended) = ended else { return tally };
-        let (item, outcome) = match ended {
-            Ok((item, progress, outcome)) => {
-                live.retain(|one| !Arc::ptr_eq(one, &progress));
-                (item.source.location.to_string(), outcome)
-            }
-            Err(error) => {
-                let why = "the task of a file ended early";
-                (String::new(), Err(Error::new(ErrorKind::Internal, why).source(error)))
-            }
-        };
-        match outcome {
-            Ok(Outcome::Skipped) => tally.skipped += 1,
-            Ok(Outcome::Done(report)) => {
-                tally.done += 1;
-                tally.read += report.profiling.bytes_read;
-                tally.written += report.profiling.bytes_written;
-                if let Some(note) = report.destination_note() {
-                    bars.aside(|| context.printer.note(&harmless(note)));
-                }
-            }
-            // It is not done yet, and that is no failure of it.
-            Err(_) if context.cancel.is_cancelled() => waiting.clear(),
-            Err(error) => {
-                bars.aside(|| context.printer.error(&error));
-                tally.failed.push((item, error));
-                if fail_fast {
-                    waiting.clear();
-                    running.abort_all();
-                    while running.join_next().await.is_some() {}
-                    return tally;
-                }
-            }
-        }
-        if context.cancel.is_cancelled() {
-            waiting.clear();
-        }
-    }
-}
-
-/// What runs: jobs, and bytes read and written by them.
-fn sum(live: &[Arc<Progress>]) -> (usize, u64, u64) {
-    let read = live.iter().map(|one| one.read()).sum();
-    (live.len(), read, live.iter().map(|one| one.written()).sum())
 }
 
 /// What the accelerator is started with, so that other content is other work.

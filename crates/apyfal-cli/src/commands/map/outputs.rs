@@ -129,7 +129,10 @@ pub(super) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<I
     let mut taken: HashMap<String, String> = HashMap::new();
     let mut items = Vec::with_capacity(sources.len());
     for source in sources {
-        let name = end.apply(&source.name);
+        let name = match source.is_named {
+            true => source.name.clone(),
+            false => end.apply(&source.name),
+        };
         let (url, location) = root.place(&name)?;
         if read.contains(&identity(&location)) {
             return Err(Error::new(ErrorKind::Usage, "it would replace a source")
@@ -192,6 +195,7 @@ mod tests {
             url: (*name).to_owned(),
             location: Location::file(*name),
             name: (*name).to_owned(),
+            is_named: false,
             stamp: None,
         };
         plan(names.iter().map(source).collect(), &Root::parse(root)?, &End::Add(String::new()))

@@ -18,6 +18,19 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     parts_match(&parts, &names)
 }
 
+/// Whether names below a directory of this name may be of a pattern.
+pub(super) fn leads_below(pattern: &str, folder: &str) -> bool {
+    let mut parts = pattern.split('/');
+    for name in folder.split('/') {
+        match parts.next() {
+            Some("**") => return true,
+            Some(part) if parts_match(&[part], &[name]) => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_some()
+}
+
 fn parts_match(parts: &[&str], names: &[&str]) -> bool {
     match (parts, names) {
         ([], []) => true,
@@ -107,6 +120,23 @@ mod tests {
             }
         }
         assert!(!matches(&"*a".repeat(50), &"a".repeat(49)));
+    }
+
+    #[test]
+    fn only_what_may_have_matches_is_looked_into() {
+        for (pattern, folders, others) in [
+            ("**", &["a", "a/b"][..], &[][..]),
+            ("*.txt", &[], &["a", "a.txt"]),
+            ("a*/*.txt", &["a", "ab"], &["b", "a/b"]),
+            ("a/**/*.txt", &["a", "a/b", "a/b/c"], &["b", "b/a"]),
+        ] {
+            for folder in folders {
+                assert!(leads_below(pattern, folder), "{pattern} {folder}");
+            }
+            for folder in others {
+                assert!(!leads_below(pattern, folder), "{pattern} {folder}");
+            }
+        }
     }
 
     #[test]

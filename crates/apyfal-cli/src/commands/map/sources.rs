@@ -1,6 +1,8 @@
 //! What is to be mapped: a directory, a pattern, a list, or one file.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind as Io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use apyfal::{Error, ErrorKind, Listed, Location, Result, Storage};
@@ -20,16 +22,28 @@ pub(super) struct Source {
     pub(super) location: Location,
     /// What its output is called, before its end is changed.
     pub(super) name: String,
+    /// Whether that is a name that was given, which stays as it is.
+    pub(super) is_named: bool,
     /// What changes with it, where that is known already.
     pub(super) stamp: Option<Stamp>,
 }
 
+/// The sources that were found, and entries that cannot be one.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) sources: Vec<Source>,
+    /// What each is called, and why it cannot be mapped.
+    pub(super) failed: Vec<(String, Error)>,
+}
+
+impl From<Vec<Source>> for Found {
+    fn from(sources: Vec<Source>) -> Self {
+        Self { sources, failed: Vec::new() }
+    }
+}
+
 /// Finds the sources that a text means. What is below `except` is none of them.
-pub(super) async fn find(
-    text: &str,
-    storage: &Storage,
-    except: Option<&Path>,
-) -> Result<Vec<Source>> {
+pub(super) async fn find(text: &str, storage: &Storage, except: Option<&Path>) -> Result<Found> {
     if let Some(list) = text.strip_prefix('@') {
         return listed(list, storage).await;
     }
@@ -38,7 +52,7 @@ pub(super) async fn find(
         return in_store(text, storage).await;
     }
     if is_store {
-        return Ok(vec![single(text, None)?]);
+        return Ok(vec![single(text, None)?].into());
     }
     let path = match Location::parse(text)? {
         Location::File(path) => path,
@@ -58,12 +72,12 @@ pub(super) async fn find(
             }
             below(&path, "**", except)
         }
-        Ok(_) => Ok(vec![single(text, None)?]),
+        Ok(_) => Ok(vec![single(text, None)?].into()),
         Err(error) if error.kind() == Io::NotFound && pattern::is_pattern(text) => {
             let (folder, rest) = pattern::split(text);
             let folder = if folder.is_empty() { Path::new(".") } else { Path::new(folder) };
             let found = below(folder, rest, except)?;
-            if found.is_empty() {
+            if found.sources.is_empty() && found.failed.is_empty() {
                 let why = format!("nothing matches '{text}'");
                 return Err(Error::new(ErrorKind::StorageNotFound, why));
             }
@@ -74,36 +88,76 @@ pub(super) async fn find(
 }
 
 /// The files below a directory whose names are of a pattern, in the order of their names. Links to
-/// files are followed, and those to directories are not.
-fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Vec<Source>> {
+/// files are followed, and those to directories are not. An entry that cannot be looked at does not
+/// stop the rest.
+fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
     let except = except.and_then(|path| path.canonicalize().ok());
-    let mut found = Vec::new();
+    let reading = |path: &Path, error: std::io::Error| {
+        Error::from_io(error).operation(format!("read '{}'", path.display()))
+    };
+    // Without this one there is nothing.
+    std::fs::read_dir(root).map_err(|error| reading(root, error))?;
+    let mut found = Found::default();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        let reading =
-            |error| Error::from_io(error).operation(format!("read '{}'", folder.display()));
-        for entry in std::fs::read_dir(&folder).map_err(reading)? {
-            let path = entry.map_err(reading)?.path();
-            let kind = std::fs::symlink_metadata(&path).map_err(reading)?;
+        let mut failed = |path: &Path, error: Error| {
+            found.failed.push((path.display().to_string(), error));
+        };
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                failed(&folder, reading(&folder, error));
+                continue;
+            }
+        };
+        for entry in entries {
+            let path = match entry {
+                Ok(entry) => entry.path(),
+                Err(error) => {
+                    failed(&folder, reading(&folder, error));
+                    break;
+                }
+            };
+            let kind = match std::fs::symlink_metadata(&path) {
+                Ok(kind) => kind,
+                // It went away meanwhile: whoever looks a moment later sees no such entry at all.
+                Err(error) if error.kind() == Io::NotFound => continue,
+                Err(error) => {
+                    failed(&path, reading(&path, error));
+                    continue;
+                }
+            };
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            let name = below.to_string_lossy();
             if kind.is_dir() {
-                if except.is_none() || path.canonicalize().ok() != except {
+                let is_left_out = except.is_some() && path.canonicalize().ok() == except;
+                if pattern::leads_below(wanted, &name) && !is_left_out {
                     folders.push(path);
                 }
                 continue;
             }
             // A link may lead nowhere, which its job will tell.
             let target = std::fs::metadata(&path).ok();
-            if target.as_ref().is_some_and(|target| !target.is_file()) {
+            if target.as_ref().is_some_and(|target| !target.is_file())
+                || !pattern::matches(wanted, &name)
+                || is_ours(&path)
+            {
                 continue;
             }
-            let name = name_below(root, &path)?;
-            if pattern::matches(wanted, &name) && !is_ours(&path) {
-                let (url, stamp) = (url_of(&path), target.as_ref().map(Stamp::of_file));
-                found.push(Source { url, location: Location::file(path), name, stamp });
-            }
+            let Some(name) = below.to_str().map(str::to_owned) else {
+                let error = Error::new(ErrorKind::Usage, "its name is no text in UTF-8")
+                    .operation(format!("map '{}'", path.display()))
+                    .hint("rename it, or give its output a name in a list");
+                failed(&path, error);
+                continue;
+            };
+            let (url, stamp) = (url_of(&path), target.as_ref().map(Stamp::of_file));
+            let location = Location::file(path);
+            found.sources.push(Source { url, location, name, is_named: false, stamp });
         }
     }
-    found.sort_by(|one, two| one.name.cmp(&two.name));
+    found.sources.sort_by(|one, two| one.name.cmp(&two.name));
+    found.failed.sort_by(|(one, _), (two, _)| one.cmp(two));
     Ok(found)
 }
 
@@ -111,15 +165,6 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Vec<Source>
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name == NAME || name.starts_with(".apyfal-") && name.ends_with(".part")
-}
-
-fn name_below(root: &Path, path: &Path) -> Result<String> {
-    let name = path.strip_prefix(root).unwrap_or(path);
-    name.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::new(ErrorKind::Usage, "its name is no text")
-            .operation(format!("map '{}'", path.display()))
-            .hint("rename it, or give its output a name in a list")
-    })
 }
 
 /// A path as the URL that means it.
@@ -132,7 +177,7 @@ fn url_of(path: &Path) -> String {
     }
 }
 
-async fn in_store(text: &str, storage: &Storage) -> Result<Vec<Source>> {
+async fn in_store(text: &str, storage: &Storage) -> Result<Found> {
     let (folder, wanted) = match pattern::is_pattern(text) {
         true => pattern::split(text),
         false => (text, "**"),
@@ -144,39 +189,73 @@ async fn in_store(text: &str, storage: &Storage) -> Result<Vec<Source>> {
         let name = url.get(folder.len()..).unwrap_or_default().to_owned();
         if pattern::matches(wanted, &name) {
             let stamp = Some(Stamp { len: Some(len), version });
-            found.push(Source { url, location, name, stamp });
+            found.push(Source { url, location, name, is_named: false, stamp });
         }
     }
     if found.is_empty() {
         return Err(Error::new(ErrorKind::StorageNotFound, format!("nothing is at '{text}'")));
     }
-    Ok(found)
+    Ok(found.into())
 }
 
 /// The sources of a list, one on each line, with the name of its output behind a tab or without.
-async fn listed(list: &str, storage: &Storage) -> Result<Vec<Source>> {
+async fn listed(list: &str, storage: &Storage) -> Result<Found> {
     let location = Location::parse(list)?;
     let text = storage.read(&location, LIST_LIMIT).await?;
-    let text = String::from_utf8(text).map_err(|_| {
-        Error::new(ErrorKind::InvalidData, "it is no text in UTF-8")
-            .operation(format!("read the list '{location}'"))
-    })?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let sources = lines.map(|(number, line)| {
-        let (url, name) = match line.split_once('\t') {
-            Some((url, name)) => (url, Some(name)),
+    lines(&text, &location)
+}
+
+/// Lines end as those of Unix or Windows do, and may begin with a byte order mark.
+fn lines(text: &[u8], list: &Location) -> Result<Found> {
+    if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {
+        return Err(Error::new(ErrorKind::InvalidData, "it is UTF-16")
+            .operation(format!("read the list '{list}'"))
+            .hint("save it as UTF-8"));
+    }
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    let mut found = Found::default();
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let tab = line.iter().position(|byte| *byte == b'\t');
+        let (source, name) = match tab {
+            Some(tab) => (&line[..tab], Some(&line[tab + 1..])),
             None => (line, None),
         };
-        single(url, name)
-            .map_err(|error| error.context("list", &location).context("line", number + 1))
-    });
-    sources.collect()
+        let of_line = |error: Error| error.context("list", list).context("line", number + 1);
+        let Ok(name) = name.map(std::str::from_utf8).transpose() else {
+            let error = Error::new(ErrorKind::Usage, "the name of its result is no text in UTF-8");
+            found.failed.push((shown(source), of_line(error)));
+            continue;
+        };
+        let url = match std::str::from_utf8(source) {
+            Ok(url) => url.to_owned(),
+            // Only a path may have any bytes.
+            Err(_) if name.is_some() => url_of(Path::new(OsStr::from_bytes(source))),
+            Err(_) => {
+                let error = Error::new(ErrorKind::Usage, "its name is no text in UTF-8")
+                    .operation(format!("map '{}'", shown(source)))
+                    .hint("give its result a name behind a tab");
+                found.failed.push((shown(source), of_line(error)));
+                continue;
+            }
+        };
+        found.sources.push(single(&url, name).map_err(of_line)?);
+    }
+    Ok(found)
+}
+
+/// A path of any bytes, for people.
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
 }
 
 /// One source, whose output has this name or one that is derived.
-fn single(url: &str, name: Option<&str>) -> Result<Source> {
+fn single(url: &str, given: Option<&str>) -> Result<Source> {
     let location = Location::parse(url)?;
-    let derived = match (&location, name) {
+    let derived = match (&location, given) {
         (_, Some(name)) => clean(Path::new(name)),
         (Location::File(path), None) => {
             clean(path).or_else(|| Some(path.file_name()?.to_str()?.to_owned()))
@@ -192,7 +271,8 @@ fn single(url: &str, name: Option<&str>) -> Result<Source> {
         Location::File(path) => std::fs::metadata(path).ok().as_ref().map(Stamp::of_file),
         _ => None,
     };
-    Ok(Source { url: url.to_owned(), location, name, stamp })
+    let is_named = given.is_some();
+    Ok(Source { url: url.to_owned(), location, name, is_named, stamp })
 }
 
 /// A path that stays below where it is put.
@@ -211,6 +291,21 @@ fn clean(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_read_however_they_were_written() {
+        let list = Location::file("list");
+        let text = b"\xEF\xBB\xBFone\ttwo\r\n \r\n\r\nthree\nf\xFFour\tfour\nf\xFFive\nsix\tn\xFF";
+        let found = lines(text, &list).unwrap();
+        let names: Vec<_> = found.sources.iter().map(|one| (&*one.name, one.is_named)).collect();
+        assert_eq!(names, [("two", true), ("three", false), ("four", true)]);
+        assert_eq!(found.sources[0].url, "one");
+        assert!(found.sources[2].url.starts_with("file:///"), "{}", found.sources[2].url);
+        let lines: Vec<_> = found.failed.iter().map(|(_, error)| error.to_string()).collect();
+        assert!(lines[0].contains("line 6") && lines[1].contains("line 7"), "{lines:?}");
+        assert!(super::lines(b"a\t../b", &list).is_err());
+        assert!(super::lines(b"\xFF\xFEa\0", &list).unwrap_err().to_string().contains("UTF-16"));
+    }
 
     #[test]
     fn names_stay_below_the_destination() {

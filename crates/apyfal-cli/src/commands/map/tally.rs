@@ -6,6 +6,7 @@ use apyfal::{Accelerator, Error, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
+use super::outputs::Item;
 use crate::printer::{Printer, bytes, seconds};
 
 /// How many failures are named at the end.
@@ -21,6 +22,19 @@ pub(super) struct Tally {
     pub(super) read: u64,
     pub(super) written: u64,
     pub(super) failed: Vec<(String, Error)>,
+    pub(super) sizes: Sizes,
+    /// A file's failure that may be a mistake of the whole command, until another file tells.
+    pub(super) held: Option<(String, Error)>,
+    /// Why it ended before all were done, where that is no matter of a file.
+    pub(super) ended_by: Option<Error>,
+}
+
+/// How much there is to read, as far as that is known before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    /// None where the length of any file is not known.
+    pub(super) all: Option<u64>,
+    pub(super) skipped: u64,
 }
 
 /// What one host did, or this machine.
@@ -32,12 +46,38 @@ pub(super) struct HostTally {
     pub(super) failed: usize,
     pub(super) read: u64,
     pub(super) written: u64,
+    /// Why it is done without, where it is.
+    pub(super) trouble: Option<String>,
 }
 
 impl Tally {
+    /// That of a map that is to begin, with the entries that it cannot begin with.
+    pub(super) fn of(items: &[Item], failed: Vec<(String, Error)>) -> Self {
+        let lengths = items.iter().map(|item| item.source.stamp.as_ref()?.len);
+        let sizes = Sizes { all: lengths.sum(), skipped: 0 };
+        Self { total: items.len() + failed.len(), failed, sizes, ..Self::default() }
+    }
+
+    /// Whether nothing is to be complained about.
+    pub(super) fn is_well(&self) -> bool {
+        self.failed.is_empty() && self.ended_by.is_none()
+    }
+
     /// How many files need nothing any more.
     pub(super) fn ended(&self) -> usize {
         self.done + self.skipped + self.failed.len()
+    }
+
+    /// How long the rest will take, if it goes on as it did: by bytes where the length of all is
+    /// known, else by files. What was done before took no time, and says nothing.
+    pub(super) fn left(&self, read: u64, elapsed: Duration) -> Option<Duration> {
+        let by_bytes = self.sizes.all.map(|all| (read, all.saturating_sub(self.sizes.skipped)));
+        let by_files = ((self.done + self.failed.len()) as u64, (self.total - self.skipped) as u64);
+        let (done, all) = by_bytes.filter(|(_, all)| *all > 0).unwrap_or(by_files);
+        if done == 0 {
+            return None;
+        }
+        Some(elapsed.mul_f64(all.saturating_sub(done) as f64 / done as f64))
     }
 
     /// The same by host. Where there are not several, `live` is what runs: jobs, and bytes read and
@@ -57,6 +97,7 @@ impl Tally {
                 failed: self.failed.len(),
                 read: self.read + live.1,
                 written: self.written + live.2,
+                trouble: None,
             }];
         }
         let of = |error: &Error, url: &str| {
@@ -69,6 +110,7 @@ impl Tally {
             done: load.done,
             read: load.read,
             written: load.written,
+            trouble: load.trouble.map(|why| why.to_string()),
         };
         several.into_iter().map(host).collect()
     }
@@ -92,9 +134,13 @@ impl Tally {
         if self.failed.len() > NAMED {
             printer.note(&format!("failed: {} more", self.failed.len() - NAMED));
         }
+        let not_done = match self.total - self.ended() {
+            0 => String::new(),
+            count => format!(", {count} not done"),
+        };
         let rate = rate(self.read.max(self.written), elapsed);
         printer.note(&format!(
-            "map: {} done, {} skipped, {} failed, {} -> {} in {}, {rate}",
+            "map: {} done, {} skipped, {} failed{not_done}, {} -> {} in {}, {rate}",
             self.done,
             self.skipped,
             self.failed.len(),
@@ -116,6 +162,7 @@ impl Tally {
                 "failed": host.failed,
                 "bytes_read": host.read,
                 "bytes_written": host.written,
+                "done_without": host.trouble,
             })
         });
         json!({
@@ -123,6 +170,10 @@ impl Tally {
             "done": self.done,
             "skipped": self.skipped,
             "failed": failed.collect::<Vec<_>>(),
+            "not_done": self.total - self.ended(),
+            "ended_by": self.ended_by.as_ref().map(|error| {
+                json!({"kind": error.kind().as_str(), "message": error.to_string()})
+            }),
             "bytes_read": self.read,
             "bytes_written": self.written,
             "seconds": elapsed.as_secs_f64(),
@@ -155,4 +206,25 @@ fn table(hosts: &[HostTally], elapsed: Duration) -> String {
 
 pub(super) fn rate(count: u64, elapsed: Duration) -> String {
     format!("{}/s", bytes(count as f64 / elapsed.as_secs_f64().max(1e-9)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_the_work_left() {
+        let minute = Duration::from_secs(60);
+        let mut tally = Tally { total: 10, ..Tally::default() };
+        assert_eq!(tally.left(0, minute), None);
+        (tally.done, tally.skipped) = (1, 7);
+        assert_eq!(tally.left(5, minute), Some(2 * minute));
+        // Where all lengths are known, they tell better.
+        tally.sizes = Sizes { all: Some(1000), skipped: 200 };
+        assert_eq!(tally.left(600, minute), Some(minute / 3));
+        assert_eq!(tally.left(900, minute), Some(Duration::ZERO));
+        // Empty files have none.
+        tally.sizes = Sizes { all: Some(0), skipped: 0 };
+        assert_eq!(tally.left(0, minute), Some(2 * minute));
+    }
 }

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::sync::Arc;
 
 use apyfal::{
-    Accelerator, Call, Cancel, Error, ErrorKind, Location, Need, Output, Progress, Report, Result,
-    Sink,
+    Accelerator, Call, Cancel, Error, ErrorKind, JobParameters, Location, Need, Output, Progress,
+    Report, Result, Sink,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::journal::{Journal, Made, Stamp};
 use super::outputs::Item;
@@ -16,8 +16,7 @@ use super::outputs::Item;
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) accelerator: Accelerator,
-    pub(super) parameters: Option<Value>,
-    pub(super) keywords: Map<String, Value>,
+    pub(super) parameters: JobParameters,
     pub(super) cancel: Cancel,
     pub(super) journal: Journal,
     /// Stands for the accelerator and its parameters.
@@ -39,12 +38,9 @@ impl Work {
     pub(super) fn call(&self, item: &Item, progress: &Arc<Progress>) -> Call {
         let mut call = Call::new()
             .src(&item.source.url)
-            .set_all(self.keywords.clone())
+            .checked(self.parameters.clone())
             .cancel(self.cancel.clone())
             .progress(progress.clone());
-        if let Some(parameters) = &self.parameters {
-            call = call.parameters(parameters.clone());
-        }
         if self.accelerator.info().dst != Need::None {
             call = call.dst(&item.url);
         }

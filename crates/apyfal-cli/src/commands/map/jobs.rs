@@ -1,0 +1,172 @@
+//! A map under way: its jobs, and what becomes of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use apyfal::{Error, ErrorKind, Progress, Result};
+use tokio::task::JoinSet;
+
+use super::bars::{Bars, REDRAW};
+use super::outputs::Item;
+use super::tally::Tally;
+use super::work::{Outcome, Work};
+use crate::commands::Context;
+use crate::commands::troubles::Troubles;
+use crate::printer::harmless;
+
+/// A map under way.
+pub(super) struct Map<'a> {
+    pub(super) work: Arc<Work>,
+    pub(super) tally: Tally,
+    pub(super) bars: Bars<'a>,
+    pub(super) troubles: Troubles,
+    pub(super) context: &'a Context<'a>,
+    pub(super) fail_fast: bool,
+}
+
+/// What goes on.
+#[derive(Debug, PartialEq)]
+enum Next {
+    Go,
+    /// Nothing more begins, and what runs is ended.
+    End,
+}
+
+impl Map<'_> {
+    /// Runs the jobs of all files.
+    pub(super) async fn run(&mut self, items: Vec<Item>) {
+        for (_, error) in &self.tally.failed {
+            self.bars.aside(|| self.context.printer.error(error));
+        }
+        if self.fail_fast && !self.tally.failed.is_empty() {
+            return;
+        }
+        let work = self.work.clone();
+        let mut waiting = VecDeque::from(items);
+        let mut running = JoinSet::new();
+        let mut live: Vec<Arc<Progress>> = Vec::new();
+        let mut tick = tokio::time::interval(REDRAW);
+        loop {
+            while let Some(item) = waiting.front()
+                && running.len() < work.accelerator.width(&work.call(item, &Arc::default()))
+                && let Some(item) = waiting.pop_front()
+            {
+                let (work, progress) = (work.clone(), Arc::new(Progress::default()));
+                live.push(progress.clone());
+                running.spawn(async move {
+                    let outcome = work.run(&item, &progress).await;
+                    (item, progress, outcome)
+                });
+            }
+            let ended = tokio::select! {
+                ended = running.join_next() => ended,
+                _ = tick.tick() => {
+                    self.show(&live);
+                    continue;
+                }
+            };
+            let next = match ended {
+                None => break,
+                Some(Ok((item, progress, outcome))) => {
+                    live.retain(|one| !Arc::ptr_eq(one, &progress));
+                    self.ended(&item, outcome)
+                }
+                Some(Err(error)) => {
+                    let why = "the task of a file ended early";
+                    let error = Error::new(ErrorKind::Internal, why).source(error);
+                    self.failed(String::new(), error)
+                }
+            };
+            if next == Next::End {
+                waiting.clear();
+                running.abort_all();
+                while running.join_next().await.is_some() {}
+                break;
+            }
+            if self.context.cancel.is_cancelled() {
+                waiting.clear();
+            }
+        }
+        self.fail_held();
+    }
+
+    /// Shows how far it is.
+    fn show(&mut self, live: &[Arc<Progress>]) {
+        let accelerator = &self.work.accelerator;
+        if self.troubles.is_news(accelerator) {
+            let (troubles, printer) = (&mut self.troubles, self.context.printer);
+            self.bars.aside(|| troubles.tell(accelerator, printer));
+        }
+        let hosts = self.tally.by_host(accelerator, sum(live));
+        self.bars.update(&self.tally, &hosts);
+    }
+
+    /// Counts what became of a file.
+    fn ended(&mut self, item: &Item, outcome: Result<Outcome>) -> Next {
+        let len = item.source.stamp.as_ref().and_then(|stamp| stamp.len);
+        match outcome {
+            Ok(Outcome::Skipped) => {
+                self.tally.skipped += 1;
+                self.tally.sizes.skipped += len.unwrap_or_default();
+                Next::Go
+            }
+            Ok(Outcome::Done(report)) => {
+                self.tally.done += 1;
+                self.tally.read += report.profiling.bytes_read;
+                self.tally.written += report.profiling.bytes_written;
+                if let Some(note) = report.destination_note() {
+                    self.bars.aside(|| self.context.printer.note(&harmless(note)));
+                }
+                self.fail_held();
+                Next::Go
+            }
+            // It is not done yet, and that is no failure of it.
+            Err(_) if self.context.cancel.is_cancelled() => Next::Go,
+            Err(error) if self.work.accelerator.is_lost(&error) => {
+                self.tally.ended_by = Some(error);
+                Next::End
+            }
+            Err(error) if error.kind() == ErrorKind::Usage && self.tally.done == 0 => {
+                self.misused(item.source.location.to_string(), error)
+            }
+            Err(error) => self.failed(item.source.location.to_string(), error),
+        }
+    }
+
+    /// A mistake of the command or of one file, which the next one that fails will tell.
+    fn misused(&mut self, source: String, error: Error) -> Next {
+        match self.tally.held.take() {
+            None => {
+                self.tally.held = Some((source, error));
+                Next::Go
+            }
+            Some((_, first)) if first.message() == error.message() => {
+                self.tally.ended_by = Some(first);
+                Next::End
+            }
+            Some((other, first)) => {
+                self.tally.held = Some((source, error));
+                self.failed(other, first)
+            }
+        }
+    }
+
+    /// Counts what was held back, which was a matter of its file.
+    fn fail_held(&mut self) {
+        if let Some((source, error)) = self.tally.held.take() {
+            self.failed(source, error);
+        }
+    }
+
+    fn failed(&mut self, source: String, error: Error) -> Next {
+        self.bars.aside(|| self.context.printer.error(&error));
+        self.tally.failed.push((source, error));
+        if self.fail_fast { Next::End } else { Next::Go }
+    }
+}
+
+/// What runs: jobs, and bytes read and written by them.
+fn sum(live: &[Arc<Progress>]) -> (usize, u64, u64) {
+    let read = live.iter().map(|one| one.read()).sum();
+    (live.len(), read, live.iter().map(|one| one.written()).sum())
+}
