@@ -18,7 +18,7 @@ use crate::call::{Call, End};
 use crate::configuration::{self, Environment};
 use crate::map::{JobHandle, ProcessMap};
 use crate::pool::{HostLoad, Pool};
-use crate::remote::{Remote, RemoteOptions};
+use crate::remote::{Remote, RemoteOptions, Trouble};
 use crate::temporary::Temporary;
 
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
@@ -329,20 +329,18 @@ impl Accelerator {
         }
     }
 
-    /// Whether a job failed with this error since no host can be used any more, so that further ones
-    /// would fail as well.
-    pub fn is_lost(&self, error: &Error) -> bool {
-        match &self.0.hosts {
-            Hosts::Here => false,
-            Hosts::One(remote) => {
-                remote.trouble().is_some_and(|trouble| trouble.why().kind() == error.kind())
-            }
+    /// Why no host can be used any more, where a job failed with this error since that is so: further
+    /// ones would fail as well.
+    pub fn lost(&self, error: &Error) -> Option<Error> {
+        let reason = match &self.0.hosts {
+            Hosts::Here => None,
+            Hosts::One(remote) => remote.trouble().map(Trouble::into_error),
             Hosts::Pool(pool) => {
                 let mut hosts = pool.load().into_iter();
-                // Each may have a reason of its own, of which the error is the sum.
-                hosts.all(|host| host.trouble.is_some()) && error.kind() == pool.nobody().kind()
+                hosts.all(|host| host.trouble.is_some()).then(|| pool.nobody())
             }
-        }
+        };
+        reason.filter(|reason| reason.kind() == error.kind())
     }
 
     /// Among how many jobs under way a call like this one is of use; more would only wait.

@@ -19,8 +19,7 @@ fn the_page_is_right() {
     std::fs::create_dir_all(home.path("photos/2026")).unwrap();
     home.write("photos/a", words(1000, 2));
     home.write("photos/2026/b", words(2000, 3));
-    let sharing =
-        "apyfal map --accelerator gzip photos packed --host_ip 192.0.2.7:8000,192.0.2.8:8000";
+    let sharing = "apyfal map gzip photos packed --host_ip 192.0.2.7:8000,192.0.2.8:8000";
     Page::read("docs/guides/host.md")
         .skip("apyfal serve")
         .replace("127.0.0.1:8000", here.address())
@@ -46,7 +45,7 @@ fn the_page_is_right() {
         .check("apyfal map --accelerator gzip photos packed --host_ip worker1,worker2", |_| {
             assert!(home.path("packed/2026/b.gz").exists());
         })
-        .check("apyfal map --accelerator gunzip 'packed/**/*.gz' unpacked", |_| {
+        .check("apyfal map gunzip 'packed/**/*.gz' unpacked", |_| {
             assert!(home.read("unpacked/2026/b") == home.read("photos/2026/b"));
         })
         .check("apyfal host status --host_ip 127.0.0.1:8000", |told| {

@@ -211,7 +211,11 @@ impl Pool {
                         <= failed.len() / self.hosts.len()
             };
             let Some(place) = self.queue.place(may).await else {
-                return Err(self.gave_up(failed));
+                let error = self.gave_up(failed);
+                return Err(match pinned {
+                    Some(_) => not_elsewhere(error, PINNED),
+                    None => error,
+                });
             };
             let host = &self.hosts[place.host];
             if place.is_doubtful {
@@ -257,7 +261,7 @@ impl Pool {
             }
             let has_run = !matches!(failing, Some(Trouble::Wrong(_)));
             let why = if pinned.is_some() {
-                Some("a transaction stays on its host")
+                Some(PINNED)
             } else if !is_safe && has_run {
                 Some("its accelerator is not declared as rerun_safe")
             } else if !source.is_whole() {
@@ -268,8 +272,7 @@ impl Pool {
                 None
             };
             if let Some(why) = why {
-                let error = error.hint(format!("it was not run on another host, since {why}"));
-                failed.push((place.host, error));
+                failed.push((place.host, not_elsewhere(error, why)));
                 return Err(self.gave_up(failed));
             }
             sink.restart()?;
@@ -350,6 +353,12 @@ impl Pool {
         }
         together.hint("if it ends every host that takes it, look at what they say: apyfal logs")
     }
+}
+
+const PINNED: &str = "a transaction stays on its host";
+
+fn not_elsewhere(error: Error, why: &str) -> Error {
+    error.hint(format!("it was not run on another host, since {why}"))
 }
 
 /// Whether an error is one of the host, so that another host may do better.

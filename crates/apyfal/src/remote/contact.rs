@@ -27,7 +27,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    pub(crate) fn why(&self) -> &Error {
+    pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Away { why, .. } | Self::Wrong(why) => why,
         }

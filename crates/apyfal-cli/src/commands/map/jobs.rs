@@ -104,6 +104,13 @@ impl Map<'_> {
     /// Counts what became of a file.
     fn ended(&mut self, item: &Item, outcome: Result<Outcome>) -> Next {
         let len = item.source.stamp.as_ref().and_then(|stamp| stamp.len);
+        if let Err(error) = &outcome
+            && let Some(reason) = self.work.accelerator.lost(error)
+            && !self.context.cancel.is_cancelled()
+        {
+            self.tally.ended_by = Some(reason);
+            return Next::End;
+        }
         match outcome {
             Ok(Outcome::Skipped) => {
                 self.tally.skipped += 1;
@@ -122,10 +129,6 @@ impl Map<'_> {
             }
             // It is not done yet, and that is no failure of it.
             Err(_) if self.context.cancel.is_cancelled() => Next::Go,
-            Err(error) if self.work.accelerator.is_lost(&error) => {
-                self.tally.ended_by = Some(error);
-                Next::End
-            }
             Err(error) if error.kind() == ErrorKind::Usage && self.tally.done == 0 => {
                 self.misused(item.source.location.to_string(), error)
             }
