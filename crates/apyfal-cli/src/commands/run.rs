@@ -214,7 +214,7 @@ fn sources(
             format!("{} has one source and one destination", info.name),
         )
         .operation(format!("take '{word}'"))
-        .hint(format!("for many files: apyfal map --accelerator {} SOURCE DIRECTORY", info.name))),
+        .hint(format!("for many files: apyfal map {} SOURCE DIRECTORY", info.name))),
     }
 }
 

@@ -42,7 +42,7 @@ fn the_page_is_right() {
             assert!(unpacked == home.read("photos/2026/b"));
             std::fs::remove_dir_all(home.path("packed")).unwrap();
         })
-        .check("apyfal map --accelerator gzip photos packed --host_ip worker1,worker2", |_| {
+        .check("apyfal map gzip photos packed --host_ip worker1,worker2", |_| {
             assert!(home.path("packed/2026/b.gz").exists());
         })
         .check("apyfal map gunzip 'packed/**/*.gz' unpacked", |_| {

@@ -155,8 +155,9 @@ fn of_a_proxy(address: &Address, contact: &Contact, status: StatusCode) -> Optio
     let error = Error::new(ErrorKind::Unavailable, format!("what is before it says {status}"))
         .operation(format!("use the host '{address}'"));
     let error = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => error
-            .hint("it takes no data of this length: let it (client_max_body_size 0 of nginx)"),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            error.hint("it takes no data of this length: let it (client_max_body_size 0 of nginx)")
+        }
         StatusCode::GATEWAY_TIMEOUT => {
             error.hint("it did not wait for the job: let it (proxy_read_timeout of nginx)")
         }
@@ -205,9 +206,7 @@ pub(super) fn unreached(
     if let Some(error) = held_by(error) {
         let error: &rustls::Error = error;
         let error = reaching(ErrorKind::Unavailable, format!("no TLS with it: {error}"));
-        return wrong(
-            error.hint(format!("if it speaks http, write http://{}", address.place())),
-        );
+        return wrong(error.hint(format!("if it speaks http, write http://{}", address.place())));
     }
     // What the resolver says of it is that there is no such name.
     if let Some(zone) = address.zone()
