@@ -219,7 +219,7 @@ impl Pool {
             };
             let host = &self.hosts[place.host];
             if place.is_doubtful {
-                if let Err(error) = host.remote.look().await {
+                if let Err(error) = Box::pin(host.remote.look()).await {
                     self.do_without(place.host, error);
                     continue;
                 }
@@ -238,7 +238,7 @@ impl Pool {
             };
             let ran = tokio::select! {
                 biased;
-                ran = host.remote.run(there, &mut source, &sink, patience) => ran,
+                ran = Box::pin(host.remote.run(there, &mut source, &sink, patience)) => ran,
                 () = wanted => continue,
             };
             let error = match ran {

@@ -137,7 +137,8 @@ impl Connections {
 
     async fn open(&self) -> Result<Connection, Failure> {
         let tried = Instant::now();
-        self.connect().await.map_err(|error| {
+        // It is large and seldom needed, while every request would have room for it.
+        Box::pin(self.connect()).await.map_err(|error| {
             let failure = unreached(&self.address, &self.contact, tried, &error);
             match self.advice.as_deref().filter(|_| !self.contact.is_known()) {
                 Some(advice) => failure.map(|error| error.hint(advice)),

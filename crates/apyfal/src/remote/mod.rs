@@ -370,12 +370,12 @@ impl Inner {
         let (moved, silence) = (source.moved(), patience.clamp(SILENT, LONG_SILENT));
         let patience = Patience::new(patience, self.connections.contact.is_known());
         let mut job = RemoteJob { host: self, session: &session, request, source, sink, patience };
-        let ran = async {
+        let ran = Box::pin(async {
             match is_safe {
                 true => job.run_plain().await,
                 false => job.run_recorded().await,
             }
-        };
+        });
         self.while_there(silence, moved, ran).await
     }
 
@@ -399,7 +399,8 @@ impl Inner {
         let (mut alive, mut before) = (Instant::now(), moved());
         loop {
             tokio::time::sleep(LOOK).await;
-            let asked = self.get::<v2::Host>("/v2/host");
+            // As large as a job, most of which end before.
+            let asked = Box::pin(self.get::<v2::Host>("/v2/host"));
             let answered = tokio::time::timeout(LOOK, asked).await;
             let now = moved();
             // A refusal is an answer too; and where nobody listens, the job itself notices that.
