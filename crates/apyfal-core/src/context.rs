@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
-use crate::{Cancel, Error, Input, JobParameters, Output, Result, Sink, Source};
+use crate::{Cancel, Input, JobParameters, Output, Result, Sink, Source};
 
 /// How far a job is, in bytes. Written by the job, read by whoever shows it.
 #[derive(Debug, Default)]
