@@ -83,7 +83,7 @@ fn user_data_makes_a_bare_machine_a_host() {
     // A script of one's own is run as what it is: here by a program with an option.
     here.write(
         "own",
-        "#!/usr/bin/awk -f\nBEGIN { \"umask\" | getline mask; print mask, \"own\" > \"/own\" }\n",
+        "#!/usr/bin/perl -w\nopen F, '>', '/own'; printf F \"%04o $^W own\\n\", umask;\n",
     );
     let words = "apyfal user-data --accelerator my_accelerator --host_type my_provider \
                  --shutdown_command 'touch /ended' --idle_timeout 1h --init_script own";
@@ -100,7 +100,7 @@ fn user_data_makes_a_bare_machine_a_host() {
     assert!(ran.status.success(), "{log:?}");
     assert!(machine.path("run/apyfal/up").exists());
     let own = std::fs::read_to_string(machine.path("own")).unwrap();
-    assert_eq!(own, "0022 own\n", "the umask is the machine's");
+    assert_eq!(own, "0022 1 own\n", "the umask is the machine's");
 
     ok(&client, &here, &pairing.replace("ADDRESS", HOST));
     let name = word_after(pairing, "add");
