@@ -205,7 +205,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
 pub(crate) fn whole_seconds(seconds: u64) -> String {
     let (unit, name, smaller, smaller_name) = match seconds {
         0..120 => return format!("{seconds} s"),
-        0..3600 => (60, "min", 1, "s"),
+        120..3600 => (60, "min", 1, "s"),
         3600..172_800 => (3600, "h", 60, "min"),
         _ => (86_400, "d", 3600, "h"),
     };
