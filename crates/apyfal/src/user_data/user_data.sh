@@ -50,7 +50,7 @@ APYFAL_END
         systemctl daemon-reload
         systemctl enable --now apyfal-end.timer
     else
-        while sleep 30; do
+        while sleep 30 && [ -e /usr/local/lib/apyfal/apyfal-end.sh ]; do
             sh /usr/local/lib/apyfal/apyfal-end.sh
         done &
         disown
