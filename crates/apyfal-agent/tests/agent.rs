@@ -150,7 +150,8 @@ fn start(accelerator: &str) -> Start {
 #[tokio::test]
 async fn a_session_that_cannot_be_opened_can_be_ended() {
     let root = tempfile::tempdir().unwrap();
-    let damages: [(&str, fn(&Path)); 4] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
         ("no comma", |session| fs::write(session.join("source/source"), "no comma\n").unwrap()),
         ("damaged", |session| fs::write(session.join("session.json"), "{").unwrap()),
         ("another version", |session| {

@@ -49,8 +49,8 @@ pub(crate) struct SendTo {
 }
 
 impl HttpSend for SendTo {
-    async fn http_send<'a>(
-        &'a self,
+    async fn http_send(
+        &self,
         mut request: http::Request<bytes::Bytes>,
     ) -> Result<http::Response<bytes::Bytes>> {
         *request.uri_mut() = at(&self.server, request.uri())?;

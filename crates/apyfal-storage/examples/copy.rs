@@ -13,5 +13,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (src, dst) = (Location::parse(&src)?, Location::parse(&dst)?);
     let (cancel, progress) = (Cancel::default(), Arc::<Progress>::default());
-    Ok(Storage::new().copy(&src, &dst, &cancel, &progress).await?)
+    Storage::new().copy(&src, &dst, &cancel, &progress).await?;
+    Ok(())
 }

@@ -52,7 +52,7 @@ impl AuthorizedDirs {
         let directory = beneath(&root, parent.unwrap_or(Path::new(".")), flags)
             .map_err(|error| refusal("write", path, error))?;
         let (file, output) = PendingFile::create(directory, name, &root.join(&rest))?;
-        Ok((Local::File(file), output))
+        Ok((Local::File(Box::new(file)), output))
     }
 
     /// The directory that a path lies in, and the rest of the path, both without links.

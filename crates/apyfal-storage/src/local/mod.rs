@@ -23,7 +23,7 @@ pub(crate) use pipe::{LazyPipe, PollReader, PollWriter};
 #[derive(Debug)]
 pub(crate) enum Local {
     /// A file that appears when it is committed.
-    File(PendingFile),
+    File(Box<PendingFile>),
     /// A pipe or a device, which cannot take anything back.
     Pipe(LazyPipe),
     /// Standard output.
@@ -116,7 +116,7 @@ pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
         }
     })?;
     let (file, output) = PendingFile::create(directory, name, path)?;
-    Ok((Local::File(file), output))
+    Ok((Local::File(Box::new(file)), output))
 }
 
 /// Whether a path without links is what `/dev/stdout` stands for.
