@@ -53,7 +53,7 @@ impl Machine {
         executable(
             &home,
             "bin/sudo",
-            "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] && shift 2 && exec \"$@\"\n",
+            "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] && shift 2 && SUDO_UID=$(id -u) exec \"$@\"\n",
         );
         Self(home)
     }
