@@ -73,7 +73,7 @@ impl Row {
         Self { expected: Expected::Refused, ..self }
     }
 
-    fn as_unset(self) -> Self {
+    fn treated_as_unset(self) -> Self {
         Self { expected: Expected::AsUnset, ..self }
     }
 
@@ -107,16 +107,16 @@ fn of_regions_and_profiles() -> Vec<Row> {
         row("keys and a wrong profile", CONFIG, KEYS, &[ID, SECRET, ("AWS_PROFILE", "x")])
             .refused(),
         row("DEFAULT is no profile", CONFIG, KEYS, &[("AWS_PROFILE", "DEFAULT")]).refused(),
-        row("an empty profile", CONFIG, KEYS, &[("AWS_PROFILE", "")]).as_unset(),
+        row("an empty profile", CONFIG, KEYS, &[("AWS_PROFILE", "")]).treated_as_unset(),
         row(
             "one of two is empty",
             CONFIG,
             KEYS,
             &[("AWS_DEFAULT_PROFILE", ""), ("AWS_PROFILE", "other")],
         )
-        .as_unset(),
+        .treated_as_unset(),
         row("a region", CONFIG, KEYS, &[("AWS_DEFAULT_REGION", "sa-east-1")]),
-        row("an empty region", CONFIG, KEYS, &[("AWS_DEFAULT_REGION", "")]).as_unset(),
+        row("an empty region", CONFIG, KEYS, &[("AWS_DEFAULT_REGION", "")]).treated_as_unset(),
         row("the other region's name", CONFIG, KEYS, &[("AWS_REGION", "sa-east-1")]),
         row("and nothing else", "", KEYS, &[("AWS_REGION", "sa-east-1")]).ours(),
         row(
@@ -306,7 +306,7 @@ fn of_keys() -> Vec<Row> {
         row("a role of such a token", of_web, "", &[]),
         row("a container", CONFIG, "", &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "SERVER/container"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hello")]),
         row("keys before a container", CONFIG, KEYS, &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "SERVER/container")]),
-        row("an empty container", CONFIG, "", &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")]).as_unset(),
+        row("an empty container", CONFIG, "", &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")]).treated_as_unset(),
         row("the machine", CONFIG, "", &[("AWS_EC2_METADATA_DISABLED", ""), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "SERVER/")]),
         row("a machine that nobody may ask", CONFIG, "", &[("AWS_EC2_METADATA_DISABLED", "TRUE"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "SERVER/")]),
     ]
