@@ -24,7 +24,8 @@ struct Place {
 impl Place {
     /// With mounts of its own. None where the environment says that there can be none.
     fn with_mounts() -> Option<Self> {
-        let runner = common::mounts::unshared()?;
+        let words = common::namespaces::mounts()?;
+        let runner = ["unshare"].iter().chain(words).map(|word| (*word).to_owned()).collect();
         Some(Self { home: Home::new(), runner, program: env!("CARGO_BIN_EXE_apyfal").into() })
     }
 

@@ -136,7 +136,7 @@ fn a_worker_serves_each_call_that_needs_one() {
 
 #[test]
 fn a_program_on_a_mount_without_programs_is_told_so() {
-    let Some(runner) = common::mounts::unshared() else { return };
+    let Some(words) = common::namespaces::mounts() else { return };
     let home = Home::new();
     let program = home.path("mounted/program");
     std::fs::create_dir(home.path("mounted")).unwrap();
@@ -147,8 +147,8 @@ fn a_program_on_a_mount_without_programs_is_told_so() {
     home.write("in.txt", "abc");
     let line = "mount -t tmpfs -o noexec tmpfs mounted && printf '#!/bin/sh\\ncat\\n' \
                 >mounted/program && chmod +x mounted/program && \"$0\" run mine in.txt out.txt";
-    let output = std::process::Command::new(&runner[0])
-        .args(&runner[1..])
+    let output = std::process::Command::new("unshare")
+        .args(words)
         .args(["bash", "-c", line, env!("CARGO_BIN_EXE_apyfal")])
         .current_dir(home.folder())
         .env("HOME", home.folder())

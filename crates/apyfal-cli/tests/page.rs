@@ -225,7 +225,7 @@ const INSIDE: &str = "APYFAL_TEST_INSIDE";
 /// Runs a test of this file again, where names are resolved by what this test itself answers, after
 /// a search domain was added.
 fn again_inside(test: &str) {
-    let Some(words) = namespaces::unshare() else { return };
+    let Some(words) = namespaces::network() else { return };
     let home = Home::new();
     let resolver = home.write("resolv.conf", "nameserver 127.0.0.1\nsearch evil.example\n");
     let line = "ip link set lo up && mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";

@@ -4,7 +4,6 @@
 
 pub mod browser;
 pub mod http;
-pub mod mounts;
 pub mod namespaces;
 pub mod page;
 pub mod server;
