@@ -116,6 +116,11 @@ impl Bench {
         self.call(file(self.folder.path(), text.as_bytes()), Cancel::default(), false)
     }
 
+    /// The call of one that is too long to run with others: "long", and dots behind it.
+    fn long(&self) -> Answer {
+        self.file(&format!("long{}", ".".repeat(16 << 20)))
+    }
+
     fn call(&self, src: Input, cancel: Cancel, compare: bool) -> Answer {
         let (agent, session) = (self.agent.clone(), self.session.id.clone());
         let parameters = JobParameters { compare, ..JobParameters::default() };
@@ -224,9 +229,7 @@ async fn what_waits_runs_together() {
 async fn files_of_other_magnitude_run_apart() {
     let bench = Bench::new().await;
     let holding = bench.hold().await;
-    let long = file(bench.folder.path(), &[&b"long"[..], &[b'.'; 16 << 20]].concat());
-    let long = bench.call(long, Cancel::default(), false);
-    let answers = wait_all([bench.file("a"), long, bench.file("b")]).await;
+    let answers = wait_all([bench.file("a"), bench.long(), bench.file("b")]).await;
     drop(holding);
     for (name, answer) in ["a", "long", "b"].iter().zip(answers) {
         assert_eq!(text(answer.await.unwrap()).trim_end_matches('.'), *name);
@@ -359,10 +362,8 @@ async fn what_another_one_runs_is_not_refused() {
 #[tokio::test]
 async fn what_waited_for_its_turn_is_not_refused_for_those_that_came_since() {
     let bench = Bench::of(2, Some(3)).await;
-    let long = file(bench.folder.path(), b"long").with_len(1 << 40);
-    let long = bench.call(long, Cancel::default(), false);
     let ([holding, other], [first, mut second, third]) =
-        crowd(&bench, [bench.file("gate 0"), long, bench.file("third")]).await;
+        crowd(&bench, [bench.file("gate 0"), bench.long(), bench.file("third")]).await;
     let closed = bench.seen.gates[0].lock().await;
     drop(holding);
     bench.waiting(2).await;
@@ -376,7 +377,7 @@ async fn what_waited_for_its_turn_is_not_refused_for_those_that_came_since() {
     let streams = fill(&bench, 3).await;
     wait(&mut second).await;
     let others = [first, third].map(tokio::spawn);
-    assert_eq!(text(second.await), "long");
+    assert_eq!(text(second.await).trim_end_matches('.'), "long");
     for answer in others.into_iter().chain(streams) {
         answer.await.unwrap().unwrap();
     }
