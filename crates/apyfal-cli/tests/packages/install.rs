@@ -168,7 +168,7 @@ fn packages_come_from_the_web_with_their_digest() {
     assert!(left(&home).is_empty());
     home.ok(&["install", &nginx.url(&package), "--sha256", &sums[..64]]);
     assert_eq!(shown(&home), "1.0.0");
-    assert!(home.ok(&["accelerators"]).contains(&nginx.url("")));
+    assert!(home.ok(&["accelerators", "shown"]).contains(&nginx.url(&package)));
     home.fails(20, &["install", &nginx.url("nothing.apyfal")]);
 }
 
