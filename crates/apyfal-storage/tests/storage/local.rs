@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use apyfal_core::{Error, ErrorKind, Sink};
+use apyfal_core::{ErrorKind, Sink};
 use tempfile::TempDir;
 
 use super::behaviour::{Place, check};
@@ -239,15 +239,4 @@ async fn open_files_are_written_in_place() {
     }
     assert_eq!(fs::read(&path).unwrap(), b"head-tail-tail");
     assert_eq!(names(directory.path()), ["file"]);
-}
-
-#[tokio::test]
-async fn a_full_disk_names_the_file_that_was_written() {
-    let directory = TempDir::new().unwrap();
-    let path = text(&directory.path().join("result"));
-    let (destination, _output) = begin(&Storage::new(), &path).await.unwrap();
-    let full = Error::from(std::io::Error::from(std::io::ErrorKind::StorageFull));
-    let error = destination.settle::<()>(Err(full), &Cancel::default()).await.unwrap_err();
-    assert!(format!("{error:?}").contains(&path), "{error:?}");
-    assert!(names(directory.path()).is_empty());
 }
