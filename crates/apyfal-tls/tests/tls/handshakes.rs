@@ -134,7 +134,7 @@ fn the_system_trusts_no_certificate_that_signs_itself() {
         let text = refused.to_string();
         assert!(text.contains("no authority that this system trusts"), "{text}");
         assert!(text.contains(&format!("presented {}", host.fingerprint())), "{text}");
-        assert!(refused.hints().concat().contains("--fingerprint"), "{refused:?}");
+        assert!(refused.hints().concat().contains("apyfal host add"), "{refused:?}");
     }
 }
 
