@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::server::{until, until_some};
+use crate::common::server::{PATIENCE, until, until_some};
 use crate::common::text;
 
 /// Set where a test machine gives nobody a namespace.
@@ -90,9 +90,11 @@ impl Machine {
         until("the machine is up", || {
             let ended = self.holder.try_wait().unwrap();
             assert!(ended.is_none(), "it ended: {}", self.console());
-            let is_new = self.first().is_some_and(|first| Some(first) != before);
-            let state = self.bash("systemctl is-system-running").stdout;
-            is_new && ["running\n", "degraded\n"].contains(&&*text(&state))
+            // One that is going down is not asked: see `bash`.
+            self.first().is_some_and(|first| Some(first) != before) && {
+                let state = self.bash("systemctl is-system-running").stdout;
+                ["running\n", "degraded\n"].contains(&&*text(&state))
+            }
         });
     }
 
@@ -119,10 +121,14 @@ impl Machine {
         })
     }
 
-    /// Runs a script as root, as a person who logged in does.
+    /// Runs a script as root, as a person who logged in does, for as long as anything may take.
+    ///
+    /// A machine that goes down first stops all its processes, and then lets them go on. `nsenter`
+    /// stops itself with its script, and nobody lets it go on but `timeout`.
     pub(crate) fn bash(&self, script: &str) -> Output {
         let first = self.first().map_or_else(String::new, |first| first.to_string());
-        Command::new("nsenter")
+        Command::new("timeout")
+            .args(["--kill-after=1", &PATIENCE.as_secs().to_string(), "nsenter"])
             .args(["--target", &first, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"])
             .args(["--root", "--wd", "/bin/bash", "-c", script])
             .env_clear()
@@ -130,7 +136,7 @@ impl Machine {
             .env("HOME", "/root")
             .stdin(Stdio::null())
             .output()
-            .expect("nsenter runs")
+            .expect("timeout runs")
     }
 
     /// The same, which must succeed; returns what it printed.
