@@ -6,14 +6,17 @@ mod common;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use apyfal_testkit::Moto;
+use apyfal_testkit::{Answer, FaultServer, Moto};
 use common::server::until;
 use common::{Home, peer, text, words};
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A home with some files in `in`.
 fn home(files: &[(&str, usize)]) -> Home {
@@ -75,6 +78,120 @@ fn a_directory_is_done_once() {
     assert_eq!(counts(&map(&home, &best)), [5, 0, 0]);
     assert_eq!(counts(&map(&home, &best)), [0, 5, 0]);
     assert_eq!(counts(&map(&home, &[&best[..], &["--again"]].concat())), [5, 0, 0]);
+}
+
+/// Sets the time of a file's last change to that of another one.
+fn set_time_back(path: &Path, like: &fs::Metadata) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(like.modified().unwrap()).unwrap();
+}
+
+#[test]
+fn a_file_whose_time_was_set_back_has_changed() {
+    let home = home(&FILES[..2]);
+    let gzip = ["gzip", "in", "out"];
+    map(&home, &gzip);
+    let (path, other) = (home.path("in/a.txt"), words(100_000, 99));
+    let before = fs::metadata(&path).unwrap();
+    fs::write(&path, &other).unwrap();
+    set_time_back(&path, &before);
+    assert_eq!(counts(&map(&home, &gzip)), [1, 1, 0]);
+    assert!(gunzipped(&home, "out/a.txt.gz") == other);
+    // Another file in its place, which had been there before.
+    let third = home.write("third", words(100_000, 100));
+    set_time_back(&third, &before);
+    fs::rename(&third, &path).unwrap();
+    assert_eq!(counts(&map(&home, &gzip)), [1, 1, 0]);
+    // A result.
+    let result = home.path("out/a.txt.gz");
+    let (good, before) = (fs::read(&result).unwrap(), fs::metadata(&result).unwrap());
+    fs::write(&result, vec![0; good.len()]).unwrap();
+    set_time_back(&result, &before);
+    assert_eq!(counts(&map(&home, &gzip)), [1, 1, 0]);
+    assert!(fs::read(&result).unwrap() == good);
+    // What it is started with.
+    home.write("words.csv", "the,THE\n");
+    let words = ["-a", "hyperfire", "in/*.txt", "found", "--start-src", "words.csv"];
+    assert_eq!(counts(&map(&home, &words)), [1, 0, 0]);
+    let before = fs::metadata(home.path("words.csv")).unwrap();
+    home.write("words.csv", "the,DIE\n");
+    set_time_back(&home.path("words.csv"), &before);
+    assert_eq!(counts(&map(&home, &words)), [1, 0, 0]);
+    assert!(text(&home.read("found/a.txt")).contains("DIE "));
+    assert_eq!(counts(&map(&home, &words)), [0, 1, 0]);
+}
+
+/// The journal of a directory as earlier versions wrote it: files with the time of their last change
+/// alone.
+fn of_before(journal: &str, work: &str) -> String {
+    let lines = journal.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        for stamp in ["from", "made"] {
+            let version = line[stamp][1].as_str().unwrap();
+            line[stamp][1] = version.split(' ').next().unwrap().into();
+        }
+        line["work"] = work.into();
+        format!("{line}\n")
+    });
+    lines.collect()
+}
+
+#[test]
+fn what_earlier_versions_did_is_done() {
+    let home = home(&FILES[..2]);
+    home.write("words.csv", "the,THE\n");
+    let modified = fs::metadata(home.path("words.csv")).unwrap();
+    let time = format!("{}.{:09}", modified.mtime(), modified.mtime_nsec());
+    let start = format!("words.csv Stamp {{ len: Some(8), version: Some(\"{time}\") }}");
+    let hyperfire = ["hyperfire", "in", "out", "--start-src", "words.csv"];
+    let journal = home.path("out/.apyfal-map");
+    for (words, asked) in [
+        (&["gzip", "in", "out"][..], json!(["gzip", {}, null, null])),
+        (&hyperfire, json!(["hyperfire", {}, null, start])),
+    ] {
+        assert_eq!(counts(&map(&home, words)), [2, 0, 0]);
+        let old = of_before(&fs::read_to_string(&journal).unwrap(), &fingerprint(&asked));
+        fs::write(&journal, old).unwrap();
+        assert_eq!(counts(&map(&home, words)), [0, 2, 0], "{words:?}");
+        // From then on more of it is known.
+        let path = home.path("in/a.txt");
+        let before = fs::metadata(&path).unwrap();
+        fs::write(&path, fs::read(&path).unwrap()).unwrap();
+        set_time_back(&path, &before);
+        assert_eq!(counts(&map(&home, words)), [1, 1, 0], "{words:?}");
+        fs::remove_dir_all(home.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_page_that_changed_is_done_again() {
+    let versions: Arc<Mutex<Vec<(&str, &str)>>> = Arc::default();
+    let shown = versions.clone();
+    let server = FaultServer::start(move |_| {
+        let (tag, text) = *shown.lock().unwrap().last().unwrap();
+        Answer::new(200, text).header("etag", tag)
+    })
+    .unwrap();
+    let home = Home::new();
+    home.write("list", format!("{}/page\n", server.url()));
+    let null = ["null", "@list", "out"];
+    for (tag, text, done) in
+        [("\"1\"", "one", 1), ("\"1\"", "one", 0), ("\"2\"", "two", 1), ("\"2\"", "two", 0)]
+    {
+        versions.lock().unwrap().push((tag, text));
+        assert_eq!(counts(&map(&home, &null)), [done, 1 - done, 0], "{tag}");
+        assert_eq!(home.read("out/page"), text.as_bytes());
+    }
+}
+
+/// How the journal calls an accelerator with its parameters (FNV-1a).
+fn fingerprint(asked: &Value) -> String {
+    let (prime, begin) = (0x13b_u128 | 1 << 88, 0xcbf2_9ce4_8422_2325_cbf2_9ce4_8422_2325_u128);
+    let hash = asked
+        .to_string()
+        .bytes()
+        .fold(begin, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(prime));
+    format!("{hash:032x}")
 }
 
 #[test]

@@ -49,7 +49,7 @@ mod web;
 pub use destination::{Destination, Placed};
 pub use guard::AllowedNetworks;
 pub use list::Listed;
-pub use local::{AuthorizedDirs, standard};
+pub use local::{AuthorizedDirs, file_version, standard};
 pub use location::{Location, ObjectLocation};
 pub use mount::{MountOptions, StorageType, mounts_from_sections};
 pub use storage::{Metadata, Storage};

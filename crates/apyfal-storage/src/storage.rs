@@ -53,8 +53,8 @@ pub struct Metadata {
     pub len: Option<u64>,
     /// Whether it is a directory.
     pub is_directory: bool,
-    /// Changes with the content, where that can be known: the time of a file's last change, or what
-    /// a store tells.
+    /// Changes with the content, where that can be known: [that of a file](crate::file_version), or
+    /// what a store or web server tells.
     pub version: Option<String>,
 }
 
@@ -208,8 +208,8 @@ impl Storage {
     pub async fn stat(&self, location: &Location) -> Result<Metadata> {
         match location {
             Location::Http(url) => {
-                let len = web::stat(&self.web_of(location, url)?, url).await?;
-                Ok(Metadata { len, is_directory: false, version: None })
+                let (len, version) = web::stat(&self.web_of(location, url)?, url).await?;
+                Ok(Metadata { len, is_directory: false, version })
             }
             Location::Object(object) => {
                 let found = object::metadata(&self.bucket(object).await?, object).await?;
@@ -220,7 +220,7 @@ impl Storage {
                 let input = self.open_input(local).await?;
                 let is_directory = matches!(input.source(), Source::Directory(_));
                 let version = match input.source() {
-                    Source::File { file, .. } => Some(local::version(&file.metadata()?)),
+                    Source::File { file, .. } => Some(local::file_version(&file.metadata()?)),
                     _ => None,
                 };
                 Ok(Metadata { len: input.len(), is_directory, version })

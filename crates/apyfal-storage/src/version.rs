@@ -21,6 +21,15 @@ impl Version {
             && (has_tags || self.modified == other.modified)
     }
 
+    /// What changes with the bytes, where the server says anything of that.
+    pub(crate) fn text(&self) -> Option<String> {
+        if let Some(tag) = self.strong_tag() {
+            return Some(tag.to_owned());
+        }
+        let told: Vec<_> = [&self.etag, &self.modified].into_iter().flatten().cloned().collect();
+        (!told.is_empty()).then(|| told.join(" "))
+    }
+
     /// The tag, where it stands for every byte. Swift sends its tags without quotes.
     pub(crate) fn strong_tag(&self) -> Option<&str> {
         self.etag.as_deref().filter(|tag| !tag.starts_with("W/"))

@@ -27,31 +27,15 @@ use crate::version::Version;
 /// Opens what a URL names.
 pub(crate) async fn open(transport: &Transport, url: &Url) -> Result<Input> {
     let server = Server { transport: transport.clone(), url: url.clone(), version: None };
-    let first = server.request_patiently(Some((0, PART as u64))).await?;
-    let (len, stream): (_, Box<dyn Stream<Item = Result<Buffer>> + Send + Unpin>) =
-        match Answer::of(&first) {
-            Answer::Part { start: 0, version } => {
-                let total = version.len;
-                let server = Server { version: Some(version), ..server };
-                (Some(total), Box::new(Box::pin(server.parts(first, total))))
-            }
-            Answer::Part { .. } => {
-                return Err(server.error(
-                    ErrorKind::Storage,
-                    "it answered with another part than it was asked for",
-                ));
-            }
-            Answer::Whole { len } => (len, Box::new(Box::pin(server.whole(first)))),
-            Answer::NotSatisfiable => {
-                // An empty file has no first byte. Servers say so, but not all mean it.
-                let whole = server.request_patiently(None).await?;
-                let Answer::Whole { len } = Answer::of(&whole) else {
-                    return Err(server.refused(&whole));
-                };
-                (len, Box::new(Box::pin(server.whole(whole))))
-            }
-            Answer::Refused => return Err(server.refused(&first)),
-        };
+    let (first, begun) = server.begin().await?;
+    let (len, stream): (_, Box<dyn Stream<Item = Result<Buffer>> + Send + Unpin>) = match begun {
+        Begun::Parts(version) => {
+            let total = version.len;
+            let server = Server { version: Some(version), ..server };
+            (Some(total), Box::new(Box::pin(server.parts(first, total))))
+        }
+        Begun::Whole(len) => (len, Box::new(Box::pin(server.whole(first)))),
+    };
     let input = Input::stream(StreamReader::new(stream));
     Ok(match len {
         Some(len) => input.with_len(len),
@@ -59,9 +43,27 @@ pub(crate) async fn open(transport: &Transport, url: &Url) -> Result<Input> {
     })
 }
 
-/// The length of what a URL names, where the server tells it; an error if there is nothing.
-pub(crate) async fn stat(transport: &Transport, url: &Url) -> Result<Option<u64>> {
-    Ok(open(transport, url).await?.len())
+/// The length and version of what a URL names, where the server tells them; an error if there is
+/// nothing.
+pub(crate) async fn stat(
+    transport: &Transport,
+    url: &Url,
+) -> Result<(Option<u64>, Option<String>)> {
+    let server = Server { transport: transport.clone(), url: url.clone(), version: None };
+    let (first, begun) = server.begin().await?;
+    let (len, version) = match begun {
+        Begun::Parts(version) => (Some(version.len), version),
+        Begun::Whole(len) => (len, version(first.headers(), len.unwrap_or_default())),
+    };
+    Ok((len, version.text()))
+}
+
+/// How a file comes, of which the first answer is there.
+enum Begun {
+    /// In parts of this version.
+    Parts(Version),
+    /// As a whole, of this length.
+    Whole(Option<u64>),
 }
 
 enum Answer {
@@ -111,6 +113,28 @@ struct Server {
 }
 
 impl Server {
+    /// Asks for the first part, and tells how the rest comes.
+    async fn begin(&self) -> Result<(Response, Begun)> {
+        let first = self.request_patiently(Some((0, PART as u64))).await?;
+        match Answer::of(&first) {
+            Answer::Part { start: 0, version } => Ok((first, Begun::Parts(version))),
+            Answer::Part { .. } => {
+                let why = "it answered with another part than it was asked for";
+                Err(self.error(ErrorKind::Storage, why))
+            }
+            Answer::Whole { len } => Ok((first, Begun::Whole(len))),
+            Answer::NotSatisfiable => {
+                // An empty file has no first byte. Servers say so, but not all mean it.
+                let whole = self.request_patiently(None).await?;
+                match Answer::of(&whole) {
+                    Answer::Whole { len } => Ok((whole, Begun::Whole(len))),
+                    _ => Err(self.refused(&whole)),
+                }
+            }
+            Answer::Refused => Err(self.refused(&first)),
+        }
+    }
+
     /// The parts of a file in order, beginning with one that is already being answered.
     fn parts(self, first: Response, total: u64) -> impl Stream<Item = Result<Buffer>> + Send {
         let server = std::sync::Arc::new(self);

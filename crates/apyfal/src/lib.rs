@@ -54,7 +54,7 @@ pub use apyfal_core::{
     Output, ParamKind, ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
 };
 pub use apyfal_engines::Registry;
-pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, standard};
+pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, file_version, standard};
 pub use call::{Call, full_parameters};
 pub use devices::Devices;
 pub use known_hosts::{Certificate, KnownHost, KnownHosts, Pairing};

@@ -21,9 +21,15 @@ pub(super) struct Watched<T> {
     known: Mutex<(Stamp, Arc<T>)>,
 }
 
-/// What tells one state of a file from another: when it was written, and which file it is.
+/// What tells one state of a file from another: when it was written, the same by a time that nobody
+/// can set back, how long it is, and which file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp(i64, i64, u64, u64);
+struct Stamp {
+    written: (i64, i64),
+    changed: (i64, i64),
+    len: u64,
+    file: u64,
+}
 
 impl<T> Watched<T> {
     pub(super) fn open(
@@ -66,7 +72,12 @@ impl<T> fmt::Debug for Watched<T> {
 
 fn stamp(path: &Path) -> std::io::Result<Stamp> {
     let found = std::fs::metadata(path)?;
-    Ok(Stamp(found.mtime(), found.mtime_nsec(), found.size(), found.ino()))
+    Ok(Stamp {
+        written: (found.mtime(), found.mtime_nsec()),
+        changed: (found.ctime(), found.ctime_nsec()),
+        len: found.size(),
+        file: found.ino(),
+    })
 }
 
 fn load<T>(path: &Path, read: Read<T>) -> Result<(Stamp, T)> {
@@ -82,4 +93,26 @@ fn load<T>(path: &Path, read: Read<T>) -> Result<(Stamp, T)> {
     let stamp = stamp(path).map_err(failed)?;
     let text = regular::read_text(path, LIMIT).map_err(failed)?;
     Ok((stamp, read(&text, &name)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_whose_time_was_set_back_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let before = std::fs::metadata(&path).unwrap();
+        let watched = Watched::open(path.clone(), |_| {}, |text, _| Ok(text.to_owned())).unwrap();
+        assert_eq!(*watched.now(), "one");
+        // The system's clock for files ticks slowly.
+        while std::fs::metadata(&path).unwrap().ctime_nsec() == before.ctime_nsec() {
+            std::fs::write(&path, "two").unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(before.modified().unwrap()).unwrap();
+        }
+        assert_eq!(*watched.now(), "two");
+    }
 }

@@ -150,8 +150,11 @@ pub(crate) fn io_error(verb: &str, path: &Path, error: io::Error) -> Error {
     Error::from_io(error).operation(format!("{verb} '{}'", path.display()))
 }
 
-/// The time of a file's last change, as finely as the file system has it.
-pub(crate) fn version(metadata: &Metadata) -> String {
+/// What changes with a file of this machine: the time of its last change, as finely as the file system
+/// has it; behind it the time that nobody can set back, and which file it is.
+pub fn file_version(metadata: &Metadata) -> String {
     use std::os::unix::fs::MetadataExt;
-    format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
+    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+    let (changed, of_changed) = (metadata.ctime(), metadata.ctime_nsec());
+    format!("{seconds}.{nanoseconds:09} {changed}.{of_changed:09} {}", metadata.ino())
 }

@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use apyfal::{Error, ErrorKind, Location, Result, Storage};
+use apyfal::{Error, ErrorKind, Location, Result, Storage, file_version};
 use serde_json::{Value, json};
 
 /// The journal beside outputs that are files.
@@ -24,8 +24,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     pub(super) fn of_file(metadata: &Metadata) -> Self {
-        let version = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
-        Self { len: Some(metadata.len()), version: Some(version) }
+        Self { len: Some(metadata.len()), version: Some(file_version(metadata)) }
     }
 
     /// That of a location, which must be there. What only a host can see has none.
@@ -35,6 +34,17 @@ impl Stamp {
         }
         let found = storage.stat(location).await?;
         Ok(Self { len: found.len, version: found.version })
+    }
+
+    /// What earlier versions remembered of the same: of a file no more than the time of its last
+    /// change, which whoever writes it can set back, and of what is on a web server nothing.
+    pub(super) fn before(&self, location: &Location) -> Self {
+        let version = match location {
+            Location::File(_) => self.version.as_deref().and_then(|all| all.split(' ').next()),
+            Location::Http(_) => None,
+            _ => self.version.as_deref(),
+        };
+        Self { len: self.len, version: version.map(str::to_owned) }
     }
 
     fn to_json(&self) -> Value {

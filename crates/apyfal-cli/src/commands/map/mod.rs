@@ -148,8 +148,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         Some(given) => Some(cancel.or_cancelled(full_parameters(given, &storage)).await?),
         None => None,
     };
-    let start_stamp = started_with(arguments.start_src.as_deref(), &storage).await?;
-    let asked = json!([info.name, parameters, full, start_stamp]);
+    let started_with = started_with(arguments.start_src.as_deref(), &storage).await?;
+    let asked = |of: fn(&Stamp, &Location) -> Stamp| {
+        let start = started_with
+            .as_ref()
+            .map(|(location, stamp)| format!("{location} {:?}", of(stamp, location)));
+        fingerprint(&json!([info.name, parameters, full, start]).to_string())
+    };
+    let (now, before) = (asked(|stamp, _| stamp.clone()), asked(Stamp::before));
     let (start_keys, keywords) = by_stage(&info, parameters);
     let mut start = Call::new().set_all(start_keys).cancel(cancel.clone());
     let mut process = Call::new().set_all(keywords);
@@ -176,7 +182,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         parameters,
         cancel: cancel.clone(),
         journal,
-        fingerprint: fingerprint(&asked.to_string()),
+        fingerprint: now,
+        fingerprint_before: before,
         again: arguments.again,
     });
     let tally = Tally::of(&items, failed);
@@ -204,7 +211,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
 }
 
 /// What the accelerator is started with, so that other content is other work.
-async fn started_with(src: Option<&str>, storage: &Storage) -> Result<Option<String>> {
+async fn started_with(src: Option<&str>, storage: &Storage) -> Result<Option<(Location, Stamp)>> {
     let Some(src) = src else { return Ok(None) };
     let location = Location::parse(src)?;
     if location == Location::Standard {
@@ -212,7 +219,8 @@ async fn started_with(src: Option<&str>, storage: &Storage) -> Result<Option<Str
             .operation("start with standard input")
             .hint("name a file"));
     }
-    Ok(Some(format!("{location} {:?}", Stamp::of(&location, storage).await?)))
+    let stamp = Stamp::of(&location, storage).await?;
+    Ok(Some((location, stamp)))
 }
 
 fn journal_path(context: &Context<'_>, root: &Root, dst: &str) -> Result<PathBuf> {

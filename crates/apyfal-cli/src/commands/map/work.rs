@@ -21,6 +21,8 @@ pub(super) struct Work {
     pub(super) journal: Journal,
     /// Stands for the accelerator and its parameters.
     pub(super) fingerprint: String,
+    /// The same as earlier versions made it.
+    pub(super) fingerprint_before: String,
     /// Whether what is done is done again.
     pub(super) again: bool,
 }
@@ -64,10 +66,19 @@ impl Work {
         };
         let source = item.source.location.to_string();
         if let Some(made) = self.journal.made(&item.name).filter(|_| !self.again)
-            && (&made.source, &made.from, &made.work) == (&source, &from, &self.fingerprint)
-            && self.output(item).await? == Some(made.output.clone())
+            && made.source == source
+            && let Some(output) = self.output(item).await?
         {
-            return Ok(Outcome::Skipped);
+            let work = self.fingerprint.clone();
+            let now = Made { source: source.clone(), from: from.clone(), work, output };
+            if *made == now {
+                return Ok(Outcome::Skipped);
+            }
+            if *made == self.before(&now, item) {
+                // From now on all of it is known.
+                self.journal.record(&item.name, &now)?;
+                return Ok(Outcome::Skipped);
+            }
         }
         if let Location::File(path) = &item.location
             && let Some(folder) = path.parent()
@@ -87,6 +98,16 @@ impl Work {
         let made = Made { source, from, work: self.fingerprint.clone(), output };
         self.journal.record(&item.name, &made)?;
         Ok(Outcome::Done(Box::new(report)))
+    }
+
+    /// What earlier versions would have remembered of a result.
+    fn before(&self, made: &Made, item: &Item) -> Made {
+        Made {
+            source: made.source.clone(),
+            from: made.from.before(&item.source.location),
+            work: self.fingerprint_before.clone(),
+            output: made.output.before(&item.location),
+        }
     }
 
     /// The result as it is now, where there is one.
