@@ -328,6 +328,18 @@ fn not_the_clients(url: &str) -> Result<Location> {
     Ok(location)
 }
 
+/// The parameters of a session, or of a job of one whose own are `start`.
+fn checked(
+    engine: &dyn Engine,
+    start: Option<&Params>,
+    raw: &serde_json::Map<String, serde_json::Value>,
+) -> Result<Params> {
+    let info = engine.info();
+    let params = Params::check(&info.name, &info.params, start, raw)?;
+    engine.check(&params)?;
+    Ok(params)
+}
+
 /// The work that opens a session from its directory.
 fn open(
     dir: SessionDir,
@@ -336,7 +348,7 @@ fn open(
 ) -> impl FnOnce(&JobContext) -> Result<OpenSession> + Send {
     move |ctx| {
         let info = engine.info();
-        let params = Params::check(&info.name, &info.params, None, &specific)?;
+        let params = checked(&*engine, None, &specific)?;
         let session = engine
             .open(dir.source()?, &params, &dir.state(), ctx)
             .map_err(|error| error.operation(format!("start {}", info.name)))?;
@@ -358,7 +370,7 @@ impl Agent {
             "start",
             [("source", info.start_src, io.src.is_some()), ("destination", Need::None, false)],
         )?;
-        Params::check(&info.name, &info.params, None, &request.parameters.specific)?;
+        checked(&*engine, None, &request.parameters.specific)?;
 
         self.sweep();
         let dir = SessionDir::create(&self.root)?;
@@ -416,8 +428,7 @@ impl Agent {
     async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
         let open = self.session(&job.session, &io.cancel, false).await?;
         let info = open.engine.info();
-        let specific = &job.parameters.specific;
-        let params = Params::check(&info.name, &info.params, Some(&open.params), specific)?;
+        let params = checked(&*open.engine, Some(&open.params), &job.parameters.specific)?;
         if let Some(url) = &job.src {
             io.src = Some(self.source(url, &io.cancel).await?);
         }

@@ -90,6 +90,15 @@ pub trait Engine: Debug + Send + Sync {
     /// What it is called and what it takes.
     fn info(&self) -> &EngineInfo;
 
+    /// Checks what the types of parameters alone do not say, of a session or of a job. The engine
+    /// sees no parameters that did not pass.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) names the parameter.
+    fn check(&self, _params: &Params) -> Result<()> {
+        Ok(())
+    }
+
     /// Opens a session.
     ///
     /// `src` is what was given to `start`. `state` is the session's own directory: what must

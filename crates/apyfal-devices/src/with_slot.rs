@@ -106,6 +106,10 @@ impl<E: Engine> Engine for WithSlot<E> {
         &self.info
     }
 
+    fn check(&self, params: &Params) -> Result<()> {
+        self.engine.check(params)
+    }
+
     fn open(
         &self,
         src: Option<Input>,

@@ -31,6 +31,10 @@ impl Engine for Packaged {
         self.exec.info()
     }
 
+    fn check(&self, params: &Params) -> Result<()> {
+        self.exec.check(params)
+    }
+
     fn open(
         &self,
         src: Option<Input>,

@@ -83,6 +83,7 @@ fn job(engine: &Exec, test: &Test, files: &Path, folder: &Path, cancel: &Cancel)
         Ok(Some(Input::file(File::open(&path)?, path)?))
     };
     let params = Params::check(&info.name, &info.params, None, &test.parameters)?;
+    engine.check(&params)?;
     let result = folder.join("result");
     let wants = test.expect.is_some() || test.sha256.is_some();
     let dst = match wants || info.dst == Need::Required {

@@ -195,8 +195,10 @@ pub(crate) fn named(input: Input, name: Option<&str>) -> Input {
     }
 }
 
+/// What of a client's name can name a file.
 pub(crate) fn file_name(name: &str) -> Option<&str> {
-    Path::new(name).file_name()?.to_str().filter(|name| !name.contains('\0'))
+    let is_one = |name: &&str| name.len() <= 255 && !name.contains('\0');
+    Path::new(name).file_name()?.to_str().filter(is_one)
 }
 
 /// A body that ended before its end.

@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use apyfal_core::{
     EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, Job, JobContext, JobIo, Output,
-    Params, Report, Result,
+    Report, Result,
 };
 
-use super::{Agent, OpenSession};
+use super::{Agent, OpenSession, checked};
 use crate::job::{self, CallContext};
 
 impl Agent {
@@ -31,8 +31,7 @@ impl Agent {
             return Ok(ControlFlow::Continue((job, io)));
         };
         let info = open.engine.info();
-        let specific = &job.parameters.specific;
-        let params = Params::check(&info.name, &info.params, Some(&open.params), specific)?;
+        let params = checked(&*open.engine, Some(&open.params), &job.parameters.specific)?;
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         if open.session.is_quick(&engine_job)
             && let Some(_slot) = self.scheduler.free_slot(&info.name, info.slots)

@@ -29,6 +29,36 @@ fn a_full_scratch_refuses_results_and_goes_on() {
 }
 
 #[test]
+fn a_value_from_outside_is_no_option_of_a_program() {
+    let server = Server::configured(
+        "[accelerator.say]\n\
+         command = [\"printf\", \"%%s,%%s,%%s,%%s.\", \"{word}\", \"--name={name}\", \"--\", \"{last}\"]\n\
+         parameters = {\"word\": \"x\", \"name\": \"y\", \"last\": \"z\"}\n\
+         [accelerator.free]\n\
+         command = [\"printf\", \"%%s\", \"{word}\"]\n\
+         parameters = {\"word\": {\"type\": \"text\", \"leading_dash\": True}}\n",
+        &[],
+    );
+    let run = |words: &str| {
+        let path = format!("/v2/run/{words}");
+        server.connect().post(&path, "application/octet-stream", b"")
+    };
+    assert_eq!(text(&run("say?name=-a&last=-b")), "x,--name=-a,--,-b.");
+    assert_eq!(text(&run("free?word=-v")), "-v");
+    for words in ["say?word=-v", "say?word=--", "say?name=a%00b", "free?word=-%00"] {
+        assert_eq!(refused(&run(words), 400), "usage", "{words}");
+    }
+    assert!(text(&run("say?word=-v")).contains("'word' of say cannot begin with '-'"));
+    let wrong = json!({"app": {"specific": {"word": "-v"}}});
+    let start = json!({"accelerator": "say", "parameters": wrong.clone()}).to_string();
+    let answer = server.connect().post("/v2/sessions", "application/json", start.as_bytes());
+    assert_eq!(refused(&answer, 400), "usage");
+    let session = session(&server, "say");
+    let answer = job(&mut server.connect(), &session, &json!({"parameters": wrong}), b"");
+    assert_eq!(refused(&answer, 400), "usage");
+}
+
+#[test]
 fn heads_that_are_too_long_are_refused() {
     let server = Server::start();
     let many: String = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();

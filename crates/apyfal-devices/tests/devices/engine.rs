@@ -75,6 +75,17 @@ fn told(folder: &Path) -> String {
 }
 
 #[test]
+fn a_program_with_a_device_gets_values_and_no_options() {
+    let stand = Stand::new(Kind::Xrt, 1);
+    let section = json!({"command": ["echo", "{word}"], "parameters": {"word": "x"}});
+    let engine = with_slot(&stand, &section, Hold::Job);
+    let given = json!({"word": "-n"});
+    let specs = &engine.info().params;
+    let params = Params::check("it", specs, None, given.as_object().unwrap()).unwrap();
+    assert_eq!(engine.check(&params).unwrap_err().kind(), ErrorKind::Usage);
+}
+
+#[test]
 fn one_program_gives_the_same_bytes_with_each_device_and_without() {
     let never = Cancel::default();
     let plain = tempfile::tempdir().unwrap();

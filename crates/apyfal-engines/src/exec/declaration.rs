@@ -1,7 +1,7 @@
 //! What the configuration says of a user's own program.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use apyfal_core::{
 use serde_json::{Map, Value};
 
 use super::invocation::Invocation;
-use super::parameters::{PLACES, read_params};
+use super::parameters::{PLACES, read_leading_dash, read_params};
 use super::section::{flag, refuse_unknown, text, words, wrong};
 use super::template::Template;
+use super::values::{check_arguments, check_text};
 
 /// A checked declaration of an accelerator that is a program of the user's own.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ pub struct Declaration {
     program: Program,
     sudo: bool,
     env: BTreeMap<String, Template>,
+    leading_dash: BTreeSet<String>,
     lock_directory: Option<PathBuf>,
     exclusive_as: Option<String>,
 }
@@ -63,7 +65,7 @@ impl Declaration {
     /// | `command` | list, or text split as a shell would, run without a shell | |
     /// | `executable` | path of a program with the original's `-m -i -o -j -p` | |
     /// | `worker` | list or text, as `command` | |
-    /// | `parameters` | `{name: default}` or `{name: {type, default, min, max, choices, help, stage}}` | none; any for `executable` |
+    /// | `parameters` | `{name: default}` or `{name: {type, default, min, max, choices, help, stage, leading_dash}}` | none; any for `executable` |
     /// | `env` | `{variable: text}`, added to the environment | none |
     /// | `sudo` | run it through `sudo -n` | `False` |
     /// | `slots` | jobs at once | cores for `command`, else 1 |
@@ -87,6 +89,7 @@ impl Declaration {
         refuse_unknown("", section, &Self::KEYS)?;
         let program = read_program(section)?;
         let params = read_params(section.get("parameters"), &program)?;
+        let leading_dash = read_leading_dash(section.get("parameters"))?;
         let env = read_env(section.get("env"))?;
         let slots = match section.get("slots") {
             None | Some(Value::Null) if matches!(program, Program::Command(_)) => Slots::Cores,
@@ -125,7 +128,9 @@ impl Declaration {
         };
         let lock_directory = text(section, "lock_directory")?.map(PathBuf::from);
         let sudo = flag(section, "sudo")?;
-        let declaration = Self { info, program, sudo, env, lock_directory, exclusive_as: None };
+        let exclusive_as = None;
+        let declaration =
+            Self { info, program, sudo, env, leading_dash, lock_directory, exclusive_as };
         declaration.check_placeholders()?;
         Ok(declaration)
     }
@@ -159,6 +164,21 @@ impl Declaration {
     /// What an executable is exclusive by, if not by its path.
     pub(super) fn exclusive(&self) -> Option<&str> {
         self.exclusive_as.as_deref()
+    }
+
+    /// Refuses values of parameters that the program would not get as values.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] names the parameter.
+    pub(super) fn check(&self, params: &Params) -> Result<()> {
+        for variable in self.env.values() {
+            check_text(&self.info, variable, params)?;
+        }
+        let (Program::Command(arguments) | Program::Worker(arguments)) = &self.program else {
+            return Ok(());
+        };
+        let arguments = arguments.get(1..).unwrap_or_default();
+        check_arguments(&self.info, arguments, &self.leading_dash, params)
     }
 
     /// What is run for these arguments: `sudo` before them and the environment beside them.

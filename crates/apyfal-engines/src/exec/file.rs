@@ -147,6 +147,9 @@ impl DestinationFile {
     }
 }
 
+/// An extension longer than this is none that programs go by. Names come from clients.
+const EXTENSION: usize = 16;
+
 /// An empty file that only this user may read, with the extension that programs go by.
 fn temporary(
     ctx: &JobContext,
@@ -154,6 +157,7 @@ fn temporary(
     name: Option<&str>,
 ) -> Result<tempfile::NamedTempFile> {
     let extension = name.and_then(|name| Path::new(name).extension()?.to_str());
+    let extension = extension.filter(|extension| extension.len() <= EXTENSION);
     let suffix = extension.map(|extension| format!(".{extension}")).unwrap_or_default();
     tempfile::Builder::new().prefix(prefix).suffix(&suffix).tempfile_in(ctx.scratch()).map_err(
         |error| Error::from(error).operation(format!("make a file in {}", ctx.scratch().display())),

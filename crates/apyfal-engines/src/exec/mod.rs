@@ -32,6 +32,7 @@ mod tail;
 mod template;
 #[cfg(test)]
 mod tests;
+mod values;
 mod worker;
 
 pub use declaration::Declaration;
@@ -57,6 +58,10 @@ impl Exec {
 impl Engine for Exec {
     fn info(&self) -> &EngineInfo {
         self.declaration.info()
+    }
+
+    fn check(&self, params: &Params) -> Result<()> {
+        self.declaration.check(params)
     }
 
     fn open(

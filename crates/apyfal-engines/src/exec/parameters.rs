@@ -1,14 +1,16 @@
 //! The parameters that a declaration gives its program.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use apyfal_core::{Error, ErrorKind, ParamKind, ParamSpec, Params, Result, Stage, size};
 use serde_json::{Map, Value};
 
 use super::declaration::Program;
-use super::section::{refuse_unknown, text, words, wrong};
+use super::section::{flag, refuse_unknown, text, words, wrong};
 
-const PARAMETER_KEYS: [&str; 7] = ["type", "default", "min", "max", "choices", "help", "stage"];
+const PARAMETER_KEYS: [&str; 8] =
+    ["type", "default", "min", "max", "choices", "help", "stage", "leading_dash"];
 /// Placeholders that are no parameters.
 pub(super) const PLACES: [&str; 3] = ["src", "dst", "scratch"];
 
@@ -27,6 +29,18 @@ pub(super) fn read_params(value: Option<&Value>, program: &Program) -> Result<Ve
             read_param(name, value).map_err(|error| error.context("parameter", name))
         })
         .collect()
+}
+
+/// The parameters whose values may begin with `-`.
+pub(super) fn read_leading_dash(value: Option<&Value>) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {
+        let Value::Object(map) = value else { continue };
+        if flag(map, "leading_dash").map_err(|error| error.context("parameter", name))? {
+            names.insert(name.clone());
+        }
+    }
+    Ok(names)
 }
 
 fn read_param(name: &str, value: &Value) -> Result<ParamSpec> {

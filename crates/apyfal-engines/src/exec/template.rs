@@ -55,6 +55,28 @@ impl Template {
         })
     }
 
+    /// Whether it is this text and has no placeholder.
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        matches!(&*self.0, [Piece::Text(own)] if own == text)
+    }
+
+    /// The placeholder whose value the filled argument begins with; none if it begins with text of
+    /// its own.
+    pub(super) fn first_value<V: AsRef<OsStr>>(
+        &self,
+        value: impl Fn(&str) -> Option<V>,
+    ) -> Option<&str> {
+        let is_empty = |name: &str| value(name).is_some_and(|value| value.as_ref().is_empty());
+        let first = self.0.iter().find(|piece| match piece {
+            Piece::Text(_) => true,
+            Piece::Placeholder(name) => !is_empty(name),
+        });
+        match first? {
+            Piece::Text(_) => None,
+            Piece::Placeholder(name) => Some(name),
+        }
+    }
+
     /// Puts the values in. None if one of them is unset: then the argument is left out.
     pub(super) fn fill<V: AsRef<OsStr>>(
         &self,
@@ -99,6 +121,17 @@ mod tests {
         assert_eq!(fill("{src}").unwrap(), "/a b");
         assert_eq!(fill("-{level}{level}:{src}.").unwrap(), "-99:/a b.");
         assert_eq!(fill("").unwrap(), "");
+    }
+
+    #[test]
+    fn the_first_value_is_what_an_argument_begins_with() {
+        let value = |name: &str| (name != "unset").then_some(if name == "no" { "" } else { "x" });
+        let first = |text: &str| Template::parse(text).first_value(value).map(str::to_owned);
+        assert_eq!(first("{a}{b}").as_deref(), Some("a"));
+        assert_eq!(first("{no}{b}.txt").as_deref(), Some("b"));
+        for text in ["-{a}", "{no}-{a}", "{no}", "text"] {
+            assert_eq!(first(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -3,13 +3,14 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use apyfal_core::Cancel;
+use apyfal_core::{Cancel, Engine, Params};
+use serde_json::Map;
 
 use super::*;
 use crate::archive::{Limits, pack};
 use crate::signature::tests::keys;
 use crate::signature::{PublicKey, Signer};
-use crate::{Digest, Machine};
+use crate::{Digest, Machine, Packaged};
 
 /// A program that shows its own version.
 fn archive(version: &str, more: &str) -> File {
@@ -116,6 +117,20 @@ fn install_signed(store: &Store, mut archive: File, signer: &Signer, key: &Publi
     let mut incoming = store.receive(archive, &Limits::default(), None, &none).unwrap();
     incoming.verify(&signature, std::slice::from_ref(key)).unwrap();
     store.install(incoming, &terms(), &none).unwrap()
+}
+
+#[test]
+fn a_package_checks_values_as_any_program_does() {
+    let (_folder, store) = store();
+    let manifest = "parameters = { word = 'x' }\nenv = { WORD = '{word}' }\n";
+    let found = installed(install(&store, archive("1.0.0", manifest)));
+    let engine = Packaged::new(found, std::env::temp_dir()).unwrap();
+    let check = |word: &str| {
+        let given = Map::from_iter([("word".to_owned(), word.into())]);
+        engine.check(&Params::check("it", &engine.info().params, None, &given)?)
+    };
+    check("y").unwrap();
+    assert_eq!(check("y\0").unwrap_err().kind(), ErrorKind::Usage);
 }
 
 #[test]

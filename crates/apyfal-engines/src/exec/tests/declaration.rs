@@ -68,6 +68,55 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn a_value_is_no_option_of_the_program() {
+    let declaration = declare(json!({
+        "command": ["tr", "{to}", "{sort}{unit}", "-o{out}", "--name={name}", "{number}", "{mode}",
+            "{any}", "{free}", "--", "{last}"],
+        "env": {"LEVEL": "{level}"},
+        "parameters": {
+            "to": "-d", "sort": "", "unit": "", "out": "", "name": "", "level": "", "last": "",
+            "number": 1, "mode": {"choices": ["-q", "-v"]}, "any": {"type": "any"},
+            "free": {"type": "text", "leading_dash": true},
+        },
+    }))
+    .unwrap();
+    let check = |given: Value| {
+        let specs = &declaration.info().params;
+        let params = Params::check("it", specs, None, given.as_object().unwrap()).unwrap();
+        declaration.check(&params)
+    };
+    for passes in [
+        json!({}),
+        json!({"to": "-d", "sort": "n", "unit": "-1", "out": "-x", "name": "-x", "last": "-x"}),
+        json!({"number": -5, "mode": "-q", "any": -1.5, "free": "-x", "level": "-x"}),
+        json!({"to": "a-z", "any": ["-x"]}),
+    ] {
+        check(passes.clone()).unwrap_or_else(|error| panic!("{passes}: {error}"));
+    }
+    for (refused, name) in [
+        (json!({"to": "-t"}), "to"),
+        (json!({"to": "-"}), "to"),
+        (json!({"to": "--"}), "to"),
+        (json!({"sort": "-n"}), "sort"),
+        (json!({"sort": "-", "unit": "n"}), "sort"),
+        (json!({"unit": "-n"}), "unit"),
+        (json!({"any": "-5"}), "any"),
+    ] {
+        let error = check(refused.clone()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{refused}");
+        let why = format!("'{name}' of mine cannot begin with '-'");
+        assert!(error.to_string().contains(&why), "{refused}: {error}");
+    }
+    for name in ["to", "name", "last", "free", "level", "any"] {
+        let error = check(json!({name: "a\0b"})).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{name}");
+        assert!(error.to_string().contains(name) && error.to_string().contains("NUL"), "{error}");
+    }
+    let error = declare(json!({"command": "a", "parameters": {"l": {"leading_dash": 1}}}));
+    assert!(error.unwrap_err().to_string().contains("'leading_dash' cannot be 1"));
+}
+
+#[test]
 fn sudo_stands_before_the_program_only_where_asked_for() {
     let argv = |section| {
         let invocation =
