@@ -116,6 +116,11 @@ fn a_mounted_file_gets_the_result() {
     assert_eq!(place.unpacked("behind"), b"text");
     let after = fs::metadata(place.home.path("behind")).unwrap();
     assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()));
+    // What was set for another content does not stay.
+    place.mode("behind", 0o6755);
+    place.ok(&format!("{mounted}apyfal run gzip in here"));
+    let after = fs::metadata(place.home.path("behind")).unwrap();
+    assert_eq!((before.ino(), after.mode() & 0o7777), (after.ino(), 0o755));
     // Where the report goes elsewhere it says so there.
     let output = place.run(&format!("{mounted}apyfal --json run gzip in here"));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

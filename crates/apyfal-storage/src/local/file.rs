@@ -145,7 +145,8 @@ impl PendingFile {
         Ok(())
     }
 
-    /// Takes over mode and owner of the file that is replaced.
+    /// Takes over permissions and owner of the file that is replaced, but not that it runs as its
+    /// owner: those rights were given to what was in it.
     fn inherit(&self, replaced: &Stat) -> io::Result<()> {
         let own = rustix::fs::fstat(&self.file)?;
         if (own.st_uid, own.st_gid) != (replaced.st_uid, replaced.st_gid) {
@@ -156,7 +157,7 @@ impl PendingFile {
                 Some(rustix::fs::Gid::from_raw(replaced.st_gid)),
             );
         }
-        Ok(rustix::fs::fchmod(&self.file, Mode::from_raw_mode(replaced.st_mode))?)
+        Ok(rustix::fs::fchmod(&self.file, permissions(replaced))?)
     }
 }
 
@@ -167,6 +168,11 @@ impl Drop for PendingFile {
             let _ = rustix::fs::unlinkat(&self.directory, hidden, AtFlags::empty());
         }
     }
+}
+
+/// What a file's mode allows, without the bits that give who runs it the rights of others.
+pub(super) fn permissions(found: &Stat) -> Mode {
+    Mode::from_raw_mode(found.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO)
 }
 
 fn is_file(found: &Stat) -> bool {

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use rustix::fs::{
-    AtFlags, FallocateFlags, Mode, OFlags, Stat, StatxAttributes, StatxFlags, fallocate, fstat,
-    openat, statx,
+    AtFlags, FallocateFlags, Mode, OFlags, Stat, StatxAttributes, StatxFlags, fallocate, fchmod,
+    fstat, openat, statx,
 };
 use rustix::io::Errno;
 
+use super::file::permissions;
 use super::io_error;
 
 /// What the system answers where a file cannot be replaced, whether or not it can be written.
@@ -101,8 +102,24 @@ impl InPlace {
         if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = room {
             return Err(error.into());
         }
+        self.take_rights_away()?;
         from.rewind()?;
         io::copy(&mut from, &mut to)?;
         to.set_len(len)
+    }
+
+    /// Whoever runs it gets no rights of its owner: they were given to what was in it. The system
+    /// takes them away from what is written, but not where the superuser writes.
+    fn take_rights_away(&self) -> io::Result<()> {
+        let found = fstat(&self.file)?;
+        let special = Mode::SUID | Mode::SGID;
+        if !Mode::from_raw_mode(found.st_mode).intersects(special) {
+            return Ok(());
+        }
+        match fchmod(&self.file, permissions(&found)) {
+            // Who may not say so is not the superuser.
+            Err(Errno::PERM) if !rustix::process::geteuid().is_root() => Ok(()),
+            result => Ok(result?),
+        }
     }
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use apyfal_core::ErrorKind;
@@ -46,6 +46,23 @@ async fn any_of_several_directories_will_do() {
     let url = format!("host://{}", two.path().display());
     let error = storage.open_input(&location(&url)).await.unwrap_err();
     assert!(error.to_string().contains("directory"), "{error}");
+}
+
+#[tokio::test]
+async fn a_result_does_not_run_with_the_rights_of_what_it_replaces() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("tool");
+    let storage = storage(&[directory.path()]);
+    for url in ["host://tool".to_owned(), path.to_str().unwrap().to_owned()] {
+        for (before, after) in [(0o4755, 0o755), (0o2751, 0o751), (0o7640, 0o640)] {
+            fs::write(&path, "old").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+            write(&storage, &url, b"new").await.unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+            let mode = fs::metadata(&path).unwrap().mode() & 0o7777;
+            assert_eq!(mode, after, "{url}: {mode:o} of {before:o}");
+        }
+    }
 }
 
 #[tokio::test]
