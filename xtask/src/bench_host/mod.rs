@@ -11,13 +11,14 @@ use serde_json::json;
 
 use servers::{ANOTHER_BUILD, Host, Other, Peer};
 
+mod instructions;
 mod load;
 mod measures;
 mod original;
 mod servers;
 mod stores;
 
-/// Compare a served host with its peers: time per job, jobs per second, bytes per second, memory.
+/// Compare a served host with its peers: time and instructions per job, jobs per second, bytes per second, memory.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// A quarter of the data and of the time.
@@ -99,9 +100,10 @@ impl Row {
 
 type Measure = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
-const MEASURES: [Measure; 8] = [
+const MEASURES: [Measure; 9] = [
     ("small jobs, one connection", measures::latency),
     ("small jobs, 64 connections", measures::throughput),
+    ("instructions", instructions::instructions),
     ("1 GiB through null", measures::stream),
     ("a result over TLS", measures::tls),
     ("memory with 64 connections", measures::memory),
@@ -111,7 +113,7 @@ const MEASURES: [Measure; 8] = [
 ];
 
 /// Those in which two builds can be compared.
-const OF_BUILDS: [&str; 3] = [MEASURES[0].0, MEASURES[1].0, MEASURES[2].0];
+const OF_BUILDS: [&str; 4] = [MEASURES[0].0, MEASURES[1].0, MEASURES[2].0, MEASURES[3].0];
 
 /// Runs the benchmark.
 pub(crate) fn run(options: &Options) -> Result<()> {

@@ -1,6 +1,5 @@
 //! The servers that are measured, each a process of its own.
 
-use std::any::Any;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -17,6 +16,16 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// Has it end as one that is stopped does, and waits for that.
+    fn end(mut self) -> Result<()> {
+        let id = self.0.id().to_string();
+        Command::new("kill").arg(id).status().context("cannot run kill")?;
+        self.0.wait()?;
+        Ok(())
     }
 }
 
@@ -48,7 +57,7 @@ fn start(command: &mut Command) -> Result<(Running, String)> {
 pub(super) struct Host {
     running: Running,
     pub(super) address: String,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Host {
@@ -59,7 +68,7 @@ impl Host {
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(words);
         command.env("HOME", home.path()).current_dir(home.path());
         let (running, address) = start(&mut command)?;
-        Ok(Self { running, address, _home: home })
+        Ok(Self { running, address, home })
     }
 
     /// Opens a session; returns its id.
@@ -91,14 +100,14 @@ impl Host {
 
 /// A server of this program's own that a host is compared with.
 pub(super) struct Peer {
-    _running: Running,
+    running: Running,
     pub(super) address: String,
 }
 
 impl Peer {
     pub(super) fn start(peers: &Path, name: &str) -> Result<Self> {
         let (running, address) = start(Command::new(peers).args(["peer", name]))?;
-        Ok(Self { _running: running, address })
+        Ok(Self { running, address })
     }
 }
 
@@ -108,7 +117,8 @@ pub(super) struct Other {
     pub(super) address: String,
     /// Where it takes jobs.
     pub(super) path: String,
-    _server: Box<dyn Any>,
+    running: Running,
+    _home: Option<TempDir>,
 }
 
 /// The name of a peer that is apyfal too.
@@ -116,15 +126,20 @@ pub(super) const ANOTHER_BUILD: &str = "the other build";
 
 impl Other {
     pub(super) fn echo(echo: Peer) -> Self {
-        let address = echo.address.clone();
-        Self { name: "hyper echo", address, path: "/".to_owned(), _server: Box::new(echo) }
+        let Peer { running, address } = echo;
+        Self { name: "hyper echo", address, path: "/".to_owned(), running, _home: None }
     }
 
     pub(super) fn host(apyfal: &Path) -> Result<Self> {
         let host = Host::start(apyfal, "", &[])?;
         let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
-        let address = host.address.clone();
-        Ok(Self { name: ANOTHER_BUILD, address, path, _server: Box::new(host) })
+        let Host { running, address, home } = host;
+        Ok(Self { name: ANOTHER_BUILD, address, path, running, _home: Some(home) })
+    }
+
+    /// Stops it, and waits until it ended.
+    pub(super) fn end(self) -> Result<()> {
+        self.running.end()
     }
 }
 
