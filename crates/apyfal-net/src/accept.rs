@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::notice_the_gone;
+use crate::Watched;
 
 /// How long a client may take for a handshake, for its first request and for the head of a later
 /// one. The last also bounds how long a connection may be idle.
@@ -180,11 +180,10 @@ struct Terms<S> {
 impl<S: Service> Terms<S> {
     async fn serve(self, stream: TcpStream, remote: SocketAddr, watcher: Watcher) {
         let Ok(local) = stream.local_addr() else { return };
-        notice_the_gone(&stream, GONE);
         let _counted = self.service.connected();
         let connection = Connection { local, remote, is_encrypted: self.tls.is_some() };
         match &self.tls {
-            None => self.http(stream, connection, watcher).await,
+            None => self.http(Watched::new(stream, GONE), connection, watcher).await,
             Some(tls) => {
                 let shaken = tokio::time::timeout(HANDSHAKE, handshake(tls, stream)).await;
                 if let Ok(Some(stream)) = shaken {
@@ -211,9 +210,7 @@ impl<S: Service> Terms<S> {
             .initial_stream_window_size(HTTP2_STREAM_WINDOW)
             .initial_connection_window_size(HTTP2_WINDOW)
             .max_concurrent_streams(STREAMS)
-            .max_header_list_size(HEADERS_BYTES)
-            .keep_alive_interval(GONE / 2)
-            .keep_alive_timeout(GONE / 2);
+            .max_header_list_size(HEADERS_BYTES);
         let has_asked = AtomicBool::new(false);
         let answer = hyper::service::service_fn(|request: Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
@@ -240,7 +237,7 @@ impl<S: Service> Terms<S> {
 async fn handshake(
     tls: &TlsAcceptor,
     mut stream: TcpStream,
-) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+) -> Option<tokio_rustls::server::TlsStream<Watched>> {
     let mut first = [0];
     // What a handshake begins with. A client that does not encrypt is told so in its own terms.
     const RECORD: u8 = 0x16;
@@ -254,7 +251,7 @@ async fn handshake(
         let _ = stream.write_all(answer.as_bytes()).await;
         return None;
     }
-    tls.accept(stream).await.ok()
+    tls.accept(Watched::new(stream, GONE)).await.ok()
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 mod accept;
 mod authority;
 mod connect;
-mod keepalive;
+mod tcp;
+mod watched;
 
 pub use accept::{Accepting, Connection, Service, bind};
 pub use authority::authority;
 pub use connect::{NoneAnswers, connect};
-pub use keepalive::notice_the_gone;
+pub use watched::Watched;

@@ -25,6 +25,7 @@ mod scratch;
 mod server;
 mod settings;
 mod spool;
+mod taken;
 mod uses;
 
 pub use apyfal_api::v2::LogLine;

@@ -66,6 +66,8 @@ pub struct Limits {
     pub job_timeout: Option<Duration>,
     /// How long a client may be silent while a job waits for it.
     pub client_timeout: Duration,
+    /// How long a client may leave untouched what an answer has for it.
+    pub take_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -77,6 +79,7 @@ impl Default for Limits {
             result_ttl: Duration::from_secs(24 * 3600),
             job_timeout: None,
             client_timeout: Duration::from_secs(10),
+            take_timeout: Duration::from_secs(3600),
         }
     }
 }

@@ -83,6 +83,8 @@ impl Transport {
                 .user_agent(concat!("apyfal/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT)
                 .read_timeout(silence)
+                // It counts a server that does not read yet as one that is gone.
+                .tcp_user_timeout(silence)
                 // What is stored is what is read, whatever features other crates turn on.
                 .no_gzip()
                 .no_brotli()

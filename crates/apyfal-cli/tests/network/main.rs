@@ -7,6 +7,7 @@ mod common;
 
 mod bare_machine;
 mod custom_host;
+mod gone;
 mod link;
 mod two_machines;
 

@@ -35,6 +35,14 @@ impl TwoMachines {
         }
         Some(Self { host, client })
     }
+
+    /// From now on nothing comes through, and neither system knows.
+    pub(crate) fn pull_the_cable(&self) {
+        for (machine, other) in [(&self.host, "10.77.0.2"), (&self.client, "10.77.0.1")] {
+            let nobody = ["lladdr", "02:00:00:00:00:99", "nud", "permanent"];
+            machine.ip(&[&["neighbour", "replace", other, "dev", "cable"], &nobody[..]].concat());
+        }
+    }
 }
 
 fn tried_well(command: &mut Command) -> bool {

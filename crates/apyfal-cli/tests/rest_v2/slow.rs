@@ -1,7 +1,7 @@
 //! Clients that are slow, or gone.
 
 use super::*;
-use crate::common::server::until;
+use crate::common::server::{until, until_some};
 
 /// A server that loses its patience soon, with an accelerator of one slot.
 fn impatient() -> Server {
@@ -59,4 +59,25 @@ fn a_client_that_reads_late_does_not_hold_the_slot() {
     let answer = job(&mut server.connect(), &session, &json!({"output": true}), b"next");
     assert_eq!(text(&answer), "next");
     assert!(late.answer().body == sent);
+}
+
+#[test]
+fn a_client_that_takes_nothing_for_too_long_is_given_up() {
+    let server = Server::configured("[serve]\ntake_timeout = 1s\n", &[]);
+    let session = session(&server, "null");
+    let sent = data(20_000_000);
+    let mut never = server.connect();
+    send_job(&mut never, &session, &json!({"output": true}), sent.len());
+    never.write(&sent);
+    let head = never.answer_head();
+    let id = head.header("apyfal-job").unwrap().to_owned();
+    let job = until_some("it is given up", || {
+        let job = server.get(&format!("/v2/jobs/{id}")).json();
+        (job["state"] == "failed").then_some(job)
+    });
+    assert_eq!(job["error"]["kind"], "timeout", "{job}");
+    let why = job["error"]["message"].as_str().unwrap();
+    assert!(why.contains("the client took nothing of the answer for 1 s"), "{why}");
+    let is_free = || text(&server.get("/metrics")).contains("apyfal_scratch_bytes 0\n");
+    until("its space is free", is_free);
 }

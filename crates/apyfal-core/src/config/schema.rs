@@ -309,6 +309,11 @@ pub const SECTIONS: &[SectionSpec] = &[
                 "how long a client may be silent while its job waits; 10s if unset",
             ),
             key(
+                "take_timeout",
+                Text,
+                "how long a client may take nothing of its result, such as 1h; that if unset",
+            ),
+            key(
                 "idle_timeout",
                 Text,
                 "how long the host lives without jobs and clients, such as 30m; for ever if unset",

@@ -28,6 +28,7 @@ use crate::answer::{Answer, Refusal, Refused};
 use crate::body::Data;
 use crate::coding;
 use crate::host::Host;
+use crate::taken;
 
 const METRICS: &str = "/metrics";
 
@@ -127,7 +128,7 @@ impl Routes {
             let version = const { HeaderName::from_static(PROTOCOL) };
             response.headers_mut().insert(version, HeaderValue::from(VERSION));
         }
-        response
+        taken::watched(&self.host, response)
     }
 
     async fn answer(&self, peer: Peer, mut parts: Parts, body: Body) -> Answer {

@@ -150,7 +150,7 @@ impl Connections {
     async fn connect(&self) -> std::io::Result<Connection> {
         let Address { host, port, .. } = &self.address;
         let stream = apyfal_net::connect(host, *port, CONNECT).await?;
-        apyfal_net::notice_the_gone(&stream, GONE);
+        let stream = apyfal_net::Watched::new(stream, GONE);
         let shaken = async {
             match &self.tls {
                 None => handshake(stream).await,

@@ -60,6 +60,8 @@ pub(super) fn limits(configuration: &Configuration) -> Result<Limits> {
         job_timeout: parsed(configuration, "job_timeout", duration)?,
         client_timeout: parsed(configuration, "client_timeout", duration)?
             .unwrap_or(default.client_timeout),
+        take_timeout: parsed(configuration, "take_timeout", duration)?
+            .unwrap_or(default.take_timeout),
     })
 }
 

@@ -19,6 +19,7 @@ use crate::file_body::{self, Range};
 use crate::host::Host;
 use crate::live::{Ended, Job, Listed};
 use crate::spool::{Piece, SpoolReader};
+use crate::taken::ResultOf;
 
 /// A result of no more than so many bytes is sent with its length, and its report before it.
 pub(super) const HEAD: usize = 64 << 10;
@@ -72,12 +73,14 @@ pub(super) fn stream(
         let job = (*listed).clone();
         let body = Body::new(StreamBody::new(frames(host.clone(), listed, reader, false)));
         let mut response = with_report(host, &job, report, len, body);
+        response.extensions_mut().insert(ResultOf(job));
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(len));
         return Ok(response);
     }
-    let job = listed.id.clone();
+    let job = (*listed).clone();
     let body = StreamBody::new(frames(host.clone(), listed, reader, trailers));
-    let mut response = data(Body::new(body), &job);
+    let mut response = data(Body::new(body), &job.id);
+    response.extensions_mut().insert(ResultOf(job));
     if trailers {
         let names = format!("{}, {}", v2::REPORT, v2::ERROR);
         set(response.headers_mut(), "trailer", Some(names));

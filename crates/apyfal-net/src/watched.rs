@@ -1,0 +1,191 @@
+//! Noticing that the other end's system is gone, which sends nothing to say so.
+//!
+//! Gone is who acknowledges nothing, and not who takes nothing: a program that reads late keeps its
+//! window closed, while its system acknowledges whatever asks whether it is open. `TCP_USER_TIMEOUT`
+//! does not tell the two apart, so this looks itself. Where nothing is under way, the system asks
+//! (`SO_KEEPALIVE`).
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+
+use crate::tcp;
+
+/// A connection that breaks off where the system at its other end has not answered for too long, and
+/// sends what is written at once.
+#[derive(Debug)]
+pub struct Watched {
+    stream: TcpStream,
+    gone: Duration,
+    /// Set up once something is waited for.
+    looks: Option<Interval>,
+    silence: Silence,
+}
+
+impl Watched {
+    /// After `gone` without an answer the other end's system is taken for gone.
+    pub fn new(stream: TcpStream, gone: Duration) -> Self {
+        // Where the system knows one of these not, it works without.
+        let _ = stream.set_nodelay(true);
+        let _ = sockopt::set_socket_keepalive(&stream, true);
+        let _ = sockopt::set_tcp_keepidle(&stream, gone / 2);
+        let _ = sockopt::set_tcp_keepintvl(&stream, gone / 4);
+        let _ = sockopt::set_tcp_keepcnt(&stream, 2);
+        let _ = tcp::repeat_within(&stream, gone / 4);
+        Self { stream, gone, looks: None, silence: Silence::new(Instant::now()) }
+    }
+
+    /// Waits on, or breaks off.
+    fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let pause = self.gone / 4;
+        let looks = self.looks.get_or_insert_with(|| {
+            let mut looks = interval_at(tokio::time::Instant::now() + pause, pause);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            looks
+        });
+        while looks.poll_tick(context).is_ready() {
+            // Where the system does not tell, it goes on.
+            let Ok(answers) = tcp::answers(&self.stream) else { continue };
+            if self.silence.lasted(answers, Instant::now()) >= self.gone {
+                // Nobody is there to whom what is left could be sent.
+                let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
+                let why = format!("its system has not answered for {} s", self.gone.as_secs());
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Since when the other end's system owes an answer.
+#[derive(Debug)]
+struct Silence {
+    looked: Instant,
+    /// When it was known to owe none.
+    since: Option<Instant>,
+}
+
+impl Silence {
+    fn new(now: Instant) -> Self {
+        Self { looked: now, since: None }
+    }
+
+    /// For how long it has owed one by now.
+    fn lasted(&mut self, answers: tcp::Answers, now: Instant) -> Duration {
+        let before = std::mem::replace(&mut self.looked, now);
+        // The pauses between questions may be long, so an old answer alone says nothing.
+        if !answers.are_missing || answers.last < now.duration_since(before) {
+            self.since = None;
+            return Duration::ZERO;
+        }
+        now.duration_since(*self.since.get_or_insert(before)).min(answers.last)
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Pending => self.wait(context),
+            ready => ready,
+        }
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write(context, bytes) {
+            Poll::Pending => self.wait(context),
+            ready => ready,
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write_vectored(context, slices) {
+            Poll::Pending => self.wait(context),
+            ready => ready,
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn answers(last: u32, are_missing: bool) -> tcp::Answers {
+        tcp::Answers { last: last * SECOND, are_missing }
+    }
+
+    #[test]
+    fn only_who_owes_an_answer_is_silent() {
+        let begin = Instant::now();
+        let mut silence = Silence::new(begin);
+        let mut look = |at: u32, last, are_missing| {
+            silence.lasted(answers(last, are_missing), begin + at * SECOND).as_secs()
+        };
+        // Nothing was asked for an hour, or it was and is answered.
+        assert_eq!(look(3600, 3600, false), 0);
+        assert_eq!(look(3605, 0, true), 0);
+        // A closed window is asked about after a long pause.
+        assert_eq!(look(3610, 5, false), 0);
+        assert_eq!(look(3700, 95, false), 0);
+        assert_eq!(look(3705, 100, true), 5);
+        assert_eq!(look(3710, 2, true), 0);
+        // Now it is gone.
+        assert_eq!(look(3715, 7, true), 5);
+        assert_eq!(look(3730, 22, true), 20);
+        assert_eq!(look(3735, 0, false), 0);
+    }
+
+    #[tokio::test]
+    async fn who_reads_late_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let mut reader = accepted.unwrap().0;
+        // It looks every quarter of a second, and would have had enough after one.
+        let mut writer = Watched::new(stream.unwrap(), SECOND);
+        let sending = tokio::spawn(async move {
+            writer.write_all(&vec![7; 40_000_000]).await.unwrap();
+        });
+        tokio::time::sleep(5 * SECOND).await;
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read.len(), 40_000_000);
+        sending.await.unwrap();
+    }
+}
