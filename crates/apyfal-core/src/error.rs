@@ -139,7 +139,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             operation: None,
-            message: message.into(),
+            message: bounded(message),
             context: Vec::new(),
             hints: Vec::new(),
             retryable: false,
@@ -161,21 +161,21 @@ impl Error {
     /// What was being done, as it would follow "cannot": `compress 'a.txt'`. The first one set stays.
     #[must_use]
     pub fn operation(mut self, operation: impl Into<String>) -> Self {
-        self.0.operation.get_or_insert_with(|| operation.into());
+        self.0.operation.get_or_insert_with(|| bounded(operation));
         self
     }
 
     /// A fact that helps to find the cause: `("line", "3")`.
     #[must_use]
     pub fn context(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
-        self.0.context.push((key.into(), value.to_string()));
+        self.0.context.push((key.into(), bounded(value.to_string())));
         self
     }
 
     /// What the user can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hints.push(hint.into());
+        self.0.hints.push(bounded(hint));
         self
     }
 
@@ -283,6 +283,20 @@ impl Error {
     pub fn into_io(self) -> std::io::Error {
         std::io::Error::other(self)
     }
+}
+
+/// The longest text of an error, in bytes: more than the tail that is kept of what a program said.
+const LONGEST: usize = 20 << 10;
+
+/// A text of an error, which is logged, recorded and sent on whatever somebody made part of it.
+fn bounded(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// A file that may not become as large as it would.
@@ -395,6 +409,19 @@ mod tests {
         // What the resolver says has no kind of its own.
         let unknown = "no.such.host.invalid:1".to_socket_addrs().unwrap_err();
         assert!(root_cause(&unknown).starts_with("failed to lookup address"), "{unknown}");
+    }
+
+    #[test]
+    fn no_text_of_an_error_is_longer_than_its_bound() {
+        let long = "é".repeat(1 << 20);
+        let error = Error::new(ErrorKind::Usage, &*long)
+            .operation(&*long)
+            .context("name", &long)
+            .hint(&*long);
+        assert!(error.to_string().len() < 4 * LONGEST && error.message().ends_with('…'));
+        assert!(error.hints()[0].len() <= LONGEST + "…".len());
+        let whole = "x".repeat(LONGEST);
+        assert_eq!(Error::new(ErrorKind::Usage, &*whole).message(), whole);
     }
 
     #[test]

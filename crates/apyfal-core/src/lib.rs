@@ -21,6 +21,7 @@ mod nearest;
 mod params;
 mod quantity;
 mod secret;
+mod shown;
 mod streams;
 mod whole;
 
@@ -37,4 +38,5 @@ pub use nearest::nearest;
 pub use params::{ParamKind, ParamSpec, Params, Stage};
 pub use quantity::size;
 pub use secret::{Secret, is_secret_key, mask};
+pub use shown::{one_line, shorten};
 pub use streams::{InputReader, OutputWriter, ScratchWriter};

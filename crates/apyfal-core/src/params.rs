@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Result, is_secret_key, nearest, size};
+use crate::{Error, ErrorKind, Result, is_secret_key, nearest, shorten, size};
 
 /// Text that is mostly written in the source, and for a user's own program read from a file.
 type Text = Cow<'static, str>;
@@ -226,6 +226,7 @@ impl Params {
             if let (Stage::Start, Some(session)) = (spec.stage, start)
                 && session.0.get(name) != Some(&value)
             {
+                let name = shorten(name);
                 return Err(Error::new(
                     ErrorKind::Usage,
                     format!("'{name}' of {accelerator} can be given with start only"),
@@ -269,7 +270,8 @@ impl Params {
 }
 
 fn unknown(accelerator: &str, specs: &[ParamSpec], name: &str) -> Error {
-    let error = Error::new(ErrorKind::Usage, format!("{accelerator} has no parameter '{name}'"));
+    let why = format!("{accelerator} has no parameter '{}'", shorten(name));
+    let error = Error::new(ErrorKind::Usage, why);
     let names = || specs.iter().map(|spec| spec.name.as_ref());
     match nearest(name, names()) {
         Some(near) => error.hint(format!("did you mean '{near}'?")),
@@ -280,7 +282,7 @@ fn unknown(accelerator: &str, specs: &[ParamSpec], name: &str) -> Error {
 
 fn ill_typed(accelerator: &str, spec: &ParamSpec, value: &Value) -> Error {
     let (name, kind) = (&spec.name, spec.kind.describe());
-    let shown = if is_secret_key(name) { "what it is".to_owned() } else { value.to_string() };
+    let shown = if is_secret_key(name) { "what it is".to_owned() } else { shorten(value) };
     let error =
         Error::new(ErrorKind::Usage, format!("'{name}' of {accelerator} cannot be {shown}"));
     match &spec.kind {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apyfal_core::{Engine, EngineInfo, Error, ErrorKind, Result, nearest};
+use apyfal_core::{Engine, EngineInfo, Error, ErrorKind, Result, nearest, shorten};
 
 mod copy;
 pub mod exec;
@@ -83,7 +83,8 @@ impl Registry {
         if let Some(engine) = found {
             return Ok(engine.clone());
         }
-        let error = Error::new(ErrorKind::NotFound, format!("there is no accelerator '{name}'"));
+        let why = format!("there is no accelerator '{}'", shorten(name));
+        let error = Error::new(ErrorKind::NotFound, why);
         let names = self.engines.iter().flat_map(|engine| {
             let info = engine.info();
             std::iter::once(info.name.as_ref()).chain(info.aliases.iter().map(AsRef::as_ref))

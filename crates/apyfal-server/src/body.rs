@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apyfal_api::v2;
-use apyfal_core::{Error, ErrorKind, Input, Result};
+use apyfal_core::{Error, ErrorKind, Input, Result, shorten};
 use axum::body::{Body, BodyDataStream};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -350,7 +350,8 @@ async fn request_of<Request: DeserializeOwned + Default>(
             Some("data") => return Ok((request.unwrap_or_default(), true)),
             name => {
                 let name = name.unwrap_or_default();
-                return Err(Error::new(ErrorKind::Usage, format!("'{name}' is not a part of it"))
+                let why = format!("'{}' is not a part of it", shorten(name));
+                return Err(Error::new(ErrorKind::Usage, why)
                     .operation("read the request")
                     .hint("it has the part 'request' and, after it, the part 'data'"));
             }

@@ -1,7 +1,7 @@
 //! What a body is. Data is taken as it is sent, so a request that says its body is packed, wrapped or
 //! a part is refused: what was meant is not what would be worked on.
 
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Error, ErrorKind, shorten};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 
 /// Why a request is refused, and with which status.
@@ -56,10 +56,11 @@ fn only(headers: &HeaderMap, name: &HeaderName, plain: &[&str]) -> Result<(), Er
         let mut codings = value.split(',').map(str::trim).filter(|coding| !coding.is_empty());
         let is_plain = |coding: &str| plain.iter().any(|plain| coding.eq_ignore_ascii_case(plain));
         if let Some(coding) = codings.find(|coding| !is_plain(coding)) {
-            let error = Error::new(ErrorKind::Usage, format!("it is coded as '{coding}'"))
-                .operation("read the request")
-                .context("header", name)
-                .hint("send the data as it is");
+            let error =
+                Error::new(ErrorKind::Usage, format!("it is coded as '{}'", shorten(coding)))
+                    .operation("read the request")
+                    .context("header", name)
+                    .hint("send the data as it is");
             return Err(match coding {
                 "gzip" | "x-gzip" => {
                     error.hint("or without that header to the accelerator 'gunzip'")

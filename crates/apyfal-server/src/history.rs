@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apyfal_api::WireError;
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Client, Error, ErrorKind, Report, Result, Session, Start};
+use apyfal_core::{Client, Error, ErrorKind, Report, Result, Session, Start, shorten};
 use apyfal_storage::Location;
 use serde_json::Value;
 
@@ -209,7 +209,8 @@ impl Host {
     /// There never was such a session, or its program or device could not be stopped in order.
     pub(crate) async fn stop(&self, id: &str) -> Result<Report> {
         let Some(session) = self.journal.session(id).await? else {
-            return Err(Error::new(ErrorKind::NotFound, format!("there is no session '{id}'"))
+            let why = format!("there is no session '{}'", shorten(id));
+            return Err(Error::new(ErrorKind::NotFound, why)
                 .operation("end the session")
                 .hint("GET /v2/sessions lists the open ones"));
         };

@@ -35,6 +35,9 @@ pub struct ObjectLocation {
     pub key: String,
 }
 
+/// The longest URL or path, in bytes: more than any server or system takes.
+const LONGEST: usize = 16 << 10;
+
 impl Location {
     /// Reads a URL or a path.
     ///
@@ -49,8 +52,12 @@ impl Location {
     ///
     /// # Errors
     /// [`ErrorKind::StorageConfiguration`]: the text is empty, or the part behind the scheme is not
-    /// of the form that the scheme needs.
+    /// of the form that the scheme needs, or it is too long.
     pub fn parse(text: &str) -> Result<Self> {
+        if text.len() > LONGEST {
+            // It may hold a secret anywhere, so nothing of it is shown.
+            return Err(malformed("a text", format!("it has more than {LONGEST} bytes")));
+        }
         if text == "-" {
             return Ok(Self::Standard);
         }
@@ -279,6 +286,17 @@ mod tests {
         ] {
             assert_eq!(parse(text).name().as_deref(), name, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_url_is_none() {
+        for text in ["s3://bucket/", "http://h/", "/file/", "x://"] {
+            let padded = |len: usize| text.to_owned() + &"y".repeat(len - text.len());
+            assert!(Location::parse(&padded(LONGEST + 1)).is_err(), "{text}");
+            assert!(Location::parse(&padded(15_000_000)).unwrap_err().to_string().len() < 200);
+        }
+        let long = "s3://bucket/".to_owned() + &"y".repeat(LONGEST - 12);
+        assert!(Location::parse(&long).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use apyfal_core::{Environment, Error, ErrorKind, Input, Result, Source, nearest};
+use apyfal_core::{Environment, Error, ErrorKind, Input, Result, Source, nearest, shorten};
 use apyfal_tls::Trust;
 use reqwest::Url;
 
@@ -297,7 +297,7 @@ impl Storage {
         let known: Vec<_> = schemes.chain(mounts.keys().map(String::as_str)).collect();
         let error = Error::new(
             ErrorKind::StorageConfiguration,
-            format!("no storage is mounted as '{scheme}'"),
+            format!("no storage is mounted as '{}'", shorten(scheme)),
         )
         .operation(format!("use '{location}'"));
         Err(match nearest(scheme, known.iter().copied()) {

@@ -152,3 +152,67 @@ fn a_form_is_no_data() {
     let form = format!("{}--b--\r\n", part("data", "", "text"));
     assert_eq!(server.connect().post(&path, kind, form.as_bytes()).status, 200);
 }
+
+#[test]
+fn names_and_values_of_any_length_are_shown_and_remembered_in_part() {
+    let server = Server::start();
+    assert_eq!(server.run("fail", b"x").status, 502);
+    let session = session(&server, "gzip");
+    let jobs = format!("/v2/sessions/{session}/jobs");
+    let long = "x".repeat(5_000_000);
+    let specific = |name: &str, value: &str| json!({"app": {"specific": {name: value}}});
+    for (path, request) in [
+        (&*jobs, json!({"parameters": specific(&long, "1")})),
+        (&*jobs, json!({"parameters": specific("level", &long)})),
+        (&*jobs, json!({"parameters": specific(&long, "1"), "id": "named"})),
+        (&*jobs, json!({"parameters": specific("level", &long), "id": "valued"})),
+        (&*jobs, json!({"src": format!("{long}://x")})),
+        (&*jobs, json!({"src": format!("http://127.0.0.1/{long}"), "id": "linked"})),
+        (&*jobs, json!({"id": long})),
+        (&*jobs, json!({long.clone(): 1})),
+        (&*jobs, json!({"mode": long})),
+        ("/v2/sessions", json!({"accelerator": long})),
+        ("/v2/sessions", json!({"accelerator": "gzip", "parameters": specific(&long, "1")})),
+    ] {
+        let body = request.to_string();
+        let answer = server.connect().post(path, "application/json", body.as_bytes());
+        assert!((400..500).contains(&answer.status), "{}", answer.status);
+        let most =
+            if answer.json()["error"]["operation"] == "read the request" { 50_000 } else { 2000 };
+        assert!(answer.body.len() < most, "{} bytes", answer.body.len());
+    }
+    let name = "n".repeat(50_000);
+    for path in [
+        format!("/v2/accelerators/{name}"),
+        format!("/v2/run/{name}"),
+        format!("/v2/jobs/{name}"),
+        format!("/v2/jobs/{name}/result"),
+        format!("/v2/sessions/{name}"),
+        format!("/{name}"),
+        format!("/{name}/v1.0/configuration/"),
+        format!("/v1.0/configuration/{name}"),
+    ] {
+        let answer = server.get(&path);
+        assert!((400..500).contains(&answer.status), "{}", answer.status);
+        assert!(answer.body.len() < 2000, "{} bytes", answer.body.len());
+    }
+    // What is called so is run all the same.
+    let names = json!({"input_name": long, "output_name": long}).to_string();
+    let form = |name: &str, content: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n")
+    };
+    let form = form("request", &names) + &form("data", "data") + "--b--\r\n";
+    let kind = "multipart/form-data; boundary=b";
+    assert_eq!(server.connect().post(&jobs, kind, form.as_bytes()).status, 200);
+
+    let log = server.get("/v2/logs");
+    assert!(text(&log).contains("broken device"), "what was said before is there still");
+    assert!(log.body.len() < 200_000 && server.log().len() < 200_000, "{}", log.body.len());
+    // Asking for an unknown job writes what waits.
+    assert_eq!(server.get("/v2/jobs/none").status, 404);
+    for file in ["journal.db", "journal.db-wal"] {
+        let file = server.home().path(&format!(".apyfal/host/{file}"));
+        let len = file.metadata().map_or(0, |found| found.len());
+        assert!(len < 2_000_000, "{}: {len}", file.display());
+    }
+}

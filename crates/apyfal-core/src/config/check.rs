@@ -3,15 +3,12 @@
 use std::fmt;
 
 use super::Configuration;
-use super::ini::{Ini, Place, shorten};
+use super::ini::{Ini, Place};
 use super::schema::{self, SECTIONS, SectionSpec};
-use crate::nearest;
+use crate::{nearest, shorten};
 
 /// After so many warnings the file is most likely something else.
 const MAX_WARNINGS: usize = 100;
-
-/// Longer names are no slip of the pen; comparing them would only take time.
-const MAX_NAME: usize = 60;
 
 /// Something in the configuration that has no effect, or an old name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +67,7 @@ impl Configuration {
                 if known.iter().any(|known| known.eq_ignore_ascii_case(accelerator)) {
                     continue;
                 }
-                let near = similar(accelerator, known.iter().copied());
+                let near = nearest(accelerator, known.iter().copied());
                 if near.is_some() || are_all {
                     let message = format!(
                         "[{}] is for no accelerator that is known here{}",
@@ -92,7 +89,7 @@ pub(super) fn section_problem(name: &str) -> Option<String> {
     let mut words = name.split('.');
     let (top, kind) = (words.next().unwrap_or_default(), words.next());
     let Some(spec) = schema::section(name) else {
-        let nearest = similar(top, SECTIONS.iter().map(|spec| spec.name));
+        let nearest = nearest(top, SECTIONS.iter().map(|spec| spec.name));
         return Some(format!("unknown section [{}]{}", shorten(name), did_you_mean(nearest)));
     };
     let kind = kind?;
@@ -114,7 +111,7 @@ fn unknown_type(
     name: &str,
     mut known: impl Iterator<Item = &'static str> + Clone,
 ) -> Option<String> {
-    let nearest = similar(name, known.clone())?;
+    let nearest = nearest(name, known.clone())?;
     let message =
         || format!("unknown {what} type '{}'{}", shorten(name), did_you_mean(Some(nearest)));
     (!known.any(|known| known == name)).then(message)
@@ -131,17 +128,13 @@ pub(super) fn key_problem(section: &str, key: &str) -> Option<String> {
     }
     // A line whose '=' is missing is all key; what may be its value is not to be shown.
     let key = key.split_whitespace().next().unwrap_or(key);
-    let nearest = similar(key, spec.keys.iter().map(|spec| spec.name));
+    let nearest = nearest(key, spec.keys.iter().map(|spec| spec.name));
     Some(format!(
         "unknown key '{}' in [{}]{}",
         shorten(key),
         shorten(section),
         did_you_mean(nearest)
     ))
-}
-
-fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > MAX_NAME { None } else { nearest(name, known) }
 }
 
 fn did_you_mean(name: Option<&str>) -> String {

@@ -15,7 +15,7 @@ use std::fmt;
 use indexmap::IndexMap;
 
 use super::interpolate::{self, Reference};
-use crate::{Error, ErrorKind, Result, is_secret_key, mask};
+use crate::{Error, ErrorKind, Result, is_secret_key, mask, shorten};
 
 /// The section whose keys every other section has too.
 pub const DEFAULT: &str = "DEFAULT";
@@ -200,14 +200,6 @@ pub(super) fn error_at(
     };
     let error = if section.is_empty() { error } else { error.context("section", shorten(section)) };
     if key.is_empty() { error } else { error.context("key", shorten(key)) }
-}
-
-/// The start of a name, which in a file that is no configuration can be megabytes long.
-pub(super) fn shorten(name: &str) -> String {
-    match name.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
 }
 
 /// White space as Python's `str.strip` and `\s` see it.

@@ -5,8 +5,7 @@
 //!
 //! [1]: https://docs.python.org/3.11/library/configparser.html#configparser.BasicInterpolation
 
-use super::ini::shorten;
-use crate::is_secret_key;
+use crate::{is_secret_key, shorten};
 
 /// How deep references may nest: `configparser.MAX_INTERPOLATION_DEPTH`.
 const MAX_DEPTH: usize = 10;

@@ -34,6 +34,7 @@ mod record;
 mod recovery;
 mod rows;
 mod schema;
+mod sent;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -170,7 +171,8 @@ impl Journal {
     ///
     /// # Errors
     /// Its id or number is recorded already, or writing failed.
-    pub async fn record_session(&self, session: SessionRecord) -> Result<()> {
+    pub async fn record_session(&self, mut session: SessionRecord) -> Result<()> {
+        session.parameters = sent::recordable(session.parameters);
         self.write(Work::Session(Box::new(session)), Durability::Disk).await
     }
 
@@ -195,7 +197,8 @@ impl Journal {
     /// # Errors
     /// Its id or number is recorded already, or writing failed; with [`Durability::Group`] nobody
     /// learns of either.
-    pub async fn record_job(&self, job: JobRecord, durability: Durability) -> Result<()> {
+    pub async fn record_job(&self, mut job: JobRecord, durability: Durability) -> Result<()> {
+        job.request = sent::recordable(job.request);
         if durability == Durability::Group && job.state.is_final() {
             let (accelerator, ended) = (job.accelerator.clone(), usage::end_of(&job));
             return self.record_plain(&accelerator, ended, Usage::of(&job), || job);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use apyfal_api::v2::{PROTOCOL, VERSION};
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Result, shorten};
 use apyfal_net::{Connection, Service};
 use axum::Router;
 use axum::body::Body;
@@ -173,7 +173,7 @@ fn only_our_version(headers: &HeaderMap) -> Result<()> {
     if wanted == VERSION.to_string() {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Usage, format!("it is not version '{wanted}'"))
+    Err(Error::new(ErrorKind::Usage, format!("it is not version '{}'", shorten(wanted)))
         .operation("speak the client's protocol")
         .hint(format!("this host speaks version {VERSION}; use a client of its version")))
 }
@@ -192,13 +192,14 @@ fn one_slash(uri: &mut Uri) {
 }
 
 async fn nothing_here(uri: Uri) -> Refusal {
-    Error::new(ErrorKind::NotFound, format!("there is nothing at '{}'", uri.path()))
+    Error::new(ErrorKind::NotFound, format!("there is nothing at '{}'", shorten(uri.path())))
         .hint("/v2/openapi.json lists what there is")
         .into()
 }
 
 async fn other_method(method: Method, uri: Uri) -> Refusal {
-    let error = Error::new(ErrorKind::Usage, format!("'{}' does not take {method}", uri.path()));
+    let why = format!("'{}' does not take {}", shorten(uri.path()), shorten(method));
+    let error = Error::new(ErrorKind::Usage, why);
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error)
 }
 

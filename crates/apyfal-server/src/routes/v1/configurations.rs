@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apyfal_api::v1;
-use apyfal_core::{Error, ErrorKind, JobIo, JobParameters, Start};
+use apyfal_core::{Error, ErrorKind, JobIo, JobParameters, Start, shorten};
 use axum::Json;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -102,7 +102,7 @@ pub(super) async fn about(host: &Host, way: &Way, number: u64) -> Answer<Respons
 
 /// The error for a configuration that there is none of.
 pub(super) fn unknown(number: impl std::fmt::Display) -> Refusal {
-    Error::new(ErrorKind::NotFound, format!("there is no configuration '{number}'"))
+    Error::new(ErrorKind::NotFound, format!("there is no configuration '{}'", shorten(number)))
         .hint("start the accelerator again")
         .into()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_api::v1::{CONFIGURATION, DATA, PARAMETERS};
-use apyfal_core::{Error, ErrorKind, Input, Result};
+use apyfal_core::{Error, ErrorKind, Input, Result, shorten};
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -155,7 +155,7 @@ impl Form {
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let media_type = kind.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("multipart/form-data") {
-            let why = format!("its body is of type '{media_type}'");
+            let why = format!("its body is of type '{}'", shorten(media_type));
             let error = Error::new(ErrorKind::Usage, why)
                 .operation("read the request")
                 .hint("send multipart/form-data; /v1.0/schema/ describes its parts");
@@ -189,7 +189,12 @@ impl Form {
             PARAMETERS => self.parameters.is_none(),
             CONFIGURATION if self.needs_configuration => self.configuration.is_none(),
             DATA => !std::mem::replace(&mut self.has_data, true),
-            _ => return Err(misshapen(&format!("it has a part '{name}', which is not known"))),
+            _ => {
+                return Err(misshapen(&format!(
+                    "it has a part '{}', which is not known",
+                    shorten(name)
+                )));
+            }
         };
         if !is_new {
             return Err(misshapen(&format!("it has more than one part '{name}'")));

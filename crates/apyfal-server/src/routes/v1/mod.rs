@@ -19,7 +19,7 @@ mod way;
 use std::sync::Arc;
 
 use apyfal_api::v1;
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Error, ErrorKind, shorten};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -37,9 +37,6 @@ use refusal::{Answer, Refusal};
 use way::{Place, Way};
 
 pub(crate) use memory::Memory;
-
-/// The longest part of a path that is shown in the log.
-const SHOWN: usize = 100;
 
 pub(crate) fn router() -> Router<Arc<Host>> {
     let mut router =
@@ -78,10 +75,9 @@ async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
         Ok(response) => response,
         Err(refusal) => {
             if refusal.status.is_client_error() && refusal.status != StatusCode::NOT_FOUND {
-                let path: String = parts.uri.path().chars().take(SHOWN).collect();
+                let (method, path) = (shorten(&parts.method), shorten(parts.uri.path()));
                 let Refusal { status, error } = &refusal;
-                host.logs
-                    .host(&format!("{} {path} was refused with {status}: {error}", parts.method));
+                host.logs.host(&format!("{method} {path} was refused with {status}: {error}"));
             }
             refusal.into_response()
         }
@@ -150,15 +146,14 @@ fn accelerator(host: &Host, way: &Way) -> Answer<String> {
 }
 
 fn nothing_at(path: &str) -> Refusal {
-    let path: String = path.chars().take(SHOWN).collect();
-    Error::new(ErrorKind::NotFound, format!("there is nothing at '{path}'"))
+    Error::new(ErrorKind::NotFound, format!("there is nothing at '{}'", shorten(path)))
         .hint("/v1.0/schema/ lists what there is")
         .into()
 }
 
 fn other_method(parts: &Parts, place: Place) -> Response {
-    let path: String = parts.uri.path().chars().take(SHOWN).collect();
-    let error = Error::new(ErrorKind::Usage, format!("'{path}' does not take {}", parts.method));
+    let (method, path) = (shorten(&parts.method), shorten(parts.uri.path()));
+    let error = Error::new(ErrorKind::Usage, format!("'{path}' does not take {method}"));
     let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error).into_response();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(place.methods()));
     response

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Result, shorten};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -130,7 +130,7 @@ impl Host {
             recorded = self.journal.job(id).await?;
         }
         recorded.map(wire_job).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("there is no job '{id}'"))
+            Error::new(ErrorKind::NotFound, format!("there is no job '{}'", shorten(id)))
                 .hint("its result was deleted, or it is too long ago")
         })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use apyfal_api::v2::{self, JobRequest, Mode};
 use apyfal_core::{
     Client, EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
-    Result, Stage, Start, read_value,
+    Result, Stage, Start, read_value, shorten,
 };
 use apyfal_storage::Location;
 use axum::Json;
@@ -153,7 +153,8 @@ fn check_id(id: Option<&str>) -> Result<()> {
     match id {
         Some(id) if !is_good(id) => Err(Error::new(ErrorKind::Usage, "the job's id is not usable")
             .hint(
-                "an id has 1 to 64 letters, digits, '-' and '_', and does not begin with 'job-'",
+                "an id has 1 to 64 letters, digits, '-' and '_'; 'host', and those that begin with \
+                 'job-', are the host's own",
             )),
         _ => Ok(()),
     }
@@ -293,7 +294,7 @@ pub(crate) async fn alone(
     if parts.headers.contains_key(v2::REQUEST) {
         data.drain();
         return Err(Error::new(ErrorKind::Usage, format!("it takes no '{}'", v2::REQUEST))
-            .operation(format!("run '{accelerator}' at once"))
+            .operation(format!("run '{}' at once", shorten(accelerator)))
             .hint("parameters stand in the query, and the body is the data as it is")
             .hint("all else is for the jobs of a session: POST /v2/sessions/{id}/jobs")
             .into());

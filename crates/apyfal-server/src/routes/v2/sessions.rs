@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apyfal_api::v2::{self, StartRequest};
-use apyfal_core::{Error, ErrorKind, JobParameters, Result, Start};
+use apyfal_core::{Error, ErrorKind, JobParameters, Result, Start, shorten};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -63,7 +63,7 @@ pub(crate) async fn about(
 ) -> Answer<Json<v2::Session>> {
     match host.journal.session(&id).await? {
         Some(record) if record.ended.is_none() => Ok(Json(as_wire(record))),
-        _ => Err(Error::new(ErrorKind::NotFound, format!("there is no session '{id}'"))
+        _ => Err(Error::new(ErrorKind::NotFound, format!("there is no session '{}'", shorten(id)))
             .hint("start the accelerator again")
             .into()),
     }
