@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use apyfal::{Error, ErrorKind, Report, Result, standard};
+use apyfal_core::one_line;
 use serde_json::Value;
 
 /// Prints results on standard output and everything else on standard error.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Printer {
     quiet: bool,
     json: bool,
@@ -133,14 +134,8 @@ pub(crate) fn error_json(error: &Error) -> Value {
 
 /// A text that may come from anywhere, without what would control the terminal.
 pub(crate) fn harmless(text: &str) -> String {
-    let show = |c: char| {
-        if c.is_control() && c != '\n' && c != '\t' {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(show).collect()
+    let lines: Vec<_> = text.split('\n').map(|line| one_line(line, usize::MAX)).collect();
+    lines.join("\n")
 }
 
 /// Why there is no comparison, where one was asked for.

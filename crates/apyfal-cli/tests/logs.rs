@@ -9,7 +9,9 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
 use common::Home;
-use common::server::{Server, until};
+use common::http::Connection;
+use common::server::{PATIENCE, Server, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A host with a program that says something while it works.
 fn talkative() -> Server {
@@ -168,4 +170,94 @@ fn the_beginning_of_a_host_may_be_rounded() {
     assert_eq!((lines(began - 1e-6), lines(began + 1e-6)), (0, 0));
     // Another one counts anew.
     assert!(lines(began - 1.0) >= 2);
+}
+
+/// Has a job fail, in whose error is a name of the client's.
+fn fail_with(server: &Server, name: &str) {
+    let mut connection = server.connect();
+    let session =
+        connection.post("/v2/sessions", "application/json", br#"{"accelerator": "gzip"}"#);
+    let path = format!("/v2/sessions/{}/jobs", session.json()["id"].as_str().unwrap());
+    let request = serde_json::json!({"parameters": {"app": {"specific": {name: 1}}}}).to_string();
+    assert_eq!(connection.post(&path, "application/json", request.as_bytes()).status, 400);
+}
+
+#[test]
+fn no_client_writes_lines_of_the_hosts() {
+    let server = talkative();
+    for end in ["\n", "\r", "\r\n", "\u{85}", "\u{2028}", "\u{1b}[1G"] {
+        fail_with(&server, &format!("x{end}host: the life of this host is over"));
+    }
+    // Nor by a part of a form, a path or a method of REST v1.0.
+    let form =
+        "--b\r\nContent-Disposition: form-data; name=\"x\\\nhost: over\"\r\n\r\n\r\n--b--\r\n";
+    let kind = "multipart/form-data; boundary=b";
+    let refused = server.connect().post("/gzip/v1.0/configuration/", kind, form.as_bytes());
+    assert_eq!(refused.status, 400);
+    let path = "/gzip/v1.0/process/%0ahost:%20over";
+    server.connect().bare("HOST:", path, "");
+    let mut connection = server.connect();
+    let head = connection.head("POST", "/v2/run/talk");
+    let mine = "apyfal-request: {\"id\": \"host\"}\r\n";
+    let session =
+        connection.post("/v2/sessions", "application/json", br#"{"accelerator": "talk"}"#);
+    let session = session.json()["id"].as_str().unwrap().to_owned();
+    for name in ["host", "HOST"] {
+        let mine = mine.replace("host", name);
+        let head = head.replace("/v2/run/talk", &format!("/v2/sessions/{session}/jobs"));
+        connection.write(format!("{head}{mine}Content-Length: 4\r\n\r\ndata").as_bytes());
+        assert_eq!(connection.answer().status, 400, "{name}");
+    }
+    assert_eq!(server.run("fail", b"x").status, 502);
+    until("all is said", || server.log().contains("broken device"));
+
+    let is_forged = |line: &str| {
+        let line = line.split_once("Z ").map_or(line, |(_, line)| line);
+        line.starts_with("host: the life") || line.starts_with("host: over")
+    };
+    let log = server.log();
+    let shown = server.home().ok(&["logs"]);
+    let lines = log.split(['\n', '\r', '\u{85}', '\u{2028}']);
+    for line in lines.chain(shown.split(['\n', '\r', '\u{85}', '\u{2028}'])) {
+        assert!(!is_forged(line) && !line.contains('\u{1b}'), "{line}");
+    }
+    assert!(log.contains("has no parameter 'x\\nhost: the life of this host is over'"), "{log}");
+}
+
+#[test]
+fn a_full_pipe_stops_no_host() {
+    let home = Home::new();
+    // More than a pipe takes, which nobody reads once the host is there.
+    let program = r#"["sh", "-c", "yes a line of a program | head -n 100000 >&2; cat; exit 1"]"#;
+    home.write("accelerator.conf", format!("[accelerator.loud]\ncommand = {program}\n"));
+    let words = ["serve", "--listen", "127.0.0.1:0"];
+    let mut child = home.apyfal(&words).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().rsplit('/').next().unwrap();
+    for _ in 0..3 {
+        let kind = "application/octet-stream";
+        let answer = Connection::open(address).post("/v2/run/loud", kind, b"data");
+        assert_eq!(answer.status, 502, "{answer:?}");
+        for path in ["/healthz", "/v2/jobs", "/v2/logs", "/metrics"] {
+            assert_eq!(Connection::open(address).get(path).status, 200, "{path}");
+        }
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let begin = std::time::Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if begin.elapsed() < PATIENCE => {
+                std::thread::sleep(std::time::Duration::from_millis(20))
+            }
+            None => {
+                let _ = child.kill();
+                panic!("it does not end");
+            }
+        }
+    };
+    assert!(status.success(), "{status}");
+    drop(stderr);
 }

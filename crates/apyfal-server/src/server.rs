@@ -42,13 +42,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens what the host remembers and listens. `show` is given each line of the log.
+    /// Opens what the host remembers and listens. `show` is given each line of the log, on a thread of
+    /// its own.
     ///
     /// # Errors
     /// An address is taken, or the directory cannot be used.
     pub async fn bind(
         settings: Settings,
-        show: impl Fn(&LogLine) + Send + Sync + 'static,
+        show: impl FnMut(&LogLine) + Send + 'static,
     ) -> Result<Self> {
         let Settings { listen, data_dir, registry, storage, limits, .. } = settings;
         let scratch = Scratch::open(&data_dir.join("scratch"), limits.scratch)?;
@@ -98,7 +99,7 @@ impl Server {
             recent: Recent::new(&scratch),
             scratch,
             access: Access::new(settings.token.as_ref(), settings.rest_v1, &settings.names),
-            logs: Arc::new(Logs::new(show)),
+            logs: Arc::new(Logs::new()),
             metrics: Metrics::default(),
             shown: Shown::default(),
             pace: Pace::default(),
@@ -109,6 +110,7 @@ impl Server {
             began: Instant::now(),
             draining: Default::default(),
         });
+        host.logs.show(show)?;
         host.take_up(recovered).await?;
         Ok(Self { host, listeners, tls })
     }
@@ -159,15 +161,18 @@ impl Server {
         forgetting.abort();
         pacing.abort();
         accepting.end().await;
-        match (ending, host.journal.close().await) {
+        let closed = match (ending, host.journal.close().await) {
             // That the machine is to end is to be told whatever became of the journal.
-            (Ending::LeaseEnded, Err(error)) => host.logs.host(&format!("{error}")),
-            (Ending::LeaseEnded, Ok(())) => {}
+            (Ending::LeaseEnded, closed) => {
+                let _ = closed.inspect_err(|error| host.logs.host(&error.to_string()));
+                Ok(())
+            }
             (Ending::Asked, closed) => {
                 host.lease.rest();
-                closed?;
+                closed
             }
-        }
-        Ok(ending)
+        };
+        host.logs.all_shown().await;
+        closed.map(|()| ending)
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use apyfal::{Configuration, ErrorKind, Remote, RemoteOptions, Result};
 use apyfal_api::v1::date;
 use apyfal_api::v2::LogLine;
+use apyfal_core::one_line;
 use clap::Args;
 
 use crate::commands::{Context, HostArguments};
 use crate::here;
-use crate::printer::harmless;
 
 /// How long a host waits for a line before it answers that there is none.
 const WAIT: Duration = Duration::from_secs(20);
@@ -133,6 +133,6 @@ impl Said<'_> {
         let time = time.split('.').next().unwrap_or_default();
         let who = line.job.as_deref().unwrap_or("host");
         let prefix = self.prefix.as_ref().map(|host| format!("{host} ")).unwrap_or_default();
-        format!("{prefix}{time}Z {who}: {}", harmless(&line.text))
+        format!("{prefix}{time}Z {who}: {}", one_line(&line.text, usize::MAX))
     }
 }

@@ -1,10 +1,12 @@
 //! `apyfal catalog serve`: answer those who ask what an accelerator needs.
 
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use apyfal::{Error, ErrorKind, Result};
 use apyfal_catalog::server::{CatalogServer, Settings};
+use apyfal_core::one_line;
 use apyfal_tls::Identity;
 use clap::Args;
 
@@ -14,6 +16,9 @@ use crate::listen::{address, url};
 use crate::quantity::duration_option;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8001";
+/// How many lines may wait to be shown, and how long one may be, in bytes.
+const LINES: usize = 100;
+const LONGEST: usize = 10 << 10;
 
 /// Serve a catalog: requirements to those who have an account, as the server of the original did,
 /// and the packages and agents that it names.
@@ -66,12 +71,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         plain: arguments.plain,
         token_ttl: arguments.token_ttl,
     };
-    let server = CatalogServer::bind(settings, show).await.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => error
-            .hint("a catalog begins with: apyfal requirements --accelerator gzip --format toml")
-            .hint("accounts begin with: apyfal catalog account add NAME"),
-        _ => error,
-    })?;
+    let server =
+        CatalogServer::bind(settings, shown()).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => error
+                .hint("a catalog begins with: apyfal requirements --accelerator gzip --format toml")
+                .hint("accounts begin with: apyfal catalog account add NAME"),
+            _ => error,
+        })?;
     for address in server.addresses()? {
         context.printer.note(&format!("listening on {}", url(address, is_encrypted)));
     }
@@ -79,8 +85,16 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     Ok(())
 }
 
-fn show(line: &str) {
+/// What shows a line, on a thread of its own: nobody waits for a standard error that takes nothing.
+fn shown() -> impl Fn(&str) + Clone + Send + Sync + 'static {
     use std::io::Write;
-    // Nothing can be done about a standard error that is closed.
-    let _ = writeln!(std::io::stderr(), "{}", crate::printer::harmless(line));
+    let (sender, lines) = mpsc::sync_channel::<String>(LINES);
+    std::thread::spawn(move || {
+        for line in lines {
+            // Nothing can be done about a standard error that is closed.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    });
+    // What finds no place is left out.
+    move |line| drop(sender.try_send(one_line(line, LONGEST)))
 }

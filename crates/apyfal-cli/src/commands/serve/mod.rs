@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use apyfal::package::Digest;
 use apyfal::{Error, ErrorKind, Result};
@@ -21,6 +22,9 @@ mod access;
 mod own_address;
 mod package;
 pub(crate) mod settings;
+
+/// How long the end of a host waits for its last words to be taken.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Make this machine a host: run the jobs of anyone who reaches it and may use it.
 ///
@@ -146,13 +150,18 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
             cancel.cancelled().await;
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         })
-        .await?;
+        .await;
     match ending {
-        Ending::Asked => Ok(0),
-        Ending::LeaseEnded => {
+        Ok(Ending::Asked) => Ok(0),
+        Err(error) => {
+            let status = crate::exit::code(error.kind());
+            last_words(context, error);
+            Ok(status)
+        }
+        Ok(Ending::LeaseEnded) => {
             // Where it fails, whoever started this process may still end the machine.
             if let Err(error) = end_machine(&shutdown).await {
-                context.printer.error(&error);
+                last_words(context, error);
             }
             Ok(crate::exit::LEASE_ENDED)
         }
@@ -216,9 +225,21 @@ fn ready() {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
+/// Says what went wrong at the end of a host. Its standard error may take nothing any more, which
+/// keeps the host from its end for a moment only.
+fn last_words(context: &Context<'_>, error: Error) {
+    let printer = context.printer.clone();
+    let (said, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        printer.error(&error);
+        let _ = said.send(());
+    });
+    let _ = told.recv_timeout(LAST_WORDS);
+}
+
 fn show(line: &LogLine) {
     use std::io::Write;
     let job = line.job.as_deref().unwrap_or("host");
     // Nothing can be done about a standard error that is closed.
-    let _ = writeln!(std::io::stderr(), "{job}: {}", crate::printer::harmless(&line.text));
+    let _ = writeln!(std::io::stderr(), "{job}: {}", line.text);
 }

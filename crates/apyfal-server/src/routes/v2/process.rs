@@ -148,6 +148,8 @@ fn check_id(id: Option<&str>) -> Result<()> {
     let is_good = |id: &str| {
         (1..=64).contains(&id.len())
             && !id.starts_with("job-")
+            // Its lines of the log would be the host's.
+            && !id.eq_ignore_ascii_case("host")
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     match id {
