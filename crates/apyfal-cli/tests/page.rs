@@ -5,7 +5,8 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -297,4 +298,78 @@ fn a_name_of_somebody_elses_leads_no_browser_to_the_host() {
         assert_eq!(ask("POST", "/v2/run/null"), run, "{name}");
         assert_eq!(ask("GET", "/v1.0/configuration/"), jobs, "{name}");
     }
+}
+
+/// A server of somebody else's, whose one page is empty; its port.
+fn foreign() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let page = "<!doctype html><title>foreign</title>";
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+            page.len()
+        );
+        for stream in listener.incoming() {
+            // A browser may connect before it knows what to ask for.
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_foreign_page_gets_no_result_and_keeps_no_host_alive() {
+    let server = Server::configured("[serve]\nidle_timeout = 1h\n", &["--accelerator", "null"]);
+    let mut connection = server.connect();
+    let session = connection.post("/v2/sessions", "application/json", b"{}");
+    let path = format!("/v2/sessions/{}/jobs", session.json()["id"].as_str().unwrap());
+    // What it is that is kept, a browser would run.
+    let result = "window.stolen = 'the result'";
+    let head = connection.head("POST", &path);
+    let more = format!("apyfal-request: {{\"id\": \"kept\"}}\r\nContent-Length: {}", result.len());
+    connection.write(format!("{head}{more}\r\n\r\n{result}").as_bytes());
+    assert_eq!(connection.answer().status, 200);
+    let left = || server.get("/v2/lease").json()["idle_left"].as_f64().unwrap();
+    until("some time passed", || left() < 3599.0);
+    let before = left();
+
+    let port = foreign();
+    let browser = Browser::start(server.home());
+    let element = |kind: &str, source: &str, url: &str| {
+        format!(
+            "(e => (e.onload = () => window.told = 'loaded', e.onerror = () => window.told = 'refused', \
+             Object.assign(e, {{ {source}: '{url}' }}), document.head.append(e)))\
+             (document.createElement('{kind}'))"
+        )
+    };
+    // To a browser 127.0.0.1 is another site than localhost, and the same one at another port.
+    for name in ["localhost", "127.0.0.1"] {
+        browser.open(&format!("http://{name}:{port}/"));
+        assert_eq!(browser.text("document.title"), "foreign");
+        let result = server.url("/v2/jobs/kept/result");
+        for way in [
+            element("script", "src", &result),
+            element("link", "rel: 'stylesheet', href", &result),
+            format!(
+                "fetch('{result}', {{ mode: 'no-cors' }})\
+                 .then(() => window.told = 'loaded', () => window.told = 'refused')"
+            ),
+        ] {
+            browser.value(&format!("(window.told = undefined, {way}, 0)"));
+            browser.until("it is told", "window.told !== undefined");
+            assert_eq!(browser.text("window.told"), "refused", "{name}: {way}");
+        }
+        assert_eq!(browser.text("typeof window.stolen"), "undefined", "{name}");
+        assert!(left() <= before, "{name}: it was a use");
+        // A link leads to the page, which works.
+        browser.value(&format!("(location.href = '{}', 0)", server.url("/")));
+        until("the page has looked", || browser.text(STATE) == "up");
+    }
+    assert_eq!(server.get("/v2/jobs/kept/result").body, result.as_bytes());
 }

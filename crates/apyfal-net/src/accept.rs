@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::Watched;
+use crate::{Owner, Watched};
 
 /// How long a client may take for a handshake, for its first request and for the head of a later
 /// one. The last also bounds how long a connection may be idle.
@@ -49,6 +49,8 @@ pub struct Connection {
     pub remote: SocketAddr,
     /// Whether it is encrypted.
     pub is_encrypted: bool,
+    /// Whose program the client is, where the service wants to know.
+    pub owner: Owner,
 }
 
 /// What answers the requests that come in at one address.
@@ -62,6 +64,11 @@ pub trait Service: Clone + Send + Sync + 'static {
         connection: Connection,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Whether it is to be asked whose program is at the other end of each connection.
+    fn asks_for_owner(&self) -> bool {
+        false
+    }
 
     /// Told of a new connection. What it returns is dropped when the connection ended.
     fn connected(&self) -> impl Send {}
@@ -181,7 +188,12 @@ impl<S: Service> Terms<S> {
     async fn serve(self, stream: TcpStream, remote: SocketAddr, watcher: Watcher) {
         let Ok(local) = stream.local_addr() else { return };
         let _counted = self.service.connected();
-        let connection = Connection { local, remote, is_encrypted: self.tls.is_some() };
+        // Before anything is read: a client may close its end as soon as it has sent all.
+        let owner = match self.service.asks_for_owner() {
+            true => Owner::of(local, remote),
+            false => Owner::NotAsked,
+        };
+        let connection = Connection { local, remote, is_encrypted: self.tls.is_some(), owner };
         match &self.tls {
             None => self.http(Watched::new(stream, GONE), connection, watcher).await,
             Some(tls) => {
@@ -215,7 +227,11 @@ impl<S: Service> Terms<S> {
         let answer = hyper::service::service_fn(|request: Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
             let service = self.service.clone();
-            async move { Ok::<_, Infallible>(service.answer(connection, request).await) }
+            async move {
+                let mut response = service.answer(connection, request).await;
+                not_for_others(response.headers_mut());
+                Ok::<_, Infallible>(response)
+            }
         });
         let served = builder.serve_connection(TokioIo::new(stream), answer);
         // Who connects and asks for nothing keeps others out.
@@ -233,6 +249,14 @@ impl<S: Service> Terms<S> {
     }
 }
 
+/// Keeps browsers from handing an answer to the pages of others, and from taking it for something
+/// that it does not say it is.
+fn not_for_others(headers: &mut HeaderMap) {
+    const POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
 /// Encrypts a connection; none where the client does not.
 async fn handshake(
     tls: &TlsAcceptor,
@@ -245,6 +269,7 @@ async fn handshake(
         let text = "this host speaks https, not http\n";
         let answer = format!(
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+             X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\
              Connection: close\r\n\r\n{text}",
             text.len()
         );

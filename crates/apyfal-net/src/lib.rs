@@ -4,10 +4,12 @@
 mod accept;
 mod authority;
 mod connect;
+mod owner;
 mod tcp;
 mod watched;
 
 pub use accept::{Accepting, Connection, Service, bind};
 pub use authority::authority;
 pub use connect::{NoneAnswers, connect};
+pub use owner::Owner;
 pub use watched::Watched;

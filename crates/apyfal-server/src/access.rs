@@ -1,11 +1,19 @@
 //! Who is served.
 
-use std::net::{IpAddr, SocketAddr};
+mod browsers;
+mod users;
+
+use std::net::SocketAddr;
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
+use apyfal_net::Owner;
 use apyfal_tls::token::TokenHash;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
+
+use browsers::plain;
+
+pub use users::LocalUsers;
 
 /// How a request came in.
 #[derive(Clone, Debug)]
@@ -15,6 +23,8 @@ pub(crate) struct Peer {
     /// Whether the client must present the token.
     pub(crate) needs_token: bool,
     pub(crate) is_encrypted: bool,
+    /// Whose program the client is.
+    pub(crate) owner: Owner,
     /// What the client calls this host.
     pub(crate) host: Option<Authority>,
 }
@@ -33,6 +43,8 @@ pub(crate) struct Access {
     rest_v1: bool,
     /// Names of this host beside those that every machine has.
     names: Vec<String>,
+    /// Who is served on loopback without a token, beside this user and root.
+    users: LocalUsers,
 }
 
 /// Whether a client showed that it may use the host.
@@ -43,16 +55,24 @@ enum Shown {
 }
 
 impl Access {
-    pub(crate) fn new(token: Option<&Secret>, rest_v1: bool, names: &[String]) -> Self {
+    pub(crate) fn new(
+        token: Option<&Secret>,
+        rest_v1: bool,
+        names: &[String],
+        users: LocalUsers,
+    ) -> Self {
         let names = names.iter().map(|name| plain(name)).collect();
-        Self { token: token.map(TokenHash::of), rest_v1, names }
+        Self { token: token.map(TokenHash::of), rest_v1, names, users }
     }
 
     /// Whether the client may use REST v2.
     pub(crate) fn check(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
         match self.shown(headers) {
             Shown::Right => Ok(()),
-            _ if !peer.needs_token => self.not_by_a_web_page(peer, headers),
+            _ if !peer.needs_token => {
+                self.check_user(peer.owner)?;
+                self.not_by_a_web_page(peer, headers)
+            }
             Shown::Wrong => Err(wrong_token()),
             Shown::Nothing => Err(not_without("the host asks for its token")),
         }
@@ -62,9 +82,11 @@ impl Access {
     pub(crate) fn check_v1(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
         match self.shown(headers) {
             Shown::Right => Ok(()),
-            _ if self.rest_v1 || peer.is_loopback() && !peer.needs_token => {
+            _ if !peer.needs_token && peer.is_loopback() => {
+                self.check_user(peer.owner)?;
                 self.not_by_a_web_page(peer, headers)
             }
+            _ if self.rest_v1 => self.not_by_a_web_page(peer, headers),
             Shown::Wrong => Err(wrong_token()),
             Shown::Nothing => Err(Error::new(
                 ErrorKind::Security,
@@ -90,59 +112,6 @@ impl Access {
             Some(token) if token.matches(given) => Shown::Right,
             _ => Shown::Wrong,
         }
-    }
-
-    /// Refuses what a browser sends for a page from elsewhere. Pages can reach loopback too, and
-    /// without a token nothing else would tell them from the user's own programs.
-    fn not_by_a_web_page(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
-        let doing = "use this host without its token";
-        if let Some(origin) = headers.get(header::ORIGIN) {
-            let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            let host = peer.host.as_ref().map(Authority::as_str);
-            if host.is_none() || origin.map(|(_, origin)| origin) != host {
-                return Err(Error::new(ErrorKind::Security, "a web page from elsewhere asks")
-                    .operation(doing)
-                    .hint("send requests from a program, or give the host a token"));
-            }
-        }
-        // A name that was made to mean loopback could have led a browser here.
-        match &peer.host {
-            Some(host) if peer.is_loopback() && !self.is_of_this_machine(host.host()) => {
-                let name = host.host();
-                Err(Error::new(ErrorKind::Security, format!("'{name}' is no name of this host"))
-                    .operation(doing)
-                    .hint(format!(
-                        "if it is one, as behind a proxy, set names = {name} in section [serve] \
-                         of the host's configuration"
-                    ))
-                    .hint("or show the host's token, or call it by its address"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a name can mean nothing but this machine, or is one that this host was given.
-    fn is_of_this_machine(&self, host: &str) -> bool {
-        let name = plain(host);
-        name == "localhost"
-            || name.ends_with(".localhost")
-            || is_address(&name)
-            || self.names.contains(&name)
-            || plain(&rustix::system::uname().nodename().to_string_lossy()) == name
-    }
-}
-
-/// A name as it is compared.
-fn plain(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
-}
-
-/// Whether it is an address: nobody else can say where that leads.
-fn is_address(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        // Behind the percent sign is the interface, as in fe80::1%eth0.
-        Some(host) => host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok()),
-        None => host.parse::<IpAddr>().is_ok(),
     }
 }
 
@@ -177,7 +146,7 @@ mod tests {
         let local: SocketAddr = local.parse().unwrap();
         let needs_token = !local.ip().is_loopback();
         let host = (!host.is_empty()).then(|| host.parse().unwrap());
-        Peer { local, needs_token, is_encrypted: false, host }
+        Peer { local, needs_token, is_encrypted: false, owner: Owner::User(0), host }
     }
 
     fn here(host: &str) -> Peer {
@@ -186,7 +155,11 @@ mod tests {
 
     fn access(rest_v1: bool, names: &[&str]) -> Access {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        Access::new(Some(&Secret::new("abc")), rest_v1, &names)
+        Access::new(Some(&Secret::new("abc")), rest_v1, &names, LocalUsers::default())
+    }
+
+    fn open(rest_v1: bool, names: &[&str]) -> Access {
+        Access { token: None, ..access(rest_v1, names) }
     }
 
     #[test]
@@ -204,7 +177,7 @@ mod tests {
 
     #[test]
     fn pages_from_elsewhere_are_refused() {
-        let access = Access::new(None, false, &[]);
+        let access = open(false, &[]);
         let check =
             |host, origin| access.check(&here(host), &headers(&[("origin", origin)])).is_ok();
         assert!(check("localhost:8000", "http://localhost:8000"));
@@ -216,7 +189,7 @@ mod tests {
 
     #[test]
     fn only_names_that_nobody_else_can_give_mean_this_machine() {
-        let access = Access::new(None, false, &["Acc.Example.".to_owned(), "short".to_owned()]);
+        let access = open(false, &["Acc.Example.", "short"]);
         let check = |host: &str| access.check(&here(host), &headers(&[]));
         let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
         for host in [
@@ -286,6 +259,68 @@ mod tests {
         assert!(closed.check_v1(&there, &headers(&[RIGHT])).is_ok());
         let error = closed.check_v1(&there, &headers(&[WRONG])).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication);
-        assert!(Access::new(None, true, &[]).check_v1(&there, &headers(&[])).is_ok());
+        assert!(open(true, &[]).check_v1(&there, &headers(&[])).is_ok());
+    }
+
+    #[test]
+    fn other_sites_are_refused_but_for_a_link_to_the_page() {
+        let access = access(false, &[]);
+        let check = |path: &str, headers: &[(&'static str, &'static str)]| {
+            let mut request = axum::http::Request::get(path);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            access.check_site(&request.body(()).unwrap().into_parts().0).is_ok()
+        };
+        const LINK: [(&str, &str); 2] =
+            [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        const FRAME: [(&str, &str); 2] =
+            [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+        for path in ["/", "/status", "/healthz", "/v2/jobs/a/result", "/null/v1.0/process/"] {
+            for own in
+                [&[][..], &[("sec-fetch-site", "none")], &[("sec-fetch-site", "same-origin")]]
+            {
+                assert!(check(path, own), "{path} {own:?}");
+            }
+            for site in ["cross-site", "same-site", "of-the-future", ""] {
+                let site = ("sec-fetch-site", site);
+                assert!(
+                    !check(path, &[site]) && !check(path, &[site, FRAME[0], FRAME[1]]),
+                    "{path}"
+                );
+                assert_eq!(check(path, &[site, LINK[0], LINK[1]]), path == "/", "{path} {site:?}");
+                assert!(check(path, &[site, RIGHT]) && !check(path, &[site, WRONG]), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn users_of_this_machine_are_told_apart_where_no_token_does() {
+        let own = rustix::process::geteuid().as_raw();
+        let of = |owner| Peer { owner, ..here("localhost") };
+        let access = |users| Access { users, ..access(true, &[]) };
+        let only = access(LocalUsers::Only(vec![33]));
+        for owner in [Owner::User(own), Owner::User(0), Owner::User(33)] {
+            assert!(only.check(&of(owner), &headers(&[])).is_ok(), "{owner:?}");
+            assert!(only.check_v1(&of(owner), &headers(&[])).is_ok(), "{owner:?}");
+        }
+        for owner in
+            [Owner::User(34), Owner::User(65_534), Owner::Nobody, Owner::Unknown, Owner::NotAsked]
+        {
+            for error in [
+                only.check(&of(owner), &headers(&[])).unwrap_err(),
+                only.check_v1(&of(owner), &headers(&[])).unwrap_err(),
+                only.check(&of(owner), &headers(&[WRONG])).unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Authentication, "{owner:?}");
+                let hints = error.hints();
+                assert!(
+                    hints[0].contains("token") && hints[1].contains("local_users"),
+                    "{hints:?}"
+                );
+            }
+            assert!(only.check(&of(owner), &headers(&[RIGHT])).is_ok(), "the token decides");
+            assert!(access(LocalUsers::All).check(&of(owner), &headers(&[])).is_ok(), "{owner:?}");
+        }
     }
 }

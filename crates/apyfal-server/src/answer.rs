@@ -25,6 +25,10 @@ impl Refusal {
     pub(crate) fn new(status: StatusCode, error: Error) -> Self {
         Self { error, status: Some(status) }
     }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status.unwrap_or_else(|| http_status(self.error.kind()))
+    }
 }
 
 impl From<Error> for Refusal {
@@ -35,8 +39,8 @@ impl From<Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { error, status } = self;
-        let status = status.unwrap_or_else(|| http_status(error.kind()));
+        let status = self.status();
+        let Self { error, .. } = self;
         let mut response = (status, Json(ErrorBody::from(&error))).into_response();
         let headers = response.headers_mut();
         match error.kind() {

@@ -260,15 +260,20 @@ impl Host {
         if self.lease.limits == LeaseLimits::default() {
             return std::future::pending().await;
         }
+        let mut was_in_use = false;
         loop {
             tokio::time::sleep(LOOK).await;
-            if self.is_in_use() {
+            // What is only there for a moment may be a request that is refused. Any other says when
+            // it ends that it was a use.
+            let is_in_use = self.is_in_use();
+            if was_in_use && is_in_use {
                 self.lease.used();
             }
+            was_in_use = is_in_use;
             self.lease.keep();
             match self.lease.left_at(now()) {
                 (_, Some(0)) => break self.logs.host("the life of this host is over"),
-                (Some(0), _) => {
+                (Some(0), _) if !is_in_use => {
                     // From here on nothing comes in between.
                     let was_draining = self.draining.send_replace(true);
                     if !self.is_in_use() {

@@ -28,6 +28,7 @@ mod spool;
 mod taken;
 mod uses;
 
+pub use access::LocalUsers;
 pub use apyfal_api::v2::LogLine;
 pub use lease::{Lease, LeaseLimits};
 pub use server::{Ending, Server};

@@ -98,7 +98,12 @@ impl Server {
             uses: Default::default(),
             recent: Recent::new(&scratch),
             scratch,
-            access: Access::new(settings.token.as_ref(), settings.rest_v1, &settings.names),
+            access: Access::new(
+                settings.token.as_ref(),
+                settings.rest_v1,
+                &settings.names,
+                settings.local_users,
+            ),
             logs: Arc::new(Logs::new()),
             metrics: Metrics::default(),
             shown: Shown::default(),

@@ -8,6 +8,7 @@ use apyfal_core::Secret;
 use apyfal_engines::Registry;
 use apyfal_storage::Storage;
 
+use crate::access::LocalUsers;
 use crate::lease::Lease;
 
 /// Where and how to serve.
@@ -32,6 +33,8 @@ pub struct Settings {
     /// Names of this host, beside its own and `localhost`, by which clients without the token may
     /// call it on loopback: those that a proxy in front of it passes on.
     pub names: Vec<String>,
+    /// Who is served on loopback where no token is asked for, beside the host's own user and root.
+    pub local_users: LocalUsers,
     /// How many cores jobs may keep busy; all where it is none.
     pub threads: Option<std::num::NonZeroUsize>,
     /// Bounds.

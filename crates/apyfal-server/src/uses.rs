@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::http::StatusCode;
+
 use crate::host::Host;
 use crate::lease::Lease;
 
@@ -15,14 +17,32 @@ pub(crate) struct Uses(Arc<AtomicUsize>);
 pub(crate) struct Use {
     count: Arc<AtomicUsize>,
     lease: Arc<Lease>,
+    was_refused: bool,
+}
+
+impl Use {
+    /// It ended with this status. What was refused was no use.
+    pub(crate) fn answered(mut self, status: StatusCode) {
+        self.was_refused = matches!(
+            status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::UNSUPPORTED_MEDIA_TYPE
+                | StatusCode::RANGE_NOT_SATISFIABLE
+                | StatusCode::NOT_IMPLEMENTED
+        );
+    }
 }
 
 impl Host {
     /// A client begins to use the host.
     pub(crate) fn used(&self) -> Use {
         self.uses.0.fetch_add(1, Ordering::AcqRel);
-        self.lease.used();
-        Use { count: self.uses.0.clone(), lease: self.lease.clone() }
+        Use { count: self.uses.0.clone(), lease: self.lease.clone(), was_refused: false }
     }
 
     /// Whether ending now would break something off.
@@ -33,7 +53,9 @@ impl Host {
 
 impl Drop for Use {
     fn drop(&mut self) {
-        self.lease.used();
+        if !self.was_refused {
+            self.lease.used();
+        }
         self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -289,6 +289,11 @@ pub const SECTIONS: &[SectionSpec] = &[
                 Lines,
                 "names of this host, such as the one that a proxy on it passes on: without the token it is served on loopback only by these, its own, localhost and addresses",
             ),
+            key(
+                "local_users",
+                Lines,
+                "users of this machine that are served on loopback without the token, by name or number, beside the host's own and root: those of a proxy or of whoever watches the host; or all",
+            ),
             key("threads", Text, "how many cores jobs may keep busy; all if unset"),
             key("max_waiting", Text, "how many jobs may wait for a slot; 10000 if unset"),
             key("max_connections", Text, "how many connections may be open; 4096 if unset"),

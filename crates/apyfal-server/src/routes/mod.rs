@@ -46,6 +46,10 @@ impl Service for Listener {
         self.routes.serve(connection, self.needs_token, request).await
     }
 
+    fn asks_for_owner(&self) -> bool {
+        !self.needs_token && self.routes.host.access.asks_for_owner()
+    }
+
     fn connected(&self) -> impl Send {
         Connected::new(self.routes.host.clone())
     }
@@ -104,13 +108,16 @@ impl Routes {
     ) -> Response {
         self.host.metrics.requests.fetch_add(1, Ordering::Relaxed);
         let (mut parts, body) = request.into_parts();
-        let named = apyfal_net::authority(&parts);
         one_slash(&mut parts.uri);
+        let named = apyfal_net::authority(&parts).and_then(|host| {
+            self.host.access.check_site(&parts)?;
+            Ok(host)
+        });
         let is_original = v1::is_at(parts.uri.path());
-        let Connection { local, is_encrypted, .. } = connection;
+        let Connection { local, is_encrypted, owner, .. } = connection;
         let answer = match named {
             Ok(host) => {
-                let peer = Peer { local, needs_token, is_encrypted, host };
+                let peer = Peer { local, needs_token, is_encrypted, owner, host };
                 self.answer(peer, parts, Body::new(body)).await
             }
             Err(error) => {
@@ -149,20 +156,26 @@ impl Routes {
             if !matches!(parts.method, Method::GET | Method::HEAD) || path.ends_with("/result") {
                 using = Some(self.host.used());
             }
-            // Jobs come by the thousand, so they do not even go through the router.
-            if let Some(session) = v2::jobs_of(path) {
-                if !matches!(parts.method, Method::POST | Method::PUT) {
-                    let refused = other_method(parts.method, parts.uri).await;
-                    return Ok(([(header::ALLOW, "POST, PUT")], refused).into_response());
-                }
-                let session = session.to_owned();
-                return v2::in_session(&self.host, session, parts, body).await;
-            }
         }
-        parts.extensions.insert(peer);
-        let answered = self.router.clone().oneshot(Request::from_parts(parts, body)).await;
-        drop(using);
-        Ok(answered.unwrap_or_else(|never| match never {}))
+        // Jobs come by the thousand, so they do not even go through the router.
+        let answered = match v2::jobs_of(path).map(str::to_owned) {
+            Some(session) if matches!(parts.method, Method::POST | Method::PUT) => {
+                v2::in_session(&self.host, session, parts, body).await
+            }
+            Some(_) => {
+                let refused = other_method(parts.method, parts.uri).await;
+                Ok(([(header::ALLOW, "POST, PUT")], refused).into_response())
+            }
+            None => {
+                parts.extensions.insert(peer);
+                let answered = self.router.clone().oneshot(Request::from_parts(parts, body)).await;
+                Ok(answered.unwrap_or_else(|never| match never {}))
+            }
+        };
+        if let Some(using) = using {
+            using.answered(answered.as_ref().map_or_else(Refusal::status, Response::status));
+        }
+        answered
     }
 }
 

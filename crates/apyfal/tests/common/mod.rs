@@ -75,6 +75,7 @@ impl Host {
             identity,
             rest_v1: false,
             names: Vec::new(),
+            local_users: Default::default(),
             threads: None,
             limits: Limits::default(),
             lease: Default::default(),

@@ -22,14 +22,15 @@ mod access;
 mod own_address;
 mod package;
 pub(crate) mod settings;
+mod users;
 
 /// How long the end of a host waits for its last words to be taken.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Make this machine a host: run the jobs of anyone who reaches it and may use it.
 ///
-/// On loopback everyone on this machine may. On other addresses clients need the host's token, and
-/// connections are encrypted: both are made when they are first needed, and the line to paste on
+/// On loopback its own user and root may, and those that the configuration names in `local_users`.
+/// On other addresses clients need the host's token, and connections are encrypted: both are made when they are first needed, and the line to paste on
 /// the client is printed. SIGTERM lets the running jobs end; a second one does not.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -117,6 +118,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         identity: access.identity,
         rest_v1: arguments.rest_v1 || section.get_bool("rest_v1")?.unwrap_or(false),
         names: settings::names(&configuration)?,
+        local_users: users::local_users(&configuration)?,
         threads: settings::threads(&configuration)?,
         limits: settings::limits(&configuration)?,
         lease,

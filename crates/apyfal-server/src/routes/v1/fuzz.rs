@@ -158,7 +158,13 @@ fn any_path_leads_somewhere_or_nowhere() {
         let path = format!("/{}", picked(bytes, &PARTS).concat());
         let (request, ()) = Request::builder().uri(&path).body(()).unwrap().into_parts();
         let local = ([127, 0, 0, 1], 0).into();
-        let peer = Peer { local, needs_token: false, is_encrypted: false, host: None };
+        let peer = Peer {
+            local,
+            needs_token: false,
+            is_encrypted: false,
+            owner: apyfal_net::Owner::NotAsked,
+            host: None,
+        };
         let way = Way::of(&request, &peer);
         if Place::of(&path).is_some() {
             let is_ours = |name: &String| path.contains(&format!("/{name}/v1.0"));

@@ -96,8 +96,14 @@ async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
         Data::of_body(&parts.headers, body).drain();
         return Err(Refusal::new(status, error));
     }
-    let _using = host.used();
-    let way = Way::of(parts, peer);
+    let using = host.used();
+    let answered = answer_to(host, Way::of(parts, peer), parts, body).await;
+    using.answered(answered.as_ref().map_or_else(|refusal| refusal.status, Response::status));
+    answered
+}
+
+/// Answers who may use the host.
+async fn answer_to(host: &Arc<Host>, way: Way, parts: &Parts, body: Body) -> Answer {
     let Some(place) = Place::of(parts.uri.path()) else {
         Data::of_body(&parts.headers, body).drain();
         return Err(nothing_at(parts.uri.path()));

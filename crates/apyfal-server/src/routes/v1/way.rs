@@ -182,7 +182,13 @@ mod tests {
             }
             let host = host.map(|host| host.parse().unwrap());
             let local = ([127, 0, 0, 1], 8080).into();
-            let peer = Peer { local, needs_token: false, is_encrypted, host };
+            let peer = Peer {
+                local,
+                needs_token: false,
+                is_encrypted,
+                owner: apyfal_net::Owner::NotAsked,
+                host,
+            };
             Way::of(&request.body(()).unwrap().into_parts().0, &peer).process(3)
         };
         let host = Some("h:8080");

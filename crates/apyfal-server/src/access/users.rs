@@ -1,0 +1,55 @@
+//! Users of this machine.
+
+use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_net::Owner;
+
+use super::Access;
+
+/// Which users of this machine are served on loopback without a token, beside the host's own and
+/// root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalUsers {
+    /// All, and whoever else comes to loopback.
+    All,
+    /// Those with these numbers.
+    Only(Vec<u32>),
+}
+
+impl Default for LocalUsers {
+    fn default() -> Self {
+        Self::Only(Vec::new())
+    }
+}
+
+impl Access {
+    /// Whether it matters whose program a client is.
+    pub(crate) fn asks_for_owner(&self) -> bool {
+        self.users != LocalUsers::All
+    }
+
+    /// Refuses the programs of other users, who would do as the host's own what it can.
+    pub(super) fn check_user(&self, owner: Owner) -> Result<()> {
+        let LocalUsers::Only(users) = &self.users else { return Ok(()) };
+        let (why, whom) = match owner {
+            Owner::User(user) => {
+                let own = rustix::process::geteuid().as_raw();
+                if user == 0 || user == own || users.contains(&user) {
+                    return Ok(());
+                }
+                (format!("it is not for the user {user} of this machine"), user.to_string())
+            }
+            Owner::Nobody => ("nobody is at the other end any more".to_owned(), "all".to_owned()),
+            Owner::Unknown | Owner::NotAsked => {
+                ("the system does not tell whose program asks".to_owned(), "all".to_owned())
+            }
+        };
+        Err(Error::new(ErrorKind::Authentication, why)
+            .operation("use this host without a token")
+            .hint(
+                "show its token; 'apyfal serve --token_file FILE' gives it one, which then decides",
+            )
+            .hint(format!(
+                "or set local_users = {whom} in section [serve] of the host's configuration"
+            )))
+    }
+}
