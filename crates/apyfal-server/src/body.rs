@@ -2,8 +2,7 @@
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use crate::coding;
+use crate::digest::{Digest, Digesting, check_told};
 use crate::multipart::Form;
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
 
@@ -28,12 +28,21 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// The data of a request. Where it is dropped before its end, the rest is read and thrown away.
 pub(crate) struct Data {
-    pieces: Pieces,
+    coming: Coming,
     /// Its length in bytes, where the client told it.
     pub(crate) len: Option<u64>,
+}
+
+/// Data as it comes in.
+struct Coming {
+    pieces: Pieces,
+    len: Option<u64>,
     /// How much of it was taken, in bytes.
     taken: u64,
     has_ended: bool,
+    digesting: Option<Box<Digesting>>,
+    /// What its client told of it.
+    told: Option<Digest>,
     complete: Option<Complete>,
 }
 
@@ -45,36 +54,55 @@ enum Pieces {
     Part(BoxStream<'static, Result<Bytes>>),
 }
 
-/// Whether all of the data has come in.
+impl Pieces {
+    fn none() -> Self {
+        Self::Part(futures::stream::empty().boxed())
+    }
+}
+
+/// Whether all that comes of the data has come in, and the digest of the whole where that is made.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Complete(Arc<(AtomicBool, tokio::sync::Notify)>);
+pub(crate) struct Complete(Arc<(OnceLock<Option<Digest>>, tokio::sync::Notify)>);
 
 impl Complete {
-    fn set(&self) {
-        if !self.0.0.swap(true, Ordering::Release) {
+    /// Of data that is in.
+    pub(crate) fn with(digest: Digest) -> Self {
+        let complete = Self::default();
+        complete.set(Some(digest));
+        complete
+    }
+
+    fn set(&self, digest: Option<Digest>) {
+        if self.0.0.set(digest).is_ok() {
             self.0.1.notify_waiters();
         }
     }
 
+    /// The digest, once it is there.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.0.0.get().copied().flatten()
+    }
+
     /// Waits for it.
-    pub(crate) async fn wait(&self) {
+    pub(crate) async fn wait(&self) -> Option<Digest> {
         let notified = self.0.1.notified();
         let mut notified = std::pin::pin!(notified);
         notified.as_mut().enable();
-        if !self.0.0.load(Ordering::Acquire) {
+        if self.0.0.get().is_none() {
             notified.await;
         }
+        self.digest()
     }
 }
 
 impl Data {
     fn new(pieces: Pieces, len: Option<u64>) -> Self {
-        Self { pieces, len, taken: 0, has_ended: len == Some(0), complete: None }
+        Self { coming: Coming::new(pieces, len), len }
     }
 
     /// No data at all.
     pub(crate) fn none() -> Self {
-        Self::new(Pieces::Part(futures::stream::empty().boxed()), Some(0))
+        Self::new(Pieces::none(), Some(0))
     }
 
     /// The body of a request.
@@ -89,9 +117,42 @@ impl Data {
         self.len != Some(0)
     }
 
+    /// Whether it is all that the request has as its body.
+    pub(crate) fn is_body(&self) -> bool {
+        matches!(self.coming.pieces, Pieces::Body(_))
+    }
+
     /// To be waited for.
     pub(crate) fn complete(&mut self) -> Complete {
-        self.complete.get_or_insert_default().clone()
+        self.coming.complete()
+    }
+
+    /// To be waited for with its digest.
+    pub(crate) fn digested(&mut self) -> Complete {
+        self.coming.digesting = Some(Box::default());
+        self.coming.complete()
+    }
+
+    /// Its end is not let through where its digest is another one.
+    pub(crate) fn expect(&mut self, told: Digest) {
+        self.coming.told = Some(told);
+    }
+
+    /// Reads and throws away all of it, which may take `patience` for each piece.
+    ///
+    /// # Errors
+    /// It does not come to its end.
+    pub(crate) async fn pass(mut self, patience: Duration) -> Result<()> {
+        loop {
+            let piece = tokio::time::timeout(patience, self.next()).await.map_err(|_| {
+                let why = format!("the client sent nothing for {} s", patience.as_secs_f64());
+                Error::new(ErrorKind::Timeout, why).operation("read the request")
+            })?;
+            match piece {
+                Some(piece) => piece?,
+                None => return Ok(()),
+            };
+        }
     }
 
     /// All of it, where that is no more than `limit` bytes; else itself again.
@@ -134,15 +195,14 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        if self.has_ended {
+        if self.coming.has_ended {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let nothing = Pieces::Part(futures::stream::empty().boxed());
-        let mut pieces = std::mem::replace(&mut self.pieces, nothing);
+        let mut rest = std::mem::replace(&mut self.coming, Coming::new(Pieces::none(), Some(0)));
         runtime.spawn(tokio::time::timeout(DRAIN_TIME, async move {
             let mut left = DRAIN;
-            while let Some(Ok(piece)) = pieces.next().await {
+            while let Some(Ok(piece)) = rest.next().await {
                 match left.checked_sub(piece.len()) {
                     Some(rest) => left = rest,
                     None => break,
@@ -166,7 +226,42 @@ impl Stream for Pieces {
     }
 }
 
-impl Stream for Data {
+impl Coming {
+    fn new(pieces: Pieces, len: Option<u64>) -> Self {
+        let (digesting, told, complete) = (None, None, None);
+        let has_ended = len == Some(0);
+        Self { pieces, len, taken: 0, has_ended, digesting, told, complete }
+    }
+
+    fn complete(&mut self) -> Complete {
+        let complete = self.complete.get_or_insert_default().clone();
+        if self.has_ended {
+            complete.set(self.digesting.take().map(|digesting| digesting.digest()));
+        }
+        complete
+    }
+
+    /// Tells that it is at its end; that is not to be let through where the data is not what was
+    /// told.
+    fn end(&mut self) -> Result<()> {
+        self.has_ended = true;
+        let digest = self.digesting.take().map(|digesting| digesting.digest());
+        if let Some(complete) = &self.complete {
+            complete.set(digest);
+        }
+        self.told.take().map_or(Ok(()), |told| check_told(told, digest))
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        if let Some(complete) = &self.complete {
+            complete.set(None);
+        }
+    }
+}
+
+impl Stream for Coming {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -174,16 +269,37 @@ impl Stream for Data {
         match &polled {
             Poll::Ready(Some(Ok(piece))) => {
                 self.taken += piece.len() as u64;
+                if let Some(digesting) = &mut self.digesting {
+                    digesting.update(piece);
+                }
                 // Of a known length nobody need ask for the end.
-                self.has_ended = self.len == Some(self.taken);
+                if self.len == Some(self.taken)
+                    && let Err(error) = self.end()
+                {
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
-            Poll::Ready(None | Some(Err(_))) => self.has_ended = true,
-            Poll::Pending => {}
-        }
-        if let (true, Some(complete)) = (self.has_ended, &self.complete) {
-            complete.set();
+            Poll::Ready(None) if !self.has_ended => {
+                if let Err(error) = self.end() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            Poll::Ready(Some(Err(_))) => {
+                self.digesting = None;
+                // What is wrong is told already.
+                let _ = self.end();
+            }
+            Poll::Ready(None) | Poll::Pending => {}
         }
         polled
+    }
+}
+
+impl Stream for Data {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.coming.poll_next_unpin(context)
     }
 }
 

@@ -10,11 +10,13 @@ use apyfal_core::{Client, Error, ErrorKind, Report, Result, Session, Start, shor
 use apyfal_storage::Location;
 use serde_json::Value;
 
+use crate::digest::{Digest, another_job};
 use crate::host::Host;
 use crate::journal::{
     Durability, JobChange, JobRecord, Protocol, Recovered, Retention, SessionRecord, Usage,
 };
 use crate::live::{self, Listed, now};
+use crate::scratch::result_name;
 
 /// How often it is looked for results that nobody fetched.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -23,33 +25,46 @@ const SWEEP: Duration = Duration::from_secs(30);
 pub(crate) enum Begun {
     /// It is recorded, and to be run.
     New(Listed),
-    /// It runs already.
+    /// One with its id, which may be the same, runs already.
     Running(Arc<live::Job>),
-    /// It ended before.
-    Ended(Box<v2::Job>),
+    /// One with its id, which may be the same, ended before.
+    Ended(Box<JobRecord>),
+    /// One with its id was interrupted, and is run anew once it is known whether this is the same.
+    Unsure,
 }
 
 impl Host {
     /// Records a job that is to be kept, unless its id is that of one which was recorded before.
     ///
     /// # Errors
-    /// The id stands for another job, or recording failed.
-    pub(crate) async fn begin(
-        &self,
-        job: live::Job,
-        request: Value,
-        fingerprint: String,
-    ) -> Result<Begun> {
-        let other = || {
-            Error::new(ErrorKind::Conflict, "its id stands for another job")
-                .operation(format!("run job '{}'", job.id))
-                .hint("use a new id for each job")
-        };
-        let recorded = self.journal.job(&job.id).await?;
-        if let Some(recorded) = &recorded
-            && recorded.fingerprint.as_deref() != Some(&fingerprint)
-        {
-            return Err(other());
+    /// The id stands for another job, as far as that is known, or recording failed.
+    pub(crate) async fn begin(&self, job: live::Job, request: Value) -> Result<Begun> {
+        let mut interrupted = None;
+        let mut beginning = None;
+        if let Some(asked) = &job.asked {
+            // One that runs is listed until its end is recorded. So where none is listed, what is
+            // recorded stands.
+            beginning = Some(self.live.beginning(&job.id).await);
+            let other = || another_job(&job.id);
+            if let Some(running) = self.live.find(&job.id) {
+                let is_other = running.asked.as_ref().is_none_or(|its| !asked.may_be(its));
+                return if is_other { Err(other()) } else { Ok(Begun::Running(running)) };
+            }
+            if let Some(recorded) = self.journal.job(&job.id).await? {
+                let its = recorded.digest.as_deref().and_then(Digest::parse);
+                if recorded.fingerprint.as_ref() != Some(&asked.fingerprint)
+                    || asked.known.zip(its).is_some_and(|(known, its)| known != its)
+                {
+                    return Err(other());
+                }
+                if !self.runs_anew(&recorded) {
+                    return Ok(Begun::Ended(Box::new(recorded)));
+                }
+                if its.is_some() && asked.data.digest().is_none() {
+                    return Ok(Begun::Unsure);
+                }
+                interrupted = Some(recorded);
+            }
         }
         let record = JobRecord {
             id: job.id.clone(),
@@ -59,7 +74,8 @@ impl Host {
             state: JobState::Waiting,
             protocol: job.protocol,
             request,
-            fingerprint: Some(fingerprint),
+            fingerprint: job.asked.as_ref().map(|asked| asked.fingerprint.clone()),
+            digest: job.asked.as_ref().and_then(|asked| asked.known).map(|known| known.to_string()),
             created: job.created,
             started: None,
             ended: None,
@@ -70,32 +86,40 @@ impl Host {
             kept: true,
         };
         let durability = job.durability;
-        let listed = match self.live.add(job) {
-            Ok(listed) => listed,
-            Err(running) => return Ok(Begun::Running(running)),
-        };
-        if let Some(recorded) = recorded {
-            let runs_anew = recorded.state == JobState::Interrupted
-                && self
-                    .agent
-                    .registry()
-                    .find(&recorded.accelerator)
-                    .is_ok_and(|engine| engine.info().rerun_safe);
-            if !runs_anew {
-                listed.forget();
-                return Ok(Begun::Ended(Box::new(wire_job(recorded))));
+        let listed = self.list(job)?;
+        drop(beginning);
+        let recorded = async {
+            self.scratch.check_room()?;
+            if let Some(interrupted) = interrupted {
+                self.forget(&interrupted.id, interrupted.number).await?;
             }
-            self.forget(&recorded.id).await?;
-        }
-        let recorded = match self.scratch.check_room() {
-            Ok(()) => self.journal.record_job(record, durability).await,
-            Err(error) => Err(error),
+            self.journal.record_job(record, durability).await
         };
-        if let Err(error) = recorded {
+        if let Err(error) = recorded.await {
             listed.end(Err(error.duplicate()), None);
             return Err(error);
         }
         Ok(Begun::New(listed))
+    }
+
+    /// Whether a job that is sent again is to be run again.
+    fn runs_anew(&self, recorded: &JobRecord) -> bool {
+        let engine = self.agent.registry().find(&recorded.accelerator);
+        recorded.state == JobState::Interrupted
+            && engine.is_ok_and(|engine| engine.info().rerun_safe)
+    }
+
+    /// Records what the data of a job is that runs.
+    ///
+    /// # Errors
+    /// Writing failed.
+    pub(crate) async fn record_data(&self, job: &live::Job, digest: Digest) -> Result<()> {
+        let change = JobChange { digest: Some(digest.to_string()), ..JobChange::default() };
+        match self.journal.update_job(job.number, change, job.durability).await {
+            // Its client forgot it meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            recorded => recorded,
+        }
     }
 
     /// Records how a kept job ended, and then says so.
@@ -115,13 +139,14 @@ impl Host {
             report: result.as_ref().ok().cloned().map(Into::into),
             error: result.as_ref().err().map(WireError::from),
             kept: Some(kept.is_some()),
+            digest: job.asked.as_ref().and_then(|asked| asked.data.digest()).map(|d| d.to_string()),
         };
-        let recorded = self.journal.update_job(&job.id, change, job.durability).await;
+        let recorded = self.journal.update_job(job.number, change, job.durability).await;
         match recorded {
             Ok(()) => job.end_at(ended, result, kept),
             // What could not be recorded was not done.
             Err(error) => {
-                self.scratch.remove(&job.id);
+                self.scratch.remove(&job.id, job.number);
                 job.end(Err(error.operation(format!("record job '{}'", job.id))), None)
             }
         };
@@ -147,6 +172,7 @@ impl Host {
             protocol: job.protocol,
             request: Value::Null,
             fingerprint: None,
+            digest: None,
             created: job.created,
             started: began,
             ended: Some(ended),
@@ -225,18 +251,18 @@ impl Host {
     ///
     /// # Errors
     /// Recording that failed.
-    pub(crate) async fn forget(&self, id: &str) -> Result<()> {
-        self.forget_with(id, Durability::Process).await
+    pub(crate) async fn forget(&self, id: &str, number: u64) -> Result<()> {
+        self.forget_with(id, number, Durability::Process).await
     }
 
     /// The same where a crash may bring the job back for a moment, without its result.
-    pub(crate) async fn forget_soon(&self, id: &str) -> Result<()> {
-        self.forget_with(id, Durability::Group).await
+    pub(crate) async fn forget_soon(&self, id: &str, number: u64) -> Result<()> {
+        self.forget_with(id, number, Durability::Group).await
     }
 
-    async fn forget_with(&self, id: &str, durability: Durability) -> Result<()> {
-        self.journal.forget_job(id, durability).await?;
-        self.scratch.remove(id);
+    async fn forget_with(&self, id: &str, number: u64, durability: Durability) -> Result<()> {
+        self.journal.forget_job(number, durability).await?;
+        self.scratch.remove(id, number);
         Ok(())
     }
 
@@ -248,10 +274,11 @@ impl Host {
         // A result is on disk before it is recorded; one that was not recorded means nothing.
         let mut known = HashSet::new();
         for job in self.journal.expired(f64::INFINITY).await? {
-            known.insert(job.id);
+            self.scratch.take_up(&job.id, job.number);
+            known.insert(result_name(&job.id, job.number));
         }
-        for id in self.scratch.results()?.iter().filter(|id| !known.contains(*id)) {
-            self.scratch.remove(id);
+        for name in self.scratch.results()?.iter().filter(|name| !known.contains(*name)) {
+            self.scratch.remove_named(name);
         }
         Ok(())
     }
@@ -271,8 +298,8 @@ impl Host {
         let before = now() - self.limits.result_ttl.as_secs_f64();
         for job in self.journal.expired(before).await? {
             let change = JobChange { kept: Some(false), ..JobChange::default() };
-            self.journal.update_job(&job.id, change, Durability::Process).await?;
-            self.scratch.remove(&job.id);
+            self.journal.update_job(job.number, change, Durability::Process).await?;
+            self.scratch.remove(&job.id, job.number);
             self.logs.job(&job.id, "its result was not fetched in time, and is removed");
         }
         self.journal.prune(Retention::default()).await

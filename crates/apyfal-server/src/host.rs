@@ -13,6 +13,7 @@ use apyfal_core::{
 
 use crate::access::Access;
 use crate::body::{Data, file_name};
+use crate::digest::check_told;
 use crate::journal::{Durability, Journal};
 use crate::lease::Lease;
 use crate::live::{self, Listed, Live};
@@ -213,8 +214,27 @@ impl Host {
         let host = self.clone();
         let need = if output { Need::Required } else { Need::None };
         tokio::spawn(async move {
-            let (result, len) = host.perform_kept(&listed, request, src, need, called).await;
+            let (mut result, len) = host.perform_kept(&listed, request, src, need, called).await;
+            let asked = listed.asked.as_ref();
+            if let (Ok(_), Some(asked)) = (&result, asked) {
+                // An engine need not read all of it.
+                let digest = asked.data.wait().await;
+                if let Some(Err(error)) = asked.known.map(|told| check_told(told, digest)) {
+                    host.scratch.remove(&listed.id, listed.number);
+                    result = Err(error.context("job", &listed.id));
+                }
+            }
+            let len = len.filter(|_| result.is_ok());
             host.record_end(&listed, result, len).await;
+            let job = (*listed).clone();
+            drop(listed);
+            // One that failed says so before the rest of its data is in.
+            if let Some(asked) = job.asked.as_ref().filter(|asked| asked.data.digest().is_none())
+                && let Some(digest) = asked.data.wait().await
+                && let Err(error) = host.record_data(&job, digest).await
+            {
+                host.logs.job(&job.id, &format!("cannot record its data: {error}"));
+            }
         });
     }
 
@@ -231,7 +251,7 @@ impl Host {
         let kept = async {
             let mut result = None;
             if need != Need::None {
-                result = Some(SharedWriter::new(self.scratch.keep(&job.id)?));
+                result = Some(SharedWriter::new(self.scratch.keep(&job.id, job.number)?));
             }
             // Writing to a file is writing to the system's memory, for what a quick job writes.
             let dst = result.clone().map(Output::memory);

@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod body;
 mod coding;
+mod digest;
 mod file_body;
 mod history;
 mod host;
@@ -25,6 +26,7 @@ mod scratch;
 mod server;
 mod settings;
 mod spool;
+mod stored;
 mod taken;
 mod uses;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +11,29 @@ use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Cancel, Error, Progress, Report, Result};
 use tokio::sync::Notify;
 
+use crate::body::Complete;
+use crate::digest::Digest;
 use crate::journal::{Durability, Protocol};
+
+/// What a job with an id of its client's is. Two with one id are the same job only if both ask for
+/// the same.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Equal for two that ask for the same, but for their data.
+    pub(crate) fingerprint: String,
+    /// What is known of the data before it is in.
+    pub(crate) known: Option<Digest>,
+    /// The data itself.
+    pub(crate) data: Complete,
+}
+
+impl Asked {
+    /// Whether another one may be the same, as far as is known.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        let is_other = |(digest, other)| digest != other;
+        self.fingerprint == other.fingerprint && !self.known.zip(other.known).is_some_and(is_other)
+    }
+}
 
 /// A job that waits or runs, and for who holds on to it how it ended.
 #[derive(Debug)]
@@ -23,6 +46,8 @@ pub(crate) struct Job {
     pub(crate) protocol: Protocol,
     /// How sure it is that it will be remembered.
     pub(crate) durability: Durability,
+    /// Only of one with an id of its client's.
+    pub(crate) asked: Option<Box<Asked>>,
     pub(crate) cancel: Cancel,
     pub(crate) progress: Arc<Progress>,
     pub(crate) created: f64,
@@ -71,6 +96,7 @@ impl Job {
             accelerator: accelerator.to_owned(),
             protocol: Protocol::V2,
             durability: Durability::Group,
+            asked: None,
             cancel: Cancel::default(),
             progress: Arc::default(),
             created: now(),
@@ -78,6 +104,11 @@ impl Job {
             ended: OnceLock::new(),
             ending: Notify::new(),
         }
+    }
+
+    /// The same job, with an id of its client's.
+    pub(crate) fn asked(self, asked: Asked) -> Self {
+        Self { asked: Some(Box::new(asked)), ..self }
     }
 
     /// The same job, recorded before it runs, and its result kept.
@@ -148,11 +179,25 @@ pub(crate) fn progress(progress: &Progress) -> v2::Progress {
     v2::Progress { total: progress.total(), read: progress.read(), written: progress.written() }
 }
 
+/// Among how many places to begin ids are shared out.
+const PLACES: usize = 32;
+
 /// All jobs that wait or run, by id.
 #[derive(Debug, Default)]
-pub(crate) struct Live(Mutex<HashMap<String, Arc<Job>>>);
+pub(crate) struct Live {
+    jobs: Mutex<HashMap<String, Arc<Job>>>,
+    beginning: [tokio::sync::Mutex<()>; PLACES],
+}
 
 impl Live {
+    /// Waits until nobody else looks whether a job with this id is new. Only who has this may add
+    /// one.
+    pub(crate) async fn beginning(&self, id: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        self.beginning[hasher.finish() as usize % PLACES].lock().await
+    }
+
     /// Adds a job, which leaves when the returned guard is dropped; or finds the one that has its
     /// id.
     pub(crate) fn add(self: &Arc<Self>, job: Job) -> std::result::Result<Listed, Arc<Job>> {
@@ -181,7 +226,7 @@ impl Live {
     }
 
     fn jobs(&self) -> MutexGuard<'_, HashMap<String, Arc<Job>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,13 +236,6 @@ impl Live {
 pub(crate) struct Listed {
     job: Arc<Job>,
     live: Arc<Live>,
-}
-
-impl Listed {
-    /// Leaves the list without having run.
-    pub(crate) fn forget(self) {
-        self.job.end(Err(Error::cancelled()), None);
-    }
 }
 
 impl std::ops::Deref for Listed {

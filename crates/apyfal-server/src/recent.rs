@@ -77,13 +77,14 @@ impl Recent {
         [this, last].into_iter().any(|minute| minute.places.remove(&number).is_some())
     }
 
-    /// The job with this id.
-    pub(crate) fn find(&self, id: &str) -> Option<v2::Job> {
+    /// The job with this id, and its number.
+    pub(crate) fn find(&self, id: &str) -> Option<(v2::Job, u64)> {
         let number = number(id)?;
         let both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
         let text = both.this.text(number).or_else(|| both.last.text(number))?;
         drop(both);
-        serde_json::from_slice(&text).ok().filter(|job: &v2::Job| job.id == id)
+        let job = serde_json::from_slice(&text).ok().filter(|job: &v2::Job| job.id == id)?;
+        Some((job, number))
     }
 }
 
@@ -170,7 +171,8 @@ mod tests {
         (0..jobs).for_each(|number| recent.remember(&ended(number)));
         assert!(recent.scratch.used() > 0, "memory was enough, so the file is not tried");
         for number in [0, 1, jobs / 2, jobs - 2, jobs - 1] {
-            let job = recent.find(&format!("job-{number}")).unwrap();
+            let (job, found) = recent.find(&format!("job-{number}")).unwrap();
+            assert_eq!(found, number);
             let is_done = number % 2 == 0;
             assert_eq!(job.state == JobState::Done, is_done, "{number}");
             assert_eq!((job.report.is_some(), job.error.is_some()), (is_done, !is_done));

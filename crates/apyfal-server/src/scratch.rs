@@ -1,7 +1,7 @@
 //! Disk space for what waits: results on their way to slow clients, and those that are kept.
 //!
 //! ```text
-//! ROOT/results/ID   the result of a kept job
+//! ROOT/results/job-NUMBER[.ID]   the result of a kept job
 //! ```
 //! Everything else in it has no name, and so is gone with the process.
 
@@ -18,6 +18,13 @@ use apyfal_machine::private;
 /// What is left of the disk to the journal and to all else on it: a twentieth, and not more than this
 /// many bytes.
 const RESERVE: u64 = 256 << 20;
+
+/// What the result of a job is called. No two jobs have a number, while one may have the id of another
+/// that is forgotten.
+pub(crate) fn result_name(id: &str, number: u64) -> String {
+    let name = format!("job-{number}");
+    if id == name { name } else { format!("{name}.{id}") }
+}
 
 /// A directory with a limit on the bytes in it, and on those that it leaves on its disk.
 #[derive(Debug)]
@@ -73,9 +80,9 @@ impl Scratch {
     /// Begins the result of a kept job.
     ///
     /// # Errors
-    /// It cannot be made, or a job of this id has one already.
-    pub(crate) fn keep(self: &Arc<Self>, id: &str) -> Result<KeptWriter> {
-        let path = self.result_path(id);
+    /// It cannot be made.
+    pub(crate) fn keep(self: &Arc<Self>, id: &str, number: u64) -> Result<KeptWriter> {
+        let path = self.result_path(&result_name(id, number));
         self.check_room()?;
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
@@ -89,9 +96,9 @@ impl Scratch {
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn kept(&self, id: &str) -> Result<(File, u64)> {
+    pub(crate) fn kept(&self, id: &str, number: u64) -> Result<(File, u64)> {
         let open = || -> io::Result<_> {
-            let file = File::open(self.result_path(id))?;
+            let file = File::open(self.result_path(&result_name(id, number)))?;
             let len = file.metadata()?.len();
             Ok((file, len))
         };
@@ -105,8 +112,13 @@ impl Scratch {
     }
 
     /// Removes a kept result, where there is one.
-    pub(crate) fn remove(&self, id: &str) {
-        let path = self.result_path(id);
+    pub(crate) fn remove(&self, id: &str, number: u64) {
+        self.remove_named(&result_name(id, number));
+    }
+
+    /// Removes the kept result of this name, where there is one.
+    pub(crate) fn remove_named(&self, name: &str) {
+        let path = self.result_path(name);
         if let Ok(metadata) = fs::metadata(&path)
             && fs::remove_file(&path).is_ok()
         {
@@ -114,7 +126,16 @@ impl Scratch {
         }
     }
 
-    /// The ids of all kept results.
+    /// Takes up a result as hosts of before called it: by its id alone.
+    pub(crate) fn take_up(&self, id: &str, number: u64) {
+        let (before, path) = (self.result_path(id), self.result_path(&result_name(id, number)));
+        if before != path && before.exists() {
+            // Where that fails it is not found, as if it were deleted.
+            let _ = fs::rename(before, path);
+        }
+    }
+
+    /// The names of all kept results.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -123,10 +144,7 @@ impl Scratch {
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    fn result_path(&self, id: &str) -> PathBuf {
-        // Ids are words; what is not one of ours names a file that does not exist.
-        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let name = if !id.is_empty() && id.chars().all(is_word) { id } else { "?" };
+    fn result_path(&self, name: &str) -> PathBuf {
         self.root.join("results").join(name)
     }
 
@@ -275,7 +293,7 @@ mod tests {
         let scratch = Scratch::open(root.path(), 10).unwrap();
         let mut file = scratch.file().unwrap();
         file.write_all(b"123456").unwrap();
-        let mut kept = scratch.keep("a").unwrap();
+        let mut kept = scratch.keep("a", 1).unwrap();
         let error = Error::from(kept.write_all(b"12345").unwrap_err());
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         drop(file);
@@ -284,12 +302,36 @@ mod tests {
         assert_eq!(scratch.used(), 5);
 
         let again = Scratch::open(root.path(), 10).unwrap();
-        assert_eq!((again.used(), again.results().unwrap()), (5, vec!["a".to_owned()]));
-        assert_eq!(again.kept("a").unwrap().1, 5);
-        again.remove("a");
-        again.remove("a");
+        assert_eq!((again.used(), again.results().unwrap()), (5, vec!["job-1.a".to_owned()]));
+        assert_eq!(again.kept("a", 1).unwrap().1, 5);
+        again.remove("a", 1);
+        again.remove("a", 1);
         assert_eq!(again.used(), 0);
-        assert_eq!(again.kept("a").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(again.kept("a", 1).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_result_is_that_of_a_job_and_not_of_an_id() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), 100).unwrap();
+        let keep = |id: &str, number, text: &[u8]| {
+            let mut kept = scratch.keep(id, number).unwrap();
+            kept.write_all(text).unwrap();
+            kept.finish(false).unwrap()
+        };
+        keep("mine", 1, b"first");
+        keep("mine", 2, b"second one");
+        keep("job-3", 3, b"third");
+        assert_eq!(scratch.kept("mine", 1).unwrap().1, 5);
+        scratch.remove("mine", 1);
+        assert_eq!(scratch.kept("mine", 2).unwrap().1, 10);
+        assert_eq!(scratch.kept("mine", 1).unwrap_err().kind(), ErrorKind::NotFound);
+        // Those of a host of before.
+        fs::write(root.path().join("results/other"), "before").unwrap();
+        scratch.take_up("other", 4);
+        scratch.take_up("job-3", 3);
+        assert_eq!(scratch.kept("other", 4).unwrap().1, 6);
+        assert_eq!(scratch.kept("job-3", 3).unwrap().1, 5);
     }
 
     #[test]
@@ -304,7 +346,7 @@ mod tests {
         Arc::get_mut(&mut full).unwrap().reserve = u64::MAX;
         for refused in [
             full.check_room().unwrap_err(),
-            full.keep("a").unwrap_err(),
+            full.keep("a", 1).unwrap_err(),
             full.file().unwrap_err().into(),
         ] {
             assert_eq!(refused.kind(), ErrorKind::StorageFull, "{refused}");
@@ -317,8 +359,7 @@ mod tests {
     fn what_is_not_finished_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), 10).unwrap();
-        scratch.keep("a").unwrap().write_all(b"123").unwrap();
+        scratch.keep("a", 1).unwrap().write_all(b"123").unwrap();
         assert_eq!((scratch.used(), scratch.results().unwrap().len()), (0, 0));
-        assert!(scratch.kept("../results").is_err());
     }
 }

@@ -35,6 +35,7 @@ fn job(number: u64) -> JobRecord {
         protocol: Protocol::V2,
         request: json!({"parameters": {"app": {"specific": {"level": 6}}}}),
         fingerprint: None,
+        digest: None,
         created: 1.7e9,
         started: None,
         ended: None,
@@ -103,17 +104,16 @@ async fn write_forever(journal: &Journal) {
                     say("session", number);
                     continue;
                 }
-                let id = format!("job-{number}");
                 journal.record_job(job(number), durability).await.unwrap();
                 say("waiting", number);
-                journal.update_job(&id, changed(JobState::Running), durability).await.unwrap();
+                journal.update_job(number, changed(JobState::Running), durability).await.unwrap();
                 say("running", number);
                 let other = plain(journal.next_number().unwrap());
                 journal.record_job(other, Durability::Group).await.unwrap();
-                journal.update_job(&id, changed(JobState::Done), durability).await.unwrap();
+                journal.update_job(number, changed(JobState::Done), durability).await.unwrap();
                 say("done", number);
                 if number.is_multiple_of(4) {
-                    journal.forget_job(&id, durability).await.unwrap();
+                    journal.forget_job(number, durability).await.unwrap();
                     say("forgotten", number);
                 }
             }

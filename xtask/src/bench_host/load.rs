@@ -2,14 +2,21 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+/// How many digits the number of a job has that is part of its id.
+const DIGITS: usize = 12;
 
 /// A connection that asks the same each time.
 pub(super) struct Asking {
     stream: TcpStream,
     request: Vec<u8>,
+    /// Where a number stands in the request that is another one each time.
+    number: Option<Range<usize>>,
+    asked: u64,
     answer: Vec<u8>,
 }
 
@@ -23,11 +30,26 @@ impl Asking {
         )
         .into_bytes();
         request.extend_from_slice(body);
-        Ok(Self { stream, request, answer: vec![0; 256 << 10] })
+        Ok(Self { stream, request, number: None, asked: 0, answer: vec![0; 256 << 10] })
+    }
+
+    /// Gives each job an id of its own, which begins with `name`.
+    pub(super) fn with_ids(mut self, name: &str) -> Self {
+        let header = format!("apyfal-request: {{\"id\": \"{name}-{:0DIGITS$}\"}}\r\n", 0);
+        let line = self.request.windows(2).position(|window| window == b"\r\n").unwrap_or(0) + 2;
+        self.request.splice(line..line, header.bytes());
+        let end = line + header.len() - "\"}\r\n".len();
+        self.number = Some(end - DIGITS..end);
+        self
     }
 
     /// Asks once; the answer must be whole and well.
     pub(super) fn ask(&mut self) -> Result<()> {
+        if let Some(place) = self.number.clone() {
+            self.asked += 1;
+            let number = format!("{:0DIGITS$}", self.asked);
+            self.request[place].copy_from_slice(number.as_bytes());
+        }
         self.stream.write_all(&self.request)?;
         let mut filled = 0;
         loop {

@@ -57,6 +57,56 @@ pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
     ])
 }
 
+/// The same where each job has an id, so that it is on the disk before it runs, and its result is
+/// kept: beside a host of another build, or as many syncs of a file as it takes.
+pub(super) fn with_ids(bench: &Bench) -> Result<Vec<Row>> {
+    let host = bench.host("", &[])?;
+    let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
+    let other = bench.against.is_some().then(|| bench.other()).transpose()?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..bench.rounds {
+        let time = bench.time / 4;
+        let p50 = |address: &str, path: &str| {
+            let asking = Asking::new(address, path, &small())?.with_ids(&format!("round-{round}"));
+            latencies(asking, time).map(|taken| percentile(&taken, 0.5) * 1e6)
+        };
+        ours.push(p50(&host.address, &path)?);
+        theirs.push(match &other {
+            Some(other) => p50(&other.address, &other.path)?,
+            None => SYNCS * percentile(&synced(bench, time)?, 0.5) * 1e6,
+        });
+    }
+    let ratio = median_ratio(&ours, &theirs);
+    Ok(vec![Row {
+        name: "1 KiB job with an id, p50",
+        unit: "us",
+        ours: median(ours),
+        peer: other.as_ref().map_or("3 syncs of a file", |other| other.name),
+        theirs: median(theirs),
+        ratio,
+        goal: "",
+        is_reached: true,
+    }])
+}
+
+/// How often a job with an id waits for the disk: for its record, its result and its end.
+const SYNCS: f64 = 3.0;
+
+/// How long it takes to write 1 KiB behind a file and to have it on the disk, again and again.
+fn synced(bench: &Bench, time: Duration) -> Result<Vec<Duration>> {
+    let mut file = File::create(bench.folder.path().join("synced"))?;
+    let begin = Instant::now();
+    let mut taken = Vec::new();
+    while begin.elapsed() < time {
+        let start = Instant::now();
+        file.write_all(&small())?;
+        file.sync_data()?;
+        taken.push(start.elapsed());
+    }
+    taken.sort_unstable();
+    Ok(taken)
+}
+
 /// Jobs of 1 KiB on 64 connections, by wrk on the same cores.
 pub(super) fn throughput(bench: &Bench) -> Result<Vec<Row>> {
     let (host, other) = (bench.host("", &[])?, bench.other()?);

@@ -100,9 +100,10 @@ impl Row {
 
 type Measure = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
-const MEASURES: [Measure; 9] = [
+const MEASURES: [Measure; 10] = [
     ("small jobs, one connection", measures::latency),
     ("small jobs, 64 connections", measures::throughput),
+    ("small jobs with ids", measures::with_ids),
     ("instructions", instructions::instructions),
     ("1 GiB through null", measures::stream),
     ("a result over TLS", measures::tls),
@@ -113,7 +114,8 @@ const MEASURES: [Measure; 9] = [
 ];
 
 /// Those in which two builds can be compared.
-const OF_BUILDS: [&str; 4] = [MEASURES[0].0, MEASURES[1].0, MEASURES[2].0, MEASURES[3].0];
+const OF_BUILDS: [&str; 5] =
+    [MEASURES[0].0, MEASURES[1].0, MEASURES[2].0, MEASURES[3].0, MEASURES[4].0];
 
 /// Runs the benchmark.
 pub(crate) fn run(options: &Options) -> Result<()> {

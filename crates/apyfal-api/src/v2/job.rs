@@ -12,8 +12,9 @@ use crate::WireError;
 #[serde(deny_unknown_fields)]
 pub struct JobRequest {
     /// An id of the client's choice, of 1 to 64 letters, digits, `-` and `_`. A job with an id is
-    /// recorded before it runs, and its result is kept: sent again, it is not run again. `host`
-    /// and those that begin with `job-` are the host's own.
+    /// recorded before it runs, and its result is kept: sent again with the same data, it is not run
+    /// again, and with anything else it is refused. `host` and those that begin with `job-` are the
+    /// host's own.
     #[schema(pattern = "^(?!job-|[Hh][Oo][Ss][Tt]$)[A-Za-z0-9_-]{1,64}$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

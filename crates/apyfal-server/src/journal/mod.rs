@@ -227,11 +227,11 @@ impl Journal {
     /// There is no such job, or writing failed; with [`Durability::Group`] nobody learns of either.
     pub async fn update_job(
         &self,
-        id: &str,
+        number: u64,
         change: JobChange,
         durability: Durability,
     ) -> Result<()> {
-        let work = Work::ChangeJob { id: id.to_owned(), change: Box::new(change) };
+        let work = Work::ChangeJob { number, change: Box::new(change) };
         self.write(work, durability).await
     }
 
@@ -239,8 +239,8 @@ impl Journal {
     ///
     /// # Errors
     /// There is no such job, or writing failed; with [`Durability::Group`] nobody learns of either.
-    pub async fn forget_job(&self, id: &str, durability: Durability) -> Result<()> {
-        self.write(Work::ForgetJob { id: id.to_owned() }, durability).await
+    pub async fn forget_job(&self, number: u64, durability: Durability) -> Result<()> {
+        self.write(Work::ForgetJob { number }, durability).await
     }
 
     /// Forgets what has ended, is not kept, and is older than `retention` says; an ended session

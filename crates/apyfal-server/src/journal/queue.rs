@@ -31,11 +31,11 @@ pub(super) enum Work {
     },
     Job(Box<JobRecord>),
     ChangeJob {
-        id: String,
+        number: u64,
         change: Box<JobChange>,
     },
     ForgetJob {
-        id: String,
+        number: u64,
     },
     /// Reserves the numbers below this one.
     Reserve(u64),

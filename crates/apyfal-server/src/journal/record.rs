@@ -68,8 +68,10 @@ pub struct JobRecord {
     pub protocol: Protocol,
     /// What was asked for. Secrets in it are masked before they are written.
     pub request: Value,
-    /// Equal for two requests that ask for the same.
+    /// Equal for two requests that ask for the same, but for their data.
     pub fingerprint: Option<String>,
+    /// The digest of its data, where that was made and all of it came.
+    pub digest: Option<String>,
     /// When it was received, in seconds since 1970.
     pub created: f64,
     /// When it began to run.
@@ -107,6 +109,8 @@ pub struct JobChange {
     pub error: Option<WireError>,
     /// Whether its result is kept. With `false` the length of the result goes too.
     pub kept: Option<bool>,
+    /// The digest of its data.
+    pub digest: Option<String>,
 }
 
 /// What an agent that ended left behind.

@@ -52,7 +52,7 @@ pub(super) fn recover(
         job.state = JobState::Interrupted;
         job.ended = change.ended;
         job.error.clone_from(&change.error);
-        statements.change_job(&job.id, &change, &mut tally)?;
+        statements.change_job(job.number, &change, &mut tally)?;
     }
     statements.apply_usage(&tally)?;
     statements.reserve(limit)?;

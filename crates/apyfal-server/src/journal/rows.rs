@@ -15,7 +15,7 @@ pub(super) const SESSION_COLUMNS: &str =
 /// The columns that [`job`] reads.
 pub(super) const JOB_COLUMNS: &str = "number, id, state, protocol, kept, session, accelerator, \
      created, started, ended, bytes_total, bytes_read, bytes_written, result, fingerprint, \
-     request, report, error";
+     request, report, error, digest";
 
 /// The columns that [`usage`] reads.
 pub(super) const USAGE_COLUMNS: &str =
@@ -71,6 +71,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<JobRecord> {
         request: json(row, 15)?.unwrap_or_default(),
         report: json(row, 16)?,
         error: json(row, 17)?,
+        digest: row.get(18)?,
     })
 }
 

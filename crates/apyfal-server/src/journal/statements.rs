@@ -42,7 +42,7 @@ pub(super) struct Statements<'c> {
 impl<'c> Statements<'c> {
     /// Prepares all for a journal that keeps `plain_kept` plain rows.
     pub(super) fn new(connection: &'c Connection, plain_kept: u64) -> rusqlite::Result<Self> {
-        let all = (1..=19).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
+        let all = (1..=20).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
         let prepare = |sql: &str| connection.prepare(sql);
         Ok(Self {
             #[cfg(test)]
@@ -56,7 +56,7 @@ impl<'c> Statements<'c> {
                 "UPDATE session SET ended = coalesce(ended, ?2), used = 0 WHERE id = ?1",
             )?,
             insert_job: prepare(&format!("INSERT INTO job ({JOB_COLUMNS}, plain) VALUES ({all})"))?,
-            job_state: prepare("SELECT state FROM job WHERE id = ?1")?,
+            job_state: prepare("SELECT state FROM job WHERE number = ?1")?,
             change_job: prepare(&format!(
                 "UPDATE job SET state = coalesce(?2, state), started = coalesce(?3, started), \
                  ended = coalesce(?4, ended), bytes_total = coalesce(?5, bytes_total), \
@@ -64,10 +64,10 @@ impl<'c> Statements<'c> {
                  bytes_written = coalesce(?7, bytes_written), \
                  result = CASE WHEN ?8 IS 0 THEN NULL ELSE coalesce(?9, result) END, \
                  kept = coalesce(?8, kept), report = coalesce(?10, report), \
-                 error = coalesce(?11, error) \
-                 WHERE id = ?1 RETURNING {JOB_COLUMNS}"
+                 error = coalesce(?11, error), digest = coalesce(?12, digest) \
+                 WHERE number = ?1 RETURNING {JOB_COLUMNS}"
             ))?,
-            forget_job: prepare("DELETE FROM job WHERE id = ?1")?,
+            forget_job: prepare("DELETE FROM job WHERE number = ?1")?,
             reserve: prepare("UPDATE counter SET value = ?1 WHERE name = 'number'")?,
             add_usage: prepare(
                 "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE \
@@ -109,9 +109,10 @@ impl<'c> Statements<'c> {
                     tally.add_job(job);
                 }
             }
-            Work::ChangeJob { id, change } => self.change_job(id, change, tally)?,
-            Work::ForgetJob { id } => {
-                found(self.forget_job.execute([id])?, "job", id)?;
+            Work::ChangeJob { number, change } => self.change_job(*number, change, tally)?,
+            Work::ForgetJob { number } => {
+                let forgotten = self.forget_job.execute([signed(*number)])?;
+                found(forgotten, "job", &number.to_string())?;
             }
             Work::Reserve(limit) => self.reserve(*limit)?,
             Work::Prune { plain_rows, ended_before } => self.prune(*plain_rows, *ended_before)?,
@@ -207,6 +208,7 @@ impl<'c> Statements<'c> {
             masked(&job.request)?,
             json(job.report.as_ref())?,
             json(job.error.as_ref())?,
+            job.digest,
             plain,
         ])?;
         Ok(())
@@ -215,17 +217,19 @@ impl<'c> Statements<'c> {
     /// Changes a job, and adds it to `tally` where it ends with that.
     pub(super) fn change_job(
         &mut self,
-        id: &str,
+        number: u64,
         change: &JobChange,
         tally: &mut Tally,
     ) -> Result<(), Failure> {
-        let before: Option<String> = self.job_state.query_row([id], |row| row.get(0)).optional()?;
+        let key = signed(number);
+        let before: Option<String> =
+            self.job_state.query_row([key], |row| row.get(0)).optional()?;
         let Some(before) = before else {
-            return Err(missing("job", id));
+            return Err(missing("job", &number.to_string()));
         };
         let job = self.change_job.query_row(
             params![
-                id,
+                key,
                 change.state.map(JobState::as_str),
                 change.started,
                 change.ended,
@@ -236,6 +240,7 @@ impl<'c> Statements<'c> {
                 change.result.map(signed),
                 json(change.report.as_ref())?,
                 json(change.error.as_ref())?,
+                change.digest,
             ],
             rows::job,
         )?;

@@ -54,6 +54,7 @@ fn job(journal: &Journal, state: JobState) -> JobRecord {
         protocol: Protocol::V2,
         request: json!({"parameters": {"app": {"specific": {"level": 6}}}}),
         fingerprint: Some("f00d".into()),
+        digest: Some("d1e5".into()),
         created: START,
         started: (state != JobState::Waiting).then_some(START + 1.0),
         ended: state.is_final().then_some(START + 3.5),
@@ -127,8 +128,9 @@ async fn jobs_read_back_as_they_were_written_and_changed() {
         report: Some(report()),
         error: Some(failure()),
         kept: Some(true),
+        digest: Some("d1e6".into()),
     };
-    journal.update_job(&written.id, change, Durability::Process).await.unwrap();
+    journal.update_job(written.number, change, Durability::Process).await.unwrap();
     written = JobRecord {
         state: JobState::Done,
         started: Some(START + 1.0),
@@ -139,18 +141,22 @@ async fn jobs_read_back_as_they_were_written_and_changed() {
         report: Some(report()),
         error: Some(failure()),
         kept: true,
+        digest: Some("d1e6".into()),
         ..written
     };
     assert_eq!(journal.job_by_number(written.number).await.unwrap().unwrap(), written);
     let change = JobChange { kept: Some(false), ..JobChange::default() };
-    journal.update_job(&written.id, change, Durability::Process).await.unwrap();
+    journal.update_job(written.number, change, Durability::Process).await.unwrap();
     (written.kept, written.result) = (false, None);
     assert_eq!(journal.job(&written.id).await.unwrap().unwrap(), written);
-    journal.forget_job(&written.id, Durability::Process).await.unwrap();
+    journal.forget_job(written.number, Durability::Process).await.unwrap();
     assert_eq!(journal.job(&written.id).await.unwrap(), None);
     for error in [
-        journal.forget_job(&written.id, Durability::Process).await.unwrap_err(),
-        journal.update_job(&written.id, JobChange::default(), Durability::Disk).await.unwrap_err(),
+        journal.forget_job(written.number, Durability::Process).await.unwrap_err(),
+        journal
+            .update_job(written.number, JobChange::default(), Durability::Disk)
+            .await
+            .unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
@@ -270,7 +276,7 @@ async fn what_nobody_waits_for_is_written_all_the_same() {
     let plain = job(&journal, JobState::Done);
     journal.record_job(running.clone(), Durability::Group).await.unwrap();
     let change = JobChange { state: Some(JobState::Failed), ..JobChange::default() };
-    journal.update_job(&running.id, change, Durability::Group).await.unwrap();
+    journal.update_job(running.number, change, Durability::Group).await.unwrap();
     journal.record_job(plain.clone(), Durability::Group).await.unwrap();
     for _ in 0..1000 {
         let changed = journal.job(&running.id).await.unwrap();
@@ -413,7 +419,7 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
     plain.request = json!("x".repeat(9000));
     journal.record_job(plain.clone(), Durability::Group).await.unwrap();
     let change = JobChange { state: Some(JobState::Done), ..JobChange::default() };
-    journal.update_job(&running.id, change, Durability::Group).await.unwrap();
+    journal.update_job(running.number, change, Durability::Group).await.unwrap();
     assert!(journal.flush().await.is_err());
     assert_eq!(journal.failure().unwrap().kind(), ErrorKind::StorageFull);
     journal.write(Work::Limit(1 << 20), Durability::Process).await.unwrap();
@@ -447,7 +453,7 @@ async fn many_write_at_once() {
                     journal.record_job(job.clone(), durability).await.unwrap();
                     let state = Some(JobState::Done);
                     let change = JobChange { state, ..JobChange::default() };
-                    journal.update_job(&job.id, change, durability).await.unwrap();
+                    journal.update_job(job.number, change, durability).await.unwrap();
                     if durability != Durability::Group {
                         let read = journal.job(&job.id).await.unwrap().unwrap();
                         assert_eq!(read.state, JobState::Done);

@@ -27,7 +27,7 @@ async fn refuses_what_it_does_not_understand() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot open the journal '{}': its schema has version 7, and this apyfal knows up to 1",
+            "cannot open the journal '{}': its schema has version 7, and this apyfal knows up to 2",
             path.display()
         )
     );
@@ -37,6 +37,35 @@ async fn refuses_what_it_does_not_understand() {
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE cat (name)").unwrap();
     let error = Journal::open(&other).unwrap_err();
     assert!(error.to_string().contains("another program"), "{error}");
+}
+
+/// A journal as apyfal wrote it before jobs had a digest.
+const VERSION_1: &str = "
+    INSERT INTO job VALUES (7, 'mine', 0, 'done', 2, 1, 'session-1', 'null', 1.7e9, 1.7e9, 1.7e9,
+        3, 3, 3, 3, 'f00d', '{}', NULL, NULL);
+    INSERT INTO job VALUES (8, 'other', 0, 'running', 2, 1, 'session-1', 'null', 1.7e9, 1.7e9, NULL,
+        3, 3, 3, NULL, 'f00d', '{}', NULL, NULL);
+    UPDATE counter SET value = 1000;
+    PRAGMA application_id = 1097890150;
+    PRAGMA user_version = 1;";
+
+#[tokio::test]
+async fn a_journal_of_before_is_taken_over() {
+    let (_folder, path) = place();
+    let before = Connection::open(&path).unwrap();
+    before.execute_batch(include_str!("../schema/1.sql")).unwrap();
+    before.execute_batch(VERSION_1).unwrap();
+    drop(before);
+    let (journal, recovered) = Journal::open(&path).unwrap();
+    assert_eq!(recovered.interrupted[0].id, "other");
+    let mine = journal.job("mine").await.unwrap().unwrap();
+    assert_eq!((mine.number, mine.result, mine.digest), (7, Some(3), None));
+    let change = JobChange { digest: Some("d1e5".into()), ..JobChange::default() };
+    journal.update_job(7, change, Durability::Disk).await.unwrap();
+    journal.close().await.unwrap();
+    let journal = open(&path);
+    assert_eq!(journal.job("mine").await.unwrap().unwrap().digest.as_deref(), Some("d1e5"));
+    assert_eq!(journal.next_number().unwrap(), 2000);
 }
 
 #[tokio::test]
@@ -63,6 +92,45 @@ async fn refuses_a_damaged_file_and_leaves_it_alone() {
     }
     std::fs::write(&path, whole).unwrap();
     assert_eq!(ids_of(&open(&path), JobFilter::default(), ALL).await.0, 100);
+}
+
+#[tokio::test]
+async fn what_is_missing_of_it_is_damage() {
+    for change in [
+        "DROP TABLE job",
+        "DROP TABLE session",
+        "DROP TABLE usage",
+        "DROP TABLE counter",
+        "DELETE FROM counter",
+        "ALTER TABLE job DROP COLUMN digest",
+        "UPDATE job SET state = 'odd'",
+        "UPDATE job SET bytes_read = -1",
+        "UPDATE job SET request = '{'",
+        "PRAGMA user_version = 1",
+        "PRAGMA user_version = 0",
+    ] {
+        let (_folder, path) = place();
+        let journal = open(&path);
+        let job = job(&journal, JobState::Running);
+        journal.record_job(job.clone(), Durability::Disk).await.unwrap();
+        let other = Connection::open(&path).unwrap();
+        // While it is used.
+        other.execute_batch(change).unwrap();
+        if let Err(error) = journal.job(&job.id).await {
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{change}: {error}");
+        }
+        let _ = journal.close().await;
+        drop((journal, other));
+        // And when it is opened, where it is read then.
+        match Journal::open(&path) {
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Conflict, "{change}: {error}");
+                assert!(error.message().starts_with("it is damaged: "), "{change}: {error}");
+                assert!(error.hints()[0].contains("away"), "{change}: {error:?}");
+            }
+            Ok(_) => assert!(change.starts_with("UPDATE"), "{change} is not noticed"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -15,12 +15,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::refusal::{Answer, Refusal};
-use super::stored::Stored;
+
 use super::upload::{Pieces, Upload};
 use crate::body;
 use crate::multipart;
 use crate::scratch::Scratch;
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
+use crate::stored::Stored;
 
 /// How many parts a form may have.
 const PARTS: usize = 100;

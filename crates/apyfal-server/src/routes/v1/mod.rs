@@ -11,7 +11,6 @@ mod record;
 mod refusal;
 mod result;
 mod run;
-mod stored;
 mod told;
 mod upload;
 mod way;

@@ -54,6 +54,7 @@ fn record(job: &Job, sent: &Sent) -> JobRecord {
         protocol: job.protocol,
         request: serde_json::to_value(sent).unwrap_or_default(),
         fingerprint: None,
+        digest: None,
         created: job.created,
         started: None,
         ended: None,
@@ -68,23 +69,23 @@ fn record(job: &Job, sent: &Sent) -> JobRecord {
 /// Removes the result of a job that was never recorded.
 pub(super) struct Unrecorded {
     host: Arc<Host>,
-    id: Option<String>,
+    job: Option<(String, u64)>,
 }
 
 impl Unrecorded {
     pub(super) fn new(host: &Arc<Host>, job: &Job) -> Self {
-        Self { host: host.clone(), id: Some(job.id.clone()) }
+        Self { host: host.clone(), job: Some((job.id.clone(), job.number)) }
     }
 
     pub(super) fn recorded(mut self) {
-        self.id = None;
+        self.job = None;
     }
 }
 
 impl Drop for Unrecorded {
     fn drop(&mut self) {
-        if let Some(id) = &self.id {
-            self.host.scratch.remove(id);
+        if let Some((id, number)) = &self.job {
+            self.host.scratch.remove(id, *number);
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answe
         Some(process) => process.job.id.clone(),
         None => recorded(host, number).await?.id,
     };
-    let (file, len) = host.scratch.kept(&id).map_err(|error| {
+    let (file, len) = host.scratch.kept(&id, number).map_err(|error| {
         Error::new(ErrorKind::NotFound, format!("process '{number}' has no result")).hint(
             match error.hints() {
                 [hint, ..] => hint.clone(),

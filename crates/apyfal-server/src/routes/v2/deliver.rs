@@ -143,6 +143,7 @@ fn last_frame(result: &Result<Report>, trailers: bool) -> Option<Result<Frame<By
 pub(super) fn kept(
     host: &Host,
     job: v2::Job,
+    number: u64,
     output: bool,
     range: Option<&HeaderValue>,
 ) -> Result<Response> {
@@ -159,7 +160,7 @@ pub(super) fn kept(
         set(response.headers_mut(), v2::JOB, Some(job.id));
         return Ok(response);
     }
-    let (file, len) = host.scratch.kept(&job.id)?;
+    let (file, len) = host.scratch.kept(&job.id, number)?;
     let range = Range::of(range, len)?;
     let mut response = data(file_body::part(file, range, host.used()), &job.id);
     let headers = response.headers_mut();

@@ -58,7 +58,7 @@ pub(crate) async fn about(
         let _ = tokio::time::timeout(wait.time(), job.ended()).await;
         return Ok(Json(job.as_wire()));
     }
-    Ok(Json(host.find_job(&id).await?))
+    Ok(Json(host.find_job(&id).await?.0))
 }
 
 /// Cancels a job that waits or runs; forgets one that ended, with its result.
@@ -67,10 +67,10 @@ pub(crate) async fn end(State(host): State<Arc<Host>>, Name(id): Name) -> Answer
         job.cancel.cancel();
         return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
     }
-    host.find_job(&id).await?;
+    let (job, number) = host.find_job(&id).await?;
     // Not each plain job is recorded.
     let was_recent = host.recent.remove(&id);
-    match host.forget(&id).await {
+    match host.forget(&job.id, number).await {
         Err(error) if !(was_recent && error.kind() == ErrorKind::NotFound) => {
             return Err(error.into());
         }
@@ -85,8 +85,8 @@ pub(crate) async fn result(
     Name(id): Name,
     headers: HeaderMap,
 ) -> Answer {
-    let job = host.find_job(&id).await?;
-    Ok(deliver::kept(&host, job, true, headers.get(header::RANGE))?)
+    let (job, number) = host.find_job(&id).await?;
+    Ok(deliver::kept(&host, job, number, true, headers.get(header::RANGE))?)
 }
 
 /// Tells how far a job is, until it ended.
@@ -94,7 +94,7 @@ pub(crate) async fn events(
     State(host): State<Arc<Host>>,
     Name(id): Name,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let first = host.find_job(&id).await?;
+    let (first, _) = host.find_job(&id).await?;
     let live = host.live.find(&id);
     let told = futures::stream::unfold(Some((first, live, true)), |state| async {
         let (job, live, is_first) = state?;
@@ -114,10 +114,10 @@ pub(crate) async fn events(
 }
 
 impl Host {
-    /// A job that lives, ended a moment ago, or is remembered by the journal.
-    pub(crate) async fn find_job(&self, id: &str) -> Result<v2::Job> {
+    /// A job that lives, ended a moment ago, or is remembered by the journal, and its number.
+    pub(crate) async fn find_job(&self, id: &str) -> Result<(v2::Job, u64)> {
         if let Some(job) = self.live.find(id) {
-            return Ok(job.as_wire());
+            return Ok((job.as_wire(), job.number));
         }
         if let Some(job) = self.recent.find(id) {
             return Ok(job);
@@ -129,9 +129,11 @@ impl Host {
             let _ = self.journal.flush().await;
             recorded = self.journal.job(id).await?;
         }
-        recorded.map(wire_job).ok_or_else(|| {
+        let recorded = recorded.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("there is no job '{}'", shorten(id)))
                 .hint("its result was deleted, or it is too long ago")
-        })
+        })?;
+        let number = recorded.number;
+        Ok((wire_job(recorded), number))
     }
 }

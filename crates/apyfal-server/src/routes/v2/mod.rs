@@ -3,6 +3,7 @@
 mod deliver;
 mod host;
 mod jobs;
+mod keep;
 mod logs;
 mod process;
 mod reading;

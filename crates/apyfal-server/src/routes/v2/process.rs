@@ -9,29 +9,25 @@ use apyfal_core::{
     Result, Stage, Start, read_value, shorten,
 };
 use apyfal_storage::Location;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::deliver;
+use super::keep::keep;
 use super::reading::Reading;
 use crate::answer::{Answer, Refusal};
-use crate::body::{self, Complete, Data};
+use crate::body::{self, Data};
 use crate::coding;
-use crate::history::Begun;
 use crate::host::{Host, output_named};
-use crate::journal::{Durability, Protocol};
-use crate::live;
 use crate::routes::query::{Name, Query};
 use crate::spool::spool;
 
 /// Data of no more than so many bytes is taken in before its job begins, so that a slow client
 /// holds no slot.
-const SMALL: usize = 64 << 10;
+pub(super) const SMALL: usize = 64 << 10;
 
 /// Runs or submits a job in a session.
 pub(crate) async fn in_session(
@@ -44,7 +40,7 @@ pub(crate) async fn in_session(
     let reading = Reading::of(&parts);
     match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
-            Ok(keep(host, ends).await?)
+            Ok(keep(host, ends, &parts.headers).await?)
         }
         Ok(ends) => Ok(run(host, ends, reading, None).await?),
         Err((error, data)) => {
@@ -55,13 +51,13 @@ pub(crate) async fn in_session(
 }
 
 /// What a job of a session reads and writes.
-struct Ends {
-    session: String,
-    accelerator: String,
-    request: JobRequest,
+pub(super) struct Ends {
+    pub(super) session: String,
+    pub(super) accelerator: String,
+    pub(super) request: JobRequest,
     parameters: JobParameters,
-    data: Option<Data>,
-    output: bool,
+    pub(super) data: Option<Data>,
+    pub(super) output: bool,
 }
 
 impl Ends {
@@ -103,8 +99,8 @@ impl Ends {
         })
     }
 
-    /// Equal for two requests that ask for the same.
-    fn fingerprint(&self) -> String {
+    /// Equal for two requests that ask for the same, but for their data.
+    pub(super) fn fingerprint(&self) -> String {
         let JobRequest { parameters, src, dst, input_name, output_name, .. } = &self.request;
         let len = self.data.as_ref().and_then(|data| data.len);
         let names = json!([input_name, output_name]);
@@ -116,7 +112,7 @@ impl Ends {
     }
 
     /// The request as it may be recorded.
-    fn record(&self) -> Value {
+    pub(super) fn record(&self) -> Value {
         let shown = |url: &Option<String>| {
             url.as_ref().and_then(|url| Some(Location::parse(url).ok()?.to_string()))
         };
@@ -129,12 +125,12 @@ impl Ends {
     }
 
     /// What the data and the result are called.
-    fn names(&mut self) -> (Option<String>, Option<String>) {
+    pub(super) fn names(&mut self) -> (Option<String>, Option<String>) {
         (self.request.input_name.take(), self.request.output_name.take())
     }
 
     /// The job for the agent.
-    fn job(&mut self) -> Job {
+    pub(super) fn job(&mut self) -> Job {
         Job {
             session: std::mem::take(&mut self.session),
             parameters: std::mem::take(&mut self.parameters),
@@ -227,61 +223,6 @@ async fn run(
         }
     }
     deliver::stream(host, listed, reader, reading.trailers)
-}
-
-/// Runs a job that is recorded before, and keeps its result.
-async fn keep(host: &Arc<Host>, mut ends: Ends) -> Result<Response> {
-    let (mode, output) = (ends.request.mode, ends.output);
-    let fingerprint = ends.fingerprint();
-    let job = host.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
-    let job = job.kept(Protocol::V2, Durability::Disk);
-    let mut data = ends.data.take();
-    let begun = match host.begin(job, ends.record(), fingerprint).await {
-        Ok(begun) => begun,
-        Err(error) => {
-            data.into_iter().for_each(Data::drain);
-            return Err(error);
-        }
-    };
-    let job = match begun {
-        Begun::New(listed) => {
-            let complete = data.as_mut().map(Data::complete);
-            let job = (*listed).clone();
-            let (name, called) = ends.names();
-            let src = data.map(|data| data.into_input(name.as_deref()));
-            host.keep(listed, ends.job(), src, output, called);
-            if mode == Mode::Submit {
-                all_in(complete, &job).await;
-                return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
-            }
-            job
-        }
-        Begun::Running(job) => {
-            data.into_iter().for_each(Data::drain);
-            job
-        }
-        Begun::Ended(job) => {
-            data.into_iter().for_each(Data::drain);
-            return match mode {
-                Mode::Submit => Ok((StatusCode::ACCEPTED, Json(*job)).into_response()),
-                Mode::Run => deliver::kept(host, *job, output, None),
-            };
-        }
-    };
-    if mode == Mode::Submit {
-        return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
-    }
-    job.ended().await;
-    deliver::kept(host, job.as_wire(), output, None)
-}
-
-/// Waits until all data of a job is in, or the job ended without.
-async fn all_in(complete: Option<Complete>, job: &live::Job) {
-    let Some(complete) = complete else { return };
-    tokio::select! {
-        () = complete.wait() => {}
-        _ = job.ended() => {}
-    }
 }
 
 /// Opens a session, runs one job in it, and ends it. The parameters are those of the query.

@@ -14,7 +14,7 @@ const BLOCK: usize = 1 << 20;
 
 /// A file without a name, and what of it was read.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     file: ScratchFile,
     waiting: Vec<Bytes>,
     waiting_len: usize,
@@ -23,7 +23,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn new(scratch: &Arc<Scratch>) -> Result<Self> {
+    pub(crate) fn new(scratch: &Arc<Scratch>) -> Result<Self> {
         let file = scratch.file()?;
         Ok(Self { file, waiting: Vec::new(), waiting_len: 0, len: 0, read: 0 })
     }
@@ -32,14 +32,14 @@ impl Stored {
     ///
     /// # Errors
     /// The space for it is used up.
-    pub(super) async fn add(mut self, piece: Bytes) -> Result<Self> {
+    pub(crate) async fn add(mut self, piece: Bytes) -> Result<Self> {
         self.waiting_len += piece.len();
         self.waiting.push(piece);
         if self.waiting_len >= BLOCK { self.written().await } else { Ok(self) }
     }
 
     /// Writes what waits.
-    pub(super) async fn written(mut self) -> Result<Self> {
+    pub(crate) async fn written(mut self) -> Result<Self> {
         let written = tokio::task::spawn_blocking(move || {
             for piece in self.waiting.drain(..) {
                 self.file.write_all(&piece)?;
@@ -52,7 +52,7 @@ impl Stored {
         })?
     }
 
-    pub(super) fn into_input(self) -> Input {
+    pub(crate) fn into_input(self) -> Input {
         let len = self.len;
         Input::stream(self).with_len(len)
     }
