@@ -32,6 +32,11 @@ fn a_submitted_job_waits_to_be_fetched() {
     assert_eq!(part.status, 206);
     assert_eq!(part.header("content-range"), Some("bytes 1000-1999/300000"));
     assert!(part.body == sent[1000..2000]);
+    for behind in ["300000-", "400000-500000", "99999999999999999999-", "-0"] {
+        let part = server.connect().bare("GET", &path, &format!("Range: bytes={behind}\r\n"));
+        assert_eq!(refused(&part, 416), "usage", "{behind}");
+        assert_eq!(part.header("content-range"), Some("bytes */300000"));
+    }
     let listed = server.get("/v2/jobs?state=done").json();
     assert_eq!(listed["jobs"][0]["id"], id);
     assert_eq!(server.connect().delete(&format!("/v2/jobs/{id}")).status, 204);

@@ -35,8 +35,25 @@ impl From<Sqlite> for Failure {
             Some(ErrorCode::TooBig) => {
                 Self::Entry(Error::new(ErrorKind::InvalidData, "it is too long").source(error))
             }
+            _ if is_of_another_schema(&error) => Self::Damaged(error.to_string()),
             _ => Self::Database(error),
         }
+    }
+}
+
+/// Whether a database has not what was written into it: all statements are ours, and so is what
+/// their columns hold.
+fn is_of_another_schema(error: &Sqlite) -> bool {
+    match error {
+        Sqlite::SqlInputError { .. }
+        | Sqlite::FromSqlConversionFailure(..)
+        | Sqlite::IntegralValueOutOfRange(..)
+        | Sqlite::InvalidColumnType(..)
+        | Sqlite::QueryReturnedNoRows => true,
+        Sqlite::SqliteFailure(_, Some(why)) => {
+            ["no such ", "duplicate column", "already exists"].iter().any(|odd| why.contains(odd))
+        }
+        _ => false,
     }
 }
 

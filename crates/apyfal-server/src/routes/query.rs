@@ -103,13 +103,30 @@ impl TryFrom<f64> for Patience {
     type Error = &'static str;
 
     fn try_from(seconds: f64) -> std::result::Result<Self, Self::Error> {
-        let time = Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT));
-        time.map(Self).map_err(|_| "it is no number of seconds from 0")
+        // Of a number and NaN the number is the smaller one.
+        let is_number = seconds.is_finite() && seconds >= 0.0;
+        let time = Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT)).ok();
+        time.filter(|_| is_number).map(Self).ok_or("it is no number of seconds from 0")
     }
 }
 
 impl Patience {
     pub(crate) fn time(self) -> Duration {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_a_number_of_seconds() {
+        for (given, time) in [(0.0, 0.0), (-0.0, 0.0), (1.5, 1.5), (60.5, 60.0), (1e300, 60.0)] {
+            assert_eq!(Patience::try_from(given).unwrap().time().as_secs_f64(), time, "{given}");
+        }
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
+            assert!(Patience::try_from(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use apyfal_core::{Error, ErrorKind};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::processes::recorded;
 use super::refusal::{Answer, Refusal};
@@ -30,13 +30,9 @@ pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answe
             },
         )
     })?;
-    let range = match Range::of(headers.get(header::RANGE), len) {
+    let range = match Range::of(headers, len) {
         Ok(range) => range,
-        Err(error) => {
-            let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, error);
-            let range = [(header::CONTENT_RANGE, format!("bytes */{len}"))];
-            return Ok((range, refusal).into_response());
-        }
+        Err(error) => return Ok(file_body::not_satisfiable(Refusal::from(error), len)),
     };
     let mut response = Response::new(body(host, file, range)?);
     let headers = response.headers_mut();

@@ -15,6 +15,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use serde::Serialize;
 
+use crate::answer::Refusal;
 use crate::file_body::{self, Range};
 use crate::host::Host;
 use crate::live::{Ended, Job, Listed};
@@ -145,7 +146,7 @@ pub(super) fn kept(
     job: v2::Job,
     number: u64,
     output: bool,
-    range: Option<&HeaderValue>,
+    range: Option<&HeaderMap>,
 ) -> Result<Response> {
     match (job.state, job.error) {
         (JobState::Done, _) => {}
@@ -161,7 +162,10 @@ pub(super) fn kept(
         return Ok(response);
     }
     let (file, len) = host.scratch.kept(&job.id, number)?;
-    let range = Range::of(range, len)?;
+    let range = match range.map_or(Ok(Range::whole(len)), |headers| Range::of(headers, len)) {
+        Ok(range) => range,
+        Err(error) => return Ok(file_body::not_satisfiable(Refusal::from(error), len)),
+    };
     let mut response = data(file_body::part(file, range, host.used()), &job.id);
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

@@ -8,7 +8,7 @@ use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Error, ErrorKind, Result, shorten};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
@@ -86,7 +86,7 @@ pub(crate) async fn result(
     headers: HeaderMap,
 ) -> Answer {
     let (job, number) = host.find_job(&id).await?;
-    Ok(deliver::kept(&host, job, number, true, headers.get(header::RANGE))?)
+    Ok(deliver::kept(&host, job, number, true, Some(&headers))?)
 }
 
 /// Tells how far a job is, until it ended.
