@@ -246,7 +246,7 @@ pub const SECTIONS: &[SectionSpec] = &[
             key(
                 "allowed_networks",
                 Lines,
-                "networks that http:// URLs may reach beside public ones: 10.1.0.0/16, private, all",
+                "networks that http:// URLs may reach beside public ones: 10.1.0.0/16, private, metadata, all",
             ),
             KeySpec {
                 files: Files::PathOrText,

@@ -7,15 +7,20 @@
 //!
 //! * names are resolved by a resolver that leaves out what is forbidden, and the connection is made
 //!   to what it leaves; an answer that changes later (DNS rebinding) is checked again;
+//! * what the machine itself is called, and what it reaches without a router, is asked of the system
+//!   each time, since global addresses may be inside as well;
 //! * addresses that stand in a URL, in any of their spellings, never come to a resolver. They are
 //!   checked before each request and for each redirect;
 //! * proxies of the environment are not used. They would resolve names themselves, and reach what
 //!   they can reach.
 
 mod address;
+mod metadata;
 mod networks;
+mod own;
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -25,6 +30,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Action, Attempt, Policy};
 
 pub use networks::AllowedNetworks;
+use own::OwnNetworks;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 10;
@@ -33,6 +39,7 @@ const REDIRECTS: usize = 10;
 #[derive(Clone)]
 pub(crate) struct Guard {
     allowed: Arc<AllowedNetworks>,
+    own: fn() -> io::Result<OwnNetworks>,
     resolver: Arc<dyn Resolve>,
 }
 
@@ -43,7 +50,7 @@ impl Guard {
     }
 
     pub(crate) fn with_resolver(allowed: AllowedNetworks, resolver: Arc<dyn Resolve>) -> Self {
-        Self { allowed: Arc::new(allowed), resolver }
+        Self { allowed: Arc::new(allowed), own: OwnNetworks::now, resolver }
     }
 
     /// Refuses a URL whose server is given by a forbidden address. One that is given by a name is
@@ -53,10 +60,16 @@ impl Guard {
         // behind.
         let host = url.host_str().unwrap_or_default();
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        match literal.ok().and_then(|address| self.allowed.forbids(address)) {
+        let Ok(address) = literal else { return Ok(()) };
+        match self.allowed.forbids(address, &self.own_networks()?) {
             Some(class) => Err(forbidden(host, class)),
             None => Ok(()),
         }
+    }
+
+    /// Without them it is not known what is public.
+    fn own_networks(&self) -> Result<OwnNetworks> {
+        (self.own)().map_err(|error| Error::from(error).operation("tell this host's networks"))
     }
 
     /// The redirects that are followed: not to what is forbidden, and not out of an encrypted
@@ -82,12 +95,13 @@ impl Guard {
         name: Name,
     ) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
         let host = name.as_str().to_owned();
+        let own = self.own_networks()?;
         let mut found = None;
         let addresses: Vec<SocketAddr> = self
             .resolver
             .resolve(name)
             .await?
-            .filter(|address| match self.allowed.forbids(address.ip()) {
+            .filter(|address| match self.allowed.forbids(address.ip(), &own) {
                 Some(class) => {
                     found = Some(class);
                     false
@@ -152,11 +166,17 @@ pub(crate) fn refusal_in(error: &(dyn std::error::Error + 'static)) -> Option<Er
 }
 
 fn forbidden(host: &str, class: address::Class) -> Error {
+    let by = match class {
+        address::Class::Metadata => "the word metadata in allowed_networks",
+        _ => "allowed_networks",
+    };
     Error::new(
         ErrorKind::Security,
         format!("'{host}' is {class} address, which this host does not reach for others"),
     )
-    .hint("the host's administrator can allow it by allowed_networks in section [security] of the configuration")
+    .hint(format!(
+        "the host's administrator can allow it by {by} in section [security] of the configuration"
+    ))
 }
 
 /// Names as the system resolves them.

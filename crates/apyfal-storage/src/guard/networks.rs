@@ -6,12 +6,14 @@ use apyfal_core::{Error, ErrorKind, Result};
 use ipnet::IpNet;
 
 use super::address::{Class, class, embedded};
+use super::own::OwnNetworks;
 
 /// The networks that URLs of remote callers may lead to beside the public one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedNetworks {
     all: bool,
     private: bool,
+    metadata: bool,
     ranges: Vec<IpNet>,
 }
 
@@ -27,8 +29,9 @@ impl AllowedNetworks {
     }
 
     /// Reads `allowed_networks`: each item is an address, a range such as `10.1.0.0/16`, the word
-    /// `private` for all private addresses (not for those of the machine itself or of its link,
-    /// where clouds answer with credentials), or the word `all`.
+    /// `private` for all private addresses and those of networks that the machine is in (not for
+    /// its own or those of a link alone), `metadata` for those where clouds answer with credentials,
+    /// or the word `all`. No range that is wider than an address has those of clouds.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`]: an item is none of these.
@@ -38,12 +41,16 @@ impl AllowedNetworks {
             match item.trim() {
                 word if word.eq_ignore_ascii_case("all") => allowed.all = true,
                 word if word.eq_ignore_ascii_case("private") => allowed.private = true,
+                word if word.eq_ignore_ascii_case("metadata") => allowed.metadata = true,
                 range => {
                     let address = range.parse::<IpAddr>().map(IpNet::from);
                     let range = address.or_else(|_| range.parse::<IpNet>()).map_err(|_| {
                         Error::new(ErrorKind::Configuration, "it is not a network")
                             .operation(format!("read '{range}' of allowed_networks"))
-                            .hint("write an address, a range such as 10.1.0.0/16, private, or all")
+                            .hint(
+                                "write an address, a range such as 10.1.0.0/16, private, \
+                                 metadata, or all",
+                            )
                     })?;
                     allowed.ranges.push(range);
                 }
@@ -57,19 +64,19 @@ impl AllowedNetworks {
         self.all
     }
 
-    /// Why an address may not be reached, if so.
-    pub(crate) fn forbids(&self, address: IpAddr) -> Option<Class> {
-        let class = class(address)?;
-        let inner = match address {
-            IpAddr::V6(address) => embedded(address).map(IpAddr::V4),
-            IpAddr::V4(_) => None,
-        };
+    /// Why an address may not be reached by a machine in these networks, if so.
+    pub(crate) fn forbids(&self, address: IpAddr, own: &OwnNetworks) -> Option<Class> {
+        let class = class(address, own)?;
         let is_in = |range: &IpNet| {
-            range.contains(&address) || inner.is_some_and(|inner| range.contains(&inner))
+            range.contains(&address) || embedded(address).any(|inner| range.contains(&inner))
         };
-        let allowed =
-            self.all || self.private && class == Class::Private || self.ranges.iter().any(is_in);
-        (!allowed).then_some(class)
+        let is_one = |range: &IpNet| range.prefix_len() == range.max_prefix_len() && is_in(range);
+        let allowed = match class {
+            Class::Metadata => self.metadata || self.ranges.iter().any(is_one),
+            Class::Private | Class::Neighbour => self.private || self.ranges.iter().any(is_in),
+            _ => self.ranges.iter().any(is_in),
+        };
+        (!allowed && !self.all).then_some(class)
     }
 }
 
@@ -79,7 +86,11 @@ mod tests {
 
     fn forbids(allowed: &[&str], address: &str) -> bool {
         let allowed = AllowedNetworks::parse(allowed.iter().copied()).unwrap();
-        allowed.forbids(address.parse().unwrap()).is_some()
+        let own = OwnNetworks {
+            addresses: vec!["9.9.9.1".parse().unwrap(), "192.168.1.9".parse().unwrap()],
+            links: vec!["9.9.9.0/24".parse().unwrap(), "192.168.1.0/24".parse().unwrap()],
+        };
+        allowed.forbids(address.parse().unwrap(), &own).is_some()
     }
 
     #[test]
@@ -89,8 +100,7 @@ mod tests {
             assert!(!forbids(&["all"], address), "{address}");
         }
         assert!(!forbids(&[], "8.8.8.8"));
-        for address in ["10.0.0.1", "192.168.1.1", "100.100.100.200", "fd00::1", "::ffff:10.0.0.1"]
-        {
+        for address in ["10.0.0.1", "192.168.1.1", "100.100.100.1", "fd00::1", "::ffff:10.0.0.1"] {
             assert!(!forbids(&["Private"], address), "{address}");
         }
         for address in ["127.0.0.1", "169.254.169.254", "::1", "fe80::1", "0.0.0.0", "224.0.0.1"] {
@@ -102,6 +112,44 @@ mod tests {
         }
         for address in ["10.2.0.1", "127.0.0.2", "::ffff:10.2.0.1", "fd00:0:0:1::9", "::1"] {
             assert!(forbids(&listed, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn metadata_services_have_a_word_of_their_own() {
+        for address in [
+            "169.254.169.254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "fd00:ec2::254",
+            "::ffff:100.100.100.200",
+            "64:ff9b::100.100.100.200",
+        ] {
+            for allowed in [
+                &["private"][..],
+                &["169.254.0.0/16", "100.64.0.0/10", "168.63.129.0/24", "fd00::/8", "::/0"],
+            ] {
+                assert!(forbids(allowed, address), "{allowed:?}: {address}");
+            }
+            for allowed in ["metadata", "all", address] {
+                assert!(!forbids(&[allowed], address), "{allowed}: {address}");
+            }
+        }
+        for address in ["169.254.1.1", "10.0.0.1", "9.9.9.1"] {
+            assert!(forbids(&["metadata"], address), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_the_own_network_is_inside() {
+        for address in ["9.9.9.1", "9.9.9.2", "192.168.1.9", "::ffff:9.9.9.1", "2002:909:902::1"] {
+            assert!(forbids(&[], address), "{address}");
+            assert!(!forbids(&["9.9.9.0/24", "192.168.0.0/16"], address), "{address}");
+        }
+        assert!(!forbids(&[], "9.9.8.1"));
+        assert!(!forbids(&["private"], "9.9.9.2"));
+        for address in ["9.9.9.1", "192.168.1.9"] {
+            assert!(forbids(&["private"], address), "{address}");
         }
     }
 

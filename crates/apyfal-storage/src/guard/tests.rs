@@ -119,7 +119,7 @@ async fn names_lead_only_where_it_is_allowed() {
     for (name, class) in [
         ("inner.test", "loopback"),
         ("INNER.test.", "loopback"),
-        ("metadata.test", "private"),
+        ("metadata.test", "metadata"),
         ("mapped.test", "loopback"),
     ] {
         let error = read(&transport, &format!("http://{name}:{port}/")).await.unwrap_err();
@@ -195,7 +195,7 @@ async fn redirects_lead_only_where_it_is_allowed() {
     }
     let seen = public.requests().len();
     let error = read(&transport, &to("http://169.254.169.254/latest/")).await.unwrap_err();
-    assert_refused(&error, "link-local");
+    assert_refused(&error, "metadata");
     assert_eq!(public.requests().len(), seen + 1, "a refusal is not tried again");
     // Whatever else it may be, it is not followed to where it must not lead.
     for target in [
@@ -257,12 +257,13 @@ fn every_spelling_of_an_address_is_known() {
     for (host, class) in [
         ("0", "unspecified"),
         ("[::]", "unspecified"),
-        ("169.254.169.254", "link-local"),
-        ("0xa9fea9fe", "link-local"),
+        ("169.254.1.1", "link-local"),
+        ("169.254.169.254", "metadata"),
+        ("0xa9fea9fe", "metadata"),
         ("[fe80::1]", "link-local"),
         ("10.0.0.1", "private"),
-        ("100.100.100.200", "private"),
-        ("[fd00:ec2::254]", "private"),
+        ("100.100.100.200", "metadata"),
+        ("[fd00:ec2::254]", "metadata"),
         ("224.0.0.1", "multicast"),
         ("255.255.255.255", "broadcast"),
         ("4294967295", "broadcast"),
@@ -276,4 +277,14 @@ fn every_spelling_of_an_address_is_known() {
     for host in ["example.org", "8.8.8.8", "134744072", "[2600::1]", "127.0.0.1.example.org"] {
         guard.check(&Url::parse(&format!("http://{host}/")).unwrap()).unwrap();
     }
+}
+
+#[tokio::test]
+async fn nothing_is_reached_where_the_own_networks_are_not_known() {
+    let mut guard = Guard::new(AllowedNetworks::none());
+    guard.own = || Err(io::Error::from_raw_os_error(24));
+    let error = guard.check(&Url::parse("http://8.8.8.8/").unwrap()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot tell this host's networks"), "{error}");
+    let resolved = guard.resolve("localhost".parse().unwrap()).await;
+    assert!(resolved.is_err());
 }

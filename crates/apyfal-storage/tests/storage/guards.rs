@@ -60,6 +60,62 @@ async fn a_guarded_storage_does_not_reach_this_machine() {
     assert_eq!(read(&private, &url).await.unwrap_err().kind(), ErrorKind::Security);
 }
 
+/// What the next test runs in a network of its own, in which global addresses are the machine's.
+#[tokio::test]
+#[ignore = "is run by another test"]
+async fn in_a_network_of_global_addresses() {
+    for address in ["8.8.4.4:0", "[2a00:1::1]:0"] {
+        let server =
+            FaultServer::start_at(address, |request| Answer::part_of(b"secret", request)).unwrap();
+        let url = format!("{}/", server.url());
+        // On this network all addresses of a loopback device's prefixes lead here.
+        let port = server.url().rsplit(':').next().unwrap().to_owned();
+        let near = match url.contains('[') {
+            true => format!("http://[2a00:1::2]:{port}/"),
+            false => format!("http://8.8.4.5:{port}/"),
+        };
+        let routed = format!("http://9.9.9.9:{port}/");
+        let guarded = Storage::new().guarded(AllowedNetworks::none());
+        for (url, class) in [(&url, "own"), (&near, "neighbouring"), (&routed, "neighbouring")] {
+            let error = read(&guarded, url).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Security, "{url}: {error}");
+            assert!(error.to_string().contains(class), "{url}: {error}");
+        }
+        let private = Storage::new().guarded(allowed(&["private"]));
+        assert_eq!(read(&private, &url).await.unwrap_err().kind(), ErrorKind::Security);
+        assert!(server.requests().is_empty());
+        let listed = Storage::new().guarded(allowed(&["8.8.4.0/24", "2a00:1::/64"]));
+        assert_eq!(read(&listed, &url).await.unwrap(), b"secret");
+    }
+    println!("checked");
+}
+
+#[test]
+fn global_addresses_of_the_own_network_are_inside() {
+    let lines = "set -e; ip link set lo up; ip addr add 8.8.4.4/24 dev lo; \
+                 ip -6 addr add 2a00:1::1/64 dev lo nodad; ip route add 9.9.9.0/24 dev lo; \
+                 exec \"$0\" guards::in_a_network_of_global_addresses --exact --ignored --nocapture";
+    let kinds: [&[&str]; 2] = [&["--net"], &["--user", "--map-root-user", "--net"]];
+    let run = |words: &&[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        let program = std::env::current_exe().unwrap();
+        let output = command.args(*words).args(["sh", "-c", lines]).arg(program).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success() && said.contains("checked"), said, output.stderr)
+    };
+    let can = |words: &&&[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(**words).arg("true").status().is_ok_and(|status| status.success())
+    };
+    match kinds.iter().find(can) {
+        Some(words) => {
+            let (is_right, said, errors) = run(words);
+            assert!(is_right, "{said}{}", String::from_utf8_lossy(&errors));
+        }
+        None => assert!(std::env::var_os("APYFAL_TEST_WITHOUT_NAMESPACES").is_some()),
+    }
+}
+
 /// Who runs the host has chosen its stores; who uses it has not.
 #[tokio::test]
 async fn stores_of_the_host_stay_reachable() {
