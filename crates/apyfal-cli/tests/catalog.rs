@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::net::Ipv4Addr;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::http::Answer;
+use common::http::{Answer, Connection};
 use common::server::{Server, until};
 use common::{Home, peer, text};
 use serde_json::{Value, json};
@@ -53,9 +55,13 @@ fn add(home: &Home, name: &str, secret: &str) {
 
 /// Asks for a token as the original's client does.
 fn token(server: &Server, name: &str, secret: &str) -> Answer {
+    token_by(server.connect(), name, secret)
+}
+
+/// The same on this connection.
+fn token_by(mut connection: Connection, name: &str, secret: &str) -> Answer {
     let basic = STANDARD.encode(format!("{name}:{secret}"));
     let body = "grant_type=client_credentials";
-    let mut connection = server.connect();
     let head = connection.head("POST", "/o/token/");
     connection.write(
         format!(
@@ -187,6 +193,42 @@ fn who_guesses_many_at_once_gains_nothing() {
     let looked_at = statuses.iter().filter(|status| **status == 401).count();
     assert!(looked_at <= 10, "{statuses:?}");
     assert!(statuses.iter().all(|status| matches!(status, 401 | 429)), "{statuses:?}");
+}
+
+#[test]
+fn those_who_guess_do_not_keep_out_who_was_right_before() {
+    const GUESSERS: u8 = 40;
+    let (server, _) = serving(&[]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let from = |number: u8| {
+        let (here, there) = (Ipv4Addr::new(127, 0, 9, number), server.address().parse().unwrap());
+        let stream = runtime.block_on(apyfal_testkit::connect_from(here.into(), there)).unwrap();
+        Connection::over(stream, server.address())
+    };
+    assert_eq!(token_by(from(255), "me", SECRET).status, 200);
+    let answered = AtomicUsize::new(0);
+    // Each has its places full all the time, and another account for each try.
+    let guess = |number: u8, turn: usize| {
+        let status = token_by(from(number), &format!("{number}-{turn}"), "guess").status;
+        assert!(matches!(status, 401 | 429), "{status}");
+        answered.fetch_add(usize::from(status == 401), Ordering::SeqCst);
+    };
+    std::thread::scope(|scope| {
+        for number in 0..GUESSERS {
+            for turn in 0..2 {
+                let guess = &guess;
+                scope.spawn(move || guess(number, turn));
+            }
+        }
+        until("those who guess wait", || answered.load(Ordering::SeqCst) > 0);
+        let before = answered.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            assert_eq!(token_by(from(255), "me", SECRET).status, 200);
+        }
+        // Those that were being looked at, each time, and a few more for want of a core.
+        let meanwhile = answered.load(Ordering::SeqCst) - before;
+        assert!(meanwhile < 32, "{meanwhile} of those who guess came first");
+    });
 }
 
 #[test]

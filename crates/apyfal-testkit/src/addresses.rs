@@ -15,6 +15,21 @@ pub fn own_loopback() -> IpAddr {
     Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
+/// A connection that comes from this address of the machine.
+///
+/// # Errors
+/// The address is none of the machine's, or nobody listens.
+pub async fn connect_from(from: IpAddr, to: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind((from, 0).into())?;
+    let stream = socket.connect(to).await?.into_std()?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
 /// An address where nobody listens, nor can as long as this is there: who connects is refused.
 #[derive(Debug)]
 pub struct Unheard(TcpSocket);

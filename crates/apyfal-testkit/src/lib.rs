@@ -15,7 +15,7 @@ mod nginx;
 mod signals;
 mod trailers;
 
-pub use addresses::{Unheard, own_loopback};
+pub use addresses::{Unheard, connect_from, own_loopback};
 pub use client_suite::{Kept, client_suite};
 pub use faults::{Answer, Body, FaultServer, Request};
 pub use moto::Moto;

@@ -5,10 +5,11 @@
 //! catalog tells: a machine that is being set up has no credentials.
 
 mod accounts;
+mod checks;
 mod failures;
 mod files;
-mod queue;
 mod routes;
+mod source;
 mod tokens;
 mod watched;
 
@@ -27,15 +28,15 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 pub use accounts::{Account, Accounts};
 pub use files::check_files;
 
 use crate::Catalog;
+use checks::Checks;
 use failures::Failures;
-use queue::Queue;
+use source::Source;
 use tokens::Tokens;
 use watched::Watched;
 
@@ -43,7 +44,7 @@ use watched::Watched;
 const CONNECTIONS: usize = 1024;
 /// How long a client may take to ask.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many secrets are checked at a time: each takes a core for a moment, on purpose.
+/// How many secrets are checked at a time, at most as many as there are cores.
 const CHECKS: usize = 2;
 
 /// What a catalog server is made of.
@@ -78,8 +79,7 @@ struct Shared {
     files: PathBuf,
     tokens: Tokens,
     failures: Failures,
-    queue: Queue,
-    checks: Arc<Semaphore>,
+    checks: Checks,
 }
 
 impl CatalogServer {
@@ -112,8 +112,9 @@ impl CatalogServer {
             files,
             tokens: Tokens::new(token_ttl),
             failures: Failures::default(),
-            queue: Queue::default(),
-            checks: Arc::new(Semaphore::new(CHECKS)),
+            checks: Checks::start(
+                std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CHECKS)),
+            )?,
         };
         let mut listeners = Vec::new();
         for address in listen {
@@ -156,7 +157,7 @@ impl Service for Served {
             return routes::bad_request(&error);
         }
         let mut request = Request::from_parts(parts, Body::new(body));
-        request.extensions_mut().insert(connection.remote.ip().to_canonical());
+        request.extensions_mut().insert(Source::of(connection.remote.ip()));
         match tokio::time::timeout(PATIENCE, self.router.oneshot(request)).await {
             Ok(answer) => answer.unwrap_or_else(|never| match never {}),
             Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),

@@ -1,6 +1,5 @@
 //! What is served.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::Shared;
+use super::source::Source;
 use crate::client::{CATALOG, ORIGINAL, TOKEN};
 
 /// How long the form of a token request may be, in bytes.
@@ -44,7 +44,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 /// Source: RFC 6749, sections 2.3.1, 4.4 and 5.
 async fn token(
     State(shared): Served,
-    Extension(from): Extension<IpAddr>,
+    Extension(from): Extension<Source>,
     headers: HeaderMap,
     form: Bytes,
 ) -> Response {
@@ -59,27 +59,23 @@ async fn token(
     let Some((client_id, secret)) = basic(&headers).or_else(in_form) else {
         return oauth(StatusCode::UNAUTHORIZED, "invalid_client");
     };
-    if let Some(wait) = shared.failures.wait(from, &client_id) {
+    if let Err(wait) = shared.failures.begin(from, &client_id) {
         return wait_first(wait);
     }
-    let Some(place) = shared.queue.enter(from) else {
-        return wait_first(Duration::from_secs(1));
-    };
-    // Counted beforehand, and taken back: of many tries at once none goes by unseen.
-    shared.failures.count(from, &client_id);
-    let Ok(turn) = shared.checks.clone().acquire_owned().await else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
     let accounts = shared.accounts.now();
     let tried = client_id.clone();
     let check = move || {
-        // Held to the end of the check, also where who asked goes away meanwhile.
-        let _held = (turn, place);
         let is_right = accounts.is_right(&tried, secret.as_bytes());
         accounts.find(&tried).filter(|_| is_right).cloned()
     };
-    let Ok(Some(account)) = tokio::task::spawn_blocking(check).await else {
-        return oauth(StatusCode::UNAUTHORIZED, "invalid_client");
+    let is_known = shared.failures.was_right(from, &client_id);
+    let account = match shared.checks.make(from, is_known, check).await {
+        Some(Some(account)) => account,
+        Some(None) => return oauth(StatusCode::UNAUTHORIZED, "invalid_client"),
+        None => {
+            shared.failures.take_back(from, &client_id);
+            return wait_first(Duration::from_secs(1));
+        }
     };
     shared.failures.forgive(from, &client_id);
     match shared.tokens.give(account) {
