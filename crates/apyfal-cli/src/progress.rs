@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use apyfal::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::commands::troubles::Troubles;
 use crate::printer::Printer;
 
 /// Work that ends sooner draws nothing.
@@ -16,15 +17,16 @@ const WITH_TOTAL: &str = "{prefix:.30} [{wide_bar}] {percent:>3}% of {decimal_to
                           {decimal_bytes_per_sec} {eta} left";
 const WITHOUT_TOTAL: &str = "{prefix:.30} {spinner} {decimal_bytes} {decimal_bytes_per_sec}";
 
-/// Waits for `work` and shows meanwhile how far it is.
+/// Waits for `work` and shows meanwhile how far it is, and what is wrong with its hosts.
 pub(crate) async fn shown<T>(
     printer: &Printer,
     title: &str,
     progress: &Arc<Progress>,
+    troubles: &mut Troubles,
     work: impl Future<Output = T>,
 ) -> T {
     if !printer.draws() {
-        return work.await;
+        return troubles.told(printer, work).await;
     }
     let mut work = std::pin::pin!(work);
     let begin = Instant::now();
@@ -38,6 +40,9 @@ pub(crate) async fn shown<T>(
             () = tokio::time::sleep(REDRAW) => {}
         }
         update(&bar, progress);
+        if troubles.is_news() {
+            bar.suspend(|| troubles.tell(printer));
+        }
         if bar.is_hidden() && begin.elapsed() > PATIENCE {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }

@@ -15,7 +15,7 @@ pub fn default_signals() {
     ONCE.call_once(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let runtime = runtime.expect("a runtime");
-        let _entered = runtime.enter();
+        let entered = runtime.enter();
         let ignored = ignored();
         for kind in [
             SignalKind::hangup(),
@@ -32,6 +32,9 @@ pub fn default_signals() {
                 drop(signal(kind).expect("a signal that can be caught"));
             }
         }
+        drop(entered);
+        // The caller may be in a runtime itself, where others are not waited for.
+        runtime.shutdown_background();
     });
 }
 

@@ -7,6 +7,7 @@ use apyfal::{Location, Progress, Result};
 use clap::Args;
 use serde_json::json;
 
+use crate::commands::troubles::Troubles;
 use crate::commands::{Context, one_takes_stdin};
 use crate::printer;
 use crate::progress;
@@ -37,7 +38,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let begin = Instant::now();
     let work = storage.copy(&source, &destination, &context.cancel, &progress);
     let title = format!("copy {source}");
-    let placed = progress::shown(context.printer, &title, &progress, work).await?;
+    let placed =
+        progress::shown(context.printer, &title, &progress, &mut Troubles::default(), work).await?;
     let copied = progress.written();
     let seconds = begin.elapsed().as_secs_f64();
     if context.printer.json() {

@@ -7,6 +7,7 @@ use apyfal::{Configuration, Error, ErrorKind, Location, Machine, Progress, Resul
 use clap::Args;
 use serde_json::json;
 
+use crate::commands::troubles::Troubles;
 use crate::commands::{Context, host};
 use crate::{here, progress};
 
@@ -123,7 +124,7 @@ pub(crate) async fn install(
     let progress = Arc::new(Progress::default());
     let work = install_from(url, options, store, &storage, &context.cancel, &progress);
     let title = format!("install {}", Location::parse(url)?);
-    progress::shown(context.printer, &title, &progress, work).await
+    progress::shown(context.printer, &title, &progress, &mut Troubles::default(), work).await
 }
 
 fn say(context: &Context<'_>, what: &str, installed: &Installed) -> Result<()> {

@@ -22,7 +22,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod start;
 pub(crate) mod stop;
-mod troubles;
+pub(crate) mod troubles;
 pub(crate) mod uninstall;
 pub(crate) mod user_data;
 

@@ -68,8 +68,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         call = call.parameters(parameters);
     }
     let work = accelerator.process(call);
-    let processed = progress::shown(context.printer, &title, &progress, work).await;
-    Troubles::default().tell(&accelerator, context.printer);
+    let mut troubles = Troubles::of(&accelerator);
+    let processed = progress::shown(context.printer, &title, &progress, &mut troubles, work).await;
+    troubles.tell(context.printer);
     let report = processed?;
     if arguments.info_dict && !data_on_stdout {
         return context.printer.result(&format!("{:#}", report.to_json()));

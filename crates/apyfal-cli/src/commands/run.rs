@@ -140,8 +140,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     accelerator.start(start).await?;
     let title = title(&info.name, src.as_deref().or(dst.as_deref()));
     let work = accelerator.process(process);
-    let processed = progress::shown(context.printer, &title, &progress, work).await;
-    Troubles::default().tell(&accelerator, context.printer);
+    let mut troubles = Troubles::of(&accelerator);
+    let processed = progress::shown(context.printer, &title, &progress, &mut troubles, work).await;
+    troubles.tell(context.printer);
     let stopped = stop(&accelerator, processed.is_ok()).await;
     let report = processed?;
     stopped?;

@@ -80,8 +80,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let title = format!("start {}", accelerator.info().name);
     let started = accelerator.start(call);
-    let report = progress::shown(context.printer, &title, &progress, started).await?;
-    Troubles::default().tell(&accelerator, context.printer);
+    let mut troubles = Troubles::of(&accelerator);
+    let report =
+        progress::shown(context.printer, &title, &progress, &mut troubles, started).await?;
+    troubles.tell(context.printer);
     record.session = accelerator.session();
     context.names.write(&name, &record)?;
     // Only now: a start that fails, or is killed, leaves the earlier session as it was.

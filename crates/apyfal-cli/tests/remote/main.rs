@@ -6,6 +6,7 @@
 mod common;
 
 mod addresses;
+mod hanging;
 mod known;
 mod map;
 mod named;

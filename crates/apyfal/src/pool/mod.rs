@@ -1,11 +1,12 @@
 //! Several hosts behind one accelerator.
 
+mod job;
 mod queue;
 mod tally;
 mod transaction;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use apyfal_core::{
     Client, EngineInfo, Error, ErrorKind, Job, JobIo, Report, Result, Session, Slots, Start,
@@ -14,28 +15,23 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::sync::OnceCell;
 
-use crate::remote::{Remote, RemoteOptions, Sink, Source, Trouble, ended_there_too, within};
+use crate::remote::{Remote, RemoteOptions, Source, Trouble, ended_there_too, within};
 use queue::Queue;
 pub use tally::HostLoad;
 use tally::Tally;
-use transaction::{Transactions, has_transactions};
+use transaction::Transactions;
 
 /// How long a host that does not answer is waited for before its jobs go elsewhere.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a host is left alone that was too busy for a job.
-const BUSY: Duration = Duration::from_millis(500);
-/// How long a host is left alone that answers, and was of no use to a job.
-const PAUSE: Duration = Duration::from_secs(2);
 /// How long the session of a host that does not answer is waited for to end.
 const ENDING: Duration = Duration::from_secs(2);
-/// A job that failed with so many hosts is the reason itself.
-const TRIES: usize = 3;
 /// A stream for `start` is sent to every host, and so kept in memory, up to so many bytes.
 const START_LIMIT: u64 = 256 << 20;
 
 /// Several hosts that are used as one: a job goes to the one with the most room. Where a host ends,
-/// its jobs are run anew elsewhere, if the accelerator and the source allow that. A job that fails
-/// on several hosts fails with the reason of each. A transaction stays on the first host.
+/// its jobs are run anew elsewhere, if the accelerator and the source allow that; where it hangs, they
+/// run elsewhere as well, and the first result counts. A job that fails on several hosts fails with the
+/// reason of each. A transaction stays on the first host.
 ///
 /// A host that does not answer, or is not what it was taken for (another certificate, token or
 /// protocol), is done without; [`load`](Self::load) tells why. Jobs wait for hosts to come back
@@ -130,8 +126,8 @@ impl Pool {
         let source = Source::of(io.src, &io.cancel, &io.progress).await?;
         let source = &source.shared(START_LIMIT).await?;
         let started = join_all(self.hosts.iter().enumerate().map(async |(index, host)| {
-            let mut source = source.again().filter(|_| self.queue.trouble(index).is_none())?;
-            Some(host.remote.start_with(request.clone(), &mut source).await)
+            let source = source.again().filter(|_| self.queue.trouble(index).is_none())?;
+            Some(host.remote.start_with(request.clone(), &source).await)
         }));
         let (mut ids, mut report, mut mistake) = (Vec::new(), None, None);
         for (index, started) in started.await.into_iter().enumerate() {
@@ -185,117 +181,6 @@ impl Pool {
         }
     }
 
-    /// Runs a job on one host, or on others where that one fails.
-    async fn process_anywhere(&self, job: Job, io: JobIo) -> Result<Report> {
-        let JobIo { src, dst, cancel, progress, .. } = io;
-        let mut source = Source::of(src, &cancel, &progress).await?;
-        let sink = Sink::of(dst, &cancel, &progress);
-        let info = self.info()?;
-        let sessions: Vec<&str> = job.session.split(',').collect();
-        let has_session =
-            |host: &usize| sessions.get(*host).is_some_and(|session| !session.is_empty());
-        let is_pinned = self.transactions.has(&job.session, &info, &job.parameters);
-        let pinned = (0..self.hosts.len()).find(has_session).filter(|_| is_pinned);
-        let is_safe = !is_pinned && (info.rerun_safe || has_transactions(&info));
-        let mut failed: Vec<(usize, Error)> = Vec::new();
-        let mut busy_since = None;
-        progress.begin();
-        loop {
-            // However often it is sent elsewhere, the others get their turn, and its switch is heard.
-            tokio::task::consume_budget().await;
-            let may = |host: usize| {
-                has_session(&host)
-                    && pinned.is_none_or(|pinned| pinned == host)
-                    // Once each, as far as there are others.
-                    && failed.iter().filter(|(other, _)| *other == host).count()
-                        <= failed.len() / self.hosts.len()
-            };
-            let Some(place) = self.queue.place(may).await else {
-                let error = self.gave_up(failed);
-                return Err(match pinned {
-                    Some(_) => not_elsewhere(error, PINNED),
-                    None => error,
-                });
-            };
-            let host = &self.hosts[place.host];
-            if place.is_doubtful {
-                if let Err(error) = Box::pin(host.remote.look()).await {
-                    self.do_without(place.host, error);
-                    continue;
-                }
-                self.queue.works(place.host);
-            }
-            let there = Job { session: sessions[place.host].to_owned(), ..job.clone() };
-            // What can only run here may wait for this host to come back.
-            let patience = if is_safe { PATIENCE } else { host.patience };
-            let may_move = is_safe && !source.is_stream();
-            let running = host.tally.running(&progress);
-            let wanted = async {
-                place.wanted_elsewhere().await;
-                if !may_move || sink.has_begun() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            let ran = tokio::select! {
-                biased;
-                ran = Box::pin(host.remote.run(there, &mut source, &sink, patience)) => ran,
-                () = wanted => continue,
-            };
-            let error = match ran {
-                Ok(report) => {
-                    self.queue.works(place.host);
-                    running.done(&report);
-                    self.transactions.done(&job.session, &job.parameters);
-                    return Ok(report);
-                }
-                Err(error) => error.context("host", host.remote.url()),
-            };
-            let failing = self.failing(place.host, &error);
-            // Who knows nothing of the session is no use to its jobs.
-            let is_out = failing.is_some() || error.kind() == ErrorKind::NotFound;
-            if !is_out && !is_of_the_host(&error) {
-                return Err(error);
-            }
-            if is_out {
-                self.do_without(place.host, error.duplicate());
-            }
-            let has_run = !matches!(failing, Some(Trouble::Wrong(_)));
-            let why = if pinned.is_some() {
-                Some(PINNED)
-            } else if !is_safe && has_run {
-                Some("its accelerator is not declared as rerun_safe")
-            } else if !source.is_whole() {
-                Some("its source cannot be read again")
-            } else if !sink.can_restart() {
-                Some("part of the result was handed on")
-            } else {
-                None
-            };
-            if let Some(why) = why {
-                failed.push((place.host, not_elsewhere(error, why)));
-                return Err(self.gave_up(failed));
-            }
-            sink.restart()?;
-            match error.kind() {
-                // That says nothing of the job.
-                _ if is_out => continue,
-                ErrorKind::Busy => {
-                    self.queue.pause(place.host, BUSY);
-                    if busy_since.get_or_insert_with(Instant::now).elapsed() < host.patience {
-                        // It did nothing wrong, and neither did the job.
-                        continue;
-                    }
-                }
-                ErrorKind::Unavailable => self.queue.pause(place.host, PAUSE),
-                _ => {}
-            }
-            failed.push((place.host, error));
-            if failed.len() >= TRIES {
-                return Err(self.gave_up(failed));
-            }
-        }
-    }
-
     /// What the accelerator is, which was asked for before.
     fn info(&self) -> Result<EngineInfo> {
         let info = self.info.get().cloned();
@@ -333,32 +218,6 @@ impl Pool {
             }
         }
     }
-
-    /// A job that failed with every host that it was tried on, each with its reason.
-    fn gave_up(&self, mut failed: Vec<(usize, Error)>) -> Error {
-        if failed.len() == 1
-            && let Some((_, error)) = failed.pop()
-        {
-            return error;
-        }
-        let Some((_, last)) = failed.last() else { return self.nobody() };
-        // Each says which host and job it is of.
-        let reasons: Vec<_> = failed.iter().map(|(_, error)| error.to_string()).collect();
-        let why = format!("it failed {} times: {}", failed.len(), reasons.join("; "));
-        let mut together = Error::new(last.kind(), why);
-        for (host, error) in failed.iter().filter(|(_, error)| error.kind() == ErrorKind::Engine) {
-            let url = self.hosts[*host].remote.url();
-            let told = error.hints().iter().map(|hint| format!("{url}: {hint}"));
-            together = told.fold(together, Error::hint);
-        }
-        together.hint("if it ends every host that takes it, look at what they say: apyfal logs")
-    }
-}
-
-const PINNED: &str = "a transaction stays on its host";
-
-fn not_elsewhere(error: Error, why: &str) -> Error {
-    error.hint(format!("it was not run on another host, since {why}"))
 }
 
 /// Whether an error is one of the host, so that another host may do better.

@@ -57,11 +57,6 @@ impl Count {
         Arc::new(Self { progress: progress.clone(), add, furthest: AtomicU64::new(0) })
     }
 
-    /// How many bytes the job moved, in either direction.
-    pub(super) fn moved(&self) -> u64 {
-        self.progress.read() + self.progress.written()
-    }
-
     /// Says how far one try is.
     pub(super) fn at(&self, position: u64) {
         let before = self.furthest.fetch_max(position, Ordering::Relaxed);

@@ -30,7 +30,7 @@ pub(super) struct RemoteJob<'a> {
     pub(super) host: &'a Arc<Inner>,
     pub(super) session: &'a str,
     pub(super) request: JobRequest,
-    pub(super) source: &'a mut Source,
+    pub(super) source: &'a Source,
     pub(super) sink: &'a Sink,
     pub(super) patience: Patience,
 }
@@ -50,7 +50,7 @@ impl RemoteJob<'_> {
                 return Err(cannot_repeat(failure));
             }
             self.patience.wait(failure).await?;
-            self.sink.restart()?;
+            self.sink.restart().await?;
         }
     }
 
@@ -88,23 +88,33 @@ impl RemoteJob<'_> {
     /// Asks what became of a job. None where the host knows nothing of it.
     async fn ask_for(&mut self, id: &str) -> Result<Option<Report>> {
         loop {
-            let asked = self.host.get::<v2::Job>(&format!("/v2/jobs/{id}?wait={WAIT}")).await;
-            let failure = match asked {
-                Ok(job) if !job.state.is_final() => {
-                    self.patience.renew();
-                    continue;
-                }
-                Ok(job) if job.state == JobState::Done => match self.rest_of(job).await {
-                    Ok(report) => return Ok(Some(report)),
-                    Err(failure) => failure,
+            let failure = match self.job(id, WAIT).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(job)) => match ended(job) {
+                    None => {
+                        self.patience.renew();
+                        continue;
+                    }
+                    Some(Ok(job)) => match self.rest_of(job).await {
+                        Ok(report) => return Ok(Some(report)),
+                        Err(failure) => failure,
+                    },
+                    Some(Err(failure)) => return Err(failure.into_error()),
                 },
-                Ok(job) => return Err(why_ended(job)),
-                Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => {
-                    return Ok(None);
-                }
                 Err(failure) => failure,
             };
             self.patience.wait(failure).await?;
+        }
+    }
+
+    /// What the host knows of a job of this session, once that has ended or so many seconds later.
+    async fn job(&self, id: &str, wait: u64) -> Result<Option<v2::Job>, Failure> {
+        let path = format!("/v2/jobs/{}?wait={wait}", super::in_path(id));
+        match self.host.get::<v2::Job>(&path).await {
+            // Else it is one of another host, to which something in between led us.
+            Ok(job) => Ok(Some(job).filter(|job| super::in_path(&job.session) == self.session)),
+            Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -166,6 +176,7 @@ impl RemoteJob<'_> {
         let mut report: Option<WireReport> = from_header(headers, v2::REPORT);
         let len = headers.get(header::CONTENT_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
+        self.sink.begin().await;
         if !self.sink.is_there() {
             let told = answer.whole().await?;
             answer.finish();
@@ -197,35 +208,31 @@ impl RemoteJob<'_> {
 
     /// Why a job failed, where the host says that it did: this, too, makes an answer break off.
     async fn failed(&self, id: &str) -> Option<Error> {
-        let path = format!("/v2/jobs/{}", super::in_path(id));
-        let asked = tokio::time::timeout(ENDING, self.host.get::<v2::Job>(&path)).await;
-        let job = asked.ok()?.ok().filter(|job| super::in_path(&job.session) == self.session)?;
-        (job.state == JobState::Failed).then(|| why_ended(job))
+        let asked = tokio::time::timeout(ENDING, self.job(id, 0)).await;
+        match asked.ok()?.ok()?.and_then(ended)? {
+            Err(Failure::Final(why)) => Some(why),
+            _ => None,
+        }
     }
 
     /// Asks how a job ended whose answer did not tell. Only one that is known to have ended well
     /// has.
     async fn report_of(&self, id: &str) -> Result<Report, Failure> {
-        let path = format!("/v2/jobs/{}?wait={WAIT}", super::in_path(id));
         loop {
-            let job = match self.host.get::<v2::Job>(&path).await {
-                Ok(job) if super::in_path(&job.session) == self.session => job,
-                // One of another host, to which something in between led us.
-                Ok(_) => return Err(Failure::Final(untold())),
-                Err(Failure::Final(error)) if error.kind() == ErrorKind::NotFound => {
-                    return Err(Failure::Final(untold()));
-                }
-                Err(failure) => return Err(failure),
+            let Some(job) = self.job(id, WAIT).await? else {
+                return Err(Failure::Final(untold()));
             };
-            match (job.state, job.report) {
-                (state, _) if !state.is_final() => {}
-                (JobState::Done, Some(report)) => return Ok(report.into()),
-                (JobState::Done, None) => return Err(Failure::Final(untold())),
+            match ended(job) {
+                None => {}
+                Some(Ok(job)) => {
+                    let report = job.report.map(Report::from);
+                    return report.ok_or_else(|| Failure::Final(untold()));
+                }
                 // The host lost us, and what is in between did not say so.
-                (JobState::Cancelled | JobState::Interrupted, _) => {
+                Some(Err(Failure::Lost(_))) => {
                     return Err(Failure::Lost(cut_off(self.sink.taken(), None)));
                 }
-                (_, report) => return Err(Failure::Final(why_ended(v2::Job { report, ..job }))),
+                Some(Err(failure)) => return Err(failure),
             }
         }
     }
@@ -261,7 +268,7 @@ pub(super) async fn ask<T: Serialize>(
     connections: &Connections,
     path: String,
     request: &T,
-    source: &mut Source,
+    source: &Source,
 ) -> Result<Ask, Failure> {
     let text = header_json(request).map_err(|error| {
         Error::new(ErrorKind::Internal, error.to_string()).operation("write the request")
@@ -345,6 +352,17 @@ fn of_job(error: Error, id: &str) -> Error {
     match error.facts().iter().any(|(key, _)| key == "job") {
         true => error,
         false => error.context("job", id),
+    }
+}
+
+/// How a job ended; none as long as it has not. What was lost with its host or its connection did not
+/// fail by itself.
+fn ended(job: v2::Job) -> Option<Result<v2::Job, Failure>> {
+    match job.state {
+        state if !state.is_final() => None,
+        JobState::Done => Some(Ok(job)),
+        JobState::Cancelled | JobState::Interrupted => Some(Err(Failure::Lost(why_ended(job)))),
+        _ => Some(Err(Failure::Final(why_ended(job)))),
     }
 }
 

@@ -7,6 +7,7 @@ mod contact;
 mod failure;
 mod job;
 mod logs;
+mod pulse;
 mod sink;
 mod source;
 mod tape;
@@ -34,6 +35,8 @@ use connection::{Ask, Connections, common_headers};
 pub(crate) use contact::Trouble;
 use failure::{Failure, Patience, silent};
 use job::{CancelOnDrop, RemoteJob};
+pub(crate) use pulse::Following;
+use pulse::Pulse;
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 
@@ -41,12 +44,8 @@ pub(crate) use source::Source;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a host may take to answer what needs no work.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How often a host is asked whether it is there still, while it has a job.
-const LOOK: Duration = Duration::from_secs(4);
-/// After so long without a sign of life a host is given up, where others can do its jobs.
-const SILENT: Duration = Duration::from_secs(15);
-/// The same of one that is waited for.
-const LONG_SILENT: Duration = Duration::from_secs(22);
+/// How long a host that has work may give no answer at all before it hangs.
+const HANGS: Duration = Duration::from_secs(30);
 
 /// Which host to use, and how.
 #[derive(Clone, Debug)]
@@ -64,6 +63,9 @@ pub struct RemoteOptions {
     pub is_known: bool,
     /// How long a call goes on trying where the host is busy, restarts or cannot be reached.
     pub patience: Duration,
+    /// How long the host may give no answer at all before it hangs. A pool then runs its jobs on
+    /// another host as well, where they may run again and their result comes back here.
+    pub hangs_after: Duration,
     /// What else to say where it was never reached.
     pub advice: Option<String>,
 }
@@ -78,6 +80,7 @@ impl RemoteOptions {
             plain: false,
             is_known: false,
             patience: PATIENCE,
+            hangs_after: HANGS,
             advice: None,
         }
     }
@@ -91,6 +94,7 @@ pub struct Remote(Arc<Inner>);
 pub(crate) struct Inner {
     connections: Connections,
     patience: Duration,
+    pulse: Pulse,
     /// The accelerators that were asked about.
     accelerators: Mutex<HashMap<String, EngineInfo>>,
     /// Whether jobs of a session may be run again.
@@ -105,7 +109,8 @@ impl Remote {
     /// # Errors
     /// The address is none, or a certificate cannot be used.
     pub fn new(options: RemoteOptions) -> Result<Self> {
-        let RemoteOptions { url, token, trust, plain, is_known, patience, advice } = options;
+        let RemoteOptions { url, token, trust, plain, is_known, patience, hangs_after, advice } =
+            options;
         let address = Address::of(&url, token.is_some(), trust.is_some(), plain)?;
         if address.tls && plain {
             return Err(Error::new(ErrorKind::Usage, "it is https, but encryption is turned off")
@@ -136,6 +141,7 @@ impl Remote {
         Ok(Self(Arc::new(Inner {
             connections: Connections::new(address, tls, headers, is_known, advice),
             patience,
+            pulse: Pulse::new(hangs_after),
             accelerators: Mutex::default(),
             sessions: Mutex::default(),
             ending: Mutex::default(),
@@ -190,7 +196,7 @@ impl Remote {
     pub(crate) async fn run(
         &self,
         job: Job,
-        source: &mut Source,
+        source: &Source,
         sink: &Sink,
         patience: Duration,
     ) -> Result<Report> {
@@ -198,7 +204,7 @@ impl Remote {
     }
 
     /// Opens a session with a source that may be used for another host too.
-    pub(crate) async fn start_with(&self, request: Start, source: &mut Source) -> Result<Session> {
+    pub(crate) async fn start_with(&self, request: Start, source: &Source) -> Result<Session> {
         self.0.start(request, source).await
     }
 
@@ -306,14 +312,14 @@ impl Inner {
         }
     }
 
-    async fn start(&self, request: Start, source: &mut Source) -> Result<Session> {
+    async fn start(&self, request: Start, source: &Source) -> Result<Session> {
         let wire = v2::StartRequest {
             accelerator: Some(request.accelerator),
             parameters: job::parameters(&request.parameters),
             src: request.src,
             input_name: source.name(),
         };
-        let (mut patience, moved) = (self.patience(), source.moved());
+        let mut patience = self.patience();
         let starting = async {
             loop {
                 let opened = async {
@@ -334,24 +340,30 @@ impl Inner {
                 patience.wait(failure).await?;
             }
         };
-        let started = self.while_there(LONG_SILENT, moved, starting).await?;
+        let started = self.while_there(starting).await?;
         let report = started.report.ok_or_else(|| job::unreadable("it has no report"))?;
         Ok(Session { id: started.id, report: report.into() })
     }
 
     async fn process(self: &Arc<Self>, job: Job, io: JobIo) -> Result<Report> {
         let JobIo { src, dst, cancel, progress, .. } = io;
-        let mut source = Source::of(src, &cancel, &progress).await?;
+        let source = Source::of(src, &cancel, &progress).await?;
         let sink = Sink::of(dst, &cancel, &progress);
         progress.begin();
-        self.run(job, &mut source, &sink, self.patience).await
+        // Where the host hangs, nobody else could run the job: it may go on any time.
+        let holds = async { self.follow().await.holds().await };
+        tokio::select! {
+            biased;
+            ran = self.run(job, &source, &sink, self.patience) => ran,
+            never = holds => match never {},
+        }
     }
 
     /// Runs a job whose source and destination may be used for another try.
     async fn run(
         self: &Arc<Self>,
         job: Job,
-        source: &mut Source,
+        source: &Source,
         sink: &Sink,
         patience: Duration,
     ) -> Result<Report> {
@@ -367,48 +379,21 @@ impl Inner {
         };
         let is_safe = self.is_rerun_safe(&job.session).await?;
         let session = in_path(&job.session);
-        let (moved, silence) = (source.moved(), patience.clamp(SILENT, LONG_SILENT));
         let patience = Patience::new(patience, self.connections.contact.is_known());
         let mut job = RemoteJob { host: self, session: &session, request, source, sink, patience };
-        let ran = Box::pin(async {
-            match is_safe {
-                true => job.run_plain().await,
-                false => job.run_recorded().await,
-            }
-        });
-        self.while_there(silence, moved, ran).await
-    }
-
-    /// What takes a while on the host, unless that gives no sign of life any more.
-    async fn while_there<T>(
-        &self,
-        limit: Duration,
-        moved: impl Fn() -> u64,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        tokio::select! {
-            biased;
-            done = work => done,
-            gone = self.gone(limit, moved) => Err(gone.into_error()),
+        match is_safe {
+            true => Box::pin(job.run_plain()).await,
+            false => Box::pin(job.run_recorded()).await,
         }
     }
 
-    /// Ready once the host gives no sign of life any more: it neither answers, nor takes or sends
-    /// anything of a job. A host that was stopped keeps its connections open.
-    async fn gone(&self, limit: Duration, moved: impl Fn() -> u64) -> Failure {
-        let (mut alive, mut before) = (Instant::now(), moved());
-        loop {
-            tokio::time::sleep(LOOK).await;
-            // As large as a job, most of which end before.
-            let asked = Box::pin(self.get::<v2::Host>("/v2/host"));
-            let answered = tokio::time::timeout(LOOK, asked).await;
-            let now = moved();
-            // A refusal is an answer too; and where nobody listens, the job itself notices that.
-            if answered.is_ok() || now != before {
-                (alive, before) = (Instant::now(), now);
-            } else if alive.elapsed() >= limit {
-                return silent(&self.connections.address, &self.connections.contact, alive);
-            }
+    /// What takes a while on the host and leaves nothing behind, unless that hangs.
+    async fn while_there<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let hangs = async { self.follow().await.hangs().await };
+        tokio::select! {
+            biased;
+            done = work => done,
+            (_, why) = hangs => Err(why),
         }
     }
 }
@@ -418,8 +403,8 @@ impl Client for Remote {
     async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
         let JobIo { src, cancel, progress, deadline, .. } = io;
         let work = async {
-            let mut source = Source::of(src, &cancel, &progress).await?;
-            self.0.start(request, &mut source).await
+            let source = Source::of(src, &cancel, &progress).await?;
+            self.0.start(request, &source).await
         };
         within(deadline, cancel.or_cancelled(work)).await
     }
@@ -445,7 +430,7 @@ impl Client for Remote {
                 }
             }
         };
-        let report = self.0.while_there(LONG_SILENT, || 0, stopping).await?;
+        let report = self.0.while_there(stopping).await?;
         lock(&self.0.sessions).remove(session);
         Ok(report.into())
     }

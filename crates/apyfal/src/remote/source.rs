@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind as Io, Read};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Input, Progress, Result, Source as Given};
 use hyper::body::Bytes;
@@ -42,9 +42,8 @@ enum Origin {
         path: PathBuf,
         len: u64,
     },
-    /// A stream that nobody reads before there is a host to send it to.
-    Unread(Mutex<Option<Box<dyn Read + Send>>>),
-    Stream(Tape),
+    /// A stream, which nobody reads before there is a host to send it to.
+    Stream(Mutex<Option<Box<dyn Read + Send>>>, OnceLock<Tape>),
 }
 
 impl Source {
@@ -75,7 +74,7 @@ impl Source {
     /// # Errors
     /// It is too long, or cannot be read.
     pub(crate) async fn shared(mut self, limit: u64) -> Result<Self> {
-        if let Origin::Unread(reader) = &self.origin
+        if let Origin::Stream(reader, _) = &self.origin
             && let Some(reader) = take(reader)
         {
             let cancel = self.cancel.clone();
@@ -85,7 +84,8 @@ impl Source {
         Ok(self)
     }
 
-    /// The source once more, for another host. None of a stream.
+    /// The source once more, for another host. Of a stream it is the same one, which only one may read:
+    /// none before anybody does.
     pub(crate) fn again(&self) -> Option<Self> {
         let origin = match &self.origin {
             Origin::Nothing => Origin::Nothing,
@@ -93,21 +93,13 @@ impl Source {
             Origin::File { file, path, len } => {
                 Origin::File { file: file.clone(), path: path.clone(), len: *len }
             }
-            Origin::Unread(_) | Origin::Stream(_) => return None,
+            Origin::Stream(_, tape) => {
+                Origin::Stream(Mutex::default(), OnceLock::from(tape.get()?.clone()))
+            }
         };
-        Some(Self {
-            origin,
-            name: self.name.clone(),
-            cancel: self.cancel.clone(),
-            count: self.count.clone(),
-            failure: Arc::default(),
-        })
-    }
-
-    /// How many bytes its job moved so far.
-    pub(super) fn moved(&self) -> impl Fn() -> u64 + use<> {
-        let count = self.count.clone();
-        move || count.moved()
+        let (name, cancel, count) = (self.name.clone(), self.cancel.clone(), self.count.clone());
+        let failure = if self.is_stream() { self.failure.clone() } else { Arc::default() };
+        Some(Self { origin, name, cancel, count, failure })
     }
 
     /// Whether there is one.
@@ -122,13 +114,13 @@ impl Source {
 
     /// Whether it is a stream, which may be too long to be sent again.
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.origin, Origin::Unread(_) | Origin::Stream(_))
+        matches!(self.origin, Origin::Stream(..))
     }
 
     /// Whether it can be sent from its start.
     pub(crate) fn is_whole(&self) -> bool {
         match &self.origin {
-            Origin::Stream(tape) => tape.is_whole(),
+            Origin::Stream(_, tape) => tape.get().is_none_or(Tape::is_whole),
             _ => true,
         }
     }
@@ -139,8 +131,8 @@ impl Source {
     }
 
     /// The source as the body of a request.
-    pub(super) fn body(&mut self) -> Result<SendBody> {
-        let data = match &mut self.origin {
+    pub(super) fn body(&self) -> Result<SendBody> {
+        let data = match &self.origin {
             Origin::Nothing => Data::None,
             Origin::Memory(bytes) => Data::Whole(bytes.clone()),
             Origin::File { file, path, len } if *len <= SMALL => {
@@ -168,17 +160,14 @@ impl Source {
                 );
                 Data::Pieces { pieces, left: Some(len) }
             }
-            Origin::Stream(tape) => Data::Stream(tape.clone(), 0),
-            Origin::Unread(reader) => match take(reader) {
-                // It was taken to read it, as below.
-                None => Data::None,
-                Some(mut reader) => {
-                    let pieces = self.pieces(move |buffer| reader.read(buffer), None);
-                    let tape = Tape::of(pieces);
-                    self.origin = Origin::Stream(tape.clone());
-                    Data::Stream(tape, 0)
-                }
-            },
+            Origin::Stream(reader, tape) => {
+                let tape = tape.get_or_init(|| {
+                    // There is one as long as there is no tape.
+                    let mut reader = take(reader).unwrap_or_else(|| Box::new(std::io::empty()));
+                    Tape::of(self.pieces(move |buffer| reader.read(buffer), None))
+                });
+                Data::Stream(tape.clone(), 0)
+            }
         };
         Ok(SendBody::new(data, Some(self.count.clone())))
     }
@@ -240,13 +229,17 @@ impl Source {
 }
 
 impl Origin {
+    fn unread(reader: Box<dyn Read + Send>) -> Self {
+        Self::Stream(Mutex::new(Some(reader)), OnceLock::new())
+    }
+
     async fn of(input: Input) -> Result<Self> {
         let len = input.len();
         let in_memory = len.filter(|_| input.is_in_memory());
         if matches!(input.source(), Given::Stream(_)) {
             let reader = input.into_reader()?;
             return match in_memory {
-                None => Ok(Self::Unread(Mutex::new(Some(reader)))),
+                None => Ok(Self::unread(reader)),
                 Some(len) if len <= SMALL_MEMORY => read_whole(reader, len).map(Self::Memory),
                 Some(len) => {
                     let read = tokio::task::spawn_blocking(move || read_whole(reader, len));
@@ -260,7 +253,7 @@ impl Origin {
                 let len = len.map_or_else(|| file.metadata().map(|found| found.len()), Ok)?;
                 Ok(Self::File { file: Arc::new(file), path, len })
             }
-            Given::Stream(reader) => Ok(Self::Unread(Mutex::new(Some(reader)))),
+            Given::Stream(reader) => Ok(Self::unread(reader)),
             Given::Directory(path) => {
                 let why = format!("'{}' is a directory", path.display());
                 Err(Error::new(ErrorKind::Usage, why)
@@ -320,7 +313,7 @@ impl std::fmt::Debug for Origin {
             Self::Nothing => f.write_str("Nothing"),
             Self::Memory(bytes) => write!(f, "Memory({})", bytes.len()),
             Self::File { path, .. } => f.debug_tuple("File").field(path).finish(),
-            Self::Unread(_) | Self::Stream(_) => f.write_str("Stream"),
+            Self::Stream(..) => f.write_str("Stream"),
         }
     }
 }

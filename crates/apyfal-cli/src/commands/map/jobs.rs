@@ -93,9 +93,9 @@ impl Map<'_> {
     /// Shows how far it is.
     fn show(&mut self, live: &[Arc<Progress>]) {
         let accelerator = &self.work.accelerator;
-        if self.troubles.is_news(accelerator) {
+        if self.troubles.is_news() {
             let (troubles, printer) = (&mut self.troubles, self.context.printer);
-            self.bars.aside(|| troubles.tell(accelerator, printer));
+            self.bars.aside(|| troubles.tell(printer));
         }
         let hosts = self.tally.by_host(accelerator, sum(live));
         self.bars.update(&self.tally, &hosts);

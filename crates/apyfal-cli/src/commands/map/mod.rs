@@ -127,8 +127,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         return Err(Error::new(ErrorKind::Usage, format!("{} reads nothing", info.name))
             .operation("map it over files"));
     }
-    let mut troubles = Troubles::default();
-    troubles.tell(&accelerator, context.printer);
+    let mut troubles = Troubles::of(&accelerator);
+    troubles.tell(context.printer);
     if info.start_src == Need::Required && arguments.start_src.is_none() {
         let why = format!("{} needs something to start with", info.name);
         return Err(Error::new(ErrorKind::Usage, why).hint("name it with --start-src"));
@@ -168,7 +168,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let journal = Journal::open(journal_path(context, &root, &words.dst)?)?;
     accelerator.start(start).await?;
-    troubles.tell(&accelerator, context.printer);
+    troubles.tell(context.printer);
     // What is wrong with all files is told before the first.
     let parameters = match cancel.or_cancelled(accelerator.check(process)).await {
         Ok(parameters) => parameters,
@@ -192,7 +192,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     map.run(items).await;
     let Map { mut tally, bars, mut troubles, .. } = map;
     bars.clear();
-    troubles.tell(&accelerator, context.printer);
+    troubles.tell(context.printer);
     let hosts = tally.by_host(&accelerator, (0, 0, 0));
     let stopped = stop(&accelerator, tally.is_well() && !cancel.is_cancelled()).await;
     tally.show(context.printer, &hosts, bars.elapsed())?;

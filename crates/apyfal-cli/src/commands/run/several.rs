@@ -6,6 +6,7 @@ use apyfal::{Accelerator, Call, Error, Location, Report, Result};
 use serde_json::{Value, json};
 
 use crate::commands::Context;
+use crate::commands::troubles::Troubles;
 use crate::printer::{bytes, error_json, no_comparison, plain, seconds};
 
 /// What all sources took together.
@@ -33,12 +34,15 @@ pub(super) async fn run(
     // What is compared runs alone: jobs beside it would take its time.
     let mut together = (!compare).then(|| accelerator.process_map(calls.clone()));
     let (mut totals, mut failed, mut told, mut note) = (Totals::default(), None, Vec::new(), None);
-    let mut failures = 0;
+    let (mut failures, mut troubles) = (0, Troubles::of(accelerator));
     for (src, call) in sources.iter().zip(calls) {
-        let report = match &mut together {
-            Some(together) => together.next().await,
-            None => Some(accelerator.process(call).await),
+        let report = async {
+            match &mut together {
+                Some(together) => together.next().await,
+                None => Some(accelerator.process(call).await),
+            }
         };
+        let report = troubles.told(context.printer, report).await;
         context.cancel.check()?;
         let shown = Location::parse(src).map_or_else(|_| src.clone(), |found| found.to_string());
         match report {
