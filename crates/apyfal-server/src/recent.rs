@@ -6,7 +6,7 @@
 //! report stands in a header, costs nothing here.
 
 use std::collections::HashMap;
-use std::io::{self, Seek, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +19,11 @@ use crate::scratch::{Scratch, ScratchFile};
 
 /// For how long each is remembered, at least.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// How much of that is in memory, in bytes, twice at most.
-const MEMORY: u64 = 4 << 20;
+/// How much of that is in memory, in bytes, before it goes to a file.
+const BLOCK: usize = 4 << 20;
+/// How many full blocks of a minute may be in memory, on their way to files. Where the disk is full, or
+/// slower than that, the next one is forgotten.
+const WAITING: usize = 4;
 
 /// What is remembered.
 #[derive(Debug)]
@@ -40,12 +43,24 @@ struct Both {
 /// Jobs as JSON, one behind the other.
 #[derive(Debug, Default)]
 struct Minute {
-    /// Where each is, by its number.
-    places: HashMap<u64, Range<u64>>,
-    memory: Vec<u8>,
-    /// What comes behind what is in memory.
-    file: Option<ScratchFile>,
-    len: u64,
+    /// Where each is, by its number: in which block, and where there.
+    places: HashMap<u64, (usize, Range<usize>)>,
+    full: Vec<Arc<Block>>,
+    /// The block behind those.
+    last: Vec<u8>,
+}
+
+/// A block that is full. It goes to a file on a thread of its own.
+#[derive(Debug)]
+struct Block(Mutex<Kept>);
+
+/// Where a block is.
+#[derive(Clone, Debug)]
+enum Kept {
+    Memory(Arc<Vec<u8>>),
+    File(Arc<ScratchFile>),
+    /// There was no room for it: clients are told that nothing is known of its jobs.
+    Lost,
 }
 
 impl Recent {
@@ -55,13 +70,15 @@ impl Recent {
         Self { scratch: scratch.clone(), both }
     }
 
-    /// Remembers a job that ended.
+    /// Remembers a job that ended. To be called within a tokio runtime.
     pub(crate) fn remember(&self, job: &live::Job) {
         let Ok(text) = serde_json::to_vec(&job.as_wire()) else { return };
         let mut both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
         both.turn();
-        // Where scratch has no room, its client is told that nothing is known of it.
-        let _ = both.this.add(job.number, &text, &self.scratch);
+        let Some(full) = both.this.add(job.number, &text) else { return };
+        drop(both);
+        let scratch = self.scratch.clone();
+        tokio::task::spawn_blocking(move || full.save(&scratch));
     }
 
     /// Forgets what is old.
@@ -78,11 +95,23 @@ impl Recent {
     }
 
     /// The job with this id, and its number.
-    pub(crate) fn find(&self, id: &str) -> Option<(v2::Job, u64)> {
+    pub(crate) async fn find(&self, id: &str) -> Option<(v2::Job, u64)> {
         let number = number(id)?;
-        let both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = both.this.text(number).or_else(|| both.last.text(number))?;
-        drop(both);
+        let (kept, range) = {
+            let both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
+            both.this.find(number).or_else(|| both.last.find(number))?
+        };
+        let text = match kept {
+            Kept::Memory(block) => block[range].to_vec(),
+            Kept::File(file) => {
+                let reading = move || {
+                    let mut text = vec![0; range.len()];
+                    file.file().read_exact_at(&mut text, range.start as u64).map(|()| text)
+                };
+                tokio::task::spawn_blocking(reading).await.ok()?.ok()?
+            }
+            Kept::Lost => return None,
+        };
         let job = serde_json::from_slice(&text).ok().filter(|job: &v2::Job| job.id == id)?;
         Some((job, number))
     }
@@ -108,36 +137,48 @@ impl Both {
 }
 
 impl Minute {
-    fn add(&mut self, number: u64, text: &[u8], scratch: &Arc<Scratch>) -> io::Result<()> {
-        if self.file.is_none() && self.len + text.len() as u64 <= MEMORY {
-            self.memory.extend_from_slice(text);
-        } else {
-            let file = match &mut self.file {
-                Some(file) => file,
-                none => none.insert(scratch.file()?),
-            };
-            if let Err(error) = file.write_all(text) {
-                // A part of it may be there.
-                self.len = self.memory.len() as u64 + file.file().stream_position()?;
-                return Err(error);
-            }
+    /// Adds a job. Returns the block that it filled, which is to be saved.
+    fn add(&mut self, number: u64, text: &[u8]) -> Option<Arc<Block>> {
+        let begin = self.last.len();
+        self.last.extend_from_slice(text);
+        self.places.insert(number, (self.full.len(), begin..self.last.len()));
+        if self.last.len() < BLOCK {
+            return None;
         }
-        let begin = self.len;
-        self.len += text.len() as u64;
-        self.places.insert(number, begin..self.len);
-        Ok(())
+        let bytes = std::mem::take(&mut self.last);
+        let waiting = self.full.iter().filter(|block| matches!(block.kept(), Kept::Memory(_)));
+        let kept = match waiting.count() < WAITING {
+            true => Kept::Memory(Arc::new(bytes)),
+            false => Kept::Lost,
+        };
+        let block = Arc::new(Block(Mutex::new(kept)));
+        self.full.push(block.clone());
+        Some(block)
     }
 
-    fn text(&self, number: u64) -> Option<Vec<u8>> {
-        let Range { start, end } = self.places.get(&number)?.clone();
-        let in_memory = self.memory.len() as u64;
-        if end <= in_memory {
-            return Some(self.memory[start as usize..end as usize].to_vec());
+    fn find(&self, number: u64) -> Option<(Kept, Range<usize>)> {
+        let (block, range) = self.places.get(&number)?.clone();
+        let Some(full) = self.full.get(block) else {
+            let text = self.last.get(range)?.to_vec();
+            let len = text.len();
+            return Some((Kept::Memory(Arc::new(text)), 0..len));
+        };
+        Some((full.kept(), range))
+    }
+}
+
+impl Block {
+    fn kept(&self) -> Kept {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Moves it to a file. Where scratch has no room it stays in memory.
+    fn save(&self, scratch: &Arc<Scratch>) {
+        let Kept::Memory(bytes) = self.kept() else { return };
+        let saved = scratch.file().and_then(|mut file| file.write_all(&bytes).map(|()| file));
+        if let Ok(file) = saved {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::File(Arc::new(file));
         }
-        let mut text = vec![0; (end - start) as usize];
-        let file = self.file.as_ref()?.file();
-        file.read_exact_at(&mut text, start - in_memory).ok()?;
-        Some(text)
     }
 }
 
@@ -163,30 +204,34 @@ mod tests {
         job
     }
 
-    #[test]
-    fn each_job_of_a_minute_is_remembered_however_many_there_are() {
+    #[tokio::test]
+    async fn each_job_of_a_minute_is_remembered_however_many_there_are() {
         let (_root, recent) = recent();
         // As many as 500 a second.
         let jobs = 30_000;
         (0..jobs).for_each(|number| recent.remember(&ended(number)));
-        assert!(recent.scratch.used() > 0, "memory was enough, so the file is not tried");
+        let full = recent.both.lock().unwrap().this.full.clone();
+        assert!(!full.is_empty(), "memory was enough, so the file is not tried");
+        while full.iter().any(|block| matches!(block.kept(), Kept::Memory(_))) {
+            tokio::task::yield_now().await;
+        }
+        assert!(recent.scratch.used() > 0);
         for number in [0, 1, jobs / 2, jobs - 2, jobs - 1] {
-            let (job, found) = recent.find(&format!("job-{number}")).unwrap();
+            let (job, found) = recent.find(&format!("job-{number}")).await.unwrap();
             assert_eq!(found, number);
             let is_done = number % 2 == 0;
             assert_eq!(job.state == JobState::Done, is_done, "{number}");
             assert_eq!((job.report.is_some(), job.error.is_some()), (is_done, !is_done));
         }
-        assert!(recent.find(&format!("job-{jobs}")).is_none());
-        assert!(recent.find("job-007").is_none() && recent.find("7").is_none());
+        assert!(recent.find(&format!("job-{jobs}")).await.is_none());
+        assert!(recent.find("job-007").await.is_none() && recent.find("7").await.is_none());
         assert!(recent.remove("job-7") && !recent.remove("job-7"));
-        assert!(recent.find("job-7").is_none() && recent.find("job-8").is_some());
-        let both = recent.both.lock().unwrap();
-        assert!(both.this.memory.len() as u64 + both.last.memory.len() as u64 <= 2 * MEMORY);
+        assert!(recent.find("job-7").await.is_none() && recent.find("job-8").await.is_some());
+        assert!(recent.both.lock().unwrap().this.last.len() < BLOCK);
     }
 
-    #[test]
-    fn a_job_is_forgotten_after_a_minute_and_not_before() {
+    #[tokio::test]
+    async fn a_job_is_forgotten_after_a_minute_and_not_before() {
         let (_root, recent) = recent();
         let pass = |time: Duration| {
             recent.both.lock().unwrap().began -= time;
@@ -196,13 +241,13 @@ mod tests {
         pass(REMEMBERED - Duration::from_millis(500));
         recent.remember(&ended(2));
         pass(Duration::from_secs(1));
-        assert!(recent.find("job-2").is_some(), "it is a second old");
+        assert!(recent.find("job-2").await.is_some(), "it is a second old");
         pass(REMEMBERED - Duration::from_secs(1));
-        assert!(recent.find("job-2").is_some(), "it is less than a minute old");
+        assert!(recent.find("job-2").await.is_some(), "it is less than a minute old");
         pass(Duration::from_secs(1));
-        assert!(recent.find("job-0").is_none() && recent.find("job-2").is_none());
+        assert!(recent.find("job-0").await.is_none() && recent.find("job-2").await.is_none());
         recent.remember(&ended(4));
         pass(2 * REMEMBERED);
-        assert!(recent.find("job-4").is_none());
+        assert!(recent.find("job-4").await.is_none());
     }
 }

@@ -119,7 +119,7 @@ impl Host {
         if let Some(job) = self.live.find(id) {
             return Ok((job.as_wire(), job.number));
         }
-        if let Some(job) = self.recent.find(id) {
+        if let Some(job) = self.recent.find(id).await {
             return Ok(job);
         }
         let mut recorded = self.journal.job(id).await?;
