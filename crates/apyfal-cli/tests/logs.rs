@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use common::Home;
 use common::http::Connection;
-use common::server::{PATIENCE, Server, until};
+use common::server::{Server, until};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A host with a program that says something while it works.
@@ -35,7 +35,7 @@ fn job(server: &Server, accelerator: &str) -> String {
 
 /// What a command prints, while it runs; it ends with this.
 struct Following {
-    child: Child,
+    child: Ending,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
@@ -49,7 +49,7 @@ impl Following {
                 kept.lock().unwrap().push(line);
             }
         });
-        Self { child, lines }
+        Self { child: Ending(child), lines }
     }
 
     fn until(&self, what: &str) {
@@ -57,10 +57,13 @@ impl Following {
     }
 }
 
-impl Drop for Following {
+/// A process that ends with this.
+struct Ending(Child);
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -108,7 +111,7 @@ fn a_job_is_followed_to_its_end_and_a_host_beyond() {
     mine.until("mine: begun");
     host.until("mine: begun");
     server.open_gate();
-    assert!(mine.child.wait().unwrap().success(), "it ends with its job");
+    assert!(mine.child.0.wait().unwrap().success(), "it ends with its job");
     mine.until("mine: ended");
     host.until("mine: ended");
 
@@ -231,8 +234,8 @@ fn a_full_pipe_stops_no_host() {
     let program = r#"["sh", "-c", "yes a line of a program | head -n 100000 >&2; cat; exit 1"]"#;
     home.write("accelerator.conf", format!("[accelerator.loud]\ncommand = {program}\n"));
     let words = ["serve", "--listen", "127.0.0.1:0"];
-    let mut child = home.apyfal(&words).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut host = Ending(home.apyfal(&words).stderr(Stdio::piped()).spawn().unwrap());
+    let mut stderr = BufReader::new(host.0.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
     let address = line.trim().rsplit('/').next().unwrap();
@@ -244,20 +247,9 @@ fn a_full_pipe_stops_no_host() {
             assert_eq!(Connection::open(address).get(path).status, 200, "{path}");
         }
     }
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    let begin = std::time::Instant::now();
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            None if begin.elapsed() < PATIENCE => {
-                std::thread::sleep(std::time::Duration::from_millis(20))
-            }
-            None => {
-                let _ = child.kill();
-                panic!("it does not end");
-            }
-        }
-    };
+    kill_process(Pid::from_child(&host.0), Signal::TERM).unwrap();
+    until("it ended", || host.0.try_wait().unwrap().is_some());
+    let status = host.0.wait().unwrap();
     assert!(status.success(), "{status}");
     drop(stderr);
 }
