@@ -227,29 +227,49 @@ fn no_client_writes_lines_of_the_hosts() {
     assert!(log.contains("has no parameter 'x\\nhost: the life of this host is over'"), "{log}");
 }
 
-#[test]
-fn a_full_pipe_stops_no_host() {
-    let home = Home::new();
-    // More than a pipe takes, which nobody reads once the host is there.
+/// A host whose standard error is read until it listens, and not after that; its address.
+fn unread(home: &Home, configuration: &str) -> (Ending, impl std::io::Read, String) {
+    // Its program says more than a pipe takes.
     let program = r#"["sh", "-c", "yes a line of a program | head -n 100000 >&2; cat; exit 1"]"#;
-    home.write("accelerator.conf", format!("[accelerator.loud]\ncommand = {program}\n"));
+    let loud = format!("[accelerator.loud]\ncommand = {program}\n");
+    home.write("accelerator.conf", loud + configuration);
     let words = ["serve", "--listen", "127.0.0.1:0"];
     let mut host = Ending(home.apyfal(&words).stderr(Stdio::piped()).spawn().unwrap());
     let mut stderr = BufReader::new(host.0.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
-    let address = line.trim().rsplit('/').next().unwrap();
+    let address = line.trim().rsplit('/').next().unwrap().to_owned();
+    let kind = "application/octet-stream";
+    let answer = Connection::open(&address).post("/v2/run/loud", kind, b"data");
+    assert_eq!(answer.status, 502, "{answer:?}");
+    (host, stderr, address)
+}
+
+#[test]
+fn a_full_pipe_stops_no_host() {
+    let home = Home::new();
+    let (mut host, _stderr, address) = unread(&home, "");
     for _ in 0..3 {
         let kind = "application/octet-stream";
-        let answer = Connection::open(address).post("/v2/run/loud", kind, b"data");
+        let answer = Connection::open(&address).post("/v2/run/loud", kind, b"data");
         assert_eq!(answer.status, 502, "{answer:?}");
         for path in ["/healthz", "/v2/jobs", "/v2/logs", "/metrics"] {
-            assert_eq!(Connection::open(address).get(path).status, 200, "{path}");
+            assert_eq!(Connection::open(&address).get(path).status, 200, "{path}");
         }
     }
     kill_process(Pid::from_child(&host.0), Signal::TERM).unwrap();
     until("it ended", || host.0.try_wait().unwrap().is_some());
     let status = host.0.wait().unwrap();
     assert!(status.success(), "{status}");
-    drop(stderr);
+}
+
+#[test]
+fn a_full_pipe_keeps_no_machine_from_its_end() {
+    let home = Home::new();
+    let shutdown = "sh -c 'yes that is said | head -n 100000 >&2; touch ended; exit 3'";
+    let lease = format!("[serve]\nidle_timeout = 2s\nshutdown_command = {shutdown}\n");
+    let (mut host, _stderr, _) = unread(&home, &lease);
+    until("its lease ended", || host.0.try_wait().unwrap().is_some());
+    assert_eq!(host.0.wait().unwrap().code(), Some(95));
+    assert!(home.path("ended").exists());
 }

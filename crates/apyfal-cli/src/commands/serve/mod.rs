@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use apyfal::package::Digest;
 use apyfal::{Error, ErrorKind, Result};
+use apyfal_core::one_line;
 use apyfal_server::{Ending, Lease, LogLine, Server, Settings};
 use clap::Args;
 
@@ -24,6 +25,8 @@ mod package;
 pub(crate) mod settings;
 mod users;
 
+/// How much is shown of what the command said that failed to end the machine, in bytes.
+const SAID: usize = 1000;
 /// How long the end of a host waits for its last words to be taken.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -175,14 +178,19 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
 async fn end_machine(command: &[String]) -> Result<()> {
     let Some((program, words)) = command.split_first() else { return Ok(()) };
     let doing = || format!("end this machine by '{program}'");
-    let status = tokio::process::Command::new(program).args(words).status().await;
-    let status = status
+    // What it says is taken in: the standard error of the host may be one that takes nothing.
+    let ended = tokio::process::Command::new(program).args(words).output().await;
+    let ended = ended
         .map_err(|error| apyfal_machine::not_started(program.as_ref(), error).operation(doing()))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Error::new(ErrorKind::Engine, format!("it failed: {status}"))
-            .operation(doing())
-            .hint("see shutdown_command in section [serve]")),
+    if ended.status.success() {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::Engine, format!("it failed: {}", ended.status))
+        .operation(doing())
+        .hint("see shutdown_command in section [serve]");
+    match one_line(String::from_utf8_lossy(&ended.stderr).trim(), SAID) {
+        said if said.is_empty() => Err(error),
+        said => Err(error.context("stderr", said)),
     }
 }
 
