@@ -3,24 +3,28 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::places::{Busy, Place, Places};
 use crate::{Owner, Watched};
 
 /// How long a client may take for a handshake, for its first request and for the head of a later
@@ -32,6 +36,10 @@ const HEAD: Duration = Duration::from_secs(75);
 const GONE: Duration = Duration::from_secs(20);
 /// How long connections may take to end once they are told to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long to wait before the next try to accept, where that is not possible, and how long until
+/// that is told again.
+const PAUSE: Duration = Duration::from_millis(100);
+const TOLD: Duration = Duration::from_secs(60);
 /// How much of a request may wait for us, per connection.
 const HTTP1_BUFFER: usize = 128 << 10;
 const HTTP2_STREAM_WINDOW: u32 = 512 << 10;
@@ -41,7 +49,7 @@ const HEADERS_BYTES: u32 = 64 << 10;
 const STREAMS: u32 = 256;
 
 /// How a connection came in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Connection {
     /// The address of this end.
     pub local: SocketAddr,
@@ -51,12 +59,28 @@ pub struct Connection {
     pub is_encrypted: bool,
     /// Whose program the client is, where the service wants to know.
     pub owner: Owner,
+    place: Arc<Place>,
+}
+
+impl Connection {
+    /// Says that its client may use the service. Strangers make room first.
+    pub fn welcome(&self) {
+        self.place.know();
+    }
+
+    /// Breaks it off.
+    pub fn end(&self) {
+        self.place.end();
+    }
 }
 
 /// What answers the requests that come in at one address.
 pub trait Service: Clone + Send + Sync + 'static {
     /// The body of an answer.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
 
     /// Answers a request.
     fn answer(
@@ -102,17 +126,20 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
 pub struct Accepting {
     tasks: Vec<JoinHandle<()>>,
     graceful: Arc<GracefulShutdown>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     first: Duration,
 }
 
 impl Accepting {
-    /// Takes up to so many connections at a time. Further clients wait.
+    /// Takes up to so many connections at a time, and no more than half of the files that this
+    /// process may have open. Further clients take the place of those who do nothing.
     pub fn new(connections: usize) -> Self {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let half = usize::try_from(files / 2).unwrap_or(usize::MAX);
         Self {
             tasks: Vec::new(),
             graceful: Arc::new(GracefulShutdown::new()),
-            places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Places::new(connections.min(half))),
             first: FIRST,
         }
     }
@@ -148,31 +175,46 @@ impl Accepting {
 /// Takes the connections of one listener.
 struct Acceptor<S> {
     terms: Terms<S>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     graceful: Arc<GracefulShutdown>,
 }
 
 impl<S: Service> Acceptor<S> {
     async fn run(self, listener: TcpListener) {
+        let mut told: Option<Instant> = None;
         loop {
-            // A full server does not accept: the system lets some more clients wait.
-            let Ok(place) = self.places.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    let served = self.terms.clone().serve(stream, remote, self.graceful.watcher());
-                    tokio::spawn(async move {
+                    // While nobody makes room, the system lets some more clients wait.
+                    let seat = self.places.take(remote.ip()).await;
+                    let place = seat.place.clone();
+                    let watcher = self.graceful.watcher();
+                    let served = self.terms.clone().serve(stream, remote, place.clone(), watcher);
+                    let task = tokio::spawn(async move {
+                        let _seat = seat;
                         served.await;
-                        drop(place);
                     });
+                    self.places.served_by(&place, task.abort_handle());
                 }
                 Err(error) => {
-                    // Mostly this process has too many files open; others will be closed.
-                    self.terms.service.cannot_accept(&error);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    if told.is_none_or(|told| told.elapsed() >= TOLD) {
+                        told = Some(Instant::now());
+                        self.terms.service.cannot_accept(&error);
+                    }
+                    // Whoever does nothing has a file that others need.
+                    if is_of_files(&error) {
+                        self.places.make_room();
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
+}
+
+/// Whether there are too many files open, in this process or in all.
+fn is_of_files(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// How the connections of one listener are served.
@@ -185,7 +227,13 @@ struct Terms<S> {
 }
 
 impl<S: Service> Terms<S> {
-    async fn serve(self, stream: TcpStream, remote: SocketAddr, watcher: Watcher) {
+    async fn serve(
+        self,
+        stream: TcpStream,
+        remote: SocketAddr,
+        place: Arc<Place>,
+        watcher: Watcher,
+    ) {
         let Ok(local) = stream.local_addr() else { return };
         let _counted = self.service.connected();
         // Before anything is read: a client may close its end as soon as it has sent all.
@@ -193,7 +241,8 @@ impl<S: Service> Terms<S> {
             true => Owner::of(local, remote),
             false => Owner::NotAsked,
         };
-        let connection = Connection { local, remote, is_encrypted: self.tls.is_some(), owner };
+        let is_encrypted = self.tls.is_some();
+        let connection = Connection { local, remote, is_encrypted, owner, place };
         match &self.tls {
             None => self.http(Watched::new(stream, GONE), connection, watcher).await,
             Some(tls) => {
@@ -226,11 +275,15 @@ impl<S: Service> Terms<S> {
         let has_asked = AtomicBool::new(false);
         let answer = hyper::service::service_fn(|request: Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
-            let service = self.service.clone();
+            let (service, connection) = (self.service.clone(), connection.clone());
             async move {
-                let mut response = service.answer(connection, request).await;
-                not_for_others(response.headers_mut());
-                Ok::<_, Infallible>(response)
+                let Some(busy) = connection.place.begin() else {
+                    // What is begun now would be broken off.
+                    return std::future::pending().await;
+                };
+                let mut answer = service.answer(connection, request).await;
+                not_for_others(answer.headers_mut());
+                Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy }))
             }
         });
         let served = builder.serve_connection(TokioIo::new(stream), answer);
@@ -255,6 +308,32 @@ fn not_for_others(headers: &mut HeaderMap) {
     const POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
     headers.insert(POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// The body of an answer, until the end of which its connection is not idle.
+struct Answer<B> {
+    body: B,
+    _busy: Busy,
+}
+
+impl<B: Body + Unpin> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Encrypts a connection; none where the client does not.

@@ -5,6 +5,7 @@ mod accept;
 mod authority;
 mod connect;
 mod owner;
+mod places;
 mod tcp;
 mod watched;
 

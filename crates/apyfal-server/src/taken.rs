@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind};
+use apyfal_net::Connection;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use hyper::body::Frame;
@@ -38,8 +39,13 @@ struct State {
     is_awaited: bool,
 }
 
-/// Gives an answer up whose client takes nothing of it for as long as the host's limit.
-pub(crate) fn watched(host: &Arc<Host>, mut response: Response) -> Response {
+/// Gives an answer up whose client takes nothing of it for as long as the host's limit, and its
+/// connection, where that is of this answer alone.
+pub(crate) fn watched(
+    host: &Arc<Host>,
+    connection: Option<Connection>,
+    mut response: Response,
+) -> Response {
     // What is there as a whole holds nothing but itself.
     if response.body().size_hint().exact().is_some() {
         return response;
@@ -49,18 +55,21 @@ pub(crate) fn watched(host: &Arc<Host>, mut response: Response) -> Response {
     let limit = host.limits.take_timeout;
     response.map(|body| {
         Body::new(Taken::new(body, limit, move |error| {
-            let Some(ResultOf(job)) = job else {
-                return host.logs.host(&format!("an answer was given up: {error}"));
-            };
-            host.logs.job(&job.id, &format!("failed: {error}"));
-            // Where it had ended before, that stands.
-            job.end(Err(error.context("job", &job.id)), None);
-            job.cancel.cancel();
-            host.recent.remember(&job);
+            if let Some(ResultOf(job)) = job {
+                host.logs.job(&job.id, &format!("failed: {error}"));
+                // Where it had ended before, that stands.
+                job.end(Err(error.context("job", &job.id)), None);
+                job.cancel.cancel();
+                host.recent.remember(&job);
+            } else {
+                host.logs.host(&format!("an answer was given up: {error}"));
+            }
+            if let Some(connection) = connection {
+                connection.end();
+            }
         }))
     })
 }
-
 impl Taken {
     fn new(body: Body, limit: Duration, given_up: impl FnOnce(Error) + Send + 'static) -> Self {
         let state = State { body: Ok(body), has_moved: false, is_awaited: false };

@@ -159,7 +159,14 @@ impl Service for Served {
         let mut request = Request::from_parts(parts, Body::new(body));
         request.extensions_mut().insert(Source::of(connection.remote.ip()));
         match tokio::time::timeout(PATIENCE, self.router.oneshot(request)).await {
-            Ok(answer) => answer.unwrap_or_else(|never| match never {}),
+            Ok(answer) => {
+                let answer = answer.unwrap_or_else(|never| match never {});
+                // It has an account, or knows what only those with one are told.
+                if answer.status().is_success() {
+                    connection.welcome();
+                }
+                answer
+            }
             Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
         }
     }

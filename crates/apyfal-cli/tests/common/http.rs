@@ -1,6 +1,6 @@
 //! HTTP/1.1 by hand, so that nothing is sent or taken that a test did not mean.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use serde_json::Value;
@@ -202,6 +202,21 @@ impl Connection {
         let is_there = stream.peek(&mut [0]).is_ok();
         stream.set_nonblocking(false).unwrap();
         is_there || !self.stream.buffer().is_empty()
+    }
+
+    /// Whether the other end closed it, what came before aside.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.get_ref().set_nonblocking(true).unwrap();
+        let mut waiting = [0; 4096];
+        let ended = loop {
+            match self.stream.get_mut().read(&mut waiting) {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(error) => break error.kind() != ErrorKind::WouldBlock,
+            }
+        };
+        self.stream.get_ref().set_nonblocking(false).unwrap();
+        ended
     }
 
     /// What comes next of a body.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use crate::common::Home;
 use crate::common::http::{Answer, Connection};
@@ -155,6 +155,21 @@ impl Server {
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         let pid = Pid::from_child(&self.child);
         prlimit(Some(pid), Resource::Fsize, limit).expect("it is ours to limit");
+    }
+
+    /// Has it open no more than so many files, or as many as ever.
+    pub fn limit_open_files(&self, count: Option<u64>) {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        let limit = Rlimit { current: count.or(maximum), maximum };
+        let pid = Pid::from_child(&self.child);
+        prlimit(Some(pid), Resource::Nofile, limit).expect("it is ours to limit");
+    }
+
+    /// The number that the next file it opens gets: as many may be open for it to get none.
+    pub fn next_file(&self) -> u64 {
+        let file = |number: &u64| format!("/proc/{}/fd/{number}", self.child.id());
+        let is_free = |number: &u64| std::fs::symlink_metadata(file(number)).is_err();
+        (0..).find(is_free).expect("a number")
     }
 
     /// Waits until it ended by itself.

@@ -7,6 +7,7 @@ mod common;
 
 mod access;
 mod bounds;
+mod crowd;
 mod ids;
 mod jobs;
 mod kept;

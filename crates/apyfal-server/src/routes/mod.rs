@@ -17,7 +17,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header,
+};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
@@ -115,10 +117,11 @@ impl Routes {
         });
         let is_original = v1::is_at(parts.uri.path());
         let Connection { local, is_encrypted, owner, .. } = connection;
+        let version = parts.version;
         let answer = match named {
             Ok(host) => {
                 let peer = Peer { local, needs_token, is_encrypted, owner, host };
-                self.answer(peer, parts, Body::new(body)).await
+                self.answer(&connection, peer, parts, Body::new(body)).await
             }
             Err(error) => {
                 Data::of_body(&parts.headers, Body::new(body)).drain();
@@ -135,10 +138,18 @@ impl Routes {
             let version = const { HeaderName::from_static(PROTOCOL) };
             response.headers_mut().insert(version, HeaderValue::from(VERSION));
         }
-        taken::watched(&self.host, response)
+        // Where others share the connection, it goes on.
+        let connection = (version < Version::HTTP_2).then_some(connection);
+        taken::watched(&self.host, connection, response)
     }
 
-    async fn answer(&self, peer: Peer, mut parts: Parts, body: Body) -> Answer {
+    async fn answer(
+        &self,
+        connection: &Connection,
+        peer: Peer,
+        mut parts: Parts,
+        body: Body,
+    ) -> Answer {
         let path = parts.uri.path();
         let mut using = None;
         // REST v1.0 has rules of its own, and all else is for everybody.
@@ -148,6 +159,7 @@ impl Routes {
                 Data::of_body(&parts.headers, body).drain();
                 return Err(error.into());
             }
+            connection.welcome();
             if let Err((status, error)) = coding::check(&parts.headers) {
                 Data::of_body(&parts.headers, body).drain();
                 return Err(Refusal::new(status, error));
@@ -168,6 +180,7 @@ impl Routes {
             }
             None => {
                 parts.extensions.insert(peer);
+                parts.extensions.insert(connection.clone());
                 let answered = self.router.clone().oneshot(Request::from_parts(parts, body)).await;
                 Ok(answered.unwrap_or_else(|never| match never {}))
             }

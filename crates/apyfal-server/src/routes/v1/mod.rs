@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use apyfal_api::v1;
 use apyfal_core::{Error, ErrorKind, shorten};
+use apyfal_net::Connection;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -90,6 +91,9 @@ async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
     if let Err(error) = host.access.check_v1(peer, &parts.headers) {
         Data::of_body(&parts.headers, body).drain();
         return Err(error.into());
+    }
+    if let Some(connection) = parts.extensions.get::<Connection>() {
+        connection.welcome();
     }
     if let Err((status, error)) = coding::check(&parts.headers) {
         Data::of_body(&parts.headers, body).drain();
