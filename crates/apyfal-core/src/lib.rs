@@ -39,4 +39,4 @@ pub use params::{ParamKind, ParamSpec, Params, Stage};
 pub use quantity::size;
 pub use secret::{Secret, is_secret_key, mask};
 pub use shown::{one_line, shorten};
-pub use streams::{InputReader, OutputWriter, ScratchWriter};
+pub use streams::{InputReader, OutputWriter, Patience, ScratchWriter};

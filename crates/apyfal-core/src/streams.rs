@@ -43,10 +43,10 @@ pub(crate) struct End {
     pub(crate) patience: Option<Patience>,
 }
 
-/// How long the other side of a stream may keep a job waiting, and did. The time that the job
-/// itself takes between two calls is not the other side's.
+/// How long the other side of a stream may keep a job waiting, and did: over any such time of waiting
+/// it must move 1 KiB. The time that the job itself takes between two calls is not the other side's.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub struct Patience {
     limit: Duration,
     waited: Duration,
     moved: u64,
@@ -150,7 +150,8 @@ impl End {
             if let (Some(patience), Some(begin)) = (&mut self.patience, begin)
                 && done != Some(0)
             {
-                patience.waited(begin.elapsed(), done.unwrap_or(0) as u64)?;
+                let moved = done.unwrap_or(0) as u64;
+                patience.waited(begin.elapsed(), moved).map_err(Error::into_io)?;
             }
             if let Some(count) = done {
                 return Ok(count);
@@ -161,28 +162,37 @@ impl End {
 
 impl Patience {
     /// For one who reads what a client sends.
-    pub(crate) fn reading(limit: Duration) -> Self {
+    pub fn reading(limit: Duration) -> Self {
         Self { limit, waited: Duration::ZERO, moved: 0, what: "sent" }
     }
 
     /// For one who writes what a client takes.
-    pub(crate) fn writing(limit: Duration) -> Self {
+    pub fn writing(limit: Duration) -> Self {
         Self { what: "took", ..Self::reading(limit) }
     }
 
     /// Counts a wait that moved this many bytes.
-    fn waited(&mut self, time: Duration, bytes: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// It is [exhausted](Self::exhausted).
+    pub fn waited(&mut self, time: Duration, bytes: u64) -> Result<()> {
         self.waited += time;
         self.moved += bytes;
         if self.moved >= TRICKLE {
             (self.waited, self.moved) = (Duration::ZERO, 0);
         } else if self.waited > self.limit {
-            return Err(self.exhausted().into_io());
+            return Err(self.exhausted());
         }
         Ok(())
     }
 
-    fn exhausted(&self) -> Error {
+    /// How long nothing may come from now on.
+    pub fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.waited)
+    }
+
+    /// The error of one who moved too little.
+    pub fn exhausted(&self) -> Error {
         let (what, seconds) = (self.what, self.limit.as_secs_f64());
         let message = match self.moved {
             0 => format!("the client {what} nothing for {seconds} s"),

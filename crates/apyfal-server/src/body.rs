@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::coding;
 use crate::digest::{Digest, Digesting, check_told};
 use crate::multipart::Form;
+use crate::sending::Sending;
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
 
 /// How much of a body is read and thrown away once nobody wants it, so that clients that read
@@ -44,6 +45,8 @@ struct Coming {
     /// What its client told of it.
     told: Option<Digest>,
     complete: Option<Complete>,
+    /// The client, where it must not be too slow.
+    sending: Option<Sending>,
 }
 
 /// The pieces of data as they come in.
@@ -112,6 +115,12 @@ impl Data {
         Self::new(Pieces::Body(body.into_data_stream()), len)
     }
 
+    /// The same of a client that may keep us waiting for so long.
+    pub(crate) fn within(mut self, patience: Duration) -> Self {
+        self.coming.sending = Some(Sending::within(patience));
+        self
+    }
+
     /// Whether there may be any.
     pub(crate) fn is_there(&self) -> bool {
         self.len != Some(0)
@@ -138,21 +147,15 @@ impl Data {
         self.coming.told = Some(told);
     }
 
-    /// Reads and throws away all of it, which may take `patience` for each piece.
+    /// Reads and throws away all of it.
     ///
     /// # Errors
     /// It does not come to its end.
-    pub(crate) async fn pass(mut self, patience: Duration) -> Result<()> {
-        loop {
-            let piece = tokio::time::timeout(patience, self.next()).await.map_err(|_| {
-                let why = format!("the client sent nothing for {} s", patience.as_secs_f64());
-                Error::new(ErrorKind::Timeout, why).operation("read the request")
-            })?;
-            match piece {
-                Some(piece) => piece?,
-                None => return Ok(()),
-            };
+    pub(crate) async fn pass(mut self) -> Result<()> {
+        while let Some(piece) = self.next().await {
+            piece?;
         }
+        Ok(())
     }
 
     /// All of it, where that is no more than `limit` bytes; else itself again.
@@ -230,7 +233,7 @@ impl Coming {
     fn new(pieces: Pieces, len: Option<u64>) -> Self {
         let (digesting, told, complete) = (None, None, None);
         let has_ended = len == Some(0);
-        Self { pieces, len, taken: 0, has_ended, digesting, told, complete }
+        Self { pieces, len, taken: 0, has_ended, digesting, told, complete, sending: None }
     }
 
     fn complete(&mut self) -> Complete {
@@ -265,7 +268,17 @@ impl Stream for Coming {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.pieces.poll_next_unpin(context);
+        let mut polled = self.pieces.poll_next_unpin(context);
+        if let Some(sending) = &mut self.sending {
+            match &polled {
+                Poll::Ready(Some(Ok(piece))) => sending.came(piece.len()),
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    let late = sending.is_awaited(context);
+                    polled = late.map(|error| Some(Err(error)));
+                }
+            }
+        }
         match &polled {
             Poll::Ready(Some(Ok(piece))) => {
                 self.taken += piece.len() as u64;
@@ -318,7 +331,7 @@ pub(crate) fn file_name(name: &str) -> Option<&str> {
 }
 
 /// A body that ended before its end.
-fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
+pub(crate) fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;
@@ -327,27 +340,29 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
         .operation("read the request")
 }
 
-/// Splits a request into what it asks for and its data. See [`v2`] for the three forms.
+/// Splits a request into what it asks for and its data, for which its client may keep us waiting for
+/// so long at a time. See [`v2`] for the three forms.
 ///
 /// # Errors
 /// The request is not of the form. The body is drained then.
 pub(crate) async fn split<Request: DeserializeOwned + Default>(
     parts: &Parts,
     body: Body,
+    patience: Duration,
 ) -> Result<(Request, Data)> {
+    let data = Data::of_body(&parts.headers, body).within(patience);
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let in_header = parts.headers.get(v2::REQUEST);
     if in_header.is_none() && media_type.eq_ignore_ascii_case("application/json") {
-        let text = collect(Data::of_body(&parts.headers, body)).await?;
+        let text = collect(data).await?;
         return Ok((read_json(&text)?, Data::none()));
     }
     let is_form = coding::is_form(&parts.headers);
     if in_header.is_none() && is_form {
-        return split_multipart(content_type, Data::of_body(&parts.headers, body)).await;
+        return split_multipart(content_type, data).await;
     }
-    let data = Data::of_body(&parts.headers, body);
     if is_form {
         data.drain();
         let why = format!("its body is a form, which cannot be with the header '{}'", v2::REQUEST);
@@ -496,7 +511,8 @@ mod tests {
         use axum::http::Request;
         let split = |request: Request<Body>| async {
             let (parts, body) = request.into_parts();
-            let (request, data) = super::split::<JobRequest>(&parts, body).await.unwrap();
+            let (request, data) =
+                super::split::<JobRequest>(&parts, body, Duration::MAX).await.unwrap();
             let data: Vec<Bytes> = data.try_collect().await.unwrap();
             (request.id, data.concat())
         };
@@ -558,7 +574,7 @@ mod tests {
                 let request = axum::http::Request::builder().header("content-type", content_type);
                 let (parts, body) = request.body(body).unwrap().into_parts();
                 let received = runtime.block_on(async {
-                    let (_, data) = split::<JobRequest>(&parts, body).await.ok()?;
+                    let (_, data) = split::<JobRequest>(&parts, body, Duration::MAX).await.ok()?;
                     data.try_collect::<Vec<_>>().await.ok().map(|pieces| pieces.concat())
                 });
                 if let Some(received) = received {

@@ -103,18 +103,6 @@ impl Host {
         })
     }
 
-    /// What a client sends before its job begins, which it must do without long pauses.
-    ///
-    /// # Errors
-    /// Those of `sent`, or it takes too long.
-    pub(crate) async fn in_time<T>(&self, sent: impl Future<Output = Result<T>>) -> Result<T> {
-        let limit = self.limits.client_timeout;
-        tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| {
-            let why = format!("the client did not send it within {} s", limit.as_secs_f64());
-            Err(Error::new(ErrorKind::Timeout, why).operation("read the request"))
-        })
-    }
-
     /// What a start reads, and how long it waits for it.
     pub(crate) fn start_io(&self, data: Data, name: Option<&str>) -> JobIo {
         JobIo {

@@ -23,6 +23,7 @@ mod parameters;
 mod recent;
 mod routes;
 mod scratch;
+mod sending;
 mod server;
 mod settings;
 mod spool;

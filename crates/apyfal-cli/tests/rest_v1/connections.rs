@@ -210,3 +210,33 @@ fn a_start_may_come_in_chunks_too() {
     connection.write(b"\r\n0\r\nTrailer: x\r\n\r\n");
     assert_eq!(app(&connection.answer().well())["status"], 0);
 }
+
+#[test]
+fn a_form_that_drips_is_ended() {
+    let server = Server::configured("[serve]\nclient_timeout = 1s\n", &["--accelerator", "null"]);
+    let mut client = Client::new(&server);
+    let url = text(&client.start(none(), None), "url").to_owned();
+    let whole = Form::new().parameters(&process_parameters(none())).text("configuration", &url);
+    let whole = whole.data(&words(200_000, 1)).body();
+    let unknown = Form::new().text("unknown", "x").data(&words(1000, 1)).body();
+    // In the parameters, before all that is needed is known, in the data, and where nobody wants it.
+    for begin in [&whole[..10], &whole[..200], &whole[..100_000], &unknown[..900]] {
+        let mut drip = server.connect();
+        let kind = Form::new().kind();
+        let head = drip.head("POST", "/v1.0/process/");
+        let head = format!("{head}Content-Type: {kind}\r\nContent-Length: 99999999\r\n\r\n");
+        drip.write(head.as_bytes());
+        drip.write(begin);
+        let mut is_told = begin == &unknown[..900];
+        until("it is ended", || {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            if !is_told && drip.has_come() {
+                drip.answer().refused(408);
+                is_told = true;
+            }
+            !drip.try_write(b"x")
+        });
+        assert!(is_told);
+    }
+    assert_eq!(client.process(&url, none(), b"next").1, b"next");
+}

@@ -1,5 +1,7 @@
 //! Clients that are slow, or gone.
 
+use std::time::Duration;
+
 use super::*;
 use crate::common::server::{until, until_some};
 
@@ -80,4 +82,43 @@ fn a_client_that_takes_nothing_for_too_long_is_given_up() {
     assert!(why.contains("the client took nothing of the answer for 1 s"), "{why}");
     let is_free = || text(&server.get("/metrics")).contains("apyfal_scratch_bytes 0\n");
     until("its space is free", is_free);
+}
+
+#[test]
+fn a_client_may_send_slowly_and_not_drip() {
+    let server = Server::configured("[serve]\nclient_timeout = 3s\n", &[]);
+    let session = session(&server, "null");
+    // Below and above what is taken in before the job begins.
+    std::thread::scope(|scope| {
+        for piece in [2000, 20_000] {
+            let (server, session) = (&server, &session);
+            scope.spawn(move || {
+                let sent = data(12 * piece);
+                let mut slow = server.connect();
+                send_job(&mut slow, session, &json!({"output": true}), sent.len());
+                for piece in sent.chunks(piece) {
+                    std::thread::sleep(Duration::from_millis(400));
+                    slow.write(piece);
+                }
+                let answer = slow.answer();
+                assert!(answer.status == 200 && answer.body == sent, "{}", text(&answer));
+            });
+        }
+        for length in [60_000, 1_000_000] {
+            let (server, session) = (&server, &session);
+            scope.spawn(move || {
+                let mut drip = server.connect();
+                send_job(&mut drip, session, &json!({"output": true}), length);
+                until("it is ended", || {
+                    std::thread::sleep(Duration::from_millis(100));
+                    drip.try_write(b"x");
+                    drip.has_come()
+                });
+                let answer = drip.answer();
+                assert_eq!(refused(&answer, 408), "timeout");
+                let why = text(&answer);
+                assert!(why.contains("the client sent only ") && why.contains("in 3 s"), "{why}");
+            });
+        }
+    });
 }

@@ -311,7 +311,7 @@ pub const SECTIONS: &[SectionSpec] = &[
             key(
                 "client_timeout",
                 Text,
-                "how long a client may be silent while its job waits; 10s if unset",
+                "how long a client may keep us waiting for 1 KiB of what it sends; 10s if unset",
             ),
             key(
                 "take_timeout",

@@ -151,7 +151,7 @@ impl Form {
         patience: Duration,
         needs_configuration: bool,
     ) -> Answer<Self> {
-        let (upload, pieces) = Upload::of(body, patience);
+        let (upload, pieces) = Upload::of(&parts.headers, body, patience);
         let kind = parts.headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let media_type = kind.split(';').next().unwrap_or_default().trim();

@@ -29,9 +29,9 @@ enum Sent {
 }
 
 impl Sent {
-    async fn of(host: &Host, data: Option<Data>) -> Result<Self> {
+    async fn of(data: Option<Data>) -> Result<Self> {
         let Some(data) = data else { return Ok(Self::Nothing) };
-        Ok(match host.in_time(data.in_memory(SMALL)).await? {
+        Ok(match data.in_memory(SMALL).await? {
             Ok(bytes) => Self::InMemory(bytes),
             Err(data) => Self::Coming(data),
         })
@@ -51,8 +51,8 @@ impl Sent {
     async fn stored(self, host: &Host) -> Result<Self> {
         let Self::Coming(mut data) = self else { return Ok(self) };
         let mut stored = Stored::new(&host.scratch)?;
-        while let Some(piece) = host.in_time(next(&mut data)).await? {
-            stored = stored.add(piece).await?;
+        while let Some(piece) = data.next().await {
+            stored = stored.add(piece?).await?;
         }
         Ok(Self::Stored(stored.written().await?))
     }
@@ -72,10 +72,6 @@ impl Sent {
     }
 }
 
-async fn next(data: &mut Data) -> Result<Option<Bytes>> {
-    data.next().await.transpose()
-}
-
 /// Runs or submits a job that is recorded, and keeps its result.
 pub(super) async fn keep(
     host: &Arc<Host>,
@@ -87,7 +83,7 @@ pub(super) async fn keep(
     let has_id = ends.request.id.is_some();
     let is_body = ends.data.as_ref().is_some_and(Data::is_body);
     let told = if has_id && is_body { Digest::told(headers)? } else { None };
-    let mut sent = Sent::of(host, ends.data.take()).await?;
+    let mut sent = Sent::of(ends.data.take()).await?;
     let complete = sent.complete(has_id);
     if let (Some(told), Some(digest)) = (told, complete.digest()) {
         check_told(told, Some(digest))?;
@@ -113,7 +109,7 @@ pub(super) async fn keep(
                 (job.as_wire(), job.number)
             }
             Begun::Running(running) => {
-                let digest = digest_of(host, sent, told, &complete).await?;
+                let digest = digest_of(sent, told, &complete).await?;
                 let its = running.asked.as_ref().map(|asked| &asked.data);
                 let its = match its {
                     Some(data) => data.wait().await,
@@ -127,7 +123,7 @@ pub(super) async fn keep(
                 (job, running.number)
             }
             Begun::Ended(recorded) => {
-                let digest = digest_of(host, sent, told, &complete).await?;
+                let digest = digest_of(sent, told, &complete).await?;
                 let its = recorded.digest.as_deref().and_then(Digest::parse);
                 check(its, digest, &recorded.id, recorded.state)?;
                 let number = recorded.number;
@@ -147,13 +143,12 @@ pub(super) async fn keep(
 
 /// The digest of the data of a job that is not to be run. The data takes no room meanwhile.
 async fn digest_of(
-    host: &Host,
     sent: Sent,
     told: Option<Digest>,
     complete: &Complete,
 ) -> Result<Option<Digest>> {
     if let (None, Sent::Coming(data)) = (told, sent) {
-        data.pass(host.limits.client_timeout).await?;
+        data.pass().await?;
     }
     Ok(complete.digest().or(told))
 }

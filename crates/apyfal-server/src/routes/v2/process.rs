@@ -36,7 +36,8 @@ pub(crate) async fn in_session(
     parts: Parts,
     body: Body,
 ) -> Answer {
-    let (request, data) = host.in_time(body::split::<JobRequest>(&parts, body)).await?;
+    let patience = host.limits.client_timeout;
+    let (request, data) = body::split::<JobRequest>(&parts, body, patience).await?;
     let reading = Reading::of(&parts);
     match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
@@ -171,7 +172,7 @@ async fn run(
     let mut sent = None;
     let src = match ends.data.take() {
         None => None,
-        Some(data) => match host.in_time(data.in_memory(SMALL)).await? {
+        Some(data) => match data.in_memory(SMALL).await? {
             Ok(bytes) => Some(body::named(Input::memory(bytes), name.as_deref())),
             Err(mut data) => {
                 sent = Some(data.complete());
@@ -233,7 +234,7 @@ pub(crate) async fn alone(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let data = Data::of_body(&parts.headers, body);
+    let data = Data::of_body(&parts.headers, body).within(host.limits.client_timeout);
     if parts.headers.contains_key(v2::REQUEST) {
         data.drain();
         return Err(Error::new(ErrorKind::Usage, format!("it takes no '{}'", v2::REQUEST))

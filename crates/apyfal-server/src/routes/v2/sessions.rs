@@ -20,7 +20,8 @@ pub(crate) async fn start(
     request: Request,
 ) -> Answer<(StatusCode, Json<v2::Session>)> {
     let (parts, body) = request.into_parts();
-    let (request, data) = host.in_time(body::split::<StartRequest>(&parts, body)).await?;
+    let patience = host.limits.client_timeout;
+    let (request, data) = body::split::<StartRequest>(&parts, body, patience).await?;
     let name = request.input_name.clone();
     let start = match host.check_open().and_then(|()| meant(&host, request)) {
         Ok(start) => start,
