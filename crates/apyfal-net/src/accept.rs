@@ -63,6 +63,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A number that no other connection of the server has.
+    pub fn number(&self) -> u64 {
+        self.place.number
+    }
+
     /// Says that its client may use the service. Strangers make room first.
     pub fn welcome(&self) {
         self.place.know();

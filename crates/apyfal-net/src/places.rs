@@ -32,6 +32,7 @@ pub(crate) struct Places {
 /// The place of one connection.
 #[derive(Debug)]
 pub(crate) struct Place {
+    pub(crate) number: u64,
     source: IpAddr,
     began: Instant,
     /// When its last request began or ended, in milliseconds since it began.
@@ -45,7 +46,6 @@ pub(crate) struct Place {
 /// A place that is taken for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    number: u64,
     places: Arc<Places>,
     pub(crate) place: Arc<Place>,
 }
@@ -84,10 +84,10 @@ impl Places {
         while taken.len() >= self.limit {
             self.leave(&mut taken)?;
         }
-        let place = Arc::new(Place::new(source_of(client)));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let place = Arc::new(Place::new(number, source_of(client)));
         taken.insert(number, place.clone());
-        Some(Seat { number, places: self.clone(), place })
+        Some(Seat { places: self.clone(), place })
     }
 
     /// Ends the connection that can be spared most; false where there is none.
@@ -149,8 +149,9 @@ fn source_of(client: IpAddr) -> IpAddr {
 }
 
 impl Place {
-    fn new(source: IpAddr) -> Self {
+    fn new(number: u64, source: IpAddr) -> Self {
         Self {
+            number,
             source,
             began: Instant::now(),
             moved: AtomicU64::new(0),
@@ -208,7 +209,7 @@ impl Place {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.places.taken().remove(&self.number);
+        self.places.taken().remove(&self.place.number);
         self.places.free.notify_one();
     }
 }

@@ -175,7 +175,7 @@ impl Block {
     /// Moves it to a file. Where scratch has no room it stays in memory.
     fn save(&self, scratch: &Arc<Scratch>) {
         let Kept::Memory(bytes) = self.kept() else { return };
-        let saved = scratch.file().and_then(|mut file| file.write_all(&bytes).map(|()| file));
+        let saved = scratch.file(None).and_then(|mut file| file.write_all(&bytes).map(|()| file));
         if let Ok(file) = saved {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::File(Arc::new(file));
         }

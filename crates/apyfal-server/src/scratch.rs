@@ -1,16 +1,21 @@
 //! Disk space for what waits: results on their way to slow clients, and those that are kept.
 //!
+//! A connection may fill all of it. Where another one needs room, that with the most loses it, if that
+//! is more than its share of what connections hold: a client that never reads takes nothing from
+//! those that do.
+//!
 //! ```text
 //! ROOT/results/job-NUMBER[.ID]   the result of a kept job
 //! ```
 //! Everything else in it has no name, and so is gone with the process.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
@@ -34,6 +39,8 @@ pub(crate) struct Scratch {
     /// What is left of the disk to others.
     reserve: u64,
     used: AtomicU64,
+    /// The files of connections.
+    held: Mutex<Vec<Weak<Held>>>,
 }
 
 impl Scratch {
@@ -54,7 +61,9 @@ impl Scratch {
         let disk = rustix::fs::statvfs(root);
         let size = disk.map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
         let reserve = (size / 20).min(RESERVE);
-        Ok(Arc::new(Self { root: root.to_owned(), quota, reserve, used: AtomicU64::new(used) }))
+        let used = AtomicU64::new(used);
+        let held = Mutex::default();
+        Ok(Arc::new(Self { root: root.to_owned(), quota, reserve, used, held }))
     }
 
     /// Bytes in use.
@@ -67,14 +76,25 @@ impl Scratch {
         self.quota
     }
 
-    /// A file without a name.
+    /// A file without a name, of the host itself or of the connection with this number.
     ///
     /// # Errors
     /// It cannot be made.
-    pub(crate) fn file(self: &Arc<Self>) -> io::Result<ScratchFile> {
-        self.check_disk(0).map_err(Error::into_io)?;
-        let file = tempfile::tempfile_in(&self.root)?;
-        Ok(ScratchFile { file, charge: Charge::new(self) })
+    pub(crate) fn file(self: &Arc<Self>, connection: Option<u64>) -> io::Result<ScratchFile> {
+        self.make_room(connection, 0, || self.check_disk(0))?;
+        let held = Arc::new(Held {
+            scratch: self.clone(),
+            connection,
+            file: tempfile::tempfile_in(&self.root)?,
+            bytes: AtomicU64::new(0),
+            is_lost: AtomicBool::new(false),
+        });
+        if connection.is_some() {
+            let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|other| other.strong_count() > 0);
+            all.push(Arc::downgrade(&held));
+        }
+        Ok(ScratchFile(held))
     }
 
     /// Begins the result of a kept job.
@@ -89,7 +109,7 @@ impl Scratch {
         let file = file.map_err(|error| {
             Error::from(error).operation(format!("keep the result of job '{id}'"))
         })?;
-        Ok(KeptWriter { file, path: Some(path), charge: Charge::new(self) })
+        Ok(KeptWriter { file, path: Some(path), scratch: self.clone(), bytes: 0 })
     }
 
     /// Opens a kept result; its length comes with it.
@@ -170,17 +190,55 @@ impl Scratch {
             .hint("or fetch and delete results that are kept"))
     }
 
-    fn take(&self, bytes: u64) -> io::Result<()> {
-        self.check_disk(bytes).map_err(Error::into_io)?;
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if used.saturating_add(bytes) > self.quota {
+    /// Takes space for a connection, or for what is kept.
+    fn take(&self, connection: Option<u64>, bytes: u64) -> io::Result<()> {
+        self.make_room(connection, bytes, || {
+            self.check_disk(bytes)?;
+            let used = self.used.fetch_add(bytes, Ordering::Relaxed);
+            if used.saturating_add(bytes) <= self.quota {
+                return Ok(());
+            }
             self.release(bytes);
-            return Err(Error::new(ErrorKind::StorageFull, "the host's scratch space is full")
+            let hint = "fetch and delete results that are kept, or raise scratch_quota of the host";
+            Err(Error::new(ErrorKind::StorageFull, "the host's scratch space is full")
                 .context("quota", format_args!("{} bytes", self.quota))
-                .hint("fetch and delete results that are kept, or raise scratch_quota of the host")
-                .into_io());
+                .hint(hint))
+        })
+    }
+
+    /// Tries again and again while others have more than their share.
+    fn make_room(
+        &self,
+        connection: Option<u64>,
+        bytes: u64,
+        take: impl Fn() -> Result<()>,
+    ) -> io::Result<()> {
+        while let Err(error) = take() {
+            if !self.lose(connection, bytes) {
+                return Err(error.into_io());
+            }
         }
         Ok(())
+    }
+
+    /// Has the connection that holds most lose it, where that is more than its share; false where it
+    /// is not. `connection` wants so many bytes more.
+    fn lose(&self, connection: Option<u64>, bytes: u64) -> bool {
+        let all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
+        let mut of_each = HashMap::from([(connection, bytes)]);
+        for held in &all {
+            *of_each.entry(held.connection).or_default() += held.bytes.load(Ordering::Relaxed);
+        }
+        let share = of_each.values().sum::<u64>() / of_each.len() as u64;
+        let most = of_each.into_iter().filter(|(other, _)| *other != connection);
+        let Some((greedy, _)) =
+            most.max_by_key(|(_, bytes)| *bytes).filter(|(_, bytes)| *bytes > share)
+        else {
+            return false;
+        };
+        all.iter().filter(|held| held.connection == greedy).for_each(|held| held.lose());
+        true
     }
 
     fn release(&self, bytes: u64) {
@@ -188,49 +246,82 @@ impl Scratch {
     }
 }
 
-/// What a file takes of the quota, given back when it is dropped.
-#[derive(Debug)]
-struct Charge {
-    scratch: Arc<Scratch>,
-    bytes: u64,
-}
-
-impl Charge {
-    fn new(scratch: &Arc<Scratch>) -> Self {
-        Self { scratch: scratch.clone(), bytes: 0 }
-    }
-
-    /// Writes all of `buffer`, charging it first.
-    fn write(&mut self, mut file: &File, buffer: &[u8]) -> io::Result<()> {
-        self.scratch.take(buffer.len() as u64)?;
-        self.bytes += buffer.len() as u64;
-        file.write_all(buffer)
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.scratch.release(self.bytes);
-    }
-}
-
 /// A file without a name, which takes its space until it is dropped.
 #[derive(Debug)]
-pub(crate) struct ScratchFile {
+pub(crate) struct ScratchFile(Arc<Held>);
+
+/// A file, and what it takes of the quota.
+#[derive(Debug)]
+struct Held {
+    scratch: Arc<Scratch>,
+    connection: Option<u64>,
     file: File,
-    charge: Charge,
+    bytes: AtomicU64,
+    /// Whether others needed the space.
+    is_lost: AtomicBool,
+}
+
+impl Held {
+    /// Gives the space back at once.
+    fn lose(&self) {
+        self.is_lost.store(true, Ordering::Release);
+        // Where the system does not do it now, it does when the file is closed.
+        let _ = self.file.set_len(0);
+        self.scratch.release(self.bytes.swap(0, Ordering::AcqRel));
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.is_lost.load(Ordering::Acquire) {
+            true => Err(lost().into_io()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.scratch.release(*self.bytes.get_mut());
+    }
+}
+
+/// The error for one who held more than its share.
+fn lost() -> Error {
+    Error::new(ErrorKind::StorageFull, "others needed the space in which it waited for its client")
+        .hint("read results sooner, or raise scratch_quota of the host")
+        .retryable()
 }
 
 impl ScratchFile {
     /// The open file.
     pub(crate) fn file(&self) -> &File {
-        &self.file
+        &self.0.file
+    }
+
+    /// An error where its space was given to others.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.0.check()
+    }
+
+    /// Reads as much as there is room for.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let read = self.0.file.read_exact_at(buffer, at);
+        // What was read before is good.
+        if read.is_err() {
+            self.check()?;
+        }
+        read
     }
 }
 
 impl Write for ScratchFile {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.charge.write(&self.file, buffer)?;
+        let Self(held) = self;
+        held.check()?;
+        let bytes = buffer.len() as u64;
+        held.scratch.take(held.connection, bytes)?;
+        held.bytes.fetch_add(bytes, Ordering::AcqRel);
+        (&held.file).write_all(buffer)?;
+        held.check()?;
         Ok(buffer.len())
     }
 
@@ -245,7 +336,9 @@ pub(crate) struct KeptWriter {
     file: File,
     /// None once it is finished.
     path: Option<PathBuf>,
-    charge: Charge,
+    scratch: Arc<Scratch>,
+    /// What it takes of the quota.
+    bytes: u64,
 }
 
 impl KeptWriter {
@@ -259,13 +352,15 @@ impl KeptWriter {
         }
         self.path = None;
         // From here on the file itself, by its length, stands for what it takes.
-        Ok(std::mem::take(&mut self.charge.bytes))
+        Ok(std::mem::take(&mut self.bytes))
     }
 }
 
 impl Write for KeptWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.charge.write(&self.file, buffer)?;
+        self.scratch.take(None, buffer.len() as u64)?;
+        self.bytes += buffer.len() as u64;
+        self.file.write_all(buffer)?;
         Ok(buffer.len())
     }
 
@@ -280,6 +375,7 @@ impl Drop for KeptWriter {
             // Where this fails it goes with what has outlived result_ttl.
             let _ = fs::remove_file(path);
         }
+        self.scratch.release(self.bytes);
     }
 }
 
@@ -291,7 +387,7 @@ mod tests {
     fn the_quota_counts_what_is_there() {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), 10).unwrap();
-        let mut file = scratch.file().unwrap();
+        let mut file = scratch.file(None).unwrap();
         file.write_all(b"123456").unwrap();
         let mut kept = scratch.keep("a", 1).unwrap();
         let error = Error::from(kept.write_all(b"12345").unwrap_err());
@@ -339,7 +435,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), u64::MAX).unwrap();
         assert!(scratch.reserve > 0 && scratch.reserve <= RESERVE);
-        let mut file = scratch.file().unwrap();
+        let mut file = scratch.file(None).unwrap();
         file.write_all(b"123456").unwrap();
         // As if others had taken all but this.
         let mut full = Scratch::open(root.path(), u64::MAX).unwrap();
@@ -347,7 +443,7 @@ mod tests {
         for refused in [
             full.check_room().unwrap_err(),
             full.keep("a", 1).unwrap_err(),
-            full.file().unwrap_err().into(),
+            full.file(None).unwrap_err().into(),
         ] {
             assert_eq!(refused.kind(), ErrorKind::StorageFull, "{refused}");
             assert!(refused.to_string().contains("the disk of the host is full"), "{refused}");
@@ -361,5 +457,44 @@ mod tests {
         let scratch = Scratch::open(root.path(), 10).unwrap();
         scratch.keep("a", 1).unwrap().write_all(b"123").unwrap();
         assert_eq!((scratch.used(), scratch.results().unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn who_holds_most_makes_room_for_others() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), 1000).unwrap();
+        let write = |file: &mut ScratchFile, bytes| file.write_all(&vec![7; bytes]);
+        let mut first = scratch.file(Some(1)).unwrap();
+        let mut also_first = scratch.file(Some(1)).unwrap();
+        // Alone it may take everything, and no more.
+        write(&mut first, 600).unwrap();
+        write(&mut also_first, 400).unwrap();
+        let error = Error::from(write(&mut first, 1).unwrap_err());
+        assert!(error.message().contains("scratch space is full"), "{error}");
+        let mut second = scratch.file(Some(2)).unwrap();
+        write(&mut second, 10).unwrap();
+        assert_eq!((scratch.used(), first.file().metadata().unwrap().len()), (10, 0));
+        for lost in [&mut first, &mut also_first] {
+            let error = Error::from(write(lost, 1).unwrap_err());
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            assert!(error.message().starts_with("others needed the space"), "{error}");
+            assert!(lost.read_exact_at(&mut [0; 10], 0).is_err());
+        }
+        drop((first, also_first));
+        write(&mut second, 490).unwrap();
+        let mut third = scratch.file(Some(3)).unwrap();
+        write(&mut third, 500).unwrap();
+        // Both have their share, so nobody gets more.
+        assert!(write(&mut third, 1).is_err() && write(&mut second, 1).is_err());
+        // What is kept was promised.
+        let mut kept = scratch.keep("a", 1).unwrap();
+        kept.write_all(&[0; 300]).unwrap();
+        assert!(second.check().is_err() ^ third.check().is_err());
+        drop((second, third));
+        let mut fourth = scratch.file(Some(4)).unwrap();
+        assert!(write(&mut fourth, 800).is_err());
+        write(&mut fourth, 700).unwrap();
+        drop((kept, fourth));
+        assert_eq!(scratch.used(), 0);
     }
 }

@@ -8,7 +8,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -55,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     writable: Condvar,
     scratch: Arc<Scratch>,
+    /// The number of the connection that takes it.
+    connection: u64,
 }
 
 #[derive(Debug, Default)]
@@ -82,12 +83,16 @@ struct Overflow {
     read: u64,
 }
 
-/// A new spool.
-pub(crate) fn spool(scratch: &Arc<Scratch>) -> (SpoolWriter, SpoolEnd, SpoolReader) {
+/// A new spool for the connection with this number.
+pub(crate) fn spool(
+    scratch: &Arc<Scratch>,
+    connection: u64,
+) -> (SpoolWriter, SpoolEnd, SpoolReader) {
     let shared = Arc::new(Shared {
         state: Mutex::default(),
         writable: Condvar::new(),
         scratch: scratch.clone(),
+        connection,
     });
     (
         SpoolWriter { shared: shared.clone(), tail: BytesMut::new(), waiting_since: None },
@@ -102,7 +107,7 @@ impl Shared {
     }
 
     fn overflow(&self) -> io::Result<Overflow> {
-        Ok(Overflow { file: self.scratch.file()?, written: 0, read: 0 })
+        Ok(Overflow { file: self.scratch.file(Some(self.connection))?, written: 0, read: 0 })
     }
 
     fn wake_writer(&self, state: &State) {
@@ -272,9 +277,11 @@ impl SpoolReader {
     /// How the job ended and how long its result is, once it ended.
     pub(crate) fn outcome(&self) -> Option<(Result<Report>, u64)> {
         let state = self.shared.state();
-        let result = match state.ended.as_ref()? {
-            Ok(report) => Ok(report.clone()),
-            Err(error) => Err(error.duplicate()),
+        let lost = state.file.as_ref().and_then(|overflow| overflow.file.check().err());
+        let result = match (state.ended.as_ref()?, lost) {
+            (Ok(_), Some(error)) => Err(error.into()),
+            (Ok(report), None) => Ok(report.clone()),
+            (Err(error), _) => Err(error.duplicate()),
         };
         Some((result, state.total))
     }
@@ -291,7 +298,7 @@ impl SpoolReader {
             if len > 0 {
                 // Read here, since what was just written is in the system's memory.
                 let mut block = BytesMut::zeroed(len);
-                if let Err(error) = overflow.file.file().read_exact_at(&mut block, overflow.read) {
+                if let Err(error) = overflow.file.read_exact_at(&mut block, overflow.read) {
                     return Some(Piece::End(Box::new(Err(error.into()))));
                 }
                 overflow.read += len as u64;
@@ -382,7 +389,7 @@ mod tests {
     async fn a_client_that_reads_late_gets_everything() {
         let (_root, scratch) = scratch(u64::MAX);
         let data: Vec<u8> = (0..5_000_003_u32).map(|n| (n % 251) as u8).collect();
-        let (mut writer, end, reader) = spool(&scratch);
+        let (mut writer, end, reader) = spool(&scratch, 1);
         let sent = data.clone();
         tokio::task::spawn_blocking(move || write_all(&mut writer, &sent)).await.unwrap().unwrap();
         assert!(scratch.used() > 4_000_000);
@@ -396,7 +403,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_along_needs_no_disk() {
         let (_root, scratch) = scratch(0);
-        let (mut writer, end, reader) = spool(&scratch);
+        let (mut writer, end, reader) = spool(&scratch, 1);
         let writing = tokio::task::spawn_blocking(move || {
             let written = write_all(&mut writer, &vec![7; 20_000_000]);
             drop(writer);
@@ -412,7 +419,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_scratch_fails_the_job_and_a_gone_client_ends_it() {
         let (_root, scratch) = scratch(100);
-        let (mut writer, _end, reader) = spool(&scratch);
+        let (mut writer, _end, reader) = spool(&scratch, 1);
         let (writer, error) = tokio::task::spawn_blocking(move || {
             let error = write_all(&mut writer, &vec![7; 2_000_000]).unwrap_err();
             (writer, error)
@@ -429,7 +436,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_is_lost_is_an_error() {
         let (_root, scratch) = scratch(100);
-        let (writer, end, reader) = spool(&scratch);
+        let (writer, end, reader) = spool(&scratch, 1);
         drop((writer, end));
         assert!(reader.head(0).await);
         assert_eq!(reader.into_whole().0.unwrap_err().kind(), ErrorKind::Internal);

@@ -23,8 +23,9 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn new(scratch: &Arc<Scratch>) -> Result<Self> {
-        let file = scratch.file()?;
+    /// What comes in on the connection with this number.
+    pub(crate) fn new(scratch: &Arc<Scratch>, connection: Option<u64>) -> Result<Self> {
+        let file = scratch.file(connection)?;
         Ok(Self { file, waiting: Vec::new(), waiting_len: 0, len: 0, read: 0 })
     }
 
@@ -61,6 +62,7 @@ impl Stored {
 impl Read for Stored {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.file().read_at(buffer, self.read)?;
+        self.file.check()?;
         self.read += count as u64;
         Ok(count)
     }
@@ -75,7 +77,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), 5 << 20).unwrap();
         let piece = |n: u8| Bytes::from(vec![n; 700_000]);
-        let mut stored = Stored::new(&scratch).unwrap();
+        let mut stored = Stored::new(&scratch, None).unwrap();
         for n in 0..5 {
             stored = stored.add(piece(n)).await.unwrap();
         }
@@ -91,7 +93,7 @@ mod tests {
     async fn the_space_is_bounded() {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), 10).unwrap();
-        let stored = Stored::new(&scratch).unwrap().add(vec![0; 2 << 20].into()).await;
+        let stored = Stored::new(&scratch, None).unwrap().add(vec![0; 2 << 20].into()).await;
         assert_eq!(stored.unwrap_err().kind(), ErrorKind::StorageFull);
         assert_eq!(scratch.used(), 0);
     }

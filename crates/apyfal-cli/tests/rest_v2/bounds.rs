@@ -1,5 +1,7 @@
 //! Requests that are too much.
 
+use std::io::Read;
+
 use super::*;
 
 #[test]
@@ -56,6 +58,27 @@ fn a_value_from_outside_is_no_option_of_a_program() {
     let session = session(&server, "say");
     let answer = job(&mut server.connect(), &session, &json!({"parameters": wrong}), b"");
     assert_eq!(refused(&answer, 400), "usage");
+}
+
+#[test]
+fn who_never_reads_leaves_room_to_others() {
+    let server = Server::configured("[serve]\nscratch_quota = 30M\n", &[]);
+    let session = session(&server, "null");
+    // Its result is of a length that only alone it may have.
+    let sent = data(25_000_000);
+    let begin = |connection: &mut Connection, length: usize| {
+        send_job(connection, &session, &json!({"output": true}), length);
+        connection.write(&sent[..length]);
+        connection.answer_head()
+    };
+    let (mut never, mut late) = (server.connect(), server.connect());
+    begin(&mut never, sent.len());
+    let answer = begin(&mut late, 20_000_000);
+    assert!(late.rest_of(&answer) == sent[..20_000_000]);
+    // Once it reads it sees that it does not get all.
+    let mut rest = Vec::new();
+    let ended = never.reader().read_to_end(&mut rest);
+    assert!(rest.len() < sent.len(), "{ended:?}");
 }
 
 #[test]

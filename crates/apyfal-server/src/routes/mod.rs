@@ -172,7 +172,7 @@ impl Routes {
         // Jobs come by the thousand, so they do not even go through the router.
         let answered = match v2::jobs_of(path).map(str::to_owned) {
             Some(session) if matches!(parts.method, Method::POST | Method::PUT) => {
-                v2::in_session(&self.host, session, parts, body).await
+                v2::in_session(&self.host, connection, session, parts, body).await
             }
             Some(_) => {
                 let refused = other_method(parts.method, parts.uri).await;

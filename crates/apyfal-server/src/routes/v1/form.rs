@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use apyfal_api::v1::{CONFIGURATION, DATA, PARAMETERS};
 use apyfal_core::{Error, ErrorKind, Input, Result, shorten};
+use apyfal_net::Connection;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -114,6 +115,7 @@ pub(super) async fn read(
     patience: Duration,
     needs_configuration: bool,
 ) -> Answer<Request> {
+    let connection = parts.extensions.get::<Connection>().map(Connection::number);
     let mut form = Form::new(parts, body, patience, needs_configuration)?;
     let (end, ended) = watch::channel(None);
     let mut data = None;
@@ -137,7 +139,7 @@ pub(super) async fn read(
             let coming = stream::iter(held.into_iter().map(Ok)).chain(coming(form, end));
             return Ok(Request { data: Some(Data::Coming(coming.boxed())), ..request });
         } else {
-            data = Some(Data::Stored(store(held, &mut form, scratch).await?));
+            data = Some(Data::Stored(store(held, &mut form, scratch, connection).await?));
         }
     }
     end.send_replace(Some(Ok(())));
@@ -289,8 +291,13 @@ fn coming(
 }
 
 /// Puts data on disk.
-async fn store(held: Vec<Bytes>, form: &mut Form, scratch: &Arc<Scratch>) -> Answer<Stored> {
-    let mut stored = Stored::new(scratch)?;
+async fn store(
+    held: Vec<Bytes>,
+    form: &mut Form,
+    scratch: &Arc<Scratch>,
+    connection: Option<u64>,
+) -> Answer<Stored> {
+    let mut stored = Stored::new(scratch, connection)?;
     for piece in held {
         stored = stored.add(piece).await?;
     }

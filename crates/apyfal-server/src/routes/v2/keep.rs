@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apyfal_api::v2::{JobState, Mode};
 use apyfal_core::{Input, Result};
+use apyfal_net::Connection;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -48,9 +49,9 @@ impl Sent {
     }
 
     /// Takes all of it in.
-    async fn stored(self, host: &Host) -> Result<Self> {
+    async fn stored(self, host: &Host, connection: &Connection) -> Result<Self> {
         let Self::Coming(mut data) = self else { return Ok(self) };
-        let mut stored = Stored::new(&host.scratch)?;
+        let mut stored = Stored::new(&host.scratch, Some(connection.number()))?;
         while let Some(piece) = data.next().await {
             stored = stored.add(piece?).await?;
         }
@@ -75,6 +76,7 @@ impl Sent {
 /// Runs or submits a job that is recorded, and keeps its result.
 pub(super) async fn keep(
     host: &Arc<Host>,
+    connection: &Connection,
     mut ends: Ends,
     headers: &HeaderMap,
 ) -> Result<Response> {
@@ -130,7 +132,7 @@ pub(super) async fn keep(
                 (wire_job(*recorded), number)
             }
             Begun::Unsure => {
-                sent = sent.stored(host).await?;
+                sent = sent.stored(host, connection).await?;
                 continue;
             }
         };

@@ -8,7 +8,9 @@ use apyfal_core::{
     Client, EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
     Result, Stage, Start, read_value, shorten,
 };
+use apyfal_net::Connection;
 use apyfal_storage::Location;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -32,6 +34,7 @@ pub(super) const SMALL: usize = 64 << 10;
 /// Runs or submits a job in a session.
 pub(crate) async fn in_session(
     host: &Arc<Host>,
+    connection: &Connection,
     session: String,
     parts: Parts,
     body: Body,
@@ -41,9 +44,9 @@ pub(crate) async fn in_session(
     let reading = Reading::of(&parts);
     match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
-            Ok(keep(host, ends, &parts.headers).await?)
+            Ok(keep(host, connection, ends, &parts.headers).await?)
         }
-        Ok(ends) => Ok(run(host, ends, reading, None).await?),
+        Ok(ends) => Ok(run(host, connection, ends, reading, None).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())
@@ -162,6 +165,7 @@ fn check_id(id: Option<&str>) -> Result<()> {
 /// Runs a job while its client waits. `ending` is dropped once the job ended.
 async fn run(
     host: &Arc<Host>,
+    connection: &Connection,
     mut ends: Ends,
     reading: Reading,
     ending: Option<EndSession>,
@@ -188,7 +192,7 @@ async fn run(
         host.record_plain(&listed, &report);
         return deliver::report(&listed, listed.end(report, None));
     }
-    let (writer, end, reader) = spool(&host.scratch);
+    let (writer, end, reader) = spool(&host.scratch, connection.number());
     reading.announce(&reader);
     // The spool takes everything in at once: into memory, or into a scratch file.
     let dst = output_named(Output::memory(writer), output_name.as_deref());
@@ -231,6 +235,7 @@ pub(crate) async fn alone(
     State(host): State<Arc<Host>>,
     Name(accelerator): Name,
     Query(query): Query<Vec<(String, String)>>,
+    Extension(connection): Extension<Connection>,
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
@@ -277,7 +282,7 @@ pub(crate) async fn alone(
     };
     let ending = EndSession { host: host.clone(), session: session.id.clone() };
     match Ends::of(&host, session.id, request, data).await {
-        Ok(ends) => Ok(run(&host, ends, reading, Some(ending)).await?),
+        Ok(ends) => Ok(run(&host, &connection, ends, reading, Some(ending)).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())
