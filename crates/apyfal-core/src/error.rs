@@ -255,6 +255,9 @@ impl Error {
             }
             return Error::new(ErrorKind::Internal, "an error was lost on its way");
         }
+        if is_exhausted(&error) {
+            return exhausted(&error).source(error);
+        }
         let kind = match error.kind() {
             Io::NotFound => ErrorKind::StorageNotFound,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::Security,
@@ -297,6 +300,30 @@ fn bounded(text: impl Into<String>) -> String {
         text.shrink_to_fit();
     }
     text
+}
+
+/// Whether the system has no more of what is given back when others are done: files that may be open.
+fn is_exhausted(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    const LIMITS: [Errno; 2] = [Errno::MFILE, Errno::NFILE];
+    let mut beneath: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = beneath {
+        beneath = match error.downcast_ref::<std::io::Error>() {
+            Some(error) => match error.raw_os_error() {
+                Some(number) => return LIMITS.iter().any(|limit| limit.raw_os_error() == number),
+                None => error.get_ref().map(|error| error as _),
+            },
+            None => error.source(),
+        };
+    }
+    false
+}
+
+fn exhausted(error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, root_cause(error))
+        .hint("try again once others are done")
+        .hint("or raise the limit: 'ulimit -n' of a shell, LimitNOFILE of a service")
+        .retryable()
 }
 
 /// A file that may not become as large as it would.
@@ -383,6 +410,19 @@ mod tests {
     use std::net::ToSocketAddrs;
 
     use super::*;
+
+    #[test]
+    fn too_many_open_files_may_pass() {
+        let error = |number| std::io::Error::from_raw_os_error(number);
+        // A wrapper keeps the number to itself.
+        let wrapped = std::io::Error::other(error(24));
+        for io in [error(24), error(23), wrapped] {
+            let error = Error::from(io);
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            assert!(error.is_retryable() && error.message().contains("too many open files"));
+        }
+        assert_eq!(Error::from(error(5)).kind(), ErrorKind::Storage);
+    }
 
     #[test]
     fn an_error_survives_the_way_through_io() {

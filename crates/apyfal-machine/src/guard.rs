@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, Result};
 use rustix::process::Pid;
 
 use crate::Group;
@@ -118,9 +118,7 @@ fn shell(script: &str) -> Command {
 }
 
 fn no_shell(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Engine, "the shell that guards programs does not start")
-        .context("command", "/bin/sh")
-        .source(error)
+    crate::not_started("/bin/sh".as_ref(), error).operation("guard programs")
 }
 
 #[cfg(test)]

@@ -20,10 +20,21 @@ pub fn not_started(program: &Path, error: io::Error) -> Error {
             Some("install it, or correct its name where it is configured"),
         ),
         io::ErrorKind::PermissionDenied => forbidden(program),
-        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => (
+        _ if is_of(&error, &[Errno::NOEXEC]) => (
             format!("'{shown}' is not a program"),
             Some("a script names its interpreter on its first line: #!/bin/sh"),
         ),
+        // Of what it lacks there is more once others are done.
+        _ if error.kind() == io::ErrorKind::WouldBlock || is_of(&error, &[Errno::NOMEM]) => {
+            let why = apyfal_core::root_cause(&error);
+            return Error::new(ErrorKind::Unavailable, format!("'{shown}' does not start: {why}"))
+                .source(error)
+                .hint("try again once others are done, or raise the limit of processes (ulimit -u)")
+                .retryable();
+        }
+        _ if is_of(&error, &[Errno::MFILE, Errno::NFILE]) => {
+            return Error::from(error).operation(format!("start '{shown}'"));
+        }
         _ => {
             let why = apyfal_core::root_cause(&error);
             (format!("'{shown}' does not start: {why}"), None)
@@ -34,6 +45,10 @@ pub fn not_started(program: &Path, error: io::Error) -> Error {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+fn is_of(error: &io::Error, numbers: &[Errno]) -> bool {
+    Errno::from_io_error(error).is_some_and(|number| numbers.contains(&number))
 }
 
 /// Why a program may not be executed: the mode of its file is only one reason.
@@ -83,6 +98,15 @@ mod tests {
         let error = not_started(program, error);
         assert!(!error.hints().is_empty());
         error.message().to_owned()
+    }
+
+    #[test]
+    fn what_the_machine_lacks_for_now_may_be_tried_again() {
+        for number in [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM] {
+            let error = not_started(Path::new("/bin/x"), number.into());
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            assert!(error.is_retryable() && error.to_string().contains("/bin/x"), "{error}");
+        }
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl IntoResponse for Refusal {
             ErrorKind::Authentication => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            ErrorKind::Busy => {
+            ErrorKind::Unavailable if !error.is_retryable() => {}
+            ErrorKind::Busy | ErrorKind::Unavailable => {
                 headers.insert(header::RETRY_AFTER, retry_after(&error));
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! What SQLite complains about, in our words.
 
+use std::fs::File;
 use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind};
@@ -88,7 +89,11 @@ impl Failure {
             Some(ErrorCode::SystemIoFailure) => {
                 Error::new(ErrorKind::Storage, error.to_string()).retryable()
             }
-            Some(ErrorCode::CannotOpen) => Error::new(ErrorKind::Storage, error.to_string()),
+            // The system says why, and SQLite does not.
+            Some(ErrorCode::CannotOpen) => match File::open(path) {
+                Err(error) => Error::from(error),
+                Ok(_) => Error::new(ErrorKind::Storage, error.to_string()),
+            },
             _ => Error::new(ErrorKind::Internal, error.to_string()),
         };
         made.source(error)
