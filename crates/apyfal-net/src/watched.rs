@@ -52,7 +52,7 @@ impl Watched {
         while looks.poll_tick(context).is_ready() {
             // Where the system does not tell, it goes on.
             let Ok(answers) = tcp::answers(&self.stream) else { continue };
-            if self.silence.lasted(answers, Instant::now()) >= self.gone {
+            if self.silence.lasted(answers, Instant::now(), self.gone / 2) >= self.gone {
                 // Nobody is there to whom what is left could be sent.
                 let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
                 let why = format!("its system has not answered for {} s", self.gone.as_secs());
@@ -63,28 +63,29 @@ impl Watched {
     }
 }
 
-/// Since when the other end's system owes an answer.
+/// For how long the other end's system has owed an answer.
 #[derive(Debug)]
 struct Silence {
     looked: Instant,
-    /// When it was known to owe none.
-    since: Option<Instant>,
+    lasted: Duration,
 }
 
 impl Silence {
     fn new(now: Instant) -> Self {
-        Self { looked: now, since: None }
+        Self { looked: now, lasted: Duration::ZERO }
     }
 
-    /// For how long it has owed one by now.
-    fn lasted(&mut self, answers: tcp::Answers, now: Instant) -> Duration {
-        let before = std::mem::replace(&mut self.looked, now);
+    /// How long it has been by now. Who comes late to look, be it that this process was stopped, has
+    /// not seen what was answered meanwhile: a pause counts for no more than `longest`.
+    fn lasted(&mut self, answers: tcp::Answers, now: Instant, longest: Duration) -> Duration {
+        let pause = now.duration_since(std::mem::replace(&mut self.looked, now));
         // The pauses between questions may be long, so an old answer alone says nothing.
-        if !answers.are_missing || answers.last < now.duration_since(before) {
-            self.since = None;
+        if !answers.are_missing || answers.last < pause {
+            self.lasted = Duration::ZERO;
             return Duration::ZERO;
         }
-        now.duration_since(*self.since.get_or_insert(before)).min(answers.last)
+        self.lasted += pause.min(longest);
+        self.lasted.min(answers.last)
     }
 }
 
@@ -155,7 +156,8 @@ mod tests {
         let begin = Instant::now();
         let mut silence = Silence::new(begin);
         let mut look = |at: u32, last, are_missing| {
-            silence.lasted(answers(last, are_missing), begin + at * SECOND).as_secs()
+            let now = begin + at * SECOND;
+            silence.lasted(answers(last, are_missing), now, 10 * SECOND).as_secs()
         };
         // Nothing was asked for an hour, or it was and is answered.
         assert_eq!(look(3600, 3600, false), 0);
@@ -165,10 +167,14 @@ mod tests {
         assert_eq!(look(3700, 95, false), 0);
         assert_eq!(look(3705, 100, true), 5);
         assert_eq!(look(3710, 2, true), 0);
+        // Nobody looked for a minute, at whose end a question was under way.
+        assert_eq!(look(3770, 61, true), 10);
+        assert_eq!(look(3775, 2, true), 0);
         // Now it is gone.
-        assert_eq!(look(3715, 7, true), 5);
-        assert_eq!(look(3730, 22, true), 20);
-        assert_eq!(look(3735, 0, false), 0);
+        assert_eq!(look(3780, 7, true), 5);
+        assert_eq!(look(3785, 12, true), 10);
+        assert_eq!(look(3795, 22, true), 20);
+        assert_eq!(look(3800, 0, false), 0);
     }
 
     #[tokio::test]
@@ -177,12 +183,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let mut reader = accepted.unwrap().0;
-        // It looks every quarter of a second, and would have had enough after one.
-        let mut writer = Watched::new(stream.unwrap(), SECOND);
+        // It would have had enough of it three times.
+        let gone = 3 * SECOND;
+        let mut writer = Watched::new(stream.unwrap(), gone);
         let sending = tokio::spawn(async move {
             writer.write_all(&vec![7; 40_000_000]).await.unwrap();
         });
-        tokio::time::sleep(5 * SECOND).await;
+        tokio::time::sleep(4 * gone).await;
         let mut read = Vec::new();
         reader.read_to_end(&mut read).await.unwrap();
         assert_eq!(read.len(), 40_000_000);

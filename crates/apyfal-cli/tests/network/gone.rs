@@ -1,6 +1,9 @@
 //! Who is gone, and who only reads late.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::common::server::until;
 use crate::common::{Home, words};
@@ -53,19 +56,21 @@ fn who_reads_late_loses_nothing() {
     });
 }
 
-/// A command that runs on, until this is dropped.
+/// A line of shell that runs on, with all that it started, until this is dropped.
 struct Running(Child);
 
 impl Running {
     fn begin(machine: &Machine, home: &Home, line: &str) -> Self {
-        let mut command = machine.command(home, "setsid", &["--wait", "bash", "-c", line]);
-        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        let mut command = machine.command(home, "bash", &["-c", line]);
+        Self(command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        if let Some(group) = Pid::from_raw(self.0.id().cast_signed()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.0.wait();
     }
 }
