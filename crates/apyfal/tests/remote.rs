@@ -6,6 +6,7 @@ mod common;
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apyfal::{Client, ErrorKind, Input, Output, Remote, RemoteOptions, Report, Result};
@@ -512,6 +513,52 @@ async fn reports_that_are_dropped_are_asked_for() {
         job.await.unwrap();
     }
     assert!(proxy.dropped() > 0, "no trailer was dropped");
+}
+
+/// A host that answers a look as it is told to, and the end of a session once that is wanted.
+fn ends_late(
+    look: impl Fn() -> Faulty + Send + Sync + 'static,
+    ends: impl Fn() -> bool + Send + Sync + 'static,
+) -> FaultServer {
+    let gone = json!({"error": {"kind": "not-found", "message": "there is no such session"}});
+    FaultServer::start(move |request| match (&*request.method, &*request.path) {
+        ("DELETE", _) => {
+            while !ends() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Faulty::new(404, gone.to_string())
+        }
+        (_, "/healthz") => look(),
+        (_, path) => panic!("{path} was asked for"),
+    })
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_host_is_not_given_up() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (counted, seen) = (looks.clone(), looks);
+    let look = move || {
+        std::thread::sleep(Duration::from_secs(6));
+        counted.fetch_add(1, Ordering::SeqCst);
+        Faulty::new(200, "ok\n")
+    };
+    let host = ends_late(look, move || seen.load(Ordering::SeqCst) >= 3);
+    remote(host.url()).stop("session-1").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_proxy_says_is_no_answer_of_its_host() {
+    for look in [Faulty::new(502, "<html>"), Faulty::new(200, "").body(Body::Nothing)] {
+        let host = ends_late(move || look.clone(), || false);
+        let hangs_after = Duration::from_secs(1);
+        let options = RemoteOptions { hangs_after, ..RemoteOptions::new(host.url()) };
+        let remote = Remote::new(options).unwrap();
+        let stopped = tokio::time::timeout(Duration::from_secs(120), remote.stop("session-1"));
+        let error = stopped.await.expect("it is given up").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("it has not answered for"), "{error}");
+    }
 }
 
 #[tokio::test]
