@@ -35,7 +35,13 @@ impl Listening {
             "fingerprint": fingerprint,
             "pid": std::process::id(),
         });
-        private::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| {
+        let text = format!("{text}\n");
+        let written = private::replace(&path, text.as_bytes()).or_else(|error| {
+            // What a host that was killed left is wrong, and takes room on a disk that may be full.
+            fs::remove_file(&path).map_err(|_| error)?;
+            private::replace(&path, text.as_bytes())
+        });
+        written.map_err(|error| {
             Error::from(error).operation(format!("say in '{}' where it listens", path.display()))
         })?;
         Ok(Self { path })

@@ -90,6 +90,7 @@ impl Host {
         drop(beginning);
         let recorded = async {
             self.scratch.check_room()?;
+            self.check_results()?;
             if let Some(interrupted) = interrupted {
                 self.forget(&interrupted.id, interrupted.number).await?;
             }
@@ -261,9 +262,9 @@ impl Host {
     }
 
     async fn forget_with(&self, id: &str, number: u64, durability: Durability) -> Result<()> {
-        self.journal.forget_job(number, durability).await?;
+        // This needs no room, and makes what the journal may need.
         self.scratch.remove(id, number);
-        Ok(())
+        self.journal.forget_job(number, durability).await
     }
 
     /// Takes up what an earlier life of the host left behind.
@@ -271,14 +272,24 @@ impl Host {
         for job in &recovered.interrupted {
             self.logs.job(&job.id, "was interrupted when the agent ended");
         }
-        // A result is on disk before it is recorded; one that was not recorded means nothing.
+        // A result is on disk before it is recorded. One that the journal does not know is a rest, or
+        // the journal has lost what it knew: nobody can tell, so it is no result, and is there still.
         let mut known = HashSet::new();
-        for job in self.journal.expired(f64::INFINITY).await? {
-            self.scratch.take_up(&job.id, job.number);
-            known.insert(result_name(&job.id, job.number));
+        for job in self.journal.kept(Duration::ZERO).await? {
+            if job.result.is_some() {
+                self.scratch.take_up(&job.id, job.number);
+                known.insert(result_name(&job.id, job.number));
+            }
         }
-        for name in self.scratch.results()?.iter().filter(|name| !known.contains(*name)) {
-            self.scratch.remove_named(name);
+        let age = self.journal.age().await?;
+        let set_aside = self.scratch.set_aside(|name| !known.contains(name), age)?;
+        if set_aside > 0 {
+            let ttl = self.limits.result_ttl.as_secs();
+            self.logs.host(&format!(
+                "the journal does not know {set_aside} of the results that are here: they are set \
+                 aside in '{}' for {ttl} s, as long as there is room",
+                self.scratch.aside().display()
+            ));
         }
         Ok(())
     }
@@ -295,11 +306,13 @@ impl Host {
 
     async fn expire(&self) -> Result<()> {
         self.recent.forget();
-        let before = now() - self.limits.result_ttl.as_secs_f64();
-        for job in self.journal.expired(before).await? {
+        let ttl = self.limits.result_ttl;
+        self.scratch.expire_aside(self.journal.age().await? - ttl.as_secs_f64());
+        for job in self.journal.kept(ttl).await? {
+            // This needs no room, and makes what the journal may need.
+            self.scratch.remove(&job.id, job.number);
             let change = JobChange { kept: Some(false), ..JobChange::default() };
             self.journal.update_job(job.number, change, Durability::Process).await?;
-            self.scratch.remove(&job.id, job.number);
             self.logs.job(&job.id, "its result was not fetched in time, and is removed");
         }
         self.journal.prune(Retention::default()).await

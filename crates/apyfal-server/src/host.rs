@@ -78,6 +78,20 @@ impl Host {
         })
     }
 
+    /// Refuses work whose result is to be kept, where there are enough of them.
+    ///
+    /// # Errors
+    /// There are.
+    pub(crate) fn check_results(&self) -> Result<()> {
+        if self.scratch.kept_results() < self.limits.results {
+            return Ok(());
+        }
+        let limit = self.limits.results;
+        Err(Error::new(ErrorKind::StorageFull, "the host keeps as many results as it may")
+            .context("limit", limit)
+            .hint("fetch and delete results that are kept, or raise max_results of the host"))
+    }
+
     /// Refuses new work while the host is ending.
     pub(crate) fn check_open(&self) -> Result<()> {
         if *self.draining.borrow() {
@@ -239,6 +253,7 @@ impl Host {
         let kept = async {
             let mut result = None;
             if need != Need::None {
+                self.check_results()?;
                 result = Some(SharedWriter::new(self.scratch.keep(&job.id, job.number)?));
             }
             // Writing to a file is writing to the system's memory, for what a quick job writes.

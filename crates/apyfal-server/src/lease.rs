@@ -18,14 +18,12 @@ use std::time::Duration;
 use apyfal_api::v2;
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::host::Host;
+use crate::uptime::{self, milliseconds as now};
 use record::Record;
 
 const FILE: &str = "lease";
-/// A system that was started again begins a new life.
-const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// How often is looked whether it ran out.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long running jobs may take to end once it did.
@@ -229,7 +227,8 @@ impl Record {
         let (idle_timeout, max_lifetime) = (time(limits.idle_timeout), time(limits.max_lifetime));
         let end = |time| if time > 0 { now + time } else { 0 };
         Self {
-            boot: std::fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned(),
+            // A system that was started again begins a new life.
+            boot: uptime::boot(),
             agent: 0,
             idle_timeout,
             max_lifetime,
@@ -295,12 +294,6 @@ impl Host {
 /// A time in milliseconds: at most so many that no sum of several is too large for a shell.
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(1 << 56)
-}
-
-/// Milliseconds since the system was started, those that it slept included.
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod settings;
 mod spool;
 mod stored;
 mod taken;
+mod uptime;
 mod uses;
 
 pub use access::LocalUsers;

@@ -5,7 +5,8 @@
 //! those that do.
 //!
 //! ```text
-//! ROOT/results/job-NUMBER[.ID]   the result of a kept job
+//! ROOT/results/job-NUMBER[.ID]     the result of a kept job
+//! ROOT/aside/AGE.job-NUMBER[.ID]   one that the journal did not know when it was this old
 //! ```
 //! Everything else in it has no name, and so is gone with the process.
 
@@ -14,7 +15,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use apyfal_core::{Error, ErrorKind, Result};
@@ -31,6 +32,9 @@ pub(crate) fn result_name(id: &str, number: u64) -> String {
     if id == name { name } else { format!("{name}.{id}") }
 }
 
+const RESULTS: &str = "results";
+const ASIDE: &str = "aside";
+
 /// A directory with a limit on the bytes in it, and on those that it leaves on its disk.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -41,6 +45,10 @@ pub(crate) struct Scratch {
     used: AtomicU64,
     /// The files of connections.
     held: Mutex<Vec<Weak<Held>>>,
+    /// How many results there are, with those that are being written.
+    results: AtomicUsize,
+    /// Whether anything may be set aside.
+    has_aside: AtomicBool,
 }
 
 impl Scratch {
@@ -49,21 +57,30 @@ impl Scratch {
     /// # Errors
     /// It cannot be made or read.
     pub(crate) fn open(root: &Path, quota: u64) -> Result<Arc<Self>> {
-        let results = root.join("results");
-        let open = || -> io::Result<u64> {
-            private::make_directory(&results)?;
-            fs::read_dir(&results)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
+        let open = |name: &str| -> io::Result<(u64, usize)> {
+            let directory = root.join(name);
+            private::make_directory(&directory)?;
+            let entries = fs::read_dir(&directory)?.map(|entry| Ok(entry?.metadata()?.len()));
+            let lens: Vec<u64> = entries.collect::<io::Result<_>>()?;
+            Ok((lens.iter().sum(), lens.len()))
         };
-        let used = open().map_err(|error| {
+        let opened = open(RESULTS).and_then(|results| Ok((results, open(ASIDE)?)));
+        let ((kept, results), (aside, count)) = opened.map_err(|error| {
             Error::from(error).operation(format!("use the directory '{}'", root.display()))
         })?;
         // Where the system does not tell, writing will.
         let disk = rustix::fs::statvfs(root);
         let size = disk.map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
         let reserve = (size / 20).min(RESERVE);
-        let used = AtomicU64::new(used);
-        let held = Mutex::default();
-        Ok(Arc::new(Self { root: root.to_owned(), quota, reserve, used, held }))
+        Ok(Arc::new(Self {
+            root: root.to_owned(),
+            quota,
+            reserve,
+            used: AtomicU64::new(kept + aside),
+            results: AtomicUsize::new(results),
+            held: Mutex::default(),
+            has_aside: AtomicBool::new(count > 0),
+        }))
     }
 
     /// Bytes in use.
@@ -109,6 +126,7 @@ impl Scratch {
         let file = file.map_err(|error| {
             Error::from(error).operation(format!("keep the result of job '{id}'"))
         })?;
+        self.results.fetch_add(1, Ordering::Relaxed);
         Ok(KeptWriter { file, path: Some(path), scratch: self.clone(), bytes: 0 })
     }
 
@@ -133,17 +151,24 @@ impl Scratch {
 
     /// Removes a kept result, where there is one.
     pub(crate) fn remove(&self, id: &str, number: u64) {
-        self.remove_named(&result_name(id, number));
+        if self.remove_file(&self.result_path(&result_name(id, number))) {
+            self.results.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
-    /// Removes the kept result of this name, where there is one.
-    pub(crate) fn remove_named(&self, name: &str) {
-        let path = self.result_path(name);
-        if let Ok(metadata) = fs::metadata(&path)
-            && fs::remove_file(&path).is_ok()
-        {
+    /// Removes a file, where there is one, and what it takes.
+    fn remove_file(&self, path: &Path) -> bool {
+        let Ok(metadata) = fs::metadata(path) else { return false };
+        let is_removed = fs::remove_file(path).is_ok();
+        if is_removed {
             self.release(metadata.len());
         }
+        is_removed
+    }
+
+    /// How many results there are.
+    pub(crate) fn kept_results(&self) -> usize {
+        self.results.load(Ordering::Relaxed)
     }
 
     /// Takes up a result as hosts of before called it: by its id alone.
@@ -155,17 +180,78 @@ impl Scratch {
         }
     }
 
-    /// The names of all kept results.
+    /// Where results are that the journal does not know.
+    pub(crate) fn aside(&self) -> PathBuf {
+        self.root.join(ASIDE)
+    }
+
+    /// Sets results aside; tells how many. They are given up for others where there is no room.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub(crate) fn results(&self) -> Result<Vec<String>> {
-        let entries = fs::read_dir(self.root.join("results"))?;
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    /// The directory cannot be read, or the system refuses.
+    pub(crate) fn set_aside(&self, is_unknown: impl Fn(&str) -> bool, age: f64) -> Result<usize> {
+        // Of a journal that is gone, times mean nothing.
+        for (path, since, name) in self.set_aside_before()? {
+            if since > age {
+                fs::rename(path, self.aside_path(&name, age))?;
+            }
+        }
+        let mut count = 0;
+        for entry in fs::read_dir(self.root.join(RESULTS))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_unknown(&name) {
+                fs::rename(entry.path(), self.aside_path(&name, age))?;
+                self.results.fetch_sub(1, Ordering::Relaxed);
+                count += 1;
+            }
+        }
+        self.has_aside.fetch_or(count > 0, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    /// Removes what was set aside when the journal was no older than this.
+    pub(crate) fn expire_aside(&self, age: f64) {
+        let aside = self.set_aside_before().unwrap_or_default();
+        for (path, ..) in aside.into_iter().filter(|(_, since, _)| *since <= age) {
+            self.remove_file(&path);
+        }
+    }
+
+    /// What is set aside, the oldest first: where, since when, and what it was called.
+    fn set_aside_before(&self) -> io::Result<Vec<(PathBuf, f64, String)>> {
+        let mut aside = Vec::new();
+        for entry in fs::read_dir(self.aside())? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Anything else is none of ours, or as old as can be.
+            let (since, name) = name.split_once('.').unwrap_or(("0", &name));
+            aside.push((entry.path(), since.parse().unwrap_or(0.0_f64), name.to_owned()));
+        }
+        aside.sort_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
+        Ok(aside)
+    }
+
+    fn aside_path(&self, name: &str, age: f64) -> PathBuf {
+        self.aside().join(format!("{age:.0}.{name}"))
+    }
+
+    /// Gives up what was set aside, the oldest first, until `is_enough`.
+    fn give_up_aside(&self, is_enough: impl Fn(&Self) -> bool) {
+        if is_enough(self) || !self.has_aside.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        for (path, ..) in self.set_aside_before().unwrap_or_default() {
+            if is_enough(self) {
+                // There is more of it.
+                return self.has_aside.store(true, Ordering::Relaxed);
+            }
+            self.remove_file(&path);
+        }
     }
 
     fn result_path(&self, name: &str) -> PathBuf {
-        self.root.join("results").join(name)
+        self.root.join(RESULTS).join(name)
     }
 
     /// Refuses work whose result or data would be on the disk, where that is as good as full.
@@ -178,6 +264,15 @@ impl Scratch {
 
     /// Whether the disk has room for so many bytes beside what is left to others.
     fn check_disk(&self, bytes: u64) -> Result<()> {
+        let checked = self.look_at_disk(bytes);
+        if checked.is_ok() {
+            return checked;
+        }
+        self.give_up_aside(|scratch| scratch.look_at_disk(bytes).is_ok());
+        self.look_at_disk(bytes)
+    }
+
+    fn look_at_disk(&self, bytes: u64) -> Result<()> {
         let Ok(disk) = rustix::fs::statvfs(&self.root) else { return Ok(()) };
         let left = disk.f_bavail.saturating_mul(disk.f_frsize);
         if self.reserve == 0 || left >= self.reserve.saturating_add(bytes) {
@@ -195,7 +290,10 @@ impl Scratch {
         self.make_room(connection, bytes, || {
             self.check_disk(bytes)?;
             let used = self.used.fetch_add(bytes, Ordering::Relaxed);
-            if used.saturating_add(bytes) <= self.quota {
+            if used.saturating_add(bytes) > self.quota {
+                self.give_up_aside(|scratch| scratch.used() <= scratch.quota);
+            }
+            if used.saturating_add(bytes) <= self.quota || self.used() <= self.quota {
                 return Ok(());
             }
             self.release(bytes);
@@ -373,7 +471,9 @@ impl Drop for KeptWriter {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
             // Where this fails it goes with what has outlived result_ttl.
-            let _ = fs::remove_file(path);
+            if fs::remove_file(path).is_ok() {
+                self.scratch.results.fetch_sub(1, Ordering::Relaxed);
+            }
         }
         self.scratch.release(self.bytes);
     }
@@ -398,11 +498,11 @@ mod tests {
         assert_eq!(scratch.used(), 5);
 
         let again = Scratch::open(root.path(), 10).unwrap();
-        assert_eq!((again.used(), again.results().unwrap()), (5, vec!["job-1.a".to_owned()]));
+        assert_eq!((again.used(), again.kept_results()), (5, 1));
         assert_eq!(again.kept("a", 1).unwrap().1, 5);
         again.remove("a", 1);
         again.remove("a", 1);
-        assert_eq!(again.used(), 0);
+        assert_eq!((again.used(), again.kept_results()), (0, 0));
         assert_eq!(again.kept("a", 1).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
@@ -431,6 +531,41 @@ mod tests {
     }
 
     #[test]
+    fn what_the_journal_does_not_know_stays_while_there_is_room() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(root.path(), 100).unwrap();
+        for (id, number) in [("known", 1), ("first", 2), ("second", 3)] {
+            let mut kept = scratch.keep(id, number).unwrap();
+            kept.write_all(&[0; 30]).unwrap();
+            kept.finish(false).unwrap();
+        }
+        assert_eq!(scratch.set_aside(|name| name == "job-2.first", 10.0).unwrap(), 1);
+        assert_eq!(scratch.set_aside(|name| name == "job-3.second", 20.0).unwrap(), 1);
+        let names = |scratch: &Scratch| {
+            let aside = scratch.set_aside_before().unwrap().into_iter();
+            aside.map(|(_, since, name)| (since, name)).collect::<Vec<_>>()
+        };
+        let [first, second] = [(10.0, "job-2.first".to_owned()), (20.0, "job-3.second".to_owned())];
+        assert_eq!(names(&scratch), [first, second.clone()]);
+        assert_eq!((scratch.used(), scratch.kept_results()), (90, 1));
+        // The oldest makes room, and no more than must.
+        let scratch = Scratch::open(root.path(), 100).unwrap();
+        scratch.file(None).unwrap().write_all(&[0; 40]).unwrap();
+        assert_eq!(names(&scratch), [second]);
+        let mut more = scratch.file(None).unwrap();
+        assert!(more.write_all(&[0; 80]).is_err(), "what is kept is not given up");
+        assert_eq!((names(&scratch).len(), scratch.used()), (0, 30));
+        // It ends with its time, and begins anew where the journal is another one.
+        assert_eq!(scratch.set_aside(|_| true, 50.0).unwrap(), 1);
+        assert_eq!(scratch.set_aside(|_| true, 5.0).unwrap(), 0);
+        assert_eq!(names(&scratch), [(5.0, "job-1.known".to_owned())]);
+        scratch.expire_aside(4.0);
+        assert_eq!(names(&scratch).len(), 1);
+        scratch.expire_aside(5.0);
+        assert_eq!((names(&scratch).len(), scratch.used()), (0, 0));
+    }
+
+    #[test]
     fn the_disk_is_never_filled() {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), u64::MAX).unwrap();
@@ -448,7 +583,7 @@ mod tests {
             assert_eq!(refused.kind(), ErrorKind::StorageFull, "{refused}");
             assert!(refused.to_string().contains("the disk of the host is full"), "{refused}");
         }
-        assert_eq!((full.used(), full.results().unwrap().len()), (0, 0));
+        assert_eq!((full.used(), full.kept_results()), (0, 0));
     }
 
     #[test]
@@ -456,7 +591,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), 10).unwrap();
         scratch.keep("a", 1).unwrap().write_all(b"123").unwrap();
-        assert_eq!((scratch.used(), scratch.results().unwrap().len()), (0, 0));
+        assert_eq!((scratch.used(), scratch.kept_results()), (0, 0));
     }
 
     #[test]

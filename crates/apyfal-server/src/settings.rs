@@ -63,6 +63,8 @@ pub struct Limits {
     pub connections: usize,
     /// How many bytes results may take on disk.
     pub scratch: u64,
+    /// How many results may be kept.
+    pub results: usize,
     /// How long a result waits to be fetched.
     pub result_ttl: Duration,
     /// How long a job may take; none is for ever.
@@ -79,6 +81,7 @@ impl Default for Limits {
             waiting: 10_000,
             connections: 4096,
             scratch: 64 << 30,
+            results: 100_000,
             result_ttl: Duration::from_secs(24 * 3600),
             job_timeout: None,
             client_timeout: Duration::from_secs(10),

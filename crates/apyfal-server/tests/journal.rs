@@ -221,6 +221,14 @@ async fn check(journal: &Journal, told: &mut Told) {
     told.highest = next;
 }
 
+/// Takes what is left of the disk.
+fn fill_up(path: &Path) {
+    let mut rest = std::fs::File::create(path.with_file_name("rest")).unwrap();
+    for size in [1 << 16, 1] {
+        while rest.write_all(&vec![1; size]).is_ok() {}
+    }
+}
+
 /// Fills a small disk, makes room, and goes on.
 async fn fill(journal: Journal, path: &Path) {
     let ballast = path.with_file_name("ballast");
@@ -238,13 +246,26 @@ async fn fill(journal: Journal, path: &Path) {
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
     assert!(answered.len() > 10);
     let mut held = plain(journal.next_number().unwrap());
-    held.request = json!("x".repeat(100_000));
+    held.request = json!("x".repeat(60_000));
     journal.record_job(held.clone(), Durability::Group).await.unwrap();
     let error = journal.flush().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
     for number in &answered {
         assert!(journal.job_by_number(*number).await.unwrap().is_some(), "{number}");
     }
+    // Whatever is left of the disk.
+    fill_up(path);
+    // What ends or frees something has room, again and again, also for who starts then.
+    for round in 0..3 {
+        let number = answered.remove(0);
+        let done = changed(JobState::Done);
+        journal.update_job(number, done, Durability::Disk).await.unwrap();
+        journal.forget_job(number, Durability::Disk).await.unwrap();
+        let error = journal.record_job(job(number), Durability::Disk).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{round}: {error}");
+        assert_eq!(journal.failure().unwrap().kind(), ErrorKind::StorageFull);
+    }
+    std::fs::remove_file(path.with_file_name("rest")).unwrap();
     std::fs::remove_file(&ballast).unwrap();
     journal.flush().await.unwrap();
     assert_eq!(journal.job(&held.id).await.unwrap(), Some(held));

@@ -82,6 +82,27 @@ fn who_never_reads_leaves_room_to_others() {
 }
 
 #[test]
+fn results_are_limited_in_number() {
+    let server = Server::configured("[serve]\nmax_results = 2\n", &[]);
+    let session = session(&server, "null");
+    let keep = |id: &str| job(&mut server.connect(), &session, &json!({"id": id}), b"");
+    assert_eq!([keep("one").status, keep("two").status], [200, 200]);
+    let refusal = keep("three");
+    assert_eq!(refused(&refusal, 507), "storage-full");
+    assert!(text(&refusal).contains("max_results"), "{}", text(&refusal));
+    // What is there is sent, and other jobs go on.
+    assert_eq!(keep("one").status, 200);
+    assert_eq!(job(&mut server.connect(), &session, &json!({}), b"x").body, b"x");
+    let submitted = job(&mut server.connect(), &session, &json!({"mode": "submit"}), b"x");
+    assert_eq!(refused(&submitted, 507), "storage-full");
+    assert_eq!(server.connect().delete("/v2/jobs/one").status, 204);
+    assert_eq!(keep("three").status, 200);
+    let server = server.killed_and_started();
+    let answer = job(&mut server.connect(), &session, &json!({"id": "four"}), b"");
+    assert_eq!(refused(&answer, 507), "storage-full");
+}
+
+#[test]
 fn heads_that_are_too_long_are_refused() {
     let server = Server::start();
     let many: String = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();

@@ -8,6 +8,7 @@ mod common;
 mod access;
 mod bounds;
 mod crowd;
+mod full_disk;
 mod ids;
 mod jobs;
 mod kept;

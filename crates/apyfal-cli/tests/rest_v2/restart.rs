@@ -82,3 +82,46 @@ fn a_session_that_cannot_be_opened_any_more_can_be_ended() {
     assert_eq!(server.get("/v2/sessions").json()["count"], 0);
     assert_eq!(sessions_of(&server), 0);
 }
+
+/// What is set aside: names and contents.
+fn aside(server: &Server) -> Vec<(String, Vec<u8>)> {
+    let folder = server.home().path(".apyfal/host/scratch/aside");
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let read = |entry: std::fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap_or_default())
+    };
+    entries.map(read).collect()
+}
+
+#[test]
+fn results_that_the_journal_lost_are_set_aside() {
+    for is_lost in [true, false] {
+        let server = Server::configured("[serve]\nresult_ttl = 1h\n", &["--accelerator", "null"]);
+        let kept = session(&server, "null");
+        let sent = data(200_000);
+        let done = job(&mut server.connect(), &kept, &json!({"id": "mine"}), &sent);
+        assert_eq!(done.status, 200);
+        let killed = server.killed();
+        let log = killed.home.path(".apyfal/host/journal.db-wal");
+        match is_lost {
+            true => std::fs::remove_file(log).unwrap(),
+            false => {
+                let len = std::fs::metadata(&log).unwrap().len();
+                std::fs::write(&log, vec![0xa5; len as usize]).unwrap();
+            }
+        }
+        let server = killed.configured("[serve]\nresult_ttl = 1h\n");
+        assert_eq!(refused(&server.get("/v2/jobs/mine/result"), 404), "not-found");
+        let set_aside = aside(&server);
+        let [(name, content)] = &set_aside[..] else { panic!("{set_aside:?}") };
+        assert!(name.ends_with(".mine") && *content == sent, "{name}");
+        assert!(server.log().contains("set aside in '"), "{}", server.log());
+        let used = server.get("/status").json()["scratch_used"].as_u64().unwrap();
+        assert_eq!(used, 200_000);
+        // It goes in time, and not at once.
+        let server = server.killed_and_started();
+        assert_eq!(aside(&server).len(), 1);
+        let server = server.killed().configured("[serve]\nresult_ttl = 1s\n");
+        until("it is gone", || aside(&server).is_empty());
+    }
+}

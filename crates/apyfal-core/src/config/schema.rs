@@ -302,6 +302,7 @@ pub const SECTIONS: &[SectionSpec] = &[
                 Text,
                 "how much results may take on disk, such as 64G; that if unset",
             ),
+            key("max_results", Text, "how many results may be kept; 100000 if unset"),
             key(
                 "result_ttl",
                 Text,

@@ -24,14 +24,17 @@
 //!
 //! Where the disk is full or fails, whoever waits gets the error, and nothing of the group is in the
 //! database. Usage, plain rows and changes that nobody waits for are tried again with each later
-//! group until that works.
+//! group until that works. On a full disk some room that was kept for it goes to what ends or frees
+//! something, and nothing else is written until there is room again (`reserve.rs`).
 
+mod age;
 mod failure;
 mod ids;
 mod queue;
 mod readers;
 mod record;
 mod recovery;
+mod reserve;
 mod rows;
 mod schema;
 mod sent;
@@ -49,9 +52,12 @@ use std::time::{Duration, SystemTime};
 use apyfal_core::{Error, ErrorKind, Result};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
+use age::{Age, Moment};
 use ids::Ids;
 use queue::{Answer, Entry, Queue, Work};
 use readers::Readers;
+use recovery::Opened;
+use reserve::Reserve;
 use writer::Writer;
 
 pub use record::{
@@ -119,12 +125,27 @@ impl Journal {
     /// Another agent uses it, it is damaged, it is of a newer version or not a journal, or it cannot
     /// be written. It is never replaced.
     pub fn open(path: &Path) -> Result<(Self, Recovered)> {
-        let (mut connection, lock) = schema::open(path)?;
         let opening =
             |error: Error| error.operation(format!("open the journal '{}'", path.display()));
         let plain_rows = Retention::default().plain_rows;
-        let (recovered, next, limit) = recovery::recover(&mut connection, now(), plain_rows)
-            .map_err(|failure| opening(failure.on(path)))?;
+        let open = || {
+            let (mut connection, lock) = schema::open(path)?;
+            let opened = recovery::recover(&mut connection, now(), plain_rows)
+                .map_err(|failure| opening(failure.on(path)))?;
+            // So that less is lost with the file of the write-ahead log. It may wait for room.
+            let _ = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()));
+            Ok((connection, lock, opened))
+        };
+        let mut reserve = Reserve::of(path);
+        let (connection, lock, opened) =
+            open().or_else(|error: Error| match reserve.is_for(&error) && reserve.spend() {
+                true => open(),
+                false => Err(error),
+            })?;
+        if !reserve.is_spent() {
+            reserve.take();
+        }
+        let Opened { recovered, next, limit, age } = opened;
         let queue = Arc::new(Queue::default());
         let ids = Arc::new(Ids::new(next, limit));
         let writer = Writer {
@@ -133,6 +154,8 @@ impl Journal {
             queue: queue.clone(),
             ids: ids.clone(),
             plain_rows,
+            age,
+            reserve,
             lock,
         };
         let thread = std::thread::Builder::new()
@@ -249,9 +272,8 @@ impl Journal {
     /// # Errors
     /// Writing failed.
     pub async fn prune(&self, retention: Retention) -> Result<()> {
-        let ended_before = now() - retention.ended.as_secs_f64();
-        let work = Work::Prune { plain_rows: retention.plain_rows, ended_before };
-        self.write(work, Durability::Process).await
+        let Retention { plain_rows, ended } = retention;
+        self.write(Work::Prune { plain_rows, ended }, Durability::Process).await
     }
 
     /// Returns once everything that was handed over is written, as with [`Durability::Process`].
@@ -325,9 +347,15 @@ impl Journal {
         self.read(move |connection| readers::jobs(connection, filter, page)).await
     }
 
-    /// Jobs with a kept result that ended before this time, the oldest first.
-    pub async fn expired(&self, ended_before: f64) -> Result<Vec<JobRecord>> {
-        self.read(move |connection| readers::expired(connection, ended_before)).await
+    /// Jobs with a kept result that ended at least so long ago, the oldest first. Time counts as it
+    /// passes, and not as the clock of the day is set.
+    pub async fn kept(&self, ended: Duration) -> Result<Vec<JobRecord>> {
+        self.read(move |connection| readers::kept(connection, ended)).await
+    }
+
+    /// How old the journal is, in seconds.
+    pub async fn age(&self) -> Result<f64> {
+        self.read(|connection| Age::read(connection, &Moment::now())).await
     }
 
     /// What was done since this time, the oldest first.

@@ -41,13 +41,20 @@ pub(super) enum Work {
     Reserve(u64),
     Prune {
         plain_rows: u64,
-        ended_before: f64,
+        ended: Duration,
     },
     /// Nothing; what was handed over before is written with it.
     Flush,
     /// Lets the database grow no further than so many pages.
     #[cfg(test)]
     Limit(u32),
+}
+
+impl Work {
+    /// Whether it is refused on a full disk: what is new, and what says that all is written.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self, Self::Session(_) | Self::Job(_) | Self::Flush)
+    }
 }
 
 /// Takes the outcome of an entry.

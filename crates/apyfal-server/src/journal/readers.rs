@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::age::{Age, Moment};
 use super::failure::Failure;
 use super::rows::{self, JOB_COLUMNS, SESSION_COLUMNS, USAGE_COLUMNS, protocol_number, signed};
 use super::schema::open_for_reading;
@@ -115,9 +117,11 @@ pub(super) fn jobs(
     conditions.list(connection, "job", JOB_COLUMNS, page, rows::job)
 }
 
-/// Jobs with a kept result that ended before a time, the oldest first.
-pub(super) fn expired(connection: &Connection, before: f64) -> rusqlite::Result<Vec<JobRecord>> {
-    let sql = format!("SELECT {JOB_COLUMNS} FROM job WHERE kept AND ended < ?1 ORDER BY ended");
+/// Jobs with a kept result that ended so long ago, the oldest first.
+pub(super) fn kept(connection: &Connection, ended: Duration) -> rusqlite::Result<Vec<JobRecord>> {
+    let before = Age::read(connection, &Moment::now())? - ended.as_secs_f64();
+    // What ended this very moment counts, however the sum is rounded.
+    let sql = format!("SELECT {JOB_COLUMNS} FROM job WHERE kept AND age < ?1 + 1e-3 ORDER BY age");
     connection.prepare(&sql)?.query_map([before], rows::job)?.collect()
 }
 

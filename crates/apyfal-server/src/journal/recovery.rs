@@ -5,6 +5,7 @@ use apyfal_api::v2::JobState;
 use apyfal_core::{Error, ErrorKind};
 use rusqlite::Connection;
 
+use super::age::{Age, Moment};
 use super::failure::Failure;
 use super::ids::BLOCK;
 use super::rows::{self, JOB_COLUMNS, SESSION_COLUMNS};
@@ -12,14 +13,24 @@ use super::statements::Statements;
 use super::usage::Tally;
 use super::{JobChange, Recovered};
 
-/// Marks what waited or ran as interrupted, and reserves numbers: the first that is free, and the
-/// first beyond those reserved. Durable when it returns.
+/// A journal that is opened.
+pub(super) struct Opened {
+    pub(super) recovered: Recovered,
+    /// The first number that is free.
+    pub(super) next: u64,
+    /// The first beyond those that are reserved.
+    pub(super) limit: u64,
+    pub(super) age: Age,
+}
+
+/// Marks what waited or ran as interrupted, and reserves numbers. Durable when it returns.
 pub(super) fn recover(
     connection: &mut Connection,
     now: f64,
     plain_rows: u64,
-) -> Result<(Recovered, u64, u64), Failure> {
+) -> Result<Opened, Failure> {
     let transaction = connection.transaction()?;
+    let age = Age::open(&transaction, Moment::now())?;
     let mut recovered = Recovered {
         sessions: transaction
             .prepare(&format!(
@@ -40,7 +51,7 @@ pub(super) fn recover(
             rows::unsigned(row, 0)
         })?;
     let limit = next + BLOCK;
-    let mut statements = Statements::new(&transaction, plain_rows)?;
+    let mut statements = Statements::new(&transaction, plain_rows, age.clone())?;
     let mut tally = Tally::default();
     for job in &mut recovered.interrupted {
         let change = JobChange {
@@ -58,7 +69,7 @@ pub(super) fn recover(
     statements.reserve(limit)?;
     drop(statements);
     transaction.commit()?;
-    Ok((recovered, next, limit))
+    Ok(Opened { recovered, next, limit, age })
 }
 
 fn interrupted(ran: bool) -> WireError {

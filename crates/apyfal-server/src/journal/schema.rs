@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::failure::Failure;
 
 /// What makes each version out of the one before; the first makes an empty database version 1.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// Marks the file as a journal of Apyfal: "Apyf".
 const APPLICATION: i32 = 0x4170_7966;

@@ -1,11 +1,14 @@
 //! What the writing thread tells the database.
 
+use std::time::Duration;
+
 use apyfal_api::v2::JobState;
 use apyfal_core::{Error, ErrorKind, mask};
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::age::Age;
 use super::failure::Failure;
 use super::queue::{Plain, Work};
 use super::rows::{self, JOB_COLUMNS, protocol_number, signed};
@@ -19,8 +22,8 @@ const PLAIN_SURPLUS: u64 = 1000;
 
 /// Prepared statements, and what they have to know of earlier ones.
 pub(super) struct Statements<'c> {
-    #[cfg(test)]
     connection: &'c Connection,
+    age: Age,
     insert_session: Statement<'c>,
     use_session: Statement<'c>,
     end_session: Statement<'c>,
@@ -41,21 +44,29 @@ pub(super) struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     /// Prepares all for a journal that keeps `plain_kept` plain rows.
-    pub(super) fn new(connection: &'c Connection, plain_kept: u64) -> rusqlite::Result<Self> {
-        let all = (1..=20).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
+    pub(super) fn new(
+        connection: &'c Connection,
+        plain_kept: u64,
+        age: Age,
+    ) -> rusqlite::Result<Self> {
+        let all = (1..=21).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
         let prepare = |sql: &str| connection.prepare(sql);
         Ok(Self {
-            #[cfg(test)]
             connection,
+            age,
             insert_session: prepare(
                 "INSERT INTO session (number, id, accelerator, protocol, used, created, ended, \
-                 source, parameters, report) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 source, parameters, report, age) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
             use_session: prepare("UPDATE session SET used = ?2 WHERE id = ?1")?,
             end_session: prepare(
-                "UPDATE session SET ended = coalesce(ended, ?2), used = 0 WHERE id = ?1",
+                "UPDATE session SET ended = coalesce(ended, ?2), age = coalesce(age, ?3), used = 0 \
+                 WHERE id = ?1",
             )?,
-            insert_job: prepare(&format!("INSERT INTO job ({JOB_COLUMNS}, plain) VALUES ({all})"))?,
+            insert_job: prepare(&format!(
+                "INSERT INTO job ({JOB_COLUMNS}, plain, age) VALUES ({all})"
+            ))?,
             job_state: prepare("SELECT state FROM job WHERE number = ?1")?,
             change_job: prepare(&format!(
                 "UPDATE job SET state = coalesce(?2, state), started = coalesce(?3, started), \
@@ -64,8 +75,8 @@ impl<'c> Statements<'c> {
                  bytes_written = coalesce(?7, bytes_written), \
                  result = CASE WHEN ?8 IS 0 THEN NULL ELSE coalesce(?9, result) END, \
                  kept = coalesce(?8, kept), report = coalesce(?10, report), \
-                 error = coalesce(?11, error), digest = coalesce(?12, digest) \
-                 WHERE number = ?1 RETURNING {JOB_COLUMNS}"
+                 error = coalesce(?11, error), digest = coalesce(?12, digest), \
+                 age = coalesce(?13, age) WHERE number = ?1 RETURNING {JOB_COLUMNS}"
             ))?,
             forget_job: prepare("DELETE FROM job WHERE number = ?1")?,
             reserve: prepare("UPDATE counter SET value = ?1 WHERE name = 'number'")?,
@@ -81,9 +92,9 @@ impl<'c> Statements<'c> {
                 "DELETE FROM job WHERE plain AND number <= \
                  (SELECT number FROM job WHERE plain ORDER BY number DESC LIMIT 1 OFFSET ?1)",
             )?,
-            drop_jobs: prepare("DELETE FROM job WHERE ended < ?1 AND NOT kept")?,
+            drop_jobs: prepare("DELETE FROM job WHERE age < ?1 AND NOT kept")?,
             drop_sessions: prepare(
-                "DELETE FROM session WHERE ended < ?1 \
+                "DELETE FROM session WHERE age < ?1 \
                  AND NOT EXISTS (SELECT 1 FROM job WHERE job.session = session.id)",
             )?,
             plain_kept,
@@ -101,7 +112,8 @@ impl<'c> Statements<'c> {
                 found(self.use_session.execute(params![id, used])?, "session", id)?;
             }
             Work::EndSession { id, ended } => {
-                found(self.end_session.execute(params![id, ended])?, "session", id)?;
+                let ended = self.end_session.execute(params![id, ended, self.age.now()])?;
+                found(ended, "session", id)?;
             }
             Work::Job(job) => {
                 self.insert_job(job, false)?;
@@ -115,7 +127,7 @@ impl<'c> Statements<'c> {
                 found(forgotten, "job", &number.to_string())?;
             }
             Work::Reserve(limit) => self.reserve(*limit)?,
-            Work::Prune { plain_rows, ended_before } => self.prune(*plain_rows, *ended_before)?,
+            Work::Prune { plain_rows, ended } => self.prune(*plain_rows, *ended)?,
             Work::Flush => {}
             #[cfg(test)]
             Work::Limit(pages) => {
@@ -184,6 +196,7 @@ impl<'c> Statements<'c> {
             session.source,
             masked(&session.parameters)?,
             json(session.report.as_ref())?,
+            session.ended.map(|_| self.age.now()),
         ])?;
         Ok(())
     }
@@ -210,6 +223,7 @@ impl<'c> Statements<'c> {
             json(job.error.as_ref())?,
             job.digest,
             plain,
+            job.ended.map(|_| self.age.now()),
         ])?;
         Ok(())
     }
@@ -241,6 +255,7 @@ impl<'c> Statements<'c> {
                 json(change.report.as_ref())?,
                 json(change.error.as_ref())?,
                 change.digest,
+                change.ended.map(|_| self.age.now()),
             ],
             rows::job,
         )?;
@@ -251,7 +266,9 @@ impl<'c> Statements<'c> {
         Ok(())
     }
 
-    fn prune(&mut self, plain_rows: u64, ended_before: f64) -> Result<(), Failure> {
+    fn prune(&mut self, plain_rows: u64, ended: Duration) -> Result<(), Failure> {
+        let ended_before = self.age.now() - ended.as_secs_f64();
+        self.age.keep(self.connection)?;
         self.plain_kept = plain_rows;
         self.plain_since_drop = 0;
         self.drop_plain.execute([signed(plain_rows)])?;

@@ -14,9 +14,11 @@ use apyfal_core::{Error, Result};
 use rusqlite::Connection;
 
 use super::Durability;
+use super::age::Age;
 use super::failure::Failure;
 use super::ids::Ids;
 use super::queue::{Group, Queue};
+use super::reserve::Reserve;
 use super::statements::Statements;
 use super::usage::Tally;
 
@@ -27,6 +29,8 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) ids: Arc<Ids>,
     pub(super) plain_rows: u64,
+    pub(super) age: Age,
+    pub(super) reserve: Reserve,
     /// Keeps other processes out while this exists.
     pub(super) lock: File,
 }
@@ -44,20 +48,28 @@ impl Drop for Farewell {
 impl Writer {
     /// Writes groups until the queue is closed, and syncs all of it.
     pub(super) fn run(self) -> Result<()> {
-        let Self { connection, path, queue, ids, plain_rows, lock } = self;
+        let Self { connection, path, queue, ids, plain_rows, age, mut reserve, lock } = self;
         let _farewell = Farewell(queue.clone(), ids.clone());
         let failed = |error| writing(error, &path);
         let mut statements =
-            Statements::new(&connection, plain_rows).map_err(|error| failed(error.into()))?;
+            Statements::new(&connection, plain_rows, age).map_err(|error| failed(error.into()))?;
         let mut synced = Sync { connection: &connection, full: None };
         loop {
             let group = queue.next_group();
             let last = group.last;
-            let outcome = write(&connection, &mut statements, &mut synced, &group);
-            let outcome = outcome.map_err(failed);
+            reserve.restore();
+            let mut write = |full: Option<Error>| {
+                let outcome = write(&connection, &mut statements, &mut synced, &group, full);
+                outcome.map_err(failed)
+            };
+            let mut outcome = write(reserve.is_spent().then(|| reserve.refusal()));
+            if outcome.as_ref().is_err_and(|error| reserve.is_for(error)) && reserve.spend() {
+                outcome = write(Some(reserve.refusal()));
+            }
             let failure = outcome.as_ref().err().map(Error::duplicate);
-            queue.set_failure(failure.as_ref().map(Error::duplicate));
-            answer(group, outcome, &queue, &path);
+            let full = reserve.is_spent().then(|| reserve.refusal().operation(operation(&path)));
+            queue.set_failure(failure.as_ref().map(Error::duplicate).or(full));
+            answer(group, outcome, reserve.is_spent(), &queue, &path);
             match (last, failure) {
                 (false, _) => continue,
                 (true, Some(failure)) => return Err(failure),
@@ -69,10 +81,16 @@ impl Writer {
             let sealed = synced.set(true).and_then(|()| statements.reserve(next));
             sealed.map_err(|error| failed(error.into()))?;
             drop(statements);
-            let checkpoint =
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            checkpoint.map_err(|error| failed(error.into()))?;
+            let checkpoint = || {
+                let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                done.map_err(|error| failed(error.into()))
+            };
+            checkpoint().or_else(|error| match reserve.is_for(&error) && reserve.spend() {
+                true => checkpoint(),
+                false => Err(error),
+            })?;
             drop(connection);
+            reserve.take();
             drop(lock);
             return Ok(());
         }
@@ -96,17 +114,19 @@ impl Sync<'_> {
     }
 }
 
-/// Writes a group, or nothing of it. On success there is an outcome for each entry.
+/// Writes a group, or nothing of it. On success there is an outcome for each entry. What is new is
+/// refused where the disk is `full`.
 fn write(
     connection: &Connection,
     statements: &mut Statements<'_>,
     synced: &mut Sync<'_>,
     group: &Group,
+    full: Option<Error>,
 ) -> Result<Vec<Result<()>>, Failure> {
     let durability = group.entries.iter().map(|entry| entry.durability).max();
     synced.set(durability == Some(Durability::Disk))?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let written = write_within(statements, group)
+    let written = write_within(statements, group, full)
         .and_then(|outcomes| Ok(connection.execute_batch("COMMIT").map(|()| outcomes)?));
     if written.is_err() && !connection.is_autocommit() {
         // Where even this fails, so does the next BEGIN, and whoever waits for that is told.
@@ -118,30 +138,52 @@ fn write(
 fn write_within(
     statements: &mut Statements<'_>,
     group: &Group,
+    full: Option<Error>,
 ) -> Result<Vec<Result<()>>, Failure> {
     let mut tally = Tally::default();
     let mut outcomes = Vec::with_capacity(group.entries.len());
     for entry in &group.entries {
+        if let Some(full) = full.as_ref().filter(|_| entry.work.is_new()) {
+            outcomes.push(Err(full.duplicate()));
+            continue;
+        }
         outcomes.push(match statements.apply(&entry.work, &mut tally) {
             Ok(()) => Ok(()),
             Err(Failure::Entry(error)) => Err(error),
             Err(failure) => return Err(failure),
         });
     }
-    statements.apply_plain(&group.plain)?;
-    tally.merge(&group.plain.tally);
+    if full.is_none() {
+        statements.apply_plain(&group.plain)?;
+        tally.merge(&group.plain.tally);
+    }
     statements.apply_usage(&tally)?;
     Ok(outcomes)
 }
 
-/// Tells everybody who waits. What nobody waits for is tried again, where it failed with its group.
-fn answer(group: Group, outcome: Result<Vec<Result<()>>>, queue: &Queue, path: &Path) {
+/// Tells everybody who waits. What nobody waits for is tried again, where it failed with its group or
+/// was not even tried, the disk being full.
+fn answer(
+    group: Group,
+    outcome: Result<Vec<Result<()>>>,
+    is_full: bool,
+    queue: &Queue,
+    path: &Path,
+) {
     match outcome {
         Ok(outcomes) => {
-            for (entry, outcome) in group.entries.into_iter().zip(outcomes) {
-                if let Some(answer) = entry.answer {
-                    answer(outcome.map_err(|error| error.operation(operation(path))));
+            let mut waiting = Vec::new();
+            for (mut entry, outcome) in group.entries.into_iter().zip(outcomes) {
+                match entry.answer.take() {
+                    Some(answer) => {
+                        answer(outcome.map_err(|error| error.operation(operation(path))));
+                    }
+                    None if is_full && entry.work.is_new() => waiting.push(entry),
+                    None => {}
                 }
+            }
+            if is_full {
+                queue.give_back(waiting, group.plain);
             }
         }
         Err(error) => {

@@ -138,7 +138,14 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         Some((&address, &tls)) => {
             let fingerprint = fingerprint.filter(|_| tls);
             let url = url(from_here(address), tls);
-            Some(Listening::at(&data_dir, &url, &addresses, fingerprint)?)
+            match Listening::at(&data_dir, &url, &addresses, fingerprint) {
+                // On a full disk it serves all the same, so that room can be made.
+                Err(error) if error.kind() == ErrorKind::StorageFull => {
+                    context.printer.warning(format!("{error}; commands here do not find it"));
+                    None
+                }
+                listening => Some(listening?),
+            }
         }
         None => None,
     };

@@ -56,6 +56,7 @@ pub(super) fn limits(configuration: &Configuration) -> Result<Limits> {
             .filter(|count| *count > 0)
             .unwrap_or(default.connections),
         scratch: parsed(configuration, "scratch_quota", size)?.unwrap_or(default.scratch),
+        results: parsed(configuration, "max_results", number)?.unwrap_or(default.results),
         result_ttl: parsed(configuration, "result_ttl", duration)?.unwrap_or(default.result_ttl),
         job_timeout: parsed(configuration, "job_timeout", duration)?,
         client_timeout: parsed(configuration, "client_timeout", duration)?

@@ -27,7 +27,7 @@ async fn refuses_what_it_does_not_understand() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot open the journal '{}': its schema has version 7, and this apyfal knows up to 2",
+            "cannot open the journal '{}': its schema has version 7, and this apyfal knows up to 3",
             path.display()
         )
     );
@@ -59,6 +59,8 @@ async fn a_journal_of_before_is_taken_over() {
     let (journal, recovered) = Journal::open(&path).unwrap();
     assert_eq!(recovered.interrupted[0].id, "other");
     let mine = journal.job("mine").await.unwrap().unwrap();
+    // Its time begins anew.
+    assert_eq!(journal.kept(Duration::from_secs(3600)).await.unwrap(), []);
     assert_eq!((mine.number, mine.result, mine.digest), (7, Some(3), None));
     let change = JobChange { digest: Some("d1e5".into()), ..JobChange::default() };
     journal.update_job(7, change, Durability::Disk).await.unwrap();
@@ -66,6 +68,35 @@ async fn a_journal_of_before_is_taken_over() {
     let journal = open(&path);
     assert_eq!(journal.job("mine").await.unwrap().unwrap().digest.as_deref(), Some("d1e5"));
     assert_eq!(journal.next_number().unwrap(), 1000);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_makes_nothing_older() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    // As the clock of the day had it when it ended: long ago, and in a time to come.
+    for ended in [START, 4e9] {
+        let job = JobRecord { kept: true, ended: Some(ended), ..job(&journal, JobState::Done) };
+        journal.record_job(job, Durability::Disk).await.unwrap();
+    }
+    let hour = Duration::from_secs(3600);
+    assert_eq!(journal.kept(Duration::ZERO).await.unwrap().len(), 2);
+    assert_eq!(journal.kept(hour).await.unwrap(), []);
+    journal.close().await.unwrap();
+    let aged = |change: &str| {
+        Connection::open(&path).unwrap().execute_batch(change).unwrap();
+    };
+    // It jumps while no agent is there.
+    aged("UPDATE clock SET day = day - 1e9");
+    let journal = open(&path);
+    assert_eq!(journal.kept(hour).await.unwrap(), []);
+    journal.close().await.unwrap();
+    // And so does the time that passed count which no agent saw.
+    aged("UPDATE clock SET age = age + 3700");
+    let journal = open(&path);
+    assert_eq!(journal.kept(hour).await.unwrap().len(), 2);
+    journal.prune(Retention { plain_rows: 0, ended: hour }).await.unwrap();
+    assert_eq!(journal.kept(hour).await.unwrap().len(), 2, "what is kept stays");
 }
 
 #[tokio::test]
@@ -101,6 +132,7 @@ async fn what_is_missing_of_it_is_damage() {
         "DROP TABLE session",
         "DROP TABLE usage",
         "DROP TABLE counter",
+        "DROP TABLE clock",
         "DELETE FROM counter",
         "ALTER TABLE job DROP COLUMN digest",
         "UPDATE job SET state = 'odd'",
