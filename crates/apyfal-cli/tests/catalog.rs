@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::http::{Answer, Connection};
-use common::server::{Server, until};
+use common::server::{Ending, Server, until};
 use common::{Home, peer, text};
 use serde_json::{Value, json};
 
@@ -372,4 +373,23 @@ fn without_a_server_there_is_the_built_in_one() {
     assert!(said.contains("cannot read the catalog 'catalog.toml': line 2: "), "{said}");
     let said = home.fails(3, &["requirements", "-a", "gzip", "--catalog", "nowhere.toml"]);
     assert!(said.contains("no such file"), "{said}");
+}
+
+#[test]
+fn a_full_pipe_stops_no_server() {
+    let home = Home::new();
+    home.write("catalog.toml", CATALOG);
+    add(&home, "me", SECRET);
+    let words = ["catalog", "serve", "--listen", "127.0.0.1:0"];
+    let mut server = Ending(home.apyfal(&words).stderr(Stdio::piped()).spawn().unwrap());
+    let mut stderr = BufReader::new(server.0.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().rsplit('/').next().unwrap();
+    // What is said of each of these states of the file fills a part of a pipe that nobody reads.
+    for more in 0..40 {
+        home.write("catalog.toml", format!("{} = 1\n", "k".repeat(9000 + more)));
+        let answer = Connection::open(address).get("/files/0/none");
+        assert_eq!(answer.status, 404, "{answer:?}");
+    }
 }

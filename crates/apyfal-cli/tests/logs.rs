@@ -5,12 +5,12 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use common::Home;
 use common::http::Connection;
-use common::server::{Server, until};
+use common::server::{Ending, Server, until};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A host with a program that says something while it works.
@@ -54,16 +54,6 @@ impl Following {
 
     fn until(&self, what: &str) {
         until(what, || self.lines.lock().unwrap().iter().any(|line| line.contains(what)));
-    }
-}
-
-/// A process that ends with this.
-struct Ending(Child);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

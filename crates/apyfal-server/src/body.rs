@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apyfal_api::v2;
-use apyfal_core::{Error, ErrorKind, Input, Result, shorten};
+use apyfal_core::{Error, ErrorKind, Input, Result, one_line, shorten};
 use axum::body::{Body, BodyDataStream};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -400,6 +400,9 @@ fn too_long() -> Error {
         .operation("read the request")
 }
 
+/// How much is shown of what is wrong with a request, in bytes: names in it may be of any length.
+pub(crate) const SHOWN: usize = 1000;
+
 /// Reads the JSON of a request, of a bounded depth.
 pub(crate) fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     let wrong = |why: String| {
@@ -410,7 +413,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     if depth(text) > JSON_DEPTH {
         return Err(wrong(format!("its JSON is nested deeper than {JSON_DEPTH} levels")));
     }
-    serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))
+    serde_json::from_slice(text).map_err(|error| wrong(one_line(error, SHOWN)))
 }
 
 /// How deep brackets are nested outside of texts.

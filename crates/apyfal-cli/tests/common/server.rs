@@ -224,6 +224,16 @@ impl Server {
     }
 }
 
+/// A process that ends with this.
+pub struct Ending(pub Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server that was killed.
 pub struct Killed {
     pub home: Home,

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Result, one_line};
 use axum::extract::{self, FromRequestParts};
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::answer::Refusal;
+use crate::body::SHOWN;
 use crate::journal::Page;
 
 /// The longest wait within one request.
@@ -29,7 +30,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     ) -> std::result::Result<Self, Refusal> {
         extract::Query::try_from_uri(&parts.uri).map(|extract::Query(query)| Self(query)).map_err(
             |error| {
-                let why = error.body_text().to_lowercase();
+                let why = one_line(error.body_text().to_lowercase(), SHOWN);
                 Error::new(ErrorKind::Usage, why).operation("read the request's query").into()
             },
         )
@@ -49,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     ) -> std::result::Result<Self, Refusal> {
         let path = extract::Path::<String>::from_request_parts(parts, state).await;
         path.map(|extract::Path(name)| Self(name)).map_err(|error| {
-            let why = error.body_text().to_lowercase();
+            let why = one_line(error.body_text().to_lowercase(), SHOWN);
             Error::new(ErrorKind::Usage, why).operation("read the request's path").into()
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_api::v1::{CONFIGURATION, DATA, PARAMETERS};
-use apyfal_core::{Error, ErrorKind, Input, Result, shorten};
+use apyfal_core::{Error, ErrorKind, Input, Result, one_line, shorten};
 use apyfal_net::Connection;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -322,7 +322,7 @@ fn parameters(text: &[u8]) -> Result<Value> {
     if body::depth(text) > JSON_DEPTH {
         return Err(wrong(format!("it is nested deeper than {JSON_DEPTH} levels")));
     }
-    serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))
+    serde_json::from_slice(text).map_err(|error| wrong(one_line(error, body::SHOWN)))
 }
 
 fn misshapen(why: &str) -> Refusal {
