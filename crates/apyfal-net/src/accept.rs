@@ -34,6 +34,8 @@ const FIRST: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(75);
 /// After so long without an answer of its system a client is gone.
 const GONE: Duration = Duration::from_secs(20);
+/// How long a client may take nothing of what is sent.
+const UNTAKEN: Duration = Duration::from_secs(3600);
 /// How long connections may take to end once they are told to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long to wait before the next try to accept, where that is not possible, and how long until
@@ -133,6 +135,7 @@ pub struct Accepting {
     graceful: Arc<GracefulShutdown>,
     places: Arc<Places>,
     first: Duration,
+    untaken: Duration,
 }
 
 impl Accepting {
@@ -146,7 +149,15 @@ impl Accepting {
             graceful: Arc::new(GracefulShutdown::new()),
             places: Arc::new(Places::new(connections.min(half))),
             first: FIRST,
+            untaken: UNTAKEN,
         }
+    }
+
+    /// The same for clients that may take nothing of what is sent for so long; an hour if this is not
+    /// called.
+    #[must_use]
+    pub fn taken_within(self, limit: Duration) -> Self {
+        Self { untaken: limit, ..self }
     }
 
     /// Takes connections of this listener from now on.
@@ -157,7 +168,12 @@ impl Accepting {
         service: impl Service,
     ) {
         let acceptor = Acceptor {
-            terms: Terms { service, tls: tls.map(TlsAcceptor::from), first: self.first },
+            terms: Terms {
+                service,
+                tls: tls.map(TlsAcceptor::from),
+                first: self.first,
+                untaken: self.untaken,
+            },
             places: self.places.clone(),
             graceful: self.graceful.clone(),
         };
@@ -229,6 +245,7 @@ struct Terms<S> {
     tls: Option<TlsAcceptor>,
     /// How long a client may take for its first request.
     first: Duration,
+    untaken: Duration,
 }
 
 impl<S: Service> Terms<S> {
@@ -249,9 +266,10 @@ impl<S: Service> Terms<S> {
         let is_encrypted = self.tls.is_some();
         let connection = Connection { local, remote, is_encrypted, owner, place };
         match &self.tls {
-            None => self.http(Watched::new(stream, GONE), connection, watcher).await,
+            None => self.http(watched(stream, self.untaken), connection, watcher).await,
             Some(tls) => {
-                let shaken = tokio::time::timeout(HANDSHAKE, handshake(tls, stream)).await;
+                let shaken =
+                    tokio::time::timeout(HANDSHAKE, handshake(tls, stream, self.untaken)).await;
                 if let Ok(Some(stream)) = shaken {
                     self.http(stream, connection, watcher).await;
                 }
@@ -341,10 +359,15 @@ impl<B: Body + Unpin> Body for Answer<B> {
     }
 }
 
+fn watched(stream: TcpStream, untaken: Duration) -> Watched {
+    Watched::new(stream, GONE).taken_within(untaken)
+}
+
 /// Encrypts a connection; none where the client does not.
 async fn handshake(
     tls: &TlsAcceptor,
     mut stream: TcpStream,
+    untaken: Duration,
 ) -> Option<tokio_rustls::server::TlsStream<Watched>> {
     let mut first = [0];
     // What a handshake begins with. A client that does not encrypt is told so in its own terms.
@@ -360,7 +383,7 @@ async fn handshake(
         let _ = stream.write_all(answer.as_bytes()).await;
         return None;
     }
-    tls.accept(Watched::new(stream, GONE)).await.ok()
+    tls.accept(watched(stream, untaken)).await.ok()
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use crate::tcp;
 pub struct Watched {
     stream: TcpStream,
     gone: Duration,
+    /// How long the other end may take nothing of what is written, and since when it does not.
+    untaken: Option<Duration>,
+    full_since: Option<Instant>,
     /// Set up once something is waited for.
     looks: Option<Interval>,
     silence: Silence,
@@ -38,7 +41,27 @@ impl Watched {
         let _ = sockopt::set_tcp_keepintvl(&stream, gone / 4);
         let _ = sockopt::set_tcp_keepcnt(&stream, 2);
         let _ = tcp::repeat_within(&stream, gone / 4);
-        Self { stream, gone, looks: None, silence: Silence::new(Instant::now()) }
+        let silence = Silence::new(Instant::now());
+        Self { stream, gone, untaken: None, full_since: None, looks: None, silence }
+    }
+
+    /// The same where the other end may take nothing for so long, though its system is there.
+    #[must_use]
+    pub fn taken_within(self, limit: Duration) -> Self {
+        Self { untaken: Some(limit), ..self }
+    }
+
+    fn written(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.full_since = None;
+            return written;
+        }
+        self.full_since.get_or_insert_with(Instant::now);
+        self.wait(context)
     }
 
     /// Waits on, or breaks off.
@@ -50,6 +73,13 @@ impl Watched {
             looks
         });
         while looks.poll_tick(context).is_ready() {
+            let full = self.full_since.map(|since| since.elapsed());
+            if let (Some(full), Some(limit)) = (full, self.untaken)
+                && full >= limit
+            {
+                let why = format!("nothing was taken for {} s", limit.as_secs_f64());
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+            }
             // Where the system does not tell, it goes on.
             let Ok(answers) = tcp::answers(&self.stream) else { continue };
             if self.silence.lasted(answers, Instant::now(), self.gone / 2) >= self.gone {
@@ -108,10 +138,8 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write(context, bytes) {
-            Poll::Pending => self.wait(context),
-            ready => ready,
-        }
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, written)
     }
 
     fn poll_write_vectored(
@@ -119,10 +147,8 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write_vectored(context, slices) {
-            Poll::Pending => self.wait(context),
-            ready => ready,
-        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -175,6 +201,18 @@ mod tests {
         assert_eq!(look(3785, 12, true), 10);
         assert_eq!(look(3795, 22, true), 20);
         assert_eq!(look(3800, 0, false), 0);
+    }
+
+    #[tokio::test]
+    async fn who_never_reads_is_left_after_a_while() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let never = accepted.unwrap().0;
+        let mut writer = Watched::new(stream.unwrap(), SECOND).taken_within(SECOND);
+        let error = writer.write_all(&vec![7; 40_000_000]).await.unwrap_err();
+        assert!(error.to_string().contains("nothing was taken for 1 s"), "{error}");
+        drop(never);
     }
 
     #[tokio::test]

@@ -135,7 +135,9 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Ending> {
         let Self { host, listeners, tls } = self;
         let routes = Routes::new(host.clone());
-        let mut accepting = Accepting::new(host.limits.connections);
+        // An answer that is given up says why, so that goes first.
+        let untaken = host.limits.take_timeout.saturating_mul(3);
+        let mut accepting = Accepting::new(host.limits.connections).taken_within(untaken);
         for (listener, listen) in listeners {
             let service = Listener { routes: routes.clone(), needs_token: listen.token };
             accepting.add(listener, tls.clone().filter(|_| listen.tls), service);
