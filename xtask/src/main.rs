@@ -12,6 +12,7 @@ mod check;
 mod dist;
 #[cfg(feature = "peers")]
 mod echo;
+mod fuzz;
 #[cfg(feature = "peers")]
 mod idle_host;
 #[cfg(feature = "peers")]
@@ -33,7 +34,15 @@ enum Command {
     Test,
     /// Check format, lints, documentation, licences and dependencies.
     Check,
-    /// Run the long form of the randomised tests.
+    /// Run a randomised test guided by coverage; list them without one.
+    Fuzz {
+        /// Which one.
+        target: Option<String>,
+        /// For how long.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
+    /// Run the long form of the randomised tests, and each of those guided by coverage in turn.
     Soak {
         /// For how long.
         #[arg(default_value_t = 600)]
@@ -53,7 +62,8 @@ fn main() -> run::Result {
     match Command::parse() {
         Command::Test => test::all(target),
         Command::Check => check::all(),
-        Command::Soak { seconds } => soak::all(seconds),
+        Command::Fuzz { target: name, seconds } => fuzz::run(name.as_deref(), seconds, target),
+        Command::Soak { seconds } => soak::all(seconds, target),
         Command::Bench(options) => Ok(bench::run(&options)?),
         Command::BenchHost(options) => Ok(bench_host::run(&options)?),
         Command::Dist(options) => dist::run(&options, target),

@@ -15,6 +15,16 @@ pub(crate) fn shown(command: &mut Command) -> Result {
     }
 }
 
+/// Runs a command to its end and returns its standard output; its errors are shown.
+pub(crate) fn said(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{}: {error}", line(command)))?;
+    if !output.status.success() {
+        return Err(format!("{} ended with {}", line(command), output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Runs a command to its end; its output is shown only where it fails.
 pub(crate) fn quiet(command: &mut Command) -> Result {
     let output = command

@@ -381,3 +381,30 @@ fn gone(id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no session '{shown}{dots}'"))
         .hint("start the accelerator again")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_an_id_or_names_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions");
+        // What would be found by an id that leads elsewhere.
+        fs::create_dir_all(path.join("session-a")).unwrap();
+        for place in [folder.path(), &path, &path.join("session-a")] {
+            fs::write(place.join(RECORD), "{}").unwrap();
+        }
+        let root = Root { path, is_shared: true };
+        bolero::check!().with_iterations(2_000).with_max_len(128).for_each(|bytes: &[u8]| {
+            let Ok(id) = std::str::from_utf8(bytes) else { return };
+            match SessionDir::find(&root, id) {
+                Ok(found) => assert_eq!(found.id(), "session-a"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::NotFound);
+                    assert!(error.to_string().len() < 200, "{error}");
+                }
+            }
+        });
+    }
+}

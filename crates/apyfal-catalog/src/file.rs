@@ -350,4 +350,21 @@ mod tests {
         }
         assert!(Catalog::parse("", "empty").unwrap().accelerators.is_empty());
     }
+
+    #[test]
+    fn any_text_is_a_catalog_or_refused() {
+        bolero::check!().with_iterations(2_000).with_max_len(1024).for_each(|bytes: &[u8]| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            match Catalog::parse(text, "any text") {
+                Ok(catalog) => drop(Catalog::from_original(&catalog.to_original())),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Configuration, "{error}"),
+            }
+            // What a server answers.
+            if let Ok(answer) = serde_json::from_str(text) {
+                let read = Catalog::from_original(&answer);
+                let again = Catalog::from_original(&read.to_original());
+                assert_eq!(again.to_original(), read.to_original());
+            }
+        });
+    }
 }

@@ -119,4 +119,18 @@ mod tests {
         assert_eq!(of(Version::HTTP_11, "http://a/", &[b"b"]).unwrap().as_deref(), Some("a"));
         assert!(of(Version::HTTP_11, "http://a/", &[b"b", b"c"]).is_err());
     }
+
+    #[test]
+    fn any_name_is_one_or_refused() {
+        bolero::check!().with_iterations(2_000).with_max_len(128).for_each(|bytes: &[u8]| {
+            let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+            let request = Request::builder().uri("/").header(HOST, value);
+            let parts = request.body(()).unwrap().into_parts().0;
+            if let Ok(Some(name)) = authority(&parts) {
+                let shown = name.as_str();
+                assert!(!shown.is_empty() && !shown.contains(['@', '/', '?', ' ']), "{shown}");
+                assert_eq!(shown.as_bytes(), bytes.trim_ascii());
+            }
+        });
+    }
 }

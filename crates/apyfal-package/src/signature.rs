@@ -248,4 +248,17 @@ pub(crate) mod tests {
         let signature = signer.sign(&mut file("x"), "x").unwrap();
         verify(&mut file("x"), &signature, &[PublicKey(pair.pk)]).unwrap();
     }
+
+    #[test]
+    fn any_text_is_no_signature_of_ours() {
+        let (key, _) = keys();
+        let keys = [key];
+        let file = std::panic::AssertUnwindSafe(std::cell::RefCell::new(file("content")));
+        bolero::check!().with_iterations(2_000).with_max_len(1024).for_each(|bytes: &[u8]| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            let error = verify(&mut file.borrow_mut(), text, &keys).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+            let _ = PublicKey::parse(text);
+        });
+    }
 }

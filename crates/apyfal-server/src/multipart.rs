@@ -363,4 +363,19 @@ mod tests {
         let endless = [b"--bound\r\nx: ", &data[..]].concat();
         assert!(said(&endless).ends_with("more than 65536 bytes"));
     }
+
+    #[test]
+    fn any_head_is_that_of_a_part_or_refused() {
+        bolero::check!().with_iterations(2_000).with_max_len(512).for_each(|bytes: &[u8]| {
+            let head = [bytes, b"\r\n\r\n"].concat();
+            if let Ok(Some(Part { name, filename })) = part(&head) {
+                let head = String::from_utf8_lossy(&head);
+                for found in [name, filename].into_iter().flatten() {
+                    // What is quoted has its escapes taken away, and nothing is added.
+                    assert!(found.chars().all(|c| head.contains(c)), "{found:?}");
+                    assert!(found.len() <= head.len(), "{found:?}");
+                }
+            }
+        });
+    }
 }

@@ -213,4 +213,6 @@ fn put(layer: &mut Ini, section: &str, key: &str, value: Option<&str>, place: Pl
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

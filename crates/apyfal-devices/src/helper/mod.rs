@@ -131,3 +131,24 @@ impl From<Told> for Error {
         told.hints.into_iter().fold(error, Self::hint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_line_is_a_question_and_an_answer_or_none() {
+        bolero::check!().with_iterations(2_000).with_max_len(512).for_each(|bytes: &[u8]| {
+            if let Ok(Request { device, slot: Some(slot), .. }) = serde_json::from_slice(bytes)
+                && device.check_slot(&slot).is_ok()
+            {
+                assert!(!slot.starts_with('-') && !slot.contains(['/', '\0']), "{slot}");
+            }
+            if let Ok(Answer::Error(told)) = serde_json::from_slice(bytes) {
+                let error = Error::from(told);
+                let again = Error::from(Told::from(&error));
+                assert_eq!(again.to_string(), error.to_string());
+            }
+        });
+    }
+}

@@ -341,3 +341,20 @@ fn a_cancelled_job_ends() {
     let error = session.replace(src, Output::stream(io::sink()), &context).unwrap_err();
     assert!(error.is_cancelled());
 }
+
+#[test]
+fn any_bytes_are_a_corpus_or_refused() {
+    bolero::check!().with_iterations(2_000).with_max_len(512).for_each(|bytes: &[u8]| {
+        for charset in [Charset::Ascii, Charset::Latin1] {
+            match Corpus::read(bytes, Rules { charset, max_word: 36 }) {
+                Ok(corpus) => {
+                    for pair in corpus.pairs() {
+                        let word = corpus.get(pair.word);
+                        assert!((1..=36).contains(&word.len()), "{word:?}");
+                    }
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}"),
+            }
+        }
+    });
+}

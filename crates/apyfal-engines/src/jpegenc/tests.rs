@@ -313,3 +313,17 @@ fn ends_when_cancelled() {
     let file = bmp(&photo(100, 500), 100, false, Kind::Info24);
     assert!(encode(Input::bytes(file), &json!({}), &context).unwrap_err().is_cancelled());
 }
+
+#[test]
+fn any_bytes_are_a_bitmap_or_refused() {
+    bolero::check!().with_iterations(2_000).with_max_len(160).for_each(|bytes: &[u8]| {
+        match bmp::Bmp::parse(bytes) {
+            Ok(bmp) => {
+                let (offset, len) = bmp.place(0, bmp.height);
+                assert!(offset + len as u64 <= bmp.end());
+                assert!(bmp.format.order.iter().all(|byte| *byte < bmp.format.bytes));
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}"),
+        }
+    });
+}

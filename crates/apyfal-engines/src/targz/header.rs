@@ -90,3 +90,27 @@ fn set_names(header: &mut Header, name: &[u8], target: &[u8]) -> Result<()> {
     header.set_cksum();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_comes_back() {
+        bolero::check!().with_iterations(2_000).with_max_len(600).for_each(|bytes: &[u8]| {
+            let Some((at, rest)) = bytes.split_first() else { return };
+            let (name, target) = rest.split_at(rest.len().min(usize::from(*at) * 2));
+            if name.is_empty() || rest.contains(&0) {
+                return;
+            }
+            let mut header = of_data(0, 0);
+            header.set_entry_type(EntryType::Symlink);
+            let records = encode(header, name, target).unwrap();
+            let archive = [&records[..], &TRAILER].concat();
+            let mut archive = tar::Archive::new(&archive[..]);
+            let entry = archive.entries().unwrap().next().unwrap().unwrap();
+            assert_eq!(&*entry.path_bytes(), name);
+            assert_eq!(entry.link_name_bytes().as_deref().unwrap_or_default(), target);
+        });
+    }
+}

@@ -241,3 +241,25 @@ fn a_cancelled_pack_ends() {
     let mut file = tempfile::tempfile().unwrap();
     assert!(pack(folder.path(), &manifest, &mut file, &cancel).unwrap_err().is_cancelled());
 }
+
+#[test]
+fn any_archive_is_unpacked_inside_or_refused() {
+    let outer = tempfile::tempdir().unwrap();
+    bolero::check!().with_iterations(300).with_max_len(4096).for_each(|bytes: &[u8]| {
+        let inner = outer.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let limits = Limits { unpacked: 1 << 20, ..Limits::default() };
+        let _ = unpack(&mut sealed(bytes), &inner, &limits, &Cancel::default());
+        assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1, "nothing is written elsewhere");
+        fs::remove_dir_all(&inner).unwrap();
+    });
+}
+
+#[test]
+fn what_nobody_sealed_is_no_package() {
+    bolero::check!().with_iterations(2_000).with_max_len(512).for_each(|bytes: &[u8]| {
+        if let Ok(digest) = check(&mut file_of(bytes), &Cancel::default()) {
+            assert_eq!(Digest::of(bytes, &Cancel::default()).unwrap(), digest);
+        }
+    });
+}

@@ -204,3 +204,17 @@ fn a_machine_without_the_program_or_a_device_is_refused() {
     assert_eq!(told(&images, vec![Device::Xrt]), lacking);
     assert_eq!(told(&images, vec![Device::Xrt, Device::Opae]), "");
 }
+
+#[test]
+fn any_text_is_a_manifest_or_refused() {
+    bolero::check!().with_iterations(2_000).with_max_len(1024).for_each(|bytes: &[u8]| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        match Manifest::parse(text) {
+            Ok(manifest) => {
+                assert!(is_name(&manifest.name), "{}", manifest.name);
+                manifest.declaration(Path::new("/root/of/it")).unwrap();
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Configuration, "{error}"),
+        }
+    });
+}

@@ -130,4 +130,19 @@ mod tests {
             assert!(Patience::try_from(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn any_query_is_read_or_refused() {
+        bolero::check!().with_iterations(2_000).with_max_len(256).for_each(|bytes: &[u8]| {
+            let query = [b"/?", bytes].concat();
+            let Ok(uri) = axum::http::Uri::try_from(query) else { return };
+            if let Ok(extract::Query(paging)) = extract::Query::<Paging>::try_from_uri(&uri)
+                && let Ok(page) = paging.page()
+            {
+                assert!(page.offset <= i64::MAX as u64, "{uri}");
+            }
+            let pairs = extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
+            assert!(pairs.is_ok(), "{uri}");
+        });
+    }
 }

@@ -203,4 +203,15 @@ mod tests {
             assert!(!error.to_string().contains("u:p"), "{error}");
         }
     }
+
+    #[test]
+    fn any_text_is_an_address_or_refused() {
+        bolero::check!().with_iterations(2_000).with_max_len(128).for_each(|bytes: &[u8]| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            if let Ok(address) = Address::parse(text, |_| false) {
+                let again = Address::parse(&address.to_string(), |_| false).unwrap();
+                assert_eq!(again, address);
+            }
+        });
+    }
 }

@@ -263,3 +263,40 @@ pub(super) fn lost(address: &Address, contact: &Contact, error: &hyper::Error) -
         .retryable(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use apyfal_api::v2;
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn any_answer_is_a_refusal_that_can_be_told() {
+        let address = Address::parse("host.example", |_| false).unwrap();
+        bolero::check!().with_iterations(2_000).with_max_len(512).for_each(|bytes: &[u8]| {
+            let Some(([status, cut], rest)) = bytes.split_first_chunk() else { return };
+            let (told, body) = rest.split_at(rest.len().min(usize::from(*cut)));
+            let mut response = http::Response::new(());
+            *response.status_mut() = match StatusCode::from_u16(400 + u16::from(*status)) {
+                Ok(status) => status,
+                Err(_) => return,
+            };
+            if let Ok(value) = HeaderValue::from_bytes(told) {
+                for name in [header::RETRY_AFTER.as_str(), PROTOCOL, v2::REPORT] {
+                    response.headers_mut().insert(
+                        http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                        value.clone(),
+                    );
+                }
+            }
+            let head = response.into_parts().0;
+            let _ = super::super::job::from_header::<v2::Report>(&head.headers, v2::REPORT);
+            let failure = refusal(&address, &Contact::new(true), &head, body);
+            let error = failure.into_error();
+            assert!(
+                !error.message().is_empty() || serde_json::from_slice::<ErrorBody>(body).is_ok()
+            );
+        });
+    }
+}

@@ -385,7 +385,7 @@ fn why_ended(job: v2::Job) -> Error {
     of_job(error, &job.id)
 }
 
-fn from_header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {
+pub(super) fn from_header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {
     serde_json::from_slice(headers.get(name)?.as_bytes()).ok()
 }
 
