@@ -12,7 +12,7 @@ use apyfal_core::{
 };
 
 use crate::access::Access;
-use crate::body::{Data, file_name};
+use crate::data::{Data, file_name};
 use crate::digest::check_told;
 use crate::journal::{Durability, Journal};
 use crate::lease::Lease;

@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod body;
 mod coding;
+mod data;
 mod digest;
 mod file_body;
 mod history;

@@ -11,7 +11,7 @@ use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Cancel, Error, Progress, Report, Result};
 use tokio::sync::Notify;
 
-use crate::body::Complete;
+use crate::data::Complete;
 use crate::digest::Digest;
 use crate::journal::{Durability, Protocol};
 

@@ -10,16 +10,21 @@
 //! ```
 //! Everything else in it has no name, and so is gone with the process.
 
+mod aside;
+mod files;
+
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
+use files::Held;
+pub(crate) use files::{KeptWriter, ScratchFile};
 
 /// What is left of the disk to the journal and to all else on it: a twentieth, and not more than this
 /// many bytes.
@@ -180,76 +185,6 @@ impl Scratch {
         }
     }
 
-    /// Where results are that the journal does not know.
-    pub(crate) fn aside(&self) -> PathBuf {
-        self.root.join(ASIDE)
-    }
-
-    /// Sets results aside; tells how many. They are given up for others where there is no room.
-    ///
-    /// # Errors
-    /// The directory cannot be read, or the system refuses.
-    pub(crate) fn set_aside(&self, is_unknown: impl Fn(&str) -> bool, age: f64) -> Result<usize> {
-        // Of a journal that is gone, times mean nothing.
-        for (path, since, name) in self.set_aside_before()? {
-            if since > age {
-                fs::rename(path, self.aside_path(&name, age))?;
-            }
-        }
-        let mut count = 0;
-        for entry in fs::read_dir(self.root.join(RESULTS))? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if is_unknown(&name) {
-                fs::rename(entry.path(), self.aside_path(&name, age))?;
-                self.results.fetch_sub(1, Ordering::Relaxed);
-                count += 1;
-            }
-        }
-        self.has_aside.fetch_or(count > 0, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    /// Removes what was set aside when the journal was no older than this.
-    pub(crate) fn expire_aside(&self, age: f64) {
-        let aside = self.set_aside_before().unwrap_or_default();
-        for (path, ..) in aside.into_iter().filter(|(_, since, _)| *since <= age) {
-            self.remove_file(&path);
-        }
-    }
-
-    /// What is set aside, the oldest first: where, since when, and what it was called.
-    fn set_aside_before(&self) -> io::Result<Vec<(PathBuf, f64, String)>> {
-        let mut aside = Vec::new();
-        for entry in fs::read_dir(self.aside())? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // Anything else is none of ours, or as old as can be.
-            let (since, name) = name.split_once('.').unwrap_or(("0", &name));
-            aside.push((entry.path(), since.parse().unwrap_or(0.0_f64), name.to_owned()));
-        }
-        aside.sort_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
-        Ok(aside)
-    }
-
-    fn aside_path(&self, name: &str, age: f64) -> PathBuf {
-        self.aside().join(format!("{age:.0}.{name}"))
-    }
-
-    /// Gives up what was set aside, the oldest first, until `is_enough`.
-    fn give_up_aside(&self, is_enough: impl Fn(&Self) -> bool) {
-        if is_enough(self) || !self.has_aside.swap(false, Ordering::Relaxed) {
-            return;
-        }
-        for (path, ..) in self.set_aside_before().unwrap_or_default() {
-            if is_enough(self) {
-                // There is more of it.
-                return self.has_aside.store(true, Ordering::Relaxed);
-            }
-            self.remove_file(&path);
-        }
-    }
-
     fn result_path(&self, name: &str) -> PathBuf {
         self.root.join(RESULTS).join(name)
     }
@@ -341,141 +276,6 @@ impl Scratch {
 
     fn release(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-/// A file without a name, which takes its space until it is dropped.
-#[derive(Debug)]
-pub(crate) struct ScratchFile(Arc<Held>);
-
-/// A file, and what it takes of the quota.
-#[derive(Debug)]
-struct Held {
-    scratch: Arc<Scratch>,
-    connection: Option<u64>,
-    file: File,
-    bytes: AtomicU64,
-    /// Whether others needed the space.
-    is_lost: AtomicBool,
-}
-
-impl Held {
-    /// Gives the space back at once.
-    fn lose(&self) {
-        self.is_lost.store(true, Ordering::Release);
-        // Where the system does not do it now, it does when the file is closed.
-        let _ = self.file.set_len(0);
-        self.scratch.release(self.bytes.swap(0, Ordering::AcqRel));
-    }
-
-    fn check(&self) -> io::Result<()> {
-        match self.is_lost.load(Ordering::Acquire) {
-            true => Err(lost().into_io()),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.scratch.release(*self.bytes.get_mut());
-    }
-}
-
-/// The error for one who held more than its share.
-fn lost() -> Error {
-    Error::new(ErrorKind::StorageFull, "others needed the space in which it waited for its client")
-        .hint("read results sooner, or raise scratch_quota of the host")
-        .retryable()
-}
-
-impl ScratchFile {
-    /// The open file.
-    pub(crate) fn file(&self) -> &File {
-        &self.0.file
-    }
-
-    /// An error where its space was given to others.
-    pub(crate) fn check(&self) -> io::Result<()> {
-        self.0.check()
-    }
-
-    /// Reads as much as there is room for.
-    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        let read = self.0.file.read_exact_at(buffer, at);
-        // What was read before is good.
-        if read.is_err() {
-            self.check()?;
-        }
-        read
-    }
-}
-
-impl Write for ScratchFile {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let Self(held) = self;
-        held.check()?;
-        let bytes = buffer.len() as u64;
-        held.scratch.take(held.connection, bytes)?;
-        held.bytes.fetch_add(bytes, Ordering::AcqRel);
-        (&held.file).write_all(buffer)?;
-        held.check()?;
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A result that is being kept. Dropped before [`finish`](Self::finish) it is removed.
-#[derive(Debug)]
-pub(crate) struct KeptWriter {
-    file: File,
-    /// None once it is finished.
-    path: Option<PathBuf>,
-    scratch: Arc<Scratch>,
-    /// What it takes of the quota.
-    bytes: u64,
-}
-
-impl KeptWriter {
-    /// Keeps what was written and gives its length. With `durable` it is on disk then.
-    ///
-    /// # Errors
-    /// The system could not write it.
-    pub(crate) fn finish(mut self, durable: bool) -> Result<u64> {
-        if durable {
-            self.file.sync_data()?;
-        }
-        self.path = None;
-        // From here on the file itself, by its length, stands for what it takes.
-        Ok(std::mem::take(&mut self.bytes))
-    }
-}
-
-impl Write for KeptWriter {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.scratch.take(None, buffer.len() as u64)?;
-        self.bytes += buffer.len() as u64;
-        self.file.write_all(buffer)?;
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for KeptWriter {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // Where this fails it goes with what has outlived result_ttl.
-            if fs::remove_file(path).is_ok() {
-                self.scratch.results.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        self.scratch.release(self.bytes);
     }
 }
 

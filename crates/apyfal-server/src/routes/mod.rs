@@ -27,8 +27,8 @@ use tower::ServiceExt;
 
 use crate::access::Peer;
 use crate::answer::{Answer, Refusal, Refused};
-use crate::body::Data;
 use crate::coding;
+use crate::data::Data;
 use crate::host::Host;
 use crate::taken;
 

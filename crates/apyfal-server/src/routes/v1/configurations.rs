@@ -35,7 +35,7 @@ pub(super) async fn start(
         Ok(mut checked) => {
             let url = v1::take_source(&mut checked.specific);
             let src = data.map(|data| data.into_input(datafile.as_deref()));
-            let io = JobIo { src, ..host.start_io(crate::body::Data::none(), None) };
+            let io = JobIo { src, ..host.start_io(crate::data::Data::none(), None) };
             let start = Start { accelerator, parameters: checked, src: url };
             host.start(start, io, Protocol::V1).await
         }

@@ -29,8 +29,8 @@ use axum::routing::{any, get};
 use axum::{Json, Router};
 
 use crate::access::Peer;
-use crate::body::Data;
 use crate::coding;
+use crate::data::Data;
 use crate::host::Host;
 use crate::journal::Page;
 use refusal::{Answer, Refusal};

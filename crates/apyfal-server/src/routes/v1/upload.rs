@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use crate::body::Data;
+use crate::data::Data;
 
 /// A body that is read to its end even where nobody wants it any more: clients of this protocol
 /// read no answer before they have sent everything.

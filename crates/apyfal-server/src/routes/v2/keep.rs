@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use super::deliver;
 use super::process::{Ends, SMALL};
-use crate::body::{self, Complete, Data};
+use crate::data::{self, Complete, Data};
 use crate::digest::{Digest, another_job, check_told};
 use crate::history::{Begun, wire_job};
 use crate::host::Host;
@@ -61,8 +61,8 @@ impl Sent {
     fn into_input(self, name: Option<&str>, told: Option<Digest>) -> Option<Input> {
         match self {
             Self::Nothing => None,
-            Self::InMemory(bytes) => Some(body::named(Input::memory(bytes), name)),
-            Self::Stored(stored) => Some(body::named(stored.into_input(), name)),
+            Self::InMemory(bytes) => Some(data::named(Input::memory(bytes), name)),
+            Self::Stored(stored) => Some(data::named(stored.into_input(), name)),
             Self::Coming(mut data) => {
                 if let Some(told) = told {
                     data.expect(told);

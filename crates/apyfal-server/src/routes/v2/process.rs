@@ -21,8 +21,9 @@ use super::deliver;
 use super::keep::keep;
 use super::reading::Reading;
 use crate::answer::{Answer, Refusal};
-use crate::body::{self, Data};
+use crate::body;
 use crate::coding;
+use crate::data::{self, Data};
 use crate::host::{Host, output_named};
 use crate::routes::query::{Name, Query};
 use crate::spool::spool;
@@ -177,7 +178,7 @@ async fn run(
     let src = match ends.data.take() {
         None => None,
         Some(data) => match data.in_memory(SMALL).await? {
-            Ok(bytes) => Some(body::named(Input::memory(bytes), name.as_deref())),
+            Ok(bytes) => Some(data::named(Input::memory(bytes), name.as_deref())),
             Err(mut data) => {
                 sent = Some(data.complete());
                 Some(data.into_input(name.as_deref()))

@@ -9,7 +9,7 @@
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Version, header};
 
-use crate::body::Complete;
+use crate::data::Complete;
 use crate::spool::SpoolReader;
 
 /// Headers of those that pass requests on. What they passed on with the rest is not theirs.
