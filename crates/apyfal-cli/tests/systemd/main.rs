@@ -84,7 +84,7 @@ fn a_service_is_installed_killed_started_again_and_removed() {
 #[test]
 fn a_machine_ends_with_its_host_though_the_disk_is_full() {
     let Some(mut machine) = Machine::boot() else { return };
-    // As soon as it serves, the disk is full, and a job cannot be written down.
+    // As soon as it serves, the disk is full, and no job is taken.
     let full = "mkdir -p /etc/apyfal /etc/systemd/system/apyfal.service.d
         cat > /etc/systemd/system/apyfal.service.d/full.conf <<'END'
 [Service]
@@ -104,7 +104,7 @@ END
     machine.ended();
     let said = machine.kept("said");
     assert!(said.contains("nobody used this host for too long"), "{said}");
-    assert!(said.contains("no space left on its disk"), "{said}");
+    assert!(said.contains("the disk of the host is full"), "{said}");
 }
 
 #[test]
