@@ -172,6 +172,7 @@ async fn request_of<Request: DeserializeOwned + Default>(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures::TryStreamExt;
 
     use super::*;

@@ -281,6 +281,8 @@ impl Scratch {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]

@@ -50,7 +50,7 @@ impl Scratch {
     }
 
     /// What is set aside, the oldest first: where, since when, and what it was called.
-    fn set_aside_before(&self) -> io::Result<Vec<(PathBuf, f64, String)>> {
+    pub(super) fn set_aside_before(&self) -> io::Result<Vec<(PathBuf, f64, String)>> {
         let mut aside = Vec::new();
         for entry in fs::read_dir(self.aside())? {
             let entry = entry?;
