@@ -32,12 +32,12 @@ pub(crate) async fn split<Request: DeserializeOwned + Default>(
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let in_header = parts.headers.get(v2::REQUEST);
     if in_header.is_none() && media_type.eq_ignore_ascii_case("application/json") {
-        let text = collect(data).await?;
+        let text = Box::pin(collect(data)).await?;
         return Ok((read_json(&text)?, Data::none()));
     }
     let is_form = coding::is_form(&parts.headers);
     if in_header.is_none() && is_form {
-        return split_multipart(content_type, data).await;
+        return Box::pin(split_multipart(content_type, data)).await;
     }
     if is_form {
         data.drain();

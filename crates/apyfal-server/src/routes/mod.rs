@@ -181,7 +181,8 @@ impl Routes {
             None => {
                 parts.extensions.insert(peer);
                 parts.extensions.insert(connection.clone());
-                let answered = self.router.clone().oneshot(Request::from_parts(parts, body)).await;
+                let routed = self.router.clone().oneshot(Request::from_parts(parts, body));
+                let answered = Box::pin(routed).await;
                 Ok(answered.unwrap_or_else(|never| match never {}))
             }
         };

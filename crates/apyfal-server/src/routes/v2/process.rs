@@ -45,7 +45,8 @@ pub(crate) async fn in_session(
     let reading = Reading::of(&parts);
     match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
-            Ok(keep(host, connection, ends, &parts.headers).await?)
+            // What plain jobs need not carry along with them is made when it is needed.
+            Ok(Box::pin(keep(host, connection, ends, &parts.headers)).await?)
         }
         Ok(ends) => Ok(run(host, connection, ends, reading, None).await?),
         Err((error, data)) => {
@@ -189,7 +190,7 @@ async fn run(
     drop(ends);
     if !output {
         let listed = host.list(job)?;
-        let report = host.perform(&listed, request, src, None).await;
+        let report = Box::pin(host.perform(&listed, request, src, None)).await;
         host.record_plain(&listed, &report);
         return deliver::report(&listed, listed.end(report, None));
     }
