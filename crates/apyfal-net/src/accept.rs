@@ -304,7 +304,8 @@ impl<S: Service> Terms<S> {
                     // What is begun now would be broken off.
                     return std::future::pending().await;
                 };
-                let mut answer = service.answer(connection, request).await;
+                // It is large, and would be moved several times.
+                let mut answer = Box::pin(service.answer(connection, request)).await;
                 not_for_others(answer.headers_mut());
                 Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy }))
             }
