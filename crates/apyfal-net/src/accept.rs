@@ -304,8 +304,7 @@ impl<S: Service> Terms<S> {
                     // What is begun now would be broken off.
                     return std::future::pending().await;
                 };
-                // It is large, and would be moved several times.
-                let mut answer = Box::pin(service.answer(connection, request)).await;
+                let mut answer = service.answer(connection, request).await;
                 not_for_others(answer.headers_mut());
                 Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy }))
             }
