@@ -106,36 +106,24 @@ fn decompress(src: Input, dst: Output, ctx: &JobContext) -> Result<()> {
 mod tests {
     use std::io::Read;
     use std::num::NonZeroUsize;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use apyfal_core::Cancel;
+    use apyfal_testkit::Kept;
 
     use super::*;
-
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn any_bytes_are_decompressed_as_others_do_or_refused() {
         bolero::check!().with_iterations(2_000).with_max_len(512).for_each(|bytes: &[u8]| {
-            let written = Arc::new(Mutex::new(Vec::new()));
+            let written = Kept::default();
             let ctx = JobContext::new(
                 Cancel::default(),
                 Arc::default(),
                 std::env::temp_dir(),
                 NonZeroUsize::MIN,
             );
-            let output = Output::stream(Sink(written.clone()));
-            let ours = decompress(Input::bytes(bytes.to_vec()), output, &ctx);
+            let ours = decompress(Input::bytes(bytes.to_vec()), written.output(), &ctx);
             if ours.is_ok() {
                 // Zeros may stand behind each member.
                 let (mut theirs, mut rest) = (Vec::new(), bytes);
@@ -145,7 +133,7 @@ mod tests {
                     rest = member.into_inner();
                     rest = &rest[rest.iter().take_while(|byte| **byte == 0).count()..];
                 }
-                assert_eq!(*written.lock().unwrap(), theirs);
+                assert_eq!(written.bytes(), theirs);
             }
         });
     }

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
@@ -13,6 +13,7 @@ use apyfal_core::{
     Params, Progress, Result,
 };
 use apyfal_engines::{Registry, built_in};
+use apyfal_testkit::Kept;
 use serde_json::{Map, Value, json};
 
 /// A job for an engine.
@@ -162,8 +163,8 @@ impl<'a> Run<'a> {
         });
         let kept = Kept::default();
         let ctx = context(self.folder, threads);
-        let outcome = self.session.process(self.job(src, Output::stream(kept.clone())), &ctx)?;
-        let bytes = kept.0.lock().unwrap().clone();
+        let outcome = self.session.process(self.job(src, kept.output()), &ctx)?;
+        let bytes = kept.bytes();
         Ok(Done { bytes, outcome, read: ctx.progress().read(), written: ctx.progress().written() })
     }
 }
@@ -172,19 +173,6 @@ fn context(folder: &std::path::Path, threads: usize) -> JobContext {
     let scratch = tempfile::tempdir_in(folder).unwrap().keep();
     let threads = NonZeroUsize::new(threads).unwrap();
     JobContext::new(Cancel::default(), Arc::new(Progress::default()), scratch, threads)
-}
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(buffer);
-        Ok(buffer.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 struct Drops {
@@ -330,9 +318,9 @@ fn what_a_source_gets_after_it_was_opened_does_not_count() {
         let whole = run.process(1, Form::File).unwrap();
         let src = changed(folder.path(), data, |mut file| file.write_all(b"more").unwrap());
         let kept = Kept::default();
-        let job = run.job(Some(src), Output::stream(kept.clone()));
+        let job = run.job(Some(src), kept.output());
         let outcome = run.session.process(job, &context(folder.path(), 2)).unwrap();
-        assert!(*kept.0.lock().unwrap() == whole.bytes, "{}", sample.engine);
+        assert!(kept.bytes() == whole.bytes, "{}", sample.engine);
         assert_eq!(outcome, whole.outcome, "{}", sample.engine);
     }
 }

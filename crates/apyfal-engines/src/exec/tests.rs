@@ -11,6 +11,7 @@ use apyfal_core::{
     JobParameters, Need, Outcome, Output, Params, Progress, Result, Slots,
 };
 use apyfal_machine::Guard;
+use apyfal_testkit::Kept;
 use serde_json::{Value, json};
 
 use super::{Declaration, Exec, Launcher};
@@ -66,7 +67,7 @@ impl Bench {
         let (dst, written) = sink();
         let job = EngineJob { src, dst: Some(dst), params: self.params(None, params) };
         let outcome = self.open().process(job, &self.context())?;
-        let written = written.lock().unwrap().clone();
+        let written = written.bytes();
         Ok((written, outcome))
     }
 
@@ -87,19 +88,9 @@ fn sh(script: &str) -> Value {
 }
 
 /// An output and what is written to it.
-fn sink() -> (Output, Arc<Mutex<Vec<u8>>>) {
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let written = Arc::new(Mutex::new(Vec::new()));
-    (Output::stream(Sink(written.clone())), written)
+fn sink() -> (Output, Kept) {
+    let written = Kept::default();
+    (written.output(), written)
 }
 
 /// A log and the lines that come to it.

@@ -1,9 +1,10 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use apyfal_core::{Cancel, Output, Progress};
+use apyfal_testkit::Kept;
 use serde_json::{Value, json};
 
 use super::*;
@@ -103,28 +104,13 @@ fn context(threads: usize) -> JobContext {
     JobContext::new(Cancel::default(), Arc::<Progress>::default(), std::env::temp_dir(), threads)
 }
 
-/// A destination that can be looked at afterwards.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Collected {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn encode(src: Input, parameters: &Value, context: &JobContext) -> Result<Vec<u8>> {
-    let collected = Collected::default();
+    let collected = Kept::default();
     let specs = &JpegEnc::new().info.params;
     let params = Params::check("jpegenc", specs, None, parameters.as_object().unwrap()).unwrap();
-    let dst = Some(Output::stream(collected.clone()));
+    let dst = Some(collected.output());
     Session.process(EngineJob { src: Some(src), dst, params }, context)?;
-    Ok(std::mem::take(&mut collected.0.lock().unwrap()))
+    Ok(collected.bytes())
 }
 
 fn run(command: &mut Command) -> Vec<u8> {

@@ -1,13 +1,14 @@
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use apyfal_core::{Cancel, Progress};
+use apyfal_testkit::Kept;
 use serde_json::{Value, json};
 
 use super::*;
@@ -49,7 +50,7 @@ impl Bench {
         let (dst, written) = sink();
         let job = EngineJob { src, dst: Some(dst), params: params(Some(&self.start), raw) };
         self.session.process(job, &self.context())?;
-        let written = written.lock().unwrap().clone();
+        let written = written.bytes();
         Ok(written)
     }
 }
@@ -67,19 +68,9 @@ fn params(start: Option<&Params>, raw: Value) -> Params {
     Params::check("targz", &TarGz::new().info().params, start, raw.as_object().unwrap()).unwrap()
 }
 
-fn sink() -> (Output, Arc<Mutex<Vec<u8>>>) {
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let written = Arc::new(Mutex::new(Vec::new()));
-    (Output::stream(Sink(written.clone())), written)
+fn sink() -> (Output, Kept) {
+    let written = Kept::default();
+    (written.output(), written)
 }
 
 fn text(name: &str, content: &str) -> Option<Input> {
@@ -623,7 +614,7 @@ fn plain_software_makes_an_archive_of_a_plain_source_alone() {
         let job = EngineJob { src, dst: Some(dst), params: params(Some(&bench.start), raw) };
         let result = bench.session.process_in_software(job, &bench.context())?;
         result.unwrap();
-        let written = written.lock().unwrap().clone();
+        let written = written.bytes();
         Some(written)
     };
     let archive = plain(text("a.txt", "hello"), json!({})).unwrap();

@@ -1,8 +1,9 @@
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use apyfal_core::{Cancel, Progress};
+use apyfal_testkit::Kept;
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,30 +17,11 @@ fn params(parameters: &Value) -> Params {
     Params::check("trng", &Trng::new().info.params, None, parameters.as_object().unwrap()).unwrap()
 }
 
-/// A destination that can be looked at afterwards.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Collected {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn make(parameters: Value, threads: usize) -> Result<(Vec<u8>, Outcome)> {
-    let collected = Collected::default();
-    let job = EngineJob {
-        src: None,
-        dst: Some(Output::stream(collected.clone())),
-        params: params(&parameters),
-    };
+    let collected = Kept::default();
+    let job = EngineJob { src: None, dst: Some(collected.output()), params: params(&parameters) };
     let outcome = Session.process(job, &context(threads))?;
-    let bytes = std::mem::take(&mut *collected.0.lock().unwrap());
+    let bytes = collected.bytes();
     Ok((bytes, outcome))
 }
 
@@ -202,12 +184,12 @@ fn ends_when_cancelled() {
 
 #[test]
 fn software_writes_as_much() {
-    let collected = Collected::default();
+    let collected = Kept::default();
     let job = EngineJob {
         src: None,
-        dst: Some(Output::stream(collected.clone())),
+        dst: Some(collected.output()),
         params: params(&json!({"nbBytes": BLOCK + 7})),
     };
     Session.process_in_software(job, &context(1)).unwrap().unwrap();
-    assert_eq!(collected.0.lock().unwrap().len(), BLOCK + 7);
+    assert_eq!(collected.bytes().len(), BLOCK + 7);
 }

@@ -24,7 +24,7 @@ fn progress_counts_bytes_both_ways() {
         ..EngineJob::default()
     };
     bench.open().process(job, &context).unwrap();
-    assert_eq!(written.lock().unwrap().len(), 3 << 20);
+    assert_eq!(written.bytes().len(), 3 << 20);
     assert_eq!((context.progress().read(), context.progress().written()), (3 << 20, 3 << 20));
 }
 

@@ -67,7 +67,7 @@ fn process(
         params: bench.params(None, params),
     };
     let outcome = session.process(job, &bench.context())?;
-    let written = written.lock().unwrap().clone();
+    let written = written.bytes();
     Ok((written, outcome))
 }
 

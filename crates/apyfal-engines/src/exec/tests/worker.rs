@@ -41,7 +41,7 @@ fn job(bench: &Bench, session: &dyn EngineSession, what: &str) -> Result<(Vec<u8
     let params = bench.params(None, json!({"what": what, "note": note}));
     let job = EngineJob { src: Some(Input::bytes(*b"abc")), dst: Some(dst), params };
     let outcome = session.process(job, &bench.context())?;
-    let written = written.lock().unwrap().clone();
+    let written = written.bytes();
     Ok((written, outcome))
 }
 
@@ -127,7 +127,7 @@ fn workers_run_side_by_side_and_close_in_order() {
                     let src = Some(Input::bytes(*b"xyz"));
                     let job = EngineJob { src, dst: Some(dst), ..EngineJob::default() };
                     session.process(job, &bench.context()).unwrap();
-                    assert_eq!(*written.lock().unwrap(), b"XYZ");
+                    assert_eq!(written.bytes(), b"XYZ");
                 }
             });
         }
