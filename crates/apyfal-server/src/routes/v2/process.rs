@@ -24,6 +24,7 @@ use crate::answer::{Answer, Refusal};
 use crate::body;
 use crate::coding;
 use crate::data::{self, Data};
+use crate::digest::Digest;
 use crate::host::{Host, output_named};
 use crate::routes::query::{Name, Query};
 use crate::spool::spool;
@@ -113,8 +114,7 @@ impl Ends {
         let asked =
             json!([self.session, parameters, src, dst, len, self.output, names]).to_string();
         // It is recorded, and what is asked for may hold secrets.
-        let digest = ring::digest::digest(&ring::digest::SHA256, asked.as_bytes());
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        Digest::of(asked.as_bytes()).to_string()
     }
 
     /// The request as it may be recorded.
