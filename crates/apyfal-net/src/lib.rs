@@ -6,6 +6,7 @@ mod authority;
 mod connect;
 mod owner;
 mod places;
+mod source;
 mod tcp;
 mod watched;
 
@@ -13,4 +14,5 @@ pub use accept::{Accepting, Connection, Service, bind};
 pub use authority::authority;
 pub use connect::{NoneAnswers, connect};
 pub use owner::Owner;
+pub use source::Source;
 pub use watched::Watched;

@@ -6,13 +6,15 @@
 //! never broken off.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use crate::Source;
 
 /// One of so many places is kept for clients that are known.
 const RESERVE: usize = 4;
@@ -33,7 +35,7 @@ pub(crate) struct Places {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) number: u64,
-    source: IpAddr,
+    source: Source,
     began: Instant,
     /// When its last request began or ended, in milliseconds since it began.
     moved: AtomicU64,
@@ -85,7 +87,7 @@ impl Places {
             self.leave(&mut taken)?;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let place = Arc::new(Place::new(number, source_of(client)));
+        let place = Arc::new(Place::new(number, Source::of(client)));
         taken.insert(number, place.clone());
         Some(Seat { places: self.clone(), place })
     }
@@ -139,17 +141,8 @@ fn first_to_go(taken: &HashMap<u64, Arc<Place>>, reserve: usize) -> Option<u64> 
     greedy.min_by_key(|(number, place)| (place.moved(), **number)).map(|(number, _)| *number)
 }
 
-/// What counts as one client: of IPv6 everybody has a whole network.
-fn source_of(client: IpAddr) -> IpAddr {
-    const NETWORK: u128 = !0 << 64;
-    match client.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
 impl Place {
-    fn new(number: u64, source: IpAddr) -> Self {
+    fn new(number: u64, source: Source) -> Self {
         Self {
             number,
             source,

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv6Addr};
 /// What counts as one who asks: an address of IPv4, and a network of 64 bits of IPv6. Whoever has one
 /// address of such a network can have any of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
+pub struct Source(IpAddr);
 
 impl Source {
     /// The one at an address.
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 Ipv6Addr::from_bits(address.to_bits() & u128::from(u64::MAX) << 64).into()

@@ -8,9 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use apyfal_core::{Error, Result};
+use apyfal_net::Source;
 use tokio::sync::oneshot;
-
-use super::source::Source;
 
 /// So many checks of one source wait or are made at a time.
 const OF_ONE: usize = 4;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::source::Source;
+use apyfal_net::Source;
 
 /// So many wrong secrets in this time, then who sends them has to wait until it is over.
 const ALLOWED: u32 = 10;

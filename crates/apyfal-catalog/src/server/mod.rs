@@ -9,7 +9,6 @@ mod checks;
 mod failures;
 mod files;
 mod routes;
-mod source;
 mod tokens;
 mod watched;
 
@@ -19,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
-use apyfal_net::{Accepting, Connection, Service};
+use apyfal_net::{Accepting, Connection, Service, Source};
 use apyfal_tls::Identity;
 use axum::Router;
 use axum::body::Body;
@@ -36,7 +35,6 @@ pub use files::check_files;
 use crate::Catalog;
 use checks::Checks;
 use failures::Failures;
-use source::Source;
 use tokens::Tokens;
 use watched::Watched;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::Error;
+use apyfal_net::Source;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,6 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::Shared;
-use super::source::Source;
 use crate::client::{CATALOG, ORIGINAL, TOKEN};
 
 /// How long the form of a token request may be, in bytes.
