@@ -10,17 +10,17 @@ const DENY_VERSION: &str = "0.20.2";
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
 const EDGES: [(&str, &[&str]); 16] = [
     ("apyfal-core", &[]),
+    ("apyfal-machine", &["apyfal-core"]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
     ("apyfal-aws", &["apyfal-core"]),
-    ("apyfal-storage", &["apyfal-aws", "apyfal-core", "apyfal-tls"]),
-    ("apyfal-machine", &["apyfal-core"]),
+    ("apyfal-storage", &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-tls"]),
     ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-package", &["apyfal-core", "apyfal-engines", "apyfal-machine"]),
-    ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-storage"]),
+    ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-machine", "apyfal-storage"]),
     (
         "apyfal-server",
         &[

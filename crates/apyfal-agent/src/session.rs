@@ -12,7 +12,7 @@
 //! What has no record and is held by nobody was left behind, and is swept away. ROOT itself is locked
 //! by who sweeps, and shared by those who make a session until they hold its lock.
 
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use std::time::Duration;
 use apyfal_core::{
     Error, ErrorKind, Input, JobContext, JobParameters, Result, Source, is_secret_key,
 };
+use apyfal_machine::lock::{Lock, Mode, try_lock};
 use serde_json::{Map, Value, json};
 
 const PREFIX: &str = "session-";
@@ -66,7 +67,7 @@ pub(crate) struct SessionDir {
     is_shared: bool,
     lock: Mutex<SharedLock>,
     /// Keeps one without a record from being swept away.
-    held: Mutex<Option<File>>,
+    held: Mutex<Option<Lock>>,
     is_half_made: AtomicBool,
 }
 
@@ -89,7 +90,7 @@ pub(crate) struct Record {
 impl SessionDir {
     /// Makes a new, empty one under `root`.
     pub(crate) fn create(Root { path: root, is_shared }: &Root) -> Result<Self> {
-        let make = || -> std::io::Result<(PathBuf, File)> {
+        let make = || -> std::io::Result<(PathBuf, Option<Lock>)> {
             fs::create_dir_all(root)?;
             let root_lock = File::open(root)?;
             // Where that cannot be locked, nobody can sweep either.
@@ -101,14 +102,13 @@ impl SessionDir {
                 .keep();
             fs::create_dir(path.join("state"))?;
             let held = create_private(&path.join(LOCK))?;
-            let _ = held.try_lock_shared();
-            Ok((path, held))
+            Ok((path, Lock::try_on(held, Mode::Shared).ok().flatten()))
         };
         let (path, held) = make().map_err(|error| {
             Error::from(error).operation(format!("make a session in '{}'", root.display()))
         })?;
         let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (lock, held) = (Mutex::default(), Mutex::new(Some(held)));
+        let (lock, held) = (Mutex::default(), Mutex::new(held));
         let is_half_made = AtomicBool::new(true);
         Ok(Self { id, path, is_shared: *is_shared, lock, held, is_half_made })
     }
@@ -130,11 +130,8 @@ impl SessionDir {
 
     /// Removes what starts and ends left behind that were cut off.
     pub(crate) fn sweep(Root { path: root, .. }: &Root) {
-        let Ok(root_lock) = File::open(root) else { return };
-        if root_lock.try_lock().is_err() {
-            // Another one sweeps, or a session is being made; there will be a next time.
-            return;
-        }
+        // Another one sweeps, or a session is being made; there will be a next time.
+        let Some(_root_lock) = lock_of(root) else { return };
         for entry in fs::read_dir(root).into_iter().flatten().flatten() {
             let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
             if is_ours && is_left_behind(&entry.path()) {
@@ -272,10 +269,8 @@ impl SessionDir {
                 Some(file) => file,
                 none => none.insert(self.open_lock()?),
             };
-            match file.try_lock_shared() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(error.into()),
+            if !try_lock(file, Mode::Shared)? {
+                return Ok(None);
             }
             // It may have been ended since: then the file is nowhere any more.
             if file.metadata()?.nlink() == 0 {
@@ -296,8 +291,11 @@ impl SessionDir {
     pub(crate) fn end<T>(&self, stop: impl FnOnce() -> Result<T>, ctx: &JobContext) -> Result<T> {
         let lock = self.open_lock()?;
         self.let_go();
-        until_locked(|| lock.try_lock(), ctx)?;
-        until_locked(|| self.close(), ctx)?;
+        // Waiting for a lock could not be cancelled.
+        while !(try_lock(&lock, Mode::Exclusive)? && self.close()) {
+            ctx.check()?;
+            std::thread::sleep(PAUSE);
+        }
         let stopped = stop();
         // First what makes it a session, then what its jobs look at.
         for name in [RECORD, LOCK] {
@@ -314,14 +312,11 @@ impl SessionDir {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Takes no more jobs of this process, unless one runs.
-    fn close(&self) -> std::result::Result<(), TryLockError> {
+    /// Takes no more jobs of this process; false where one runs.
+    fn close(&self) -> bool {
         let mut lock = self.shared_lock();
-        if lock.jobs > 0 {
-            return Err(TryLockError::WouldBlock);
-        }
-        lock.ended = true;
-        Ok(())
+        lock.ended |= lock.jobs == 0;
+        lock.ended
     }
 
     fn open_lock(&self) -> Result<File> {
@@ -351,7 +346,8 @@ fn is_left_behind(path: &Path) -> bool {
     if has_record() {
         return false;
     }
-    let is_held = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
+    let lock = path.join(LOCK);
+    let is_held = lock.exists() && lock_of(&lock).is_none();
     // It may have got its record meanwhile.
     !is_held && !has_record()
 }
@@ -360,19 +356,9 @@ fn create_private(path: &Path) -> std::io::Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Tries again and again, since waiting for a lock could not be cancelled.
-fn until_locked(
-    lock: impl Fn() -> std::result::Result<(), TryLockError>,
-    ctx: &JobContext,
-) -> Result<()> {
-    loop {
-        match lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => ctx.check()?,
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-        std::thread::sleep(PAUSE);
-    }
+/// The lock of what is there, unless somebody has it.
+fn lock_of(path: &Path) -> Option<Lock> {
+    Lock::try_on(File::open(path).ok()?, Mode::Exclusive).ok().flatten()
 }
 
 fn gone(id: &str) -> Error {

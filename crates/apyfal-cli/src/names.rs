@@ -8,13 +8,13 @@
 //! ```
 //! Records are written atomically and, like all below, readable by their owner alone.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind as Io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use apyfal::{Cancel, Error, ErrorKind, Result};
+use apyfal_machine::lock::{Lock, Mode};
 use apyfal_machine::{file_name, private};
 use serde_json::{Map, Value, json};
 
@@ -52,39 +52,25 @@ impl Names {
     }
 
     /// Lets one command change a name while no other uses it; waits for those to end.
-    pub(crate) async fn lock(&self, name: &str, cancel: &Cancel) -> Result<File> {
-        self.lock_with(name, cancel, File::try_lock).await
+    pub(crate) async fn lock(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
+        self.lock_with(name, cancel, Mode::Exclusive).await
     }
 
     /// Keeps a name as it is while a command uses it; waits while another one changes it.
-    pub(crate) async fn lock_shared(&self, name: &str, cancel: &Cancel) -> Result<File> {
-        self.lock_with(name, cancel, File::try_lock_shared).await
+    pub(crate) async fn lock_shared(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
+        self.lock_with(name, cancel, Mode::Shared).await
     }
 
-    async fn lock_with(
-        &self,
-        name: &str,
-        cancel: &Cancel,
-        lock: impl Fn(&File) -> std::result::Result<(), TryLockError>,
-    ) -> Result<File> {
+    async fn lock_with(&self, name: &str, cancel: &Cancel, mode: Mode) -> Result<Lock> {
         let path = self.folder.join(file_name::encode(name) + ".lock");
-        let locking = |error| {
-            Error::from_io(error).operation(format!("lock the name in '{}'", path.display()))
-        };
-        private::make_directory(&self.folder).map_err(locking)?;
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(locking)?;
+        private::make_directory(&self.folder).map_err(|error| {
+            Error::from(error).operation(format!("make the directory '{}'", self.folder.display()))
+        })?;
         loop {
-            match lock(&file) {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => cancel.check()?,
-                Err(TryLockError::Error(error)) => return Err(locking(error)),
+            if let Some(lock) = Lock::try_take(&path, mode)? {
+                return Ok(lock);
             }
+            cancel.check()?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

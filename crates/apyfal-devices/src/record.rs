@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{Error, Result};
-use apyfal_machine::file_lock;
+use apyfal_machine::lock::{self, Lock};
 use serde::{Deserialize, Serialize};
 
 /// A record is no longer than this.
@@ -70,16 +70,13 @@ impl Record {
     /// # Errors
     /// The file cannot be opened, or is somebody else's own.
     pub(crate) fn peek(path: &Path) -> Result<Option<Self>> {
-        let mut file = file_lock::open_for_all(path)?;
-        read(&mut file).map_err(|error| of(path, error))
+        read(&lock::open_for_all(path)?).map_err(|error| of(path, error))
     }
 }
 
 /// The lock of a slot, held.
 #[derive(Debug)]
-pub(crate) struct Held {
-    file: File,
-}
+pub(crate) struct Held(Lock);
 
 impl Held {
     /// Takes the lock, unless somebody has it.
@@ -87,33 +84,26 @@ impl Held {
     /// # Errors
     /// As [`Record::peek`].
     pub(crate) fn take(path: &Path) -> Result<Option<Self>> {
-        Ok(file_lock::try_lock_for_all(path)?.map(|file| Self { file }))
+        Ok(Lock::try_for_all(path)?.map(Self))
     }
 
     /// What is written.
     pub(crate) fn read(&mut self) -> Result<Option<Record>> {
-        Ok(read(&mut self.file)?)
+        Ok(read(self.0.file())?)
     }
 
     /// Writes something else. Half of it is no record, and so as good as that of a user who died.
     pub(crate) fn write(&mut self, record: &Record) -> Result<()> {
         let text = serde_json::to_string(record).map_err(std::io::Error::from)?;
-        self.file.rewind()?;
-        self.file.write_all(text.as_bytes())?;
-        self.file.set_len(text.len() as u64)?;
+        let mut file = self.0.file();
+        file.rewind()?;
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len() as u64)?;
         Ok(())
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Closing it does not do for the moment in which another thread starts a program, which
-        // has it open too until it is another program.
-        let _ = self.file.unlock();
-    }
-}
-
-fn read(file: &mut File) -> std::io::Result<Option<Record>> {
+fn read(mut file: &File) -> std::io::Result<Option<Record>> {
     let mut text = Vec::new();
     file.rewind()?;
     file.take(LIMIT).read_to_end(&mut text)?;

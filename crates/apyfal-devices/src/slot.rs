@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
-use apyfal_machine::file_lock;
+use apyfal_machine::lock::Lock;
 
 use crate::prefetch::Prefetch;
 use crate::record::{Held, Holder, Record};
@@ -57,7 +57,7 @@ impl Slot {
     fn alone<T>(&self, what: &str, cancel: &Cancel, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let doing = || format!("{what} slot {} of {}", self.name, self.device.kind().name());
         let path = self.lock().with_extension("tool.lock");
-        let _alone = file_lock::lock_for_all(&path, cancel)?;
+        let _alone = Lock::wait_for_all(&path, cancel)?;
         run().map_err(|error| if error.is_cancelled() { error } else { error.operation(doing()) })
     }
 

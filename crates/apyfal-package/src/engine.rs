@@ -1,10 +1,10 @@
 //! The engine of an installed package.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result};
 use apyfal_engines::exec::Exec;
+use apyfal_machine::lock::Lock;
 
 use crate::Installed;
 
@@ -12,7 +12,7 @@ use crate::Installed;
 #[derive(Debug)]
 pub struct Packaged {
     exec: Exec,
-    _in_use: File,
+    _in_use: Lock,
 }
 
 impl Packaged {

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use apyfal_machine::lock::{Lock, Mode};
 use tempfile::TempDir;
 
 const PREFIX: &str = "apyfal-";
@@ -16,18 +17,19 @@ const YOUNG: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(crate) struct Temporary {
     folder: TempDir,
-    /// Locked as long as the process lives.
-    _held: File,
+    /// Held as long as the process lives. Where nothing can be locked, nothing is taken for left
+    /// behind either.
+    _held: Option<Lock>,
 }
 
 impl Temporary {
     /// A new one below `place`.
     pub(crate) fn below(place: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
-        let held = File::open(folder.path())?;
-        // Where nothing can be locked, nothing is taken for left behind.
-        let _ = held.try_lock_shared();
-        sweep(place, held.metadata()?.uid());
+        let opened = File::open(folder.path())?;
+        let user = opened.metadata()?.uid();
+        let held = Lock::try_on(opened, Mode::Shared).ok().flatten();
+        sweep(place, user);
         Ok(Self { folder, _held: held })
     }
 
@@ -53,7 +55,9 @@ fn is_left_behind(path: &Path, user: u32) -> bool {
     found.is_dir()
         && found.uid() == user
         && age.is_some_and(|age| age > YOUNG)
-        && File::open(path).is_ok_and(|directory| directory.try_lock().is_ok())
+        && File::open(path)
+            .and_then(|directory| Lock::try_on(directory, Mode::Exclusive))
+            .is_ok_and(|lock| lock.is_some())
 }
 
 #[cfg(test)]

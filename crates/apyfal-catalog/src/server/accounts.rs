@@ -12,7 +12,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret, nearest};
-use apyfal_machine::{file_lock, private};
+use apyfal_machine::lock::Lock;
+use apyfal_machine::private;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::pbkdf2;
@@ -182,7 +183,7 @@ impl Accounts {
         fs::create_dir_all(directory).map_err(failed)?;
         let mut lock = path.as_os_str().to_owned();
         lock.push(".lock");
-        let _lock = file_lock::lock(Path::new(&lock), &Cancel::default())?;
+        let _lock = Lock::wait(Path::new(&lock), &Cancel::default())?;
         let mut accounts = Self::load(path)?;
         change(&mut accounts)?;
         private::replace(path, accounts.text().as_bytes()).map_err(failed)

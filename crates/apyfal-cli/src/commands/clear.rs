@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use apyfal::user_data::quoted;
 use apyfal::{Error, ErrorKind, Result};
+use apyfal_machine::lock::{Lock, Mode};
 use clap::Args;
 
 use crate::commands::Context;
@@ -95,8 +96,9 @@ fn in_use(folder: &Path) -> io::Result<Option<PathBuf>> {
                 }
             }
             Ok(kind) if kind.is_file() => {
-                let locked = fs::File::open(&path).map(|file| file.try_lock());
-                if matches!(locked, Ok(Err(fs::TryLockError::WouldBlock))) {
+                let lock =
+                    fs::File::open(&path).and_then(|file| Lock::try_on(file, Mode::Exclusive));
+                if matches!(lock, Ok(None)) {
                     return Ok(Some(path));
                 }
             }

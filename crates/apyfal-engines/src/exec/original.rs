@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use apyfal_core::{
     EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome, Params, Result, Stage,
 };
-use apyfal_machine::file_lock;
+use apyfal_machine::lock::Lock;
 use serde_json::{Map, Value};
 use sha3::{Digest, Sha3_256};
 
@@ -179,7 +179,7 @@ impl Session {
 
     /// Waits until no other call of this program runs on the machine.
     fn turn(&self, ctx: &JobContext) -> Result<Turn> {
-        let file = file_lock::lock_for_all(&self.lock, ctx.cancel()).map_err(|error| {
+        let lock = Lock::wait_for_all(&self.lock, ctx.cancel()).map_err(|error| {
             if error.is_cancelled() {
                 return error;
             }
@@ -187,7 +187,7 @@ impl Session {
                 "another directory can be set as 'lock_directory' in the accelerator's section",
             )
         })?;
-        Ok(Turn { file })
+        Ok(Turn { lock })
     }
 }
 
@@ -271,22 +271,24 @@ fn lock_file(of: &[u8]) -> String {
 /// The right to call the program, held through the lock file, which also names the session whose
 /// configuration is in the device.
 struct Turn {
-    file: File,
+    lock: Lock,
 }
 
 impl Turn {
     fn is_of(&mut self, state: &Path) -> Result<bool> {
         let mut owner = Vec::new();
-        self.file.rewind()?;
-        self.file.read_to_end(&mut owner)?;
+        let mut file = self.lock.file();
+        file.rewind()?;
+        file.read_to_end(&mut owner)?;
         Ok(owner == state.as_os_str().as_encoded_bytes())
     }
 
     fn claim(&mut self, state: Option<&Path>) -> Result<()> {
-        self.file.set_len(0)?;
-        self.file.rewind()?;
+        let mut file = self.lock.file();
+        file.set_len(0)?;
+        file.rewind()?;
         if let Some(state) = state {
-            self.file.write_all(state.as_os_str().as_encoded_bytes())?;
+            file.write_all(state.as_os_str().as_encoded_bytes())?;
         }
         Ok(())
     }

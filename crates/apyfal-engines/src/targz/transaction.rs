@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, JobContext, Result};
-use apyfal_machine::file_lock;
+use apyfal_machine::lock::Lock;
 use serde::{Deserialize, Serialize};
 
 const SPOOL: &str = "spool";
@@ -21,7 +21,7 @@ const MANIFEST: &str = "manifest.json";
 /// The transaction of a session, locked while this value lives.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    _lock: File,
+    _lock: Lock,
     directory: PathBuf,
     manifest: Option<Manifest>,
 }
@@ -43,7 +43,7 @@ impl Transaction {
     pub(super) fn lock(state: &Path, ctx: &JobContext) -> Result<Self> {
         let directory = state.join("transaction");
         fs::create_dir_all(&directory)?;
-        let lock = file_lock::lock(&directory.join("lock"), ctx.cancel())?;
+        let lock = Lock::wait(&directory.join("lock"), ctx.cancel())?;
         let path = directory.join(MANIFEST);
         let manifest = match fs::read(&path) {
             Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {

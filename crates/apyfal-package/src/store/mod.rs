@@ -26,7 +26,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result, nearest};
-use apyfal_machine::{file_lock, private};
+use apyfal_machine::lock::Lock;
+use apyfal_machine::private;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::Manifest;
@@ -217,9 +218,9 @@ impl Store {
     }
 
     /// Lets one process at a time change the store; waits for the others.
-    fn lock(&self, cancel: &Cancel) -> Result<File> {
+    fn lock(&self, cancel: &Cancel) -> Result<Lock> {
         self.make()?;
-        file_lock::lock(&self.root.join(LOCK), cancel)
+        Lock::wait(&self.root.join(LOCK), cancel)
     }
 
     fn make(&self) -> Result<()> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_machine::lock::{Lock, Mode};
 use semver::Version;
 use serde_json::{Value, json};
 
@@ -82,7 +83,7 @@ pub struct Installed {
     pub signed_by: Vec<PublicKey>,
     /// The version before it, which can be had back.
     pub previous: Option<Record>,
-    pub(crate) in_use: File,
+    pub(crate) in_use: Lock,
 }
 
 impl Installed {
@@ -112,13 +113,15 @@ impl Installed {
 pub(super) fn open(folder: &Path) -> Result<Option<Installed>> {
     let path = folder.join(RECORD);
     let reading = |error| Error::from_io(error).operation(format!("read '{}'", path.display()));
-    let mut file = match File::open(&path) {
+    let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(reading(error)),
     };
     // Who removes it holds it alone.
-    if file.try_lock_shared().is_err() || file.metadata().map_err(reading)?.nlink() == 0 {
+    let Ok(Some(in_use)) = Lock::try_on(file, Mode::Shared) else { return Ok(None) };
+    let mut file = in_use.file();
+    if file.metadata().map_err(reading)?.nlink() == 0 {
         return Ok(None);
     }
     let mut text = Vec::new();
@@ -127,7 +130,7 @@ pub(super) fn open(folder: &Path) -> Result<Option<Installed>> {
     let signed_by = signed_by(folder)?;
     let files = folder.join(FILES);
     let files = std::path::absolute(&files).map_err(reading)?;
-    Ok(Some(Installed { record, manifest, files, signed_by, previous: None, in_use: file }))
+    Ok(Some(Installed { record, manifest, files, signed_by, previous: None, in_use }))
 }
 
 /// The keys that signed the version in a directory. A line that is no key is none.

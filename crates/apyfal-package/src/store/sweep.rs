@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use apyfal_core::{Error, Result};
+use apyfal_machine::lock::{Lock, Mode};
 
 use super::{CURRENT, NEW, PREVIOUS, RECORD, Store};
 
@@ -41,14 +42,17 @@ impl Store {
 /// The right to remove a version, while it is held. None where a process has it open.
 pub(super) fn claim(version: &Path) -> Option<Claim> {
     match File::open(version.join(RECORD)) {
-        Ok(record) => record.try_lock().is_ok().then_some(Claim(Some(record))),
+        Ok(record) => match Lock::try_on(record, Mode::Exclusive) {
+            Ok(Some(lock)) => Some(Claim(Some(lock))),
+            _ => None,
+        },
         // Without a record nobody can have opened it.
         Err(_) => Some(Claim(None)),
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Claim(#[expect(dead_code, reason = "it is held, not read")] Option<File>);
+pub(super) struct Claim(#[expect(dead_code, reason = "it is held, not read")] Option<Lock>);
 
 fn entries(folder: &Path) -> Result<Vec<String>> {
     let reading = |error| Error::from_io(error).operation(format!("read '{}'", folder.display()));

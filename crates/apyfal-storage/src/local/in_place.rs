@@ -1,12 +1,13 @@
 //! Files that can be written and not replaced: a result is copied into them once it is complete.
 
 use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_machine::lock;
 use rustix::fs::{
     AtFlags, FallocateFlags, Mode, OFlags, Stat, StatxAttributes, StatxFlags, fallocate, fchmod,
     fstat, openat, statx,
@@ -78,7 +79,7 @@ impl InPlace {
             return Err(refused(Error::new(ErrorKind::Conflict, "it is no file any more")));
         }
         // Two results at once would become a mixture. A file system without locks goes without.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        if let Ok(false) = lock::try_lock(&file, lock::Mode::Exclusive) {
             let why = "another process writes to it, or has it locked";
             return Err(refused(Error::new(ErrorKind::Conflict, why)));
         }

@@ -14,7 +14,8 @@ use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result, nearest};
-use apyfal_machine::{file_lock, file_name, private};
+use apyfal_machine::lock::Lock;
+use apyfal_machine::{file_name, private};
 use serde_json::Value;
 
 use crate::remote::Address;
@@ -221,11 +222,11 @@ impl KnownHosts {
         Ok(self.list()?.into_iter().filter_map(|(_, host)| host.ok()).find(is_at))
     }
 
-    fn lock(&self, cancel: &Cancel) -> Result<fs::File> {
+    fn lock(&self, cancel: &Cancel) -> Result<Lock> {
         private::make_directory(&self.folder).map_err(|error| {
             Error::from(error).operation(format!("make the directory '{}'", self.folder.display()))
         })?;
-        file_lock::lock(&self.folder.join(".lock"), cancel)
+        Lock::wait(&self.folder.join(".lock"), cancel)
     }
 
     /// Where a host is kept. Names are the same in any case.

@@ -3,13 +3,14 @@
 //! An output counts as done where its line is there, and neither it nor its source changed since.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use apyfal::{Error, ErrorKind, Location, Result, Storage, file_version};
+use apyfal_machine::lock::{Lock, Mode};
 use serde_json::{Value, json};
 
 /// The journal beside outputs that are files.
@@ -71,7 +72,7 @@ pub(super) struct Made {
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    file: Mutex<File>,
+    file: Mutex<Lock>,
     made: HashMap<String, Made>,
 }
 
@@ -88,22 +89,19 @@ impl Journal {
             std::fs::create_dir_all(folder).map_err(opening)?;
         }
         let mut options = File::options();
-        let mut file = options
+        let file = options
             .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
             .open(&path)
             .map_err(opening)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::new(ErrorKind::Conflict, "another 'apyfal map' writes there")
-                    .operation(format!("use the journal '{}'", path.display()))
-                    .hint("wait until it has ended, or write elsewhere"));
-            }
-            Err(TryLockError::Error(error)) => return Err(opening(error)),
-        }
+        let Some(lock) = Lock::try_on(file, Mode::Exclusive).map_err(opening)? else {
+            return Err(Error::new(ErrorKind::Conflict, "another 'apyfal map' writes there")
+                .operation(format!("use the journal '{}'", path.display()))
+                .hint("wait until it has ended, or write elsewhere"));
+        };
+        let mut file = lock.file();
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(opening)?;
         if text.last().is_some_and(|byte| *byte != b'\n') {
@@ -117,7 +115,7 @@ impl Journal {
                 made.insert(name, one);
             }
         }
-        Ok(Self { path, file: Mutex::new(file), made })
+        Ok(Self { path, file: Mutex::new(lock), made })
     }
 
     /// How an output was made, where it was.
@@ -138,8 +136,8 @@ impl Journal {
             "made": made.output.to_json(),
         });
         // One write for one line, which is whole or the last one.
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
+        let lock = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.file().write_all(format!("{line}\n").as_bytes()).map_err(|error| {
             Error::from(error).operation(format!("write the journal '{}'", self.path.display()))
         })
     }
