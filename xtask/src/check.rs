@@ -8,9 +8,10 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("apyfal-core", &[]),
     ("apyfal-machine", &["apyfal-core"]),
+    ("apyfal-database", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
@@ -27,6 +28,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "apyfal-agent",
             "apyfal-api",
             "apyfal-core",
+            "apyfal-database",
             "apyfal-engines",
             "apyfal-machine",
             "apyfal-net",

@@ -1,7 +1,8 @@
 //! The vocabulary of Apyfal: errors, configuration, jobs and the traits that the other crates
 //! implement.
 //!
-//! Nothing here talks to a network, prints, or reads the environment; the crates around it do.
+//! Nothing here opens a file, talks to a network, prints, or reads the environment; the crates around
+//! it do. Streams and files that are open already are read and written here ([`Input`], [`Output`]).
 //!
 //! * [`Engine`] is one implementation of an accelerated function. It blocks on purpose.
 //! * [`Client`] is something that runs jobs: the agent in this process, or one far away.

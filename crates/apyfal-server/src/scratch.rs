@@ -57,7 +57,8 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Opens or makes the directory. `quota` is in bytes.
+    /// Opens or makes the directory, and counts what earlier lives of the host left in it. `quota` is how
+    /// many bytes may be in it in all.
     ///
     /// # Errors
     /// It cannot be made or read.

@@ -28,7 +28,6 @@
 //! something, and nothing else is written until there is room again (`reserve.rs`).
 
 mod age;
-mod failure;
 mod ids;
 mod queue;
 mod readers;
@@ -58,6 +57,7 @@ use queue::{Answer, Entry, Queue, Work};
 use readers::Readers;
 use recovery::Opened;
 use reserve::Reserve;
+use schema::SCHEMA;
 use writer::Writer;
 
 pub use record::{
@@ -129,15 +129,16 @@ impl Journal {
             |error: Error| error.operation(format!("open the journal '{}'", path.display()));
         let plain_rows = Retention::default().plain_rows;
         let open = || {
-            let (mut connection, lock) = schema::open(path)?;
-            let opened = recovery::recover(&mut connection, now(), plain_rows)
+            let mut database = SCHEMA.open(path)?;
+            let connection = database.connection_mut();
+            let opened = recovery::recover(connection, now(), plain_rows)
                 .map_err(|failure| opening(failure.on(path)))?;
             // So that less is lost with the file of the write-ahead log. It may wait for room.
             let _ = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()));
-            Ok((connection, lock, opened))
+            Ok((database, opened))
         };
         let mut reserve = Reserve::of(path);
-        let (connection, lock, opened) =
+        let (database, opened) =
             open().or_else(|error: Error| match reserve.is_for(&error) && reserve.spend() {
                 true => open(),
                 false => Err(error),
@@ -149,14 +150,13 @@ impl Journal {
         let queue = Arc::new(Queue::default());
         let ids = Arc::new(Ids::new(next, limit));
         let writer = Writer {
-            connection,
+            database,
             path: path.to_owned(),
             queue: queue.clone(),
             ids: ids.clone(),
             plain_rows,
             age,
             reserve,
-            lock,
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_database::{Failure, open_for_reading};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::age::{Age, Moment};
-use super::failure::Failure;
 use super::rows::{self, JOB_COLUMNS, SESSION_COLUMNS, USAGE_COLUMNS, protocol_number, signed};
-use super::schema::open_for_reading;
 use super::usage::UsagePoint;
 use super::{JobFilter, JobRecord, Listed, Page, Resolution, SessionFilter, SessionRecord};
 

@@ -3,10 +3,10 @@
 use apyfal_api::WireError;
 use apyfal_api::v2::JobState;
 use apyfal_core::{Error, ErrorKind};
+use apyfal_database::Failure;
 use rusqlite::Connection;
 
 use super::age::{Age, Moment};
-use super::failure::Failure;
 use super::ids::BLOCK;
 use super::rows::{self, JOB_COLUMNS, SESSION_COLUMNS};
 use super::statements::Statements;

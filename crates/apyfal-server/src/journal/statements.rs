@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use apyfal_api::v2::JobState;
 use apyfal_core::{Error, ErrorKind, mask};
+use apyfal_database::Failure;
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::age::Age;
-use super::failure::Failure;
 use super::queue::{Plain, Work};
 use super::rows::{self, JOB_COLUMNS, protocol_number, signed};
 use super::usage::{Resolution, Tally};

@@ -6,16 +6,15 @@
 //! system (`NORMAL`: SQLite syncs the log when it moves it into the database, so that a power
 //! failure takes the newest of them but never an older one, and damages nothing).
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apyfal_core::{Error, Result};
+use apyfal_database::{Database, Failure};
 use rusqlite::Connection;
 
 use super::Durability;
 use super::age::Age;
-use super::failure::Failure;
 use super::ids::Ids;
 use super::queue::{Group, Queue};
 use super::reserve::Reserve;
@@ -24,15 +23,13 @@ use super::usage::Tally;
 
 /// What the thread has.
 pub(super) struct Writer {
-    pub(super) connection: Connection,
+    pub(super) database: Database,
     pub(super) path: PathBuf,
     pub(super) queue: Arc<Queue>,
     pub(super) ids: Arc<Ids>,
     pub(super) plain_rows: u64,
     pub(super) age: Age,
     pub(super) reserve: Reserve,
-    /// Keeps other processes out while this exists.
-    pub(super) lock: File,
 }
 
 /// However the thread ends, nobody waits for it any longer.
@@ -48,18 +45,19 @@ impl Drop for Farewell {
 impl Writer {
     /// Writes groups until the queue is closed, and syncs all of it.
     pub(super) fn run(self) -> Result<()> {
-        let Self { connection, path, queue, ids, plain_rows, age, mut reserve, lock } = self;
+        let Self { database, path, queue, ids, plain_rows, age, mut reserve } = self;
+        let connection = database.connection();
         let _farewell = Farewell(queue.clone(), ids.clone());
         let failed = |error| writing(error, &path);
         let mut statements =
-            Statements::new(&connection, plain_rows, age).map_err(|error| failed(error.into()))?;
-        let mut synced = Sync { connection: &connection, full: None };
+            Statements::new(connection, plain_rows, age).map_err(|error| failed(error.into()))?;
+        let mut synced = Sync { connection, full: None };
         loop {
             let group = queue.next_group();
             let last = group.last;
             reserve.restore();
             let mut write = |full: Option<Error>| {
-                let outcome = write(&connection, &mut statements, &mut synced, &group, full);
+                let outcome = write(connection, &mut statements, &mut synced, &group, full);
                 outcome.map_err(failed)
             };
             let mut outcome = write(reserve.is_spent().then(|| reserve.refusal()));
@@ -89,9 +87,8 @@ impl Writer {
                 true => checkpoint(),
                 false => Err(error),
             })?;
-            drop(connection);
+            let _lock = database.close();
             reserve.take();
-            drop(lock);
             return Ok(());
         }
     }

@@ -71,6 +71,36 @@ async fn a_journal_of_before_is_taken_over() {
 }
 
 #[tokio::test]
+async fn what_a_host_left_behind_is_there_for_the_next_one() {
+    let (_folder, path) = place();
+    let before = Connection::open(&path).unwrap();
+    before.execute_batch(include_str!("version_3.sql")).unwrap();
+    drop(before);
+    let (journal, recovered) = Journal::open(&path).unwrap();
+    assert_eq!(journal.next_number().unwrap(), 7);
+    let [session] = &recovered.sessions[..] else { panic!("{recovered:?}") };
+    let is = (&*session.id, session.number, session.protocol, session.used, session.created);
+    assert_eq!(is, ("session-1", 1, Protocol::V2, false, START));
+    assert_eq!(session.parameters, json!({"app": {"specific": {"level": 6}}}));
+    assert_eq!((session.source.as_deref(), &session.report), (Some("words.txt"), &Some(report())));
+    let ended = journal.session("session-2").await.unwrap().unwrap();
+    assert_eq!((ended.ended, ended.used), (Some(START), true));
+    assert_eq!(recovered.interrupted.iter().map(|job| job.number).collect::<Vec<_>>(), [4]);
+    let [done] = &journal.kept(Duration::ZERO).await.unwrap()[..] else { panic!("none is kept") };
+    let is = (&*done.id, done.state, done.result, done.digest.as_deref(), done.ended);
+    assert_eq!(is, ("job-3", JobState::Done, Some(40), Some("d1e5"), Some(START + 3.5)));
+    assert_eq!((&done.report, done.progress.written), (&Some(report()), 40));
+    let failed = journal.job("job-5").await.unwrap().unwrap();
+    assert_eq!(
+        (failed.state, failed.error.unwrap().message.as_str()),
+        (JobState::Failed, "cancelled")
+    );
+    assert_eq!(ids_of(&journal, JobFilter::default(), ALL).await, (4, vec![6, 5, 4, 3]));
+    let usage = journal.history(START, Resolution::Hour).await.unwrap().remove(0).usage;
+    assert_eq!((usage.jobs, usage.failed, usage.bytes_read, usage.busy), (3, 1, 300, 7.5));
+}
+
+#[tokio::test]
 async fn a_clock_that_jumps_makes_nothing_older() {
     let (_folder, path) = place();
     let journal = open(&path);

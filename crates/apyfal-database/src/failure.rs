@@ -7,14 +7,14 @@ use apyfal_core::{Error, ErrorKind};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Error as Sqlite, ErrorCode};
 
-/// Why a statement or a whole group failed.
+/// Why a statement or a whole transaction failed.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// Only this entry is wrong; the others of the group go on.
+pub enum Failure {
+    /// Only what was to be written is wrong: whatever else is in the transaction may go on.
     Entry(Error),
     /// The file is not what was written into it.
     Damaged(String),
-    /// The database failed, and with it the group.
+    /// The database failed, and with it the transaction.
     Database(Sqlite),
 }
 
@@ -59,8 +59,8 @@ fn is_of_another_schema(error: &Sqlite) -> bool {
 }
 
 impl Failure {
-    /// The error about the journal at `path`.
-    pub(super) fn on(self, path: &Path) -> Error {
+    /// The error about the database at `path`.
+    pub fn on(self, path: &Path) -> Error {
         let error = match self {
             Self::Entry(error) => return error,
             Self::Damaged(why) => {
