@@ -8,19 +8,21 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 19] = [
     ("apyfal-core", &[]),
     ("apyfal-machine", &["apyfal-core"]),
     ("apyfal-database", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-api", &["apyfal-core"]),
     ("apyfal-tls", &["apyfal-core"]),
     ("apyfal-net", &["apyfal-core"]),
+    ("apyfal-client", &["apyfal-api", "apyfal-core", "apyfal-net", "apyfal-tls"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
     ("apyfal-aws", &["apyfal-core"]),
     ("apyfal-storage", &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-tls"]),
     ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-package", &["apyfal-core", "apyfal-engines", "apyfal-machine"]),
+    ("apyfal-hosts", &["apyfal-catalog", "apyfal-core", "apyfal-package"]),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-machine", "apyfal-storage"]),
     (
         "apyfal-server",
@@ -40,13 +42,13 @@ const EDGES: [(&str, &[&str]); 17] = [
         "apyfal",
         &[
             "apyfal-agent",
-            "apyfal-api",
             "apyfal-catalog",
+            "apyfal-client",
             "apyfal-core",
             "apyfal-devices",
             "apyfal-engines",
+            "apyfal-hosts",
             "apyfal-machine",
-            "apyfal-net",
             "apyfal-package",
             "apyfal-storage",
             "apyfal-tls",

@@ -36,7 +36,7 @@ pub use error::{Error, ErrorKind, Result, root_cause};
 pub use io::{FileId, Input, Output, Sink, Source};
 pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start};
 pub use nearest::nearest;
-pub use params::{ParamKind, ParamSpec, Params, Stage};
+pub use params::{ParamKind, ParamSpec, Params, Stage, truth};
 pub use quantity::size;
 pub use secret::{Secret, is_secret_key, mask};
 pub use shown::{one_line, shorten};

@@ -60,20 +60,7 @@ impl ParamKind {
     /// The value in its canonical form, or what would have been right.
     fn accept(&self, value: &Value) -> Option<Value> {
         match self {
-            Self::Bool => match value {
-                Value::Bool(_) => Some(value.clone()),
-                Value::Number(number) => match number.as_i64() {
-                    Some(0) => Some(Value::Bool(false)),
-                    Some(1) => Some(Value::Bool(true)),
-                    _ => None,
-                },
-                Value::String(text) => match text.to_ascii_lowercase().as_str() {
-                    "true" | "yes" | "on" | "1" => Some(Value::Bool(true)),
-                    "false" | "no" | "off" | "0" => Some(Value::Bool(false)),
-                    _ => None,
-                },
-                _ => None,
-            },
+            Self::Bool => truth(value).map(Value::Bool),
             Self::Integer(range) => {
                 let number = integer(value)?;
                 range.contains(&number).then(|| number.into())
@@ -109,6 +96,24 @@ impl ParamKind {
             }
             Self::Any => Some(value.clone()),
         }
+    }
+}
+
+/// What a value says that is to be true or false; nothing where it is neither.
+pub fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => match number.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Some(true),
+            "false" | "no" | "off" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apyfal_agent::{Agent, AgentOptions};
+use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
 use apyfal_core::{
     Client, Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
     Report, Result, Start,
@@ -17,8 +18,6 @@ use crate::Devices;
 use crate::call::{Call, End};
 use crate::configuration::{self, Environment};
 use crate::map::{JobHandle, ProcessMap};
-use crate::pool::{HostLoad, Pool};
-use crate::remote::{Remote, RemoteOptions, Trouble};
 use crate::temporary::Temporary;
 
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
@@ -142,7 +141,8 @@ impl AcceleratorBuilder {
         self
     }
 
-    /// Takes up a session that was started before under the same [`root`](Self::root).
+    /// Takes up a session that was started before under the same [`root`](Self::root), or on the same
+    /// hosts. The id is what [`Accelerator::session`] gave.
     #[must_use]
     pub fn session(mut self, id: impl Into<String>) -> Self {
         self.session = Some(id.into());
@@ -216,6 +216,9 @@ impl AcceleratorBuilder {
             (Some(last), false) => {
                 hosts.push(last);
                 let pool = Arc::new(Pool::new(hosts)?);
+                if let Some(session) = &mut self.session {
+                    *session = pool.take_up(session)?;
+                }
                 let (info, width) = pool.accelerator(&self.name).await?;
                 Made { info, client: pool.clone(), hosts: Hosts::Pool(pool), width, root: None }
             }
@@ -310,9 +313,13 @@ impl Accelerator {
         }
     }
 
-    /// The id of the open session.
+    /// What another process takes up the open session by.
     pub fn session(&self) -> Option<String> {
-        self.open_session().as_ref().map(|session| session.id.clone())
+        let id = self.open_session().as_ref().map(|session| session.id.clone())?;
+        match &self.0.hosts {
+            Hosts::Here | Hosts::One(_) => Some(id),
+            Hosts::Pool(pool) => pool.remembered(&id),
+        }
     }
 
     /// The storages that its sources and destinations are opened from.
@@ -334,11 +341,8 @@ impl Accelerator {
     pub fn lost(&self, error: &Error) -> Option<Error> {
         let reason = match &self.0.hosts {
             Hosts::Here => None,
-            Hosts::One(remote) => remote.trouble().map(Trouble::into_error),
-            Hosts::Pool(pool) => {
-                let mut hosts = pool.load().into_iter();
-                hosts.all(|host| host.trouble.is_some()).then(|| pool.nobody())
-            }
+            Hosts::One(remote) => remote.lost(),
+            Hosts::Pool(pool) => pool.lost(),
         };
         reason.filter(|reason| reason.kind() == error.kind())
     }

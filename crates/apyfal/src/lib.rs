@@ -39,26 +39,21 @@ pub mod catalog;
 pub mod configuration;
 mod devices;
 mod known_hosts;
-mod machine;
 mod map;
 pub mod package;
-mod pool;
-mod remote;
 mod temporary;
-pub mod user_data;
 
 pub use accelerator::{Accelerator, AcceleratorBuilder};
 pub use apyfal_agent::{Agent, AgentOptions};
+pub use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
 pub use apyfal_core::{
     Cancel, Client, Configuration, EngineInfo, Error, ErrorKind, Input, JobParameters, Need,
     Output, ParamKind, ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
 };
 pub use apyfal_engines::Registry;
+pub use apyfal_hosts::{Machine, user_data};
 pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, file_version, standard};
 pub use call::{Call, full_parameters};
 pub use devices::Devices;
 pub use known_hosts::{Certificate, KnownHost, KnownHosts, Pairing};
-pub use machine::Machine;
 pub use map::{JobHandle, ProcessMap};
-pub use pool::{HostLoad, Pool};
-pub use remote::{Remote, RemoteOptions};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use apyfal::{Client, ErrorKind, Input, Output, Remote, RemoteOptions, Report, Result};
+use apyfal::{Client, ErrorKind, Input, Output, Pool, Remote, RemoteOptions, Report, Result};
 use apyfal_core::{Job, JobIo, JobParameters, Secret, Start};
 use apyfal_testkit::{
     Answer as Faulty, Body, FaultServer, Kept, TrailerDropper, Unheard, client_suite, own_loopback,
@@ -104,6 +104,50 @@ async fn it_is_a_client_over_tls() {
     let error = plain.host().await.unwrap_err();
     assert!(error.to_string().contains("speaks https"), "{error}");
     assert!(error.hints()[0].contains("https://"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_are_a_client() {
+    let roots = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let hosts = [Host::start(roots[0].path()).await, Host::start(roots[1].path()).await];
+    let options = hosts.iter().map(|host| RemoteOptions::new(host.url()));
+    let client: Arc<dyn Client> = Arc::new(Pool::new(options).unwrap());
+    client_suite(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_are_one_and_are_taken_up_by_another_process() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host::start(root.path()).await;
+    // That they are one machine they do not know.
+    let hosts = || (0..1000).map(|_| RemoteOptions::new(host.url()));
+    let pool = Pool::new(hosts()).unwrap();
+    let request = Start { accelerator: "null".to_owned(), ..Start::default() };
+    let session = pool.start(request, JobIo::default()).await.unwrap().id;
+    let remembered = pool.remembered(&session).unwrap();
+    let sent = data(1000);
+    let run = async |pool: &Pool, session: &str| {
+        let (kept, job) = (Kept::default(), Job { session: session.to_owned(), ..Job::default() });
+        let (src, dst) = (Some(Input::bytes(sent.clone())), Some(kept.output()));
+        pool.process(job, JobIo { src, dst, ..JobIo::default() }).await.unwrap();
+        assert!(kept.bytes() == sent);
+    };
+    futures::future::join_all((0..200).map(|_| run(&pool, &session))).await;
+    let used = pool.load().iter().filter(|load| load.done > 0).count();
+    assert!(used > 100, "only {used} hosts were used");
+
+    let other = Pool::new(hosts()).unwrap();
+    let taken_up = other.take_up(&remembered).unwrap();
+    other.accelerator("null").await.unwrap();
+    run(&other, &taken_up).await;
+    other.stop(&taken_up).await.unwrap();
+    // Its parts are gone from all of them.
+    let job = Job { session, ..Job::default() };
+    let error = pool.process(job, JobIo::default()).await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.starts_with("no host can be used: there is no session"), "{told}");
+    assert!(told.ends_with("; and 992 more"), "{told}");
+    host.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

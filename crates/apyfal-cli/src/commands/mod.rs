@@ -150,6 +150,9 @@ impl Context<'_> {
         configuration: Configuration,
     ) -> Result<AcceleratorBuilder> {
         let hosts = self.hosts(&configuration)?;
+        if !hosts.is_empty() {
+            allow_open_files();
+        }
         self.warn_of_unknown(accelerator, &configuration, hosts.is_empty())?;
         let builder = Accelerator::builder(accelerator)
             .packages(self.packages())
@@ -422,6 +425,16 @@ fn fail_beyond_limit() -> Result<()> {
         drop(signal(beyond)?);
     }
     Ok(())
+}
+
+/// Lets this process have as many files open as the system lets it: every connection is one, and
+/// every session in use. What is usual, 1024, is for programs that wait with `select`.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, there are fewer clients or jobs at once.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// The signals that this process was started to ignore, as the kernel shows them: bit 0 is signal 1.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apyfal::{Accelerator, Call, Error, ErrorKind, Input, Output, RemoteOptions, Report};
 use apyfal_testkit::Kept;
+use serde_json::Value;
 
 use super::*;
 use crate::common::server::until;
@@ -205,6 +206,14 @@ fn the_command_line_takes_several_addresses() {
     home.ok(&["start"]);
     assert!(hosts.iter().all(|host| sessions(host) == 1));
     home.ok(&["process", "-i", "a", "--startOfTx", "1"]);
+    // Version 2.0.0 remembered a session with commas between the ids.
+    let record = home.path(".apyfal/command_line/accelerators/default.json");
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    let parts: Vec<(String, String)> =
+        serde_json::from_str(kept["session"].as_str().unwrap()).unwrap();
+    let [one, two] = &parts[..] else { panic!("a part on each host: {parts:?}") };
+    kept["session"] = format!("{},{}", one.1, two.1).into();
+    std::fs::write(&record, kept.to_string()).unwrap();
     home.ok(&["process", "-i", "b", "--endOfTx", "1", "-o", "out.tgz"]);
     assert_eq!(text(&peer("tar", &["-tzf", "-"], &home.read("out.tgz"))), "a\nb\n");
     home.ok(&["stop"]);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::ini::{self, DEFAULT, Entry, Ini, Place};
 use super::schema::{self, Form};
 use super::{Configuration, read_value};
-use crate::{Error, Result};
+use crate::{Error, Result, truth};
 
 /// A view of one section. A key without value, or with an empty one, counts as unset.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl<'a> Section<'a> {
         Ok(self.get(key)?.map(|text| match schema::form(self.name(), key) {
             Form::Text | Form::Lines => Value::String(text),
             Form::Literal => read_value(&text),
-            Form::Bool => read_bool(&text).map_or_else(|| read_value(&text), Value::Bool),
+            Form::Bool => truth(&read_value(&text)).map_or_else(|| read_value(&text), Value::Bool),
         }))
     }
 
@@ -81,7 +81,7 @@ impl<'a> Section<'a> {
     /// As [`get`](Self::get), or the value is another one.
     pub fn get_bool(&self, key: &str) -> Result<Option<bool>> {
         let Some(text) = self.get(key)? else { return Ok(None) };
-        match read_bool(&text) {
+        match truth(&read_value(&text)) {
             Some(value) => Ok(Some(value)),
             None => Err(self.error(key, "the value is no boolean").hint("write True or False")),
         }
@@ -204,21 +204,4 @@ fn host_of(configuration: &Configuration, storage_type: &str) -> Vec<String> {
         names.push("host".to_owned());
     }
     names
-}
-
-fn read_bool(text: &str) -> Option<bool> {
-    match read_value(text) {
-        Value::Bool(value) => Some(value),
-        Value::Number(number) => match number.as_i64() {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        },
-        Value::String(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => Some(true),
-            "false" | "no" | "off" | "0" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
 }

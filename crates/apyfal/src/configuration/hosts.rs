@@ -22,8 +22,12 @@ const SHARED_CERTIFICATE: &str = ".ssh/ApyfalCertificate.crt";
 /// # Errors
 /// The section is wrong, or a file that it names cannot be read.
 pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<RemoteOptions>> {
-    let known = home.map(KnownHosts::below);
     let mut given = pairings(configuration)?;
+    if given.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = home.map(KnownHosts::below);
+    let known = known.as_ref().map(KnownHosts::all).transpose()?;
     let trusted = read_once(&mut given, home)?;
     let mut shared = None;
     let mut hosts = Vec::new();

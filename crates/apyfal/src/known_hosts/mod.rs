@@ -9,18 +9,21 @@
 mod name;
 mod pairing;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 
+use apyfal_client::Address;
 use apyfal_core::{Cancel, Error, ErrorKind, Result, nearest};
 use apyfal_machine::lock::Lock;
 use apyfal_machine::{file_name, private};
 use serde_json::Value;
 
-use crate::remote::Address;
-
 pub use pairing::{Certificate, Pairing};
+
+/// More names than these are no help.
+const NAMED: usize = 20;
 
 /// The hosts that are known.
 #[derive(Clone, Debug)]
@@ -151,6 +154,15 @@ impl KnownHosts {
     /// # Errors
     /// What is known of it cannot be read.
     pub fn find(&self, text: &str) -> Result<Option<KnownHost>> {
+        self.find_at(text, |address| self.at(address))
+    }
+
+    /// The same where `at` finds what is at an address.
+    fn find_at(
+        &self,
+        text: &str,
+        at: impl FnOnce(&Address) -> Result<Option<KnownHost>>,
+    ) -> Result<Option<KnownHost>> {
         let text = text.trim();
         if let Some(host) = self.read(&self.path(text)).or_else(unreadable_is_unknown)? {
             return Ok(Some(host));
@@ -161,7 +173,7 @@ impl KnownHosts {
             !text.contains("://")
                 || known_address(&host.pairing).is_ok_and(|at| at.tls == address.tls)
         };
-        Ok(self.at(&address)?.filter(is_meant))
+        Ok(at(&address)?.filter(is_meant))
     }
 
     /// What is given of a host, and what is known of it beside that. Its address may be its name.
@@ -200,13 +212,23 @@ impl KnownHosts {
     }
 
     /// The name that was meant, or those that there are.
-    pub(crate) fn advice(&self, text: &str) -> Option<String> {
+    fn advice(&self, text: &str) -> Option<String> {
         let names: Vec<_> = self.list().ok()?.into_iter().map(|(name, _)| name).collect();
-        match nearest(text, names.iter().map(String::as_str)) {
-            Some(near) => Some(format!("did you mean the host '{near}'?")),
-            None if names.is_empty() => None,
-            None => Some(format!("hosts that are known: {}", names.join(", "))),
+        advice(text, &names)
+    }
+
+    /// All of them read once, to be asked for many.
+    pub(crate) fn all(&self) -> Result<AllKnown<'_>> {
+        let (mut names, mut at) = (Vec::new(), HashMap::new());
+        for (name, host) in self.list()? {
+            names.push(name);
+            if let Ok(host) = host
+                && let Ok(address) = known_address(&host.pairing)
+            {
+                at.entry(address.place().to_ascii_lowercase()).or_insert(host);
+            }
         }
+        Ok(AllKnown { known: self, names, at })
     }
 
     /// Whether a host may be called so. So may a machine of the same network.
@@ -277,6 +299,44 @@ impl KnownHosts {
             }
             Ok(()) => Ok(()),
         }
+    }
+}
+
+/// All hosts that are known, as they were when they were read.
+#[derive(Debug)]
+pub(crate) struct AllKnown<'a> {
+    known: &'a KnownHosts,
+    names: Vec<String>,
+    /// By `host:port`.
+    at: HashMap<String, KnownHost>,
+}
+
+impl AllKnown<'_> {
+    /// As [`KnownHosts::completed`].
+    pub(crate) fn completed(&self, given: Pairing) -> Result<Pairing> {
+        let at =
+            |address: &Address| Ok(self.at.get(&address.place().to_ascii_lowercase()).cloned());
+        Ok(match self.known.find_at(&given.url, at)? {
+            Some(known) => given.or(known.pairing),
+            None => given,
+        })
+    }
+
+    /// The name that was meant, or those that there are.
+    pub(crate) fn advice(&self, text: &str) -> Option<String> {
+        advice(text, &self.names)
+    }
+}
+
+/// The name that was meant, or those that there are.
+fn advice(text: &str, names: &[String]) -> Option<String> {
+    match nearest(text, names.iter().map(String::as_str)) {
+        Some(near) => Some(format!("did you mean the host '{near}'?")),
+        None if names.is_empty() => None,
+        None if names.len() > NAMED => {
+            Some("to see which hosts are known: apyfal host list".to_owned())
+        }
+        None => Some(format!("hosts that are known: {}", names.join(", "))),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use apyfal_core::{Configuration, Secret};
+use serde_json::json;
 
 use super::*;
 use crate::configuration::hosts;
@@ -175,4 +176,30 @@ fn what_the_configuration_says_goes_before_what_is_known() {
     let mistaken = found("host_ip = gpu3\n");
     assert_eq!(mistaken[0].advice.as_deref(), Some("did you mean the host 'gpu1'?"));
     assert_eq!(all[2].advice, None);
+}
+
+#[test]
+fn a_thousand_hosts_are_found_by_name_and_by_address() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".apyfal/known_hosts");
+    std::fs::create_dir_all(&folder).unwrap();
+    let address = |host: usize| format!("10.0.{}.{}", host / 256, host % 256);
+    for host in 0..1000 {
+        let (url, name) = (format!("http://{}:8000", address(host)), format!("node{host}"));
+        let kept =
+            json!({"version": 1, "name": name, "url": url, "token": format!("token-{host}")});
+        std::fs::write(folder.join(format!("{name}.json")), kept.to_string()).unwrap();
+    }
+    let names = (0..1000).map(|host| match host % 2 {
+        0 => format!("node{host}"),
+        _ => address(host),
+    });
+    let text = format!("[host]\nhost_ip = {}\n", names.collect::<Vec<_>>().join(","));
+    let configuration = Configuration::parse(text.as_bytes(), "c").unwrap();
+    let hosts = hosts(&configuration, Some(home.path())).unwrap();
+    for (number, host) in hosts.iter().enumerate() {
+        assert_eq!(host.url, format!("http://{}:8000", address(number)));
+        assert_eq!(host.token.as_ref().unwrap().expose(), format!("token-{number}"));
+    }
+    assert_eq!(hosts.len(), 1000);
 }

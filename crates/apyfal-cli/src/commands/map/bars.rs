@@ -16,6 +16,9 @@ const TOLD: Duration = Duration::from_secs(10);
 /// What a shorter time tells of the rest is not worth telling.
 const SURE: Duration = Duration::from_secs(1);
 
+/// More hosts than these have no line each.
+const LINES: usize = 16;
+
 const ALL: &str = "{prefix:.30} [{wide_bar}] {pos} of {len} files, {msg}";
 const HOST: &str = "  {prefix:.40} {wide_msg}";
 
@@ -33,7 +36,8 @@ impl<'a> Bars<'a> {
         let bars = printer.draws().then(|| {
             let all = MultiProgress::new();
             let bar = all.add(styled(ProgressBar::new(total as u64), ALL).with_prefix("map"));
-            let lines = (0..hosts).map(|_| all.add(styled(ProgressBar::no_length(), HOST)));
+            let lines = if hosts > LINES { 0 } else { hosts };
+            let lines = (0..lines).map(|_| all.add(styled(ProgressBar::no_length(), HOST)));
             let lines = lines.collect();
             (all, bar, lines)
         });

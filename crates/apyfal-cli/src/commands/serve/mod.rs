@@ -10,7 +10,7 @@ use apyfal_core::one_line;
 use apyfal_server::{Ending, Lease, LogLine, Server, Settings};
 use clap::Args;
 
-use crate::commands::Context;
+use crate::commands::{Context, allow_open_files};
 use crate::here::{self, Listening};
 use crate::listen::url;
 
@@ -224,16 +224,6 @@ fn say_how_to_pair(context: &Context<'_>, line: &str) {
     }
     context.printer.note("on the client, paste:");
     context.printer.note(&format!("  {line}"));
-}
-
-/// Lets this process have as many files open as the system lets it: every connection is one, and
-/// every session in use. What is usual, 1024, is for programs that wait with `select`.
-fn allow_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where that is refused, fewer clients are served at once.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Tells the service manager, where there is one, that clients are welcome.

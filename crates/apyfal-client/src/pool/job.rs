@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use apyfal_core::{Error, ErrorKind, Job, JobIo, Progress, Report, Result};
 use futures::future::BoxFuture;
 
+use super::queue::Able;
+use super::session::PoolSession;
 use super::transaction::has_transactions;
 use super::{PATIENCE, Pool, is_of_the_host};
 use crate::remote::{Following, Sink, Source, Trouble};
@@ -25,8 +27,7 @@ const TRIES: usize = 3;
 struct Task<'a> {
     job: &'a Job,
     progress: &'a Arc<Progress>,
-    /// Its session on each host, empty where there is none.
-    sessions: Vec<&'a str>,
+    session: &'a Arc<PoolSession>,
     /// The only host that it may run on, where that has its transaction.
     pinned: Option<usize>,
     /// Whether it may run again.
@@ -66,19 +67,18 @@ impl Pool {
         let source = Source::of(src, &cancel, &progress).await?;
         let sink = Sink::of(dst, &cancel, &progress);
         let info = self.info()?;
-        let sessions: Vec<&str> = job.session.split(',').collect();
-        let is_pinned = self.transactions.has(&job.session, &info, &job.parameters);
-        let pinned = sessions.iter().position(|session| !session.is_empty());
-        let pinned = pinned.filter(|_| is_pinned);
+        let session = &self.session(&job.session)?;
+        let is_pinned = session.transaction.has(&info, &job.parameters);
+        let pinned = session.first().filter(|_| is_pinned);
         let is_safe = !is_pinned && (info.rerun_safe || has_transactions(&info));
         progress.begin();
-        let task = Task { job: &job, progress: &progress, sessions, pinned, is_safe };
+        let task = Task { job: &job, progress: &progress, session, pinned, is_safe };
         let ends = Ends { source: &source, sink: &sink };
         let report = match self.run_somewhere(&task, ends, &[]).await {
             Ok(report) => report,
             Err(Why::Job(error) | Why::Hosts(error)) => return Err(error),
         };
-        self.transactions.done(&job.session, &job.parameters);
+        session.transaction.done(&job.parameters);
         Ok(report)
     }
 
@@ -105,14 +105,18 @@ impl Pool {
         loop {
             // However often it is sent elsewhere, the others get their turn, and its switch is heard.
             tokio::task::consume_budget().await;
-            let may = |host: usize| {
-                task.may_be_on(host)
-                    && !hanging.contains(&host)
-                    // Once each, as far as there are others.
-                    && failed.iter().filter(|(other, _)| *other == host).count()
-                        <= failed.len() / self.hosts.len()
+            // Once each, as far as there are others.
+            let is_spent = |host: usize| {
+                failed.iter().filter(|(other, _)| *other == host).count()
+                    > failed.len() / self.hosts.len()
             };
-            let Some(place) = self.queue.place(may).await else {
+            let spent = failed.iter().map(|(host, _)| *host).filter(|host| is_spent(*host));
+            let able = Able {
+                session: task.session.clone(),
+                only: task.pinned,
+                without: spent.chain(hanging.iter().copied()).collect(),
+            };
+            let Some(place) = self.queue.place(able).await else {
                 let error = self.gave_up(failed);
                 return Err(Why::Hosts(match task.pinned {
                     Some(_) => not_elsewhere(error, PINNED),
@@ -131,7 +135,7 @@ impl Pool {
                 // Only one may read it.
                 sink.begin().await;
             }
-            let there = Job { session: task.sessions[place.host].to_owned(), ..task.job.clone() };
+            let there = task.on(place.host);
             // What can only run here may wait for this host to come back.
             let patience = if task.is_safe { PATIENCE } else { host.patience };
             let may_move = task.is_safe && !source.is_stream();
@@ -295,9 +299,10 @@ impl Pool {
 }
 
 impl Task<'_> {
-    fn may_be_on(&self, host: usize) -> bool {
-        self.sessions.get(host).is_some_and(|session| !session.is_empty())
-            && self.pinned.is_none_or(|pinned| pinned == host)
+    /// The same in its session on a host.
+    fn on(&self, host: usize) -> Job {
+        let session = self.session.on(host).unwrap_or_default().to_owned();
+        Job { session, ..self.job.clone() }
     }
 
     /// Whether it may run on two hosts at once: its result comes here, and is written by one of them.

@@ -12,12 +12,14 @@ const PORT: u16 = 8000;
 
 /// A host's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) tls: bool,
+pub struct Address {
+    /// Whether connections are encrypted.
+    pub tls: bool,
     /// A name or an IP address, the latter without brackets. One of a link has its zone, such as
     /// `fe80::1%eth0`.
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub host: String,
+    /// Its port.
+    pub port: u16,
 }
 
 impl Address {
@@ -26,7 +28,7 @@ impl Address {
     ///
     /// # Errors
     /// It is no such address.
-    pub(crate) fn parse(text: &str, tls: impl FnOnce(&Self) -> bool) -> Result<Self> {
+    pub fn parse(text: &str, tls: impl FnOnce(&Self) -> bool) -> Result<Self> {
         // What stands before an '@' may be a password.
         let shown = text.rsplit('@').next().unwrap_or_default();
         let wrong = |why: &str| {
@@ -92,25 +94,25 @@ impl Address {
     /// where the host shows a certificate, and where a token would be shown to others.
     ///
     /// # Errors
-    /// As those of [`parse`](Self::parse).
-    pub(crate) fn of(text: &str, has_token: bool, is_trusted: bool, plain: bool) -> Result<Self> {
+    /// As [`parse`](Self::parse).
+    pub fn of(text: &str, has_token: bool, is_trusted: bool, plain: bool) -> Result<Self> {
         Self::parse(text, |address| !plain && (is_trusted || has_token && !address.is_loopback()))
     }
 
     /// Whether both lead to the same port of the same machine, as far as the text tells.
-    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+    pub fn is_same_place(&self, other: &Self) -> bool {
         self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
     }
 
     /// Whether it is this machine, as far as the address alone tells.
-    pub(crate) fn is_loopback(&self) -> bool {
+    pub fn is_loopback(&self) -> bool {
         let name = self.name().trim_end_matches('.');
         name.eq_ignore_ascii_case("localhost")
             || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
     /// The name or address without a zone, which means something on this machine alone.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.host.split_once('%').map_or(&self.host, |(address, _)| address)
     }
 
@@ -120,12 +122,12 @@ impl Address {
     }
 
     /// `host:port`, for the host itself.
-    pub(crate) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         with_port(self.name(), self.port)
     }
 
     /// `host:port`, as users write it.
-    pub(crate) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         with_port(&self.host, self.port)
     }
 }

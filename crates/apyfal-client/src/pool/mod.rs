@@ -2,9 +2,11 @@
 
 mod job;
 mod queue;
+mod session;
 mod tally;
 mod transaction;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +15,14 @@ use apyfal_core::{
 };
 use async_trait::async_trait;
 use futures::future::join_all;
-use tokio::sync::OnceCell;
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
-use crate::remote::{Remote, RemoteOptions, Source, Trouble, ended_there_too, within};
+use crate::remote::{Remote, RemoteOptions, Shared, Source, Trouble, ended_there_too, within};
 use queue::Queue;
+use session::{PoolSession, Sessions};
 pub use tally::HostLoad;
 use tally::Tally;
-use transaction::Transactions;
 
 /// How long a host that does not answer is waited for before its jobs go elsewhere.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,6 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const ENDING: Duration = Duration::from_secs(2);
 /// A stream for `start` is sent to every host, and so kept in memory, up to so many bytes.
 const START_LIMIT: u64 = 256 << 20;
+/// How many open files a job may need: its source, its destination, its connection, the same for a
+/// second try, and one that asks whether its host answers.
+const FILES_OF_A_JOB: usize = 8;
+/// So many reasons are told of hosts that cannot be used, or such jobs; of the rest the number.
+const TOLD: usize = 8;
 
 /// Several hosts that are used as one: a job goes to the one with the most room. Where a host ends,
 /// its jobs are run anew elsewhere, if the accelerator and the source allow that; where it hangs, they
@@ -37,19 +45,29 @@ const START_LIMIT: u64 = 256 << 20;
 /// protocol), is done without; [`load`](Self::load) tells why. Jobs wait for hosts to come back
 /// while none answers, for 20 seconds.
 ///
-/// A session of a pool is one session on each host; its id has theirs, with commas in between.
+/// A session of a pool is one session on each host. Its id means something to this pool alone;
+/// [`remembered`](Self::remembered) is what another process can [take up](Self::take_up).
+///
+/// Hosts may be as many as there are: what bounds the jobs under way is how many files this process
+/// may have open.
 #[doc(alias = "AcceleratorPoolExecutor")]
 #[derive(Debug)]
 pub struct Pool {
     hosts: Vec<Host>,
     queue: Queue,
     info: OnceCell<EngineInfo>,
-    transactions: Transactions,
+    sessions: Sessions,
+    /// How many jobs may be under way, as far as this process may have files open.
+    jobs: usize,
+    /// How many hosts are talked to at once beside them.
+    talks: Semaphore,
 }
 
 #[derive(Debug)]
 struct Host {
     remote: Remote,
+    /// `host:port`, by which its part of a session is remembered.
+    place: String,
     /// How long it is waited for by what can run nowhere else.
     patience: Duration,
     tally: Tally,
@@ -61,19 +79,32 @@ impl Pool {
     /// # Errors
     /// There is no host, or an address is none.
     pub fn new(hosts: impl IntoIterator<Item = RemoteOptions>) -> Result<Self> {
+        let hosts: Vec<_> = hosts.into_iter().collect();
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        // A quarter of the files is for connections that are kept.
+        let mut shared = Shared::keeping(files / 4 / hosts.len().max(1));
         let mut made = Vec::new();
         for options in hosts {
             let patience = options.patience;
-            let remote =
-                Remote::new(RemoteOptions { patience: patience.min(PATIENCE), ..options })?;
-            made.push(Host { remote, patience, tally: Tally::default() });
+            let options = RemoteOptions { patience: patience.min(PATIENCE), ..options };
+            let remote = Remote::sharing(options, &mut shared)?;
+            let place = remote.address().place();
+            made.push(Host { remote, place, patience, tally: Tally::default() });
         }
         if made.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "a pool needs at least one host"));
         }
         let queue = Queue::new(made.len());
-        let transactions = Transactions::default();
-        Ok(Self { hosts: made, queue, info: OnceCell::new(), transactions })
+        let jobs = (files / FILES_OF_A_JOB).clamp(1, Semaphore::MAX_PERMITS);
+        Ok(Self {
+            hosts: made,
+            queue,
+            info: OnceCell::new(),
+            sessions: Sessions::default(),
+            jobs,
+            talks: Semaphore::new(jobs),
+        })
     }
 
     /// Its hosts.
@@ -89,15 +120,32 @@ impl Pool {
         self.hosts.iter().enumerate().map(load).collect()
     }
 
+    /// What another process needs to take up a session of this pool; none of one that is not open.
+    pub fn remembered(&self, session: &str) -> Option<String> {
+        let session = self.sessions.get(session)?;
+        Some(session.to_text(self.hosts.iter().map(|host| host.place.as_str())))
+    }
+
+    /// Takes up a session that another process [remembered](Self::remembered); its id here.
+    ///
+    /// # Errors
+    /// The text is damaged.
+    pub fn take_up(&self, remembered: &str) -> Result<String> {
+        let places = self.hosts.iter().map(|host| host.place.as_str());
+        Ok(self.sessions.add(PoolSession::read(remembered, places)?))
+    }
+
     /// What the accelerator is, as the first host tells that answers; and how many jobs are of use
     /// at once on all hosts together. Hosts that cannot be used are done without.
     ///
     /// # Errors
     /// No host answers, or none has the accelerator.
     pub async fn accelerator(&self, name: &str) -> Result<(EngineInfo, usize)> {
-        let asked = join_all(self.hosts.iter().map(|host| async {
-            let (info, about) = tokio::join!(host.remote.accelerator(name), host.remote.host());
-            Ok::<_, Error>((info?, about?.cores))
+        // One after the other on one connection.
+        let asked = join_all(self.hosts.iter().map(async |host| {
+            let _talk = self.talk().await;
+            let info = host.remote.accelerator(name).await?;
+            Ok::<_, Error>((info, host.remote.host().await?.cores))
         }));
         let (mut found, mut width) = (None, 0);
         for (index, answer) in asked.await.into_iter().enumerate() {
@@ -117,7 +165,13 @@ impl Pool {
         }
         let info = found.ok_or_else(|| self.nobody())?;
         let info = self.info.get_or_init(|| async { info }).await.clone();
-        Ok((info, width))
+        Ok((info, width.min(self.jobs)))
+    }
+
+    /// Lets somebody talk to a host, beside jobs, as soon as few enough others do.
+    async fn talk(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.talks.acquire().await.ok()
     }
 
     /// Starts on every host.
@@ -126,17 +180,17 @@ impl Pool {
         let source = Source::of(io.src, &io.cancel, &io.progress).await?;
         let source = &source.shared(START_LIMIT).await?;
         let started = join_all(self.hosts.iter().enumerate().map(async |(index, host)| {
+            let _talk = self.talk().await;
             let source = source.again().filter(|_| self.queue.trouble(index).is_none())?;
             Some(host.remote.start_with(request.clone(), &source).await)
         }));
         let (mut ids, mut report, mut mistake) = (Vec::new(), None, None);
         for (index, started) in started.await.into_iter().enumerate() {
-            ids.push(String::new());
-            match started {
-                None => {}
+            ids.push(match started {
+                None => None,
                 Some(Ok(session)) => {
-                    ids[index] = session.id;
                     report.get_or_insert(session.report);
+                    Some(session.id)
                 }
                 Some(Err(error)) => {
                     let error = error.context("host", self.hosts[index].remote.url());
@@ -146,20 +200,26 @@ impl Pool {
                     } else {
                         mistake.get_or_insert(error);
                     }
+                    None
                 }
-            }
+            });
         }
-        let id = ids.join(",");
+        let id = self.sessions.add(PoolSession::started(ids));
         match (report, mistake) {
-            (Some(report), None) => {
-                self.transactions.started(&id);
-                Ok(Session { id, report })
-            }
+            (Some(report), None) => Ok(Session { id, report }),
             (_, mistake) => {
                 let _ = self.stop(&id).await;
                 Err(mistake.unwrap_or_else(|| self.nobody()))
             }
         }
+    }
+
+    /// A session that is open.
+    fn session(&self, id: &str) -> Result<Arc<PoolSession>> {
+        self.sessions.get(id).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "the pool has no such session")
+                .hint("start the accelerator again")
+        })
     }
 
     /// Why a host cannot be used, where an error says that.
@@ -190,26 +250,28 @@ impl Pool {
         })
     }
 
+    /// Why no host can be used any more, where that is so.
+    pub fn lost(&self) -> Option<Error> {
+        let mut hosts = 0..self.hosts.len();
+        hosts.all(|host| self.queue.trouble(host).is_some()).then(|| self.nobody())
+    }
+
     /// Why no host can be used.
-    pub(crate) fn nobody(&self) -> Error {
+    fn nobody(&self) -> Error {
         let troubles = (0..self.hosts.len()).filter_map(|host| self.queue.trouble(host));
-        let mut reasons: Vec<Arc<Error>> = Vec::new();
-        for why in troubles {
-            if reasons.iter().all(|other| other.to_string() != why.to_string()) {
-                reasons.push(why);
-            }
-        }
+        let mut texts = HashSet::new();
+        let reasons: Vec<Arc<Error>> =
+            troubles.filter(|why| texts.insert(why.to_string())).collect();
         match reasons.as_slice() {
             [] => Error::new(ErrorKind::Unavailable, "no host of the pool has the session")
                 .hint("start the accelerator again"),
             [one] => one.duplicate(),
             [first, others @ ..] => {
-                let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
                 let is_same = others.iter().all(|other| other.kind() == first.kind());
                 let kind = if is_same { first.kind() } else { ErrorKind::Unavailable };
-                let why = format!("no host can be used: {}", texts.join("; "));
+                let why = format!("no host can be used: {}", told(&reasons));
                 let mut hints: Vec<&String> = Vec::new();
-                for hint in reasons.iter().flat_map(|why| why.hints()) {
+                for hint in reasons.iter().take(TOLD).flat_map(|why| why.hints()) {
                     if !hints.contains(&hint) {
                         hints.push(hint);
                     }
@@ -218,6 +280,15 @@ impl Pool {
             }
         }
     }
+}
+
+/// Several reasons in one text.
+fn told(reasons: &[Arc<Error>]) -> String {
+    let mut texts: Vec<_> = reasons.iter().take(TOLD).map(ToString::to_string).collect();
+    if reasons.len() > TOLD {
+        texts.push(format!("and {} more", reasons.len() - TOLD));
+    }
+    texts.join("; ")
 }
 
 /// Whether an error is one of the host, so that another host may do better.
@@ -241,25 +312,27 @@ impl Client for Pool {
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {
-        self.transactions.stopped(session);
-        let stopping = self.hosts.iter().zip(session.split(',')).enumerate();
-        let stopping = stopping.filter(|(_, (_, id))| !id.is_empty());
-        let stopped = join_all(stopping.map(async |(index, (host, id))| {
-            match self.queue.trouble(index) {
+        let Some(session) = self.sessions.remove(session) else { return Ok(Report::default()) };
+        let stopped = join_all(self.hosts.iter().enumerate().map(async |(index, host)| {
+            let _talk = self.talk().await;
+            let id = session.on(index)?;
+            Some(match self.queue.trouble(index) {
                 None => host.remote.stop(id).await,
                 Some(why) => tokio::time::timeout(ENDING, host.remote.stop(id))
                     .await
                     .unwrap_or_else(|_| Err(why.duplicate())),
-            }
+            })
         }));
         let mut report = Report::default();
         let mut failed = None;
         for (index, stopped) in stopped.await.into_iter().enumerate() {
             match stopped {
-                Ok(one) => report = one,
+                None => {}
+                Some(Ok(one)) => report = one,
                 // A host that is away has no jobs of ours any more.
-                Err(error) if is_of_the_host(&error) || self.queue.trouble(index).is_some() => {}
-                Err(error) => {
+                Some(Err(error))
+                    if is_of_the_host(&error) || self.queue.trouble(index).is_some() => {}
+                Some(Err(error)) => {
                     failed.get_or_insert(error);
                 }
             }

@@ -25,12 +25,13 @@ use apyfal_core::{
 use apyfal_tls::{Trust, client_config};
 use async_trait::async_trait;
 use http::Method;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-pub(crate) use address::Address;
+pub use address::Address;
 use connection::{Ask, Connections, common_headers};
 pub(crate) use contact::Trouble;
 use failure::{Failure, Patience, silent};
@@ -46,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a host that has work may give no answer at all before it hangs.
 const HANGS: Duration = Duration::from_secs(30);
+
+/// How many idle connections to a host are kept.
+const KEPT: usize = 256;
 
 /// Which host to use, and how.
 #[derive(Clone, Debug)]
@@ -86,6 +90,33 @@ impl RemoteOptions {
     }
 }
 
+/// What the hosts of a pool share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// How many idle connections each may keep.
+    kept: usize,
+    /// How those are known that this system's authorities vouch for, who are read once.
+    system: Option<Arc<ClientConfig>>,
+}
+
+impl Shared {
+    /// For hosts of which each may keep so many idle connections.
+    pub(crate) fn keeping(kept: usize) -> Self {
+        Self { kept: kept.min(KEPT), system: None }
+    }
+
+    fn tls(&mut self, trust: Option<&Trust>) -> Result<Arc<ClientConfig>> {
+        let made = |trust: &Trust| client_config(trust, &[b"http/1.1"]);
+        match (trust, &self.system) {
+            (None | Some(Trust::System), Some(system)) => Ok(system.clone()),
+            (None | Some(Trust::System), None) => {
+                Ok(self.system.insert(made(&Trust::System)?).clone())
+            }
+            (Some(trust), _) => made(trust),
+        }
+    }
+}
+
 /// A host far away. Clones are the same host and share its connections.
 #[derive(Clone, Debug)]
 pub struct Remote(Arc<Inner>);
@@ -109,6 +140,11 @@ impl Remote {
     /// # Errors
     /// The address is none, or a certificate cannot be used.
     pub fn new(options: RemoteOptions) -> Result<Self> {
+        Self::sharing(options, &mut Shared::keeping(KEPT))
+    }
+
+    /// One of several hosts.
+    pub(crate) fn sharing(options: RemoteOptions, shared: &mut Shared) -> Result<Self> {
         let RemoteOptions { url, token, trust, plain, is_known, patience, hangs_after, advice } =
             options;
         let address = Address::of(&url, token.is_some(), trust.is_some(), plain)?;
@@ -129,7 +165,7 @@ impl Remote {
         let tls = match address.tls {
             false => None,
             true => {
-                let config = client_config(&trust.unwrap_or(Trust::System), &[b"http/1.1"])?;
+                let config = shared.tls(trust.as_ref())?;
                 let name = ServerName::try_from(address.name().to_owned()).map_err(|error| {
                     Error::new(ErrorKind::Usage, error.to_string())
                         .operation(format!("use the host '{address}'"))
@@ -139,7 +175,7 @@ impl Remote {
         };
         let headers = common_headers(&address, token.as_ref())?;
         Ok(Self(Arc::new(Inner {
-            connections: Connections::new(address, tls, headers, is_known, advice),
+            connections: Connections::new(address, tls, headers, is_known, advice, shared.kept),
             patience,
             pulse: Pulse::new(hangs_after),
             accelerators: Mutex::default(),
@@ -155,7 +191,17 @@ impl Remote {
 
     /// The name or IP address of the host alone.
     pub fn ip(&self) -> &str {
-        &self.0.connections.address.host
+        &self.address().host
+    }
+
+    /// Why it cannot be used any more, where that is so: it does not answer, or is not what it was
+    /// taken for.
+    pub fn lost(&self) -> Option<Error> {
+        self.trouble().map(Trouble::into_error)
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.0.connections.address
     }
 
     /// What the host is.

@@ -4,9 +4,8 @@ mod init_script;
 
 use std::time::Duration;
 
+use apyfal_catalog::Artifact;
 use apyfal_core::{Configuration, Error, ErrorKind, Result, Secret};
-
-use crate::catalog::Artifact;
 
 /// What clouds take, in bytes. Source: EC2, "Run commands when you launch an EC2 instance".
 const LIMIT: usize = 16 << 10;

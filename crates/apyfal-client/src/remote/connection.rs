@@ -32,8 +32,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const GONE: Duration = Duration::from_secs(15);
 /// Hosts close a connection that is idle for longer.
 const IDLE: Duration = Duration::from_secs(60);
-/// How many idle connections are kept.
-const KEPT: usize = 256;
 /// Answers that are taken in as a whole may have so many bytes.
 const WHOLE: usize = 64 << 20;
 
@@ -44,6 +42,8 @@ pub(super) struct Connections {
     /// What every request says.
     headers: HeaderMap,
     idle: Mutex<Vec<(Connection, Instant)>>,
+    /// How many of these there may be.
+    kept: usize,
     pub(super) contact: Contact,
     /// What else to say as long as the host never answered.
     advice: Option<String>,
@@ -108,9 +108,10 @@ impl Connections {
         headers: HeaderMap,
         is_known: bool,
         advice: Option<String>,
+        kept: usize,
     ) -> Self {
         let contact = Contact::new(is_known);
-        Self { address, tls, headers, idle: Mutex::default(), contact, advice }
+        Self { address, tls, headers, idle: Mutex::default(), kept, contact, advice }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
@@ -262,7 +263,7 @@ impl Answer<'_> {
             return;
         }
         let mut idle = self.connections.idle();
-        if idle.len() < KEPT {
+        if idle.len() < self.connections.kept {
             idle.push((self.connection, Instant::now()));
         }
     }

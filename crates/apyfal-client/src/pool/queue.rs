@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use apyfal_core::Error;
 use tokio::sync::Notify;
 
+use super::session::PoolSession;
+
 /// How long a host that does not answer is left alone while others work.
 const REST: Duration = Duration::from_secs(10);
 /// The same while none works.
@@ -50,8 +52,26 @@ struct Load {
 struct Taken {
     number: u64,
     wanted: Arc<Notify>,
-    /// The hosts that could do this job as well.
-    able: Vec<usize>,
+    able: Able,
+}
+
+/// The hosts that are able to do a job.
+#[derive(Clone, Debug)]
+pub(super) struct Able {
+    /// It must have been started there.
+    pub(super) session: Arc<PoolSession>,
+    /// The one host that may, where it is a certain one.
+    pub(super) only: Option<usize>,
+    /// Those that may not.
+    pub(super) without: Vec<usize>,
+}
+
+impl Able {
+    fn has(&self, host: usize) -> bool {
+        self.session.on(host).is_some()
+            && self.only.is_none_or(|only| only == host)
+            && !self.without.contains(&host)
+    }
 }
 
 /// Whether a host can be used.
@@ -190,9 +210,9 @@ impl Queue {
         }
     }
 
-    /// Waits for a place at one of the hosts that `may` take the job. None where no host may, or
+    /// Waits for a place at one of the hosts that are able to do a job. None where no host is, or
     /// none of those has answered for too long.
-    pub(super) async fn place(&self, may: impl Fn(usize) -> bool) -> Option<Place<'_>> {
+    pub(super) async fn place(&self, able: Able) -> Option<Place<'_>> {
         let _waiting = Waiting::at(self);
         loop {
             let changed = self.changed.notified();
@@ -200,7 +220,6 @@ impl Queue {
             changed.as_mut().enable();
             let again = {
                 let state = &mut *self.state();
-                let able: Vec<usize> = (0..state.hosts.len()).filter(|host| may(*host)).collect();
                 match state.choose(&able, Instant::now()) {
                     Choice::Nobody => return None,
                     Choice::Wait(again) => again,
@@ -224,9 +243,10 @@ impl Queue {
 
 impl State {
     /// What a job is to do that some hosts are able to do.
-    fn choose(&mut self, able: &[usize], now: Instant) -> Choice {
-        let is_working = |host: &&usize| self.hosts[**host].works();
-        let (working, others): (Vec<usize>, Vec<usize>) = able.iter().partition(is_working);
+    fn choose(&mut self, able: &Able, now: Instant) -> Choice {
+        let able = (0..self.hosts.len()).filter(|host| able.has(*host));
+        let (working, others): (Vec<usize>, Vec<usize>) =
+            able.partition(|host| self.hosts[*host].works());
         let pause = if working.is_empty() { RETRY } else { REST };
         let mut again: Option<Instant> = None;
         let mut gone_since: Option<Instant> = None;
@@ -267,12 +287,14 @@ impl State {
 
     /// Calls back a job that waits at a host, where another one has nothing to do and could do it.
     fn call_back(&self) {
-        let now = Instant::now();
         if self.waiting > 0 {
             return;
         }
-        let could_move =
-            |place: &&Taken| place.able.iter().any(|host| self.hosts[*host].is_idle(now));
+        let now = Instant::now();
+        let hosts = self.hosts.iter().enumerate();
+        let idle = hosts.filter(|(_, host)| host.is_idle(now)).map(|(index, _)| index);
+        let idle: Vec<usize> = idle.collect();
+        let could_move = |place: &&Taken| idle.iter().any(|host| place.able.has(*host));
         let full = self.hosts.iter().filter(|host| host.places.len() > host.slots);
         if let Some(place) = full.filter_map(|host| host.places.last()).find(could_move) {
             place.wanted.notify_one();
@@ -323,8 +345,18 @@ mod tests {
         queue
     }
 
+    /// A job that one host is able to do, or all are where none is named.
+    fn on(queue: &Queue, only: Option<usize>) -> Able {
+        let ids = vec![Some("session".to_owned()); queue.state().hosts.len()];
+        Able { session: Arc::new(PoolSession::started(ids)), only, without: Vec::new() }
+    }
+
+    fn any(queue: &Queue) -> Able {
+        on(queue, None)
+    }
+
     async fn take(queue: &Queue) -> Place<'_> {
-        queue.place(|_| true).await.unwrap()
+        queue.place(any(queue)).await.unwrap()
     }
 
     #[tokio::test]
@@ -356,13 +388,13 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(take(&queue).await.host, 1);
         }
-        assert!(queue.place(|_| false).await.is_none());
+        assert!(queue.place(Able { without: vec![0, 1], ..any(&queue) }).await.is_none());
         // It is tried where there is no other, by one job at a time.
-        let place = queue.place(|host| host == 0).await.unwrap();
+        let place = queue.place(on(&queue, Some(0))).await.unwrap();
         assert!(place.host == 0 && place.is_doubtful);
-        assert!(Box::pin(queue.place(|host| host == 0)).now_or_never().is_none());
+        assert!(Box::pin(queue.place(on(&queue, Some(0)))).now_or_never().is_none());
         queue.works(0);
-        let other = queue.place(|host| host == 0).await.unwrap();
+        let other = queue.place(on(&queue, Some(0))).await.unwrap();
         assert!(other.host == 0 && !other.is_doubtful && queue.trouble(0).is_none());
     }
 
@@ -373,14 +405,14 @@ mod tests {
         queue.rest(0, long_ago, gone());
         // The other one may come back yet.
         queue.rest(1, Instant::now(), gone());
-        assert!(Box::pin(queue.place(|_| true)).now_or_never().is_none());
-        assert!(queue.place(|host| host == 0).await.is_none());
+        assert!(Box::pin(queue.place(any(&queue))).now_or_never().is_none());
+        assert!(queue.place(on(&queue, Some(0))).await.is_none());
         queue.leave_out(1, gone());
-        assert!(queue.place(|_| true).await.is_none());
+        assert!(queue.place(any(&queue)).await.is_none());
         // What is left out stays so, until the hosts are asked anew.
         queue.works(1);
         queue.rest(1, Instant::now(), gone());
-        assert!(queue.place(|_| true).await.is_none() && queue.trouble(1).is_some());
+        assert!(queue.place(any(&queue)).await.is_none() && queue.trouble(1).is_some());
         queue.joins(1, 1);
         assert_eq!(take(&queue).await.host, 1);
     }
@@ -390,18 +422,18 @@ mod tests {
         let queue = queue(&[1, 1]);
         queue.pause(0, Duration::from_secs(1000));
         assert_eq!(take(&queue).await.host, 1);
-        assert!(Box::pin(queue.place(|host| host == 0)).now_or_never().is_none());
+        assert!(Box::pin(queue.place(on(&queue, Some(0)))).now_or_never().is_none());
         queue.pause(0, Duration::from_millis(10));
-        assert_eq!(queue.place(|host| host == 0).await.unwrap().host, 0);
+        assert_eq!(queue.place(on(&queue, Some(0))).await.unwrap().host, 0);
     }
 
     #[tokio::test]
     async fn a_job_is_called_back_only_for_a_host_that_can_do_it() {
         let queue = queue(&[1, 1]);
-        let first = |host| host == 0;
-        let (runs, waits) = (queue.place(first).await.unwrap(), queue.place(first).await.unwrap());
+        let first = async || queue.place(on(&queue, Some(0))).await.unwrap();
+        let (runs, waits) = (first().await, first().await);
         assert!(waits.wanted_elsewhere().now_or_never().is_none(), "it cannot go to the idle host");
-        drop(queue.place(|host| host == 1).await);
+        drop(queue.place(on(&queue, Some(1))).await);
         assert!(waits.wanted_elsewhere().now_or_never().is_none(), "not then either");
         drop(runs);
     }
@@ -434,5 +466,25 @@ mod tests {
         let next = next.await;
         assert_eq!(next.host, 1);
         assert!(places[1].wanted_elsewhere().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_thousand_hosts_fill_up_together() {
+        let queue = queue(&[2; 1000]);
+        let able = any(&queue);
+        let mut places = Vec::new();
+        for _ in 0..3000 {
+            places.push(queue.place(able.clone()).await.unwrap());
+        }
+        let at = |host: usize| places.iter().filter(|place| place.host == host).count();
+        assert!((0..1000).all(|host| at(host) == 3), "two run on each, and one waits");
+        assert!(Box::pin(queue.place(able.clone())).now_or_never().is_none());
+        // They share what they know of it.
+        assert_eq!(Arc::strong_count(&able.session), 3001);
+        // Where one host has done all that it had, it gets what waits at another.
+        places.retain(|place| place.host != 999);
+        let wanted =
+            places.iter().filter(|place| place.wanted_elsewhere().now_or_never().is_some());
+        assert!(wanted.count() > 0);
     }
 }
