@@ -63,6 +63,7 @@ expect 404 "$url/v2/jobs/second"
 expect 200 "$url/v2/jobs/fourth/result" && [ "$(cat answer)" = text ]
 expect 204 -X DELETE "$url/v2/jobs/third"
 kill $host; wait $host 2>/dev/null || true
+fill
 begin
 jobs=$url/v2/sessions/$session/jobs
 expect 404 "$url/v2/jobs/third"

@@ -15,6 +15,9 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 /// How much it is: twice what the write-ahead log grows to, and on a small disk a twentieth of that.
 const SIZE: u64 = 8 << 20;
+/// How much of it the index of the write-ahead log may take, which SQLite makes when the database is
+/// opened.
+const INDEX: u64 = 64 << 10;
 
 /// The room.
 #[derive(Debug)]
@@ -73,8 +76,9 @@ impl Reserve {
         let is_given = fs::remove_file(&self.path).is_ok();
         if is_given {
             let written = fs::metadata(&self.log).map_or(0, |log| log.len());
+            let size = self.size.saturating_sub(INDEX);
             // Where it fails, the room is free for all.
-            let _ = fill(&self.log, FallocateFlags::KEEP_SIZE, written, self.size);
+            let _ = fill(&self.log, FallocateFlags::KEEP_SIZE, written, size);
         }
         is_given
     }
