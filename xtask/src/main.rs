@@ -43,10 +43,20 @@ enum Command {
         seconds: u64,
     },
     /// Run the long form of the randomised tests, and each of those guided by coverage in turn.
+    ///
+    /// Beside the engines these are hosts that are killed, stopped, cut off and out of room while they
+    /// are used, as a seed decides; each promise of theirs is held against what became of it. What
+    /// breaks one is told with its seed, and where the record of the run and the logs of its hosts are.
     Soak {
-        /// For how long.
+        /// For how many seconds, each of them.
         #[arg(default_value_t = 600)]
         seconds: u64,
+        /// Run only the hosts under faults.
+        #[arg(long)]
+        faults: bool,
+        /// The seed of the first such run, to run it again; the next ones follow it.
+        #[arg(long, requires = "faults")]
+        seed: Option<u64>,
     },
     Bench(bench::Options),
     BenchHost(bench_host::Options),
@@ -63,7 +73,8 @@ fn main() -> run::Result {
         Command::Test => test::all(target),
         Command::Check => check::all(),
         Command::Fuzz { target: name, seconds } => fuzz::run(name.as_deref(), seconds, target),
-        Command::Soak { seconds } => soak::all(seconds, target),
+        Command::Soak { seconds, faults: false, .. } => soak::all(seconds, target),
+        Command::Soak { seconds, seed, .. } => soak::faults(seconds, seed),
         Command::Bench(options) => Ok(bench::run(&options)?),
         Command::BenchHost(options) => Ok(bench_host::run(&options)?),
         Command::Dist(options) => dist::run(&options, target),

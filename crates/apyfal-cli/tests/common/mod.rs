@@ -7,6 +7,7 @@ pub mod http;
 pub mod namespaces;
 pub mod page;
 pub mod server;
+pub mod wire;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,13 +1,12 @@
 //! Many clients at once, of all sizes, while the agent is killed and started again: not one wrong
 //! byte.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use super::*;
 use crate::common::server::PATIENCE;
+use crate::common::wire::{self, Ask};
 
 const CLIENTS: usize = 64;
 const JOBS: usize = 6;
@@ -52,7 +51,7 @@ fn one_job(client: usize, round: usize, session: &str, address: &RwLock<String>)
     loop {
         let present = address.read().unwrap().clone();
         // Else it was cut off, or the host is not there for now.
-        if let Ok(Some(received)) = ask(&present, session, id.as_deref(), &sent) {
+        if let Some(received) = ask(&present, session, id.as_deref(), &sent) {
             assert!(received == sent, "client {client} got other bytes in round {round}");
             return;
         }
@@ -62,51 +61,16 @@ fn one_job(client: usize, round: usize, session: &str, address: &RwLock<String>)
 }
 
 /// The result, or nothing where the answer was cut off or not a result.
-fn ask(address: &str, session: &str, id: Option<&str>, data: &[u8]) -> io::Result<Option<Vec<u8>>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn ask(address: &str, session: &str, id: Option<&str>, data: &[u8]) -> Option<Vec<u8>> {
     let request = id.map(|id| format!("apyfal-request: {{\"id\": \"{id}\"}}\r\n"));
-    write!(
-        stream,
-        "POST /v2/sessions/{session}/jobs HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         {}Content-Length: {}\r\n\r\n",
-        request.unwrap_or_default(),
-        data.len()
-    )?;
-    stream.write_all(data)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return Ok(None);
-    };
-    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-    if !head.starts_with("http/1.1 200") {
+    let headers = request.unwrap_or_default();
+    let path = format!("/v2/sessions/{session}/jobs");
+    let ask = Ask { headers: &headers, body: data, ..Ask::new("POST", &path) };
+    let answer = wire::ask(address, &ask).ok()?;
+    if answer.status != 200 {
         // Only what comes from a crash may come: a job that was cut off by it.
-        let expected =
-            ["http/1.1 503", "http/1.1 409"].iter().any(|status| head.starts_with(status));
-        assert!(expected, "{}", String::from_utf8_lossy(&answer));
-        return Ok(None);
+        assert!([503, 409].contains(&answer.status), "{}", text(&answer));
+        return None;
     }
-    let body = &answer[end + 4..];
-    if head.contains("transfer-encoding: chunked") {
-        return Ok(unchunked(body));
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let whole = length.and_then(|length| length.trim().parse().ok()) == Some(body.len());
-    Ok(whole.then(|| body.to_vec()))
-}
-
-/// A chunked body, or nothing where its end is missing.
-fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
-    let mut whole = Vec::new();
-    loop {
-        let line = body.windows(2).position(|window| window == b"\r\n")?;
-        let size = usize::from_str_radix(std::str::from_utf8(&body[..line]).ok()?, 16).ok()?;
-        body = &body[line + 2..];
-        if size == 0 {
-            return Some(whole);
-        }
-        whole.extend_from_slice(body.get(..size)?);
-        body = body.get(size + 2..)?;
-    }
+    Some(answer.body)
 }
