@@ -40,7 +40,8 @@ pub struct AgentOptions {
     /// How many cores its jobs may keep busy; all of the machine's where it is none.
     pub threads: Option<NonZeroUsize>,
     /// How many jobs may wait for a slot, of all engines together; any number where it is none.
-    /// One more is refused with [`ErrorKind::Busy`] and the fact `retry_after`, in seconds.
+    /// One more is refused with [`ErrorKind::Busy`] and the seconds after which to come again
+    /// ([`Details::retry_after`](apyfal_core::Details::retry_after)).
     pub max_waiting: Option<usize>,
 }
 

@@ -112,7 +112,7 @@ async fn no_more_jobs_wait_than_may() {
     assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err());
     let error = agent.process(job.clone(), io(Input::bytes(*b"b"), sink())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-    assert!(error.facts().iter().any(|(name, _)| name == "retry_after"));
+    assert!(error.details().retry_after.is_some());
     // A session can be ended however many jobs wait.
     let mut stop = Box::pin(agent.stop(&job.session));
     assert!(tokio::time::timeout(Duration::ZERO, &mut stop).await.is_err());

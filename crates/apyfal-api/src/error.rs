@@ -1,6 +1,6 @@
 //! Errors on the wire.
 
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Details, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,9 +27,60 @@ pub struct WireError {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+    /// What programs may act on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<ErrorDetails>,
     /// Whether the same call may succeed when it is made again.
     #[serde(default)]
     pub retryable: bool,
+}
+
+/// What programs may act on, beside the kind of an error.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct ErrorDetails {
+    /// The status with which a program ended, or with which it answered and went on. Absent where
+    /// it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_status: Option<i64>,
+    /// After how many seconds the same call may succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// The parameter that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// The id of the job that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The URL of the host that it failed with, where hosts use others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+impl From<&Details> for ErrorDetails {
+    fn from(details: &Details) -> Self {
+        let Details { exit_status, retry_after, parameter, job, host } = details.clone();
+        Self { exit_status, retry_after, parameter, job, host }
+    }
+}
+
+impl From<ErrorDetails> for Details {
+    fn from(wire: ErrorDetails) -> Self {
+        let ErrorDetails { exit_status, retry_after, parameter, job, host } = wire;
+        Self { exit_status, retry_after, parameter, job, host }
+    }
+}
+
+/// What a host that knows no details says among its facts.
+fn among(facts: &[(String, String)]) -> Details {
+    let fact = |name: &str| {
+        let found = facts.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.clone())
+    };
+    Details {
+        retry_after: fact("retry_after").and_then(|seconds| seconds.parse().ok()),
+        job: fact("job"),
+        ..Details::default()
+    }
 }
 
 impl From<&Error> for WireError {
@@ -44,6 +95,7 @@ impl From<&Error> for WireError {
                 .map(|(key, value)| (key.to_string(), value.clone()))
                 .collect(),
             hints: error.hints().to_vec(),
+            details: (!error.details().is_empty()).then(|| error.details().into()),
             retryable: error.is_retryable(),
         }
     }
@@ -53,7 +105,8 @@ impl From<WireError> for Error {
     fn from(wire: WireError) -> Self {
         // A kind that is newer than this client is still an error.
         let kind = ErrorKind::from_word(&wire.kind).unwrap_or(ErrorKind::Internal);
-        let mut error = Error::new(kind, wire.message);
+        let details = wire.details.map_or_else(|| among(&wire.facts), Details::from);
+        let mut error = Error::new(kind, wire.message).with_details(details);
         if let Some(operation) = wire.operation {
             error = error.operation(operation);
         }
@@ -78,7 +131,7 @@ pub fn status(kind: ErrorKind) -> u16 {
     match kind {
         ErrorKind::Usage | ErrorKind::Configuration | ErrorKind::StorageConfiguration => 400,
         ErrorKind::Authentication => 401,
-        ErrorKind::Security => 403,
+        ErrorKind::Security | ErrorKind::Quota => 403,
         ErrorKind::NotFound => 404,
         ErrorKind::Timeout => 408,
         ErrorKind::Conflict => 409,
@@ -87,7 +140,7 @@ pub fn status(kind: ErrorKind) -> u16 {
         ErrorKind::Busy => 429,
         ErrorKind::Cancelled => 499,
         ErrorKind::Engine | ErrorKind::Storage => 502,
-        ErrorKind::Unavailable => 503,
+        ErrorKind::Unavailable | ErrorKind::Capacity => 503,
         ErrorKind::StorageFull => 507,
         // A defect of ours, and a kind that is newer than this table.
         _ => 500,
@@ -104,12 +157,50 @@ mod tests {
             .operation("decompress 'a'")
             .context("byte", 5)
             .hint("get it again")
+            .exit_status(3)
+            .retry_after(4)
+            .of_parameter("level")
+            .of_job("7")
+            .of_host("https://host")
             .retryable();
         let text = serde_json::to_string(&ErrorBody::from(&error)).unwrap();
         let back = Error::from(serde_json::from_str::<ErrorBody>(&text).unwrap().error);
         assert_eq!(back.to_string(), error.to_string());
         assert_eq!((back.kind(), back.hints()), (error.kind(), error.hints()));
+        assert_eq!(back.details(), error.details());
         assert!(back.is_retryable());
+    }
+
+    #[test]
+    fn an_error_of_the_version_before_has_its_details_among_its_facts() {
+        let facts = r#"[["job", "7"], ["retry_after", "4"], ["status", "exit status 3"]]"#;
+        let text = format!(r#"{{"kind": "busy", "message": "full", "facts": {facts}}}"#);
+        let error = Error::from(serde_json::from_str::<WireError>(&text).unwrap());
+        let details = Details { job: Some("7".into()), retry_after: Some(4), ..Details::default() };
+        assert_eq!(error.details(), &details);
+        assert_eq!(error.of_job("7").facts().len(), 3, "it is said once");
+    }
+
+    #[test]
+    fn the_version_before_reads_kinds_and_members_that_it_does_not_know() {
+        // As it was there.
+        #[derive(Deserialize)]
+        struct Before {
+            kind: String,
+            message: String,
+            #[serde(default)]
+            facts: Vec<(String, String)>,
+        }
+        let error = Error::new(ErrorKind::Capacity, "none left").retry_after(4);
+        let text = serde_json::to_string(&WireError::from(&error)).unwrap();
+        let before: Before = serde_json::from_str(&text).unwrap();
+        assert_eq!((&*before.kind, &*before.message), ("capacity", "none left"));
+        assert_eq!(before.facts, [("retry_after".to_owned(), "4".to_owned())]);
+        // And this one reads what comes after it.
+        let text = text.replace("capacity", "weather").replace("{\"retry", "{\"rain\": 1, \"retry");
+        let error = Error::from(serde_json::from_str::<WireError>(&text).unwrap());
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Internal, "none left"));
+        assert_eq!(error.details().retry_after, Some(4));
     }
 
     #[test]

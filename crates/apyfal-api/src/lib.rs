@@ -7,4 +7,4 @@ mod error;
 pub mod v1;
 pub mod v2;
 
-pub use error::{ErrorBody, WireError, status};
+pub use error::{ErrorBody, ErrorDetails, WireError, status};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Result, Secret};
+use apyfal_core::{Error, ErrorKind, Result, Secret, root_cause};
 use apyfal_tls::{Trust, client_config};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::redirect::Policy;
@@ -185,22 +185,14 @@ async fn sent(request: reqwest::RequestBuilder) -> Result<Response> {
     request.send().await.map_err(|error| {
         // Somebody else in its place is worse than that it is down.
         if let Some(mismatch) = apyfal_tls::mismatch_from(&error) {
-            let refused = Error::new(mismatch.kind(), mismatch.message())
+            return mismatch
+                .without_operation()
+                .without_hints()
                 .hint("name what is trusted in section [accelize]: fingerprint, or ssl_cert_crt")
                 .hint("if it was so, somebody may be in between: look at the server itself first");
-            let facts = mismatch.facts().to_vec();
-            return facts
-                .into_iter()
-                .fold(refused, |refused, (key, value)| refused.context(key, value));
         }
         let error = error.without_url();
-        let mut why = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            why = cause.to_string();
-            source = cause.source();
-        }
-        Error::new(ErrorKind::Unavailable, why.to_lowercase()).retryable().source(error)
+        Error::new(ErrorKind::Unavailable, root_cause(&error)).retryable().source(error)
     })
 }
 

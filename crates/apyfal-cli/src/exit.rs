@@ -1,9 +1,9 @@
 //! What the exit status says: one code per kind of error.
 
-use std::error::Error as _;
 use std::io;
 
 use apyfal::{Error, ErrorKind};
+use apyfal_core::causes;
 
 /// The call itself was wrong.
 pub(crate) const USAGE: u8 = 2;
@@ -28,6 +28,8 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Engine => 10,
         ErrorKind::Unavailable => 11,
         ErrorKind::Busy => 12,
+        ErrorKind::Quota => 13,
+        ErrorKind::Capacity => 14,
         ErrorKind::StorageNotFound => 20,
         ErrorKind::StorageAuthentication => 21,
         ErrorKind::StorageConfiguration => 22,
@@ -43,14 +45,8 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
 
 /// Whether an error came from writing to a pipe that nobody reads.
 pub(crate) fn is_broken_pipe(error: &Error) -> bool {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return io.kind() == io::ErrorKind::BrokenPipe;
-        }
-        source = inner.source();
-    }
-    false
+    let first = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+    first.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

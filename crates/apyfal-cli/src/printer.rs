@@ -125,11 +125,15 @@ impl Printer {
 
 /// An error as JSON.
 pub(crate) fn error_json(error: &Error) -> Value {
-    serde_json::json!({"error": {
+    let mut told = serde_json::json!({
         "kind": error.kind().as_str(),
         "message": error.to_string(),
         "hints": error.hints(),
-    }})
+    });
+    if !error.details().is_empty() {
+        told["details"] = serde_json::json!(error.details());
+    }
+    serde_json::json!({"error": told})
 }
 
 /// A text that may come from anywhere, without what would control the terminal.

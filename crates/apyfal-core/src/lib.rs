@@ -32,7 +32,7 @@ pub use config::{Configuration, Literal, read_value};
 pub use context::{JobContext, JobLog, Progress};
 pub use engine::{Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots};
 pub use environment::Environment;
-pub use error::{Error, ErrorKind, Result, root_cause};
+pub use error::{Details, Error, ErrorKind, Result, causes, root_cause};
 pub use io::{FileId, Input, Output, Sink, Source};
 pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start};
 pub use nearest::nearest;

@@ -231,12 +231,13 @@ impl Params {
             if let (Stage::Start, Some(session)) = (spec.stage, start)
                 && session.0.get(name) != Some(&value)
             {
-                let name = shorten(name);
+                let shown = shorten(name);
                 return Err(Error::new(
                     ErrorKind::Usage,
-                    format!("'{name}' of {accelerator} can be given with start only"),
+                    format!("'{shown}' of {accelerator} can be given with start only"),
                 )
-                .hint(format!("give --{name} to start, then process without it")));
+                .of_parameter(name)
+                .hint(format!("give --{shown} to start, then process without it")));
             }
             Arc::make_mut(&mut checked).insert(name.clone(), value);
         }
@@ -276,7 +277,7 @@ impl Params {
 
 fn unknown(accelerator: &str, specs: &[ParamSpec], name: &str) -> Error {
     let why = format!("{accelerator} has no parameter '{}'", shorten(name));
-    let error = Error::new(ErrorKind::Usage, why);
+    let error = Error::new(ErrorKind::Usage, why).of_parameter(name);
     let names = || specs.iter().map(|spec| spec.name.as_ref());
     match nearest(name, names()) {
         Some(near) => error.hint(format!("did you mean '{near}'?")),
@@ -288,8 +289,8 @@ fn unknown(accelerator: &str, specs: &[ParamSpec], name: &str) -> Error {
 fn ill_typed(accelerator: &str, spec: &ParamSpec, value: &Value) -> Error {
     let (name, kind) = (&spec.name, spec.kind.describe());
     let shown = if is_secret_key(name) { "what it is".to_owned() } else { shorten(value) };
-    let error =
-        Error::new(ErrorKind::Usage, format!("'{name}' of {accelerator} cannot be {shown}"));
+    let why = format!("'{name}' of {accelerator} cannot be {shown}");
+    let error = Error::new(ErrorKind::Usage, why).of_parameter(name);
     match &spec.kind {
         ParamKind::Choice(choices) => {
             let given = value.as_str().unwrap_or_default();
@@ -385,6 +386,7 @@ mod tests {
     fn wrong_names_and_values_say_what_is_right() {
         let error = check(None, json!({"nbbytes": 1})).unwrap_err();
         assert_eq!(error.hints(), ["did you mean 'nbBytes'?"]);
+        assert_eq!(error.details().parameter.as_deref(), Some("nbbytes"));
         let error = check(None, json!({"nbBytes": -1})).unwrap_err();
         assert_eq!(error.hints(), ["it takes integer from 0"]);
         let error = check(None, json!({"level": "fats"})).unwrap_err();

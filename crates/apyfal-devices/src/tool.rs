@@ -70,11 +70,12 @@ impl Tools {
         if said.status.success() {
             return Ok(said.stdout);
         }
-        let status = said.status.code().map_or_else(|| said.status.to_string(), |c| c.to_string());
-        Err(Error::new(ErrorKind::Engine, format!("'{program}' failed"))
-            .context("status", status)
-            .context("said", said.shown())
-            .context("command", line(program, &args)))
+        let error = Error::new(ErrorKind::Engine, format!("'{program}' failed"));
+        let error = match said.status.code() {
+            Some(code) => error.context("status", code).exit_status(code),
+            None => error.context("status", said.status),
+        };
+        Err(error.context("said", said.shown()).context("command", line(program, &args)))
     }
 
     fn start(

@@ -239,12 +239,9 @@ impl EngineSession for Session {
 /// Whether a job that failed has left its device as it found it: the program itself said what was
 /// wrong and went on or ended. One that was cancelled, timed out or was killed has not.
 fn left_in_order(error: &Error) -> bool {
-    let status = error.facts().iter().find(|(key, _)| key == "status").map(|(_, value)| value);
     match error.kind() {
         ErrorKind::InvalidData | ErrorKind::Usage => true,
-        ErrorKind::Engine => status.is_some_and(|status| {
-            status.parse::<i64>().is_ok() || status.starts_with("exit status")
-        }),
+        ErrorKind::Engine => error.details().exit_status.is_some(),
         _ => false,
     }
 }

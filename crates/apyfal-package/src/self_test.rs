@@ -156,6 +156,5 @@ fn difference(expected: &Path, found: &Path, cancel: &Cancel) -> Result<Option<u
 }
 
 fn failed(error: Error) -> Error {
-    let whole = Error::new(error.kind(), format!("its self-test fails: {error}"));
-    error.hints().iter().fold(whole, |whole, hint| whole.hint(hint)).source(error)
+    error.as_reason().prefixed("its self-test fails")
 }

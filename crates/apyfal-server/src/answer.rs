@@ -67,7 +67,5 @@ pub(crate) fn http_status(kind: ErrorKind) -> StatusCode {
 
 /// In how many seconds to come again, as the scheduler estimates it.
 pub(crate) fn retry_after(error: &Error) -> HeaderValue {
-    let estimate = error.facts().iter().find(|(key, _)| key == "retry_after");
-    let seconds = estimate.and_then(|(_, value)| value.parse::<u64>().ok()).unwrap_or(1);
-    HeaderValue::from(seconds.max(1))
+    HeaderValue::from(error.details().retry_after.unwrap_or(1).max(1))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Input, Result};
+use apyfal_core::{Error, ErrorKind, Input, Result, root_cause};
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
@@ -331,10 +331,6 @@ pub(crate) fn file_name(name: &str) -> Option<&str> {
 
 /// A body that ended before its end.
 fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    Error::new(ErrorKind::Cancelled, format!("the client broke off: {deepest}"))
+    Error::new(ErrorKind::Cancelled, format!("the client broke off: {}", root_cause(error)))
         .operation("read the request")
 }

@@ -185,7 +185,7 @@ impl Host {
                     self.metrics.failures.count(error.kind());
                     self.logs.job(&job.id, &format!("failed: {error}"));
                 }
-                Err(error.context("job", &job.id))
+                Err(error.of_job(&job.id))
             }
         };
         self.count(job, live::state_of(&settled));
@@ -223,7 +223,7 @@ impl Host {
                 let digest = asked.data.wait().await;
                 if let Some(Err(error)) = asked.known.map(|told| check_told(told, digest)) {
                     host.scratch.remove(&listed.id, listed.number);
-                    result = Err(error.context("job", &listed.id));
+                    result = Err(error.of_job(&listed.id));
                 }
             }
             let len = len.filter(|_| result.is_ok());

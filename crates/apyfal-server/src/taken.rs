@@ -58,7 +58,7 @@ pub(crate) fn watched(
             if let Some(ResultOf(job)) = job {
                 host.logs.job(&job.id, &format!("failed: {error}"));
                 // Where it had ended before, that stands.
-                job.end(Err(error.context("job", &job.id)), None);
+                job.end(Err(error.of_job(&job.id)), None);
                 job.cancel.cancel();
                 host.recent.remember(&job);
             } else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apyfal_aws::{Credentials, Settings};
-use apyfal_core::{Environment, Error, ErrorKind, Result};
+use apyfal_core::{Environment, Error, ErrorKind, Result, root_cause};
 use bytes::Bytes;
 use reqsign_core::HttpSend;
 use reqwest::Client;
@@ -51,11 +51,7 @@ pub(crate) fn of_aws(error: Error) -> Error {
         ErrorKind::Authentication => ErrorKind::StorageAuthentication,
         _ => ErrorKind::StorageConfiguration,
     };
-    let named = Error::new(kind, error.message())
-        .operation(error.doing().unwrap_or("connect to s3://").to_owned());
-    let facts = error.facts().iter().cloned();
-    let named = facts.fold(named, |named, (key, value)| named.context(key, value));
-    error.hints().iter().fold(named, |named, hint| named.hint(hint))
+    error.with_kind(kind).operation("connect to s3://")
 }
 
 /// Asks the servers that give credentials.
@@ -68,9 +64,7 @@ impl HttpSend for Http {
         request: http::Request<Bytes>,
     ) -> reqsign_core::Result<http::Response<Bytes>> {
         let failed = |error: reqwest::Error| {
-            let error = error.without_url();
-            let why = crate::error::deepest(&error).unwrap_or_else(|| error.to_string());
-            reqsign_core::Error::unexpected(why)
+            reqsign_core::Error::unexpected(root_cause(&error.without_url()))
         };
         let request = reqwest::Request::try_from(request).map_err(failed)?;
         let answer = self.0.execute(request).await.map_err(failed)?;

@@ -7,7 +7,7 @@ use opendal::services::{Oss, S3, Swift};
 use reqsign_core::ProvideCredentialChain;
 
 use crate::account::{Account, of_aws};
-use crate::error::{CHANGED, object_error};
+use crate::error::object_error;
 use crate::keystone::Token;
 use crate::location::ObjectLocation;
 use crate::mount::{MountOptions, StorageType, server_url};
@@ -76,8 +76,9 @@ impl Bucket {
         verb: &str,
         location: &ObjectLocation,
     ) -> Error {
+        let has_changed = error.kind() == opendal::ErrorKind::ConditionNotMatch;
         let error = object_error(error, verb, location);
-        if error.kind() != ErrorKind::Storage || error.message() == CHANGED {
+        if error.kind() != ErrorKind::Storage || has_changed {
             return error;
         }
         self.route.iter().fold(error, |error, (what, name)| error.context(*what, name))

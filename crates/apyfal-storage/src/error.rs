@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Error, ErrorKind, causes, root_cause};
 
 use crate::guard::refusal_in;
 use crate::location::ObjectLocation;
@@ -36,11 +36,9 @@ pub(crate) fn object_error(error: opendal::Error, verb: &str, location: &ObjectL
             "no usable credentials were found".to_owned()
         }
         _ => {
-            let reasons: Vec<_> = [Some(said), deepest(&error)]
-                .into_iter()
-                .flatten()
-                .filter(|s| !s.is_empty())
-                .collect();
+            let beneath = error.source().map(|source| shorten(&root_cause(source)));
+            let reasons: Vec<_> =
+                [Some(said), beneath].into_iter().flatten().filter(|s| !s.is_empty()).collect();
             match reasons.is_empty() {
                 true => "the server failed and gave no reason".to_owned(),
                 false => reasons.join(": "),
@@ -59,8 +57,7 @@ pub(crate) fn object_error(error: opendal::Error, verb: &str, location: &ObjectL
 
 /// The credential chain answers with an error of its own, before any request was sent.
 fn lacks_credentials(error: &opendal::Error) -> bool {
-    let text = format!("{error:?}");
-    text.contains("reqsign::LoadCredential") || text.contains("reqsign::Sign")
+    causes(error).any(|cause| cause.is::<reqsign_core::Error>())
 }
 
 /// What the server said for people, out of the structure in which it said it.
@@ -77,14 +74,4 @@ fn server_words(message: &str) -> String {
 fn shorten(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default().trim_end_matches('.');
     line.chars().take(SHOWN).collect()
-}
-
-/// The cause at the bottom of an error, which names the system's own reason.
-pub(crate) fn deepest(error: &(dyn StdError + 'static)) -> Option<String> {
-    let mut cause = error.source()?;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    let text = cause.to_string();
-    Some(shorten(text.split(" (os error").next().unwrap_or(&text)).to_lowercase())
 }

@@ -5,12 +5,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use apyfal_core::{Error, ErrorKind, Result, Secret};
+use apyfal_core::{Error, ErrorKind, Result, Secret, root_cause};
 use reqwest::Url;
 use serde_json::{Value, json};
 
 use crate::bucket::missing;
-use crate::error::deepest;
 use crate::location::Location;
 use crate::mount::{MountOptions, server_url};
 use crate::transport::Transport;
@@ -63,8 +62,7 @@ impl Token {
             .await
             .map_err(|error| {
                 let error = error.without_url();
-                let why = deepest(&error).unwrap_or_else(|| error.to_string());
-                explained(failed(ErrorKind::Storage, why).retryable())
+                explained(failed(ErrorKind::Storage, root_cause(&error)).retryable())
             })?;
         let status = answer.status();
         if !status.is_success() {

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Input, Result};
+use apyfal_core::{Error, ErrorKind, Input, Result, causes, root_cause};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use opendal::Buffer;
@@ -17,7 +17,7 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 
 use crate::bridge::StreamReader;
-use crate::error::{CHANGED, deepest};
+use crate::error::CHANGED;
 use crate::guard::refusal_in;
 use crate::location::Location;
 use crate::object::{FIRST_PAUSE, PARALLEL, PART, RETRIES};
@@ -296,12 +296,10 @@ impl Server {
             return refusal.operation(self.operation());
         }
         if let Some(mismatch) = apyfal_tls::mismatch_from(&error) {
-            let refused = self.error(mismatch.kind(), mismatch.message());
-            let facts = mismatch.facts().to_vec();
-            let refused = facts
-                .into_iter()
-                .fold(refused, |refused, (key, value)| refused.context(key, value));
-            return refused
+            return mismatch
+                .without_operation()
+                .without_hints()
+                .operation(self.operation())
                 .hint("if it was so, somebody may be in between: look at the server itself first");
         }
         let silence = self.transport.silence();
@@ -309,7 +307,7 @@ impl Server {
         let is_silent = error.is_timeout() && !error.is_connect();
         let reason = match is_silent {
             true => format!("the server sent nothing for {} s", silence.as_secs_f64()),
-            false => deepest(&error).unwrap_or_else(|| error.to_string()),
+            false => root_cause(&error),
         };
         // To wait as long again, and again, would seem to be for ever.
         let permanent = is_silent || error.is_builder() || error.is_redirect() || distrusts(&error);
@@ -341,16 +339,7 @@ fn is_transient(status: StatusCode) -> bool {
 
 /// Whether the server's certificate was refused, which asking again does not change.
 fn distrusts(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| cause.is::<rustls::Error>())
 }
 
 #[cfg(test)]

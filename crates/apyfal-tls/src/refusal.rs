@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Error, ErrorKind, causes};
 use rustls::{CertificateError, OtherError};
 use rustls_pki_types::ServerName;
 
@@ -15,21 +15,12 @@ use crate::fingerprint::Fingerprint;
 /// The error is of kind [`ErrorKind::Security`] and has the fingerprint that was expected, where
 /// there is one, and the one of the certificate that was presented.
 pub fn mismatch_from(error: &(dyn StdError + 'static)) -> Option<Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(ours)))) =
-            error.downcast_ref()
-            && let Some(ours) = ours.downcast_ref::<Error>()
-        {
-            return Some(ours.duplicate());
+    causes(error).find_map(|cause| match cause.downcast_ref() {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(ours)))) => {
+            ours.downcast_ref().map(Error::duplicate)
         }
-        // What an I/O error holds is not its source; that is the source of what it holds.
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
+        _ => None,
+    })
 }
 
 /// The certificate is another than the one that is known.

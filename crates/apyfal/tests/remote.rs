@@ -431,7 +431,7 @@ async fn a_failed_job_has_its_id() {
             let error =
                 process(&remote, &session, src, Some(Kept::default().output())).await.unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
-            assert!(error.facts().iter().any(|(key, _)| key == "job"), "{error}");
+            assert!(error.details().job.is_some(), "{error}");
         }
     }
 }

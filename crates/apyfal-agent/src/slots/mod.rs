@@ -195,7 +195,7 @@ impl Engine {
         let seconds = self.duration * (self.queue.len() + 1) as f64 / self.slots as f64;
         Error::new(ErrorKind::Busy, format!("all slots are taken and {waiting} jobs wait already"))
             .operation(format!("run {}", self.name))
-            .context("retry_after", seconds.ceil().clamp(1.0, 3600.0))
+            .retry_after(seconds.ceil().clamp(1.0, 3600.0) as u64)
             .hint("try again later, or use another host")
             .retryable()
     }

@@ -86,10 +86,10 @@ async fn who_comes_when_too_many_wait_is_told_when_to_come_again() {
     let error = scheduler.slot(card("b")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy);
     assert!(error.is_retryable() && !error.hints().is_empty());
-    assert!(error.facts().contains(&("retry_after".into(), "1".into())), "{error:?}");
+    assert!(error.details().retry_after == Some(1), "{error:?}");
     scheduler.0.state().engines[0].ended(Duration::from_secs(30));
     let error = scheduler.slot(card("b")).await.unwrap_err();
-    assert!(error.facts().contains(&("retry_after".into(), "60".into())), "{error:?}");
+    assert!(error.details().retry_after == Some(60), "{error:?}");
     // What ends a session gets its turn none the less.
     let mut ending = pin!(scheduler.slot(Asking { always: true, ..card("b") }));
     assert!(now(ending.as_mut()).is_none());

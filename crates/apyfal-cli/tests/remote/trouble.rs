@@ -20,6 +20,22 @@ fn a_host_that_is_down_is_told() {
     assert_eq!(home.read("out"), b"as before");
 }
 
+#[test]
+fn what_programs_read_of_an_error_is_the_same_here_and_there() {
+    let (home, server) = (Home::new(), Server::start());
+    home.write("in", "x");
+    home.write("accelerator.conf", "[accelerator.fail]\ncommand = [\"sh\", \"-c\", \"exit 3\"]\n");
+    let run = ["run", "fail", "in", "out", "--json"];
+    let details = |words: &[&str]| {
+        let error: serde_json::Value = serde_json::from_str(&home.fails(10, words)).unwrap();
+        error["error"]["details"].clone()
+    };
+    assert_eq!(details(&run)["exit_status"], 3);
+    let there = details(&[&run[..], &["--host_ip", server.address()]].concat());
+    assert_eq!(there["exit_status"], 3);
+    assert!(there["job"].is_string(), "{there}");
+}
+
 /// Processes `in` while the host is killed and started anew; how that ended.
 fn killed_during_a_job(home: &Home, server: Server) -> (Server, Output) {
     let job =

@@ -117,6 +117,7 @@ fn a_failed_job_tells_why_with_its_id() {
     assert_eq!((&told["state"], &told["error"]["kind"]), (&json!("failed"), &json!("engine")));
     assert!(told["error"].to_string().contains("broken device"), "{told}");
     assert!(told["error"]["facts"].to_string().contains(id), "{told}");
+    assert_eq!(told["error"]["details"], json!({"exit_status": 3, "job": id}));
     assert_eq!(refused(&server.get(&format!("/v2/jobs/{id}/result")), 502), "engine");
     let log = server.get(&format!("/v2/logs?job={id}")).json();
     assert!(log["lines"].to_string().contains("broken device"), "{log}");

@@ -171,7 +171,7 @@ impl Pool {
                     running.done(&report);
                     return Ok(report);
                 }
-                Err(error) => error.context("host", host.remote.url()),
+                Err(error) => error.of_host(host.remote.url()),
             };
             let failing = self.failing(place.host, &error);
             // Who knows nothing of the session is no use to its jobs.

@@ -193,7 +193,7 @@ impl Pool {
                     Some(session.id)
                 }
                 Some(Err(error)) => {
-                    let error = error.context("host", self.hosts[index].remote.url());
+                    let error = error.of_host(self.hosts[index].remote.url());
                     // A host that is away is done without; one that refuses is a mistake.
                     if self.failing(index, &error).is_some() || is_of_the_host(&error) {
                         self.do_without(index, error);

@@ -132,7 +132,7 @@ pub(super) fn refusal(
         return wrong(error.hint(hint));
     }
     if error.kind() == ErrorKind::Authentication && *status == StatusCode::UNAUTHORIZED {
-        return wrong(error.context("host", address));
+        return wrong(error.of_host(address));
     }
     contact.answers();
     let after = headers.get(header::RETRY_AFTER);
@@ -199,7 +199,7 @@ pub(super) fn unreached(
         Failure::Final(error)
     };
     if let Some(mismatch) = apyfal_tls::mismatch_from(error) {
-        return wrong(mismatch.context("host", address));
+        return wrong(mismatch.of_host(address));
     }
     let reaching =
         |kind, why: String| Error::new(kind, why).operation(format!("reach '{address}'"));

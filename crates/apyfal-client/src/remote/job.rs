@@ -59,7 +59,7 @@ impl RemoteJob<'_> {
     pub(super) async fn run_recorded(&mut self) -> Result<Report> {
         let id = self.request.id.get_or_insert_with(super::random_id).clone();
         let kept = Kept { host: self.host.clone(), id: Some(id.clone()) };
-        let ended = self.run_under(&id).await.map_err(|error| of_job(error, &id));
+        let ended = self.run_under(&id).await.map_err(|error| error.of_job(&id));
         kept.forget().await;
         ended
     }
@@ -164,7 +164,7 @@ impl RemoteJob<'_> {
         {
             return Err(Failure::Final(error));
         }
-        received.map_err(|failure| failure.map(|error| of_job(error, &id)))
+        received.map_err(|failure| failure.map(|error| error.of_job(&id)))
     }
 
     async fn receive_of(
@@ -347,14 +347,6 @@ pub(super) fn cannot_repeat(failure: Failure) -> Error {
     begin_anew(failure, "the source cannot be read again")
 }
 
-/// An error with the id of its job.
-fn of_job(error: Error, id: &str) -> Error {
-    match error.facts().iter().any(|(key, _)| key == "job") {
-        true => error,
-        false => error.context("job", id),
-    }
-}
-
 /// How a job ended; none as long as it has not. What was lost with its host or its connection did not
 /// fail by itself.
 fn ended(job: v2::Job) -> Option<Result<v2::Job, Failure>> {
@@ -382,7 +374,7 @@ fn why_ended(job: v2::Job) -> Error {
         (_, Some(error)) => error.into(),
         (state, None) => Error::new(ErrorKind::Engine, format!("the job is {}", state.as_str())),
     };
-    of_job(error, &job.id)
+    error.of_job(&job.id)
 }
 
 pub(super) fn from_header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {

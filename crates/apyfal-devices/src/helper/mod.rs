@@ -18,7 +18,7 @@ mod serve;
 
 use std::path::{Path, PathBuf};
 
-use apyfal_core::{Error, ErrorKind};
+use apyfal_core::{Details, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{Kind, Loaded};
@@ -105,6 +105,8 @@ struct Told {
     message: String,
     facts: Vec<(String, String)>,
     hints: Vec<String>,
+    #[serde(default, skip_serializing_if = "Details::is_empty")]
+    details: Details,
 }
 
 impl From<&Error> for Told {
@@ -118,6 +120,7 @@ impl From<&Error> for Told {
                 .map(|(key, value)| (key.to_string(), value.clone()))
                 .collect(),
             hints: error.hints().to_vec(),
+            details: error.details().clone(),
         }
     }
 }
@@ -128,7 +131,7 @@ impl From<Told> for Error {
         let error = Self::new(kind, told.message);
         let error =
             told.facts.into_iter().fold(error, |error, (key, value)| error.context(key, value));
-        told.hints.into_iter().fold(error, Self::hint)
+        told.hints.into_iter().fold(error, Self::hint).with_details(told.details)
     }
 }
 
@@ -148,6 +151,7 @@ mod tests {
                 let error = Error::from(told);
                 let again = Error::from(Told::from(&error));
                 assert_eq!(again.to_string(), error.to_string());
+                assert_eq!(again.details(), error.details());
             }
         });
     }

@@ -26,7 +26,8 @@ pub(super) fn read_params(value: Option<&Value>, program: &Program) -> Result<Ve
     };
     map.iter()
         .map(|(name, value)| {
-            read_param(name, value).map_err(|error| error.context("parameter", name))
+            read_param(name, value)
+                .map_err(|error| error.of_parameter(name).context("parameter", name))
         })
         .collect()
 }
@@ -36,7 +37,9 @@ pub(super) fn read_leading_dash(value: Option<&Value>) -> Result<BTreeSet<String
     let mut names = BTreeSet::new();
     for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {
         let Value::Object(map) = value else { continue };
-        if flag(map, "leading_dash").map_err(|error| error.context("parameter", name))? {
+        if flag(map, "leading_dash")
+            .map_err(|error| error.of_parameter(name).context("parameter", name))?
+        {
             names.insert(name.clone());
         }
     }

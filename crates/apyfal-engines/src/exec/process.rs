@@ -234,6 +234,10 @@ impl Process {
             .operation("run the accelerator's program");
         if let Some(status) = self.status {
             error = error.context("status", describe(status));
+            error = match status.code() {
+                Some(code) => error.exit_status(code),
+                None => error,
+            };
         }
         if !self.tail.is_empty() {
             error = error.context("stderr", self.invocation.mask(&self.tail.text()));

@@ -133,7 +133,8 @@ impl EngineSession for Session {
             return Err(worker.failure("the worker answered for another job"));
         }
         if answer.status != 0 {
-            let error = worker.failure(&worker.mask(&answer.msg)).context("status", answer.status);
+            let error = worker.failure(&worker.mask(&answer.msg));
+            let error = error.context("status", answer.status).exit_status(answer.status);
             self.put_back(taken)?;
             return Err(error);
         }

@@ -238,17 +238,12 @@ fn read_section(table: Table<'_>) -> Result<Map<String, Value>> {
 /// An error of the declaration, with the line of the key that it speaks of.
 fn placed(error: Error, lines: &Lines) -> Error {
     let quoted = |key: &&&str| error.message().contains(&format!("'{key}'"));
-    let fact = |name: &str| {
-        let found = error.facts().iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.clone())
-    };
-    let key = match (fact("parameter"), DECLARED.iter().find(quoted)) {
+    let key = match (&error.details().parameter, DECLARED.iter().find(quoted)) {
         (Some(parameter), _) => format!("parameters.{parameter}"),
         (None, Some(key)) => (*key).to_owned(),
         (None, None) => String::new(),
     };
-    let placed = lines.place(Error::new(error.kind(), error.message()), &key);
-    error.hints().iter().fold(placed, |placed, hint| placed.hint(hint))
+    lines.place(error.without_operation().without_facts(), &key)
 }
 
 /// The name of a file of the package, which may begin with `./`.

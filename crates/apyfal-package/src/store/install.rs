@@ -271,15 +271,7 @@ fn titled(error: Error, title: &str) -> Error {
     if error.is_cancelled() {
         return error;
     }
-    let why = match error.doing() {
-        Some(doing) => format!("cannot {doing}: {}", error.message()),
-        None => error.message().to_owned(),
-    };
-    let whole = Error::new(error.kind(), why).operation(title);
-    let whole = error.hints().iter().fold(whole, |whole, hint| whole.hint(hint));
-    let facts = error.facts().to_vec();
-    let whole = facts.into_iter().fold(whole, |whole, (key, value)| whole.context(key, value));
-    whole.source(error)
+    error.as_reason().operation(title)
 }
 
 fn seconds() -> u64 {

@@ -24,7 +24,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Result, causes};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Action, Attempt, Policy};
@@ -155,14 +155,10 @@ fn follow(attempt: Attempt<'_>, checked: Result<()>) -> Action {
 
 /// The refusal of a guard in what a client of HTTP failed with.
 pub(crate) fn refusal_in(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        match error.downcast_ref::<Error>() {
-            Some(ours) if ours.kind() == ErrorKind::Security => return Some(ours.duplicate()),
-            _ => next = error.source(),
-        }
-    }
-    None
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<Error>())
+        .find(|ours| ours.kind() == ErrorKind::Security)
+        .map(Error::duplicate)
 }
 
 fn forbidden(host: &str, class: address::Class) -> Error {

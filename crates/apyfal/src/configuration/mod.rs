@@ -56,9 +56,8 @@ pub async fn load(explicit: Option<&str>, environment: &Environment) -> Result<C
 async fn read_named(url: &str, environment: &Environment) -> Result<Configuration> {
     let location = Location::parse(url)?;
     let reading = |error: Error| {
-        let named = Error::new(ErrorKind::Configuration, error.message())
-            .operation(format!("read the configuration '{location}'"));
-        error.hints().iter().fold(named, |named, hint| named.hint(hint))
+        let operation = format!("read the configuration '{location}'");
+        error.with_kind(ErrorKind::Configuration).without_operation().operation(operation)
     };
     let storage = Storage::new().with_environment(environment.clone());
     let text = storage.read(&location, FILE_LIMIT).await.map_err(reading)?;

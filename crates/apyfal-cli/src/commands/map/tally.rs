@@ -100,9 +100,7 @@ impl Tally {
                 trouble: None,
             }];
         }
-        let of = |error: &Error, url: &str| {
-            error.facts().iter().any(|(key, value)| key == "host" && value == url)
-        };
+        let of = |error: &Error, url: &str| error.details().host.as_deref() == Some(url);
         let host = |load: apyfal::HostLoad| HostTally {
             failed: self.failed.iter().filter(|(_, error)| of(error, &load.url)).count(),
             name: load.url,

@@ -158,10 +158,12 @@ fn failure_shows_command_status_and_stderr() {
     let error = bench.run(Some(Input::bytes(*b"x")), json!({"token": "hunter2"})).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Engine);
     assert_eq!(fact(&error, "status"), "exit status 3");
+    assert_eq!(error.details().exit_status, Some(3));
     assert_eq!(fact(&error, "stderr"), "the *** failed");
     assert!(fact(&error, "command").ends_with("sh '***'"), "{error}");
     let error = Bench::new(sh("kill -SEGV $$")).run(None, json!({})).unwrap_err();
     assert_eq!(fact(&error, "status"), "killed by signal 11");
+    assert_eq!(error.details().exit_status, None);
 }
 
 #[test]
