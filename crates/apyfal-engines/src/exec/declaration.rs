@@ -203,7 +203,7 @@ impl Declaration {
         // A secret may be part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let argv = if self.sudo { with_sudo(argv, env.keys()) } else { argv };
-        Invocation { argv, env, secrets, sudo: self.sudo }
+        Invocation { argv, env, secrets }
     }
 
     /// Refuses a placeholder that nothing stands behind, which would silently drop its argument.

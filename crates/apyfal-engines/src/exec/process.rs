@@ -1,18 +1,17 @@
-//! One running program: in a process group of its own, its output read without blocking, ended with
-//! everything it started.
+//! The streams of one running program: its output read without blocking, its input fed, its words on
+//! standard error on their way to the log of a job.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, JobContext, JobLog, Result};
-use apyfal_machine::{Group, Guard};
+use apyfal_core::{Cancel, Error, ErrorKind, JobContext, JobLog, Result};
+use apyfal_machine::{Guard, Program};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, waitid};
 
 use super::invocation::Invocation;
 use super::lines::Lines;
@@ -20,10 +19,6 @@ use super::tail::Tail;
 
 /// How often a waiting job looks whether it was cancelled or its program ended.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a program has to end by itself once it was asked to.
-const GRACE: Duration = Duration::from_millis(50);
-/// How long a killed program may take to be gone before it is left to the system.
-const LAST: Duration = Duration::from_secs(5);
 /// Large pipes save switches between the program and us.
 const PIPE: usize = 1 << 20;
 /// How much of standard error is read at a time.
@@ -40,11 +35,11 @@ pub(super) enum Event {
     Ended,
 }
 
-/// A running program. Dropping it ends it, and everything that it started in its group.
+/// A running program. Dropping it ends it, and everything that it started.
 pub(super) struct Process {
+    // It is ended before its pipes are closed.
+    program: Program,
     invocation: Invocation,
-    child: Child,
-    group: Group,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
@@ -52,7 +47,6 @@ pub(super) struct Process {
     /// Standard error, on its way to the log of the present job.
     said: Lines,
     pause: Duration,
-    status: Option<ExitStatus>,
 }
 
 impl Process {
@@ -66,20 +60,18 @@ impl Process {
         guard: &Arc<Guard>,
         log: &JobLog,
     ) -> Result<Self> {
-        let group = guard.group()?;
-        let mut child = invocation.spawn(stdin, &group)?;
+        let mut program = invocation.start(stdin, guard)?;
+        let (stdin, stdout, stderr) = program.take_pipes();
         let said = Lines::new(log, &invocation.secrets);
         let process = Self {
-            stdin: child.stdin.take(),
-            stdout: child.stdout.take(),
-            stderr: child.stderr.take(),
+            program,
             invocation,
-            child,
-            group,
+            stdin,
+            stdout,
+            stderr,
             tail: Tail::new(16 << 10),
             said,
             pause: Duration::from_micros(50),
-            status: None,
         };
         for pipe in [
             process.stdin.as_ref().map(AsFd::as_fd),
@@ -122,7 +114,7 @@ impl Process {
             self.pause = (self.pause * 2).min(TICK);
             return Ok(Event::Quiet);
         }
-        let ended = self.status.is_some();
+        let ended = self.program.status().is_some();
         let wait = if ended { Duration::ZERO } else { TICK };
         let ready = readable(
             [self.stdout.as_ref().map(AsFd::as_fd), self.stderr.as_ref().map(AsFd::as_fd)],
@@ -178,21 +170,15 @@ impl Process {
         self.stdin = None;
     }
 
-    /// Whether the program has ended. Its group is ended with it.
+    /// Whether the program has ended. What it left running is ended with it.
     pub(super) fn has_ended(&mut self) -> Result<bool> {
-        if self.status.is_none() && is_over(&self.child)? {
-            self.signal(Signal::KILL);
-            self.status = Some(self.child.wait()?);
-        }
-        Ok(self.status.is_some())
+        self.program.has_ended()
     }
 
     /// Waits for the program to end by itself, for at most `limit`.
     pub(super) fn wait(&mut self, limit: Duration) {
-        let end = Instant::now() + limit;
-        while matches!(self.has_ended(), Ok(false)) && Instant::now() < end {
-            sleep(Duration::from_millis(1));
-        }
+        // What cannot be waited for is ended all the same.
+        let _ = self.program.wait(limit, &Cancel::default());
     }
 
     /// What is written to standard error from now on is this job's; what was before is nobody's.
@@ -222,7 +208,7 @@ impl Process {
 
     /// Whether the program ended well.
     pub(super) fn succeeded(&self) -> bool {
-        self.status.is_some_and(|status| status.success())
+        self.program.status().is_some_and(|status| status.success())
     }
 
     /// The error of a program that failed: its command, how it ended, and the end of its standard
@@ -232,7 +218,7 @@ impl Process {
         let mut error = Error::new(ErrorKind::Engine, message)
             .context("command", self.invocation.line())
             .operation("run the accelerator's program");
-        if let Some(status) = self.status {
+        if let Some(status) = self.program.status() {
             error = error.context("status", describe(status));
             error = match status.code() {
                 Some(code) => error.exit_status(code),
@@ -254,43 +240,13 @@ impl Process {
     pub(super) fn lines(&self, log: &JobLog) -> Lines {
         Lines::new(log, &self.invocation.secrets)
     }
-
-    fn signal(&self, signal: Signal) {
-        self.group.signal(signal);
-        // What runs as root is out of reach otherwise.
-        if self.invocation.sudo && !geteuid().is_root() {
-            let name = if signal == Signal::KILL { "KILL" } else { "TERM" };
-            let group = format!("-{}", self.group.id().as_raw_nonzero());
-            let _ = Command::new("sudo")
-                .args(["-n", "--", "kill", "-s", name, "--", &group])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if self.status.is_some() {
-            return;
-        }
-        self.signal(Signal::TERM);
-        let end = Instant::now() + GRACE;
-        while matches!(is_over(&self.child), Ok(false)) && Instant::now() < end {
-            sleep(Duration::from_millis(1));
-        }
-        self.signal(Signal::KILL);
-        self.wait(LAST);
-    }
 }
 
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Process")
             .field("command", &self.invocation.line())
-            .field("group", &self.group.id())
+            .field("group", &self.program.group().id())
             .finish_non_exhaustive()
     }
 }
@@ -328,12 +284,6 @@ fn describe(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => "unknown".to_owned(),
     }
-}
-
-/// Whether a program has ended, without taking its status, so that its number stays its own.
-fn is_over(program: &Child) -> Result<bool> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Ok(waitid(WaitId::Pid(Pid::from_child(program)), options).map_err(io::Error::from)?.is_some())
 }
 
 /// Which of two pipes have something to read or were closed.
