@@ -1,22 +1,22 @@
-//! What the host remembers of sessions and jobs, beyond its own life.
+//! What the host remembers of jobs, beyond its own life.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apyfal_agent::Agent;
 use apyfal_api::WireError;
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Client, Error, ErrorKind, Report, Result, Session, Start, shorten};
-use apyfal_storage::Location;
+use apyfal_core::{ErrorKind, Report, Result};
 use serde_json::Value;
 
 use crate::digest::{Digest, another_job};
-use crate::host::Host;
-use crate::journal::{
-    Durability, JobChange, JobRecord, Protocol, Recovered, Retention, SessionRecord, Usage,
-};
-use crate::live::{self, Listed, now};
-use crate::scratch::result_name;
+use crate::journal::{Durability, JobChange, JobRecord, Journal, Recovered, Retention, Usage};
+use crate::live::{self, Listed, Live, now};
+use crate::logs::Logs;
+use crate::recent::Recent;
+use crate::scratch::{Scratch, result_name};
+use crate::settings::Limits;
 
 /// How often it is looked for results that nobody fetched.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -33,7 +33,18 @@ pub(crate) enum Begun {
     Unsure,
 }
 
-impl Host {
+/// What is recorded of jobs, and what becomes of that. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) journal: Journal,
+    pub(crate) live: Arc<Live>,
+    pub(crate) scratch: Arc<Scratch>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) limits: Limits,
+}
+
+impl History {
     /// Records a job that is to be kept, unless its id is that of one which was recorded before.
     ///
     /// # Errors
@@ -86,11 +97,11 @@ impl Host {
             kept: true,
         };
         let durability = job.durability;
-        let listed = self.list(job)?;
+        let listed = self.live.add(job)?;
         drop(beginning);
         let recorded = async {
             self.scratch.check_room()?;
-            self.check_results()?;
+            self.scratch.check_results(self.limits.results)?;
             if let Some(interrupted) = interrupted {
                 self.forget(&interrupted.id, interrupted.number).await?;
             }
@@ -188,66 +199,6 @@ impl Host {
         }
     }
 
-    /// Opens a session and records it.
-    ///
-    /// # Errors
-    /// It does not start, or cannot be recorded.
-    pub(crate) async fn start(
-        &self,
-        start: Start,
-        io: apyfal_core::JobIo,
-        protocol: Protocol,
-    ) -> Result<(Session, SessionRecord)> {
-        self.scratch.check_room()?;
-        let parameters = start.parameters.to_start_json();
-        // Shown without the credentials that it may hold.
-        let shown = |src: &String| Some(Location::parse(src).ok()?.to_string());
-        let sent = || io.src.as_ref().and_then(|src| src.name().map(str::to_owned));
-        let source = start.src.as_ref().and_then(shown).or_else(sent);
-        let session = self.agent.start(start, io).await?;
-        let stored = self.agent.sync_session(&session.id).await;
-        let record = SessionRecord {
-            id: session.id.clone(),
-            number: self.journal.next_number()?,
-            accelerator: session.report.accelerator.clone(),
-            protocol,
-            parameters,
-            source,
-            created: now(),
-            report: Some(session.report.clone().into()),
-            ended: None,
-            used: false,
-        };
-        let recorded = match stored {
-            Ok(()) => self.journal.record_session(record.clone()).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = recorded {
-            // Nobody will know of it, so it must not stay.
-            let _ = self.agent.stop(&session.id).await;
-            return Err(error.operation("record the session"));
-        }
-        Ok((session, record))
-    }
-
-    /// Ends a session, after its running jobs, and records that. One that ended before is no error.
-    ///
-    /// # Errors
-    /// There never was such a session, or its program or device could not be stopped in order.
-    pub(crate) async fn stop(&self, id: &str) -> Result<Report> {
-        let Some(session) = self.journal.session(id).await? else {
-            let why = format!("there is no session '{}'", shorten(id));
-            return Err(Error::new(ErrorKind::NotFound, why)
-                .operation("end the session")
-                .hint("GET /v2/sessions lists the open ones"));
-        };
-        let stopped = self.agent.stop(id).await;
-        if session.ended.is_none() {
-            self.journal.end_session(id, now()).await?;
-        }
-        stopped
-    }
-
     /// Forgets a job that ended, and its result.
     ///
     /// # Errors
@@ -295,8 +246,9 @@ impl Host {
     }
 
     /// Removes results that nobody fetched in time, again and again.
-    pub(crate) async fn expire_results(self: Arc<Self>) {
+    pub(crate) async fn expire_results(&self, recent: &Recent) {
         loop {
+            recent.forget();
             if let Err(error) = self.expire().await {
                 self.logs.host(&format!("cannot remove old results: {error}"));
             }
@@ -305,7 +257,6 @@ impl Host {
     }
 
     async fn expire(&self) -> Result<()> {
-        self.recent.forget();
         let ttl = self.limits.result_ttl;
         self.scratch.expire_aside(self.journal.age().await? - ttl.as_secs_f64());
         for job in self.journal.kept(ttl).await? {

@@ -12,14 +12,15 @@ mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
 
-use crate::host::Host;
+use crate::draining::Draining;
+use crate::logs::Logs;
 use crate::uptime::{self, milliseconds as now};
 use record::Record;
 
@@ -199,6 +200,47 @@ impl Lease {
         }
     }
 
+    /// Ends once it ran out, when the host is in no use and takes no more.
+    pub(crate) async fn ended(
+        &self,
+        is_in_use: impl Fn() -> bool,
+        draining: &Draining,
+        logs: &Logs,
+    ) {
+        if self.limits == LeaseLimits::default() {
+            return std::future::pending().await;
+        }
+        let mut was_in_use = false;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // What is only there for a moment may be a request that is refused. Any other says when
+            // it ends that it was a use.
+            let is_used = is_in_use();
+            if was_in_use && is_used {
+                self.used();
+            }
+            was_in_use = is_used;
+            self.keep();
+            match self.left_at(now()) {
+                (_, Some(0)) => break logs.host("the life of this host is over"),
+                (Some(0), _) if !is_used => {
+                    // From here on nothing comes in between.
+                    let was_draining = draining.set(true);
+                    if !is_in_use() {
+                        break logs.host("nobody used this host for too long");
+                    }
+                    draining.set(was_draining);
+                }
+                _ => {}
+            }
+        }
+        draining.set(true);
+        let begun = tokio::time::Instant::now();
+        while is_in_use() && begun.elapsed() < DRAIN {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The agent ends because it was told to: whoever starts it again uses it.
     pub(crate) fn rest(&self) {
         let record = Record { agent: 0, ..self.current() };
@@ -251,44 +293,6 @@ fn forget(path: &Path) -> Result<()> {
 
 fn writing(error: std::io::Error) -> Error {
     Error::from(error).operation("write the lease down")
-}
-
-impl Host {
-    /// Ends once the lease ran out, when no job runs and none is taken any more.
-    pub(crate) async fn lease_ended(self: Arc<Self>) {
-        if self.lease.limits == LeaseLimits::default() {
-            return std::future::pending().await;
-        }
-        let mut was_in_use = false;
-        loop {
-            tokio::time::sleep(LOOK).await;
-            // What is only there for a moment may be a request that is refused. Any other says when
-            // it ends that it was a use.
-            let is_in_use = self.is_in_use();
-            if was_in_use && is_in_use {
-                self.lease.used();
-            }
-            was_in_use = is_in_use;
-            self.lease.keep();
-            match self.lease.left_at(now()) {
-                (_, Some(0)) => break self.logs.host("the life of this host is over"),
-                (Some(0), _) if !is_in_use => {
-                    // From here on nothing comes in between.
-                    let was_draining = self.draining.send_replace(true);
-                    if !self.is_in_use() {
-                        break self.logs.host("nobody used this host for too long");
-                    }
-                    self.draining.send_replace(was_draining);
-                }
-                _ => {}
-            }
-        }
-        self.draining.send_replace(true);
-        let begun = tokio::time::Instant::now();
-        while self.is_in_use() && begun.elapsed() < DRAIN {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
 }
 
 /// A time in milliseconds: at most so many that no sum of several is too large for a shell.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Cancel, Error, Progress, Report, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Progress, Report, Result};
 use tokio::sync::Notify;
 
 use crate::data::Complete;
@@ -198,11 +198,16 @@ impl Live {
         self.beginning[hasher.finish() as usize % PLACES].lock().await
     }
 
-    /// Adds a job, which leaves when the returned guard is dropped; or finds the one that has its
-    /// id.
-    pub(crate) fn add(self: &Arc<Self>, job: Job) -> std::result::Result<Listed, Arc<Job>> {
+    /// Adds a job, whose id is ours and so new. It leaves when what is returned is dropped.
+    ///
+    /// # Errors
+    /// A client gave its job this very id.
+    pub(crate) fn add(self: &Arc<Self>, job: Job) -> Result<Listed> {
         match self.jobs().entry(job.id.clone()) {
-            Entry::Occupied(present) => Err(present.get().clone()),
+            Entry::Occupied(present) => {
+                let why = format!("a client's job has the id '{}'", present.key());
+                Err(Error::new(ErrorKind::Conflict, why).hint("do not begin ids with 'job-'"))
+            }
             Entry::Vacant(place) => {
                 let job = place.insert(Arc::new(job)).clone();
                 Ok(Listed { job, live: self.clone() })
@@ -265,7 +270,7 @@ mod tests {
         let live = Arc::<Live>::default();
         let job = |id: &str| Job::new(id.into(), 1, "s", "null");
         let listed = live.add(job("a")).unwrap();
-        assert_eq!(live.add(job("a")).unwrap_err().id, "a");
+        assert_eq!(live.add(job("a")).unwrap_err().kind(), ErrorKind::Conflict);
         assert_eq!(live.find("a").unwrap().as_wire().state, JobState::Waiting);
         let waiting = live.find("a").unwrap();
         listed.end(Ok(Report::default()), Some(3));

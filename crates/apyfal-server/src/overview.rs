@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use apyfal_agent::Agent;
 use apyfal_api::v2::{
     AcceleratorLoad, History, HistoryPoint, JobState, LiveJob, Overview, Progress,
 };
@@ -9,10 +10,13 @@ use apyfal_core::Result;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use crate::host::Host;
-use crate::journal::Resolution;
-use crate::live::{self, now};
-use crate::metrics::count;
+use crate::draining::Draining;
+use crate::journal::{Journal, Resolution};
+use crate::lease::Lease;
+use crate::live::{self, Live, now};
+use crate::metrics::{Metrics, count};
+use crate::pace::Pace;
+use crate::scratch::Scratch;
 
 /// For how long an overview is shown again, so that however many look cost no more than one.
 const FRESH: Duration = Duration::from_millis(500);
@@ -25,24 +29,41 @@ const WEEK: f64 = 7.0 * 24.0 * HOUR;
 #[derive(Debug, Default)]
 pub(crate) struct Shown(Mutex<Option<(Instant, Bytes)>>);
 
-impl Host {
-    /// How the host is doing, as JSON.
+/// What an overview tells of.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) agent: &'a Agent,
+    pub(crate) live: &'a Live,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) scratch: &'a Scratch,
+    pub(crate) pace: &'a Pace,
+    pub(crate) journal: &'a Journal,
+    pub(crate) lease: &'a Lease,
+    pub(crate) draining: &'a Draining,
+    pub(crate) began: Instant,
+    pub(crate) cores: usize,
+}
+
+impl Shown {
+    /// How a host is doing, as JSON.
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub(crate) async fn overview(&self) -> Result<Bytes> {
-        let mut shown = self.shown.0.lock().await;
+    pub(crate) async fn overview(&self, parts: Parts<'_>) -> Result<Bytes> {
+        let mut shown = self.0.lock().await;
         if let Some((since, json)) = &*shown
             && since.elapsed() < FRESH
         {
             return Ok(json.clone());
         }
-        let json = serde_json::to_vec(&self.look().await?).unwrap_or_default();
+        let json = serde_json::to_vec(&parts.look().await?).unwrap_or_default();
         let json = Bytes::from(json);
         *shown = Some((Instant::now(), json.clone()));
         Ok(json)
     }
+}
 
+impl Parts<'_> {
     async fn look(&self) -> Result<Overview> {
         let time = now();
         let load = self.agent.load();
@@ -63,7 +84,7 @@ impl Host {
                 written: count(&counters.written),
             }
         });
-        let draining = *self.draining.borrow();
+        let draining = self.draining.is_set();
         let failures = self.metrics.failures.all();
         Ok(Overview {
             version: env!("CARGO_PKG_VERSION").to_owned(),

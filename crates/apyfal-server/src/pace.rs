@@ -3,14 +3,13 @@
 //! The journal knows a job's bytes once it ended. This knows them while they move.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use apyfal_api::v2::{History, HistoryPoint};
 
-use crate::host::Host;
-use crate::live::now;
-use crate::metrics::count;
+use crate::live::{Live, now};
+use crate::metrics::{Metrics, count};
 
 /// The length of a step, in seconds.
 const STEP: u64 = 2;
@@ -38,6 +37,16 @@ struct Done {
 }
 
 impl Pace {
+    /// Looks again and again how much was done.
+    pub(crate) async fn keep(&self, live: &Live, metrics: &Metrics) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(STEP));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look(now(), done(live, metrics));
+        }
+    }
+
     fn look(&self, time: f64, done: Done) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = recent.before;
@@ -69,32 +78,21 @@ impl Pace {
     }
 }
 
-impl Host {
-    /// Looks again and again how much was done.
-    pub(crate) async fn keep_pace(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(Duration::from_secs(STEP));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            self.pace.look(now(), self.done());
-        }
+/// How much was done by now.
+fn done(live: &Live, metrics: &Metrics) -> Done {
+    let mut done = Done::default();
+    for job in live.all().iter().filter(|job| !job.is_counted()) {
+        done.read += job.progress.read();
+        done.written += job.progress.written();
     }
-
-    fn done(&self) -> Done {
-        let mut done = Done::default();
-        for job in self.live.all().iter().filter(|job| !job.is_counted()) {
-            done.read += job.progress.read();
-            done.written += job.progress.written();
-        }
-        for counters in self.metrics.all() {
-            let failed = count(&counters.failed);
-            done.jobs += count(&counters.done) + count(&counters.cancelled) + failed;
-            done.failed += failed;
-            done.read += count(&counters.read);
-            done.written += count(&counters.written);
-        }
-        done
+    for counters in metrics.all() {
+        let failed = count(&counters.failed);
+        done.jobs += count(&counters.done) + count(&counters.cancelled) + failed;
+        done.failed += failed;
+        done.read += count(&counters.read);
+        done.written += count(&counters.written);
     }
+    done
 }
 
 #[cfg(test)]

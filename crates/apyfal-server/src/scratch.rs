@@ -172,9 +172,17 @@ impl Scratch {
         is_removed
     }
 
-    /// How many results there are.
-    pub(crate) fn kept_results(&self) -> usize {
-        self.results.load(Ordering::Relaxed)
+    /// Refuses work whose result is to be kept, where there are as many as may be.
+    ///
+    /// # Errors
+    /// There are.
+    pub(crate) fn check_results(&self, limit: usize) -> Result<()> {
+        if self.results.load(Ordering::Relaxed) < limit {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::StorageFull, "the host keeps as many results as it may")
+            .context("limit", limit)
+            .hint("fetch and delete results that are kept, or raise max_results of the host"))
     }
 
     /// Takes up a result as hosts of before called it: by its id alone.
@@ -301,11 +309,11 @@ mod tests {
         assert_eq!(scratch.used(), 5);
 
         let again = Scratch::open(root.path(), 10).unwrap();
-        assert_eq!((again.used(), again.kept_results()), (5, 1));
+        assert_eq!((again.used(), again.results.load(Ordering::Relaxed)), (5, 1));
         assert_eq!(again.kept("a", 1).unwrap().1, 5);
         again.remove("a", 1);
         again.remove("a", 1);
-        assert_eq!((again.used(), again.kept_results()), (0, 0));
+        assert_eq!((again.used(), again.results.load(Ordering::Relaxed)), (0, 0));
         assert_eq!(again.kept("a", 1).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
@@ -350,7 +358,7 @@ mod tests {
         };
         let [first, second] = [(10.0, "job-2.first".to_owned()), (20.0, "job-3.second".to_owned())];
         assert_eq!(names(&scratch), [first, second.clone()]);
-        assert_eq!((scratch.used(), scratch.kept_results()), (90, 1));
+        assert_eq!((scratch.used(), scratch.results.load(Ordering::Relaxed)), (90, 1));
         // The oldest makes room, and no more than must.
         let scratch = Scratch::open(root.path(), 100).unwrap();
         scratch.file(None).unwrap().write_all(&[0; 40]).unwrap();
@@ -386,7 +394,7 @@ mod tests {
             assert_eq!(refused.kind(), ErrorKind::StorageFull, "{refused}");
             assert!(refused.to_string().contains("the disk of the host is full"), "{refused}");
         }
-        assert_eq!((full.used(), full.kept_results()), (0, 0));
+        assert_eq!((full.used(), full.results.load(Ordering::Relaxed)), (0, 0));
     }
 
     #[test]
@@ -394,7 +402,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), 10).unwrap();
         scratch.keep("a", 1).unwrap().write_all(b"123").unwrap();
-        assert_eq!((scratch.used(), scratch.kept_results()), (0, 0));
+        assert_eq!((scratch.used(), scratch.results.load(Ordering::Relaxed)), (0, 0));
     }
 
     #[test]

@@ -10,9 +10,13 @@ use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_net::Accepting;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::access::Access;
+use crate::draining::Draining;
+use crate::history::History;
 use crate::host::Host;
+use crate::jobs::Jobs;
 use crate::journal::Journal;
 use crate::live::Live;
 use crate::logs::Logs;
@@ -20,9 +24,11 @@ use crate::metrics::Metrics;
 use crate::overview::Shown;
 use crate::pace::Pace;
 use crate::recent::Recent;
-use crate::routes::{Listener, Routes};
+use crate::routes::{Listener, Routes, v1};
 use crate::scratch::Scratch;
+use crate::sessions::Sessions;
 use crate::settings::{Listen, Settings};
+use crate::uses::Uses;
 
 /// Why a host ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +82,7 @@ impl Server {
             Some(name) => Some(registry.find(&name)?.info().name.to_string()),
             None => only.map(|engine| engine.info().name.to_string()),
         };
-        let agent = Agent::new(AgentOptions {
+        let agent = Arc::new(Agent::new(AgentOptions {
             root: data_dir.join("sessions"),
             // The journal there is of one process alone.
             is_shared: false,
@@ -84,18 +90,43 @@ impl Server {
             storage,
             threads: cores,
             max_waiting: Some(limits.waiting),
-        });
+        }));
         agent.sweep();
         let mut listeners = Vec::new();
         for listen in listen {
             listeners.push((apyfal_net::bind(listen.address).await?, listen));
         }
+        let (live, lease) = (Arc::<Live>::default(), Arc::new(settings.lease));
+        let (logs, metrics) = (Arc::new(Logs::new()), Arc::<Metrics>::default());
         let host = Arc::new(Host {
+            sessions: Sessions {
+                agent: agent.clone(),
+                journal: journal.clone(),
+                scratch: scratch.clone(),
+                limits,
+                default_accelerator,
+            },
+            jobs: Jobs {
+                agent: agent.clone(),
+                journal: journal.clone(),
+                scratch: scratch.clone(),
+                logs: logs.clone(),
+                metrics: metrics.clone(),
+                limits,
+            },
+            history: History {
+                agent: agent.clone(),
+                journal: journal.clone(),
+                live: live.clone(),
+                scratch: scratch.clone(),
+                logs: logs.clone(),
+                limits,
+            },
             agent,
             original: Default::default(),
             journal,
-            live: Arc::<Live>::default(),
-            uses: Default::default(),
+            uses: Uses::new(live.clone(), lease.clone()),
+            live,
             recent: Recent::new(&scratch),
             scratch,
             access: Access::new(
@@ -104,19 +135,18 @@ impl Server {
                 &settings.names,
                 settings.local_users,
             ),
-            logs: Arc::new(Logs::new()),
-            metrics: Metrics::default(),
+            logs,
+            metrics,
             shown: Shown::default(),
             pace: Pace::default(),
             limits,
-            lease: Arc::new(settings.lease),
-            default_accelerator,
+            lease,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),
             began: Instant::now(),
-            draining: Default::default(),
+            draining: Draining::default(),
         });
         host.logs.show(show)?;
-        host.take_up(recovered).await?;
+        host.history.take_up(recovered).await?;
         Ok(Self { host, listeners, tls })
     }
 
@@ -142,18 +172,24 @@ impl Server {
             let service = Listener { routes: routes.clone(), needs_token: listen.token };
             accepting.add(listener, tls.clone().filter(|_| listen.tls), service);
         }
-        let expiring = tokio::spawn(host.clone().expire_results());
-        let forgetting = tokio::spawn(host.clone().expire_sessions());
-        let pacing = tokio::spawn(host.clone().keep_pace());
+        let mut tending = JoinSet::new();
+        let tended = host.clone();
+        tending.spawn(async move { tended.history.expire_results(&tended.recent).await });
+        let tended = host.clone();
+        tending.spawn(async move { v1::expire_sessions(&tended).await });
+        let tended = host.clone();
+        tending.spawn(async move { tended.pace.keep(&tended.live, &tended.metrics).await });
+        let is_in_use = || host.uses.is_in_use();
+        let lease_ended = || host.lease.ended(is_in_use, &host.draining, &host.logs);
         let mut ending = tokio::select! {
             () = shutdown => Ending::Asked,
-            () = host.clone().lease_ended() => Ending::LeaseEnded,
+            () = lease_ended() => Ending::LeaseEnded,
         };
         if ending == Ending::Asked {
             host.logs.host("ending: no new jobs are taken, the running ones go on");
-            host.draining.send_replace(true);
+            host.draining.set(true);
             let drained = async {
-                while host.is_in_use() {
+                while is_in_use() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
@@ -161,12 +197,10 @@ impl Server {
             ending = tokio::select! {
                 biased;
                 () = drained => Ending::Asked,
-                () = host.clone().lease_ended() => Ending::LeaseEnded,
+                () = lease_ended() => Ending::LeaseEnded,
             };
         }
-        expiring.abort();
-        forgetting.abort();
-        pacing.abort();
+        tending.abort_all();
         accepting.end().await;
         let closed = match (ending, host.journal.close().await) {
             // That the machine is to end is to be told whatever became of the journal.

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::StatusCode;
 
-use crate::host::Host;
 use crate::lease::Lease;
+use crate::live::Live;
 
-/// How many there are.
-#[derive(Debug, Default)]
-pub(crate) struct Uses(Arc<AtomicUsize>);
+/// How many there are, beside the jobs that live.
+#[derive(Debug)]
+pub(crate) struct Uses {
+    count: Arc<AtomicUsize>,
+    live: Arc<Live>,
+    lease: Arc<Lease>,
+}
 
 /// A use that is under way: the host does not end meanwhile, and its lease runs anew behind it.
 #[derive(Debug)]
@@ -38,16 +42,21 @@ impl Use {
     }
 }
 
-impl Host {
-    /// A client begins to use the host.
-    pub(crate) fn used(&self) -> Use {
-        self.uses.0.fetch_add(1, Ordering::AcqRel);
-        Use { count: self.uses.0.clone(), lease: self.lease.clone(), was_refused: false }
+impl Uses {
+    /// None yet.
+    pub(crate) fn new(live: Arc<Live>, lease: Arc<Lease>) -> Self {
+        Self { count: Arc::default(), live, lease }
     }
 
-    /// Whether ending now would break something off.
+    /// A client begins to use the host.
+    pub(crate) fn begin(&self) -> Use {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        Use { count: self.count.clone(), lease: self.lease.clone(), was_refused: false }
+    }
+
+    /// Whether ending the host now would break something off.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.live.count() > 0 || self.uses.0.load(Ordering::Acquire) > 0
+        self.live.count() > 0 || self.count.load(Ordering::SeqCst) > 0
     }
 }
 

@@ -124,3 +124,22 @@ fn without_limits_there_is_no_lease() {
     lease.rest();
     assert!(!paths.iter().any(|path| path.exists()));
 }
+
+#[tokio::test]
+async fn a_use_that_comes_as_the_host_would_end_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let moment = Some(Duration::from_millis(1));
+    let lease = open(&directory, LeaseLimits { idle_timeout: moment, max_lifetime: None });
+    let (draining, came) = (Draining::default(), std::sync::Mutex::new(Vec::new()));
+    // It is there when the host first looks for it while it takes no more.
+    let is_in_use = || {
+        let mut came = came.lock().unwrap();
+        came.push(draining.is_set());
+        came.iter().filter(|is_draining| **is_draining).count() == 1 && draining.is_set()
+    };
+    lease.ended(is_in_use, &draining, &Logs::new()).await;
+    let mut looked = came.into_inner().unwrap();
+    looked.dedup();
+    assert_eq!(looked, [false, true, false, true], "it takes work again before it ends");
+    assert!(draining.is_set());
+}

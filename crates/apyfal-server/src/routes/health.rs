@@ -15,7 +15,7 @@ pub(crate) async fn alive() -> &'static str {
 
 /// Whether it takes jobs of all kinds: it is not ending, and can write what it must.
 pub(crate) async fn ready(State(host): State<Arc<Host>>) -> Answer<&'static str> {
-    host.check_open()?;
+    host.draining.check()?;
     // It may be over, and nobody have written since.
     let written = match host.journal.failure() {
         Some(_) => host.journal.flush().await,

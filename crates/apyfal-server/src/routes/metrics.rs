@@ -32,7 +32,7 @@ fn about(host: &Host, text: &mut Exposition) {
     };
     let uptime = host.began.elapsed().as_secs_f64();
     one("apyfal_uptime_seconds", "gauge", "Seconds since the agent started.", uptime);
-    let draining = f64::from(u8::from(*host.draining.borrow()));
+    let draining = f64::from(u8::from(host.draining.is_set()));
     one("apyfal_draining", "gauge", "1 while the agent is ending and takes no jobs.", draining);
     let connections = count(&host.metrics.connections) as f64;
     one("apyfal_connections", "gauge", "Open connections of clients.", connections);

@@ -166,7 +166,7 @@ impl Routes {
             }
             // Who only looks, be it at its metrics or at how long it lives, does not use it.
             if !matches!(parts.method, Method::GET | Method::HEAD) || path.ends_with("/result") {
-                using = Some(self.host.used());
+                using = Some(self.host.uses.begin());
             }
         }
         // Jobs come by the thousand, so they do not even go through the router.

@@ -12,6 +12,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::answer::Answer;
 use crate::host::Host;
+use crate::overview::Parts;
 
 /// All of it: style and script too.
 const PAGE: &str = include_str!("page.html");
@@ -48,7 +49,19 @@ pub(crate) async fn page() -> Response {
 pub(crate) async fn status(State(host): State<Arc<Host>>) -> Answer {
     const HEADERS: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    Ok((HEADERS, host.overview().await?).into_response())
+    let parts = Parts {
+        agent: &host.agent,
+        live: &host.live,
+        metrics: &host.metrics,
+        scratch: &host.scratch,
+        pace: &host.pace,
+        journal: &host.journal,
+        lease: &host.lease,
+        draining: &host.draining,
+        began: host.began,
+        cores: host.cores,
+    };
+    Ok((HEADERS, host.shown.overview(parts).await?).into_response())
 }
 
 #[cfg(test)]

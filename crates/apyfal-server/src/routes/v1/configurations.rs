@@ -25,7 +25,7 @@ pub(super) async fn start(
     body: Body,
 ) -> Answer {
     let created = now();
-    host.check_open()?;
+    host.draining.check()?;
     let request = form::read(parts, body, &host.scratch, host.limits.client_timeout, false).await?;
     let accelerator = accelerator?;
     let form::Request { parameters, size, datafile, data, mut end, .. } = request;
@@ -35,9 +35,9 @@ pub(super) async fn start(
         Ok(mut checked) => {
             let url = v1::take_source(&mut checked.specific);
             let src = data.map(|data| data.into_input(datafile.as_deref()));
-            let io = JobIo { src, ..host.start_io(crate::data::Data::none(), None) };
+            let io = JobIo { src, ..host.sessions.io(crate::data::Data::none(), None) };
             let start = Start { accelerator, parameters: checked, src: url };
-            host.start(start, io, Protocol::V1).await
+            host.sessions.start(start, io, Protocol::V1).await
         }
     };
     // What is wrong with the form goes before what that led to.

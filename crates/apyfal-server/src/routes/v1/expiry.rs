@@ -2,7 +2,6 @@
 //! their stop must take nothing away from others.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::Result;
@@ -15,46 +14,44 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// How many are looked at at once.
 const ITEMS: u64 = 100;
 
-impl Host {
-    /// Ends sessions that were unused for as long as results are kept, again and again. The newest
-    /// of each accelerator stays, for clients that start nothing by themselves.
-    pub(crate) async fn expire_sessions(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(SWEEP.min(self.limits.result_ttl)).await;
-            if let Err(error) = self.expire_unused().await {
-                self.logs.host(&format!("cannot end unused sessions: {error}"));
-            }
+/// Ends sessions that were unused for as long as results are kept, again and again. The newest
+/// of each accelerator stays, for clients that start nothing by themselves.
+pub(crate) async fn expire_sessions(host: &Host) {
+    loop {
+        tokio::time::sleep(SWEEP.min(host.limits.result_ttl)).await;
+        if let Err(error) = expire_unused(host).await {
+            host.logs.host(&format!("cannot end unused sessions: {error}"));
         }
     }
+}
 
-    async fn expire_unused(&self) -> Result<()> {
-        for record in self.unused().await? {
-            self.stop(&record.id).await?;
-            self.original.unlearn(record.number);
-            self.logs.host(&format!("configuration {} was not used, and is ended", record.number));
-        }
-        Ok(())
+async fn expire_unused(host: &Host) -> Result<()> {
+    for record in unused(host).await? {
+        host.sessions.stop(&record.id).await?;
+        host.original.unlearn(record.number);
+        host.logs.host(&format!("configuration {} was not used, and is ended", record.number));
     }
+    Ok(())
+}
 
-    async fn unused(&self) -> Result<Vec<SessionRecord>> {
-        let filter =
-            SessionFilter { open: Some(true), protocol: Some(Protocol::V1), accelerator: None };
-        let busy: HashSet<_> = self.live.all().iter().map(|job| job.session.clone()).collect();
-        let (mut unused, mut seen) = (Vec::new(), HashSet::new());
-        let mut page = Page { offset: 0, limit: ITEMS };
-        loop {
-            let listed = self.journal.sessions(filter.clone(), page).await?;
-            for record in listed.items {
-                let is_newest = seen.insert(record.accelerator.clone());
-                let idle = self.original.last_use(record.number).elapsed();
-                if !is_newest && !busy.contains(&record.id) && idle > self.limits.result_ttl {
-                    unused.push(record);
-                }
+async fn unused(host: &Host) -> Result<Vec<SessionRecord>> {
+    let filter =
+        SessionFilter { open: Some(true), protocol: Some(Protocol::V1), accelerator: None };
+    let busy: HashSet<_> = host.live.all().iter().map(|job| job.session.clone()).collect();
+    let (mut unused, mut seen) = (Vec::new(), HashSet::new());
+    let mut page = Page { offset: 0, limit: ITEMS };
+    loop {
+        let listed = host.journal.sessions(filter.clone(), page).await?;
+        for record in listed.items {
+            let is_newest = seen.insert(record.accelerator.clone());
+            let idle = host.original.last_use(record.number).elapsed();
+            if !is_newest && !busy.contains(&record.id) && idle > host.limits.result_ttl {
+                unused.push(record);
             }
-            page.offset += ITEMS;
-            if page.offset >= listed.count {
-                return Ok(unused);
-            }
+        }
+        page.offset += ITEMS;
+        if page.offset >= listed.count {
+            return Ok(unused);
         }
     }
 }

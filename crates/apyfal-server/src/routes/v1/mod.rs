@@ -36,6 +36,7 @@ use crate::journal::Page;
 use refusal::{Answer, Refusal};
 use way::{Place, Way};
 
+pub(crate) use expiry::expire_sessions;
 pub(crate) use memory::Memory;
 
 pub(crate) fn router() -> Router<Arc<Host>> {
@@ -99,7 +100,7 @@ async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
         Data::of_body(&parts.headers, body).drain();
         return Err(Refusal::new(status, error));
     }
-    let using = host.used();
+    let using = host.uses.begin();
     let answered = answer_to(host, Way::of(parts, peer), parts, body).await;
     using.answered(answered.as_ref().map_or_else(|refusal| refusal.status, Response::status));
     answered
@@ -147,7 +148,7 @@ async fn answer_to(host: &Arc<Host>, way: Way, parts: &Parts, body: Body) -> Ans
 fn accelerator(host: &Host, way: &Way) -> Answer<String> {
     match &way.accelerator {
         Some(name) => Ok(host.agent.registry().find(name)?.info().name.to_string()),
-        None => host.accelerator(None).map_err(|error| {
+        None => host.sessions.accelerator(None).map_err(|error| {
             let hint = "or use the host as http://ADDRESS/NAME";
             Refusal::new(StatusCode::NOT_FOUND, error.hint(hint))
         }),

@@ -58,7 +58,7 @@ pub(super) async fn about(host: &Host, way: &Way, number: u64) -> Answer<Respons
 pub(super) async fn delete(host: &Arc<Host>, number: u64) -> Answer<Response> {
     let process = host.original.remove(number);
     if let Some(process) = process.as_ref().filter(|process| process.job.has_ended()) {
-        host.forget_soon(&process.job.id, number).await?;
+        host.history.forget_soon(&process.job.id, number).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let id = match &process {
@@ -72,7 +72,7 @@ pub(super) async fn delete(host: &Arc<Host>, number: u64) -> Answer<Response> {
                 process.job.cancel.cancel();
                 process.job.ended().await;
             }
-            host.forget(&id, number).await
+            host.history.forget(&id, number).await
         }
     };
     // It is done even where the client does not wait for it.

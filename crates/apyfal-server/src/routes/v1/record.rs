@@ -7,40 +7,38 @@ use apyfal_api::v2::{JobState, Progress};
 use apyfal_core::{Report, Result};
 
 use super::memory::Sent;
-use crate::host::Host;
-use crate::journal::JobRecord;
+use crate::journal::{JobRecord, Journal};
 use crate::live::{self, Job};
+use crate::scratch::Scratch;
 
-impl Host {
-    /// Records a job that goes on after its request was answered.
-    pub(super) async fn record_running(&self, job: &Job, sent: &Sent) -> Result<()> {
-        self.journal.record_job(record(job, sent), job.durability).await
-    }
+/// Records a job that goes on after its request was answered.
+pub(super) async fn running(journal: &Journal, job: &Job, sent: &Sent) -> Result<()> {
+    journal.record_job(record(job, sent), job.durability).await
+}
 
-    /// Records a job that has ended within its request, and says so.
-    pub(super) async fn record_short(
-        &self,
-        job: &Job,
-        sent: &Sent,
-        result: Result<Report>,
-        kept: Option<u64>,
-    ) -> Result<()> {
-        let ended = live::now();
-        let record = JobRecord {
-            state: live::state_of(&result),
-            started: job.progress.began(),
-            ended: Some(ended),
-            progress: live::progress(&job.progress),
-            result: kept,
-            report: result.as_ref().ok().cloned().map(Into::into),
-            error: result.as_ref().err().map(WireError::from),
-            kept: kept.is_some(),
-            ..record(job, sent)
-        };
-        self.journal.record_job(record, job.durability).await?;
-        job.end_at(ended, result, kept);
-        Ok(())
-    }
+/// Records a job that has ended within its request, and says so.
+pub(super) async fn short(
+    journal: &Journal,
+    job: &Job,
+    sent: &Sent,
+    result: Result<Report>,
+    kept: Option<u64>,
+) -> Result<()> {
+    let ended = live::now();
+    let record = JobRecord {
+        state: live::state_of(&result),
+        started: job.progress.began(),
+        ended: Some(ended),
+        progress: live::progress(&job.progress),
+        result: kept,
+        report: result.as_ref().ok().cloned().map(Into::into),
+        error: result.as_ref().err().map(WireError::from),
+        kept: kept.is_some(),
+        ..record(job, sent)
+    };
+    journal.record_job(record, job.durability).await?;
+    job.end_at(ended, result, kept);
+    Ok(())
 }
 
 /// A job as it begins.
@@ -68,13 +66,13 @@ fn record(job: &Job, sent: &Sent) -> JobRecord {
 
 /// Removes the result of a job that was never recorded.
 pub(super) struct Unrecorded {
-    host: Arc<Host>,
+    scratch: Arc<Scratch>,
     job: Option<(String, u64)>,
 }
 
 impl Unrecorded {
-    pub(super) fn new(host: &Arc<Host>, job: &Job) -> Self {
-        Self { host: host.clone(), job: Some((job.id.clone(), job.number)) }
+    pub(super) fn new(scratch: &Arc<Scratch>, job: &Job) -> Self {
+        Self { scratch: scratch.clone(), job: Some((job.id.clone(), job.number)) }
     }
 
     pub(super) fn recorded(mut self) {
@@ -85,7 +83,7 @@ impl Unrecorded {
 impl Drop for Unrecorded {
     fn drop(&mut self) {
         if let Some((id, number)) = &self.job {
-            self.host.scratch.remove(id, *number);
+            self.scratch.remove(id, *number);
         }
     }
 }

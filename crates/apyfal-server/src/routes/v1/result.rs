@@ -50,7 +50,7 @@ pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answe
 
 fn body(host: &Host, file: File, range: Range) -> Answer<Body> {
     if range.len() > SMALL {
-        return Ok(file_body::part(file, range, host.used()));
+        return Ok(file_body::part(file, range, host.uses.begin()));
     }
     // It was written a moment ago, so reading it takes less than handing it to a thread.
     let mut bytes = vec![0; range.len() as usize];

@@ -16,7 +16,7 @@ use super::memory::{Known, Process, Sent};
 use super::record::Unrecorded;
 use super::refusal::Answer;
 use super::way::{Place, Way};
-use super::{form, told};
+use super::{form, record, told};
 use crate::host::Host;
 use crate::journal::{Durability, Protocol};
 use crate::live::Listed;
@@ -26,7 +26,7 @@ const SHORT: Duration = Duration::from_millis(50);
 
 /// Runs a job, and answers once its data is in.
 pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) -> Answer {
-    host.check_open()?;
+    host.draining.check()?;
     let request = form::read(parts, body, &host.scratch, host.limits.client_timeout, true).await?;
     let form::Request { parameters, size, configuration, datafile, data, mut end } = request;
     let number = Place::configuration_of(&configuration)
@@ -36,13 +36,13 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
     let checked = checked.and_then(JobParameters::from_json);
     let sent = Sent { configuration: number, parameters: told::shown(parameters.ok()), datafile };
 
-    let job = host.new_job(None, &session, &accelerator)?;
-    let listed = host.list(job.kept(Protocol::V1, Durability::Process))?;
+    let job = host.jobs.new_job(None, &session, &accelerator)?;
+    let listed = host.live.add(job.kept(Protocol::V1, Durability::Process))?;
     let mut checked = match checked {
         Ok(checked) => checked,
         Err(error) => {
-            let result = host.settle(&listed, Err(error));
-            host.record_short(&listed, &sent, result, None).await?;
+            let result = host.jobs.settle(&listed, Err(error));
+            record::short(&host.journal, &listed, &sent, result, None).await?;
             return Ok(answer(host, way, Process { job: (*listed).clone(), sent, size }));
         }
     };
@@ -55,11 +55,11 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
     };
     let input = data.map(|data| data.into_input(sent.datafile.as_deref()));
     let process = Arc::new(Process { job: (*listed).clone(), sent, size });
-    let unrecorded = Unrecorded::new(host, &listed);
+    let unrecorded = Unrecorded::new(&host.scratch, &listed);
     let request = Job { session, parameters: checked, src, dst };
     let mut running = Box::pin({
         let (host, process) = (host.clone(), process.clone());
-        async move { host.perform_kept(&process.job, request, input, need, None).await }
+        async move { host.jobs.perform_kept(&process.job, request, input, need, None).await }
     });
     let patience = async {
         end.wait().await;
@@ -75,7 +75,7 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
     match ended {
         Some((Err(error), _)) if is_refusal(error.kind()) => return Err(error.into()),
         Some((result, kept)) => {
-            host.record_short(&process.job, &process.sent, result, kept).await?;
+            record::short(&host.journal, &process.job, &process.sent, result, kept).await?;
         }
         None => go_on(host.clone(), listed, process.clone(), running).await?,
     }
@@ -100,12 +100,12 @@ async fn go_on(
 ) -> Result<()> {
     let (recorded, answer) = oneshot::channel();
     tokio::spawn(async move {
-        let outcome = host.record_running(&listed, &process.sent).await;
+        let outcome = record::running(&host.journal, &listed, &process.sent).await;
         let is_recorded = outcome.is_ok();
         let _ = recorded.send(outcome);
         if is_recorded {
             let (result, kept) = running.await;
-            host.record_end(&listed, result, kept).await;
+            host.history.record_end(&listed, result, kept).await;
         }
     });
     answer.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the job was lost")))

@@ -166,7 +166,7 @@ pub(super) fn kept(
         Ok(range) => range,
         Err(error) => return Ok(file_body::not_satisfiable(Refusal::from(error), len)),
     };
-    let mut response = data(file_body::part(file, range, host.used()), &job.id);
+    let mut response = data(file_body::part(file, range, host.uses.begin()), &job.id);
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.len()));

@@ -17,7 +17,7 @@ pub(crate) async fn about(State(host): State<Arc<Host>>) -> Json<v2::Host> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocols: vec![v2::VERSION],
         accelerators: names.collect(),
-        default_accelerator: host.default_accelerator.clone(),
+        default_accelerator: host.sessions.default_accelerator.clone(),
         cores: host.cores,
         uptime: host.began.elapsed().as_secs_f64(),
         lease: host.lease.left(),
@@ -40,7 +40,7 @@ pub(crate) async fn extend(
             .operation("extend the lease")
             .hint("give the seconds from now, such as 3600")
     })?;
-    host.check_open()?;
+    host.draining.check()?;
     host.lease.extend(time)?;
     host.logs.host(&format!("a client lets this host live for {seconds} s more"));
     Ok(lease(State(host)).await)

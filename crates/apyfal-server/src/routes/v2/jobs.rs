@@ -58,7 +58,7 @@ pub(crate) async fn about(
         let _ = tokio::time::timeout(wait.time(), job.ended()).await;
         return Ok(Json(job.as_wire()));
     }
-    Ok(Json(host.find_job(&id).await?.0))
+    Ok(Json(find(&host, &id).await?.0))
 }
 
 /// Cancels a job that waits or runs; forgets one that ended, with its result.
@@ -67,10 +67,10 @@ pub(crate) async fn end(State(host): State<Arc<Host>>, Name(id): Name) -> Answer
         job.cancel.cancel();
         return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
     }
-    let (job, number) = host.find_job(&id).await?;
+    let (job, number) = find(&host, &id).await?;
     // Not each plain job is recorded.
     let was_recent = host.recent.remove(&id);
-    match host.forget(&job.id, number).await {
+    match host.history.forget(&job.id, number).await {
         Err(error) if !(was_recent && error.kind() == ErrorKind::NotFound) => {
             return Err(error.into());
         }
@@ -85,7 +85,7 @@ pub(crate) async fn result(
     Name(id): Name,
     headers: HeaderMap,
 ) -> Answer {
-    let (job, number) = host.find_job(&id).await?;
+    let (job, number) = find(&host, &id).await?;
     Ok(deliver::kept(&host, job, number, true, Some(&headers))?)
 }
 
@@ -94,7 +94,7 @@ pub(crate) async fn events(
     State(host): State<Arc<Host>>,
     Name(id): Name,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let (first, _) = host.find_job(&id).await?;
+    let (first, _) = find(&host, &id).await?;
     let live = host.live.find(&id);
     let told = futures::stream::unfold(Some((first, live, true)), |state| async {
         let (job, live, is_first) = state?;
@@ -113,27 +113,25 @@ pub(crate) async fn events(
     Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
 }
 
-impl Host {
-    /// A job that lives, ended a moment ago, or is remembered by the journal, and its number.
-    pub(crate) async fn find_job(&self, id: &str) -> Result<(v2::Job, u64)> {
-        if let Some(job) = self.live.find(id) {
-            return Ok((job.as_wire(), job.number));
-        }
-        if let Some(job) = self.recent.find(id).await {
-            return Ok(job);
-        }
-        let mut recorded = self.journal.job(id).await?;
-        if recorded.is_none() {
-            // A plain job is handed over when it ends, and written a moment later. Where it cannot
-            // be, nothing is known of it.
-            let _ = self.journal.flush().await;
-            recorded = self.journal.job(id).await?;
-        }
-        let recorded = recorded.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("there is no job '{}'", shorten(id)))
-                .hint("its result was deleted, or it is too long ago")
-        })?;
-        let number = recorded.number;
-        Ok((wire_job(recorded), number))
+/// A job that lives, ended a moment ago, or is remembered by the journal, and its number.
+async fn find(host: &Host, id: &str) -> Result<(v2::Job, u64)> {
+    if let Some(job) = host.live.find(id) {
+        return Ok((job.as_wire(), job.number));
     }
+    if let Some(job) = host.recent.find(id).await {
+        return Ok(job);
+    }
+    let mut recorded = host.journal.job(id).await?;
+    if recorded.is_none() {
+        // A plain job is handed over when it ends, and written a moment later. Where it cannot
+        // be, nothing is known of it.
+        let _ = host.journal.flush().await;
+        recorded = host.journal.job(id).await?;
+    }
+    let recorded = recorded.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("there is no job '{}'", shorten(id)))
+            .hint("its result was deleted, or it is too long ago")
+    })?;
+    let number = recorded.number;
+    Ok((wire_job(recorded), number))
 }

@@ -91,18 +91,19 @@ pub(super) async fn keep(
         check_told(told, Some(digest))?;
     }
     let (job, number) = loop {
-        let mut job = host.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
+        let mut job =
+            host.jobs.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
         if has_id {
             let (fingerprint, data) = (ends.fingerprint(), complete.clone());
             job = job.asked(Asked { fingerprint, known: complete.digest().or(told), data });
         }
         let job = job.kept(Protocol::V2, Durability::Disk);
-        break match host.begin(job, ends.record()).await? {
+        break match host.history.begin(job, ends.record()).await? {
             Begun::New(listed) => {
                 let job = (*listed).clone();
                 let (name, called) = ends.names();
                 let src = sent.into_input(name.as_deref(), told);
-                host.keep(listed, ends.job(), src, output, called);
+                host.jobs.keep(&host.history, listed, ends.job(), src, output, called);
                 if mode == Mode::Submit {
                     all_in(host, &job, &complete).await?;
                 } else {
@@ -178,7 +179,7 @@ async fn all_in(host: &Host, job: &live::Job, complete: &Complete) -> Result<()>
     match (&job.asked, digest) {
         (Some(asked), Some(digest)) => match asked.known {
             Some(told) => check_told(told, Some(digest)),
-            None => host.record_data(job, digest).await,
+            None => host.history.record_data(job, digest).await,
         },
         _ => Ok(()),
     }

@@ -25,7 +25,8 @@ use crate::body;
 use crate::coding;
 use crate::data::{self, Data};
 use crate::digest::Digest;
-use crate::host::{Host, output_named};
+use crate::host::Host;
+use crate::jobs::output_named;
 use crate::routes::query::{Name, Query};
 use crate::spool::spool;
 
@@ -76,7 +77,7 @@ impl Ends {
         data: Data,
     ) -> std::result::Result<Self, (Error, Data)> {
         let checked = async {
-            host.check_open()?;
+            host.draining.check()?;
             let engine = host.agent.engine(&session).await?;
             Ok((JobParameters::from_json(&request.parameters)?, engine))
         };
@@ -172,7 +173,7 @@ async fn run(
     reading: Reading,
     ending: Option<EndSession>,
 ) -> Result<Response> {
-    let job = host.new_job(None, &ends.session, &ends.accelerator)?;
+    let job = host.jobs.new_job(None, &ends.session, &ends.accelerator)?;
     let (name, output_name) = ends.names();
     // Set once the request is in, where that is not so already.
     let mut sent = None;
@@ -189,33 +190,33 @@ async fn run(
     let (request, output) = (ends.job(), ends.output);
     drop(ends);
     if !output {
-        let listed = host.list(job)?;
-        let report = Box::pin(host.perform(&listed, request, src, None)).await;
-        host.record_plain(&listed, &report);
+        let listed = host.live.add(job)?;
+        let report = Box::pin(host.jobs.perform(&listed, request, src, None)).await;
+        host.history.record_plain(&listed, &report);
         return deliver::report(&listed, listed.end(report, None));
     }
     let (writer, end, reader) = spool(&host.scratch, connection.number());
     reading.announce(&reader);
     // The spool takes everything in at once: into memory, or into a scratch file.
     let dst = output_named(Output::memory(writer), output_name.as_deref());
-    let (request, src, dst) = match host.perform_at_once(&job, request, src, Some(dst)) {
+    let (request, src, dst) = match host.jobs.perform_at_once(&job, request, src, Some(dst)) {
         // It is done before anybody could have looked for it.
         ControlFlow::Break(report) => {
-            host.record_plain(&job, &report);
+            host.history.record_plain(&job, &report);
             end.end(report);
             if reader.is_in_memory() {
                 return deliver::whole(host, &job, reader);
             }
-            return deliver::stream(host, host.list(job)?, reader, reading.trailers);
+            return deliver::stream(host, host.live.add(job)?, reader, reading.trailers);
         }
         ControlFlow::Continue(later) => later,
     };
-    let listed = host.list(job)?;
+    let listed = host.live.add(job)?;
     let running = {
         let (host, job) = (host.clone(), (*listed).clone());
         async move {
-            let report = host.perform(&job, request, src, dst).await;
-            host.record_plain(&job, &report);
+            let report = host.jobs.perform(&job, request, src, dst).await;
+            host.history.record_plain(&job, &report);
             end.end(report);
             drop(ending);
         }
@@ -264,9 +265,9 @@ pub(crate) async fn alone(
     let (start, job) = by_stage(engine.info(), query);
     let reading = Reading::of(&parts);
     let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
-    let opened = match host.check_open() {
+    let opened = match host.draining.check() {
         // It ends within this request, so nobody needs to remember it.
-        Ok(()) => host.agent.start_for_now(start, host.start_io(Data::none(), None)).await,
+        Ok(()) => host.agent.start_for_now(start, host.sessions.io(Data::none(), None)).await,
         Err(error) => Err(error),
     };
     let session = match opened {

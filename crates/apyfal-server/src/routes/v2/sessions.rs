@@ -23,20 +23,20 @@ pub(crate) async fn start(
     let patience = host.limits.client_timeout;
     let (request, data) = body::split::<StartRequest>(&parts, body, patience).await?;
     let name = request.input_name.clone();
-    let start = match host.check_open().and_then(|()| meant(&host, request)) {
+    let start = match host.draining.check().and_then(|()| meant(&host, request)) {
         Ok(start) => start,
         Err(error) => {
             data.drain();
             return Err(error.into());
         }
     };
-    let io = host.start_io(data, name.as_deref());
-    let (_, record) = host.start(start, io, Protocol::V2).await?;
+    let io = host.sessions.io(data, name.as_deref());
+    let (_, record) = host.sessions.start(start, io, Protocol::V2).await?;
     Ok((StatusCode::CREATED, Json(as_wire(record))))
 }
 
 fn meant(host: &Host, request: StartRequest) -> Result<Start> {
-    let accelerator = host.accelerator(request.accelerator)?;
+    let accelerator = host.sessions.accelerator(request.accelerator)?;
     let parameters = JobParameters::from_json(&request.parameters)?;
     Ok(Start { accelerator, parameters, src: request.src })
 }
@@ -75,5 +75,5 @@ pub(crate) async fn stop(
     State(host): State<Arc<Host>>,
     Name(id): Name,
 ) -> Answer<Json<v2::Report>> {
-    Ok(Json(host.stop(&id).await?.into()))
+    Ok(Json(host.sessions.stop(&id).await?.into()))
 }
