@@ -10,7 +10,7 @@
 //! use apyfal::{Accelerator, Call};
 //!
 //! # std::fs::write(path("in.txt"), "text to hash")?;
-//! let accelerator = Accelerator::builder("sha3").build().await?;
+//! let accelerator = Accelerator::builder("sha3").build()?;
 //! accelerator.start(Call::new()).await?;
 //! let report = accelerator.process(Call::new().src(path("in.txt")).set("type", "sha3-256")).await?;
 //! println!("{}", report.specific["digest"]);
@@ -20,8 +20,23 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example(folder.path())).unwrap();
 //! ```
 //!
-//! The library never prints and never reads the environment by itself; what it needs of either is
-//! passed in, as with [`configuration::load`].
+//! What `apyfal run` does is done by an accelerator that is told of the configuration and of the
+//! [`Surroundings`] of the process: then installed packages, devices and paired hosts are found.
+//!
+//! ```
+//! # async fn example() -> apyfal::Result<()> {
+//! use apyfal::{Accelerator, Surroundings, configuration};
+//!
+//! let surroundings = Surroundings::of_process();
+//! let configuration = configuration::load(None, &surroundings.environment).await?;
+//! let accelerator =
+//!     Accelerator::builder("gzip").configuration(configuration).surroundings(surroundings).build()?;
+//! # drop(accelerator); Ok(()) }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+//! ```
+//!
+//! The library never prints, and but for [`Surroundings::of_process`] it never reads the environment:
+//! what it needs of it is passed in.
 
 /// The example in the README, which must work as it stands.
 #[cfg(doctest)]
@@ -34,6 +49,7 @@ struct Readme;
 struct CustomHost;
 
 mod accelerator;
+mod builder;
 mod call;
 pub mod catalog;
 pub mod configuration;
@@ -41,9 +57,11 @@ mod devices;
 mod known_hosts;
 mod map;
 pub mod package;
+mod place;
+mod surroundings;
 mod temporary;
 
-pub use accelerator::{Accelerator, AcceleratorBuilder};
+pub use accelerator::Accelerator;
 pub use apyfal_agent::{Agent, AgentOptions};
 pub use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
 pub use apyfal_core::{
@@ -53,7 +71,10 @@ pub use apyfal_core::{
 pub use apyfal_engines::Registry;
 pub use apyfal_hosts::{Machine, user_data};
 pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, file_version, standard};
+pub use builder::AcceleratorBuilder;
 pub use call::{Call, full_parameters};
 pub use devices::Devices;
 pub use known_hosts::{Certificate, KnownHost, KnownHosts, Pairing};
 pub use map::{JobHandle, ProcessMap};
+pub use place::ChosenHosts;
+pub use surroundings::Surroundings;

@@ -24,7 +24,7 @@ fn path(folder: &tempfile::TempDir, name: impl std::fmt::Display) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn start_process_stop() {
     let folder = files(1);
-    let accelerator = Accelerator::builder("null").build().await.unwrap();
+    let accelerator = Accelerator::builder("null").build().unwrap();
     let call = || Call::new().src(path(&folder, 0)).dst(path(&folder, "out"));
     let error = accelerator.process(call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -44,7 +44,7 @@ async fn start_process_stop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_map_gives_results_in_order() {
     let folder = files(200);
-    let accelerator = Accelerator::builder("sha3").build().await.unwrap();
+    let accelerator = Accelerator::builder("sha3").build().unwrap();
     accelerator.start(Call::new().set("type", "sha3-224")).await.unwrap();
     let calls = (0..200).map(|number| Call::new().src(path(&folder, number)));
     let mut reports = accelerator.process_map(calls);
@@ -58,7 +58,7 @@ async fn a_map_gives_results_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_dropped_ends_no_other() {
-    let accelerator = Accelerator::builder("sha3").build().await.unwrap();
+    let accelerator = Accelerator::builder("sha3").build().unwrap();
     let cancel = Cancel::default();
     accelerator.start(Call::new().cancel(cancel.clone())).await.unwrap();
     let call = |input| Call::new().input(input).cancel(cancel.clone());
@@ -92,8 +92,7 @@ impl std::io::Read for Waits {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_map_of_files_and_streams_keeps_the_order() {
     let folder = files(100);
-    let accelerator =
-        Accelerator::builder("sha3").threads(NonZeroUsize::MIN).build().await.unwrap();
+    let accelerator = Accelerator::builder("sha3").threads(NonZeroUsize::MIN).build().unwrap();
     accelerator.start(Call::new()).await.unwrap();
     let call = |number: usize| match number % 40 {
         // More of either in a row than are under way at once.
@@ -112,7 +111,7 @@ async fn a_map_of_files_and_streams_keeps_the_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_failing_job_of_a_map_fails_alone() {
     let folder = files(3);
-    let accelerator = Accelerator::builder("sha3").build().await.unwrap();
+    let accelerator = Accelerator::builder("sha3").build().unwrap();
     accelerator.start(Call::new()).await.unwrap();
     let names = ["0", "missing", "2"];
     let calls: Vec<_> = names.iter().map(|name| Call::new().src(path(&folder, name))).collect();
@@ -126,7 +125,7 @@ async fn one_failing_job_of_a_map_fails_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submitted_job_can_be_waited_for_or_cancelled() {
     let folder = files(2);
-    let accelerator = Accelerator::builder("null").build().await.unwrap();
+    let accelerator = Accelerator::builder("null").build().unwrap();
     accelerator.start(Call::new()).await.unwrap();
     let call = || Call::new().src(path(&folder, 1)).dst(path(&folder, "out"));
     assert!(accelerator.process_submit(call()).await.is_ok());
@@ -141,7 +140,7 @@ async fn a_submitted_job_can_be_waited_for_or_cancelled() {
 #[tokio::test]
 async fn stopping_waits_for_submitted_jobs() {
     let folder = files(8);
-    let accelerator = Accelerator::builder("null").build().await.unwrap();
+    let accelerator = Accelerator::builder("null").build().unwrap();
     accelerator.start(Call::new()).await.unwrap();
     let out = |number| path(&folder, format!("out{number}"));
     let call = |number| Call::new().src(path(&folder, number)).dst(out(number));
@@ -165,8 +164,7 @@ async fn parameters_come_from_everywhere_in_order() {
         "test",
     )
     .unwrap();
-    let accelerator =
-        Accelerator::builder("sha3").configuration(configuration).build().await.unwrap();
+    let accelerator = Accelerator::builder("sha3").configuration(configuration).build().unwrap();
     let digest = |call: Call| {
         let (accelerator, call) = (accelerator.clone(), call.src(path(&folder, 0)));
         async move {

@@ -71,7 +71,7 @@ fn here(
     context: &Context<'_>,
     name: Option<&str>,
 ) -> Result<Vec<EngineInfo>> {
-    let registry = context.registry(configuration)?;
+    let registry = context.surroundings.registry(configuration)?;
     if let Some(name) = name {
         return Ok(vec![registry.find(name)?.info().clone()]);
     }
@@ -85,7 +85,7 @@ fn here(
 fn packages(configuration: &Configuration, context: &Context<'_>) -> Result<Vec<Installed>> {
     let declared = configuration.subsections("accelerator");
     // The later one is used. Why one cannot be used is told where the accelerators are found.
-    let stores = context.packages().into_iter().rev();
+    let stores = context.surroundings.packages().into_iter().rev();
     let found = stores.flat_map(|store| store.list().unwrap_or_default());
     let found = found.filter_map(|(_, found)| found.ok());
     Ok(found

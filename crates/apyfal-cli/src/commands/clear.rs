@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
 }
 
 fn clear_all(context: &Context<'_>) -> Result<()> {
-    let home = context.environment.home.as_ref();
+    let home = context.surroundings.environment.home.as_ref();
     let home = home.ok_or_else(|| refused("there is no home directory".to_owned()))?;
     let folder = home.join(".apyfal");
     if let Some((name, _)) = context.names.list()?.into_iter().next() {

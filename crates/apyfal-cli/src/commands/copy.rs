@@ -31,7 +31,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     ];
     one_takes_stdin(&from_stdin)?;
     let configuration = context.configuration(arguments.config.as_deref()).await?;
-    let storage = context.storage(&configuration)?;
+    let storage = context.surroundings.storage(&configuration)?;
     let source = Location::parse(&arguments.source)?;
     let destination = Location::parse(&arguments.destination)?;
     let progress = Arc::new(Progress::default());

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use apyfal::configuration::PROOFS;
 use apyfal::{Configuration, Error, ErrorKind, Machine, Pairing, Result};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::commands::{Context, Name, PROOFS, host, provide};
+use crate::commands::{Context, Name, host, provide};
 use crate::names::Record;
 use crate::paths::{is_read_once, remembered};
 
@@ -63,8 +64,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let mut record = Record { accelerator: arguments.accelerator, config, host, session: None };
     let accelerator = context.accelerator(&name, &record).await?;
-    record.accelerator = accelerator.info().name.to_string();
-    if !pairings.is_empty() && context.environment.home.is_some() {
+    record.accelerator = context.cancel.or_cancelled(accelerator.info()).await?.name.to_string();
+    if !pairings.is_empty() && context.surroundings.environment.home.is_some() {
         let known = context.known_hosts()?;
         for pairing in pairings {
             known.remember(known.completed(pairing)?, &context.cancel)?;

@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     options.name = arguments.name;
     options.sha256 = arguments.sha256;
     options.test = !arguments.skip_test;
-    let home = context.environment.home.as_deref();
+    let home = context.surroundings.home();
     for key in &arguments.public_key {
         options.keys.push(package::read_key(key, home)?);
     }
@@ -75,7 +75,7 @@ pub(crate) fn store(context: &Context<'_>) -> Result<Store> {
         host::for_all_users();
         return Ok(Store::new(machine.packages()));
     }
-    context.environment.home.as_deref().map(package::store).ok_or_else(|| {
+    context.surroundings.home().map(package::store).ok_or_else(|| {
         Error::new(ErrorKind::Configuration, "there is no home directory")
             .operation("find a place for packages")
             .hint("set the variable HOME")
@@ -106,9 +106,9 @@ pub(crate) fn options(
     configuration: &Configuration,
 ) -> Result<InstallOptions> {
     let path = context.variable("PATH").unwrap_or_default();
-    let machine = package::Machine::here(path, context.devices().kinds());
+    let machine = package::Machine::here(path, context.surroundings.devices().kinds());
     let mut options = InstallOptions::new(machine);
-    options.keys = package::trusted_keys(configuration, context.environment.home.as_deref())?;
+    options.keys = package::trusted_keys(configuration, context.surroundings.home())?;
     Ok(options)
 }
 
@@ -120,7 +120,7 @@ pub(crate) async fn install(
     configuration: &Configuration,
     context: &Context<'_>,
 ) -> Result<Outcome> {
-    let storage = context.storage(configuration)?;
+    let storage = context.surroundings.storage(configuration)?;
     let progress = Arc::new(Progress::default());
     let work = install_from(url, options, store, &storage, &context.cancel, &progress);
     let title = format!("install {}", Location::parse(url)?);

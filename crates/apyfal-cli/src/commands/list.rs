@@ -52,7 +52,8 @@ async fn hosts(record: &Record, context: &Context<'_>) -> Vec<String> {
         return given;
     }
     // What is wrong with it is told by who uses it.
-    let configuration = apyfal::configuration::load(record.config.as_deref(), &context.environment);
+    let configuration =
+        apyfal::configuration::load(record.config.as_deref(), &context.surroundings.environment);
     let Ok(configuration) = configuration.await else { return given };
     let hosts = apyfal::configuration::pairings(&configuration).unwrap_or_default();
     hosts.into_iter().map(|host| host.url).collect()

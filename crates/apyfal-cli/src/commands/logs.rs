@@ -76,7 +76,7 @@ fn hosts(configuration: &Configuration, context: &Context<'_>) -> Result<Vec<Rem
     if !named.is_empty() {
         return Ok(named);
     }
-    let data_dir = here::data_dir(None, configuration, context.environment.home.as_deref())?;
+    let data_dir = here::data_dir(None, configuration, context.surroundings.home())?;
     Ok(vec![here::find(&data_dir)?])
 }
 

@@ -26,13 +26,12 @@ pub(crate) mod troubles;
 pub(crate) mod uninstall;
 pub(crate) mod user_data;
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use apyfal::configuration::Environment;
-use apyfal::package::Store;
+use apyfal::configuration::{forget_other_hosts, pairings};
 use apyfal::{
-    Accelerator, AcceleratorBuilder, Cancel, Configuration, Devices, Error, ErrorKind, KnownHosts,
-    Location, Machine, Registry, Remote, RemoteOptions, Result, Storage,
+    Accelerator, AcceleratorBuilder, Cancel, ChosenHosts, Configuration, Error, ErrorKind,
+    KnownHosts, Location, Remote, RemoteOptions, Result, Surroundings,
 };
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -46,7 +45,7 @@ use crate::printer::Printer;
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) printer: &'a Printer,
-    pub(crate) environment: Environment,
+    pub(crate) surroundings: Surroundings,
     pub(crate) names: Names,
     /// Set by Ctrl-C, SIGTERM or SIGHUP.
     pub(crate) cancel: Cancel,
@@ -63,13 +62,14 @@ pub(crate) struct Name {
 
 /// Runs a command; what it returns is the process's exit status where all went well.
 pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
-    let environment = environment();
-    let names = Names::below(&environment.home.clone().unwrap_or_else(|| PathBuf::from(".")));
+    let surroundings =
+        Surroundings { program: std::env::current_exe().ok(), ..Surroundings::of_process() };
+    let names = Names::below(surroundings.home().unwrap_or(Path::new(".")));
     let cancel = Cancel::default();
     cancel_on_signal(&cancel)?;
     fail_beyond_limit()?;
     let mut context =
-        Context { printer, environment, names, cancel, parameters: parsed.parameters };
+        Context { printer, surroundings, names, cancel, parameters: parsed.parameters };
     match parsed.command {
         Command::Run(arguments) => run::run(arguments, &mut context).await,
         Command::Map(arguments) => map::run(arguments, &mut context).await,
@@ -101,8 +101,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
 impl Context<'_> {
     /// An environment variable.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        let mut variables = self.environment.variables.iter();
-        variables.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.surroundings.environment.set(name)
     }
 
     /// The parameters that the command does not declare.
@@ -115,7 +114,7 @@ impl Context<'_> {
     /// # Errors
     /// There is no home directory.
     pub(crate) fn known_hosts(&self) -> Result<KnownHosts> {
-        self.environment.home.as_deref().map(KnownHosts::below).ok_or_else(|| {
+        self.surroundings.home().map(KnownHosts::below).ok_or_else(|| {
             Error::new(ErrorKind::Configuration, "there is no home directory")
                 .operation("find what is known of hosts")
                 .hint("say where it is: HOME")
@@ -124,7 +123,7 @@ impl Context<'_> {
 
     /// Reads the configuration and shows what is odd about it.
     pub(crate) async fn configuration(&self, explicit: Option<&str>) -> Result<Configuration> {
-        let loading = apyfal::configuration::load(explicit, &self.environment);
+        let loading = apyfal::configuration::load(explicit, &self.surroundings.environment);
         let configuration = self.cancel.or_cancelled(loading).await?;
         for warning in configuration.warnings() {
             self.printer.warning(warning);
@@ -143,111 +142,39 @@ impl Context<'_> {
         Ok(configuration)
     }
 
-    /// An accelerator with the storages and on the hosts of its configuration.
+    /// Begins an accelerator where its configuration says.
     pub(crate) fn builder(
         &self,
         accelerator: &str,
         configuration: Configuration,
     ) -> Result<AcceleratorBuilder> {
-        let hosts = self.hosts(&configuration)?;
-        if !hosts.is_empty() {
+        if !pairings(&configuration)?.is_empty() {
             allow_open_files();
         }
-        self.warn_of_unknown(accelerator, &configuration, hosts.is_empty())?;
-        let builder = Accelerator::builder(accelerator)
-            .packages(self.packages())
-            .devices(self.devices())
-            .storage(self.storage(&configuration)?)
-            .hosts(hosts)
-            .configuration(configuration);
-        Ok(match &self.environment.home {
-            Some(home) => builder.home(home),
-            None => builder,
-        })
+        let builder = Accelerator::builder(accelerator).configuration(configuration);
+        Ok(builder.surroundings(self.surroundings.clone()))
     }
 
-    /// Warns of parameters for accelerators that there are not. Hosts have others, so with hosts only of
-    /// names that are likely a slip.
-    fn warn_of_unknown(
-        &self,
-        accelerator: &str,
-        configuration: &Configuration,
-        is_here: bool,
-    ) -> Result<()> {
-        let is_special = |name: &str| !configuration.subsections(name).is_empty();
-        if !is_special("configuration") && !is_special("process") {
-            return Ok(());
-        }
-        let registry = self.registry(configuration)?;
-        let infos = registry.iter().map(|engine| engine.info());
-        let names = infos.flat_map(|info| std::iter::once(&info.name).chain(&info.aliases));
-        let broken = registry.broken().map(|(name, _)| name);
-        let known: Vec<&str> =
-            names.map(AsRef::as_ref).chain(broken).chain([accelerator]).collect();
-        for warning in configuration.unknown_accelerators(&known, is_here) {
-            self.printer.warning(warning);
-        }
-        Ok(())
+    /// Makes an accelerator, and shows what is odd about where it runs.
+    pub(crate) fn build(&self, builder: AcceleratorBuilder) -> Result<Accelerator> {
+        let accelerator = builder.build()?;
+        accelerator.warnings().iter().for_each(|warning| self.printer.warning(warning));
+        Ok(accelerator)
     }
 
     /// The hosts that a configuration names. None where jobs run on this machine.
     pub(crate) fn hosts(&self, configuration: &Configuration) -> Result<Vec<RemoteOptions>> {
-        let hosts = apyfal::configuration::hosts(configuration, self.environment.home.as_deref())?;
-        let host_type = configuration.section("host").get("host_type")?.unwrap_or_default();
-        let is_away = !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost");
-        if hosts.is_empty() && is_away && !self.runs_here(configuration, &host_type)? {
-            self.printer.warning(format!(
-                "host_type is {host_type}, but without host_ip this version runs \
-                 everything here"
-            ));
-        }
-        Ok(hosts)
-    }
-
-    /// Whether this machine is the host that a configuration means.
-    ///
-    /// # Errors
-    /// It might be, and is not made one.
-    pub(crate) fn runs_here(&self, configuration: &Configuration, host_type: &str) -> Result<bool> {
-        let prefers = configuration.section("host").get_bool("prefer_self_hosted")?;
-        Machine::default().runs_here(host_type, prefers.unwrap_or(true))
-    }
-
-    /// The storages of a configuration.
-    pub(crate) fn storage(&self, configuration: &Configuration) -> Result<Storage> {
-        apyfal::configuration::storage(configuration, &self.environment)
-    }
-
-    /// The accelerators of this machine.
-    pub(crate) fn registry(&self, configuration: &Configuration) -> Result<Registry> {
-        let home = self.environment.home.as_deref();
-        apyfal::configuration::registry(configuration, &self.packages(), &self.devices(), home)
-    }
-
-    /// The installed packages: those of the machine, then those of this user.
-    pub(crate) fn packages(&self) -> Vec<Store> {
-        let of_machine = Store::new(Machine::default().packages());
-        let of_user = self.environment.home.as_deref().map(apyfal::package::store);
-        std::iter::once(of_machine).chain(of_user).collect()
-    }
-
-    /// The devices of this machine.
-    pub(crate) fn devices(&self) -> Devices {
-        let is_root = rustix::process::geteuid().is_root();
-        match std::env::current_exe() {
-            Ok(program) => {
-                Devices::here(self.variable("PATH").unwrap_or_default(), program, is_root)
-            }
-            // Without it nothing could be asked for privileges.
-            Err(_) => Devices::none(),
-        }
+        let chosen = ChosenHosts::of(configuration, &self.surroundings)?;
+        chosen.warning.iter().for_each(|warning| self.printer.warning(warning));
+        Ok(chosen.hosts)
     }
 
     /// The accelerator of a name, its session taken up again where it has one.
     pub(crate) async fn accelerator(&self, name: &str, record: &Record) -> Result<Accelerator> {
         let mut configuration = self.configuration(record.config.as_deref()).await?;
-        let address = record.host.get("host_ip").and_then(serde_json::Value::as_str);
-        forget_another_host(&mut configuration, address)?;
+        if let Some(address) = record.host.get("host_ip").and_then(serde_json::Value::as_str) {
+            forget_other_hosts(&mut configuration, address)?;
+        }
         for (key, value) in &record.host {
             configuration.set_value("host", key, value);
         }
@@ -256,7 +183,7 @@ impl Context<'_> {
         if let Some(session) = &record.session {
             builder = builder.session(session);
         }
-        self.cancel.or_cancelled(builder.build()).await
+        self.build(builder)
     }
 
     /// What is remembered of a name that must have been created.
@@ -329,30 +256,13 @@ impl HostArguments {
     /// The configuration cannot be interpolated.
     fn apply(self, configuration: &mut Configuration) -> Result<()> {
         let Self { host_ip, proofs } = self;
-        forget_another_host(configuration, host_ip.as_deref())?;
+        if let Some(address) = &host_ip {
+            forget_other_hosts(configuration, address)?;
+        }
         configuration.set("host", "host_ip", host_ip.as_deref());
         proofs.apply(configuration);
         Ok(())
     }
-}
-
-/// The settings of a host that prove a client and it to each other.
-pub(crate) const PROOFS: [&str; 4] = ["token", "token_file", "fingerprint", "ssl_cert_crt"];
-
-/// Where a command names a host, what the configuration knows of another one is not for it: least of
-/// all the token.
-fn forget_another_host(configuration: &mut Configuration, address: Option<&str>) -> Result<()> {
-    let Some(address) = address else { return Ok(()) };
-    let kind = configuration.section("host").get("host_type")?.unwrap_or_default();
-    for section in ["host".to_owned(), format!("host.{kind}")] {
-        let configured = configuration.section(&section).get("host_ip")?;
-        if configured.is_some_and(|configured| configured != address) {
-            for key in PROOFS {
-                configuration.unset("host", key);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Refuses to have two things read standard input, which gives its data once.
@@ -442,11 +352,4 @@ fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
-/// The surroundings of this process. Variables that are no text are none of ours.
-fn environment() -> Environment {
-    let variables = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    Environment { variables: variables.collect(), home: std::env::home_dir() }
 }

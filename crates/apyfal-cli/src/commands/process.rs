@@ -50,9 +50,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
             .hint(format!("apyfal start --name {name}")));
     }
     let accelerator = context.accelerator(&name, &record).await?;
+    let info = context.cancel.or_cancelled(accelerator.info()).await?;
     let progress = Arc::new(Progress::default());
     let mut call = Call::new()
-        .set_all(context.take_parameters().and(arguments.set).of(accelerator.info()))
+        .set_all(context.take_parameters().and(arguments.set).of(info))
         .compare(arguments.compare)
         .cancel(context.cancel.clone())
         .progress(progress.clone());

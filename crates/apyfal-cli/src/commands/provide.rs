@@ -16,11 +16,11 @@ pub(crate) async fn provide(
     configuration: &Configuration,
     context: &Context<'_>,
 ) -> Result<()> {
-    let registry = context.registry(configuration)?;
+    let registry = context.surroundings.registry(configuration)?;
     if !registry.find(accelerator).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(());
     }
-    let found = catalog::find(None, configuration, &context.environment);
+    let found = catalog::find(None, configuration, &context.surroundings.environment);
     let found = context.cancel.or_cancelled(found).await?;
     if found.is_built_in() {
         // It has nothing that is not here.

@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let configured = configuration.section(&format!("host.{host_type}")).get("region")?;
     let region = arguments.region.or(configured);
     let explicit = arguments.catalog.as_deref();
-    let found = catalog::find(explicit, &configuration, &context.environment);
+    let found = catalog::find(explicit, &configuration, &context.surroundings.environment);
     let found = context.cancel.or_cancelled(found).await?;
     tell_age(context, &found);
     let mut needs = found.catalog.requirements(&host_type, &arguments.accelerator)?;

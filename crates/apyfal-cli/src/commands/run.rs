@@ -68,8 +68,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
-    let accelerator = context.cancel.or_cancelled(builder.build()).await?;
-    let info = accelerator.info();
+    let accelerator = context.build(builder)?;
+    let info = context.cancel.or_cancelled(accelerator.info()).await?;
     let mut parameters = context.take_parameters().and(arguments.set).of(info);
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
     let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
@@ -125,7 +125,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     };
     if !sources.is_empty() {
         accelerator.start(start).await?;
-        let ran = several::run(&accelerator, &sources, call, arguments.compare, context).await;
+        let ran =
+            several::run(&accelerator, info, &sources, call, arguments.compare, context).await;
         let stopped = stop(&accelerator, ran.is_ok()).await;
         return ran.and(stopped);
     }

@@ -60,10 +60,11 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         record.accelerator = accelerator;
     }
     let accelerator = context.accelerator(&name, &record).await?;
-    record.accelerator = accelerator.info().name.to_string();
+    let info = context.cancel.or_cancelled(accelerator.info()).await?;
+    record.accelerator = info.name.to_string();
     let progress = Arc::new(Progress::default());
     let mut call = Call::new()
-        .set_all(context.take_parameters().and(arguments.set).of(accelerator.info()))
+        .set_all(context.take_parameters().and(arguments.set).of(info))
         .cancel(context.cancel.clone())
         .progress(progress.clone());
     if arguments.reset {
@@ -78,7 +79,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     if let Some(parameters) = arguments.parameters {
         call = call.parameters(parameters);
     }
-    let title = format!("start {}", accelerator.info().name);
+    let title = format!("start {}", info.name);
     let started = accelerator.start(call);
     let mut troubles = Troubles::of(&accelerator);
     let report =

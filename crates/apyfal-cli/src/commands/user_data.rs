@@ -108,7 +108,11 @@ fn lease(text: &str) -> Result<Lease, String> {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
-    let found = catalog::find(arguments.catalog.as_deref(), &configuration, &context.environment);
+    let found = catalog::find(
+        arguments.catalog.as_deref(),
+        &configuration,
+        &context.surroundings.environment,
+    );
     let found = context.cancel.or_cancelled(found).await?;
     requirements::tell_age(context, &found);
     let host_type =
@@ -190,7 +194,8 @@ fn warn_of_own_trust(
 
 /// What the host proves itself by, and its clients themselves.
 fn proofs(arguments: &Arguments, context: &Context<'_>) -> Result<(Identity, apyfal_core::Secret)> {
-    let own = context.environment.home.as_ref().map(|home| home.join(".apyfal/user-data"));
+    let own =
+        context.surroundings.environment.home.as_ref().map(|home| home.join(".apyfal/user-data"));
     let own = own.ok_or_else(|| {
         Error::new(ErrorKind::Configuration, "there is no home directory")
             .operation("find a place for the certificate of new hosts")
@@ -275,7 +280,7 @@ async fn sent(
 
 async fn bytes(url: &str, configuration: &Configuration, context: &Context<'_>) -> Result<Vec<u8>> {
     let location = Location::parse(url)?;
-    let storage = context.storage(configuration)?;
+    let storage = context.surroundings.storage(configuration)?;
     context.cancel.or_cancelled(storage.read(&location, LIMIT)).await
 }
 

@@ -50,7 +50,7 @@ impl<'a> Caller<'a> {
         for name in ["null", "said", "once"] {
             let started = runtime.block_on(async {
                 let builder = Accelerator::builder(name).hosts(hosts.iter().map(options));
-                let accelerator = builder.build().await?;
+                let accelerator = builder.build()?;
                 accelerator.start(Call::new()).await?;
                 Ok::<_, Error>(accelerator)
             });

@@ -31,7 +31,7 @@ async fn accelerator(hosts: &[&Arc<Server>]) -> Accelerator {
         ..RemoteOptions::new(host.address())
     };
     let hosts = hosts.iter().map(options);
-    let accelerator = Accelerator::builder("work").hosts(hosts).build().await.unwrap();
+    let accelerator = Accelerator::builder("work").hosts(hosts).build().unwrap();
     accelerator.start(Call::new()).await.unwrap();
     accelerator
 }

@@ -25,7 +25,7 @@ fn options(server: &Server) -> RemoteOptions {
 
 async fn pool(name: &str, hosts: &[&Server]) -> Accelerator {
     let hosts = hosts.iter().map(|host| options(host));
-    let accelerator = Accelerator::builder(name).hosts(hosts).build().await.unwrap();
+    let accelerator = Accelerator::builder(name).hosts(hosts).build().unwrap();
     accelerator.start(Call::new()).await.unwrap();
     accelerator
 }

@@ -10,6 +10,8 @@ use super::expand;
 use crate::RemoteOptions;
 use crate::known_hosts::{Certificate, KnownHosts, Pairing};
 
+/// The settings of a host that prove a client and it to each other.
+pub const PROOFS: [&str; 4] = ["token", "token_file", "fingerprint", "ssl_cert_crt"];
 /// The certificate that a client of the original made and its hosts used, below the home directory.
 const SHARED_CERTIFICATE: &str = ".ssh/ApyfalCertificate.crt";
 
@@ -54,6 +56,24 @@ pub fn hosts(configuration: &Configuration, home: Option<&Path>) -> Result<Vec<R
         hosts.push(options);
     }
     Ok(hosts)
+}
+
+/// Forgets what proves other hosts than the one at an address, before that one is set by a caller: it is
+/// not for this one, least of all the token.
+///
+/// # Errors
+/// The configuration cannot be interpolated.
+pub fn forget_other_hosts(configuration: &mut Configuration, address: &str) -> Result<()> {
+    let kind = configuration.section("host").get("host_type")?.unwrap_or_default();
+    for section in ["host".to_owned(), format!("host.{kind}")] {
+        let configured = configuration.section(&section).get("host_ip")?;
+        if configured.is_some_and(|configured| configured != address) {
+            for key in PROOFS {
+                configuration.unset("host", key);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads the token and the certificate of all hosts, where files hold them: once, for they may be

@@ -25,7 +25,7 @@ use crate::call::read_parameters;
 use crate::package::trusted_keys;
 use crate::{Devices, catalog};
 
-pub use hosts::{hosts, pairings};
+pub use hosts::{PROOFS, forget_other_hosts, hosts, pairings};
 
 /// A configuration file is refused beyond this many bytes.
 const FILE_LIMIT: usize = 64 << 20;

@@ -65,7 +65,7 @@ pub(crate) fn kept(mut pairing: Pairing) -> Result<Pairing> {
 
 /// Asks the host whether it is the one that is meant. One that does not answer may not be up yet.
 async fn check(pairing: &Pairing, context: &Context<'_>) -> Result<()> {
-    let host = Remote::new(pairing.options(context.environment.home.as_deref())?)?;
+    let host = Remote::new(pairing.options(context.surroundings.home())?)?;
     let asking = tokio::time::timeout(PATIENCE, host.host());
     let why = match context.cancel.or_cancelled(async { Ok(asking.await) }).await? {
         Ok(Ok(_)) => return Ok(()),

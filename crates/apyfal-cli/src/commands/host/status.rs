@@ -65,7 +65,7 @@ pub(super) async fn target(
     context: &Context<'_>,
 ) -> Result<Vec<RemoteOptions>> {
     let configuration = context.configuration_with(config, host).await?;
-    let home = context.environment.home.as_deref();
+    let home = context.surroundings.home();
     let hosts = apyfal::configuration::hosts(&configuration, home)?;
     if !hosts.is_empty() {
         return Ok(hosts);

@@ -121,8 +121,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         builder = builder.threads(threads);
     }
     let cancel = context.cancel.clone();
-    let accelerator = cancel.or_cancelled(builder.build()).await?;
-    let (info, storage) = (accelerator.info().clone(), accelerator.storage().clone());
+    let accelerator = context.build(builder)?;
+    let info = cancel.or_cancelled(accelerator.info()).await?.clone();
+    let storage = accelerator.storage().clone();
     if info.src == Need::None {
         return Err(Error::new(ErrorKind::Usage, format!("{} reads nothing", info.name))
             .operation("map it over files"));
@@ -179,6 +180,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     };
     let work = Arc::new(Work {
         accelerator: accelerator.clone(),
+        info: info.clone(),
         parameters,
         cancel: cancel.clone(),
         journal,
@@ -224,7 +226,7 @@ async fn started_with(src: Option<&str>, storage: &Storage) -> Result<Option<(Lo
 }
 
 fn journal_path(context: &Context<'_>, root: &Root, dst: &str) -> Result<PathBuf> {
-    match (root, &context.environment.home) {
+    match (root, &context.surroundings.environment.home) {
         (Root::Folder(folder), _) => Ok(folder.join(NAME)),
         (Root::Store(_), Some(home)) => Ok(journal::far_away(home, dst)),
         (Root::Store(_), None) => {

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use apyfal::{
-    Accelerator, Call, Cancel, Error, ErrorKind, JobParameters, Location, Need, Output, Progress,
-    Report, Result, Sink,
+    Accelerator, Call, Cancel, EngineInfo, Error, ErrorKind, JobParameters, Location, Need, Output,
+    Progress, Report, Result, Sink,
 };
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use super::outputs::Item;
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) accelerator: Accelerator,
+    pub(super) info: EngineInfo,
     pub(super) parameters: JobParameters,
     pub(super) cancel: Cancel,
     pub(super) journal: Journal,
@@ -43,7 +44,7 @@ impl Work {
             .checked(self.parameters.clone())
             .cancel(self.cancel.clone())
             .progress(progress.clone());
-        if self.accelerator.info().dst != Need::None {
+        if self.info.dst != Need::None {
             call = call.dst(&item.url);
         }
         call
@@ -88,7 +89,7 @@ impl Work {
             })?;
         }
         let report = self.accelerator.process(self.call(item, progress)).await?;
-        if self.accelerator.info().dst == Need::None {
+        if self.info.dst == Need::None {
             self.write_report(item, &report).await?;
         }
         let output = self.output(item).await?.ok_or_else(|| {

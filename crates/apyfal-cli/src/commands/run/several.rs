@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use apyfal::{Accelerator, Call, Error, Location, Report, Result};
+use apyfal::{Accelerator, Call, EngineInfo, Error, Location, Report, Result};
 use serde_json::{Value, json};
 
 use crate::commands::Context;
@@ -24,12 +24,13 @@ struct Totals {
 /// A source failed: the error is of the kind of the first.
 pub(super) async fn run(
     accelerator: &Accelerator,
+    info: &EngineInfo,
     sources: &[String],
     call: impl Fn() -> Call,
     compare: bool,
     context: &Context<'_>,
 ) -> Result<()> {
-    let (begin, name) = (Instant::now(), &accelerator.info().name);
+    let (begin, name) = (Instant::now(), &info.name);
     let calls = sources.iter().map(|src| call().src(src));
     // What is compared runs alone: jobs beside it would take its time.
     let mut together = (!compare).then(|| accelerator.process_map(calls.clone()));

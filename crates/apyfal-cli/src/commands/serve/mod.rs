@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u8> {
     let configuration = context.configuration(arguments.config.as_deref()).await?;
     let section = configuration.section("serve");
-    let home = context.environment.home.as_deref();
+    let home = context.surroundings.home();
     let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
     // First: whatever goes wrong from here on, the machine ends with its lease.
     let lease = match arguments.pair {
@@ -114,8 +114,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
     let settings = Settings {
         listen: access.listen(&addresses),
         data_dir: data_dir.clone(),
-        registry: context.registry(&configuration)?,
-        storage: apyfal::configuration::served_storage(&configuration, &context.environment)?,
+        registry: context.surroundings.registry(&configuration)?,
+        storage: apyfal::configuration::served_storage(
+            &configuration,
+            &context.surroundings.environment,
+        )?,
         default_accelerator,
         token: access.token,
         identity: access.identity,
@@ -216,7 +219,7 @@ fn from_here(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn say_how_to_pair(context: &Context<'_>, line: &str) {
-    let mut variables = context.environment.variables.iter();
+    let mut variables = context.surroundings.environment.variables.iter();
     // A journal keeps what it gets, and others read it: no place for a token.
     if variables.any(|(name, _)| name == "JOURNAL_STREAM") {
         context.printer.note("to pair a client: apyfal serve --pair");

@@ -1,0 +1,253 @@
+//! Where an accelerator runs. All that decide it meet here and nowhere else: the configuration, the
+//! surroundings of the process, and what the caller said.
+//!
+//! Deciding contacts nobody. What the accelerator is like on a host is asked once, when it is first
+//! needed.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use apyfal_agent::{Agent, AgentOptions};
+use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
+use apyfal_core::{Client, Configuration, EngineInfo, Error, ErrorKind, Result};
+use apyfal_engines::Registry;
+use apyfal_storage::Storage;
+use tokio::sync::OnceCell;
+
+use crate::builder::AcceleratorBuilder;
+use crate::configuration;
+use crate::surroundings::Surroundings;
+use crate::temporary::Temporary;
+
+/// Where an accelerator runs: who runs its jobs, and what is known of it there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) client: Arc<dyn Client>,
+    hosts: Hosts,
+    /// Known from the beginning of what runs here.
+    about: OnceCell<About>,
+    /// What is odd about it.
+    pub(crate) warnings: Vec<String>,
+    /// Removed with it, where its sessions need not outlive it.
+    _root: Option<Temporary>,
+}
+
+#[derive(Debug)]
+enum Hosts {
+    Here,
+    One(Remote),
+    Pool(Arc<Pool>),
+}
+
+/// What an accelerator is where it runs.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) info: EngineInfo,
+    /// How many jobs are of use at once.
+    pub(crate) width: usize,
+}
+
+/// The hosts that jobs go to.
+#[derive(Clone, Debug, Default)]
+pub struct ChosenHosts {
+    /// How to use each; none where jobs run on this machine.
+    pub hosts: Vec<RemoteOptions>,
+    /// What is odd about that.
+    pub warning: Option<String>,
+}
+
+impl ChosenHosts {
+    /// Those that a configuration names, unless jobs run on this machine.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or this machine might be the host that is meant, and was not made
+    /// one.
+    pub fn of(configuration: &Configuration, surroundings: &Surroundings) -> Result<Self> {
+        let hosts = configuration::hosts(configuration, surroundings.home())?;
+        let section = configuration.section("host");
+        let host_type = section.get("host_type")?.unwrap_or_default();
+        let is_away = !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost");
+        if !hosts.is_empty() || !is_away {
+            return Ok(Self { hosts, warning: None });
+        }
+        let prefers = section.get_bool("prefer_self_hosted")?.unwrap_or(true);
+        let is_meant = match &surroundings.machine {
+            Some(machine) => machine.runs_here(&host_type, prefers)?,
+            None => false,
+        };
+        let warning = (!is_meant).then(|| {
+            format!(
+                "host_type is {host_type}, but without host_ip this version runs everything here"
+            )
+        });
+        Ok(Self { hosts, warning })
+    }
+}
+
+impl Place {
+    /// Decides where an accelerator runs.
+    ///
+    /// # Errors
+    /// What decides it is wrong, or there is no such accelerator on this machine, where it would run.
+    pub(crate) fn decide(asked: &AcceleratorBuilder, storage: &Storage) -> Result<Self> {
+        let AcceleratorBuilder { configuration, surroundings, .. } = asked;
+        let ChosenHosts { hosts, warning } = match &asked.hosts {
+            Some(hosts) => ChosenHosts { hosts: hosts.clone(), warning: None },
+            None => ChosenHosts::of(configuration, surroundings)?,
+        };
+        let mut warnings: Vec<_> = warning.into_iter().collect();
+        let is_here = hosts.is_empty();
+        // Hosts have accelerators of their own.
+        let registry = match is_here || names_accelerators(configuration) {
+            true => Some(asked.registry()?),
+            false => None,
+        };
+        if let Some(registry) = &registry {
+            warnings.extend(unknown_accelerators(asked, registry, is_here));
+        }
+        let place = match registry.filter(|_| is_here) {
+            Some(registry) => Self::here(asked, registry, storage.clone())?,
+            None => Self::on(hosts, asked.session.is_some())?,
+        };
+        Ok(Self { warnings, ..place })
+    }
+
+    /// This machine.
+    fn here(asked: &AcceleratorBuilder, registry: Registry, storage: Storage) -> Result<Self> {
+        let info = registry.find(&asked.name)?.info().clone();
+        let (root, temporary) = match &asked.root {
+            Some(root) => (root.clone(), None),
+            None => {
+                let place = std::env::temp_dir();
+                let folder = Temporary::below(&place).map_err(|error| {
+                    Error::from(error)
+                        .operation(format!("make a directory in '{}'", place.display()))
+                        .hint("name a directory that can be written in TMPDIR")
+                })?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let threads = asked.threads.or_else(|| std::thread::available_parallelism().ok());
+        // Twice the cores, so that the next job is open when a core becomes free.
+        let width = 2 * threads.map_or(2, NonZeroUsize::get);
+        let agent =
+            AgentOptions { root, is_shared: true, registry, storage, threads, max_waiting: None };
+        Ok(Self {
+            client: Arc::new(Agent::new(agent)),
+            hosts: Hosts::Here,
+            about: OnceCell::new_with(Some(About { info, width })),
+            warnings: Vec::new(),
+            _root: temporary,
+        })
+    }
+
+    /// One host, or several as one. They are known to exist where they have a session of ours.
+    fn on(hosts: Vec<RemoteOptions>, is_known: bool) -> Result<Self> {
+        let known =
+            |host: RemoteOptions| RemoteOptions { is_known: is_known || host.is_known, ..host };
+        let mut hosts: Vec<_> = hosts.into_iter().map(known).collect();
+        let (client, hosts): (Arc<dyn Client>, _) = match (hosts.len(), hosts.pop()) {
+            (1, Some(host)) => {
+                let remote = Remote::new(host)?;
+                (Arc::new(remote.clone()), Hosts::One(remote))
+            }
+            (_, last) => {
+                let pool = Arc::new(Pool::new(hosts.into_iter().chain(last))?);
+                (pool.clone(), Hosts::Pool(pool))
+            }
+        };
+        Ok(Self { client, hosts, about: OnceCell::new(), warnings: Vec::new(), _root: None })
+    }
+
+    /// What an accelerator is there.
+    ///
+    /// # Errors
+    /// No host answers, or none has it.
+    pub(crate) async fn about(&self, name: &str) -> Result<&About> {
+        let ask = async || match &self.hosts {
+            Hosts::One(remote) => {
+                let (info, about) = tokio::try_join!(remote.accelerator(name), remote.host())?;
+                Ok(About { info, width: 2 * about.cores })
+            }
+            Hosts::Pool(pool) => {
+                let (info, width) = pool.accelerator(name).await?;
+                Ok(About { info, width })
+            }
+            Hosts::Here => Err(Error::new(ErrorKind::Internal, "this machine was not asked")),
+        };
+        self.about.get_or_try_init(ask).await
+    }
+
+    /// The same, as far as it is known by now.
+    pub(crate) fn known(&self) -> Option<&About> {
+        self.about.get()
+    }
+
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.hosts, Hosts::Here)
+    }
+
+    /// The hosts; none where it is this machine.
+    pub(crate) fn hosts(&self) -> Vec<Remote> {
+        match &self.hosts {
+            Hosts::Here => Vec::new(),
+            Hosts::One(remote) => vec![remote.clone()],
+            Hosts::Pool(pool) => pool.hosts().cloned().collect(),
+        }
+    }
+
+    /// What each of several hosts has to do.
+    pub(crate) fn load(&self) -> Vec<HostLoad> {
+        match &self.hosts {
+            Hosts::Pool(pool) => pool.load(),
+            Hosts::Here | Hosts::One(_) => Vec::new(),
+        }
+    }
+
+    /// Why no host can be used any more, where that is so.
+    pub(crate) fn lost(&self) -> Option<Error> {
+        match &self.hosts {
+            Hosts::Here => None,
+            Hosts::One(remote) => remote.lost(),
+            Hosts::Pool(pool) => pool.lost(),
+        }
+    }
+
+    /// What another process takes up a session by.
+    pub(crate) fn remembered(&self, session: &str) -> Option<String> {
+        match &self.hosts {
+            Hosts::Here | Hosts::One(_) => Some(session.to_owned()),
+            Hosts::Pool(pool) => pool.remembered(session),
+        }
+    }
+
+    /// Takes up a session that another process remembered; what it is called here.
+    pub(crate) fn take_up(&self, remembered: String) -> Result<String> {
+        match &self.hosts {
+            Hosts::Here | Hosts::One(_) => Ok(remembered),
+            Hosts::Pool(pool) => pool.take_up(&remembered),
+        }
+    }
+}
+
+/// Whether a configuration has parameters for certain accelerators.
+fn names_accelerators(configuration: &Configuration) -> bool {
+    let is_special = |section: &str| !configuration.subsections(section).is_empty();
+    is_special("configuration") || is_special("process")
+}
+
+/// Warns of parameters for accelerators that there are not. Hosts have others, so with hosts only of
+/// names that are likely a slip.
+fn unknown_accelerators(
+    asked: &AcceleratorBuilder,
+    registry: &Registry,
+    is_here: bool,
+) -> Vec<String> {
+    let infos = registry.iter().map(|engine| engine.info());
+    let names = infos.flat_map(|info| std::iter::once(&info.name).chain(&info.aliases));
+    let broken = registry.broken().map(|(name, _)| name);
+    let known: Vec<&str> =
+        names.map(AsRef::as_ref).chain(broken).chain([asked.name.as_str()]).collect();
+    let warnings = asked.configuration.unknown_accelerators(&known, is_here);
+    warnings.iter().map(ToString::to_string).collect()
+}
