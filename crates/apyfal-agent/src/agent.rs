@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use apyfal_core::{
@@ -14,6 +14,7 @@ use apyfal_core::{
 use apyfal_engines::Registry;
 use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OnceCell;
 
 use crate::batch;
@@ -313,7 +314,7 @@ impl Agent {
     }
 
     fn open_sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 }
 

@@ -5,12 +5,12 @@
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use apyfal_core::{
     EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Output, Report, Result, Sink,
     Source,
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::job::{self, CallContext};
@@ -82,7 +82,7 @@ impl Queue {
     }
 
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

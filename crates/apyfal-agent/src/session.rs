@@ -17,13 +17,13 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apyfal_core::{
     Error, ErrorKind, Input, JobContext, JobParameters, Result, Source, is_secret_key,
 };
 use apyfal_machine::lock::{Lock, Mode, try_lock};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value, json};
 
 const PREFIX: &str = "session-";
@@ -283,7 +283,7 @@ impl SessionDir {
     }
 
     fn shared_lock(&self) -> MutexGuard<'_, SharedLock> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock.lock()
     }
 
     /// Ends the session: waits until no job of it runs in any process, does `stop`, and removes it
@@ -309,7 +309,7 @@ impl SessionDir {
 
     /// Gives back what kept it from being swept away.
     fn let_go(&self) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.held.lock() = None;
     }
 
     /// Takes no more jobs of this process; false where one runs.

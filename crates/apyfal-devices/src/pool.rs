@@ -1,11 +1,12 @@
 //! The slots of a device, shared by all processes of the machine.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use parking_lot::Mutex;
 
 use crate::prefetch::Prefetch;
 use crate::record::{Held, Holder, Record};
@@ -165,7 +166,7 @@ impl Pool {
 
     /// The slots, which are listed once.
     fn slots(&self, cancel: &Cancel) -> Result<Vec<Arc<Slot>>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         if slots.is_empty() {
             let kind = self.kind().name();
             let names = self.device.slots(cancel).map_err(|error| {

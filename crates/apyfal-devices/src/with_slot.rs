@@ -1,12 +1,13 @@
 //! An engine whose jobs need an image in a slot of a device.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use apyfal_core::{
     Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
     Params, Result, Slots,
 };
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -156,7 +157,7 @@ struct Kept(Mutex<Option<SlotGuard>>);
 
 impl Kept {
     fn slot(&self) -> MutexGuard<'_, Option<SlotGuard>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

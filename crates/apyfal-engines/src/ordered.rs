@@ -6,9 +6,9 @@
 //! which are used again and again.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Runs `read`, `work` and `write` over a stream of blocks until `read` answers false.
 ///
@@ -146,7 +146,7 @@ where
             if let Some(block) = shelf.free.pop() {
                 return Some(block);
             }
-            shelf = self.freed.wait(shelf).unwrap_or_else(PoisonError::into_inner);
+            self.freed.wait(&mut shelf);
         }
     }
 
@@ -189,7 +189,7 @@ impl<Read, Write, Block> Drop for Alarm<'_, Read, Write, Block> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use apyfal_core::{Error, Result};
+use parking_lot::Mutex;
 use rustix::process::Pid;
 
 use crate::Group;
@@ -69,7 +70,7 @@ impl Guard {
     /// # Errors
     /// There is no shell.
     pub fn group(self: &Arc<Self>) -> Result<Group> {
-        let idle = self.leaders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.leaders.lock().pop();
         let leader = match idle {
             Some(leader) => leader,
             None => shell(":").stdin(Stdio::null()).spawn().map_err(no_shell)?,
@@ -82,12 +83,12 @@ impl Guard {
     /// used again.
     pub(crate) fn take_back(&self, leader: Child) {
         self.write("-", Pid::from_child(&leader));
-        self.leaders.lock().unwrap_or_else(PoisonError::into_inner).push(leader);
+        self.leaders.lock().push(leader);
     }
 
     /// A guard that somebody killed cannot be told; the program runs on without it.
     fn write(&self, verb: &str, group: Pid) {
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.list.lock();
         if let Some(list) = list.as_mut() {
             let _ = list.write_all(format!("{verb} {}\n", group.as_raw_nonzero()).as_bytes());
         }
@@ -96,9 +97,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.list.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.list.get_mut().take();
         let _ = self.shell.wait();
-        for leader in self.leaders.get_mut().unwrap_or_else(PoisonError::into_inner) {
+        for leader in self.leaders.get_mut() {
             let _ = leader.wait();
         }
     }
@@ -135,7 +136,7 @@ mod tests {
         drop(first);
         assert_eq!(guard.group().unwrap().id(), ended, "it is used again");
         // As if this process were killed.
-        drop(guard.list.lock().unwrap().take());
+        drop(guard.list.lock().take());
         for _ in 0..3000 {
             if let Ok(killed) = std::fs::read_to_string(&left)
                 && killed.ends_with('\n')

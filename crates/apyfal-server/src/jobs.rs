@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use apyfal_agent::Agent;
 use apyfal_api::v2::JobState;
 use apyfal_core::{Client, Input, Job, JobIo, JobLog, Need, Output, Report, Result};
+use parking_lot::Mutex;
 
 use crate::data::file_name;
 use crate::digest::check_told;
@@ -223,14 +224,14 @@ impl SharedWriter {
     }
 
     fn finish(&self, durable: bool) -> Result<u64> {
-        let writer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self.0.lock().take();
         writer.map_or(Ok(0), |writer| writer.finish(durable))
     }
 }
 
 impl Write for SharedWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.0.lock() {
             Some(writer) => writer.write(buffer),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }

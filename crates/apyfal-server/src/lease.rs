@@ -12,12 +12,12 @@ mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::draining::Draining;
 use crate::logs::Logs;
@@ -256,7 +256,7 @@ impl Lease {
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.lock()
     }
 }
 

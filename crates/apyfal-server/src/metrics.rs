@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use apyfal_api::v2::JobState;
 use apyfal_core::{ErrorKind, Progress};
+use parking_lot::{Mutex, RwLock};
 
 /// Counters of this process.
 #[derive(Debug, Default)]
@@ -46,18 +47,18 @@ impl Metrics {
 
     /// The counters of an accelerator.
     pub(crate) fn of(&self, accelerator: &str) -> Arc<Counters> {
-        let known = self.accelerators.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.accelerators.read();
         if let Some(counters) = known.get(accelerator) {
             return counters.clone();
         }
         drop(known);
-        let mut known = self.accelerators.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.accelerators.write();
         known.entry(accelerator.to_owned()).or_default().clone()
     }
 
     /// The counters of all accelerators.
     pub(crate) fn all(&self) -> Vec<Arc<Counters>> {
-        let known = self.accelerators.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.accelerators.read();
         known.values().cloned().collect()
     }
 }
@@ -73,12 +74,11 @@ pub(crate) struct Kinds(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Kinds {
     pub(crate) fn count(&self, kind: ErrorKind) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind.as_str()).or_default() +=
-            1;
+        *self.0.lock().entry(kind.as_str()).or_default() += 1;
     }
 
     pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

@@ -3,10 +3,10 @@
 //! The journal knows a job's bytes once it ended. This knows them while they move.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use apyfal_api::v2::{History, HistoryPoint};
+use parking_lot::Mutex;
 
 use crate::live::{Live, now};
 use crate::metrics::{Metrics, count};
@@ -48,7 +48,7 @@ impl Pace {
     }
 
     fn look(&self, time: f64, done: Done) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.0.lock();
         let before = recent.before;
         // Most of the time that was looked at lies in this step.
         let start = (time - STEP as f64 / 2.0).max(0.0) as u64 / STEP * STEP;
@@ -73,7 +73,7 @@ impl Pace {
     }
 
     pub(crate) fn history(&self) -> History {
-        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.0.lock();
         History { step: STEP, points: recent.points.iter().cloned().collect() }
     }
 }

@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_api::v2;
+use parking_lot::Mutex;
 
 use crate::live;
 use crate::scratch::{Scratch, ScratchFile};
@@ -73,7 +74,7 @@ impl Recent {
     /// Remembers a job that ended. To be called within a tokio runtime.
     pub(crate) fn remember(&self, job: &live::Job) {
         let Ok(text) = serde_json::to_vec(&job.as_wire()) else { return };
-        let mut both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut both = self.both.lock();
         both.turn();
         let Some(full) = both.this.add(job.number, &text) else { return };
         drop(both);
@@ -83,13 +84,13 @@ impl Recent {
 
     /// Forgets what is old.
     pub(crate) fn forget(&self) {
-        self.both.lock().unwrap_or_else(PoisonError::into_inner).turn();
+        self.both.lock().turn();
     }
 
     /// Forgets a job; false where it was not remembered.
     pub(crate) fn remove(&self, id: &str) -> bool {
         let Some(number) = number(id) else { return false };
-        let mut both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut both = self.both.lock();
         let Both { this, last, .. } = &mut *both;
         [this, last].into_iter().any(|minute| minute.places.remove(&number).is_some())
     }
@@ -98,7 +99,7 @@ impl Recent {
     pub(crate) async fn find(&self, id: &str) -> Option<(v2::Job, u64)> {
         let number = number(id)?;
         let (kept, range) = {
-            let both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
+            let both = self.both.lock();
             both.this.find(number).or_else(|| both.last.find(number))?
         };
         let text = match kept {
@@ -169,7 +170,7 @@ impl Minute {
 
 impl Block {
     fn kept(&self) -> Kept {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// Moves it to a file. Where scratch has no room it stays in memory.
@@ -177,7 +178,7 @@ impl Block {
         let Kept::Memory(bytes) = self.kept() else { return };
         let saved = scratch.file(None).and_then(|mut file| file.write_all(&bytes).map(|()| file));
         if let Ok(file) = saved {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::File(Arc::new(file));
+            *self.0.lock() = Kept::File(Arc::new(file));
         }
     }
 }
@@ -210,7 +211,7 @@ mod tests {
         // As many as 500 a second.
         let jobs = 30_000;
         (0..jobs).for_each(|number| recent.remember(&ended(number)));
-        let full = recent.both.lock().unwrap().this.full.clone();
+        let full = recent.both.lock().this.full.clone();
         assert!(!full.is_empty(), "memory was enough, so the file is not tried");
         while full.iter().any(|block| matches!(block.kept(), Kept::Memory(_))) {
             tokio::task::yield_now().await;
@@ -227,14 +228,14 @@ mod tests {
         assert!(recent.find("job-007").await.is_none() && recent.find("7").await.is_none());
         assert!(recent.remove("job-7") && !recent.remove("job-7"));
         assert!(recent.find("job-7").await.is_none() && recent.find("job-8").await.is_some());
-        assert!(recent.both.lock().unwrap().this.last.len() < BLOCK);
+        assert!(recent.both.lock().this.last.len() < BLOCK);
     }
 
     #[tokio::test]
     async fn a_job_is_forgotten_after_a_minute_and_not_before() {
         let (_root, recent) = recent();
         let pass = |time: Duration| {
-            recent.both.lock().unwrap().began -= time;
+            recent.both.lock().began -= time;
             recent.forget();
         };
         recent.remember(&ended(0));

@@ -19,12 +19,13 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::private;
 use files::Held;
 pub(crate) use files::{KeptWriter, ScratchFile};
+use parking_lot::Mutex;
 
 /// What is left of the disk to the journal and to all else on it: a twentieth, and not more than this
 /// many bytes.
@@ -113,7 +114,7 @@ impl Scratch {
             is_lost: AtomicBool::new(false),
         });
         if connection.is_some() {
-            let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.held.lock();
             all.retain(|other| other.strong_count() > 0);
             all.push(Arc::downgrade(&held));
         }
@@ -266,7 +267,7 @@ impl Scratch {
     /// Has the connection that holds most lose it, where that is more than its share; false where it
     /// is not. `connection` wants so many bytes more.
     fn lose(&self, connection: Option<u64>, bytes: u64) -> bool {
-        let all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.held.lock();
         let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
         let mut of_each = HashMap::from([(connection, bytes)]);
         for held in &all {

@@ -9,13 +9,14 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, ErrorKind, Report, Result};
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::scratch::{Scratch, ScratchFile};
 
@@ -103,7 +104,7 @@ pub(crate) fn spool(
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn overflow(&self) -> io::Result<Overflow> {
@@ -156,11 +157,7 @@ impl SpoolWriter {
             let since = *self.waiting_since.get_or_insert_with(Instant::now);
             let has_no_room = |state: &mut State| state.held >= MEMORY && !state.reader_is_gone;
             state.writer_waits = true;
-            (state, _) = self
-                .shared
-                .writable
-                .wait_timeout_while(state, WAIT, has_no_room)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.shared.writable.wait_while_for(&mut state, has_no_room, WAIT);
             state.writer_waits = false;
             if state.held >= MEMORY && !state.reader_is_gone {
                 if since.elapsed() < PATIENCE {

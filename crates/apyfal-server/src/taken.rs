@@ -4,7 +4,7 @@
 //! and space on the disk for ever, though its system is there.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use apyfal_net::Connection;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use hyper::body::Frame;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 use crate::host::Host;
@@ -92,7 +93,7 @@ impl Taken {
 
 impl Left {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Whether the client took something since the last look, or there was nothing for it.

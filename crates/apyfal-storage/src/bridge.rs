@@ -4,13 +4,14 @@
 //! overlaps with the work of the thread. A thread waits at most [`WAIT`] at a time.
 
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use opendal::Buffer;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -194,7 +195,7 @@ fn broken_off(operation: &str) -> Error {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 #[cfg(test)]

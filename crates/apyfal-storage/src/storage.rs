@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use apyfal_core::{Environment, Error, ErrorKind, Input, Result, Source, nearest, shorten};
 use apyfal_tls::Trust;
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::Url;
 
 use crate::account::Account;
@@ -416,5 +417,5 @@ fn connections(made: &Connections, make: impl FnOnce() -> Result<Transport>) -> 
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
@@ -165,7 +167,7 @@ impl FaultServer {
 
     /// What was asked for so far.
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests.lock().clone()
     }
 }
 
@@ -190,7 +192,7 @@ fn serve(
     let mut body = vec![0; len];
     reader.read_exact(&mut body)?;
     let request = {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = seen.lock();
         let request = Request { method, path, headers, body, number: seen.len() };
         seen.push(request.clone());
         request

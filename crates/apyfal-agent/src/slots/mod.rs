@@ -4,10 +4,11 @@
 //! free goes straight to the job whose turn it is, so a free one means that nobody waits for it.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, ErrorKind, Result, Slots};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use queue::{Queue, Ticket};
@@ -149,7 +150,7 @@ impl Scheduler {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// The place of an engine in the list.

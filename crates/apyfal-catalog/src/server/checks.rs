@@ -5,10 +5,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use apyfal_core::{Error, Result};
 use apyfal_net::Source;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// So many checks of one source wait or are made at a time.
@@ -94,7 +95,7 @@ impl Drop for Checks {
 
 impl Shared {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     /// Makes one check after the other.
@@ -102,7 +103,7 @@ impl Shared {
         let mut waiting = self.waiting();
         while !waiting.is_over {
             let Some((from, check)) = waiting.next() else {
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut waiting);
                 continue;
             };
             drop(waiting);

@@ -1,10 +1,10 @@
 //! How often a source may be wrong about an account, and which was right.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use apyfal_net::Source;
+use parking_lot::Mutex;
 
 /// So many wrong secrets in this time, then who sends them has to wait until it is over.
 const ALLOWED: u32 = 10;
@@ -30,7 +30,7 @@ impl Failures {
     /// # Errors
     /// How long this source has to wait before it tries that account again.
     pub(super) fn begin(&self, from: Source, client_id: &str) -> Result<(), Duration> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         if counts.len() >= MANY {
             counts.retain(|_, (_, since)| since.elapsed() < WINDOW);
         }
@@ -46,7 +46,7 @@ impl Failures {
 
     /// Takes back a try that was not looked at.
     pub(super) fn take_back(&self, from: Source, client_id: &str) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         let key = key(from, client_id);
         if let Some((count, _)) = counts.get_mut(&key) {
             *count = count.saturating_sub(1);
@@ -58,15 +58,15 @@ impl Failures {
 
     /// Whether this source was right about that account before.
     pub(super) fn was_right(&self, from: Source, client_id: &str) -> bool {
-        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        let right = self.right.lock();
         right.contains_key(&key(from, client_id))
     }
 
     /// Takes back what a right secret was counted as, and remembers who has it.
     pub(super) fn forgive(&self, from: Source, client_id: &str) {
         let key = key(from, client_id);
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        self.counts.lock().remove(&key);
+        let mut right = self.right.lock();
         right.insert(key, Instant::now());
         if right.len() > KNOWN {
             let oldest = right.iter().min_by_key(|(_, when)| **when).map(|(key, _)| key.clone());
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(failures.begin(here, "a"), Ok(()), "what was not looked at tells nothing");
         assert!(failures.begin(here, "a").is_err());
         failures.take_back(here, "b");
-        assert_eq!(failures.counts.lock().unwrap().len(), 2);
+        assert_eq!(failures.counts.lock().len(), 2);
     }
 
     #[test]

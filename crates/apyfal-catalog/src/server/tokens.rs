@@ -1,11 +1,11 @@
 //! Short-lived tokens, kept in memory: a restart ends them, and clients ask for new ones.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Result, Secret};
 use apyfal_tls::token::{TokenHash, generate};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Account;
 
@@ -49,7 +49,7 @@ impl Tokens {
     }
 
     fn given(&self) -> MutexGuard<'_, HashMap<TokenHash, (Account, Instant)>> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+        self.given.lock()
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::regular;
+use parking_lot::Mutex;
 
 type Read<T> = fn(&str, &str) -> Result<T>;
 
@@ -43,7 +44,7 @@ impl<T> Watched<T> {
 
     /// What it says now.
     pub(super) fn now(&self) -> Arc<T> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let name = self.path.display();
         match stamp(&self.path) {
             Ok(now) if now != known.0 => match load(&self.path, self.read) {

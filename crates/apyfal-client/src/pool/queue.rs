@@ -1,9 +1,10 @@
 //! Which host takes the next job: the one with the most room, as soon as there is any.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::Error;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::session::PoolSession;
@@ -152,7 +153,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn change(&self, host: usize, change: impl FnOnce(&mut Load)) {

@@ -1,9 +1,10 @@
 //! A session of a pool: one on each host that it could be started on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use apyfal_core::{Error, ErrorKind, Result};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::transaction::Transaction;
@@ -30,7 +31,7 @@ pub(super) struct PoolSession {
 
 impl Sessions {
     fn open(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Keeps a session; what it is called from now on.

@@ -1,8 +1,9 @@
 //! What the hosts of a pool do.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use apyfal_core::{Error, Progress, Report};
+use parking_lot::{Mutex, MutexGuard};
 
 /// What a host of a pool did and does for it.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +42,7 @@ pub(super) struct Running<'a>(&'a Tally, Arc<Progress>);
 
 impl Tally {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn running(&self, progress: &Arc<Progress>) -> Running<'_> {

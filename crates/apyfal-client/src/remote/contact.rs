@@ -1,10 +1,10 @@
 //! Whether a host can be used, as its last answer or the lack of one shows.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use apyfal_core::Error;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Where nothing was tried for so long, a host that does not answer counts as away from now on only.
 const STALE: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ impl Contact {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        self.trouble.lock()
     }
 }
 

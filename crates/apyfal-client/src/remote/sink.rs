@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{ErrorKind as Io, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use apyfal_core::{Cancel, Error, Output, Progress, Result, Sink as Given};
 use hyper::body::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -83,7 +84,7 @@ impl Sink {
     /// Waits until it may be written: the first try, where there is one, has to end before.
     pub(crate) async fn begin(&self) {
         let Some(first) = &self.first else { return };
-        let asks = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let asks = first.lock().take();
         // It did before.
         let Some(asks) = asks else { return };
         self.has_begun.store(true, Ordering::Release);
@@ -187,9 +188,7 @@ impl Sink {
             let written = match self.to.as_deref().map(|target| &target.to) {
                 None => Ok(bytes.len()),
                 Some(To::File(file)) => file.write_at(bytes, at),
-                Some(To::Stream(writer)) => {
-                    writer.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-                }
+                Some(To::Stream(writer)) => writer.lock().write(bytes),
             };
             let written = match written {
                 Ok(0) => return Err(std::io::Error::from(Io::WriteZero).into()),
@@ -210,7 +209,7 @@ impl Sink {
         };
         loop {
             self.cancel.check()?;
-            match writer.lock().unwrap_or_else(PoisonError::into_inner).flush() {
+            match writer.lock().flush() {
                 Err(error) if matches!(error.kind(), Io::WouldBlock | Io::Interrupted) => {}
                 flushed => {
                     let place = self.place.as_deref();

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{ErrorKind as Io, Read};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Input, Progress, Result, Source as Given};
 use hyper::body::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -196,7 +197,7 @@ impl Source {
                             None => error.into(),
                         };
                         let told = error.duplicate();
-                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        *failure.lock() = Some(error);
                         let _ = sender.blocking_send(Err(told));
                         return;
                     }
@@ -265,7 +266,7 @@ impl Origin {
 }
 
 fn take<T>(mutex: &Mutex<Option<T>>) -> Option<T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner).take()
+    mutex.lock().take()
 }
 
 fn read_whole(mut reader: Box<dyn Read + Send>, len: u64) -> Result<Bytes> {

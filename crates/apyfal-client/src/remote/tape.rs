@@ -1,10 +1,11 @@
 //! A stream that can be sent again for as long as little of it was.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use apyfal_core::Result;
 use hyper::body::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 /// How many bytes are kept for another try, so that short streams survive a lost connection, and a
@@ -32,7 +33,7 @@ impl Tape {
 
     /// Whether it can be had from its start.
     pub(super) fn is_whole(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_whole
+        self.0.lock().is_whole
     }
 
     /// The piece with this number, or none at the end.
@@ -41,7 +42,7 @@ impl Tape {
         number: &mut usize,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes>>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if let Some(piece) = state.begin.get(*number) {
             *number += 1;
             return Poll::Ready(Some(Ok(piece.clone())));

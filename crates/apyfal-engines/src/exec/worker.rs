@@ -20,13 +20,14 @@
 //! worker ends when its standard input does; one that does not within a second is killed.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apyfal_core::{
     EngineJob, EngineSession, Error, ErrorKind, JobContext, Outcome, Params, Result,
 };
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -81,7 +82,7 @@ impl Session {
     /// An idle worker that is still alive and has the job's variables, else a new one.
     fn take(&self, ctx: &JobContext) -> Result<Worker> {
         loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = self.idle.lock().pop();
             let Some(mut worker) = idle else { break };
             if worker.variables == *ctx.variables() && !worker.process.has_ended()? {
                 worker.process.begin_job(ctx.log())?;
@@ -98,7 +99,7 @@ impl Session {
 
     fn put_back(&self, mut worker: Worker) -> Result<()> {
         worker.process.end_job()?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        self.idle.lock().push(worker);
         Ok(())
     }
 }
@@ -155,7 +156,7 @@ impl EngineSession for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let idle = self.idle.get_mut();
         // All are asked first, so that they end at the same time.
         idle.iter_mut().for_each(|worker| worker.process.close_stdin());
         for worker in idle {

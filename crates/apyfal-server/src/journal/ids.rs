@@ -4,10 +4,10 @@
 //! below it, and the next block is reserved, and on disk, before the present one runs out. What a
 //! crash leaves of a block is skipped.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// How many numbers are reserved at once where they are not needed quickly.
 pub(super) const BLOCK: u64 = 1000;
@@ -84,7 +84,7 @@ impl Ids {
                 return Ok(number);
             }
             if state.asked {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut state);
             }
         }
     }
@@ -112,7 +112,7 @@ impl Ids {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,10 +1,10 @@
 //! What waits to be written: between everybody and the one thread that writes.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Error, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::usage::{Tally, Usage};
@@ -219,13 +219,10 @@ impl Queue {
                 };
             }
             let due = state.plain_due.into_iter().chain(state.entries_due).min();
-            state = match due {
-                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(due) => {
-                    let waited = self.wake.wait_timeout(state, due - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            match due {
+                None => self.wake.wait(&mut state),
+                Some(due) => drop(self.wake.wait_for(&mut state, due - now)),
+            }
         }
     }
 
@@ -277,7 +274,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -2,11 +2,12 @@
 //! waiting for the next.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_database::{Failure, open_for_reading};
+use parking_lot::Mutex;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -37,10 +38,10 @@ impl Readers {
     ) -> Result<T> {
         let readers = self.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = readers.idle.lock().pop();
             let connection = idle.map_or_else(|| open_for_reading(&readers.path), Ok)?;
             let value = read(&connection)?;
-            let mut idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = readers.idle.lock();
             if idle.len() < IDLE {
                 idle.push(connection);
             }
@@ -57,7 +58,7 @@ impl Readers {
 
     /// Closes the connections that nobody uses now.
     pub(super) fn clear(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.idle.lock().clear();
     }
 }
 

@@ -7,10 +7,10 @@ use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use apyfal::{Error, ErrorKind, Location, Result, Storage, file_version};
 use apyfal_machine::lock::{Lock, Mode};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// The journal beside outputs that are files.
@@ -136,7 +136,7 @@ impl Journal {
             "made": made.output.to_json(),
         });
         // One write for one line, which is whole or the last one.
-        let lock = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = self.file.lock();
         lock.file().write_all(format!("{line}\n").as_bytes()).map_err(|error| {
             Error::from(error).operation(format!("write the journal '{}'", self.path.display()))
         })

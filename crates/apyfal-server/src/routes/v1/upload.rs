@@ -1,7 +1,7 @@
 //! The body of a form, as it comes in.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 
 use crate::data::Data;
 
@@ -51,11 +52,11 @@ impl Drop for Upload {
 
 impl Shared {
     fn is_open(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.0.lock().is_some()
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut body = self.0.lock();
         let Some(data) = &mut *body else { return Poll::Ready(None) };
         let polled = data.poll_next_unpin(context);
         if let Poll::Ready(None | Some(Err(_))) = polled {
