@@ -19,6 +19,7 @@ begin() {
         sleep 0.05
     done
 }
+end() { kill $host && wait $host || { cat log >&2; exit 1; }; }
 fill() {
     head -c 70000000 /dev/zero >>disk/ballast || true
     while printf x >>disk/ballast; do :; done
@@ -33,7 +34,10 @@ eventually() {
     wanted=$1; shift
     until [ "$(status "$@")" = "$wanted" ]; do sleep 0.1; done
 }
+"#;
 
+/// Everything that needs no room, while there is none and after.
+const NO_ROOM: &str = r#"
 begin
 session=$(curl -sf -F 'request={"accelerator": "null"}' "$url/v2/sessions" | cut -d '"' -f 4)
 jobs=$url/v2/sessions/$session/jobs
@@ -62,7 +66,7 @@ expect 503 "$url/readyz"
 expect 404 "$url/v2/jobs/second"
 expect 200 "$url/v2/jobs/fourth/result" && [ "$(cat answer)" = text ]
 expect 204 -X DELETE "$url/v2/jobs/third"
-kill $host; wait $host 2>/dev/null || true
+end
 fill
 begin
 jobs=$url/v2/sessions/$session/jobs
@@ -74,14 +78,37 @@ expect 200 -T in -H 'apyfal-request: {"id": "fifth"}' "$jobs"
 [ "$(cat answer)" = text ]
 "#;
 
+/// A host that ends while its database has no room for what is in its log.
+const LOG: &str = r#"
+begin
+note=$(head -c 30000 /dev/zero | tr '\0' x)
+printf '{"accelerator": "null", "parameters": {"env": {"note": "%s"}}}' "$note" >large
+curl -sf -H 'Content-Type: application/json' -d @large "$url/v2/sessions?[1-15]" >/dev/null
+kill -9 $host; wait $host 2>/dev/null || true
+fill
+begin
+end
+begin
+expect 200 "$url/v2/sessions" && grep -q '"count":15' answer
+"#;
+
 #[test]
 fn what_frees_room_needs_none_and_a_host_starts() {
+    run(NO_ROOM);
+}
+
+#[test]
+fn what_the_database_has_no_room_for_stays_in_its_log() {
+    run(LOG);
+}
+
+fn run(lines: &str) {
     let Some(words) = namespaces::mounts() else { return };
     let home = Home::new();
     home.write("empty", "");
     home.write("accelerator.conf", "[serve]\ndata_dir = disk/host\n");
     let mut command = Command::new("unshare");
-    command.args(words).args(["timeout", "110", "bash", "-c", LINES]);
+    command.args(words).args(["timeout", "110", "bash", "-c", &[LINES, lines].concat()]);
     command.current_dir(home.folder()).env("HOME", home.folder());
     command.env("APYFAL", env!("CARGO_BIN_EXE_apyfal"));
     let output = command.output().unwrap();

@@ -83,10 +83,12 @@ impl Writer {
                 let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
                 done.map_err(|error| failed(error.into()))
             };
-            checkpoint().or_else(|error| match reserve.is_for(&error) && reserve.spend() {
-                true => checkpoint(),
-                false => Err(error),
-            })?;
+            let done = checkpoint().or_else(|error| match reserve.is_for(&error) {
+                true if reserve.spend() => checkpoint(),
+                _ => Err(error),
+            });
+            // What the database has no room for stays in the log, which is synced.
+            done.or_else(|error| if reserve.is_for(&error) { Ok(()) } else { Err(error) })?;
             let _lock = database.close();
             reserve.take();
             return Ok(());
