@@ -5,8 +5,8 @@
 //! of unknown options.
 
 use std::ffi::OsString;
-use std::path::Path;
 
+use apyfal::files::file_url;
 use apyfal::{EngineInfo, Error, ErrorKind, ParamKind, Registry, Result};
 use apyfal_core::config::read_value;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -190,20 +190,6 @@ fn as_text(word: OsString) -> OsString {
     }
     let path = std::path::absolute(&word).unwrap_or_else(|_| word.into());
     file_url(&path).into()
-}
-
-/// The URL of a file, whatever characters its path has.
-pub(crate) fn file_url(path: &Path) -> String {
-    let mut url = String::from("file://");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                url.push((*byte).into());
-            }
-            _ => url += &format!("%{byte:02X}"),
-        }
-    }
-    url
 }
 
 /// Splits off what the command does not declare.

@@ -7,7 +7,6 @@ mod commands;
 mod exit;
 mod here;
 mod listen;
-mod names;
 mod paths;
 mod printer;
 mod progress;

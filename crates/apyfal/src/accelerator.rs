@@ -1,6 +1,6 @@
 //! The accelerator: the three calls, wherever it runs.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use apyfal_client::{HostLoad, Remote};
 use apyfal_core::{
@@ -8,6 +8,7 @@ use apyfal_core::{
     Result, Start,
 };
 use apyfal_storage::{Location, Storage};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OnceCell, watch};
 
 use crate::builder::AcceleratorBuilder;
@@ -219,7 +220,7 @@ impl Accelerator {
     }
 
     fn open_session(&self) -> MutexGuard<'_, Option<Arc<OpenSession>>> {
-        self.0.session.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.session.lock()
     }
 
     /// Runs a job that was admitted.

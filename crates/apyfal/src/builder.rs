@@ -109,6 +109,17 @@ impl AcceleratorBuilder {
         self
     }
 
+    /// Whether it is to run on hosts that the caller or the configuration names.
+    ///
+    /// # Errors
+    /// The configuration is wrong.
+    pub fn names_hosts(&self) -> Result<bool> {
+        match &self.hosts {
+            Some(hosts) => Ok(!hosts.is_empty()),
+            None => Ok(!configuration::pairings(&self.configuration)?.is_empty()),
+        }
+    }
+
     /// Makes the accelerator. Nobody is contacted, and nothing runs, before its first call: what is
     /// wrong with a host shows then.
     ///

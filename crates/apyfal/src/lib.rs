@@ -49,13 +49,16 @@ struct Readme;
 struct CustomHost;
 
 mod accelerator;
+mod bounded;
 mod builder;
 mod call;
 pub mod catalog;
 pub mod configuration;
 mod devices;
+pub mod files;
 mod known_hosts;
 mod map;
+pub mod names;
 pub mod package;
 mod place;
 mod surroundings;

@@ -1,15 +1,15 @@
 //! Jobs in the background, and many of them in order.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::iter::Enumerate;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Progress, Report, Result};
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
+use crate::bounded::Bounded;
 use crate::{Accelerator, Call};
 
 /// A job that runs in the background; a future of its report.
@@ -23,28 +23,12 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
-    pub(crate) fn spawn(accelerator: Accelerator, call: Call) -> Self {
-        Self::spawn_then(accelerator, call, || {})
-    }
-
-    /// The same with something to be done once the job has ended.
-    fn spawn_then(
-        accelerator: Accelerator,
-        mut call: Call,
-        then: impl FnOnce() + Send + 'static,
-    ) -> Self {
+    pub(crate) fn spawn(accelerator: Accelerator, mut call: Call) -> Self {
         let (cancel, progress) = (call.cancel.child(), call.progress.clone());
         call.cancel = cancel.clone();
         // Admitted now, so that a stop that is called next waits for it.
         let admission = accelerator.admit();
-        let task = tokio::spawn(async move {
-            let ran = match admission {
-                Ok(admission) => accelerator.run(admission, call).await,
-                Err(error) => Err(error),
-            };
-            then();
-            ran
-        });
+        let task = tokio::spawn(async move { accelerator.run(admission?, call).await });
         Self { task, cancel, progress }
     }
 
@@ -68,11 +52,19 @@ impl Future for JobHandle {
     type Output = Result<Report>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.task).poll(context).map(|joined| {
-            joined.unwrap_or_else(|error| {
-                Err(Error::new(ErrorKind::Internal, "the job's task ended early").source(error))
-            })
-        })
+        Pin::new(&mut self.task)
+            .poll(context)
+            .map(|joined| joined.unwrap_or_else(|error| Err(ended_early(error))))
+    }
+}
+
+/// A job that ends when it is dropped.
+#[derive(Debug)]
+struct Ours(JobHandle);
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
@@ -85,41 +77,34 @@ const AHEAD: usize = 1024;
 /// or open files than a few. Those behind a slow one go on while that is waited for, within bounds.
 /// Dropping it cancels what runs.
 #[derive(Debug)]
-pub struct ProcessMap<Calls> {
+pub struct ProcessMap<Calls: Iterator<Item = Call>> {
     accelerator: Accelerator,
-    calls: Calls,
-    /// The next call, where it may not begin yet.
-    held: Option<Call>,
-    running: VecDeque<JobHandle>,
-    /// How many of them have not ended, and a signal when one does.
-    live: Arc<(AtomicUsize, Notify)>,
+    jobs: Bounded<Enumerate<Calls>, (usize, Result<Report>)>,
+    /// The reports that came before that of an earlier job.
+    ahead: HashMap<usize, Result<Report>>,
+    /// The number of the next report.
+    next: usize,
 }
 
 impl<Calls: Iterator<Item = Call>> ProcessMap<Calls> {
     pub(crate) fn new(accelerator: Accelerator, calls: Calls) -> Self {
-        let mut map =
-            Self { accelerator, calls, held: None, running: VecDeque::new(), live: Arc::default() };
+        let jobs = Bounded::new(calls.enumerate());
+        let mut map = Self { accelerator, jobs, ahead: HashMap::new(), next: 0 };
         map.submit();
         map
     }
 
     /// Puts as many jobs under way as are of use.
     fn submit(&mut self) {
-        while let Some(call) = self.held.take().or_else(|| self.calls.next()) {
-            let (width, live) =
-                (self.accelerator.width(&call), self.live.0.load(Ordering::Acquire));
-            if live >= width || self.running.len() >= width + AHEAD {
-                self.held = Some(call);
-                break;
-            }
-            let live = self.live.clone();
-            live.0.fetch_add(1, Ordering::AcqRel);
-            let ended = move || {
-                live.0.fetch_sub(1, Ordering::AcqRel);
-                live.1.notify_one();
-            };
-            self.running.push_back(JobHandle::spawn_then(self.accelerator.clone(), call, ended));
-        }
+        let Self { accelerator, jobs, ahead, .. } = self;
+        let width = |(_, call): &(usize, Call)| match ahead.len() < AHEAD {
+            true => accelerator.width(call),
+            false => 0,
+        };
+        jobs.fill(width, |(number, call)| {
+            let mut job = Ours(JobHandle::spawn(accelerator.clone(), call));
+            async move { (number, (&mut job.0).await) }
+        });
     }
 
     /// The report of the next job, or none after the last.
@@ -128,24 +113,19 @@ impl<Calls: Iterator<Item = Call>> ProcessMap<Calls> {
     pub async fn next(&mut self) -> Option<Result<Report>> {
         loop {
             self.submit();
-            let live = self.live.clone();
-            // The job stays in the queue while it is waited for: a caller who gives up waiting can
-            // come back for it.
-            let first = self.running.front_mut()?;
-            tokio::select! {
-                biased;
-                report = first => {
-                    self.running.pop_front();
-                    return Some(report);
-                }
-                () = live.1.notified() => {}
+            if let Some(report) = self.ahead.remove(&self.next) {
+                self.next += 1;
+                return Some(report);
+            }
+            match self.jobs.next().await? {
+                Ok((number, report)) => drop(self.ahead.insert(number, report)),
+                // It only waits for a job, which tells of its own panic.
+                Err(error) => return Some(Err(ended_early(error))),
             }
         }
     }
 }
 
-impl<Calls> Drop for ProcessMap<Calls> {
-    fn drop(&mut self) {
-        self.running.iter().for_each(JobHandle::cancel);
-    }
+fn ended_early(error: JoinError) -> Error {
+    Error::new(ErrorKind::Internal, "the job's task ended early").source(error)
 }

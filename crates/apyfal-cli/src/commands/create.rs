@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use apyfal::configuration::PROOFS;
+use apyfal::names::Record;
 use apyfal::{Configuration, Error, ErrorKind, Machine, Pairing, Result};
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::commands::{Context, Name, host, provide};
-use crate::names::Record;
 use crate::paths::{is_read_once, remembered};
 
 /// Settings of a host that are text, however they look.

@@ -1,11 +1,11 @@
 //! `apyfal list`: what is open.
 
 use apyfal::Result;
+use apyfal::names::Record;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::commands::Context;
-use crate::names::Record;
 use crate::table::table;
 
 /// List the names of accelerators that were created or started and not stopped yet.

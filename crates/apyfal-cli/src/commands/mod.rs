@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod accelerators;
+pub(crate) mod calls;
 pub(crate) mod catalog;
 pub(crate) mod clear;
 pub(crate) mod completions;
@@ -28,7 +29,8 @@ pub(crate) mod user_data;
 
 use std::path::Path;
 
-use apyfal::configuration::{forget_other_hosts, pairings};
+use apyfal::configuration::forget_other_hosts;
+use apyfal::names::{Names, Record};
 use apyfal::{
     Accelerator, AcceleratorBuilder, Cancel, ChosenHosts, Configuration, Error, ErrorKind,
     KnownHosts, Location, Remote, RemoteOptions, Result, Surroundings,
@@ -38,7 +40,6 @@ use clap::builder::NonEmptyStringValueParser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{Command, Parameters, Parsed};
-use crate::names::{Names, Record};
 use crate::printer::Printer;
 
 /// What every command is given.
@@ -147,16 +148,16 @@ impl Context<'_> {
         &self,
         accelerator: &str,
         configuration: Configuration,
-    ) -> Result<AcceleratorBuilder> {
-        if !pairings(&configuration)?.is_empty() {
-            allow_open_files();
-        }
+    ) -> AcceleratorBuilder {
         let builder = Accelerator::builder(accelerator).configuration(configuration);
-        Ok(builder.surroundings(self.surroundings.clone()))
+        builder.surroundings(self.surroundings.clone())
     }
 
     /// Makes an accelerator, and shows what is odd about where it runs.
     pub(crate) fn build(&self, builder: AcceleratorBuilder) -> Result<Accelerator> {
+        if builder.names_hosts()? {
+            allow_open_files();
+        }
         let accelerator = builder.build()?;
         accelerator.warnings().iter().for_each(|warning| self.printer.warning(warning));
         Ok(accelerator)
@@ -171,19 +172,9 @@ impl Context<'_> {
 
     /// The accelerator of a name, its session taken up again where it has one.
     pub(crate) async fn accelerator(&self, name: &str, record: &Record) -> Result<Accelerator> {
-        let mut configuration = self.configuration(record.config.as_deref()).await?;
-        if let Some(address) = record.host.get("host_ip").and_then(serde_json::Value::as_str) {
-            forget_other_hosts(&mut configuration, address)?;
-        }
-        for (key, value) in &record.host {
-            configuration.set_value("host", key, value);
-        }
-        let mut builder =
-            self.builder(&record.accelerator, configuration)?.root(self.names.root(name));
-        if let Some(session) = &record.session {
-            builder = builder.session(session);
-        }
-        self.build(builder)
+        let configuration = self.configuration(record.config.as_deref()).await?;
+        let surroundings = self.surroundings.clone();
+        self.build(self.names.builder(name, record, configuration, surroundings)?)
     }
 
     /// What is remembered of a name that must have been created.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use apyfal::{Call, Error, ErrorKind, Progress, Result};
+use apyfal::{Error, ErrorKind, Progress, Result};
 use clap::Args;
+use serde_json::Value;
 
 use crate::arguments::Set;
+use crate::commands::calls::Given;
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, Name, is_standard_output, one_takes_stdin, title};
 use crate::progress;
@@ -52,22 +54,15 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let accelerator = context.accelerator(&name, &record).await?;
     let info = context.cancel.or_cancelled(accelerator.info()).await?;
     let progress = Arc::new(Progress::default());
-    let mut call = Call::new()
-        .set_all(context.take_parameters().and(arguments.set).of(info))
-        .compare(arguments.compare)
-        .cancel(context.cancel.clone())
-        .progress(progress.clone());
     let data_on_stdout = is_standard_output(arguments.dst.as_deref());
     let title = title(&record.accelerator, arguments.src.as_deref());
-    if let Some(src) = arguments.src {
-        call = call.src(src);
-    }
-    if let Some(dst) = arguments.dst {
-        call = call.dst(dst);
-    }
-    if let Some(parameters) = arguments.parameters {
-        call = call.parameters(parameters);
-    }
+    let given = Given {
+        keywords: context.take_parameters().and(arguments.set).of(info),
+        full: arguments.parameters.map(Value::from),
+        src: arguments.src,
+        dst: arguments.dst,
+    };
+    let call = given.call(context).compare(arguments.compare).progress(progress.clone());
     let work = accelerator.process(call);
     let mut troubles = Troubles::of(&accelerator);
     let processed = progress::shown(context.printer, &title, &progress, &mut troubles, work).await;

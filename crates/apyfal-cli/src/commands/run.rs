@@ -8,14 +8,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal::{
-    Accelerator, Call, Configuration, EngineInfo, Error, ErrorKind, Need, Progress, Result, Stage,
-    full_parameters,
-};
+use apyfal::{Accelerator, Configuration, EngineInfo, Error, ErrorKind, Need, Progress, Result};
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::arguments::Set;
+use crate::commands::calls::Given;
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, HostArguments, is_standard_output, one_takes_stdin, title};
 use crate::progress;
@@ -64,7 +62,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let config = arguments.config.as_deref();
     let configuration = context.configuration_with(config, arguments.host).await?;
     let is_start_configured = names_start_source(&configuration);
-    let mut builder = context.builder(&arguments.accelerator, configuration)?;
+    let mut builder = context.builder(&arguments.accelerator, configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
@@ -95,52 +93,23 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         )
         .hint("name it with --start-src"));
     }
-    let (start_keys, process_keys) = by_stage(info, parameters);
-
-    let mut start = Call::new().set_all(start_keys).cancel(context.cancel.clone());
-    if let Some(src) = start_src {
-        start = start.src(src);
-    }
-    // They may be of either stage: start takes all, and process finds those of start unchanged.
-    let full = match arguments.parameters {
-        Some(given) => {
-            let reading = full_parameters(given, accelerator.storage());
-            Some(context.cancel.or_cancelled(reading).await?)
-        }
-        None => None,
-    };
-    if let Some(parameters) = &full {
-        start = start.parameters(parameters.clone());
-    }
-    let progress = Arc::new(Progress::default());
-    let call = || {
-        let call = Call::new()
-            .set_all(process_keys.clone())
-            .compare(arguments.compare)
-            .cancel(context.cancel.clone());
-        match &full {
-            Some(parameters) => call.parameters(parameters.clone()),
-            None => call,
-        }
-    };
+    let full = arguments.parameters.map(Value::from);
+    let given = Given { keywords: parameters, full, ..Given::default() };
+    let (start, process) = given.by_stage(info, &accelerator, context).await?;
+    let start = Given { src: start_src, ..start }.call(context);
+    let process = Given { src, dst, ..process };
+    let call = || process.clone().call(context).compare(arguments.compare);
+    accelerator.start(start).await?;
     if !sources.is_empty() {
-        accelerator.start(start).await?;
         let ran =
             several::run(&accelerator, info, &sources, call, arguments.compare, context).await;
         let stopped = stop(&accelerator, ran.is_ok()).await;
         return ran.and(stopped);
     }
-    let mut process = call().progress(progress.clone());
-    if let Some(src) = &src {
-        process = process.src(src);
-    }
-    if let Some(dst) = &dst {
-        process = process.dst(dst);
-    }
-
-    accelerator.start(start).await?;
+    let Given { src, dst, .. } = &process;
     let title = title(&info.name, src.as_deref().or(dst.as_deref()));
-    let work = accelerator.process(process);
+    let progress = Arc::new(Progress::default());
+    let work = accelerator.process(call().progress(progress.clone()));
     let mut troubles = Troubles::of(&accelerator);
     let processed = progress::shown(context.printer, &title, &progress, &mut troubles, work).await;
     troubles.tell(context.printer);
@@ -270,14 +239,4 @@ fn is_piped(stream: &impl AsFd) -> bool {
     use rustix::fs::{FileType, fstat};
     let kind = fstat(stream).map(|found| FileType::from_raw_mode(found.st_mode));
     matches!(kind, Ok(FileType::RegularFile | FileType::Fifo | FileType::Socket))
-}
-
-/// Splits parameters into those that only `start` takes and the others.
-pub(crate) fn by_stage(
-    info: &EngineInfo,
-    parameters: Map<String, Value>,
-) -> (Map<String, Value>, Map<String, Value>) {
-    parameters.into_iter().partition(|(key, _)| {
-        info.params.iter().any(|spec| spec.name == *key && spec.stage == Stage::Start)
-    })
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use apyfal::{Call, Progress, Result};
+use apyfal::names::Record;
+use apyfal::{Progress, Result};
 use clap::Args;
+use serde_json::Value;
 
 use crate::arguments::Set;
+use crate::commands::calls::Given;
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, Name, one_takes_stdin};
-use crate::names::Record;
 use crate::progress;
 
 /// Start the accelerator of a name; once started it can process until it is stopped.
@@ -63,21 +65,18 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let info = context.cancel.or_cancelled(accelerator.info()).await?;
     record.accelerator = info.name.to_string();
     let progress = Arc::new(Progress::default());
-    let mut call = Call::new()
-        .set_all(context.take_parameters().and(arguments.set).of(info))
-        .cancel(context.cancel.clone())
-        .progress(progress.clone());
+    let given = Given {
+        keywords: context.take_parameters().and(arguments.set).of(info),
+        full: arguments.parameters.map(Value::from),
+        src: arguments.src,
+        dst: None,
+    };
+    let mut call = given.call(context).progress(progress.clone());
     if arguments.reset {
         call = call.reset(true);
     }
     if arguments.reload {
         call = call.reload(true);
-    }
-    if let Some(src) = arguments.src {
-        call = call.src(src);
-    }
-    if let Some(parameters) = arguments.parameters {
-        call = call.parameters(parameters);
     }
     let title = format!("start {}", info.name);
     let started = accelerator.start(call);

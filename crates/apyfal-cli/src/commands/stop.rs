@@ -1,10 +1,10 @@
 //! `apyfal stop`: end the accelerator of a name.
 
 use apyfal::Result;
+use apyfal::names::Record;
 use clap::Args;
 
 use crate::commands::{Context, Name};
-use crate::names::Record;
 
 /// Stop the accelerator of a name, after its running jobs, and forget the name.
 #[derive(Args, Debug)]

@@ -206,7 +206,7 @@ fn the_command_line_takes_several_addresses() {
     home.ok(&["start"]);
     assert!(hosts.iter().all(|host| sessions(host) == 1));
     home.ok(&["process", "-i", "a", "--startOfTx", "1"]);
-    // Version 2.0.0 remembered a session with commas between the ids.
+    // Earlier versions remembered a session with commas between the ids.
     let record = home.path(".apyfal/command_line/accelerators/default.json");
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
     let parts: Vec<(String, String)> =

@@ -103,7 +103,7 @@ fn by_place<'a>(text: &str, places: impl Iterator<Item = &'a str>) -> Result<Vec
     Ok(places.map(|place| ids.get_mut(place)?.pop()).collect())
 }
 
-/// What version 2.0.0 remembered: ids with commas in between, in the order of the hosts.
+/// What earlier versions remembered: ids with commas in between, in the order of the hosts.
 fn in_order<'a>(text: &str, places: impl Iterator<Item = &'a str>) -> Vec<Option<String>> {
     let ids = text.split(',').map(|id| Some(id.to_owned()).filter(|id| !id.is_empty()));
     ids.chain(std::iter::repeat(None)).zip(places).map(|(id, _)| id).collect()

@@ -203,3 +203,13 @@ fn a_thousand_hosts_are_found_by_name_and_by_address() {
     }
     assert_eq!(hosts.len(), 1000);
 }
+
+#[test]
+fn what_earlier_versions_remembered_is_known() {
+    let (home, known) = known();
+    fs::create_dir_all(home.path().join(".apyfal/known_hosts")).unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/earlier/known_host.json");
+    fs::copy(file, home.path().join(".apyfal/known_hosts/gpu1.json")).unwrap();
+    let host = known.find("127.0.0.1:8001").unwrap().unwrap();
+    assert_eq!((&*host.name, &*host.pairing.url), ("gpu1", "http://127.0.0.1:8001"));
+}

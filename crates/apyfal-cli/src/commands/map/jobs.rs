@@ -1,22 +1,19 @@
 //! A map under way: its jobs, and what becomes of them.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use apyfal::{Error, ErrorKind, Progress, Result};
-use tokio::task::JoinSet;
+use apyfal::files::{FileMap, Item, Outcome};
+use apyfal::{Accelerator, Error, ErrorKind, Progress, Result};
 
 use super::bars::{Bars, REDRAW};
-use super::outputs::Item;
 use super::tally::Tally;
-use super::work::{Outcome, Work};
 use crate::commands::Context;
 use crate::commands::troubles::Troubles;
 use crate::printer::harmless;
 
 /// A map under way.
 pub(super) struct Map<'a> {
-    pub(super) work: Arc<Work>,
+    pub(super) accelerator: Accelerator,
     pub(super) tally: Tally,
     pub(super) bars: Bars<'a>,
     pub(super) troubles: Troubles,
@@ -34,57 +31,31 @@ enum Next {
 
 impl Map<'_> {
     /// Runs the jobs of all files.
-    pub(super) async fn run(&mut self, items: Vec<Item>) {
+    pub(super) async fn run(&mut self, mut files: FileMap) {
         for (_, error) in &self.tally.failed {
             self.bars.aside(|| self.context.printer.error(error));
         }
         if self.fail_fast && !self.tally.failed.is_empty() {
             return;
         }
-        let work = self.work.clone();
-        let mut waiting = VecDeque::from(items);
-        let mut running = JoinSet::new();
-        let mut live: Vec<Arc<Progress>> = Vec::new();
         let mut tick = tokio::time::interval(REDRAW);
         loop {
-            while let Some(item) = waiting.front()
-                && running.len() < work.accelerator.width(&work.call(item, &Arc::default()))
-                && let Some(item) = waiting.pop_front()
-            {
-                let (work, progress) = (work.clone(), Arc::new(Progress::default()));
-                live.push(progress.clone());
-                running.spawn(async move {
-                    let outcome = work.run(&item, &progress).await;
-                    (item, progress, outcome)
-                });
-            }
             let ended = tokio::select! {
-                ended = running.join_next() => ended,
+                ended = files.next() => ended,
                 _ = tick.tick() => {
-                    self.show(&live);
+                    self.show(&files.live());
                     continue;
                 }
             };
             let next = match ended {
                 None => break,
-                Some(Ok((item, progress, outcome))) => {
-                    live.retain(|one| !Arc::ptr_eq(one, &progress));
-                    self.ended(&item, outcome)
-                }
-                Some(Err(error)) => {
-                    let why = "the task of a file ended early";
-                    let error = Error::new(ErrorKind::Internal, why).source(error);
-                    self.failed(String::new(), error)
-                }
+                Some((Some(item), outcome)) => self.ended(&item, outcome),
+                Some((None, Err(error))) => self.failed(String::new(), error),
+                Some((None, Ok(_))) => Next::Go,
             };
             if next == Next::End {
-                waiting.clear();
-                running.abort_all();
-                while running.join_next().await.is_some() {}
+                files.end().await;
                 break;
-            }
-            if self.context.cancel.is_cancelled() {
-                waiting.clear();
             }
         }
         self.fail_held();
@@ -92,20 +63,18 @@ impl Map<'_> {
 
     /// Shows how far it is.
     fn show(&mut self, live: &[Arc<Progress>]) {
-        let accelerator = &self.work.accelerator;
         if self.troubles.is_news() {
             let (troubles, printer) = (&mut self.troubles, self.context.printer);
             self.bars.aside(|| troubles.tell(printer));
         }
-        let hosts = self.tally.by_host(accelerator, sum(live));
+        let hosts = self.tally.by_host(&self.accelerator, sum(live));
         self.bars.update(&self.tally, &hosts);
     }
 
     /// Counts what became of a file.
     fn ended(&mut self, item: &Item, outcome: Result<Outcome>) -> Next {
-        let len = item.source.stamp.as_ref().and_then(|stamp| stamp.len);
         if let Err(error) = &outcome
-            && let Some(reason) = self.work.accelerator.lost(error)
+            && let Some(reason) = self.accelerator.lost(error)
             && !self.context.cancel.is_cancelled()
         {
             self.tally.ended_by = Some(reason);
@@ -114,7 +83,7 @@ impl Map<'_> {
         match outcome {
             Ok(Outcome::Skipped) => {
                 self.tally.skipped += 1;
-                self.tally.sizes.skipped += len.unwrap_or_default();
+                self.tally.sizes.skipped += item.bytes().unwrap_or_default();
                 Next::Go
             }
             Ok(Outcome::Done(report)) => {
@@ -130,9 +99,9 @@ impl Map<'_> {
             // It is not done yet, and that is no failure of it.
             Err(_) if self.context.cancel.is_cancelled() => Next::Go,
             Err(error) if error.kind() == ErrorKind::Usage && self.tally.done == 0 => {
-                self.misused(item.source.location.to_string(), error)
+                self.misused(item.source().to_string(), error)
             }
-            Err(error) => self.failed(item.source.location.to_string(), error),
+            Err(error) => self.failed(item.source().to_string(), error),
         }
     }
 

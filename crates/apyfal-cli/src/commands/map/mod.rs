@@ -2,32 +2,23 @@
 
 mod bars;
 mod jobs;
-mod journal;
-mod outputs;
-mod pattern;
-mod sources;
 mod tally;
-mod work;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::sync::Arc;
 
-use apyfal::{Call, Error, ErrorKind, Location, Need, Result, Storage, full_parameters};
+use apyfal::files::{Asked, FileMap, FileMapOptions, Plan};
+use apyfal::{Error, ErrorKind, Need, Result};
 use clap::Args;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::arguments::Set;
-use crate::commands::run::{by_stage, stop};
+use crate::commands::calls::Given;
+use crate::commands::run::stop;
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, HostArguments, one_takes_stdin};
 use bars::Bars;
 use jobs::Map;
-use journal::{Journal, NAME, Stamp, fingerprint};
-use outputs::{End, Root};
-use sources::Found;
 use tally::Tally;
-use work::Work;
 
 /// Run an accelerator on many files, several at a time: on this machine, a host or several hosts.
 ///
@@ -116,7 +107,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     one_takes_stdin(&from_stdin)?;
     let config = arguments.config.as_deref();
     let configuration = context.configuration_with(config, arguments.host).await?;
-    let mut builder = context.builder(&words.accelerator, configuration)?;
+    let mut builder = context.builder(&words.accelerator, configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
@@ -134,64 +125,40 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         let why = format!("{} needs something to start with", info.name);
         return Err(Error::new(ErrorKind::Usage, why).hint("name it with --start-src"));
     }
-    let root = Root::parse(&words.dst)?;
-    if info.dst == Need::None && root.folder().is_none() {
-        return Err(Error::new(ErrorKind::Usage, "reports are written to a directory only")
-            .operation(format!("write to '{}'", words.dst)));
-    }
-    let found = sources::find(&words.src, &storage, root.folder());
-    let Found { sources, failed } = cancel.or_cancelled(found).await?;
-    let end = arguments.suffix.map_or_else(|| End::of(&info), End::Add);
-    let items = outputs::plan(sources, &root, &end)?;
+    let plan = Plan::of(&words.src, &words.dst, arguments.suffix, &info, &storage);
+    let mut plan = cancel.or_cancelled(plan).await?;
 
     let parameters = context.take_parameters().and(arguments.set).of(&info);
-    let full = match arguments.parameters {
-        Some(given) => Some(cancel.or_cancelled(full_parameters(given, &storage)).await?),
-        None => None,
-    };
-    let started_with = started_with(arguments.start_src.as_deref(), &storage).await?;
-    let asked = |of: fn(&Stamp, &Location) -> Stamp| {
-        let start = started_with
-            .as_ref()
-            .map(|(location, stamp)| format!("{location} {:?}", of(stamp, location)));
-        fingerprint(&json!([info.name, parameters, full, start]).to_string())
-    };
-    let (now, before) = (asked(|stamp, _| stamp.clone()), asked(Stamp::before));
-    let (start_keys, keywords) = by_stage(&info, parameters);
-    let mut start = Call::new().set_all(start_keys).cancel(cancel.clone());
-    let mut process = Call::new().set_all(keywords);
-    if let Some(src) = arguments.start_src {
-        start = start.src(src);
-    }
-    if let Some(parameters) = full {
-        start = start.parameters(parameters.clone());
-        process = process.parameters(parameters);
-    }
-    let journal = Journal::open(journal_path(context, &root, &words.dst)?)?;
-    accelerator.start(start).await?;
+    let full = arguments.parameters.map(Value::from);
+    let given = Given { keywords: parameters.clone(), full, ..Given::default() };
+    let (start, process) = given.by_stage(&info, &accelerator, context).await?;
+    let (full, start_src) = (process.full.as_ref(), arguments.start_src.as_deref());
+    let asked = Asked::of(&info, &parameters, full, start_src, &storage).await?;
+    let journal = plan.journal(context.surroundings.home())?;
+    accelerator.start(Given { src: arguments.start_src, ..start }.call(context)).await?;
     troubles.tell(context.printer);
     // What is wrong with all files is told before the first.
-    let parameters = match cancel.or_cancelled(accelerator.check(process)).await {
+    let parameters = match cancel.or_cancelled(accelerator.check(process.call(context))).await {
         Ok(parameters) => parameters,
         Err(error) => {
             stop(&accelerator, false).await?;
             return Err(error);
         }
     };
-    let work = Arc::new(Work {
-        accelerator: accelerator.clone(),
-        info: info.clone(),
-        parameters,
-        cancel: cancel.clone(),
+    let tally = Tally::of(&plan.items, std::mem::take(&mut plan.failed));
+    let options = FileMapOptions {
         journal,
-        fingerprint: now,
-        fingerprint_before: before,
+        asked,
+        parameters,
         again: arguments.again,
-    });
-    let tally = Tally::of(&items, failed);
+        cancel: cancel.clone(),
+    };
+    let files = FileMap::new(&accelerator, plan.items, options).await?;
     let bars = Bars::new(context.printer, tally.total, accelerator.hosts().len().max(1));
-    let mut map = Map { work, tally, bars, troubles, context, fail_fast: arguments.fail_fast };
-    map.run(items).await;
+    let fail_fast = arguments.fail_fast;
+    let mut map =
+        Map { accelerator: accelerator.clone(), tally, bars, troubles, context, fail_fast };
+    map.run(files).await;
     let Map { mut tally, bars, mut troubles, .. } = map;
     bars.clear();
     troubles.tell(context.printer);
@@ -210,28 +177,4 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     cancel.check()?;
     stopped
-}
-
-/// What the accelerator is started with, so that other content is other work.
-async fn started_with(src: Option<&str>, storage: &Storage) -> Result<Option<(Location, Stamp)>> {
-    let Some(src) = src else { return Ok(None) };
-    let location = Location::parse(src)?;
-    if location == Location::Standard {
-        return Err(Error::new(ErrorKind::Usage, "what is read once cannot be compared next time")
-            .operation("start with standard input")
-            .hint("name a file"));
-    }
-    let stamp = Stamp::of(&location, storage).await?;
-    Ok(Some((location, stamp)))
-}
-
-fn journal_path(context: &Context<'_>, root: &Root, dst: &str) -> Result<PathBuf> {
-    match (root, &context.surroundings.environment.home) {
-        (Root::Folder(folder), _) => Ok(folder.join(NAME)),
-        (Root::Store(_), Some(home)) => Ok(journal::far_away(home, dst)),
-        (Root::Store(_), None) => {
-            Err(Error::new(ErrorKind::Configuration, "there is no home directory")
-                .operation("find a place for what is done"))
-        }
-    }
 }

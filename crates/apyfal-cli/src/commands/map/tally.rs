@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use apyfal::files::Item;
 use apyfal::{Accelerator, Error, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-use super::outputs::Item;
 use crate::printer::{Printer, bytes, seconds};
 
 /// How many failures are named at the end.
@@ -53,7 +53,7 @@ pub(super) struct HostTally {
 impl Tally {
     /// That of a map that is to begin, with the entries that it cannot begin with.
     pub(super) fn of(items: &[Item], failed: Vec<(String, Error)>) -> Self {
-        let lengths = items.iter().map(|item| item.source.stamp.as_ref()?.len);
+        let lengths = items.iter().map(|item| item.bytes());
         let sizes = Sizes { all: lengths.sum(), skipped: 0 };
         Self { total: items.len() + failed.len(), failed, sizes, ..Self::default() }
     }

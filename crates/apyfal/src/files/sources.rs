@@ -5,35 +5,35 @@ use std::io::ErrorKind as Io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use apyfal::{Error, ErrorKind, Listed, Location, Result, Storage};
+use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_storage::{Listed, Location, Storage};
 
 use super::journal::{NAME, Stamp};
-use super::pattern;
-use crate::arguments::file_url;
+use super::{file_url, pattern};
 
 /// Lists are refused beyond this many bytes.
 const LIST_LIMIT: usize = 256 << 20;
 
 /// A source.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The URL or path to give to a job.
-    pub(super) url: String,
-    pub(super) location: Location,
+    pub(crate) url: String,
+    pub(crate) location: Location,
     /// What its output is called, before its end is changed.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Whether that is a name that was given, which stays as it is.
-    pub(super) is_named: bool,
+    pub(crate) is_named: bool,
     /// What changes with it, where that is known already.
-    pub(super) stamp: Option<Stamp>,
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// The sources that were found, and entries that cannot be one.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) sources: Vec<Source>,
+pub(crate) struct Found {
+    pub(crate) sources: Vec<Source>,
     /// What each is called, and why it cannot be mapped.
-    pub(super) failed: Vec<(String, Error)>,
+    pub(crate) failed: Vec<(String, Error)>,
 }
 
 impl From<Vec<Source>> for Found {
@@ -43,7 +43,7 @@ impl From<Vec<Source>> for Found {
 }
 
 /// Finds the sources that a text means. What is below `except` is none of them.
-pub(super) async fn find(text: &str, storage: &Storage, except: Option<&Path>) -> Result<Found> {
+pub(crate) async fn find(text: &str, storage: &Storage, except: Option<&Path>) -> Result<Found> {
     if let Some(list) = text.strip_prefix('@') {
         return listed(list, storage).await;
     }

@@ -8,28 +8,29 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use apyfal::{Error, ErrorKind, Location, Result, Storage, file_version};
+use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
+use apyfal_storage::{Location, Storage, file_version};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// The journal beside outputs that are files.
-pub(super) const NAME: &str = ".apyfal-map";
+pub(crate) const NAME: &str = ".apyfal-map";
 
 /// What changes with a file or object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) len: Option<u64>,
-    pub(super) version: Option<String>,
+pub(crate) struct Stamp {
+    pub(crate) len: Option<u64>,
+    pub(crate) version: Option<String>,
 }
 
 impl Stamp {
-    pub(super) fn of_file(metadata: &Metadata) -> Self {
+    pub(crate) fn of_file(metadata: &Metadata) -> Self {
         Self { len: Some(metadata.len()), version: Some(file_version(metadata)) }
     }
 
     /// That of a location, which must be there. What only a host can see has none.
-    pub(super) async fn of(location: &Location, storage: &Storage) -> Result<Self> {
+    pub(crate) async fn of(location: &Location, storage: &Storage) -> Result<Self> {
         if matches!(location, Location::Host(_)) {
             return Ok(Self::default());
         }
@@ -39,7 +40,7 @@ impl Stamp {
 
     /// What earlier versions remembered of the same: of a file no more than the time of its last
     /// change, which whoever writes it can set back, and of what is on a web server nothing.
-    pub(super) fn before(&self, location: &Location) -> Self {
+    pub(crate) fn before(&self, location: &Location) -> Self {
         let version = match location {
             Location::File(_) => self.version.as_deref().and_then(|all| all.split(' ').next()),
             Location::Http(_) => None,
@@ -60,17 +61,17 @@ impl Stamp {
 
 /// How an output was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Made {
-    pub(super) source: String,
-    pub(super) from: Stamp,
+pub(crate) struct Made {
+    pub(crate) source: String,
+    pub(crate) from: Stamp,
     /// Stands for the accelerator and its parameters.
-    pub(super) work: String,
-    pub(super) output: Stamp,
+    pub(crate) work: String,
+    pub(crate) output: Stamp,
 }
 
 /// The journal of a destination, which is ours alone while it is open.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub struct Journal {
     path: PathBuf,
     file: Mutex<Lock>,
     made: HashMap<String, Made>,
@@ -81,7 +82,7 @@ impl Journal {
     ///
     /// # Errors
     /// Another map works on the same destination, or it cannot be written.
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
+    pub(crate) fn open(path: PathBuf) -> Result<Self> {
         let opening = |error| {
             Error::from_io(error).operation(format!("open the journal '{}'", path.display()))
         };
@@ -119,7 +120,7 @@ impl Journal {
     }
 
     /// How an output was made, where it was.
-    pub(super) fn made(&self, name: &str) -> Option<&Made> {
+    pub(crate) fn made(&self, name: &str) -> Option<&Made> {
         self.made.get(name)
     }
 
@@ -127,7 +128,7 @@ impl Journal {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn record(&self, name: &str, made: &Made) -> Result<()> {
+    pub(crate) fn record(&self, name: &str, made: &Made) -> Result<()> {
         let line = json!({
             "output": name,
             "source": made.source,
@@ -156,13 +157,13 @@ fn read(line: &Value) -> Option<(String, Made)> {
 }
 
 /// Where the journal of a destination far away is, below the home directory.
-pub(super) fn far_away(home: &Path, destination: &str) -> PathBuf {
+pub(crate) fn far_away(home: &Path, destination: &str) -> PathBuf {
     let name = format!("{}.map", fingerprint(destination.trim_end_matches('/')));
     home.join(".apyfal/command_line/maps").join(name)
 }
 
 /// A short name for a text, the same in every version (FNV-1a). It guards against nobody.
-pub(super) fn fingerprint(text: &str) -> String {
+pub(crate) fn fingerprint(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_cbf2_9ce4_8422_2325_u128, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     });
@@ -196,6 +197,27 @@ mod tests {
         drop(journal);
         let journal = Journal::open(path).unwrap();
         assert!(journal.made("x").is_some() && journal.made("y").is_some());
+        assert_eq!(journal.made.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_earlier_versions_did_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/earlier/journal.map");
+        std::fs::copy(file, &path).unwrap();
+        let journal = Journal::open(path).unwrap();
+        let (none, storage) = (serde_json::Map::new(), Storage::new());
+        let registry = apyfal_engines::Registry::default();
+        let gzip = registry.find("gzip").unwrap();
+        let asked =
+            super::super::Asked::of(gzip.info(), &none, None, None, &storage).await.unwrap();
+        for (name, source, len) in [("a.txt.gz", "src/a.txt", 5), ("b/c.txt.gz", "src/b/c.txt", 6)]
+        {
+            let made = journal.made(name).unwrap();
+            assert_eq!((made.source.as_str(), made.from.len), (source, Some(len)));
+            assert_eq!(made.work, asked.now, "the same work");
+        }
         assert_eq!(journal.made.len(), 2);
     }
 }

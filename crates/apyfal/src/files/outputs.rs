@@ -3,14 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use apyfal::{EngineInfo, Error, ErrorKind, Location, Need, Result};
+use apyfal_core::{EngineInfo, Error, ErrorKind, Need, Result};
+use apyfal_storage::Location;
 
+use super::file_url;
 use super::sources::Source;
-use crate::arguments::file_url;
 
 /// Below what the results go.
 #[derive(Clone, Debug)]
-pub(super) enum Root {
+pub(crate) enum Root {
     Folder(PathBuf),
     /// A URL that ends with '/'.
     Store(String),
@@ -18,17 +19,29 @@ pub(super) enum Root {
 
 /// A source and where its result goes.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) source: Source,
+pub struct Item {
+    pub(crate) source: Source,
     /// What the result is called, below the root.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The URL or path to give to a job.
-    pub(super) url: String,
-    pub(super) location: Location,
+    pub(crate) url: String,
+    pub(crate) location: Location,
+}
+
+impl Item {
+    /// Where it is read.
+    pub fn source(&self) -> &Location {
+        &self.source.location
+    }
+
+    /// How many bytes there are to read, where that is known before.
+    pub fn bytes(&self) -> Option<u64> {
+        self.source.stamp.as_ref()?.len
+    }
 }
 
 impl Root {
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let wrong = |why: &str| {
             Error::new(ErrorKind::Usage, why).operation(format!("write results to '{text}'"))
         };
@@ -53,7 +66,7 @@ impl Root {
     }
 
     /// The directory, where it is one of this machine.
-    pub(super) fn folder(&self) -> Option<&Path> {
+    pub(crate) fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(path) => Some(path),
             Self::Store(_) => None,
@@ -84,7 +97,7 @@ impl Root {
 
 /// How the names of results end.
 #[derive(Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     Add(String),
     /// Removes an end, where a name has one.
     Remove(&'static [&'static str]),
@@ -93,7 +106,7 @@ pub(super) enum End {
 
 impl End {
     /// What is usual for an accelerator; a report becomes JSON.
-    pub(super) fn of(info: &EngineInfo) -> Self {
+    pub(crate) fn of(info: &EngineInfo) -> Self {
         match &*info.name {
             _ if info.dst == Need::None => Self::Add(".json".to_owned()),
             "gzip" => Self::Add(".gz".to_owned()),
@@ -124,7 +137,7 @@ impl End {
 ///
 /// # Errors
 /// Two results would have the same place, or one that of a source.
-pub(super) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<Item>> {
+pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<Item>> {
     let read: HashSet<_> = sources.iter().map(|source| identity(&source.location)).collect();
     let mut taken: HashMap<String, String> = HashMap::new();
     let mut items = Vec::with_capacity(sources.len());

@@ -1,25 +1,25 @@
 //! Patterns of names: `*`, `?` and `[a-z]` within one part of a path, `**` across parts.
 
 /// Whether a text has characters of a pattern.
-pub(super) fn is_pattern(text: &str) -> bool {
+pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
 /// Splits what is before the first part with such characters, its '/' included, from the rest.
-pub(super) fn split(text: &str) -> (&str, &str) {
+pub(crate) fn split(text: &str) -> (&str, &str) {
     let first = text.find(['*', '?', '[']).unwrap_or(text.len());
     text.split_at(text[..first].rfind('/').map_or(0, |slash| slash + 1))
 }
 
 /// Whether a name is of a pattern.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let parts: Vec<&str> = pattern.split('/').collect();
     let names: Vec<&str> = name.split('/').collect();
     parts_match(&parts, &names)
 }
 
 /// Whether names below a directory of this name may be of a pattern.
-pub(super) fn leads_below(pattern: &str, folder: &str) -> bool {
+pub(crate) fn leads_below(pattern: &str, folder: &str) -> bool {
     let mut parts = pattern.split('/');
     for name in folder.split('/') {
         match parts.next() {

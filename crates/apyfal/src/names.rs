@@ -13,33 +13,36 @@ use std::io::ErrorKind as Io;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use apyfal::{Cancel, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Configuration, Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
 use apyfal_machine::{file_name, private};
 use serde_json::{Map, Value, json};
 
+use crate::configuration::forget_other_hosts;
+use crate::{Accelerator, AcceleratorBuilder, Surroundings};
+
 /// All names.
-#[derive(Debug)]
-pub(crate) struct Names {
+#[derive(Clone, Debug)]
+pub struct Names {
     folder: PathBuf,
 }
 
 /// What is remembered of one name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Record {
+pub struct Record {
     /// The accelerator.
-    pub(crate) accelerator: String,
+    pub accelerator: String,
     /// The configuration file that was named, as an absolute path or URL.
-    pub(crate) config: Option<String>,
+    pub config: Option<String>,
     /// What else `create` was given.
-    pub(crate) host: Map<String, Value>,
-    /// The open session.
-    pub(crate) session: Option<String>,
+    pub host: Map<String, Value>,
+    /// What the open session is taken up by, as [`Accelerator::session`] tells.
+    pub session: Option<String>,
 }
 
 impl Record {
     /// The hosts that `create` was given, by name or address.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
         let hosts = self.host.get("host_ip").and_then(Value::as_str).unwrap_or_default();
         hosts.split(',').map(str::trim).filter(|host| !host.is_empty())
     }
@@ -47,17 +50,51 @@ impl Record {
 
 impl Names {
     /// The names below a home directory.
-    pub(crate) fn below(home: &Path) -> Self {
+    pub fn below(home: &Path) -> Self {
         Self { folder: home.join(".apyfal/command_line/accelerators") }
     }
 
-    /// Lets one command change a name while no other uses it; waits for those to end.
-    pub(crate) async fn lock(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
+    /// Begins the accelerator of a name: with what is remembered of it set over what its configuration
+    /// says, and its session taken up.
+    ///
+    /// # Errors
+    /// The configuration cannot be interpolated.
+    pub fn builder(
+        &self,
+        name: &str,
+        record: &Record,
+        mut configuration: Configuration,
+        surroundings: Surroundings,
+    ) -> Result<AcceleratorBuilder> {
+        if let Some(address) = record.host.get("host_ip").and_then(Value::as_str) {
+            forget_other_hosts(&mut configuration, address)?;
+        }
+        for (key, value) in &record.host {
+            configuration.set_value("host", key, value);
+        }
+        let builder = Accelerator::builder(&record.accelerator)
+            .configuration(configuration)
+            .surroundings(surroundings)
+            .root(self.root(name));
+        Ok(match &record.session {
+            Some(session) => builder.session(session),
+            None => builder,
+        })
+    }
+
+    /// Lets one process change a name while no other uses it; waits for those to end.
+    ///
+    /// # Errors
+    /// It cannot be locked, or is cancelled.
+    pub async fn lock(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
         self.lock_with(name, cancel, Mode::Exclusive).await
     }
 
-    /// Keeps a name as it is while a command uses it; waits while another one changes it.
-    pub(crate) async fn lock_shared(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
+    /// Keeps a name as it is while a process uses it; waits while another one changes it.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub async fn lock_shared(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
         self.lock_with(name, cancel, Mode::Shared).await
     }
 
@@ -76,7 +113,7 @@ impl Names {
     }
 
     /// Where the session of a name lives.
-    pub(crate) fn root(&self, name: &str) -> PathBuf {
+    pub fn root(&self, name: &str) -> PathBuf {
         self.folder.join(file_name::encode(name))
     }
 
@@ -85,7 +122,10 @@ impl Names {
     }
 
     /// What is remembered of a name, or nothing.
-    pub(crate) fn read(&self, name: &str) -> Result<Option<Record>> {
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn read(&self, name: &str) -> Result<Option<Record>> {
         let path = self.record_path(name);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -107,7 +147,10 @@ impl Names {
     }
 
     /// Remembers a name, all of it or nothing.
-    pub(crate) fn write(&self, name: &str, record: &Record) -> Result<()> {
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, name: &str, record: &Record) -> Result<()> {
         let path = self.record_path(name);
         let text = json!({
             "version": 1,
@@ -127,7 +170,10 @@ impl Names {
     }
 
     /// All names, in alphabetical order, each with what is remembered of it.
-    pub(crate) fn list(&self) -> Result<Vec<(String, Result<Record>)>> {
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn list(&self) -> Result<Vec<(String, Result<Record>)>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == Io::NotFound => return Ok(Vec::new()),
@@ -149,13 +195,16 @@ impl Names {
     }
 
     /// Forgets a name and removes what its session has on disk.
-    pub(crate) fn forget(&self, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub fn forget(&self, name: &str) -> Result<()> {
         remove(|| fs::remove_file(self.record_path(name)))?;
         remove(|| fs::remove_dir_all(self.root(name)))
     }
 
     /// Removes what is here of a session that is of no use any more.
-    pub(crate) fn remove_session(&self, name: &str, session: &str) {
+    pub fn remove_session(&self, name: &str, session: &str) {
         // The id may be one that a host gave, and then it may be anything.
         let mut parts = Path::new(session).components();
         if parts.next() == Some(Component::Normal(session.as_ref())) && parts.next().is_none() {
@@ -165,7 +214,10 @@ impl Names {
     }
 
     /// Forgets all names; returns how many there were.
-    pub(crate) fn clear(&self) -> Result<usize> {
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub fn clear(&self) -> Result<usize> {
         let count = match fs::read_dir(&self.folder) {
             Ok(entries) => entries
                 .flatten()
@@ -229,5 +281,32 @@ mod tests {
         assert!(keep.exists() && session.exists());
         names.remove_session("x", "session-a");
         assert!(!session.exists());
+    }
+
+    #[test]
+    fn what_earlier_versions_remembered_is_read() {
+        let home = tempfile::tempdir().unwrap();
+        let names = Names::below(home.path());
+        fs::create_dir_all(&names.folder).unwrap();
+        for name in ["here", "pool"] {
+            let file = format!("{}/tests/earlier/{name}.json", env!("CARGO_MANIFEST_DIR"));
+            fs::copy(file, names.record_path(name)).unwrap();
+        }
+        let builder = |name: &str| {
+            let record = names.read(name).unwrap().unwrap();
+            let none = (Configuration::default(), Surroundings::default());
+            (names.builder(name, &record, none.0, none.1).unwrap(), record)
+        };
+        let (here, record) = builder("here");
+        assert_eq!(here.build().unwrap().session(), record.session);
+        assert_eq!((&*record.accelerator, record.host.len()), ("sha3", 0));
+        let (pool, record) = builder("pool");
+        assert_eq!(record.hosts().collect::<Vec<_>>(), ["127.0.0.1:8001", "127.0.0.1:8002"]);
+        let pool = pool.build().unwrap();
+        assert_eq!(pool.hosts().len(), 2);
+        let ids = record.session.unwrap();
+        let (one, two) = ids.split_once(',').unwrap();
+        let taken_up = format!(r#"[["127.0.0.1:8001","{one}"],["127.0.0.1:8002","{two}"]]"#);
+        assert_eq!(pool.session(), Some(taken_up));
     }
 }

@@ -3,42 +3,43 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use apyfal::{
-    Accelerator, Call, Cancel, EngineInfo, Error, ErrorKind, JobParameters, Location, Need, Output,
-    Progress, Report, Result, Sink,
+use apyfal_core::{
+    Cancel, EngineInfo, Error, ErrorKind, JobParameters, Need, Output, Progress, Report, Result,
+    Sink,
 };
+use apyfal_storage::Location;
 use serde_json::Value;
 
+use super::asked::Asked;
 use super::journal::{Journal, Made, Stamp};
 use super::outputs::Item;
+use crate::{Accelerator, Call};
 
 /// What all files share.
 #[derive(Debug)]
-pub(super) struct Work {
-    pub(super) accelerator: Accelerator,
-    pub(super) info: EngineInfo,
-    pub(super) parameters: JobParameters,
-    pub(super) cancel: Cancel,
-    pub(super) journal: Journal,
-    /// Stands for the accelerator and its parameters.
-    pub(super) fingerprint: String,
-    /// The same as earlier versions made it.
-    pub(super) fingerprint_before: String,
+pub(crate) struct Work {
+    pub(crate) accelerator: Accelerator,
+    pub(crate) info: EngineInfo,
+    pub(crate) parameters: JobParameters,
+    pub(crate) cancel: Cancel,
+    pub(crate) journal: Journal,
+    pub(crate) asked: Asked,
     /// Whether what is done is done again.
-    pub(super) again: bool,
+    pub(crate) again: bool,
 }
 
 /// What became of a file that did not fail.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// It was done before.
     Skipped,
+    /// Its job ended well.
     Done(Box<Report>),
 }
 
 impl Work {
     /// The job of a file.
-    pub(super) fn call(&self, item: &Item, progress: &Arc<Progress>) -> Call {
+    pub(crate) fn call(&self, item: &Item, progress: &Arc<Progress>) -> Call {
         let mut call = Call::new()
             .src(&item.source.url)
             .checked(self.parameters.clone())
@@ -54,7 +55,7 @@ impl Work {
     ///
     /// # Errors
     /// Its job failed, or its result cannot be written.
-    pub(super) async fn run(&self, item: &Item, progress: &Arc<Progress>) -> Result<Outcome> {
+    pub(crate) async fn run(&self, item: &Item, progress: &Arc<Progress>) -> Result<Outcome> {
         self.cancel.or_cancelled(self.prepared(item, progress)).await
     }
 
@@ -70,7 +71,7 @@ impl Work {
             && made.source == source
             && let Some(output) = self.output(item).await?
         {
-            let work = self.fingerprint.clone();
+            let work = self.asked.now.clone();
             let now = Made { source: source.clone(), from: from.clone(), work, output };
             if *made == now {
                 return Ok(Outcome::Skipped);
@@ -96,7 +97,7 @@ impl Work {
             Error::new(ErrorKind::Conflict, "it went away meanwhile")
                 .operation(format!("find '{}'", item.location))
         })?;
-        let made = Made { source, from, work: self.fingerprint.clone(), output };
+        let made = Made { source, from, work: self.asked.now.clone(), output };
         self.journal.record(&item.name, &made)?;
         Ok(Outcome::Done(Box::new(report)))
     }
@@ -106,7 +107,7 @@ impl Work {
         Made {
             source: made.source.clone(),
             from: made.from.before(&item.source.location),
-            work: self.fingerprint_before.clone(),
+            work: self.asked.before.clone(),
             output: made.output.before(&item.location),
         }
     }

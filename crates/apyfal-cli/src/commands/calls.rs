@@ -1,0 +1,62 @@
+//! The calls of an accelerator that a command was told to make.
+
+use apyfal::{Accelerator, Call, EngineInfo, Result, Stage, full_parameters};
+use serde_json::{Map, Value};
+
+use crate::commands::Context;
+
+/// What a command was given for a call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given {
+    /// Parameters one by one.
+    pub(crate) keywords: Map<String, Value>,
+    /// Full parameters: JSON, or where that is.
+    pub(crate) full: Option<Value>,
+    pub(crate) src: Option<String>,
+    pub(crate) dst: Option<String>,
+}
+
+impl Given {
+    /// The call, which ends with the command.
+    pub(crate) fn call(self, context: &Context<'_>) -> Call {
+        let Self { keywords, full, src, dst } = self;
+        let mut call = Call::new().set_all(keywords).cancel(context.cancel.clone());
+        if let Some(full) = full {
+            call = call.parameters(full);
+        }
+        if let Some(src) = src {
+            call = call.src(src);
+        }
+        if let Some(dst) = dst {
+            call = call.dst(dst);
+        }
+        call
+    }
+
+    /// What is for `start`, and what is for the jobs after it. Full parameters may be of either: they
+    /// are read once, start takes all of them, and the jobs find those of start unchanged.
+    ///
+    /// # Errors
+    /// The full parameters cannot be read.
+    pub(crate) async fn by_stage(
+        self,
+        info: &EngineInfo,
+        accelerator: &Accelerator,
+        context: &Context<'_>,
+    ) -> Result<(Self, Self)> {
+        let full = match self.full {
+            Some(full) => {
+                let reading = full_parameters(full, accelerator.storage());
+                Some(context.cancel.or_cancelled(reading).await?)
+            }
+            None => None,
+        };
+        let is_of_start = |key: &str| {
+            let mut specs = info.params.iter();
+            specs.any(|spec| spec.name == *key && spec.stage == Stage::Start)
+        };
+        let (start, process) = self.keywords.into_iter().partition(|(key, _)| is_of_start(key));
+        let start = Self { keywords: start, full: full.clone(), ..Self::default() };
+        Ok((start, Self { keywords: process, full, ..Self::default() }))
+    }
+}
