@@ -8,23 +8,27 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, Job,
-    JobContext, JobIo, Need, Params, Profiling, Report, Result, Session, Start,
+    Cancel, Client, Error, ErrorKind, Input, Job, JobContext, JobIo, Profiling, Report, Result,
+    Session, Start,
 };
-use apyfal_engines::Registry;
+use apyfal_engines::{Registered, Registry};
 use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OnceCell;
 
-use crate::batch;
-use crate::comparison;
 use crate::deadline;
-use crate::job::{self, CallContext};
-use crate::session::{Record, Root, SessionDir};
+use crate::job::CallContext;
+use crate::session::{Root, SessionDir};
 use crate::slots::{Asking, Load, Scheduler};
 
+mod fallback;
+mod opened;
+mod process;
 mod quick;
+mod start;
+
+use opened::{OpenSession, starting};
 
 /// What an agent is made of.
 #[derive(Debug)]
@@ -88,37 +92,6 @@ pub struct Agent {
 /// one that is not open yet, one opens it and the others wait.
 type Sessions = HashMap<String, Arc<OnceCell<Arc<OpenSession>>>>;
 
-/// A session that this process has open.
-#[derive(Debug)]
-struct OpenSession {
-    dir: SessionDir,
-    engine: Arc<dyn Engine>,
-    params: Params,
-    session: Box<dyn EngineSession>,
-    /// The jobs that wait to run together, where the engine gains from that.
-    waiting: batch::Queue,
-}
-
-impl OpenSession {
-    /// The jobs of a session take turns with those of others.
-    fn asking(&self) -> Asking<'_> {
-        Asking { owner: self.dir.id(), ..starting(self.engine.info()) }
-    }
-
-    /// The report of a job, with who did it.
-    fn signed(&self, mut report: Report) -> Report {
-        let info = self.engine.info();
-        report.accelerator = info.name.to_string();
-        report.engine = info.engine.to_string();
-        report
-    }
-}
-
-/// What a start asks for. All starts are of one owner.
-fn starting(info: &EngineInfo) -> Asking<'_> {
-    Asking { engine: &info.name, slots: info.slots, owner: "", always: false }
-}
-
 impl Agent {
     /// An agent; nothing is read or made before the first call.
     pub fn new(options: AgentOptions) -> Self {
@@ -127,10 +100,12 @@ impl Agent {
             .or_else(|| std::thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
         let scheduler = Scheduler::new(cores, options.max_waiting);
-        for engine in options.registry.iter() {
+        for found in options.registry.iter() {
+            let name = &found.info().name;
             // Of two with the same name only one is used.
-            if let Ok(engine) = options.registry.find(&engine.info().name) {
-                scheduler.declare(&engine.info().name, engine.info().slots);
+            let Ok(used) = options.registry.find(name) else { continue };
+            for engine in &used.info().engines {
+                scheduler.declare(starting(name, engine));
             }
         }
         Self {
@@ -163,12 +138,12 @@ impl Agent {
         &self.registry
     }
 
-    /// The engine of a session.
+    /// The accelerator of a session.
     ///
     /// # Errors
     /// There is no such session, or it cannot be opened again.
-    pub async fn engine(&self, session: &str) -> Result<Arc<dyn Engine>> {
-        Ok(self.session(session, &Cancel::default(), false).await?.engine.clone())
+    pub async fn accelerator(&self, session: &str) -> Result<Arc<Registered>> {
+        Ok(self.session(session, &Cancel::default(), false).await?.accelerator.clone())
     }
 
     /// Returns once a session would survive a power failure.
@@ -211,51 +186,6 @@ impl Agent {
         result?
     }
 
-    /// Runs a job together with those of its session that wait at the same time.
-    ///
-    /// Every caller waits for a slot, and who gets one runs the next batch, until the own job is
-    /// in one. Dropping the returned future cancels the own job alone.
-    async fn in_batch(
-        &self,
-        open: &Arc<OpenSession>,
-        job: EngineJob,
-        call: CallContext,
-    ) -> Result<Report> {
-        let cancel = call.cancel.clone();
-        let guard = CancelOnDrop(Some(cancel.clone()));
-        let mut place = open.waiting.join(job, call);
-        let mut asking = open.asking();
-        let result = loop {
-            let running = open.clone();
-            let work = move |ctx: &JobContext| {
-                let _lock = running.dir.lock_for_job(ctx)?;
-                running.waiting.run_next(&*running.session, ctx);
-                Ok(())
-            };
-            // The batch has jobs of others, so neither the end nor the switch of this call ends it.
-            let own = CallContext::default();
-            tokio::select! {
-                biased;
-                result = place.answer() => break result,
-                () = cancel.cancelled() => break Err(Error::cancelled()),
-                turn = self.in_slot(asking, open.dir.scratch(), own, work),
-                    if place.is_waiting() =>
-                {
-                    match turn {
-                        // What waited for its turn is not refused for those that came since.
-                        Ok(()) => asking.always = true,
-                        // No turn is as bad where another caller has taken the job along: then it
-                        // runs, and has a result of its own.
-                        Err(error) if place.leave() => break Err(error),
-                        Err(_) => {}
-                    }
-                }
-            }
-        };
-        guard.disarm();
-        result
-    }
-
     /// The session, opened again from disk where this process does not have it open, for which it
     /// may wait for a slot `always` or as other jobs.
     async fn session(&self, id: &str, cancel: &Cancel, always: bool) -> Result<Arc<OpenSession>> {
@@ -282,27 +212,6 @@ impl Agent {
         self.open_sessions().get(id)?.get().cloned()
     }
 
-    async fn open_again(
-        &self,
-        id: &str,
-        cancel: &Cancel,
-        always: bool,
-    ) -> Result<Arc<OpenSession>> {
-        let dir = SessionDir::find(&self.root, id)?;
-        let record = dir.read_record()?;
-        let engine = self.registry.find(&record.accelerator)?;
-        let scratch = dir.scratch();
-        let open = open(dir, engine.clone(), record.parameters.specific.clone());
-        // What opening reads is no progress of the job that it is opened for.
-        let call = CallContext {
-            cancel: cancel.clone(),
-            sent: record.parameters,
-            ..CallContext::default()
-        };
-        let asking = Asking { owner: id, always, ..starting(engine.info()) };
-        Ok(Arc::new(self.in_slot(asking, scratch, call, open).await?))
-    }
-
     /// Opens a source that travelled as text.
     async fn source(&self, url: &str, cancel: &Cancel) -> Result<Input> {
         cancel.or_cancelled(self.storage.open_input(&not_the_clients(url)?)).await
@@ -311,103 +220,6 @@ impl Agent {
     /// Creates a destination that travelled as text.
     async fn destination(&self, url: &str, cancel: &Cancel) -> Result<Destination> {
         cancel.or_cancelled(self.storage.create_output(&not_the_clients(url)?)).await
-    }
-
-    fn open_sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock()
-    }
-}
-
-/// A location that a host may reach by itself. A plain path means a file of the client's, which the
-/// client sends; here it would be any file of this machine.
-fn not_the_clients(url: &str) -> Result<Location> {
-    let location = Location::parse(url)?;
-    if location.is_local() {
-        return Err(Error::new(ErrorKind::Security, "it is a file of the client's own")
-            .operation(format!("use '{location}' on the host"))
-            .hint("send the file itself, or name a file of the host as host://path"));
-    }
-    Ok(location)
-}
-
-/// The parameters of a session, or of a job of one whose own are `start`.
-fn checked(
-    engine: &dyn Engine,
-    start: Option<&Params>,
-    raw: &serde_json::Map<String, serde_json::Value>,
-) -> Result<Params> {
-    let info = engine.info();
-    let params = Params::check(&info.name, &info.params, start, raw)?;
-    engine.check(&params)?;
-    Ok(params)
-}
-
-/// The work that opens a session from its directory.
-fn open(
-    dir: SessionDir,
-    engine: Arc<dyn Engine>,
-    specific: serde_json::Map<String, serde_json::Value>,
-) -> impl FnOnce(&JobContext) -> Result<OpenSession> + Send {
-    move |ctx| {
-        let info = engine.info();
-        let params = checked(&*engine, None, &specific)?;
-        let session = engine
-            .open(dir.source()?, &params, &dir.state(), ctx)
-            .map_err(|error| error.operation(format!("start {}", info.name)))?;
-        Ok(OpenSession { dir, engine, params, session, waiting: batch::Queue::default() })
-    }
-}
-
-impl Agent {
-    /// [`Client::start`] without a time limit. One that is to be `kept` can be opened again.
-    async fn start_now(&self, request: Start, mut io: JobIo, kept: bool) -> Result<Session> {
-        let begin = Instant::now();
-        let engine = self.registry.find(&request.accelerator)?;
-        let info = engine.info();
-        if let Some(url) = &request.src {
-            io.src = Some(self.source(url, &io.cancel).await?);
-        }
-        job::check_ends(
-            info,
-            "start",
-            [("source", info.start_src, io.src.is_some()), ("destination", Need::None, false)],
-        )?;
-        checked(&*engine, None, &request.parameters.specific)?;
-
-        self.sweep();
-        let dir = SessionDir::create(&self.root)?;
-        let scratch = dir.scratch();
-        let (src, opening) = (io.src.take(), engine.clone());
-        let mut call = CallContext::new(&io, request.parameters.clone());
-        call.of_the_client(request.src.is_none(), true);
-        let opened = self
-            .in_slot(starting(info), scratch, call, move |ctx| {
-                if let Some(src) = src {
-                    dir.keep_source(src, ctx)?;
-                }
-                let record = Record {
-                    accelerator: request.accelerator,
-                    parameters: request.parameters.clone(),
-                };
-                let session = open(dir, opening, request.parameters.specific)(ctx)?;
-                if kept {
-                    session.dir.write_record(&record)?;
-                }
-                Ok(session)
-            })
-            .await;
-        let opened = Arc::new(opened?);
-        let id = opened.dir.id().to_owned();
-        let report = Report {
-            id: id.clone(),
-            accelerator: info.name.to_string(),
-            engine: info.engine.to_string(),
-            profiling: Profiling::new(begin.elapsed(), io.progress.read(), 0),
-            app: opened.session.started(),
-            ..Report::default()
-        };
-        self.open_sessions().insert(id.clone(), Arc::new(OnceCell::from(opened)));
-        Ok(Session { id, report })
     }
 
     /// Ends a session that cannot be opened, so that there is nothing that could be told.
@@ -426,47 +238,21 @@ impl Agent {
         Ok(Report { id: id.to_owned(), app, ..Report::default() })
     }
 
-    /// [`Client::process`] without a time limit.
-    async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
-        let open = self.session(&job.session, &io.cancel, false).await?;
-        let info = open.engine.info();
-        let params = checked(&*open.engine, Some(&open.params), &job.parameters.specific)?;
-        if let Some(url) = &job.src {
-            io.src = Some(self.source(url, &io.cancel).await?);
-        }
-        let mut destination = None;
-        if let Some(url) = &job.dst {
-            let mut created = self.destination(url, &io.cancel).await?;
-            io.dst = created.take_output();
-            destination = Some(created);
-        }
-        let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
-        let (compare, rerun_safe) = (job.parameters.compare, info.rerun_safe);
-        let mut call = CallContext::new(&io, job.parameters);
-        call.of_the_client(job.src.is_none(), job.dst.is_none());
-        let processed = if open.session.batch() > 1 && !compare && batch::takes(&engine_job) {
-            self.in_batch(&open, engine_job, call).await
-        } else {
-            let running = open.clone();
-            let work = move |ctx: &JobContext| {
-                let _lock = running.dir.lock_for_job(ctx)?;
-                match compare {
-                    true => comparison::run(&*running.session, rerun_safe, engine_job, ctx),
-                    false => job::run(&*running.session, engine_job, ctx),
-                }
-            };
-            self.in_slot(open.asking(), open.dir.scratch(), call, work).await
-        };
-        let report = match destination {
-            Some(destination) => {
-                let (mut report, placed) = destination.settle(processed, &io.cancel).await?;
-                report.tell_of_destination(placed.note());
-                report
-            }
-            None => processed?,
-        };
-        Ok(open.signed(report))
+    fn open_sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock()
     }
+}
+
+/// A location that a host may reach by itself. A plain path means a file of the client's, which the
+/// client sends; here it would be any file of this machine.
+fn not_the_clients(url: &str) -> Result<Location> {
+    let location = Location::parse(url)?;
+    if location.is_local() {
+        return Err(Error::new(ErrorKind::Security, "it is a file of the client's own")
+            .operation(format!("use '{location}' on the host"))
+            .hint("send the file itself, or name a file of the host as host://path"));
+    }
+    Ok(location)
 }
 
 #[async_trait]
@@ -497,26 +283,33 @@ impl Client for Agent {
             Ok(open) => open,
             Err(error) => return self.remove(session, &error).await,
         };
-        let info = open.engine.info();
+        let helpers = self.helpers(&open).await;
         let ending = open.clone();
-        let asking = Asking { always: true, ..open.asking() };
+        let asking = Asking { always: true, ..open.asking(open.own.engine.info()) };
         let outcome = self
             .in_slot(asking, open.dir.scratch(), CallContext::default(), move |ctx| {
-                ending.dir.end(|| ending.session.stop(ctx), ctx)
+                let stop = || {
+                    let stopped = ending.own.session.stop(ctx);
+                    // All are stopped, whether or not the others went well.
+                    helpers.iter().fold(stopped, |stopped, helper| {
+                        let helped = helper.session.stop(ctx);
+                        stopped.and_then(|outcome| helped.map(|_| outcome))
+                    })
+                };
+                ending.dir.end(stop, ctx)
             })
             .await;
         // Not before: whoever asked for it meanwhile would have opened it again.
         self.open_sessions().remove(session);
         let outcome = outcome?;
-        Ok(Report {
+        let report = Report {
             id: session.to_owned(),
-            accelerator: info.name.to_string(),
-            engine: info.engine.to_string(),
             specific: outcome.specific,
             app: outcome.app,
             profiling: Profiling::new(begin.elapsed(), 0, 0),
-            comparison: None,
-        })
+            ..Report::default()
+        };
+        Ok(open.signed(report, &open.own))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
-    Cancel, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobIo,
+    AcceleratorInfo, Cancel, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobIo,
     JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report, Result,
 };
 
@@ -52,7 +52,7 @@ impl CallContext {
 
 /// Refuses a source or destination that the accelerator does not take, and asks for one it needs.
 pub(crate) fn check_ends(
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     stage: &str,
     ends: [(&str, Need, bool); 2],
 ) -> Result<()> {
@@ -95,7 +95,7 @@ fn report(Outcome { specific, app }: Outcome, elapsed: Duration, progress: &Prog
 
 /// A job for an engine, from checked parts.
 pub(crate) fn engine_job(
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     src: Option<Input>,
     dst: Option<Output>,
     params: Params,

@@ -12,4 +12,4 @@ mod session;
 mod slots;
 
 pub use agent::{Agent, AgentOptions};
-pub use slots::{EngineLoad, Load};
+pub use slots::{AcceleratorLoad, Load};

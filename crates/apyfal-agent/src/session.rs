@@ -84,6 +84,8 @@ impl Drop for SessionDir {
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) accelerator: String,
+    /// The engine whose state it has, where its accelerator had several. Versions before knew one.
+    pub(crate) engine: Option<String>,
     pub(crate) parameters: JobParameters,
 }
 
@@ -154,6 +156,31 @@ impl SessionDir {
         self.path.join("state")
     }
 
+    /// Makes the state anew, for another engine than the one that left something in it.
+    pub(crate) fn renew_state(&self) -> Result<()> {
+        fs::remove_dir_all(self.state())?;
+        Ok(fs::create_dir(self.state())?)
+    }
+
+    /// The state of an engine that helps the one of the session; made where it has none.
+    pub(crate) fn state_of(&self, engine: &str) -> Result<PathBuf> {
+        let path = self.state_path(engine);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Ok(path),
+        }
+    }
+
+    /// Whether an engine has helped.
+    pub(crate) fn has_state_of(&self, engine: &str) -> bool {
+        self.state_path(engine).is_dir()
+    }
+
+    fn state_path(&self, engine: &str) -> PathBuf {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        self.path.join(format!("state-{}", engine.chars().map(plain).collect::<String>()))
+    }
+
     /// Copies what `start` was given, so that the session can be opened again without it.
     pub(crate) fn keep_source(&self, src: Input, ctx: &JobContext) -> Result<()> {
         let name = src.name().filter(|name| !matches!(*name, "" | "." | ".."));
@@ -194,11 +221,14 @@ impl SessionDir {
     pub(crate) fn write_record(&self, record: &Record) -> Result<()> {
         let mut parameters = record.parameters.clone();
         parameters.env.retain(|key, _| !is_secret_key(key));
-        let text = json!({
+        let mut text = json!({
             "version": 1,
             "accelerator": record.accelerator,
             "parameters": parameters.to_start_json(),
         });
+        if let Some(engine) = &record.engine {
+            text["engine"] = engine.as_str().into();
+        }
         let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
         file.write_all(text.to_string().as_bytes())?;
         file.persist(self.path.join(RECORD)).map_err(|error| error.error)?;
@@ -241,6 +271,7 @@ impl SessionDir {
         }
         let accelerator = value.get("accelerator").and_then(Value::as_str);
         Ok(Record {
+            engine: value.get("engine").and_then(Value::as_str).map(str::to_owned),
             accelerator: accelerator.ok_or_else(|| damaged("no accelerator".into()))?.to_owned(),
             parameters: JobParameters::from_json(value.get("parameters").unwrap_or(&Value::Null))?,
         })

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use apyfal_agent::{Agent, AgentOptions};
 use apyfal_core::{
-    Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, Job,
-    JobContext, JobIo, JobParameters, Need, Outcome, Params, Report, Result, Session, Start,
+    AcceleratorInfo, Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, Error,
+    ErrorKind, Input, Job, JobContext, JobIo, JobParameters, Need, Outcome, Params, Report, Result,
+    Session, Start,
 };
 use apyfal_engines::Registry;
 use serde_json::json;
@@ -31,6 +32,7 @@ struct Seen {
 /// say that the job shall fail, bring the engine down, go on for ever or wait at a gate.
 #[derive(Debug)]
 struct Echo {
+    accelerator: AcceleratorInfo,
     info: EngineInfo,
     seen: Arc<Seen>,
 }
@@ -39,6 +41,10 @@ struct Echo {
 struct EchoSession(Arc<Seen>);
 
 impl Engine for Echo {
+    fn accelerator(&self) -> &AcceleratorInfo {
+        &self.accelerator
+    }
+
     fn info(&self) -> &EngineInfo {
         &self.info
     }
@@ -102,9 +108,9 @@ impl Bench {
     async fn of(slots: usize, max_waiting: Option<usize>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let seen = Arc::<Seen>::default();
-        let mut info = EngineInfo::cpu("echo", "Give the source back");
-        info.dst = Need::None;
-        let echo = Echo { info, seen: seen.clone() };
+        let mut accelerator = AcceleratorInfo::new("echo", "Give the source back");
+        accelerator.dst = Need::None;
+        let echo = Echo { accelerator, info: EngineInfo::cpu(), seen: seen.clone() };
         let registry = Registry::new(vec![Arc::new(echo)]);
         let agent = agent(folder.path(), registry, slots, max_waiting);
         let session = start(&agent, "echo").await;

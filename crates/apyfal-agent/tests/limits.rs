@@ -118,7 +118,7 @@ async fn no_more_jobs_wait_than_may() {
     assert!(tokio::time::timeout(Duration::ZERO, &mut stop).await.is_err());
     let load = agent.load();
     assert_eq!((load.running, load.waiting), (1, 2));
-    let null = load.engines.iter().find(|engine| engine.name == "null").unwrap();
+    let null = load.accelerators.iter().find(|load| load.name == "null").unwrap();
     assert_eq!((null.slots, null.running, null.waiting), (1, 1, 2));
     drop(holding);
     assert_eq!(waiting.await.unwrap().profiling.bytes_read, 1);

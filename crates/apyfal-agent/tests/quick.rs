@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use apyfal_agent::{Agent, AgentOptions};
 use apyfal_core::{
-    Client, Engine, EngineInfo, EngineJob, EngineSession, ErrorKind, Input, Job, JobContext, JobIo,
-    JobParameters, Need, Outcome, Output, ParamKind, ParamSpec, Params, Result, Start,
+    AcceleratorInfo, Client, Engine, EngineInfo, EngineJob, EngineSession, ErrorKind, Input, Job,
+    JobContext, JobIo, JobParameters, Need, Outcome, Output, ParamKind, ParamSpec, Params, Result,
+    Start,
 };
 use apyfal_engines::Registry;
 use serde_json::json;
@@ -20,6 +21,7 @@ use serde_json::json;
 /// also say that the job shall panic, or go on until it is cancelled.
 #[derive(Debug)]
 struct Where {
+    accelerator: AcceleratorInfo,
     info: EngineInfo,
     opened: Arc<AtomicUsize>,
 }
@@ -30,6 +32,10 @@ struct WhereSession;
 const QUICK: usize = 16;
 
 impl Engine for Where {
+    fn accelerator(&self) -> &AcceleratorInfo {
+        &self.accelerator
+    }
+
     fn info(&self) -> &EngineInfo {
         &self.info
     }
@@ -97,14 +103,18 @@ impl Bench {
 }
 
 fn agent(root: &Path, opened: &Arc<AtomicUsize>) -> Arc<Agent> {
-    let mut info = EngineInfo::cpu("where", "Tell the thread");
-    info.dst = Need::Optional;
-    info.quick = QUICK;
-    info.params = vec![ParamSpec::new("long", ParamKind::Bool, "Whether it takes long")];
+    let mut accelerator = AcceleratorInfo::new("where", "Tell the thread");
+    accelerator.dst = Need::Optional;
+    let info = EngineInfo { quick: QUICK, ..EngineInfo::cpu() };
+    accelerator.params = vec![ParamSpec::new("long", ParamKind::Bool, "Whether it takes long")];
     Arc::new(Agent::new(AgentOptions {
         root: root.to_owned(),
         is_shared: true,
-        registry: Registry::new(vec![Arc::new(Where { info, opened: opened.clone() })]),
+        registry: Registry::new(vec![Arc::new(Where {
+            accelerator,
+            info,
+            opened: opened.clone(),
+        })]),
         storage: Default::default(),
         threads: 1.try_into().ok(),
         max_waiting: None,

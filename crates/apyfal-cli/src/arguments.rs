@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 
 use apyfal::files::file_url;
-use apyfal::{EngineInfo, Error, ErrorKind, ParamKind, Registry, Result};
+use apyfal::{AcceleratorInfo, Error, ErrorKind, ParamKind, Registry, Result};
 use apyfal_core::config::read_value;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Map, Value};
@@ -118,6 +118,14 @@ pub(crate) struct Set {
     set: Vec<(String, String)>,
 }
 
+/// The engine that is asked for.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OnEngine {
+    /// Run it on this engine and no other; 'apyfal accelerators NAME' tells which there are.
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<String>,
+}
+
 fn key_and_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a '=' is missing")?;
     Ok((key.to_owned(), value.to_owned()))
@@ -144,7 +152,7 @@ impl Parameters {
     }
 
     /// The same for an accelerator: where it takes text, the text is left as it was written.
-    pub(crate) fn of(self, info: &EngineInfo) -> Map<String, Value> {
+    pub(crate) fn of(self, info: &AcceleratorInfo) -> Map<String, Value> {
         let is_text = |key: &str| {
             let mut specs = info.params.iter();
             specs.any(|spec| {

@@ -60,6 +60,13 @@ impl Printer {
         self.note(&format!("apyfal: warning: {text}"));
     }
 
+    /// A warning that another engine did what one failed to do, where that is so.
+    pub(crate) fn engine_note(&self, report: &Report) {
+        if let Some(note) = report.engine_note() {
+            self.warning(harmless(note));
+        }
+    }
+
     /// A result that was asked for, on standard error.
     fn result_aside(&self, text: &str) -> Result<()> {
         standard::check_error()?;
@@ -103,6 +110,7 @@ impl Printer {
     /// What a job told: its result on standard output, its figures on standard error. Where the
     /// job's data went to standard output, nothing else goes there.
     pub(crate) fn report(&self, report: &Report, data_on_stdout: bool) -> Result<()> {
+        self.engine_note(report);
         if self.json {
             let text = format!("{:#}", report.to_json());
             return if data_on_stdout { self.result_aside(&text) } else { self.result(&text) };

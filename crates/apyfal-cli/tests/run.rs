@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Home, bmp, peer, text, words};
+use serde_json::{Value, json};
 
 #[test]
 fn gzip_is_read_by_gunzip_and_gunzip_reads_gzip() {
@@ -320,4 +321,42 @@ fn help_is_a_command_too() {
         assert_eq!(help, home.ok(&[&words[..], &["--help"]].concat()), "{command}");
     }
     home.fails(2, &["help", "nothing"]);
+}
+
+#[test]
+fn an_engine_can_be_asked_for() {
+    let home = Home::new();
+    home.write("in", "some data");
+    home.ok(&["run", "null", "in", "out", "--engine", "cpu"]);
+    assert_eq!(home.read("out"), b"some data");
+    home.ok(&["map", "null", "in", "folder", "--engine", "CPU"]);
+    home.ok(&["start", "--accelerator", "null", "--engine", "cpu"]);
+    home.ok(&["process", "-i", "in", "-o", "out", "--engine", "cpu"]);
+    for words in [
+        &["run", "null", "in", "out", "--engine", "gpu"][..],
+        &["map", "null", "in", "folder", "--engine", "gpu"],
+        &["start", "--accelerator", "null", "--engine", "gpu"],
+        &["process", "-i", "in", "-o", "out", "--engine", "gpu"],
+    ] {
+        let error = home.fails(2, words);
+        assert!(error.contains("null has no engine 'gpu' here"), "{words:?}: {error}");
+        assert!(error.contains("hint: it has: cpu"), "{words:?}: {error}");
+    }
+    home.ok(&["stop"]);
+    let told: Value = serde_json::from_str(&home.ok(&["accelerators", "null", "--json"])).unwrap();
+    assert_eq!((&told["engine"], &told["engines"][0]["name"]), (&json!("cpu"), &json!("cpu")));
+}
+
+#[test]
+fn a_parameter_that_is_called_engine_is_set_as_others_that_are_options() {
+    let home = Home::new();
+    home.write(
+        "accelerator.conf",
+        "[accelerator.mine]\ncommand = [\"echo\", \"{engine}\"]\nparameters = {\"engine\": \"none\"}\n",
+    );
+    home.write("in", "");
+    home.ok(&["run", "mine", "in", "out", "--set", "engine=v8"]);
+    assert_eq!(home.read("out"), b"v8\n");
+    let error = home.fails(2, &["run", "mine", "in", "out", "--engine", "v8"]);
+    assert!(error.contains("it has: echo") && error.contains("--set engine=v8"), "{error}");
 }

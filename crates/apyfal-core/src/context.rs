@@ -37,6 +37,13 @@ impl Progress {
         }
     }
 
+    /// Says that the job begins anew, with nothing read or written.
+    pub fn begin_anew(&self) {
+        self.read.store(0, Ordering::Relaxed);
+        self.written.store(0, Ordering::Relaxed);
+        self.begin();
+    }
+
     /// Says how many bytes there are to read.
     pub fn set_total(&self, bytes: u64) {
         self.total.store(bytes, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{Input, JobContext, Output, ParamSpec, Params, Result};
+use crate::{Error, ErrorKind, Input, JobContext, Output, ParamSpec, Params, Result, shorten};
 
 /// Whether something must, may or must not be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +28,13 @@ pub enum Slots {
     Fixed(usize),
 }
 
-/// What an engine says of itself.
+/// What a user sees of an accelerator, whatever runs it.
 #[derive(Clone, Debug)]
-pub struct EngineInfo {
-    /// The accelerator's name: `gzip`.
+pub struct AcceleratorInfo {
+    /// Its name: `gzip`.
     pub name: Cow<'static, str>,
     /// Other names that mean the same: `cast_gzip`.
     pub aliases: Vec<Cow<'static, str>>,
-    /// What runs it: `cpu`, or the program of an accelerator of the user's own.
-    pub engine: Cow<'static, str>,
     /// What it does, in one line.
     pub summary: Cow<'static, str>,
     /// What a user should know before using it, in a few paragraphs.
@@ -49,32 +47,41 @@ pub struct EngineInfo {
     pub src: Need,
     /// Whether `process` takes a destination.
     pub dst: Need,
-    /// How many jobs run at once.
-    pub slots: Slots,
     /// Whether a job that was interrupted may simply be run again.
     pub rerun_safe: bool,
+    /// What can run it here, the best first. An engine that tells of its accelerator leaves it empty.
+    pub engines: Vec<EngineInfo>,
+}
+
+/// What runs an accelerator here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `cpu`, or the program of an accelerator of the user's own.
+    pub name: Cow<'static, str>,
+    /// How many jobs run at once.
+    pub slots: Slots,
+    /// What it needs beside cores: `a slot of aws-f2`; empty where that is nothing.
+    pub needs: Cow<'static, str>,
     /// A job whose source is in memory and no longer than this, in bytes, neither blocks nor takes
     /// longer than about 100 µs, so that it may run on the caller's own thread instead of one for
     /// blocking work; 0 where that is never so.
     pub quick: usize,
 }
 
-impl EngineInfo {
-    /// An engine of this process's own that copies a required source to a required destination.
-    pub fn cpu(name: &'static str, summary: &'static str) -> Self {
+impl AcceleratorInfo {
+    /// An accelerator without parameters that makes a destination of a source.
+    pub fn new(name: &'static str, summary: &'static str) -> Self {
         Self {
             name: name.into(),
             aliases: Vec::new(),
-            engine: "cpu".into(),
             summary: summary.into(),
             description: "".into(),
             params: Vec::new(),
             start_src: Need::None,
             src: Need::Required,
             dst: Need::Required,
-            slots: Slots::Cores,
             rerun_safe: true,
-            quick: 0,
+            engines: Vec::new(),
         }
     }
 
@@ -83,11 +90,44 @@ impl EngineInfo {
         self.name.eq_ignore_ascii_case(name)
             || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
     }
+
+    /// How many jobs run at once where nobody asks for an engine.
+    pub fn slots(&self) -> Slots {
+        self.engines.first().map_or(Slots::Cores, |best| best.slots)
+    }
+
+    /// Which of its engines is called so; its place among them. Case does not count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] names those that there are.
+    pub fn engine(&self, name: &str) -> Result<usize> {
+        let found = self.engines.iter().position(|engine| engine.name.eq_ignore_ascii_case(name));
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.engines.iter().map(|engine| engine.name.as_ref()).collect();
+            let why = format!("{} has no engine '{}' here", self.name, shorten(name));
+            let error = Error::new(ErrorKind::Usage, why);
+            let error = error.hint(format!("it has: {}", names.join(", ")));
+            match self.params.iter().any(|spec| spec.name == "engine") {
+                true => error.hint(format!("its parameter is set by --set engine={name}")),
+                false => error,
+            }
+        })
+    }
+}
+
+impl EngineInfo {
+    /// The cores of this machine, in this process.
+    pub fn cpu() -> Self {
+        Self { name: "cpu".into(), slots: Slots::Cores, needs: "".into(), quick: 0 }
+    }
 }
 
 /// One implementation of an accelerated function. It blocks on purpose: devices and CPUs do.
 pub trait Engine: Debug + Send + Sync {
-    /// What it is called and what it takes.
+    /// What it implements, the same in every engine of an accelerator.
+    fn accelerator(&self) -> &AcceleratorInfo;
+
+    /// What it is itself.
     fn info(&self) -> &EngineInfo;
 
     /// Checks what the types of parameters alone do not say, of a session or of a job. The engine

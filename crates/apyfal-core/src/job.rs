@@ -14,6 +14,8 @@ use crate::{Error, ErrorKind, Result};
 pub struct JobParameters {
     /// The accelerator's own parameters.
     pub specific: Map<String, Value>,
+    /// The engine that is to run it, and no other (`engine`).
+    pub engine: Option<String>,
     /// Run plain software too and compare (`enable-sw-comparison`).
     pub compare: bool,
     /// Reset the device first.
@@ -55,6 +57,7 @@ impl JobParameters {
         };
         Ok(Self {
             specific: object(app.get("specific"), "app.specific")?,
+            engine: app.get("engine").and_then(Value::as_str).map(str::to_owned),
             compare: truth("enable-sw-comparison").unwrap_or(false),
             reset: truth("reset"),
             reload: truth("reload"),
@@ -65,7 +68,7 @@ impl JobParameters {
 
     /// The JSON that a `start` sends.
     pub fn to_start_json(&self) -> Value {
-        json!({
+        self.with_engine(json!({
             "app": {
                 "reset": self.reset.unwrap_or(false),
                 "reload": self.reload.unwrap_or(true),
@@ -74,24 +77,33 @@ impl JobParameters {
                 "specific": self.specific,
             },
             "env": self.env,
-        })
+        }))
     }
 
     /// The JSON that a `process` sends.
     pub fn to_process_json(&self) -> Value {
-        json!({
+        self.with_engine(json!({
             "app": {
                 "reset": self.reset.unwrap_or(false),
                 "enable-sw-comparison": u8::from(self.compare),
                 "logging": self.logging.clone().unwrap_or_else(|| json!({"format": 1, "verbosity": 4})),
                 "specific": self.specific,
             },
-        })
+        }))
+    }
+
+    /// With the engine that is asked for, if any is: programs of before know no such member.
+    fn with_engine(&self, mut sent: Value) -> Value {
+        if let Some(engine) = &self.engine {
+            sent["app"]["engine"] = engine.as_str().into();
+        }
+        sent
     }
 
     /// Adds what `over` sets; its values win.
     pub fn merge(&mut self, over: JobParameters) {
         self.specific.extend(over.specific);
+        self.engine = over.engine.or_else(|| self.engine.take());
         self.compare |= over.compare;
         self.reset = over.reset.or(self.reset);
         self.reload = over.reload.or(self.reload);
@@ -208,6 +220,16 @@ impl Report {
         }
     }
 
+    /// Says that another engine than the one of the session did it, and why.
+    pub fn tell_of_engine(&mut self, note: String) {
+        self.app.insert("engine-note".to_owned(), note.into());
+    }
+
+    /// Why another engine than the one of the session did it, where that is so.
+    pub fn engine_note(&self) -> Option<&str> {
+        self.app.get("engine-note")?.as_str()
+    }
+
     /// What is to be said about the way to the destination.
     pub fn destination_note(&self) -> Option<&str> {
         self.app.get("destination-note")?.as_str()
@@ -249,11 +271,15 @@ mod tests {
 
     #[test]
     fn parameters_read_back_equal() {
-        let text = json!({"app": {"enable-sw-comparison": 1, "reset": 0, "specific": {"a": [1]}}, "env": {"x": "y"}});
+        let text = json!({
+            "app": {"enable-sw-comparison": 1, "reset": 0, "engine": "cpu", "specific": {"a": [1]}},
+            "env": {"x": "y"},
+        });
         let parameters = JobParameters::from_json(&text).unwrap();
         assert!(parameters.compare);
         assert_eq!(parameters.reset, Some(false));
         let back = JobParameters::from_json(&parameters.to_start_json()).unwrap();
+        assert_eq!(back.engine.as_deref(), Some("cpu"));
         assert_eq!((back.specific, back.env), (parameters.specific, parameters.env));
     }
 

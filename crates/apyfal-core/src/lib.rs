@@ -30,10 +30,12 @@ pub use cancel::Cancel;
 pub use client::{Client, JobIo};
 pub use config::{Configuration, Literal, read_value};
 pub use context::{JobContext, JobLog, Progress};
-pub use engine::{Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots};
+pub use engine::{
+    AcceleratorInfo, Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots,
+};
 pub use environment::Environment;
 pub use error::{Details, Error, ErrorKind, Result, causes, root_cause};
-pub use io::{FileId, Input, Output, Sink, Source};
+pub use io::{FileId, Input, Output, Sink, Source, SpareInput, SpareOutput};
 pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start};
 pub use nearest::nearest;
 pub use params::{ParamKind, ParamSpec, Params, Stage, truth};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
-    Params, Result, Slots,
+    AcceleratorInfo, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input,
+    JobContext, Outcome, Params, Result, Slots,
 };
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,7 @@ impl<E: Engine> WithSlot<E> {
         let mut info = engine.info().clone();
         // Waiting for a slot blocks.
         info.quick = 0;
+        info.needs = format!("a slot of {}", pool.kind().name()).into();
         if hold != Hold::Job || info.slots == Slots::Cores {
             info.slots = Slots::Fixed(1);
         }
@@ -103,6 +104,10 @@ impl<E: Engine> WithSlot<E> {
 }
 
 impl<E: Engine> Engine for WithSlot<E> {
+    fn accelerator(&self) -> &AcceleratorInfo {
+        self.engine.accelerator()
+    }
+
     fn info(&self) -> &EngineInfo {
         &self.info
     }

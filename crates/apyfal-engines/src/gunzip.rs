@@ -1,13 +1,13 @@
 //! `gunzip`: decompresses the gzip format, in parallel where the members tell their sizes.
 
 use std::io::Write;
-use std::path::Path;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
-    Output, Params, Result,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
+    Output, Result,
 };
 
+use crate::cpu::Cpu;
 use crate::ordered;
 use inflate::Inflater;
 use members::{Block, Members};
@@ -18,41 +18,17 @@ mod members;
 mod window;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct Gunzip {
-    info: EngineInfo,
-}
-
-impl Gunzip {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("gunzip", "Decompress the gzip format");
-        info.aliases = vec!["cast_gunzip".into()];
-        info.description =
-            "Takes the output of any gzip, of several members and with zeros behind it. Checksums \
-             and lengths are checked; data that is corrupt, cut off or followed by something else \
-             is an error that tells where.\n\n\
-             What gzip here, bgzip, pgzip or MiGz wrote is decompressed on all cores; elsewhere the format \
-             does not tell where one could begin, and one core does most of the work."
-                .into();
-        Self { info }
-    }
-}
-
-impl Engine for Gunzip {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        _src: Option<Input>,
-        _params: &Params,
-        _state: &Path,
-        _ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(Session))
-    }
+pub(crate) fn engine() -> Cpu {
+    let mut info = AcceleratorInfo::new("gunzip", "Decompress the gzip format");
+    info.aliases = vec!["cast_gunzip".into()];
+    info.description =
+        "Takes the output of any gzip, of several members and with zeros behind it. Checksums \
+         and lengths are checked; data that is corrupt, cut off or followed by something else \
+         is an error that tells where.\n\n\
+         What gzip here, bgzip, pgzip or MiGz wrote is decompressed on all cores; elsewhere the format \
+         does not tell where one could begin, and one core does most of the work."
+            .into();
+    Cpu::new(info, |_| Ok(Box::new(Session)))
 }
 
 #[derive(Debug)]

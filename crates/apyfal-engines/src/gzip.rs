@@ -8,14 +8,14 @@
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
     Output, ParamKind, ParamSpec, Params, Result,
 };
 use libdeflater::{CompressionLvl, Compressor};
 
+use crate::cpu::Cpu;
 use crate::gzip_format::{Effort, NewHeader, TRAILER, Trailer, set_member_size};
 use crate::ordered;
 
@@ -39,55 +39,29 @@ const QUICK: usize = 4 << 10;
 const SHORT: usize = 16 << 10;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct Gzip {
-    info: EngineInfo,
-}
-
-impl Gzip {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("gzip", "Compress to the gzip format");
-        info.aliases = vec!["cast_gzip".into()];
-        info.description =
-            "The result can be read by every gunzip, and depends on the source and the level alone: \
-             the same source gives the same bytes on any machine and any number of cores.\n\n\
-             A source of more than 1 MiB becomes several gzip members that say how long they are, \
-             so that gunzip here can decompress them in parallel. Neither the name nor the time of \
-             the source is stored unless asked for."
-                .into();
-        let levels = Level::CHOICES.map(Into::into).to_vec();
-        info.params = vec![
-            ParamSpec::new("level", ParamKind::Choice(levels), Level::HELP).default("default"),
-            ParamSpec::new("name", ParamKind::Text, "The file name to store"),
-            ParamSpec::new("store_name", ParamKind::Bool, "Store the source's own name")
-                .default(false),
-            ParamSpec::new(
-                "mtime",
-                ParamKind::Integer(0..=u32::MAX.into()),
-                "The time of modification to store, in seconds since 1970; 0 stores none",
-            )
-            .default(0),
-        ];
-        info.quick = QUICK;
-        Self { info }
-    }
-}
-
-impl Engine for Gzip {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        _src: Option<Input>,
-        _params: &Params,
-        _state: &Path,
-        _ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(Session))
-    }
+pub(crate) fn engine() -> Cpu {
+    let mut info = AcceleratorInfo::new("gzip", "Compress to the gzip format");
+    info.aliases = vec!["cast_gzip".into()];
+    info.description =
+        "The result can be read by every gunzip, and depends on the source and the level alone: \
+         the same source gives the same bytes on any machine and any number of cores.\n\n\
+         A source of more than 1 MiB becomes several gzip members that say how long they are, \
+         so that gunzip here can decompress them in parallel. Neither the name nor the time of \
+         the source is stored unless asked for."
+            .into();
+    let levels = Level::CHOICES.map(Into::into).to_vec();
+    info.params = vec![
+        ParamSpec::new("level", ParamKind::Choice(levels), Level::HELP).default("default"),
+        ParamSpec::new("name", ParamKind::Text, "The file name to store"),
+        ParamSpec::new("store_name", ParamKind::Bool, "Store the source's own name").default(false),
+        ParamSpec::new(
+            "mtime",
+            ParamKind::Integer(0..=u32::MAX.into()),
+            "The time of modification to store, in seconds since 1970; 0 stores none",
+        )
+        .default(0),
+    ];
+    Cpu::new(info, |_| Ok(Box::new(Session))).quick_to(QUICK)
 }
 
 #[derive(Debug)]

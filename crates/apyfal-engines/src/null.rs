@@ -1,47 +1,22 @@
 //! `null`: copies its source to its destination, to measure everything around an accelerator.
 
 use std::io::Write;
-use std::path::Path;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
-    Output, Params, Result,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
+    Output, Result,
 };
 
 use crate::copy::copy;
+use crate::cpu::Cpu;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct Null {
-    info: EngineInfo,
-}
-
-impl Null {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("null", "Copy data unchanged, to measure all but the work");
-        info.description = "Every byte of the source goes to the destination as it is. What a job \
-                            costs beside the accelerator's own work is what null costs."
-            .into();
-        info.quick = 64 << 10;
-        Self { info }
-    }
-}
-
-impl Engine for Null {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        _src: Option<Input>,
-        _params: &Params,
-        _state: &Path,
-        _ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(Session))
-    }
+pub(crate) fn engine() -> Cpu {
+    let mut info = AcceleratorInfo::new("null", "Copy data unchanged, to measure all but the work");
+    info.description = "Every byte of the source goes to the destination as it is. What a job \
+                        costs beside the accelerator's own work is what null costs."
+        .into();
+    Cpu::new(info, |_| Ok(Box::new(Session))).quick_to(64 << 10)
 }
 
 #[derive(Debug)]

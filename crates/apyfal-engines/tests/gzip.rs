@@ -83,8 +83,8 @@ fn context(threads: usize) -> JobContext {
 }
 
 fn run(engine: &str, src: Input, params: &Value, ctx: &JobContext) -> Result<Writes> {
-    let engine = Registry::default().find(engine)?;
-    let info = engine.info();
+    let found = Registry::default().find(engine)?;
+    let (engine, info) = (found.best(), found.info());
     let params = Params::check(&info.name, &info.params, None, params.as_object().unwrap())?;
     let session = engine.open(None, &params, Path::new("/nonexistent"), ctx)?;
     let writes = Writes::default();
@@ -537,8 +537,9 @@ fn plain_software_does_the_same() {
     let data = text(100_000);
     let mut result = data.clone();
     for engine in ["cast_gzip", "cast_gunzip"] {
-        let engine = Registry::default().find(engine).unwrap();
-        let params = Params::check("it", &engine.info().params, None, &Default::default()).unwrap();
+        let engine = Registry::default().find(engine).unwrap().best().clone();
+        let params =
+            Params::check("it", &engine.accelerator().params, None, &Default::default()).unwrap();
         let session = engine.open(None, &params, Path::new("/nonexistent"), &ctx).unwrap();
         let writes = Writes::default();
         let job = EngineJob {

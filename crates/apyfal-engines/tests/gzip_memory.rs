@@ -41,8 +41,9 @@ impl Write for Counter {
 fn run(engine: &str, src: impl Read + Send + 'static) -> u64 {
     let threads = NonZeroUsize::new(2).unwrap();
     let ctx = JobContext::new(Cancel::default(), Arc::<Progress>::default(), "/tmp", threads);
-    let engine = Registry::default().find(engine).unwrap();
-    let params = Params::check("it", &engine.info().params, None, &Default::default()).unwrap();
+    let engine = Registry::default().find(engine).unwrap().best().clone();
+    let params =
+        Params::check("it", &engine.accelerator().params, None, &Default::default()).unwrap();
     let session = engine.open(None, &params, Path::new("/nonexistent"), &ctx).unwrap();
     let counter = Counter::default();
     let dst = Some(Output::stream(counter.clone()));

@@ -133,8 +133,8 @@ struct Done {
 
 impl<'a> Run<'a> {
     fn of(sample: &'a Sample, folder: &'a std::path::Path) -> Self {
-        let engine = Registry::default().find(sample.engine).unwrap();
-        let info = engine.info();
+        let found = Registry::default().find(sample.engine).unwrap();
+        let (engine, info) = (found.best(), found.info());
         let raw: Map<String, Value> = sample.params.as_object().unwrap().clone();
         let params = Params::check(&info.name, &info.params, None, &raw).unwrap();
         let state = tempfile::tempdir_in(folder).unwrap().keep();
@@ -228,7 +228,7 @@ fn check_repeatable(len: usize, seed: u64) {
 fn every_engine_has_a_sample() {
     let sampled: HashSet<_> = samples(100, 1).iter().map(|sample| sample.engine).collect();
     for engine in built_in() {
-        assert!(sampled.contains(engine.info().name.as_ref()), "{}", engine.info().name);
+        assert!(sampled.contains(&*engine.accelerator().name), "{engine:?}");
     }
     assert_eq!(sampled.len(), built_in().len());
 }
@@ -237,7 +237,7 @@ fn every_engine_has_a_sample() {
 fn names_are_clear_and_parameters_documented() {
     let mut names = HashSet::new();
     for engine in built_in() {
-        let info = engine.info();
+        let info = engine.accelerator();
         for name in std::iter::once(&info.name).chain(&info.aliases) {
             assert!(names.insert(name.to_lowercase()), "'{name}' is used twice");
         }
@@ -301,8 +301,9 @@ fn a_source_that_is_cut_off_is_no_whole_result() {
 #[test]
 fn a_start_source_that_is_cut_off_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = Registry::default().find("hyperfire").unwrap();
-    let params = Params::check("hyperfire", &engine.info().params, None, &Map::new()).unwrap();
+    let engine = Registry::default().find("hyperfire").unwrap().best().clone();
+    let params =
+        Params::check("hyperfire", &engine.accelerator().params, None, &Map::new()).unwrap();
     let src = changed(folder.path(), b"the,THE\nof,\n", |file| file.set_len(8).unwrap());
     let ctx = context(folder.path(), 1);
     let error = engine.open(Some(src), &params, folder.path(), &ctx).map(drop).unwrap_err();
@@ -366,9 +367,9 @@ fn cancelling_ends_a_job_soon() {
             let folder = tempfile::tempdir().unwrap();
             let mut run = Run::of(&sample, folder.path());
             if sample.engine == "trng" {
-                let engine = Registry::default().find("trng").unwrap();
+                let engine = Registry::default().find("trng").unwrap().best().clone();
                 let raw = json!({"nbBytes": 1_i64 << 50});
-                let specs = &engine.info().params;
+                let specs = &engine.accelerator().params;
                 run.params = Params::check("trng", specs, None, raw.as_object().unwrap()).unwrap();
             }
             let ctx = context(folder.path(), threads);

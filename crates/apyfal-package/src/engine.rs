@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use apyfal_core::{Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result};
+use apyfal_core::{
+    AcceleratorInfo, Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result,
+};
 use apyfal_engines::exec::Exec;
 use apyfal_machine::lock::Lock;
 
@@ -27,6 +29,10 @@ impl Packaged {
 }
 
 impl Engine for Packaged {
+    fn accelerator(&self) -> &AcceleratorInfo {
+        self.exec.accelerator()
+    }
+
     fn info(&self) -> &EngineInfo {
         self.exec.info()
     }

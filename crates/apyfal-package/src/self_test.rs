@@ -71,7 +71,7 @@ fn watch(ending: &mpsc::Receiver<()>, limit: Duration, own: &Cancel, cancel: &Ca
 }
 
 fn job(engine: &Exec, test: &Test, files: &Path, folder: &Path, cancel: &Cancel) -> Result<()> {
-    let info = engine.info();
+    let info = engine.accelerator();
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let ctx = JobContext::new(cancel.clone(), Arc::default(), folder, threads)
         .with_request(JobParameters::specific(test.parameters.clone()));

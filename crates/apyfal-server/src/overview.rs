@@ -70,7 +70,7 @@ impl Parts<'_> {
         let live = self.live.all();
         let waits = live.iter().filter(|job| job.progress.began().is_none());
         let longest_wait = waits.map(|job| time - job.created).reduce(f64::max);
-        let accelerators = load.engines.iter().map(|engine| {
+        let accelerators = load.accelerators.iter().map(|engine| {
             let counters = self.metrics.of(&engine.name);
             AcceleratorLoad {
                 name: engine.name.clone(),

@@ -9,6 +9,7 @@
 
 mod addresses;
 mod client_suite;
+mod engines;
 mod faults;
 mod moto;
 mod nginx;
@@ -17,6 +18,7 @@ mod trailers;
 
 pub use addresses::{Unheard, connect_from, own_loopback};
 pub use client_suite::{Kept, client_suite};
+pub use engines::{engines_suite, twins};
 pub use faults::{Answer, Body, FaultServer, Request};
 pub use moto::Moto;
 pub use nginx::Nginx;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use apyfal_client::{HostLoad, Remote};
 use apyfal_core::{
-    Configuration, EngineInfo, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params, Report,
-    Result, Start,
+    AcceleratorInfo, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
+    Report, Result, Start,
 };
 use apyfal_storage::{Location, Storage};
 use parking_lot::{Mutex, MutexGuard};
@@ -101,7 +101,7 @@ impl Accelerator {
     ///
     /// # Errors
     /// No host answers, or none has an accelerator of this name.
-    pub async fn info(&self) -> Result<&EngineInfo> {
+    pub async fn info(&self) -> Result<&AcceleratorInfo> {
         Ok(&self.0.place.about(&self.0.asked).await?.info)
     }
 
@@ -171,8 +171,9 @@ impl Accelerator {
         let info = cancel.or_cancelled(self.info()).await?;
         let defaults = self.defaults(&inner.start_defaults, "configuration").await?;
         let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
+        check_engine(info, &parameters)?;
         let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
-        let EngineInfo { name, params, .. } = info;
+        let AcceleratorInfo { name, params, .. } = info;
         let params = Params::check(name, params, None, &parameters.specific).ok();
         let mut request = Start { accelerator: name.to_string(), parameters, src: None };
         (io.src, request.src) = cancel.or_cancelled(self.source(call.src)).await?;
@@ -195,6 +196,7 @@ impl Accelerator {
         let info = self.info().await?;
         let defaults = self.defaults(process_defaults, "process").await?;
         let parameters = call.resolve(defaults, storage, "file_in", Some("file_out")).await?;
+        check_engine(info, &parameters)?;
         let start = self.open_session().as_ref().and_then(|session| session.params.clone());
         Params::check(&info.name, &info.params, start.as_ref(), &parameters.specific)?;
         Ok(parameters)
@@ -233,6 +235,7 @@ impl Accelerator {
         let defaults = self.defaults(&inner.process_defaults, "process").await?;
         let resolving = call.resolve(defaults, &inner.storage, "file_in", Some("file_out"));
         let parameters = cancel.or_cancelled(resolving).await?;
+        check_engine(info, &parameters)?;
         let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
@@ -336,8 +339,17 @@ impl Accelerator {
     }
 }
 
+/// Refuses an engine that the accelerator does not have. A host of a version that knows of one
+/// alone would use that one.
+fn check_engine(info: &AcceleratorInfo, parameters: &JobParameters) -> Result<()> {
+    match &parameters.engine {
+        Some(name) => info.engine(name).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// What a job does, for its errors: `gzip 'a.txt'`.
-fn describe(info: &EngineInfo, src: Option<&End<Input>>) -> String {
+fn describe(info: &AcceleratorInfo, src: Option<&End<Input>>) -> String {
     match src {
         Some(End::Url(url)) => match Location::parse(url) {
             Ok(location) => format!("run {} on '{location}'", info.name),

@@ -25,6 +25,7 @@ pub struct Call {
     checked: Option<JobParameters>,
     parameters: Option<Value>,
     keywords: Map<String, Value>,
+    engine: Option<String>,
     compare: bool,
     reset: Option<bool>,
     reload: Option<bool>,
@@ -102,6 +103,14 @@ impl Call {
         self
     }
 
+    /// Runs it on this engine of the accelerator, and on no other. What `start` asks for is for all
+    /// jobs of its session.
+    #[must_use]
+    pub fn engine(mut self, name: impl Into<String>) -> Self {
+        self.engine = Some(name.into());
+        self
+    }
+
     /// Also does the job with plain single-threaded software and compares.
     #[must_use]
     pub fn compare(mut self, compare: bool) -> Self {
@@ -169,6 +178,7 @@ impl Call {
             parameters.merge(read_parameters(given, storage).await?);
         }
         parameters.specific.extend(std::mem::take(&mut self.keywords));
+        parameters.engine = self.engine.take().or(parameters.engine);
         parameters.compare |= self.compare;
         parameters.reset = self.reset.or(parameters.reset);
         parameters.reload = self.reload.or(parameters.reload);

@@ -68,7 +68,7 @@ pub use accelerator::Accelerator;
 pub use apyfal_agent::{Agent, AgentOptions};
 pub use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
 pub use apyfal_core::{
-    Cancel, Client, Configuration, EngineInfo, Error, ErrorKind, Input, JobParameters, Need,
+    AcceleratorInfo, Cancel, Client, Configuration, Error, ErrorKind, Input, JobParameters, Need,
     Output, ParamKind, ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
 };
 pub use apyfal_engines::Registry;

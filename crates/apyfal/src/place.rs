@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use apyfal_agent::{Agent, AgentOptions};
 use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
-use apyfal_core::{Client, Configuration, EngineInfo, Error, ErrorKind, Result};
+use apyfal_core::{AcceleratorInfo, Client, Configuration, Error, ErrorKind, Result};
 use apyfal_engines::Registry;
 use apyfal_storage::Storage;
 use tokio::sync::OnceCell;
@@ -42,7 +42,7 @@ enum Hosts {
 /// What an accelerator is where it runs.
 #[derive(Debug)]
 pub(crate) struct About {
-    pub(crate) info: EngineInfo,
+    pub(crate) info: AcceleratorInfo,
     /// How many jobs are of use at once.
     pub(crate) width: usize,
 }

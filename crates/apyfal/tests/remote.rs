@@ -12,7 +12,8 @@ use std::time::Duration;
 use apyfal::{Client, ErrorKind, Input, Output, Pool, Remote, RemoteOptions, Report, Result};
 use apyfal_core::{Job, JobIo, JobParameters, Secret, Start};
 use apyfal_testkit::{
-    Answer as Faulty, Body, FaultServer, Kept, TrailerDropper, Unheard, client_suite, own_loopback,
+    Answer as Faulty, Body, FaultServer, Kept, TrailerDropper, Unheard, client_suite,
+    engines_suite, own_loopback,
 };
 use apyfal_tls::{Fingerprint, Identity, Trust, token};
 use common::{Host, Proxy, answer, answers, data};
@@ -68,6 +69,7 @@ async fn it_is_a_client() {
     let remote = remote(host.url());
     let client: Arc<dyn Client> = Arc::new(remote.clone());
     client_suite(&client).await;
+    engines_suite(&client).await;
     assert_eq!(kept_jobs(&remote).await, Vec::<String>::new());
     host.end().await;
 }

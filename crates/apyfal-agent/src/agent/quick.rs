@@ -10,7 +10,8 @@ use apyfal_core::{
     Report, Result,
 };
 
-use super::{Agent, OpenSession, checked};
+use super::Agent;
+use super::opened::{Opened, checked};
 use crate::job::{self, CallContext};
 
 impl Agent {
@@ -27,20 +28,25 @@ impl Agent {
             return Ok(ControlFlow::Continue((job, io)));
         }
         let open = self.opened(&job.session);
-        let Some(open) = open.filter(|open| is_short(open.engine.info(), &io)) else {
+        let Some(open) = open.filter(|open| is_short(open.own.engine.info(), &io)) else {
             return Ok(ControlFlow::Continue((job, io)));
         };
-        let info = open.engine.info();
-        let params = checked(&*open.engine, Some(&open.params), &job.parameters.specific)?;
+        // Where another engine may have to take over, more is kept than there is time for.
+        if !open.others.is_empty() || job.parameters.engine.is_some() {
+            return Ok(ControlFlow::Continue((job, io)));
+        }
+        let Opened { engine, session, .. } = &*open.own;
+        let info = engine.accelerator();
+        let params = checked(&**engine, Some(&open.params), &job.parameters.specific)?;
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
-        if open.session.is_quick(&engine_job)
-            && let Some(_slot) = self.scheduler.free_slot(&info.name, info.slots)
+        if session.is_quick(&engine_job)
+            && let Some(_slot) = self.scheduler.free_slot(open.asking(engine.info()))
             && let Some(_lock) = open.dir.try_lock_for_job()?
         {
             let call = CallContext::new(&io, job.parameters);
             let ctx = call.context(open.dir.scratch(), NonZeroUsize::MIN);
-            let report = run(&open, engine_job, &ctx)?;
-            return Ok(ControlFlow::Break(open.signed(report)));
+            let report = run(&**session, engine_job, &ctx)?;
+            return Ok(ControlFlow::Break(open.signed(report, &open.own)));
         }
         (io.src, io.dst) = (engine_job.src, engine_job.dst);
         Ok(ControlFlow::Continue((job, io)))
@@ -62,9 +68,8 @@ fn is_short(info: &EngineInfo, io: &JobIo) -> bool {
 }
 
 /// Runs it, and does not let a panic take the caller along.
-fn run(open: &OpenSession, job: EngineJob, ctx: &JobContext) -> Result<Report> {
+fn run(session: &dyn EngineSession, job: EngineJob, ctx: &JobContext) -> Result<Report> {
     ctx.check()?;
-    let session: &dyn EngineSession = &*open.session;
     catch_unwind(AssertUnwindSafe(|| job::run(session, job, ctx)))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine panicked")))
 }

@@ -1,6 +1,6 @@
 //! How the jobs of this machine share its slots and cores.
 //!
-//! Each engine has its slots and a queue for them, all engines share the cores. A slot that becomes
+//! Each engine of an accelerator has its slots and a queue for them, all engines share the cores. A slot that becomes
 //! free goes straight to the job whose turn it is, so a free one means that nobody waits for it.
 
 use std::num::NonZeroUsize;
@@ -22,13 +22,13 @@ pub struct Load {
     pub running: usize,
     /// Jobs that wait for a slot, of all engines.
     pub waiting: usize,
-    /// The same for each engine, in the order of the registry.
-    pub engines: Vec<EngineLoad>,
+    /// The same for each accelerator, in the order of the registry.
+    pub accelerators: Vec<AcceleratorLoad>,
 }
 
-/// How many jobs of one engine run and wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineLoad {
+/// How many jobs of one accelerator run and wait, of its engines together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AcceleratorLoad {
     /// The accelerator.
     pub name: String,
     /// How many of its jobs may run at once.
@@ -59,6 +59,7 @@ struct State {
 
 #[derive(Debug)]
 struct Engine {
+    accelerator: String,
     name: String,
     slots: usize,
     running: usize,
@@ -71,8 +72,10 @@ struct Engine {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asking<'a> {
     /// The accelerator.
+    pub(crate) accelerator: &'a str,
+    /// Its engine.
     pub(crate) engine: &'a str,
-    /// How many slots it has.
+    /// How many slots that has.
     pub(crate) slots: Slots,
     /// Whose turn it is when it is the job's: owners take turns.
     pub(crate) owner: &'a str,
@@ -98,8 +101,8 @@ impl Scheduler {
     }
 
     /// Makes an engine known, so that [`load`](Self::load) shows it before its first job.
-    pub(crate) fn declare(&self, engine: &str, slots: Slots) {
-        self.0.engine(&mut self.0.state(), engine, slots);
+    pub(crate) fn declare(&self, asking: Asking<'_>) {
+        self.0.engine(&mut self.0.state(), asking);
     }
 
     /// Waits for a slot. A waiting job whose future is dropped leaves the queue.
@@ -109,7 +112,7 @@ impl Scheduler {
     pub(crate) async fn slot(&self, asking: Asking<'_>) -> Result<Slot> {
         let mut place = {
             let mut state = self.0.state();
-            let engine = self.0.engine(&mut state, asking.engine, asking.slots);
+            let engine = self.0.engine(&mut state, asking);
             if let Some(slot) = self.0.take(&mut state, engine) {
                 return Ok(slot);
             }
@@ -122,29 +125,38 @@ impl Scheduler {
             Place { shared: &self.0, engine, ticket: Some(ticket), slot }
         };
         let slot = (&mut place.slot).await.map_err(|_| {
-            Error::new(ErrorKind::Internal, format!("the slots of {} are closed", asking.engine))
+            let why = format!("the slots of {} are closed", asking.accelerator);
+            Error::new(ErrorKind::Internal, why)
         });
         place.ticket = None;
         slot
     }
 
     /// A slot, if one is free.
-    pub(crate) fn free_slot(&self, engine: &str, slots: Slots) -> Option<Slot> {
+    pub(crate) fn free_slot(&self, asking: Asking<'_>) -> Option<Slot> {
         let mut state = self.0.state();
-        let engine = self.0.engine(&mut state, engine, slots);
+        let engine = self.0.engine(&mut state, asking);
         self.0.take(&mut state, engine)
     }
 
     /// What runs and waits.
     pub(crate) fn load(&self) -> Load {
         let state = self.0.state();
-        let engines = state.engines.iter().map(|engine| EngineLoad {
-            name: engine.name.clone(),
-            slots: engine.slots,
-            running: engine.running,
-            waiting: engine.queue.len(),
-        });
-        Load { running: state.running, waiting: state.waiting, engines: engines.collect() }
+        let mut accelerators: Vec<AcceleratorLoad> = Vec::new();
+        for engine in &state.engines {
+            let name = &engine.accelerator;
+            let place = accelerators.iter().position(|load| load.name == *name);
+            let place = place.unwrap_or_else(|| {
+                accelerators.push(AcceleratorLoad { name: name.clone(), ..Default::default() });
+                accelerators.len() - 1
+            });
+            if let Some(load) = accelerators.get_mut(place) {
+                load.slots += engine.slots;
+                load.running += engine.running;
+                load.waiting += engine.queue.len();
+            }
+        }
+        Load { running: state.running, waiting: state.waiting, accelerators }
     }
 }
 
@@ -154,15 +166,18 @@ impl Shared {
     }
 
     /// The place of an engine in the list.
-    fn engine(&self, state: &mut State, name: &str, slots: Slots) -> usize {
-        if let Some(place) = state.engines.iter().position(|engine| engine.name == name) {
+    fn engine(&self, state: &mut State, asking: Asking<'_>) -> usize {
+        let Asking { accelerator, engine: name, .. } = asking;
+        let is_meant = |engine: &Engine| engine.accelerator == accelerator && engine.name == name;
+        if let Some(place) = state.engines.iter().position(is_meant) {
             return place;
         }
-        let slots = match slots {
+        let slots = match asking.slots {
             Slots::Cores => self.cores.get(),
             Slots::Fixed(count) => count.max(1),
         };
         state.engines.push(Engine {
+            accelerator: accelerator.to_owned(),
             name: name.to_owned(),
             slots,
             running: 0,
@@ -195,7 +210,7 @@ impl Engine {
         // Its turn would come when those before it are done; none may be known to take no time.
         let seconds = self.duration * (self.queue.len() + 1) as f64 / self.slots as f64;
         Error::new(ErrorKind::Busy, format!("all slots are taken and {waiting} jobs wait already"))
-            .operation(format!("run {}", self.name))
+            .operation(format!("run {}", self.accelerator))
             .retry_after(seconds.ceil().clamp(1.0, 3600.0) as u64)
             .hint("try again later, or use another host")
             .retryable()

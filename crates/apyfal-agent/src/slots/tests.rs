@@ -10,7 +10,7 @@ fn scheduler(cores: usize, max_waiting: Option<usize>) -> Scheduler {
 }
 
 fn asking<'a>(engine: &'a str, slots: Slots, owner: &'a str) -> Asking<'a> {
-    Asking { engine, slots, owner, always: false }
+    Asking { accelerator: engine, engine: "cpu", slots, owner, always: false }
 }
 
 fn card(owner: &str) -> Asking<'_> {
@@ -47,18 +47,18 @@ async fn a_lone_job_gets_all_cores_and_rivals_share_them() {
 async fn no_more_jobs_than_slots_run() {
     let scheduler = scheduler(4, None);
     let first = scheduler.slot(card("")).await.unwrap();
-    assert!(scheduler.free_slot("card", Slots::Fixed(1)).is_none());
+    assert!(scheduler.free_slot(card("")).is_none());
     let mut second = pin!(scheduler.slot(card("")));
     assert!(now(second.as_mut()).is_none());
     let load = scheduler.load();
     assert_eq!((load.running, load.waiting), (1, 1));
-    let engine = EngineLoad { name: "card".into(), slots: 1, running: 1, waiting: 1 };
-    assert_eq!(load.engines, [engine]);
+    let load_of = AcceleratorLoad { name: "card".into(), slots: 1, running: 1, waiting: 1 };
+    assert_eq!(load.accelerators, [load_of]);
     drop(first);
     // It goes to who waits, not to who comes by.
-    assert!(scheduler.free_slot("card", Slots::Fixed(1)).is_none());
+    assert!(scheduler.free_slot(card("")).is_none());
     drop(second.await.unwrap());
-    assert!(scheduler.free_slot("card", Slots::Fixed(1)).is_some());
+    assert!(scheduler.free_slot(card("")).is_some());
     assert!(is_idle(&scheduler));
 }
 

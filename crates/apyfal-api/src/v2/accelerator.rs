@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use apyfal_core::{EngineInfo, Need, ParamKind, ParamSpec, Slots, Stage};
+use apyfal_core::{AcceleratorInfo, EngineInfo, Need, ParamKind, ParamSpec, Slots, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -15,8 +15,13 @@ pub struct Accelerator {
     /// Other names that mean the same.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// What runs it: `cpu`, or the program of an accelerator of the host's own.
+    /// What runs it where nobody asks for another: `cpu`, or the program of an accelerator of the
+    /// host's own.
     pub engine: String,
+    /// All that can run it there, the best first; a job asks for one by `app.engine` of its
+    /// parameters.
+    #[serde(default)]
+    pub engines: Vec<Engine>,
     /// What it does, in one line.
     pub summary: String,
     /// What a user should know before using it.
@@ -28,13 +33,26 @@ pub struct Accelerator {
     pub source: String,
     /// Whether a job gives data.
     pub destination: String,
-    /// How many jobs run at once; absent where that is one per core.
+    /// How many jobs of `engine` run at once; absent where that is one per core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<usize>,
     /// Whether a job that was interrupted may simply be run again.
     pub rerun_safe: bool,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
+}
+
+/// What can run an accelerator.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct Engine {
+    /// Its name.
+    pub name: String,
+    /// How many of its jobs run at once; absent where that is one per core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<usize>,
+    /// What it needs beside cores, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub needs: String,
 }
 
 /// A parameter of an accelerator.
@@ -99,44 +117,75 @@ pub enum ParameterType {
     Any,
 }
 
-impl From<&EngineInfo> for Accelerator {
-    fn from(info: &EngineInfo) -> Self {
+impl From<&AcceleratorInfo> for Accelerator {
+    fn from(info: &AcceleratorInfo) -> Self {
+        let best = info.engines.first();
         Self {
             name: info.name.to_string(),
             aliases: info.aliases.iter().map(ToString::to_string).collect(),
-            engine: info.engine.to_string(),
+            engine: best.map(|best| best.name.to_string()).unwrap_or_default(),
+            engines: info.engines.iter().map(Engine::from).collect(),
             summary: info.summary.to_string(),
             description: info.description.to_string(),
             start_source: need_word(info.start_src).to_owned(),
             source: need_word(info.src).to_owned(),
             destination: need_word(info.dst).to_owned(),
-            slots: match info.slots {
-                Slots::Cores => None,
-                Slots::Fixed(count) => Some(count),
-            },
+            slots: slots(info.slots()),
             rerun_safe: info.rerun_safe,
             parameters: info.params.iter().map(Parameter::from).collect(),
         }
     }
 }
 
-impl From<Accelerator> for EngineInfo {
+impl From<Accelerator> for AcceleratorInfo {
     fn from(wire: Accelerator) -> Self {
+        let mut engines: Vec<_> = wire.engines.into_iter().map(EngineInfo::from).collect();
+        if engines.is_empty() {
+            // A host of the version before tells of one.
+            let (name, slots) = (wire.engine, wire.slots);
+            engines.push(Engine { name, slots, needs: String::new() }.into());
+        }
         Self {
             name: wire.name.into(),
             aliases: wire.aliases.into_iter().map(Into::into).collect(),
-            engine: wire.engine.into(),
             summary: wire.summary.into(),
             description: wire.description.into(),
             params: wire.parameters.into_iter().map(ParamSpec::from).collect(),
             start_src: need(&wire.start_source),
             src: need(&wire.source),
             dst: need(&wire.destination),
-            slots: wire.slots.map_or(Slots::Cores, Slots::Fixed),
             rerun_safe: wire.rerun_safe,
+            engines,
+        }
+    }
+}
+
+impl From<&EngineInfo> for Engine {
+    fn from(info: &EngineInfo) -> Self {
+        Self {
+            name: info.name.to_string(),
+            slots: slots(info.slots),
+            needs: info.needs.to_string(),
+        }
+    }
+}
+
+impl From<Engine> for EngineInfo {
+    fn from(wire: Engine) -> Self {
+        Self {
+            name: wire.name.into(),
+            slots: wire.slots.map_or(Slots::Cores, Slots::Fixed),
+            needs: wire.needs.into(),
             // It is nothing that a client far away could use.
             quick: 0,
         }
+    }
+}
+
+fn slots(slots: Slots) -> Option<usize> {
+    match slots {
+        Slots::Cores => None,
+        Slots::Fixed(count) => Some(count),
     }
 }
 
@@ -235,9 +284,11 @@ mod tests {
 
     #[test]
     fn an_accelerator_reads_back_equal() {
-        let mut info = EngineInfo::cpu("it", "does it");
+        let mut info = AcceleratorInfo::new("it", "does it");
         info.aliases.push("cast_it".into());
-        info.slots = Slots::Fixed(1);
+        let needs = "a slot of aws-f2".into();
+        let card = EngineInfo { name: "card".into(), slots: Slots::Fixed(1), needs, quick: 0 };
+        info.engines = vec![card, EngineInfo::cpu()];
         info.dst = Need::Optional;
         for kind in [
             ParamKind::Bool,
@@ -252,8 +303,20 @@ mod tests {
         }
         info.params[0] = info.params[0].clone().at_start();
         let text = serde_json::to_string(&Accelerator::from(&info)).unwrap();
-        let back = EngineInfo::from(serde_json::from_str::<Accelerator>(&text).unwrap());
+        let back = AcceleratorInfo::from(serde_json::from_str::<Accelerator>(&text).unwrap());
         assert_eq!(format!("{back:?}"), format!("{info:?}"));
+    }
+
+    #[test]
+    fn the_version_before_and_this_one_understand_each_other() {
+        let mut info = AcceleratorInfo::new("it", "does it");
+        let card = EngineInfo { name: "card".into(), slots: Slots::Fixed(3), ..EngineInfo::cpu() };
+        info.engines = vec![card.clone(), EngineInfo::cpu()];
+        let mut text = serde_json::to_value(Accelerator::from(&info)).unwrap();
+        assert_eq!((&text["engine"], &text["slots"]), (&"card".into(), &3.into()));
+        text.as_object_mut().unwrap().remove("engines");
+        let back = AcceleratorInfo::from(serde_json::from_value::<Accelerator>(text).unwrap());
+        assert_eq!(back.engines, [card]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod overview;
 mod report;
 mod session;
 
-pub use accelerator::{Accelerator, Parameter, ParameterType};
+pub use accelerator::{Accelerator, Engine, Parameter, ParameterType};
 pub use host::{Host, VERSION};
 pub use job::{Job, JobRequest, JobState, Jobs, Mode, Progress};
 pub use lease::{Lease, LeaseExtension};

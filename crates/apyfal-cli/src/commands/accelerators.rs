@@ -2,8 +2,8 @@
 
 use apyfal::package::{Installed, Record};
 use apyfal::{
-    Configuration, EngineInfo, ErrorKind, Need, ParamSpec, Remote, RemoteOptions, Result, Slots,
-    Stage,
+    AcceleratorInfo, Configuration, ErrorKind, Need, ParamSpec, Remote, RemoteOptions, Result,
+    Slots, Stage,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
 
 /// The accelerators of the first host that answers, or one of them. Hosts that share jobs have the
 /// same.
-async fn there(hosts: Vec<RemoteOptions>, name: Option<&str>) -> Result<Vec<EngineInfo>> {
+async fn there(hosts: Vec<RemoteOptions>, name: Option<&str>) -> Result<Vec<AcceleratorInfo>> {
     let mut last = Ok(Vec::new());
     for host in hosts {
         let host = Remote::new(host)?;
@@ -70,7 +70,7 @@ fn here(
     configuration: &Configuration,
     context: &Context<'_>,
     name: Option<&str>,
-) -> Result<Vec<EngineInfo>> {
+) -> Result<Vec<AcceleratorInfo>> {
     let registry = context.surroundings.registry(configuration)?;
     if let Some(name) = name {
         return Ok(vec![registry.find(name)?.info().clone()]);
@@ -95,13 +95,15 @@ fn packages(configuration: &Configuration, context: &Context<'_>) -> Result<Vec<
 
 /// The package that an accelerator is of. What is built in may have the same name, but is no
 /// program of a package.
-fn package_of<'p>(info: &EngineInfo, packages: &'p [Installed]) -> Option<&'p Installed> {
+fn package_of<'p>(info: &AcceleratorInfo, packages: &'p [Installed]) -> Option<&'p Installed> {
     let mut packages = packages.iter();
-    packages.find(|package| package.record.name == info.name && info.engine != "cpu")
+    packages.find(|package| {
+        package.record.name == info.name && info.engines.iter().all(|engine| engine.name != "cpu")
+    })
 }
 
-fn list(infos: &[EngineInfo], packages: &[Installed]) -> String {
-    let row = |info: &EngineInfo| {
+fn list(infos: &[AcceleratorInfo], packages: &[Installed]) -> String {
+    let row = |info: &AcceleratorInfo| {
         let mut row =
             vec![info.name.to_string(), info.summary.to_string(), info.aliases.join(", ")];
         if !packages.is_empty() {
@@ -119,7 +121,7 @@ fn list(infos: &[EngineInfo], packages: &[Installed]) -> String {
     format!("{table}\n\n'apyfal accelerators NAME' tells all about one.")
 }
 
-fn page(info: &EngineInfo, packages: &[Installed]) -> String {
+fn page(info: &AcceleratorInfo, packages: &[Installed]) -> String {
     let mut text = format!("{}: {}\n", info.name, info.summary);
     if !info.aliases.is_empty() {
         text += &format!("Also named: {}\n", info.aliases.join(", "));
@@ -143,7 +145,13 @@ fn page(info: &EngineInfo, packages: &[Installed]) -> String {
         need(info.src),
         need(info.dst)
     );
-    text += &format!("jobs at once: {}    engine: {}\n", slots(info.slots), info.engine);
+    for engine in &info.engines {
+        text += &format!("jobs at once: {}    engine: {}", slots(engine.slots), engine.name);
+        if !engine.needs.is_empty() {
+            text += &format!("    needs: {}", engine.needs);
+        }
+        text.push('\n');
+    }
     if info.params.is_empty() {
         text += "\nIt takes no parameters.";
     } else {
@@ -190,7 +198,7 @@ fn row(spec: &ParamSpec) -> Vec<String> {
     ]
 }
 
-fn as_json(info: &EngineInfo, packages: &[Installed]) -> Value {
+fn as_json(info: &AcceleratorInfo, packages: &[Installed]) -> Value {
     let parameters: Vec<_> = info
         .params
         .iter()
@@ -209,11 +217,16 @@ fn as_json(info: &EngineInfo, packages: &[Installed]) -> Value {
         "aliases": info.aliases,
         "summary": info.summary,
         "description": info.description,
-        "engine": info.engine,
+        "engine": info.engines.first().map(|best| &best.name),
+        "engines": info.engines.iter().map(|engine| json!({
+            "name": engine.name,
+            "slots": slots(engine.slots),
+            "needs": engine.needs,
+        })).collect::<Vec<_>>(),
         "start_source": need(info.start_src),
         "source": need(info.src),
         "destination": need(info.dst),
-        "slots": slots(info.slots),
+        "slots": slots(info.slots()),
         "rerun_safe": info.rerun_safe,
         "parameters": parameters,
         "package": package_of(info, packages).map(|found| json!({

@@ -1,6 +1,6 @@
 //! The calls of an accelerator that a command was told to make.
 
-use apyfal::{Accelerator, Call, EngineInfo, Result, Stage, full_parameters};
+use apyfal::{Accelerator, AcceleratorInfo, Call, Result, Stage, full_parameters};
 use serde_json::{Map, Value};
 
 use crate::commands::Context;
@@ -12,6 +12,8 @@ pub(crate) struct Given {
     pub(crate) keywords: Map<String, Value>,
     /// Full parameters: JSON, or where that is.
     pub(crate) full: Option<Value>,
+    /// The engine that is asked for.
+    pub(crate) engine: Option<String>,
     pub(crate) src: Option<String>,
     pub(crate) dst: Option<String>,
 }
@@ -19,10 +21,13 @@ pub(crate) struct Given {
 impl Given {
     /// The call, which ends with the command.
     pub(crate) fn call(self, context: &Context<'_>) -> Call {
-        let Self { keywords, full, src, dst } = self;
+        let Self { keywords, full, engine, src, dst } = self;
         let mut call = Call::new().set_all(keywords).cancel(context.cancel.clone());
         if let Some(full) = full {
             call = call.parameters(full);
+        }
+        if let Some(engine) = engine {
+            call = call.engine(engine);
         }
         if let Some(src) = src {
             call = call.src(src);
@@ -33,14 +38,15 @@ impl Given {
         call
     }
 
-    /// What is for `start`, and what is for the jobs after it. Full parameters may be of either: they
+    /// What is for `start`, and what is for the jobs after it, which run on the engine of their
+    /// start. Full parameters may be of either: they
     /// are read once, start takes all of them, and the jobs find those of start unchanged.
     ///
     /// # Errors
     /// The full parameters cannot be read.
     pub(crate) async fn by_stage(
         self,
-        info: &EngineInfo,
+        info: &AcceleratorInfo,
         accelerator: &Accelerator,
         context: &Context<'_>,
     ) -> Result<(Self, Self)> {
@@ -56,7 +62,8 @@ impl Given {
             specs.any(|spec| spec.name == *key && spec.stage == Stage::Start)
         };
         let (start, process) = self.keywords.into_iter().partition(|(key, _)| is_of_start(key));
-        let start = Self { keywords: start, full: full.clone(), ..Self::default() };
+        let engine = self.engine;
+        let start = Self { keywords: start, full: full.clone(), engine, ..Self::default() };
         Ok((start, Self { keywords: process, full, ..Self::default() }))
     }
 }

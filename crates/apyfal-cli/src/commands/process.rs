@@ -6,7 +6,7 @@ use apyfal::{Error, ErrorKind, Progress, Result};
 use clap::Args;
 use serde_json::Value;
 
-use crate::arguments::Set;
+use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, Name, is_standard_output, one_takes_stdin, title};
@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
     parameters: Option<String>,
     #[command(flatten)]
     set: Set,
+    #[command(flatten)]
+    on: OnEngine,
     /// Also do it with plain single-threaded software, and compare.
     #[arg(long, alias = "enable-sw-comparison")]
     compare: bool,
@@ -59,6 +61,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let given = Given {
         keywords: context.take_parameters().and(arguments.set).of(info),
         full: arguments.parameters.map(Value::from),
+        engine: arguments.on.engine,
         src: arguments.src,
         dst: arguments.dst,
     };

@@ -8,11 +8,13 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal::{Accelerator, Configuration, EngineInfo, Error, ErrorKind, Need, Progress, Result};
+use apyfal::{
+    Accelerator, AcceleratorInfo, Configuration, Error, ErrorKind, Need, Progress, Result,
+};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::arguments::Set;
+use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, HostArguments, is_standard_output, one_takes_stdin, title};
@@ -45,6 +47,8 @@ pub(crate) struct Arguments {
     parameters: Option<String>,
     #[command(flatten)]
     set: Set,
+    #[command(flatten)]
+    on: OnEngine,
     /// Also do it with plain single-threaded software, and compare.
     #[arg(long, alias = "enable-sw-comparison")]
     compare: bool,
@@ -94,12 +98,13 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         .hint("name it with --start-src"));
     }
     let full = arguments.parameters.map(Value::from);
-    let given = Given { keywords: parameters, full, ..Given::default() };
+    let engine = arguments.on.engine;
+    let given = Given { keywords: parameters, full, engine, ..Given::default() };
     let (start, process) = given.by_stage(info, &accelerator, context).await?;
     let start = Given { src: start_src, ..start }.call(context);
     let process = Given { src, dst, ..process };
     let call = || process.clone().call(context).compare(arguments.compare);
-    accelerator.start(start).await?;
+    context.printer.engine_note(&accelerator.start(start).await?);
     if !sources.is_empty() {
         let ran =
             several::run(&accelerator, info, &sources, call, arguments.compare, context).await;
@@ -169,7 +174,7 @@ fn end(
 /// The sources, where several were given: an accelerator without a destination takes all words for
 /// sources.
 fn sources(
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     src: &Option<String>,
     dst: &Option<String>,
     more: Vec<String>,
@@ -201,7 +206,7 @@ struct Ends {
 
 /// The source and destination, with the standard streams where they are what is meant.
 fn ends(
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     src: Option<String>,
     dst: Option<String>,
     wants_json: bool,

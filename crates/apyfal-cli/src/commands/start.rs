@@ -7,7 +7,7 @@ use apyfal::{Progress, Result};
 use clap::Args;
 use serde_json::Value;
 
-use crate::arguments::Set;
+use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, Name, one_takes_stdin};
@@ -31,6 +31,8 @@ pub(crate) struct Arguments {
     parameters: Option<String>,
     #[command(flatten)]
     set: Set,
+    #[command(flatten)]
+    on: OnEngine,
     /// Reset the accelerator's logic.
     #[arg(long)]
     reset: bool,
@@ -68,6 +70,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let given = Given {
         keywords: context.take_parameters().and(arguments.set).of(info),
         full: arguments.parameters.map(Value::from),
+        engine: arguments.on.engine,
         src: arguments.src,
         dst: None,
     };
@@ -84,6 +87,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let report =
         progress::shown(context.printer, &title, &progress, &mut troubles, started).await?;
     troubles.tell(context.printer);
+    context.printer.engine_note(&report);
     record.session = accelerator.session();
     context.names.write(&name, &record)?;
     // Only now: a start that fails, or is killed, leaves the earlier session as it was.

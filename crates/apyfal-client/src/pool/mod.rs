@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{
-    Client, EngineInfo, Error, ErrorKind, Job, JobIo, Report, Result, Session, Slots, Start,
+    AcceleratorInfo, Client, Error, ErrorKind, Job, JobIo, Report, Result, Session, Slots, Start,
 };
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -55,7 +55,7 @@ const TOLD: usize = 8;
 pub struct Pool {
     hosts: Vec<Host>,
     queue: Queue,
-    info: OnceCell<EngineInfo>,
+    info: OnceCell<AcceleratorInfo>,
     sessions: Sessions,
     /// How many jobs may be under way, as far as this process may have files open.
     jobs: usize,
@@ -140,7 +140,7 @@ impl Pool {
     ///
     /// # Errors
     /// No host answers, or none has the accelerator.
-    pub async fn accelerator(&self, name: &str) -> Result<(EngineInfo, usize)> {
+    pub async fn accelerator(&self, name: &str) -> Result<(AcceleratorInfo, usize)> {
         // One after the other on one connection.
         let asked = join_all(self.hosts.iter().map(async |host| {
             let _talk = self.talk().await;
@@ -151,7 +151,7 @@ impl Pool {
         for (index, answer) in asked.await.into_iter().enumerate() {
             match answer {
                 Ok((info, cores)) => {
-                    let slots = match info.slots {
+                    let slots = match info.slots() {
                         Slots::Cores => cores,
                         Slots::Fixed(slots) => slots.min(cores.max(1)),
                     };
@@ -242,7 +242,7 @@ impl Pool {
     }
 
     /// What the accelerator is, which was asked for before.
-    fn info(&self) -> Result<EngineInfo> {
+    fn info(&self) -> Result<AcceleratorInfo> {
         let info = self.info.get().cloned();
         info.ok_or_else(|| {
             Error::new(ErrorKind::Conflict, "the pool was not told of its accelerator")

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use apyfal_core::{EngineInfo, JobParameters, truth};
+use apyfal_core::{AcceleratorInfo, JobParameters, truth};
 
 /// Whether a transaction is open in a session. Of one that was taken up that is not known.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Transaction {
     }
 
     /// Whether a job is, or may be, part of a transaction.
-    pub(super) fn has(&self, info: &EngineInfo, job: &JobParameters) -> bool {
+    pub(super) fn has(&self, info: &AcceleratorInfo, job: &JobParameters) -> bool {
         if !has_transactions(info) {
             return false;
         }
@@ -40,7 +40,7 @@ impl Transaction {
 }
 
 /// Whether an accelerator has transactions at all. Any other job of such a one may run again.
-pub(super) fn has_transactions(info: &EngineInfo) -> bool {
+pub(super) fn has_transactions(info: &AcceleratorInfo) -> bool {
     info.params.iter().any(|spec| spec.name == "startOfTx")
 }
 
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn an_open_transaction_is_known() {
         let job = |specific: Value| JobParameters::specific(specific.as_object().unwrap().clone());
-        let mut info = EngineInfo::cpu("targz", "");
+        let mut info = AcceleratorInfo::new("targz", "");
         let transaction = Transaction::none();
-        let has = |info: &EngineInfo, specific: Value| transaction.has(info, &job(specific));
+        let has = |info: &AcceleratorInfo, specific: Value| transaction.has(info, &job(specific));
         assert!(!has(&info, json!({"startOfTx": 1})), "it has none at all");
         info.params.push(ParamSpec::new("startOfTx", ParamKind::Bool, ""));
         assert!(Transaction::unknown().has(&info, &job(json!({}))));

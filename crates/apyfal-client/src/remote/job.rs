@@ -312,7 +312,7 @@ pub(super) async fn ask<T: Serialize>(
 
 /// Parameters in the shape of the original, without what was not set.
 pub(super) fn parameters(parameters: &JobParameters) -> Value {
-    let JobParameters { specific, compare, reset, reload, logging, env } = parameters;
+    let JobParameters { specific, engine, compare, reset, reload, logging, env } = parameters;
     let mut app = Map::new();
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -320,6 +320,7 @@ pub(super) fn parameters(parameters: &JobParameters) -> Value {
         }
     };
     set("specific", (!specific.is_empty()).then(|| specific.clone().into()));
+    set("engine", engine.clone().map(Value::from));
     set("enable-sw-comparison", compare.then(|| 1.into()));
     set("reset", reset.map(Value::from));
     set("reload", reload.map(Value::from));

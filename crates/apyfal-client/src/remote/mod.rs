@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use apyfal_api::v2;
 use apyfal_core::{
-    Cancel, Client, EngineInfo, Error, ErrorKind, Job, JobIo, Report, Result, Secret, Session,
+    AcceleratorInfo, Cancel, Client, Error, ErrorKind, Job, JobIo, Report, Result, Secret, Session,
     Start,
 };
 use apyfal_tls::{Trust, client_config};
@@ -127,7 +127,7 @@ pub(crate) struct Inner {
     patience: Duration,
     pulse: Pulse,
     /// The accelerators that were asked about.
-    accelerators: Mutex<HashMap<String, EngineInfo>>,
+    accelerators: Mutex<HashMap<String, AcceleratorInfo>>,
     /// Whether jobs of a session may be run again.
     sessions: Mutex<HashMap<String, bool>>,
     /// Jobs that are being ended.
@@ -225,16 +225,16 @@ impl Remote {
     ///
     /// # Errors
     /// It does not answer, or refuses.
-    pub async fn accelerators(&self) -> Result<Vec<EngineInfo>> {
+    pub async fn accelerators(&self) -> Result<Vec<AcceleratorInfo>> {
         let all: Vec<v2::Accelerator> = self.0.get_patiently("/v2/accelerators").await?;
-        Ok(all.into_iter().map(EngineInfo::from).collect())
+        Ok(all.into_iter().map(AcceleratorInfo::from).collect())
     }
 
     /// One of its accelerators, by its name or one of the original's. It is asked for once.
     ///
     /// # Errors
     /// The host has none of this name, does not answer, or refuses.
-    pub async fn accelerator(&self, name: &str) -> Result<EngineInfo> {
+    pub async fn accelerator(&self, name: &str) -> Result<AcceleratorInfo> {
         self.0.accelerator(name).await
     }
 
@@ -322,12 +322,12 @@ impl Inner {
         }
     }
 
-    async fn accelerator(&self, name: &str) -> Result<EngineInfo> {
+    async fn accelerator(&self, name: &str) -> Result<AcceleratorInfo> {
         if let Some(known) = lock(&self.accelerators).get(name) {
             return Ok(known.clone());
         }
         let path = format!("/v2/accelerators/{}", in_path(name));
-        let info = EngineInfo::from(self.get_patiently::<v2::Accelerator>(&path).await?);
+        let info = AcceleratorInfo::from(self.get_patiently::<v2::Accelerator>(&path).await?);
         lock(&self.accelerators).insert(name.to_owned(), info.clone());
         Ok(info)
     }

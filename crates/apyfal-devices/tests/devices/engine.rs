@@ -80,7 +80,7 @@ fn a_program_with_a_device_gets_values_and_no_options() {
     let section = json!({"command": ["echo", "{word}"], "parameters": {"word": "x"}});
     let engine = with_slot(&stand, &section, Hold::Job);
     let given = json!({"word": "-n"});
-    let specs = &engine.info().params;
+    let specs = &engine.accelerator().params;
     let params = Params::check("it", specs, None, given.as_object().unwrap()).unwrap();
     assert_eq!(engine.check(&params).unwrap_err().kind(), ErrorKind::Usage);
 }

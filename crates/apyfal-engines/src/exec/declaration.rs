@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{
-    EngineInfo, Error, ErrorKind, Need, Params, Result, Slots, is_secret_key, nearest,
+    AcceleratorInfo, EngineInfo, Error, ErrorKind, Need, Params, Result, Slots, is_secret_key,
+    nearest,
 };
 use serde_json::{Map, Value};
 
@@ -20,6 +21,7 @@ use super::values::{check_arguments, check_text};
 /// A checked declaration of an accelerator that is a program of the user's own.
 #[derive(Clone)]
 pub struct Declaration {
+    accelerator: AcceleratorInfo,
     info: EngineInfo,
     program: Program,
     sudo: bool,
@@ -108,29 +110,37 @@ impl Declaration {
         }
         let (start_src, src, dst) = needs(&program);
         let program_name = program.name();
-        let info = EngineInfo {
+        let info =
+            EngineInfo { name: program_name.clone().into(), slots, needs: "".into(), quick: 0 };
+        let accelerator = AcceleratorInfo {
             name: name.to_owned().into(),
             aliases: words(section, "aliases")?
                 .unwrap_or_default()
                 .into_iter()
                 .map(Cow::from)
                 .collect(),
-            engine: program_name.clone().into(),
             summary: text(section, "summary")?.unwrap_or(format!("Run {program_name}")).into(),
             description: text(section, "description")?.unwrap_or_default().into(),
             params,
             start_src,
             src,
             dst,
-            slots,
             rerun_safe: flag(section, "rerun_safe")?,
-            quick: 0,
+            engines: Vec::new(),
         };
         let lock_directory = text(section, "lock_directory")?.map(PathBuf::from);
         let sudo = flag(section, "sudo")?;
         let exclusive_as = None;
-        let declaration =
-            Self { info, program, sudo, env, leading_dash, lock_directory, exclusive_as };
+        let declaration = Self {
+            accelerator,
+            info,
+            program,
+            sudo,
+            env,
+            leading_dash,
+            lock_directory,
+            exclusive_as,
+        };
         declaration.check_placeholders()?;
         Ok(declaration)
     }
@@ -142,7 +152,12 @@ impl Declaration {
         Self { exclusive_as: Some(name.into()), ..self }
     }
 
-    /// What the engine says of itself.
+    /// What it declares.
+    pub fn accelerator(&self) -> &AcceleratorInfo {
+        &self.accelerator
+    }
+
+    /// What runs it.
     pub fn info(&self) -> &EngineInfo {
         &self.info
     }
@@ -172,13 +187,13 @@ impl Declaration {
     /// [`ErrorKind::Usage`] names the parameter.
     pub(super) fn check(&self, params: &Params) -> Result<()> {
         for variable in self.env.values() {
-            check_text(&self.info, variable, params)?;
+            check_text(&self.accelerator, variable, params)?;
         }
         let (Program::Command(arguments) | Program::Worker(arguments)) = &self.program else {
             return Ok(());
         };
         let arguments = arguments.get(1..).unwrap_or_default();
-        check_arguments(&self.info, arguments, &self.leading_dash, params)
+        check_arguments(&self.accelerator, arguments, &self.leading_dash, params)
     }
 
     /// What is run for these arguments: `sudo` before them and the environment beside them.
@@ -208,7 +223,8 @@ impl Declaration {
 
     /// Refuses a placeholder that nothing stands behind, which would silently drop its argument.
     fn check_placeholders(&self) -> Result<()> {
-        let params: Vec<_> = self.info.params.iter().map(|spec| spec.name.as_ref()).collect();
+        let params: Vec<_> =
+            self.accelerator.params.iter().map(|spec| spec.name.as_ref()).collect();
         let (arguments, places): (&[Template], &[&str]) = match &self.program {
             Program::Command(arguments) => (arguments, &PLACES),
             Program::Worker(arguments) => (arguments, &[]),
@@ -240,7 +256,7 @@ impl fmt::Debug for Declaration {
     /// Without the environment, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Declaration")
-            .field("name", &self.info.name)
+            .field("name", &self.accelerator.name)
             .field("program", &self.program)
             .finish_non_exhaustive()
     }

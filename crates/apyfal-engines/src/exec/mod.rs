@@ -16,7 +16,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use apyfal_core::{Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result};
+use apyfal_core::{
+    AcceleratorInfo, Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result,
+};
 use apyfal_machine::Guard;
 
 mod command;
@@ -56,6 +58,10 @@ impl Exec {
 }
 
 impl Engine for Exec {
+    fn accelerator(&self) -> &AcceleratorInfo {
+        self.declaration.accelerator()
+    }
+
     fn info(&self) -> &EngineInfo {
         self.declaration.info()
     }

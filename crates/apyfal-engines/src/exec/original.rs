@@ -173,7 +173,7 @@ impl Session {
     }
 
     fn stage(&self, name: &str) -> Option<Stage> {
-        let specs = &self.launcher.declaration.info().params;
+        let specs = &self.launcher.declaration.accelerator().params;
         specs.iter().find(|spec| spec.name == name).map(|spec| spec.stage)
     }
 

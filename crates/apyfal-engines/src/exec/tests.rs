@@ -59,7 +59,8 @@ impl Bench {
     }
 
     fn params(&self, start: Option<&Params>, raw: Value) -> Params {
-        Params::check("it", &self.engine.info().params, start, raw.as_object().unwrap()).unwrap()
+        Params::check("it", &self.engine.accelerator().params, start, raw.as_object().unwrap())
+            .unwrap()
     }
 
     /// Opens a session and runs one job: what it wrote and what it told.

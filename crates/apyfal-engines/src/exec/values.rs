@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use apyfal_core::{EngineInfo, Error, ErrorKind, ParamKind, Params, Result};
+use apyfal_core::{AcceleratorInfo, Error, ErrorKind, ParamKind, Params, Result};
 use serde_json::Value;
 
 use super::declaration::param;
@@ -16,7 +16,7 @@ use super::template::Template;
 /// Refuses values that the program would not get as values. `arguments` are those behind its name;
 /// the values of `free` parameters may begin with `-` anywhere.
 pub(super) fn check_arguments(
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     arguments: &[Template],
     free: &BTreeSet<String>,
     params: &Params,
@@ -47,7 +47,7 @@ pub(super) fn check_arguments(
 }
 
 /// Whether a value is a number, or one of those that the declaration itself names.
-fn is_declared(info: &EngineInfo, params: &Params, name: &str) -> bool {
+fn is_declared(info: &AcceleratorInfo, params: &Params, name: &str) -> bool {
     let (value, spec) = (params.get(name), info.params.iter().find(|spec| spec.name == name));
     matches!(value, Some(Value::Number(_)))
         || spec.is_some_and(|spec| {
@@ -56,7 +56,7 @@ fn is_declared(info: &EngineInfo, params: &Params, name: &str) -> bool {
 }
 
 /// Refuses what no argument and no variable can hold.
-pub(super) fn check_text(info: &EngineInfo, text: &Template, params: &Params) -> Result<()> {
+pub(super) fn check_text(info: &AcceleratorInfo, text: &Template, params: &Params) -> Result<()> {
     match text.names().find(|name| param(params, name).is_some_and(|value| value.contains('\0'))) {
         None => Ok(()),
         Some(name) => Err(Error::new(
@@ -68,7 +68,7 @@ pub(super) fn check_text(info: &EngineInfo, text: &Template, params: &Params) ->
 }
 
 /// The error for a value that would be an option.
-fn option(info: &EngineInfo, name: &str) -> Error {
+fn option(info: &AcceleratorInfo, name: &str) -> Error {
     Error::new(
         ErrorKind::Usage,
         format!("'{name}' of {} cannot begin with '-': it would be an option of its program", info.name),

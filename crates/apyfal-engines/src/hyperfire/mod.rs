@@ -4,14 +4,14 @@
 //! pass: [classify](charset) the bytes, find the edges of words, look each word up in the [table].
 
 use std::io::{Read, Write};
-use std::path::Path;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need,
-    Outcome, Output, ParamKind, ParamSpec, Params, Result,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need, Outcome,
+    Output, ParamKind, ParamSpec, Result,
 };
 use serde_json::{Map, json};
 
+use crate::cpu::{Cpu, Opening};
 use crate::ordered;
 use blocks::{Block, Blocks};
 use charset::Charset;
@@ -41,75 +41,55 @@ const MAX_OUTPUT: usize = 4 << 20;
 const QUICK: usize = 4 << 10;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct Hyperfire {
-    info: EngineInfo,
+pub(crate) fn engine() -> Cpu {
+    let mut info = AcceleratorInfo::new("hyperfire", "Find whole words in a text and replace them");
+    info.aliases = vec!["axonerve_hyperfire".into()];
+    info.description =
+        "The source of start is the corpus: a CSV file in which each line is a word and its \
+         replacement, 'word,replacement', quoted as in RFC 4180. Each word may stand there \
+         once. A line that is not right is an error that names it.\n\n\
+         A word is a maximal run of A-Z, a-z, 0-9 and _; with charset=latin1 also of the \
+         letters U+00C0 to U+00FF in UTF-8 (the signs U+00D7 and U+00F7 are no letters). Case \
+         counts. Every word of the source that is in the corpus is replaced, in one pass: \
+         replacements are taken as they are and not searched again. All other bytes stay as \
+         they are.\n\n\
+         The result tells how many 'words' the source has and how many 'replacements' were \
+         made."
+            .into();
+    info.params = vec![
+        ParamSpec::new(
+            "charset",
+            ParamKind::Choice(vec!["ascii".into(), "latin1".into()]),
+            "The characters of words: ascii is A-Z, a-z, 0-9 and _; latin1 adds the letters \
+             U+00C0 to U+00FF in UTF-8.",
+        )
+        .at_start()
+        .default("ascii"),
+        ParamSpec::new(
+            "max_word",
+            ParamKind::Bytes(1..=65_535),
+            "The longest word that the corpus may have, in bytes.",
+        )
+        .at_start()
+        .default(36),
+    ];
+    info.start_src = Need::Required;
+    Cpu::new(info, open).quick_to(QUICK)
 }
 
-impl Hyperfire {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("hyperfire", "Find whole words in a text and replace them");
-        info.aliases = vec!["axonerve_hyperfire".into()];
-        info.description =
-            "The source of start is the corpus: a CSV file in which each line is a word and its \
-             replacement, 'word,replacement', quoted as in RFC 4180. Each word may stand there \
-             once. A line that is not right is an error that names it.\n\n\
-             A word is a maximal run of A-Z, a-z, 0-9 and _; with charset=latin1 also of the \
-             letters U+00C0 to U+00FF in UTF-8 (the signs U+00D7 and U+00F7 are no letters). Case \
-             counts. Every word of the source that is in the corpus is replaced, in one pass: \
-             replacements are taken as they are and not searched again. All other bytes stay as \
-             they are.\n\n\
-             The result tells how many 'words' the source has and how many 'replacements' were \
-             made."
-                .into();
-        info.params = vec![
-            ParamSpec::new(
-                "charset",
-                ParamKind::Choice(vec!["ascii".into(), "latin1".into()]),
-                "The characters of words: ascii is A-Z, a-z, 0-9 and _; latin1 adds the letters \
-                 U+00C0 to U+00FF in UTF-8.",
-            )
-            .at_start()
-            .default("ascii"),
-            ParamSpec::new(
-                "max_word",
-                ParamKind::Bytes(1..=65_535),
-                "The longest word that the corpus may have, in bytes.",
-            )
-            .at_start()
-            .default(36),
-        ];
-        info.start_src = Need::Required;
-        info.quick = QUICK;
-        Self { info }
-    }
-}
-
-impl Engine for Hyperfire {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        src: Option<Input>,
-        params: &Params,
-        _state: &Path,
-        ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        let (Some(src), Some(charset), Some(max_word)) = (
-            src,
-            params.text("charset").and_then(Charset::named),
-            params.integer("max_word").and_then(|len| usize::try_from(len).ok()),
-        ) else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "hyperfire was started without a corpus or checked parameters",
-            ));
-        };
-        Ok(Box::new(Session::open(src, Rules { charset, max_word }, ctx)?))
-    }
+fn open(opening: Opening<'_>) -> Result<Box<dyn EngineSession>> {
+    let Opening { src, params, ctx, .. } = opening;
+    let (Some(src), Some(charset), Some(max_word)) = (
+        src,
+        params.text("charset").and_then(Charset::named),
+        params.integer("max_word").and_then(|len| usize::try_from(len).ok()),
+    ) else {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "hyperfire was started without a corpus or checked parameters",
+        ));
+    };
+    Ok(Box::new(Session::open(src, Rules { charset, max_word }, ctx)?))
 }
 
 /// A corpus, ready to be searched for.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use apyfal_core::{Cancel, Progress};
+use apyfal_core::{Cancel, Engine, Params, Progress};
 
 use super::*;
 
@@ -299,10 +300,10 @@ fn long_replacements_make_small_blocks() {
 
 #[test]
 fn the_engine_takes_its_parameters_and_reports() {
-    let engine = Hyperfire::new();
+    let engine = engine();
     let given = json!({"charset": "latin1", "max_word": 40});
     let params =
-        Params::check("hyperfire", &engine.info().params, None, given.as_object().unwrap());
+        Params::check("hyperfire", &engine.accelerator().params, None, given.as_object().unwrap());
     let corpus = Input::bytes("été,summer\n").with_name("corpus.csv");
     let session =
         engine.open(Some(corpus), &params.unwrap(), Path::new("/nonexistent"), &context(1));

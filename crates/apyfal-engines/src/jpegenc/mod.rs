@@ -15,74 +15,50 @@ mod stream;
 mod tests;
 
 use std::io::Write;
-use std::path::Path;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
-    ParamKind, ParamSpec, Params, Result,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, JobContext, Outcome, ParamKind,
+    ParamSpec, Result,
 };
 
+use crate::cpu::Cpu;
 use encode::Encoding;
 use source::Source;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct JpegEnc {
-    info: EngineInfo,
-}
-
-impl JpegEnc {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("jpegenc", "Encode a BMP image as JPEG");
-        info.aliases = vec!["alse_jpegenc".into()];
-        info.description = "Takes 24-bit and 32-bit BMP without compression or palette, bottom-up \
-            and top-down, up to 65,535 pixels a side, and writes baseline JPEG (JFIF). An alpha \
-            channel is ignored. The quality means what it means to libjpeg, \
-            some versions of which read no side over 65,500 pixels.\n\n\
-            An image is encoded on all cores in bands with restart markers between them; the \
-            bytes do not depend on the number of cores, nor memory on the image's size. A source \
-            that is only a stream is kept in a temporary file first when it is over 16 MiB, since \
-            BMP stores the last row first."
-            .into();
-        info.params = vec![
-            ParamSpec::new(
-                "quality",
-                ParamKind::Integer(1..=100),
-                "From 1, smallest, to 100, best; scales the quantization tables as libjpeg does.",
-            )
-            .default(75),
-            ParamSpec::new(
-                "subsampling",
-                ParamKind::Choice(vec!["4:4:4".into(), "4:2:2".into(), "4:2:0".into()]),
-                "Chroma for every pixel, for two in a row, or for squares of four.",
-            )
-            .default("4:2:0"),
-            ParamSpec::new(
-                "optimize",
-                ParamKind::Bool,
-                "Huffman tables made for the image: some percent smaller, and slower.",
-            )
-            .default(false),
-        ];
-        Self { info }
-    }
-}
-
-impl Engine for JpegEnc {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        _src: Option<Input>,
-        _params: &Params,
-        _state: &Path,
-        _ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(Session))
-    }
+pub(crate) fn engine() -> Cpu {
+    let mut info = AcceleratorInfo::new("jpegenc", "Encode a BMP image as JPEG");
+    info.aliases = vec!["alse_jpegenc".into()];
+    info.description = "Takes 24-bit and 32-bit BMP without compression or palette, bottom-up \
+        and top-down, up to 65,535 pixels a side, and writes baseline JPEG (JFIF). An alpha \
+        channel is ignored. The quality means what it means to libjpeg, \
+        some versions of which read no side over 65,500 pixels.\n\n\
+        An image is encoded on all cores in bands with restart markers between them; the \
+        bytes do not depend on the number of cores, nor memory on the image's size. A source \
+        that is only a stream is kept in a temporary file first when it is over 16 MiB, since \
+        BMP stores the last row first."
+        .into();
+    info.params = vec![
+        ParamSpec::new(
+            "quality",
+            ParamKind::Integer(1..=100),
+            "From 1, smallest, to 100, best; scales the quantization tables as libjpeg does.",
+        )
+        .default(75),
+        ParamSpec::new(
+            "subsampling",
+            ParamKind::Choice(vec!["4:4:4".into(), "4:2:2".into(), "4:2:0".into()]),
+            "Chroma for every pixel, for two in a row, or for squares of four.",
+        )
+        .default("4:2:0"),
+        ParamSpec::new(
+            "optimize",
+            ParamKind::Bool,
+            "Huffman tables made for the image: some percent smaller, and slower.",
+        )
+        .default(false),
+    ];
+    Cpu::new(info, |_| Ok(Box::new(Session)))
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use apyfal_core::{Cancel, Output, Progress};
+use apyfal_core::{Cancel, Engine, Input, Output, Params, Progress};
 use apyfal_testkit::Kept;
 use serde_json::{Value, json};
 
@@ -106,7 +106,8 @@ fn context(threads: usize) -> JobContext {
 
 fn encode(src: Input, parameters: &Value, context: &JobContext) -> Result<Vec<u8>> {
     let collected = Kept::default();
-    let specs = &JpegEnc::new().info.params;
+    let engine = engine();
+    let specs = &engine.accelerator().params;
     let params = Params::check("jpegenc", specs, None, parameters.as_object().unwrap()).unwrap();
     let dst = Some(collected.output());
     Session.process(EngineJob { src: Some(src), dst, params }, context)?;

@@ -6,14 +6,14 @@ mod message;
 mod tests;
 
 use std::fmt::Write;
-use std::path::Path;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need,
-    Outcome, ParamKind, ParamSpec, Params, Result,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, JobContext, Need, Outcome,
+    ParamKind, ParamSpec, Params, Result,
 };
 use digest::{ExtendableOutput, FixedOutput, Update, XofReader};
 
+use crate::cpu::Cpu;
 use message::Message;
 
 /// The longest output of a SHAKE: 1 MiB, which is 2 MiB of JSON.
@@ -47,56 +47,31 @@ static FUNCTIONS: [Function; 6] = [
 const QUICK: usize = 8 << 10;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct Sha3 {
-    info: EngineInfo,
-}
-
-impl Sha3 {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("sha3", "Hash data with SHA-3 or SHAKE");
-        info.aliases = vec!["silex_sha3".into()];
-        info.description = "The digest of the source is the result 'digest', in hexadecimal. A \
-            message is hashed by one thread; files that wait to be hashed at the same time go \
-            side by side in the lanes of the vector unit.\n\n\
-            'length' counts bits. Where it is not a multiple of eight, the unused high bits of the \
-            last byte are zero, which is the order of bits of FIPS 202."
-            .into();
-        info.params = vec![
-            ParamSpec::new(
-                "type",
-                ParamKind::Choice(FUNCTIONS.iter().map(|function| function.name.into()).collect()),
-                "The hash function.",
-            )
-            .default("sha3-256"),
-            ParamSpec::new(
-                "length",
-                ParamKind::Integer(1..=MAX_BITS),
-                "Output in bits, for the SHAKE types; 256 for shake-128 and 512 for shake-256 \
-                 unless set.",
-            ),
-        ];
-        info.dst = Need::None;
-        info.quick = QUICK;
-        Self { info }
-    }
-}
-
-impl Engine for Sha3 {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        _src: Option<Input>,
-        _params: &Params,
-        _state: &Path,
-        _ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(Session))
-    }
+pub(crate) fn engine() -> Cpu {
+    let mut info = AcceleratorInfo::new("sha3", "Hash data with SHA-3 or SHAKE");
+    info.aliases = vec!["silex_sha3".into()];
+    info.description = "The digest of the source is the result 'digest', in hexadecimal. A \
+        message is hashed by one thread; files that wait to be hashed at the same time go \
+        side by side in the lanes of the vector unit.\n\n\
+        'length' counts bits. Where it is not a multiple of eight, the unused high bits of the \
+        last byte are zero, which is the order of bits of FIPS 202."
+        .into();
+    info.params = vec![
+        ParamSpec::new(
+            "type",
+            ParamKind::Choice(FUNCTIONS.iter().map(|function| function.name.into()).collect()),
+            "The hash function.",
+        )
+        .default("sha3-256"),
+        ParamSpec::new(
+            "length",
+            ParamKind::Integer(1..=MAX_BITS),
+            "Output in bits, for the SHAKE types; 256 for shake-128 and 512 for shake-256 \
+             unless set.",
+        ),
+    ];
+    info.dst = Need::None;
+    Cpu::new(info, |_| Ok(Box::new(Session))).quick_to(QUICK)
 }
 
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use apyfal_core::{Cancel, Progress};
+use apyfal_core::{Cancel, Engine, Input, Progress};
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -20,7 +20,7 @@ fn context() -> JobContext {
 
 fn job(data: &[u8], parameters: Value) -> EngineJob {
     let raw: Map<String, Value> = parameters.as_object().cloned().unwrap_or_default();
-    let params = Params::check("sha3", &Sha3::new().info.params, None, &raw).unwrap();
+    let params = Params::check("sha3", &engine().accelerator().params, None, &raw).unwrap();
     EngineJob { src: Some(Input::bytes(data)), dst: None, params }
 }
 

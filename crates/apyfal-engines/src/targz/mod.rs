@@ -3,15 +3,16 @@
 use std::ffi::OsString;
 use std::io::{Seek, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, FileId, Input, JobContext,
-    Need, Outcome, Output, OutputWriter, ParamKind, ParamSpec, Params, Result, Source,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, FileId, Input, JobContext, Need,
+    Outcome, Output, OutputWriter, ParamKind, ParamSpec, Params, Result, Source,
 };
 use flate2::write::GzEncoder;
 
 use crate::copy::copy;
+use crate::cpu::{Cpu, Opening};
 use crate::gzip;
 
 mod header;
@@ -26,67 +27,48 @@ use stream::TarStream;
 use transaction::Transaction;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct TarGz {
-    info: EngineInfo,
+pub(crate) fn engine() -> Cpu {
+    let mut info =
+        AcceleratorInfo::new("targz", "Archive files and directories, and compress them");
+    info.aliases = vec!["aclz_tgz".into(), "tar.gz".into(), "tgz".into()];
+    info.description = "A call that sets neither startOfTx nor endOfTx, or both, makes a whole \
+         archive of its source, which may be a directory: with its links, modes and times, in \
+         the order of its names; owners are stored as numbers, and sockets are left out.\n\n\
+         Else startOfTx opens a transaction that belongs to the session, each call adds its \
+         source, and the call with endOfTx, which may have a source too, takes the destination. \
+         What a call added stays added, whatever happens between the calls; a call that fails \
+         adds nothing. An archive that was lost on its way can be had once more with 'again', \
+         until the next transaction starts or the session is stopped.\n\n\
+         A member is called 'name', else as its source, else member-1 and so on."
+        .into();
+    info.params = vec![
+        ParamSpec::new(
+            "mode",
+            ParamKind::Integer(1..=3),
+            "1 compresses each source, one behind the other; 2 archives; 3 does both",
+        )
+        .at_start()
+        .default(3),
+        ParamSpec::new(
+            "level",
+            ParamKind::Choice(gzip::Level::CHOICES.map(Into::into).to_vec()),
+            gzip::Level::HELP,
+        )
+        .default("default"),
+        ParamSpec::new("startOfTx", ParamKind::Bool, "Opens a transaction").default(false),
+        ParamSpec::new("endOfTx", ParamKind::Bool, "Ends the transaction").default(false),
+        ParamSpec::new("name", ParamKind::Text, "What the source is called in the archive"),
+        ParamSpec::new("again", ParamKind::Bool, "Gives the archive that ended last again")
+            .default(false),
+    ];
+    info.src = Need::Optional;
+    info.dst = Need::Optional;
+    info.rerun_safe = false;
+    Cpu::new(info, open)
 }
 
-impl TarGz {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("targz", "Archive files and directories, and compress them");
-        info.aliases = vec!["aclz_tgz".into(), "tar.gz".into(), "tgz".into()];
-        info.description = "A call that sets neither startOfTx nor endOfTx, or both, makes a whole \
-             archive of its source, which may be a directory: with its links, modes and times, in \
-             the order of its names; owners are stored as numbers, and sockets are left out.\n\n\
-             Else startOfTx opens a transaction that belongs to the session, each call adds its \
-             source, and the call with endOfTx, which may have a source too, takes the destination. \
-             What a call added stays added, whatever happens between the calls; a call that fails \
-             adds nothing. An archive that was lost on its way can be had once more with 'again', \
-             until the next transaction starts or the session is stopped.\n\n\
-             A member is called 'name', else as its source, else member-1 and so on."
-            .into();
-        info.params = vec![
-            ParamSpec::new(
-                "mode",
-                ParamKind::Integer(1..=3),
-                "1 compresses each source, one behind the other; 2 archives; 3 does both",
-            )
-            .at_start()
-            .default(3),
-            ParamSpec::new(
-                "level",
-                ParamKind::Choice(gzip::Level::CHOICES.map(Into::into).to_vec()),
-                gzip::Level::HELP,
-            )
-            .default("default"),
-            ParamSpec::new("startOfTx", ParamKind::Bool, "Opens a transaction").default(false),
-            ParamSpec::new("endOfTx", ParamKind::Bool, "Ends the transaction").default(false),
-            ParamSpec::new("name", ParamKind::Text, "What the source is called in the archive"),
-            ParamSpec::new("again", ParamKind::Bool, "Gives the archive that ended last again")
-                .default(false),
-        ];
-        info.src = Need::Optional;
-        info.dst = Need::Optional;
-        info.rerun_safe = false;
-        Self { info }
-    }
-}
-
-impl Engine for TarGz {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        _src: Option<Input>,
-        params: &Params,
-        state: &Path,
-        _ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(Session { mode: Mode::of(params), state: state.to_owned() }))
-    }
+fn open(opening: Opening<'_>) -> Result<Box<dyn EngineSession>> {
+    Ok(Box::new(Session { mode: Mode::of(opening.params), state: opening.state.to_owned() }))
 }
 
 /// What is done with the sources.

@@ -3,11 +3,12 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use apyfal_core::{Cancel, Progress};
+use apyfal_core::{Cancel, Engine, Progress};
 use apyfal_testkit::Kept;
 use serde_json::{Value, json};
 
@@ -61,11 +62,11 @@ fn context(scratch: &Path) -> JobContext {
 }
 
 fn open(state: &Path, start: &Params) -> Box<dyn EngineSession> {
-    TarGz::new().open(None, start, state, &context(state)).unwrap()
+    engine().open(None, start, state, &context(state)).unwrap()
 }
 
 fn params(start: Option<&Params>, raw: Value) -> Params {
-    Params::check("targz", &TarGz::new().info().params, start, raw.as_object().unwrap()).unwrap()
+    Params::check("targz", &engine().accelerator().params, start, raw.as_object().unwrap()).unwrap()
 }
 
 fn sink() -> (Output, Kept) {

@@ -12,14 +12,14 @@ mod health;
 mod tests;
 
 use std::io::Write;
-use std::path::Path;
 
 use apyfal_core::{
-    Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Need,
-    Outcome, Output, ParamKind, ParamSpec, Params, Result,
+    AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, JobContext, Need, Outcome, Output,
+    ParamKind, ParamSpec, Params, Result,
 };
 use zeroize::Zeroizing;
 
+use crate::cpu::Cpu;
 use crate::ordered;
 use ctr_drbg::CtrDrbg;
 use entropy::Entropy;
@@ -35,61 +35,37 @@ const RESEED_INTERVAL: u32 = 256;
 const NOISE_BLOCK: usize = 16 << 10;
 
 /// The engine.
-#[derive(Debug)]
-pub(crate) struct Trng {
-    info: EngineInfo,
-}
-
-impl Trng {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        let mut info = EngineInfo::cpu("trng", "Generate random bytes");
-        info.aliases = vec!["secureic_trng".into()];
-        info.description = format!(
-            "The source 'drbg' is a deterministic random bit generator, not a true one: CTR_DRBG \
-             with AES-256 of NIST SP 800-90A, seeded for each job and again every 64 MiB by the \
-             operating system and, where it can, by the processor (RDSEED, else RDRAND). It is \
-             fit for keys and uses all cores.\n\n\
-             The source 'raw' is the processor's noise source as RDSEED gives it, at some \
-             megabytes per second, however many cores ask. It is under the health tests of SP \
-             800-90B, set for 7 bits of min-entropy per byte: repetition count (cutoff {}) and \
-             adaptive proportion (cutoff {} of {}), with a start-up test. The job fails when they \
-             do, and where the processor has no RDSEED.\n\n\
-             The result says which 'source' it was, the 'generator', and what else there is to \
-             know of it.",
-            health::REPETITION_CUTOFF,
-            health::PROPORTION_CUTOFF,
-            health::WINDOW
+pub(crate) fn engine() -> Cpu {
+    let mut info = AcceleratorInfo::new("trng", "Generate random bytes");
+    info.aliases = vec!["secureic_trng".into()];
+    info.description = format!(
+        "The source 'drbg' is a deterministic random bit generator, not a true one: CTR_DRBG \
+         with AES-256 of NIST SP 800-90A, seeded for each job and again every 64 MiB by the \
+         operating system and, where it can, by the processor (RDSEED, else RDRAND). It is \
+         fit for keys and uses all cores.\n\n\
+         The source 'raw' is the processor's noise source as RDSEED gives it, at some \
+         megabytes per second, however many cores ask. It is under the health tests of SP \
+         800-90B, set for 7 bits of min-entropy per byte: repetition count (cutoff {}) and \
+         adaptive proportion (cutoff {} of {}), with a start-up test. The job fails when they \
+         do, and where the processor has no RDSEED.\n\n\
+         The result says which 'source' it was, the 'generator', and what else there is to \
+         know of it.",
+        health::REPETITION_CUTOFF,
+        health::PROPORTION_CUTOFF,
+        health::WINDOW
+    )
+    .into();
+    info.params = vec![
+        ParamSpec::new("nbBytes", ParamKind::Bytes(0..=i64::MAX), "How many bytes to make."),
+        ParamSpec::new(
+            "source",
+            ParamKind::Choice(vec!["drbg".into(), "raw".into()]),
+            "A seeded deterministic generator, or hardware noise.",
         )
-        .into();
-        info.params = vec![
-            ParamSpec::new("nbBytes", ParamKind::Bytes(0..=i64::MAX), "How many bytes to make."),
-            ParamSpec::new(
-                "source",
-                ParamKind::Choice(vec!["drbg".into(), "raw".into()]),
-                "A seeded deterministic generator, or hardware noise.",
-            )
-            .default("drbg"),
-        ];
-        info.src = Need::None;
-        Self { info }
-    }
-}
-
-impl Engine for Trng {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
-
-    fn open(
-        &self,
-        _src: Option<Input>,
-        _params: &Params,
-        _state: &Path,
-        _ctx: &JobContext,
-    ) -> Result<Box<dyn EngineSession>> {
-        Ok(Box::new(Session))
-    }
+        .default("drbg"),
+    ];
+    info.src = Need::None;
+    Cpu::new(info, |_| Ok(Box::new(Session)))
 }
 
 #[derive(Debug)]

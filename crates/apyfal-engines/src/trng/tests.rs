@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use apyfal_core::{Cancel, Progress};
+use apyfal_core::{Cancel, Engine, Progress};
 use apyfal_testkit::Kept;
 use serde_json::{Value, json};
 
@@ -14,7 +14,8 @@ fn context(threads: usize) -> JobContext {
 }
 
 fn params(parameters: &Value) -> Params {
-    Params::check("trng", &Trng::new().info.params, None, parameters.as_object().unwrap()).unwrap()
+    Params::check("trng", &engine().accelerator().params, None, parameters.as_object().unwrap())
+        .unwrap()
 }
 
 fn make(parameters: Value, threads: usize) -> Result<(Vec<u8>, Outcome)> {

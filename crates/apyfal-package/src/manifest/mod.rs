@@ -200,7 +200,7 @@ fn read(text: &str) -> Result<Manifest> {
     let section = read_section(table)?;
     let files = table.texts("files")?;
     let declaration = Declaration::new(&name, &section).map_err(|error| placed(error, &lines))?;
-    if let Some(alias) = declaration.info().aliases.iter().find(|alias| !is_name(alias)) {
+    if let Some(alias) = declaration.accelerator().aliases.iter().find(|alias| !is_name(alias)) {
         return Err(table.wrong("aliases", &alias.as_ref().into(), &format!("names: {NAME}")));
     }
     Ok(Manifest { name, version, architectures, requires, images, test, files, section, lines })

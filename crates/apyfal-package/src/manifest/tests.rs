@@ -57,8 +57,8 @@ fn a_manifest_says_what_the_accelerator_is() {
     assert_eq!((test.src.as_deref(), test.expect.as_deref()), (Some("test/in"), Some("test/out")));
     assert_eq!(Value::Object(test.parameters.clone()), json!({"mode": "first"}));
     let declaration = manifest.declaration(Path::new("/packages/upper")).unwrap();
-    let info = declaration.info();
-    assert_eq!(info.slots, apyfal_core::Slots::Fixed(4));
+    let info = declaration.accelerator();
+    assert_eq!(declaration.info().slots, apyfal_core::Slots::Fixed(4));
     let names: Vec<_> = info.params.iter().map(|spec| spec.name.as_ref()).collect();
     assert_eq!(names, ["to", "mode", "an"], "parameters keep their order");
 }

@@ -127,7 +127,7 @@ fn a_package_checks_values_as_any_program_does() {
     let engine = Packaged::new(found, std::env::temp_dir()).unwrap();
     let check = |word: &str| {
         let given = Map::from_iter([("word".to_owned(), word.into())]);
-        engine.check(&Params::check("it", &engine.info().params, None, &given)?)
+        engine.check(&Params::check("it", &engine.accelerator().params, None, &given)?)
     };
     check("y").unwrap();
     assert_eq!(check("y\0").unwrap_err().kind(), ErrorKind::Usage);

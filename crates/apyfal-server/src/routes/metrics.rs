@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use apyfal_agent::EngineLoad;
+use apyfal_agent::AcceleratorLoad;
 use apyfal_api::v2;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
@@ -58,7 +58,7 @@ fn jobs(host: &Host, text: &mut Exposition) {
     let load = host.agent.load();
     let name = "apyfal_jobs_total";
     text.metric(name, "counter", "Jobs that ended, by accelerator and outcome.");
-    for engine in &load.engines {
+    for engine in &load.accelerators {
         let counters = host.metrics.of(&engine.name);
         for (outcome, number) in [
             (v2::JobState::Done, &counters.done),
@@ -77,13 +77,13 @@ fn jobs(host: &Host, text: &mut Exposition) {
         ("apyfal_written_bytes_total", "Bytes that jobs wrote which ended.", written),
     ] {
         text.metric(name, "counter", help);
-        for engine in &load.engines {
+        for engine in &load.accelerators {
             let counters = host.metrics.of(&engine.name);
             let bytes = count(bytes(&counters)) as f64;
             text.value(name, &[("accelerator", &engine.name)], bytes);
         }
     }
-    type Figure = fn(&EngineLoad) -> usize;
+    type Figure = fn(&AcceleratorLoad) -> usize;
     let slots: Figure = |engine| engine.slots;
     let running: Figure = |engine| engine.running;
     let waiting: Figure = |engine| engine.waiting;
@@ -93,7 +93,7 @@ fn jobs(host: &Host, text: &mut Exposition) {
         ("apyfal_jobs_waiting", "Jobs that wait for a slot.", waiting),
     ] {
         text.metric(name, "gauge", help);
-        for engine in &load.engines {
+        for engine in &load.accelerators {
             text.value(name, &[("accelerator", &engine.name)], figure(engine) as f64);
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use apyfal_core::Environment;
 use apyfal_core::{
-    Configuration, EngineInfo, Error, ErrorKind, JobParameters, Result, config::read_value,
+    AcceleratorInfo, Configuration, Error, ErrorKind, JobParameters, Result, config::read_value,
 };
 use apyfal_engines::Registry;
 use apyfal_engines::exec::{Declaration, Exec};
@@ -241,7 +241,7 @@ fn authorized(configuration: &Configuration, home: Option<&Path>) -> Result<Auth
 pub(crate) async fn parameters(
     configuration: &Configuration,
     section: &str,
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     storage: &Storage,
 ) -> Result<JobParameters> {
     let names: Vec<&str> =

@@ -1,6 +1,6 @@
 //! What is done to every file: other parameters are other work.
 
-use apyfal_core::{EngineInfo, Error, ErrorKind, Result};
+use apyfal_core::{AcceleratorInfo, Error, ErrorKind, Result};
 use apyfal_storage::{Location, Storage};
 use serde_json::{Map, Value, json};
 
@@ -21,7 +21,7 @@ impl Asked {
     /// # Errors
     /// What it is started with is not there, or can be read only once.
     pub async fn of(
-        info: &EngineInfo,
+        info: &AcceleratorInfo,
         keywords: &Map<String, Value>,
         full: Option<&Value>,
         start_src: Option<&str>,

@@ -11,7 +11,9 @@ mod work;
 use std::path::Path;
 use std::sync::Arc;
 
-use apyfal_core::{Cancel, EngineInfo, Error, ErrorKind, JobParameters, Need, Progress, Result};
+use apyfal_core::{
+    AcceleratorInfo, Cancel, Error, ErrorKind, JobParameters, Need, Progress, Result,
+};
 use apyfal_storage::Storage;
 use parking_lot::Mutex;
 
@@ -49,7 +51,7 @@ impl Plan {
         src: &str,
         dst: &str,
         suffix: Option<String>,
-        info: &EngineInfo,
+        info: &AcceleratorInfo,
         storage: &Storage,
     ) -> Result<Self> {
         let root = Root::parse(dst)?;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use apyfal_core::{EngineInfo, Error, ErrorKind, Need, Result};
+use apyfal_core::{AcceleratorInfo, Error, ErrorKind, Need, Result};
 use apyfal_storage::Location;
 
 use super::file_url;
@@ -106,7 +106,7 @@ pub(crate) enum End {
 
 impl End {
     /// What is usual for an accelerator; a report becomes JSON.
-    pub(crate) fn of(info: &EngineInfo) -> Self {
+    pub(crate) fn of(info: &AcceleratorInfo) -> Self {
         match &*info.name {
             _ if info.dst == Need::None => Self::Add(".json".to_owned()),
             "gzip" => Self::Add(".gz".to_owned()),

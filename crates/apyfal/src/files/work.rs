@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use apyfal_core::{
-    Cancel, EngineInfo, Error, ErrorKind, JobParameters, Need, Output, Progress, Report, Result,
-    Sink,
+    AcceleratorInfo, Cancel, Error, ErrorKind, JobParameters, Need, Output, Progress, Report,
+    Result, Sink,
 };
 use apyfal_storage::Location;
 use serde_json::Value;
@@ -19,7 +19,7 @@ use crate::{Accelerator, Call};
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) accelerator: Accelerator,
-    pub(crate) info: EngineInfo,
+    pub(crate) info: AcceleratorInfo,
     pub(crate) parameters: JobParameters,
     pub(crate) cancel: Cancel,
     pub(crate) journal: Journal,

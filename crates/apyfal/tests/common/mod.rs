@@ -59,16 +59,16 @@ impl Host {
         let is_paired = paired.is_some();
         let (token, identity) = paired.unzip();
         let configuration = Configuration::parse(CONFIGURATION.as_bytes(), "a test").unwrap();
+        let mut registry =
+            apyfal::configuration::registry(&configuration, &[], &apyfal::Devices::none(), None)
+                .unwrap();
+        let [worse, better] = apyfal_testkit::twins();
+        registry.add(worse);
+        registry.add_engine(better).unwrap();
         let settings = Settings {
             listen: vec![Listen { address, tls: is_paired, token: is_paired }],
             data_dir: data_dir.to_owned(),
-            registry: apyfal::configuration::registry(
-                &configuration,
-                &[],
-                &apyfal::Devices::none(),
-                None,
-            )
-            .unwrap(),
+            registry,
             storage: Storage::new(),
             default_accelerator: None,
             token,

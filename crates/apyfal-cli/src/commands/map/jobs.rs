@@ -90,6 +90,9 @@ impl Map<'_> {
                 self.tally.done += 1;
                 self.tally.read += report.profiling.bytes_read;
                 self.tally.written += report.profiling.bytes_written;
+                if report.engine_note().is_some() {
+                    self.bars.aside(|| self.context.printer.engine_note(&report));
+                }
                 if let Some(note) = report.destination_note() {
                     self.bars.aside(|| self.context.printer.note(&harmless(note)));
                 }

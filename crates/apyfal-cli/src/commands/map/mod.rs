@@ -11,7 +11,7 @@ use apyfal::{Error, ErrorKind, Need, Result};
 use clap::Args;
 use serde_json::Value;
 
-use crate::arguments::Set;
+use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
 use crate::commands::run::stop;
 use crate::commands::troubles::Troubles;
@@ -60,6 +60,8 @@ pub(crate) struct Arguments {
     parameters: Option<String>,
     #[command(flatten)]
     set: Set,
+    #[command(flatten)]
+    on: OnEngine,
     /// Keep at most this many cores busy.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -130,12 +132,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
 
     let parameters = context.take_parameters().and(arguments.set).of(&info);
     let full = arguments.parameters.map(Value::from);
-    let given = Given { keywords: parameters.clone(), full, ..Given::default() };
+    let engine = arguments.on.engine;
+    let given = Given { keywords: parameters.clone(), full, engine, ..Given::default() };
     let (start, process) = given.by_stage(&info, &accelerator, context).await?;
     let (full, start_src) = (process.full.as_ref(), arguments.start_src.as_deref());
     let asked = Asked::of(&info, &parameters, full, start_src, &storage).await?;
     let journal = plan.journal(context.surroundings.home())?;
-    accelerator.start(Given { src: arguments.start_src, ..start }.call(context)).await?;
+    let start = Given { src: arguments.start_src, ..start }.call(context);
+    context.printer.engine_note(&accelerator.start(start).await?);
     troubles.tell(context.printer);
     // What is wrong with all files is told before the first.
     let parameters = match cancel.or_cancelled(accelerator.check(process.call(context))).await {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use apyfal::{Accelerator, Call, EngineInfo, Error, Location, Report, Result};
+use apyfal::{Accelerator, AcceleratorInfo, Call, Error, Location, Report, Result};
 use serde_json::{Value, json};
 
 use crate::commands::Context;
@@ -24,7 +24,7 @@ struct Totals {
 /// A source failed: the error is of the kind of the first.
 pub(super) async fn run(
     accelerator: &Accelerator,
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     sources: &[String],
     call: impl Fn() -> Call,
     compare: bool,
@@ -50,6 +50,7 @@ pub(super) async fn run(
             None => break,
             Some(Ok(report)) => {
                 totals.add(&report);
+                context.printer.engine_note(&report);
                 note = note.or_else(|| no_comparison(&report).map(str::to_owned));
                 match context.printer.json() {
                     true => told.push(with_source(&shown, report.to_json())),

@@ -14,10 +14,10 @@ fn a_declaration_says_what_the_engine_is() {
         "rerun_safe": true,
     }))
     .unwrap();
-    let info = declaration.info();
+    let (info, engine) = (declaration.accelerator(), declaration.info());
     assert!(info.is_named("PZ") && info.is_named("mine"));
-    assert_eq!((info.engine.as_ref(), info.summary.as_ref()), ("pigz", "Compress"));
-    assert_eq!((info.slots, info.src, info.rerun_safe), (Slots::Cores, Need::Optional, true));
+    assert_eq!((engine.name.as_ref(), info.summary.as_ref()), ("pigz", "Compress"));
+    assert_eq!((engine.slots, info.src, info.rerun_safe), (Slots::Cores, Need::Optional, true));
     let kinds: Vec<_> = info.params.iter().map(|spec| spec.kind.describe()).collect();
     assert_eq!(kinds, ["integer 1 to 9", "-q, -Q", "text"]);
     assert_eq!(info.params[0].default, Some(json!(6)));
@@ -25,13 +25,16 @@ fn a_declaration_says_what_the_engine_is() {
 
 #[test]
 fn needs_and_slots_follow_from_the_call() {
-    let info = |section| declare(section).unwrap().info().clone();
-    let both = info(json!({"command": ["cp", "{src}", "{dst}"]}));
+    let info = |section| {
+        let declaration = declare(section).unwrap();
+        (declaration.accelerator().clone(), declaration.info().clone())
+    };
+    let (both, _) = info(json!({"command": ["cp", "{src}", "{dst}"]}));
     assert_eq!((both.src, both.dst, both.start_src), (Need::Required, Need::Required, Need::None));
-    let original = info(json!({"executable": "/x"}));
-    assert_eq!((original.slots, original.start_src), (Slots::Fixed(1), Need::Optional));
-    let worker = info(json!({"worker": "w --device 0", "slots": 2}));
-    assert_eq!((worker.slots, worker.engine.as_ref()), (Slots::Fixed(2), "w"));
+    let (original, engine) = info(json!({"executable": "/x"}));
+    assert_eq!((engine.slots, original.start_src), (Slots::Fixed(1), Need::Optional));
+    let (_, worker) = info(json!({"worker": "w --device 0", "slots": 2}));
+    assert_eq!((worker.slots, worker.name.as_ref()), (Slots::Fixed(2), "w"));
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn a_value_is_no_option_of_the_program() {
     }))
     .unwrap();
     let check = |given: Value| {
-        let specs = &declaration.info().params;
+        let specs = &declaration.accelerator().params;
         let params = Params::check("it", specs, None, given.as_object().unwrap()).unwrap();
         declaration.check(&params)
     };
@@ -140,7 +143,8 @@ fn secrets_are_not_shown() {
     assert!(!format!("{declaration:?}").contains("hunter2"));
     let raw = json!({"token": "it's \"tr0ub\""});
     let params =
-        Params::check("it", &declaration.info().params, None, raw.as_object().unwrap()).unwrap();
+        Params::check("it", &declaration.accelerator().params, None, raw.as_object().unwrap())
+            .unwrap();
     let argv = vec!["a".into(), "--t=it's \"tr0ub\"".into()];
     let invocation = declaration.invocation(argv, &params, &[]);
     assert_eq!(invocation.line(), "a '--t=***'");

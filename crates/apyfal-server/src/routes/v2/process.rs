@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use apyfal_api::v2::{self, JobRequest, Mode};
 use apyfal_core::{
-    Client, EngineInfo, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
+    AcceleratorInfo, Client, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
     Result, Stage, Start, read_value, shorten,
 };
 use apyfal_net::Connection;
@@ -78,14 +78,14 @@ impl Ends {
     ) -> std::result::Result<Self, (Error, Data)> {
         let checked = async {
             host.draining.check()?;
-            let engine = host.agent.engine(&session).await?;
-            Ok((JobParameters::from_json(&request.parameters)?, engine))
+            let found = host.agent.accelerator(&session).await?;
+            Ok((JobParameters::from_json(&request.parameters)?, found))
         };
-        let (parameters, engine) = match checked.await {
+        let (parameters, found) = match checked.await {
             Ok(checked) => checked,
             Err(error) => return Err((error, data)),
         };
-        let info = engine.info();
+        let info = found.info();
         if let Err(error) = check_id(request.id.as_deref()) {
             return Err((error, data));
         }
@@ -308,7 +308,7 @@ impl Drop for EndSession {
 
 /// Splits the parameters of a query into those that only `start` takes and the others.
 fn by_stage(
-    info: &EngineInfo,
+    info: &AcceleratorInfo,
     query: Vec<(String, String)>,
 ) -> (Map<String, Value>, Map<String, Value>) {
     let is_text = |key: &str| {

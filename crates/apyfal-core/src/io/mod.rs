@@ -1,5 +1,7 @@
 //! What an engine reads and writes.
 
+mod spare;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -28,6 +30,8 @@ impl FileId {
     }
 }
 
+pub use spare::{SpareInput, SpareOutput};
+
 /// The data of a job: a stream that may also be a real file or directory.
 #[derive(Debug)]
 pub struct Input {
@@ -40,7 +44,7 @@ pub struct Input {
 }
 
 /// What an input is called: mostly text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Name {
     Text(String),
     /// A file may be called by any bytes; as text they are not all there.
