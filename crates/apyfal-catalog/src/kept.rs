@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use apyfal_core::{ErrorKind, Result};
 use apyfal_machine::private;
+use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalog, hexadecimal};
+use crate::Catalog;
 
 /// Where one server's answers to one account are kept.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Kept {
     /// In this directory, which is made when it is needed. Without one nothing is kept.
     pub fn at(directory: Option<&Path>, url: &str, client_id: &str) -> Self {
         let name = digest(&SHA256, format!("{client_id}\n{url}").as_bytes());
-        let name = format!("{}.json", hexadecimal(name.as_ref()));
+        let name = format!("{}.json", HEXLOWER.encode(name.as_ref()));
         Self { path: directory.map(|directory| directory.join(name)) }
     }
 

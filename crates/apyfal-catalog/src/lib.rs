@@ -18,8 +18,3 @@ pub use catalog::{Accelerator, Artifact, Catalog};
 pub use image::Image;
 pub use kept::{Kept, Stale};
 pub use requirements::{EVERY_REGION, HostRequirements, Requirements};
-
-/// Bytes as hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Result};
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 use crate::Kind;
@@ -128,14 +129,9 @@ fn gbs_uuid(file: &File) -> Result<String> {
 
 /// Sixteen bytes as a UUID is written.
 fn uuid(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(36);
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text += &format!("{byte:02x}");
-    }
-    text
+    let digits = HEXLOWER.encode(bytes);
+    let parts = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
+    parts.map(|(from, to)| &digits[from..to]).join("-")
 }
 
 /// Whether a text is a UUID.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::str::FromStr;
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 of some bytes.
@@ -52,7 +53,7 @@ impl Hasher {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}", HEXLOWER.encode_display(&self.0))
     }
 }
 
@@ -60,20 +61,11 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || {
+        let digest = HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).ok();
+        digest.and_then(|digest| digest.try_into().ok()).map(Self).ok_or_else(|| {
             Error::new(ErrorKind::Usage, format!("'{text}' is no SHA-256"))
                 .hint("it has 64 digits from 0 to 9 and a to f, as 'sha256sum' shows them")
-        };
-        let digits = text.trim();
-        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
-        let mut digest = [0; 32];
-        for (index, byte) in digest.iter_mut().enumerate() {
-            let pair = &digits[2 * index..2 * index + 2];
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
-        }
-        Ok(Self(digest))
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use apyfal_core::{Error, ErrorKind, Result};
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
 
 /// Where a client tells it (RFC 9530).
@@ -27,12 +28,7 @@ impl Digest {
 
     /// One that was written as it is shown.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        let digits = text.len() == 2 * bytes.len() && text.is_ascii();
-        for (index, byte) in bytes.iter_mut().enumerate().filter(|_| digits) {
-            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-        }
-        digits.then_some(Self(bytes))
+        HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(Self)
     }
 
     /// What the client says that it is of the body. Algorithms other than SHA-256 do not count.
@@ -66,7 +62,7 @@ impl Digest {
 /// In hexadecimal digits.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}", HEXLOWER.encode_display(&self.0))
     }
 }
 

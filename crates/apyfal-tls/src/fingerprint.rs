@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use apyfal_core::{Error, ErrorKind};
+use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
 
@@ -26,7 +27,7 @@ impl Fingerprint {
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}", HEXLOWER.encode_display(&self.0))
     }
 }
 

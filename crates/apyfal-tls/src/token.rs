@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
@@ -105,7 +106,7 @@ impl fmt::Debug for TokenHash {
 
 impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}", HEXLOWER.encode_display(&self.0))
     }
 }
 
@@ -113,21 +114,11 @@ impl FromStr for TokenHash {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut hash = [0; 32];
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let read = |pair: &[u8; 2]| {
-            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-            Some((high? << 4 | low?) as u8)
-        };
-        let digits: Option<Vec<u8>> = pairs.iter().map(read).collect();
-        match digits {
-            Some(digits) if digits.len() == hash.len() && rest.is_empty() => {
-                hash.copy_from_slice(&digits);
-                Ok(Self(hash))
-            }
-            _ => Err(Error::new(ErrorKind::InvalidData, "it is not 64 hexadecimal digits")
-                .operation("read the hash of a token")),
-        }
+        let hash = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+        hash.and_then(|hash| hash.try_into().ok()).map(Self).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidData, "it is not 64 hexadecimal digits")
+                .operation("read the hash of a token")
+        })
     }
 }
 

@@ -5,9 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::regular;
+use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
 
-use crate::{Artifact, Catalog, hexadecimal};
+use crate::{Artifact, Catalog};
 
 impl Artifact {
     /// The file below `directory`, if it is named without a scheme and leads nowhere else.
@@ -59,5 +60,5 @@ fn digest(path: &Path) -> std::io::Result<String> {
             count => context.update(&buffer[..count]),
         }
     }
-    Ok(hexadecimal(context.finish().as_ref()))
+    Ok(HEXLOWER.encode(context.finish().as_ref()))
 }
