@@ -189,9 +189,15 @@ impl Agent {
     /// The session, opened again from disk where this process does not have it open, for which it
     /// may wait for a slot `always` or as other jobs.
     async fn session(&self, id: &str, cancel: &Cancel, always: bool) -> Result<Arc<OpenSession>> {
-        if let Some(session) = self.opened(id) {
-            return Ok(session);
+        match self.opened(id) {
+            Some(session) => Ok(session),
+            // It is seldom needed, and every job would carry the room for it.
+            None => Box::pin(self.taken_up(id, cancel, always)).await,
         }
+    }
+
+    /// The session, opened again from disk by whoever comes first.
+    async fn taken_up(&self, id: &str, cancel: &Cancel, always: bool) -> Result<Arc<OpenSession>> {
         // Ids that mean nothing leave nothing.
         SessionDir::find(&self.root, id)?;
         let cell = self.open_sessions().entry(id.to_owned()).or_default().clone();

@@ -121,7 +121,7 @@ impl Routes {
         let answer = match named {
             Ok(host) => {
                 let peer = Peer { local, needs_token, is_encrypted, owner, host };
-                self.answer(&connection, peer, parts, Body::new(body)).await
+                self.answer(&connection, peer, &mut parts, Body::new(body)).await
             }
             Err(error) => {
                 Data::of_body(&parts.headers, Body::new(body)).drain();
@@ -147,7 +147,7 @@ impl Routes {
         &self,
         connection: &Connection,
         peer: Peer,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Body,
     ) -> Answer {
         let path = parts.uri.path();
@@ -175,12 +175,13 @@ impl Routes {
                 v2::in_session(&self.host, connection, session, parts, body).await
             }
             Some(_) => {
-                let refused = other_method(parts.method, parts.uri).await;
+                let refused = other_method(parts.method.clone(), parts.uri.clone()).await;
                 Ok(([(header::ALLOW, "POST, PUT")], refused).into_response())
             }
             None => {
                 parts.extensions.insert(peer);
                 parts.extensions.insert(connection.clone());
+                let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
                 let routed = self.router.clone().oneshot(Request::from_parts(parts, body));
                 let answered = Box::pin(routed).await;
                 Ok(answered.unwrap_or_else(|never| match never {}))

@@ -77,7 +77,7 @@ impl Sent {
 pub(super) async fn keep(
     host: &Arc<Host>,
     connection: &Connection,
-    mut ends: Ends,
+    mut ends: Box<Ends>,
     headers: &HeaderMap,
 ) -> Result<Response> {
     let (mode, output) = (ends.request.mode, ends.output);

@@ -39,12 +39,12 @@ pub(crate) async fn in_session(
     host: &Arc<Host>,
     connection: &Connection,
     session: String,
-    parts: Parts,
+    parts: &Parts,
     body: Body,
 ) -> Answer {
     let patience = host.limits.client_timeout;
-    let (request, data) = body::split::<JobRequest>(&parts, body, patience).await?;
-    let reading = Reading::of(&parts);
+    let (request, data) = body::split::<JobRequest>(parts, body, patience).await?;
+    let reading = Reading::of(parts);
     match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
             // What plain jobs need not carry along with them is made when it is needed.
@@ -75,7 +75,7 @@ impl Ends {
         session: String,
         request: JobRequest,
         data: Data,
-    ) -> std::result::Result<Self, (Error, Data)> {
+    ) -> std::result::Result<Box<Self>, (Error, Data)> {
         let checked = async {
             host.draining.check()?;
             let found = host.agent.accelerator(&session).await?;
@@ -97,14 +97,15 @@ impl Ends {
             Need::None => data.len.is_some_and(|len| len > 0),
         });
         let output = request.output.unwrap_or(request.dst.is_none() && info.dst == Need::Required);
-        Ok(Self {
+        // The futures that it passes through are moved as a whole, so they carry no more than a pointer.
+        Ok(Box::new(Self {
             session,
             accelerator: info.name.to_string(),
             request,
             parameters,
             data: input.then_some(data),
             output,
-        })
+        }))
     }
 
     /// Equal for two requests that ask for the same, but for their data.
@@ -169,7 +170,7 @@ fn check_id(id: Option<&str>) -> Result<()> {
 async fn run(
     host: &Arc<Host>,
     connection: &Connection,
-    mut ends: Ends,
+    mut ends: Box<Ends>,
     reading: Reading,
     ending: Option<EndSession>,
 ) -> Result<Response> {
