@@ -21,7 +21,7 @@ fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect(line);
-            assert!(is_name(name) && ["counter", "gauge"].contains(&kind), "{line}");
+            assert!(is_name(name) && ["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "twice: {line}");
         } else if let Some(rest) = line.strip_prefix("# HELP ") {
             assert!(
@@ -38,6 +38,10 @@ fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
                 let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
                 assert!(is_name(key) && !text.expect(line).contains('"'), "{line}");
             }
+            let parts = ["_bucket", "_sum", "_count"];
+            let whole = parts.iter().find_map(|part| name.strip_suffix(part));
+            let whole = whole.filter(|whole| types.get(*whole).is_some_and(|it| it == "histogram"));
+            let name = whole.unwrap_or(name);
             assert!(is_name(name) && types.contains_key(name), "{line}");
             assert_eq!(name.ends_with("_total"), types[name] == "counter", "{line}");
             let value: f64 = value.parse().expect(line);
@@ -70,6 +74,16 @@ fn every_line_is_understood_and_counters_grow() {
     let after = read();
     assert_eq!((after[done], after[failed], after[bytes]), (3.0, 1.0, 3000.0));
     assert!(after["apyfal_written_bytes_total{accelerator=\"gzip\"}"] > 0.0);
+    for times in ["wait", "duration"] {
+        let of = |part: &str, labels: &str| {
+            after[&format!("apyfal_job_{times}_seconds_{part}{{{labels}}}")]
+        };
+        let gzip = "accelerator=\"gzip\"";
+        let counts = [of("count", gzip), of("bucket", &format!("le=\"+Inf\",{gzip}"))];
+        assert_eq!(counts, [3.0, 3.0], "{times}");
+        assert!(of("bucket", &format!("le=\"0.0005\",{gzip}")) <= 3.0);
+        assert!((0.0..60.0).contains(&of("sum", gzip)), "{times}");
+    }
     assert_eq!(after["apyfal_failures_total{kind=\"invalid-data\"}"], 1.0);
     assert_eq!(after["apyfal_refusals_total{kind=\"not-found\"}"], 1.0);
     assert_eq!(after["apyfal_requests_total"], before["apyfal_requests_total"] + 6.0);

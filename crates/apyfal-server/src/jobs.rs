@@ -114,7 +114,7 @@ impl Jobs {
     /// Counts a job, once.
     fn count(&self, job: &live::Job, state: JobState) {
         if job.count() {
-            self.metrics.count(&job.accelerator, &job.progress, state);
+            self.metrics.count(job, state);
         }
     }
 

@@ -1,13 +1,22 @@
 //! Figures for Prometheus and for the page.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use apyfal_api::v2::JobState;
-use apyfal_core::{ErrorKind, Progress};
+use apyfal_core::ErrorKind;
 use parking_lot::{Mutex, RwLock};
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::live::{Job, now};
+
+/// The upper ends of what times are counted in, in seconds: small jobs take less than a millisecond,
+/// large ones hours.
+const SECONDS: [f64; 18] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+    300.0, 1800.0, 7200.0,
+];
 
 /// Counters of this process.
 #[derive(Debug, Default)]
@@ -22,19 +31,36 @@ pub(crate) struct Metrics {
 }
 
 /// What was done by one accelerator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) done: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) cancelled: AtomicU64,
     pub(crate) read: AtomicU64,
     pub(crate) written: AtomicU64,
+    /// Seconds from a job's arrival until it began, and until it ended.
+    pub(crate) wait: Histogram,
+    pub(crate) duration: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let [done, failed, cancelled, read, written] = Default::default();
+        let [wait, duration] = std::array::from_fn(|_| Histogram::new(SECONDS));
+        Self { done, failed, cancelled, read, written, wait, duration }
+    }
 }
 
 impl Metrics {
     /// Counts a job that ended.
-    pub(crate) fn count(&self, accelerator: &str, progress: &Progress, state: JobState) {
-        let counters = self.of(accelerator);
+    pub(crate) fn count(&self, job: &Job, state: JobState) {
+        let (counters, progress) = (self.of(&job.accelerator), &job.progress);
+        // The clock of the day may have gone back since.
+        let since = |time: f64| (time - job.created).max(0.0);
+        if let Some(began) = progress.began() {
+            counters.wait.observe(since(began));
+        }
+        counters.duration.observe(since(now()));
         let counter = match state {
             JobState::Done => &counters.done,
             JobState::Cancelled => &counters.cancelled,
@@ -88,49 +114,4 @@ pub(crate) fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
-/// Text in Prometheus' exposition format, version 0.0.4.
-#[derive(Debug, Default)]
-pub(crate) struct Exposition(String);
-
-impl Exposition {
-    /// Begins a metric: its name, type (`counter` or `gauge`) and meaning.
-    pub(crate) fn metric(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    /// A value of the metric, told apart by labels.
-    pub(crate) fn value(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        self.0.push_str(name);
-        for (index, (label, text)) in labels.iter().enumerate() {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let open = if index == 0 { '{' } else { ',' };
-            let _ = write!(self.0, "{open}{label}=\"{text}\"");
-        }
-        let close = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{close} {value}");
-    }
-
-    pub(crate) fn into_text(self) -> String {
-        self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_written_as_prometheus_reads_them() {
-        let mut text = Exposition::default();
-        text.metric("a_total", "counter", "All of it.");
-        text.value("a_total", &[("x", "1\"2"), ("y", "z")], 3.0);
-        text.value("b", &[], 0.5);
-        assert_eq!(
-            text.into_text(),
-            "# HELP a_total All of it.\n# TYPE a_total counter\n\
-             a_total{x=\"1\\\"2\",y=\"z\"} 3\nb 0.5\n"
-        );
-    }
 }

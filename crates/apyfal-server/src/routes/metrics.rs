@@ -1,104 +1,155 @@
 //! `/metrics`: figures for Prometheus. They need the token where REST v2 does.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use apyfal_agent::AcceleratorLoad;
 use apyfal_api::v2;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeMetric, MetricEncoder, prometheus_text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 use crate::host::Host;
-use crate::metrics::{Counters, Exposition, count, resident};
+use crate::metrics::{Counters, count, resident};
 
 pub(super) async fn read(
     State(host): State<Arc<Host>>,
 ) -> ([(HeaderName, &'static str); 1], String) {
-    let mut text = Exposition::default();
-    about(&host, &mut text);
-    jobs(&host, &mut text);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.into_text())
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Figures(host)));
+    let mut text = String::new();
+    // There is always room in a string.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    ([(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text)
+}
+
+/// What a host counts, and what can be seen of it now.
+#[derive(Debug)]
+struct Figures(Arc<Host>);
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        about(&self.0, &mut encoder)?;
+        jobs(&self.0, &mut encoder)
+    }
 }
 
 /// The process itself, its clients and its disk space.
-fn about(host: &Host, text: &mut Exposition) {
+fn about(host: &Host, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let protocol = v2::VERSION.to_string();
     let build = [("version", env!("CARGO_PKG_VERSION")), ("protocol", &protocol)];
-    text.metric("apyfal_build_info", "gauge", "The version of apyfal and of its protocol.");
-    text.value("apyfal_build_info", &build, 1.0);
-    let mut one = |name: &str, kind: &str, help: &str, value: f64| {
-        text.metric(name, kind, help);
-        text.value(name, &[], value);
-    };
+    let help = "The version of apyfal and of its protocol.";
+    let mut info = encoder.encode_descriptor("apyfal_build_info", help, None, MetricType::Gauge)?;
+    ConstGauge::new(1_u32).encode(info.encode_family(&build)?)?;
     let uptime = host.began.elapsed().as_secs_f64();
-    one("apyfal_uptime_seconds", "gauge", "Seconds since the agent started.", uptime);
+    gauge(encoder, "apyfal_uptime_seconds", "Seconds since the agent started.", uptime)?;
     let draining = f64::from(u8::from(host.draining.is_set()));
-    one("apyfal_draining", "gauge", "1 while the agent is ending and takes no jobs.", draining);
+    let help = "1 while the agent is ending and takes no jobs.";
+    gauge(encoder, "apyfal_draining", help, draining)?;
     let connections = count(&host.metrics.connections) as f64;
-    one("apyfal_connections", "gauge", "Open connections of clients.", connections);
-    let requests = count(&host.metrics.requests) as f64;
-    one("apyfal_requests_total", "counter", "Requests of clients.", requests);
+    gauge(encoder, "apyfal_connections", "Open connections of clients.", connections)?;
+    let help = "Requests of clients.";
+    let requests = encoder.encode_descriptor("apyfal_requests", help, None, MetricType::Counter)?;
+    ConstCounter::new(count(&host.metrics.requests)).encode(requests)?;
     let (used, quota) = (host.scratch.used() as f64, host.scratch.quota() as f64);
-    one("apyfal_scratch_bytes", "gauge", "Bytes of disk space that results take.", used);
-    one("apyfal_scratch_quota_bytes", "gauge", "Bytes that they may take.", quota);
+    gauge(encoder, "apyfal_scratch_bytes", "Bytes of disk space that results take.", used)?;
+    gauge(encoder, "apyfal_scratch_quota_bytes", "Bytes that they may take.", quota)?;
     let failing = f64::from(u8::from(host.journal.failure().is_some()));
-    one("apyfal_journal_failing", "gauge", "1 while the journal cannot be written.", failing);
+    let help = "1 while the journal cannot be written.";
+    gauge(encoder, "apyfal_journal_failing", help, failing)?;
     if let Some(bytes) = resident() {
         let help = "Memory of the process that is not swapped out.";
-        one("process_resident_memory_bytes", "gauge", help, bytes as f64);
+        gauge(encoder, "process_resident_memory_bytes", help, bytes as f64)?;
     }
-    text.metric("apyfal_refusals_total", "counter", "Requests answered with an error, by kind.");
+    let help = "Requests answered with an error, by kind.";
+    let mut family =
+        encoder.encode_descriptor("apyfal_refusals", help, None, MetricType::Counter)?;
     for (kind, number) in host.metrics.refusals.all() {
-        text.value("apyfal_refusals_total", &[("kind", kind)], number as f64);
+        ConstCounter::new(number).encode(family.encode_family(&[("kind", kind)])?)?;
     }
+    Ok(())
+}
+
+/// A figure of the whole host, as it is now.
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
 /// What was done, runs and waits, by accelerator.
-fn jobs(host: &Host, text: &mut Exposition) {
+fn jobs(host: &Host, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let load = host.agent.load();
-    let name = "apyfal_jobs_total";
-    text.metric(name, "counter", "Jobs that ended, by accelerator and outcome.");
-    for engine in &load.accelerators {
-        let counters = host.metrics.of(&engine.name);
+    let counted: Vec<_> =
+        load.accelerators.iter().map(|engine| (&*engine.name, host.metrics.of(&engine.name))).collect();
+    let help = "Jobs that ended, by accelerator and outcome.";
+    let mut family = encoder.encode_descriptor("apyfal_jobs", help, None, MetricType::Counter)?;
+    for (accelerator, counters) in &counted {
         for (outcome, number) in [
             (v2::JobState::Done, &counters.done),
             (v2::JobState::Failed, &counters.failed),
             (v2::JobState::Cancelled, &counters.cancelled),
         ] {
-            let labels = [("accelerator", &*engine.name), ("outcome", outcome.as_str())];
-            text.value(name, &labels, count(number) as f64);
+            let labels = [("accelerator", *accelerator), ("outcome", outcome.as_str())];
+            ConstCounter::new(count(number)).encode(family.encode_family(&labels)?)?;
         }
     }
-    type Bytes = fn(&Counters) -> &AtomicU64;
-    let read: Bytes = |counters| &counters.read;
-    let written: Bytes = |counters| &counters.written;
-    for (name, help, bytes) in [
-        ("apyfal_read_bytes_total", "Bytes that jobs read which ended.", read),
-        ("apyfal_written_bytes_total", "Bytes that jobs wrote which ended.", written),
-    ] {
-        text.metric(name, "counter", help);
+    type Figure<Of> = fn(&Of, MetricEncoder<'_>) -> fmt::Result;
+    let counters: [(&str, &str, MetricType, Figure<Counters>); 4] = [
+        (
+            "apyfal_read_bytes",
+            "Bytes that jobs read which ended.",
+            MetricType::Counter,
+            |counters, encoder| ConstCounter::new(count(&counters.read)).encode(encoder),
+        ),
+        (
+            "apyfal_written_bytes",
+            "Bytes that jobs wrote which ended.",
+            MetricType::Counter,
+            |counters, encoder| ConstCounter::new(count(&counters.written)).encode(encoder),
+        ),
+        (
+            "apyfal_job_wait_seconds",
+            "Seconds from the arrival of a job that ended until it began.",
+            MetricType::Histogram,
+            |counters, encoder| counters.wait.encode(encoder),
+        ),
+        (
+            "apyfal_job_duration_seconds",
+            "Seconds from the arrival of a job until it ended.",
+            MetricType::Histogram,
+            |counters, encoder| counters.duration.encode(encoder),
+        ),
+    ];
+    for (name, help, kind, figure) in counters {
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for (accelerator, counters) in &counted {
+            figure(counters, family.encode_family(&[("accelerator", *accelerator)])?)?;
+        }
+    }
+    type Now = fn(&AcceleratorLoad) -> usize;
+    let loads: [(&str, &str, Now); 3] = [
+        ("apyfal_slots", "Jobs of an accelerator that may run at once.", |engine| engine.slots),
+        ("apyfal_jobs_running", "Jobs that hold a slot.", |engine| engine.running),
+        ("apyfal_jobs_waiting", "Jobs that wait for a slot.", |engine| engine.waiting),
+    ];
+    for (name, help, figure) in loads {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for engine in &load.accelerators {
-            let counters = host.metrics.of(&engine.name);
-            let bytes = count(bytes(&counters)) as f64;
-            text.value(name, &[("accelerator", &engine.name)], bytes);
+            let value = ConstGauge::new(figure(engine) as i64);
+            value.encode(family.encode_family(&[("accelerator", &*engine.name)])?)?;
         }
     }
-    type Figure = fn(&AcceleratorLoad) -> usize;
-    let slots: Figure = |engine| engine.slots;
-    let running: Figure = |engine| engine.running;
-    let waiting: Figure = |engine| engine.waiting;
-    for (name, help, figure) in [
-        ("apyfal_slots", "Jobs of an accelerator that may run at once.", slots),
-        ("apyfal_jobs_running", "Jobs that hold a slot.", running),
-        ("apyfal_jobs_waiting", "Jobs that wait for a slot.", waiting),
-    ] {
-        text.metric(name, "gauge", help);
-        for engine in &load.accelerators {
-            text.value(name, &[("accelerator", &engine.name)], figure(engine) as f64);
-        }
-    }
-    text.metric("apyfal_failures_total", "counter", "Jobs that failed, by the kind of error.");
+    let help = "Jobs that failed, by the kind of error.";
+    let mut family =
+        encoder.encode_descriptor("apyfal_failures", help, None, MetricType::Counter)?;
     for (kind, number) in host.metrics.failures.all() {
-        text.value("apyfal_failures_total", &[("kind", kind)], number as f64);
+        ConstCounter::new(number).encode(family.encode_family(&[("kind", kind)])?)?;
     }
+    Ok(())
 }
