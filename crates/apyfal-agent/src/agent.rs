@@ -8,8 +8,8 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Client, Error, ErrorKind, Input, Job, JobContext, JobIo, Profiling, Report, Result,
-    Session, Start,
+    Cancel, Client, Error, ErrorKind, Input, Job, JobContext, JobIo, Owner, Profiling, Report,
+    Result, Session, Start,
 };
 use apyfal_engines::{Registered, Registry};
 use apyfal_storage::{Destination, Location, Storage};
@@ -105,7 +105,7 @@ impl Agent {
             // Of two with the same name only one is used.
             let Ok(used) = options.registry.find(name) else { continue };
             for engine in &used.info().engines {
-                scheduler.declare(starting(name, engine));
+                scheduler.declare(starting(name, engine, &Owner::Anyone));
             }
         }
         Self {
@@ -143,7 +143,8 @@ impl Agent {
     /// # Errors
     /// There is no such session, or it cannot be opened again.
     pub async fn accelerator(&self, session: &str) -> Result<Arc<Registered>> {
-        Ok(self.session(session, &Cancel::default(), false).await?.accelerator.clone())
+        let open = self.session(session, &Cancel::default(), &Owner::Anyone, false).await?;
+        Ok(open.accelerator.clone())
     }
 
     /// Returns once a session would survive a power failure.
@@ -188,20 +189,32 @@ impl Agent {
 
     /// The session, opened again from disk where this process does not have it open, for which it
     /// may wait for a slot `always` or as other jobs.
-    async fn session(&self, id: &str, cancel: &Cancel, always: bool) -> Result<Arc<OpenSession>> {
+    async fn session(
+        &self,
+        id: &str,
+        cancel: &Cancel,
+        owner: &Owner,
+        always: bool,
+    ) -> Result<Arc<OpenSession>> {
         match self.opened(id) {
             Some(session) => Ok(session),
             // It is seldom needed, and every job would carry the room for it.
-            None => Box::pin(self.taken_up(id, cancel, always)).await,
+            None => Box::pin(self.taken_up(id, cancel, owner, always)).await,
         }
     }
 
     /// The session, opened again from disk by whoever comes first.
-    async fn taken_up(&self, id: &str, cancel: &Cancel, always: bool) -> Result<Arc<OpenSession>> {
+    async fn taken_up(
+        &self,
+        id: &str,
+        cancel: &Cancel,
+        owner: &Owner,
+        always: bool,
+    ) -> Result<Arc<OpenSession>> {
         // Ids that mean nothing leave nothing.
         SessionDir::find(&self.root, id)?;
         let cell = self.open_sessions().entry(id.to_owned()).or_default().clone();
-        let opening = cell.get_or_try_init(|| self.open_again(id, cancel, always));
+        let opening = cell.get_or_try_init(|| self.open_again(id, cancel, owner, always));
         let opened = cancel.or_cancelled(opening).await.cloned();
         if opened.is_err() {
             let mut sessions = self.open_sessions();
@@ -285,13 +298,14 @@ impl Client for Agent {
             return Ok(Report::default());
         }
         // It makes room, so it may wait however many do.
-        let open = match self.session(session, &Cancel::default(), true).await {
+        let owner = Owner::Anyone;
+        let open = match self.session(session, &Cancel::default(), &owner, true).await {
             Ok(open) => open,
             Err(error) => return self.remove(session, &error).await,
         };
         let helpers = self.helpers(&open).await;
         let ending = open.clone();
-        let asking = Asking { always: true, ..open.asking(open.own.engine.info()) };
+        let asking = Asking { always: true, ..open.asking(open.own.engine.info(), &owner) };
         let outcome = self
             .in_slot(asking, open.dir.scratch(), CallContext::default(), move |ctx| {
                 let stop = || {

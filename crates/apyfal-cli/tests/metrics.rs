@@ -79,9 +79,9 @@ fn every_line_is_understood_and_counters_grow() {
             after[&format!("apyfal_job_{times}_seconds_{part}{{{labels}}}")]
         };
         let gzip = "accelerator=\"gzip\"";
-        let counts = [of("count", gzip), of("bucket", &format!("le=\"+Inf\",{gzip}"))];
+        let counts = [of("count", gzip), of("bucket", &format!("{gzip},le=\"+Inf\""))];
         assert_eq!(counts, [3.0, 3.0], "{times}");
-        assert!(of("bucket", &format!("le=\"0.0005\",{gzip}")) <= 3.0);
+        assert!(of("bucket", &format!("{gzip},le=\"0.0005\"")) <= 3.0);
         assert!((0.0..60.0).contains(&of("sum", gzip)), "{times}");
     }
     assert_eq!(after["apyfal_failures_total{kind=\"invalid-data\"}"], 1.0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Cancel, Input, Job, JobLog, Output, Progress, Report, Result, Session, Start};
+use crate::{Cancel, Input, Job, JobLog, Output, Owner, Progress, Report, Result, Session, Start};
 
 /// The moving parts of one call: its data, its switch and its progress.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct JobIo {
     pub progress: Arc<Progress>,
     /// Where goes what the call says while it runs.
     pub log: JobLog,
+    /// Whose the call is: owners take turns.
+    pub owner: Owner,
     /// How long `src` and `dst`, where they are streams, may keep the job waiting: over any such
     /// time of waiting they must move 1 KiB. A job whose streams do not fails with
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).

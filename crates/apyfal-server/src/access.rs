@@ -1,17 +1,19 @@
 //! Who is served.
 
 mod browsers;
+mod tokens;
 mod users;
 
 use std::net::SocketAddr;
 
-use apyfal_core::{Error, ErrorKind, Result, Secret};
-use apyfal_net::Owner;
+use apyfal_core::{Error, ErrorKind, Owner, Result, Secret};
 use apyfal_tls::token::TokenHash;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 
 use browsers::plain;
+
+pub(crate) use tokens::Tokens;
 
 pub use users::LocalUsers;
 
@@ -24,7 +26,7 @@ pub(crate) struct Peer {
     pub(crate) needs_token: bool,
     pub(crate) is_encrypted: bool,
     /// Whose program the client is.
-    pub(crate) owner: Owner,
+    pub(crate) program: apyfal_net::Owner,
     /// What the client calls this host.
     pub(crate) host: Option<Authority>,
 }
@@ -40,6 +42,8 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct Access {
     token: Option<TokenHash>,
+    /// Further ones, which have names and can be revoked.
+    pub(crate) tokens: Tokens,
     rest_v1: bool,
     /// Names of this host beside those that every machine has.
     names: Vec<String>,
@@ -49,7 +53,7 @@ pub(crate) struct Access {
 
 /// Whether a client showed that it may use the host.
 enum Shown {
-    Right,
+    Right(Owner),
     Wrong,
     Nothing,
 }
@@ -62,31 +66,34 @@ impl Access {
         users: LocalUsers,
     ) -> Self {
         let names = names.iter().map(|name| plain(name)).collect();
-        Self { token: token.map(TokenHash::of), rest_v1, names, users }
+        Self { token: token.map(TokenHash::of), tokens: Tokens::default(), rest_v1, names, users }
     }
 
-    /// Whether the client may use REST v2.
-    pub(crate) fn check(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
+    /// Who asks, where that one may use REST v2.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(crate) fn check(&self, peer: &Peer, headers: &HeaderMap) -> Result<Owner> {
         match self.shown(headers) {
-            Shown::Right => Ok(()),
-            _ if !peer.needs_token => {
-                self.check_user(peer.owner)?;
-                self.not_by_a_web_page(peer, headers)
-            }
+            Shown::Right(owner) => Ok(owner),
+            _ if !peer.needs_token => self.by_user(peer, headers),
             Shown::Wrong => Err(wrong_token()),
             Shown::Nothing => Err(not_without("the host asks for its token")),
         }
     }
 
-    /// Whether the client may use REST v1.0, which knows no tokens.
-    pub(crate) fn check_v1(&self, peer: &Peer, headers: &HeaderMap) -> Result<()> {
+    /// Who asks, where that one may use REST v1.0, which knows no tokens.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(crate) fn check_v1(&self, peer: &Peer, headers: &HeaderMap) -> Result<Owner> {
         match self.shown(headers) {
-            Shown::Right => Ok(()),
-            _ if !peer.needs_token && peer.is_loopback() => {
-                self.check_user(peer.owner)?;
-                self.not_by_a_web_page(peer, headers)
+            Shown::Right(owner) => Ok(owner),
+            _ if !peer.needs_token && peer.is_loopback() => self.by_user(peer, headers),
+            _ if self.rest_v1 => {
+                self.not_by_a_web_page(peer, headers)?;
+                Ok(Owner::Anyone)
             }
-            _ if self.rest_v1 => self.not_by_a_web_page(peer, headers),
             Shown::Wrong => Err(wrong_token()),
             Shown::Nothing => Err(Error::new(
                 ErrorKind::Security,
@@ -101,22 +108,53 @@ impl Access {
         }
     }
 
+    /// Who asks without a token.
+    fn by_user(&self, peer: &Peer, headers: &HeaderMap) -> Result<Owner> {
+        let user = self.check_user(peer.program)?;
+        self.not_by_a_web_page(peer, headers)?;
+        Ok(user)
+    }
+
+    /// Whether more than one may be told apart by what they show or who they are.
+    pub(crate) fn has_several_owners(&self) -> bool {
+        !self.tokens.is_empty()
+            || matches!(&self.users, LocalUsers::Only(users) if !users.is_empty())
+    }
+
+    /// Whether an owner decides about the tokens of others.
+    pub(crate) fn may_manage(&self, owner: &Owner) -> Result<()> {
+        let own = rustix::process::geteuid().as_raw();
+        match owner {
+            Owner::Host => Ok(()),
+            Owner::User(user) if *user == 0 || *user == own => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Security,
+                "that is for who has the host's own token alone",
+            )
+            .operation("manage the tokens of this host")
+            .hint("show that one, which 'apyfal serve' printed, or ask who has it")),
+        }
+    }
+
     /// Looks at the token that a client shows.
     fn shown(&self, headers: &HeaderMap) -> Shown {
         let Some(given) = headers.get(header::AUTHORIZATION) else { return Shown::Nothing };
         let Some((scheme, given)) = given.as_bytes().split_at_checked(7) else {
             return Shown::Nothing;
         };
-        match &self.token {
-            _ if !scheme.eq_ignore_ascii_case(b"Bearer ") => Shown::Nothing,
-            Some(token) if token.matches(given) => Shown::Right,
-            _ => Shown::Wrong,
+        if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+            return Shown::Nothing;
         }
+        let given = TokenHash::of_bytes(given);
+        if self.token.as_ref().is_some_and(|token| token.is(&given)) {
+            return Shown::Right(Owner::Host);
+        }
+        self.tokens.find(&given).map_or(Shown::Wrong, |name| Shown::Right(Owner::Token(name)))
     }
 }
 
 fn wrong_token() -> Error {
-    not_without("the token is not the one of this host")
+    not_without("the token is none of this host")
 }
 
 fn not_without(why: &str) -> Error {
@@ -130,6 +168,7 @@ mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::journal::TokenRecord;
 
     const RIGHT: (&str, &str) = ("authorization", "Bearer abc");
     const WRONG: (&str, &str) = ("authorization", "Bearer abcd");
@@ -146,7 +185,8 @@ mod tests {
         let local: SocketAddr = local.parse().unwrap();
         let needs_token = !local.ip().is_loopback();
         let host = (!host.is_empty()).then(|| host.parse().unwrap());
-        Peer { local, needs_token, is_encrypted: false, owner: Owner::User(0), host }
+        let program = apyfal_net::Owner::User(0);
+        Peer { local, needs_token, is_encrypted: false, program, host }
     }
 
     fn here(host: &str) -> Peer {
@@ -297,16 +337,22 @@ mod tests {
     #[test]
     fn users_of_this_machine_are_told_apart_where_no_token_does() {
         let own = rustix::process::geteuid().as_raw();
-        let of = |owner| Peer { owner, ..here("localhost") };
+        use apyfal_net::Owner as Program;
+        let of = |program| Peer { program, ..here("localhost") };
         let access = |users| Access { users, ..access(true, &[]) };
         let only = access(LocalUsers::Only(vec![33]));
-        for owner in [Owner::User(own), Owner::User(0), Owner::User(33)] {
-            assert!(only.check(&of(owner), &headers(&[])).is_ok(), "{owner:?}");
-            assert!(only.check_v1(&of(owner), &headers(&[])).is_ok(), "{owner:?}");
+        for user in [own, 0, 33] {
+            let program = of(Program::User(user));
+            assert_eq!(only.check(&program, &headers(&[])).unwrap(), Owner::User(user));
+            assert_eq!(only.check_v1(&program, &headers(&[])).unwrap(), Owner::User(user));
         }
-        for owner in
-            [Owner::User(34), Owner::User(65_534), Owner::Nobody, Owner::Unknown, Owner::NotAsked]
-        {
+        for owner in [
+            Program::User(34),
+            Program::User(65_534),
+            Program::Nobody,
+            Program::Unknown,
+            Program::NotAsked,
+        ] {
             for error in [
                 only.check(&of(owner), &headers(&[])).unwrap_err(),
                 only.check_v1(&of(owner), &headers(&[])).unwrap_err(),
@@ -319,8 +365,36 @@ mod tests {
                     "{hints:?}"
                 );
             }
-            assert!(only.check(&of(owner), &headers(&[RIGHT])).is_ok(), "the token decides");
-            assert!(access(LocalUsers::All).check(&of(owner), &headers(&[])).is_ok(), "{owner:?}");
+            let shown = only.check(&of(owner), &headers(&[RIGHT])).unwrap();
+            assert_eq!(shown, Owner::Host, "the token decides");
+            let all = access(LocalUsers::All).check(&of(owner), &headers(&[])).unwrap();
+            assert_eq!(all, Owner::Anyone, "{owner:?}");
         }
+    }
+
+    #[test]
+    fn tokens_with_names_say_who_asks_until_they_are_revoked() {
+        let access = access(false, &[]);
+        let there = peer("10.0.0.1:1", "10.0.0.1:1");
+        let check = || access.check(&there, &headers(&[("authorization", "Bearer of-anna")]));
+        let token = |text: &str| TokenRecord {
+            name: "anna".to_owned(),
+            hash: TokenHash::of(&Secret::new(text)),
+            created: 0.0,
+        };
+        assert!(check().is_err());
+        access.tokens.add(&token("of-anna"));
+        assert_eq!(check().unwrap(), Owner::Token("anna".into()));
+        assert_eq!(access.check(&there, &headers(&[RIGHT])).unwrap(), Owner::Host);
+        assert!(access.may_manage(&check().unwrap()).is_err());
+        assert!(access.may_manage(&Owner::Anyone).is_err());
+        assert!(
+            access.may_manage(&Owner::Host).is_ok() && access.may_manage(&Owner::User(0)).is_ok()
+        );
+        access.tokens.add(&token("another-of-anna"));
+        assert!(check().is_err(), "a name has one token");
+        access.tokens.add(&token("of-anna"));
+        access.tokens.remove("anna");
+        assert_eq!(check().unwrap_err().kind(), ErrorKind::Authentication);
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use apyfal_agent::Agent;
 use apyfal_api::WireError;
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{ErrorKind, Report, Result};
+use apyfal_core::{Error, ErrorKind, Owner, Report, Result};
 use serde_json::Value;
 
+use crate::access::Access;
 use crate::digest::{Digest, another_job};
 use crate::journal::{Durability, JobChange, JobRecord, Journal, Recovered, Retention, Usage};
 use crate::live::{self, Listed, Live, now};
@@ -41,6 +42,7 @@ pub(crate) struct History {
     pub(crate) live: Arc<Live>,
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) logs: Arc<Logs>,
+    pub(crate) access: Arc<Access>,
     pub(crate) limits: Limits,
 }
 
@@ -82,6 +84,7 @@ impl History {
             number: job.number,
             session: job.session.clone(),
             accelerator: job.accelerator.clone(),
+            owner: job.owner.clone(),
             state: JobState::Waiting,
             protocol: job.protocol,
             request,
@@ -102,6 +105,7 @@ impl History {
         let recorded = async {
             self.scratch.check_room()?;
             self.scratch.check_results(self.limits.results)?;
+            self.check_share(&record.owner).await?;
             if let Some(interrupted) = interrupted {
                 self.forget(&interrupted.id, interrupted.number).await?;
             }
@@ -112,6 +116,26 @@ impl History {
             return Err(error);
         }
         Ok(Begun::New(listed))
+    }
+
+    /// Refuses work whose result is to be kept for an owner who has half of what there is room for,
+    /// where there are others.
+    ///
+    /// # Errors
+    /// That one has.
+    async fn check_share(&self, owner: &Owner) -> Result<()> {
+        let (results, bytes) = (self.limits.results / 2, self.scratch.quota() / 2);
+        if !self.scratch.has_so_many(results, bytes) || !self.access.has_several_owners() {
+            return Ok(());
+        }
+        let (own, size) = self.journal.kept_of(owner).await?;
+        if own < results as u64 && size < bytes {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::StorageFull, format!("{owner} has half of the room for results"))
+            .context("results", own)
+            .context("bytes", size)
+            .hint("fetch and delete results that are kept: the other half is for others"))
     }
 
     /// Whether a job that is sent again is to be run again.
@@ -180,6 +204,7 @@ impl History {
             number: job.number,
             session: job.session.clone(),
             accelerator: job.accelerator.clone(),
+            owner: job.owner.clone(),
             state: live::state_of(result),
             protocol: job.protocol,
             request: Value::Null,
@@ -194,7 +219,8 @@ impl History {
             error: result.as_ref().err().map(WireError::from),
             kept: false,
         };
-        if let Err(error) = self.journal.record_plain(&job.accelerator, ended, usage, make) {
+        let recorded = self.journal.record_plain(&job.accelerator, &job.owner, ended, usage, make);
+        if let Err(error) = recorded {
             self.logs.host(&format!("cannot record a job: {error}"));
         }
     }
@@ -273,11 +299,12 @@ impl History {
 /// A recorded job as the host tells of it.
 pub(crate) fn wire_job(record: JobRecord) -> v2::Job {
     let JobRecord { id, session, accelerator, state, created, started, ended, .. } = record;
-    let JobRecord { progress, result, report, error, .. } = record;
+    let JobRecord { owner, progress, result, report, error, .. } = record;
     v2::Job {
         id,
         session,
         accelerator,
+        owner: owner.name(),
         state,
         created,
         started,

@@ -36,7 +36,7 @@ pub(crate) struct Host {
     pub(crate) uses: Uses,
     pub(crate) recent: Recent,
     pub(crate) scratch: Arc<Scratch>,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shown: Shown,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use apyfal_agent::Agent;
 use apyfal_api::v2::JobState;
-use apyfal_core::{Client, Input, Job, JobIo, JobLog, Need, Output, Report, Result};
+use apyfal_core::{Client, Input, Job, JobIo, JobLog, Need, Output, Owner, Report, Result};
 use parking_lot::Mutex;
 
 use crate::data::file_name;
@@ -40,10 +40,11 @@ impl Jobs {
         id: Option<String>,
         session: &str,
         accelerator: &str,
+        owner: &Owner,
     ) -> Result<live::Job> {
         let number = self.journal.next_number()?;
         let id = id.unwrap_or_else(|| format!("job-{number}"));
-        Ok(live::Job::new(id, number, session, accelerator))
+        Ok(live::Job::new(id, number, session, accelerator).of(owner.clone()))
     }
 
     /// Runs a job to its end.
@@ -90,6 +91,7 @@ impl Jobs {
             cancel: job.cancel.clone(),
             progress: job.progress.clone(),
             log: self.log_of(job),
+            owner: job.owner.clone(),
             stall: Some(self.limits.client_timeout),
             deadline: self.limits.job_timeout,
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Cancel, Error, ErrorKind, Progress, Report, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Owner, Progress, Report, Result};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -44,6 +44,7 @@ pub(crate) struct Job {
     pub(crate) number: u64,
     pub(crate) session: String,
     pub(crate) accelerator: String,
+    pub(crate) owner: Owner,
     pub(crate) protocol: Protocol,
     /// How sure it is that it will be remembered.
     pub(crate) durability: Durability,
@@ -95,6 +96,7 @@ impl Job {
             number,
             session: session.to_owned(),
             accelerator: accelerator.to_owned(),
+            owner: Owner::Anyone,
             protocol: Protocol::V2,
             durability: Durability::Group,
             asked: None,
@@ -105,6 +107,11 @@ impl Job {
             ended: OnceLock::new(),
             ending: Notify::new(),
         }
+    }
+
+    /// The same job, asked for by this one.
+    pub(crate) fn of(self, owner: Owner) -> Self {
+        Self { owner, ..self }
     }
 
     /// The same job, with an id of its client's.
@@ -164,6 +171,7 @@ impl Job {
             id: self.id.clone(),
             session: self.session.clone(),
             accelerator: self.accelerator.clone(),
+            owner: self.owner.name(),
             state: ended.map_or(running, |ended| ended.state()),
             created: self.created,
             started: began,

@@ -1,8 +1,7 @@
 //! Disk space for what waits: results on their way to slow clients, and those that are kept.
 //!
-//! A connection may fill all of it. Where another one needs room, that with the most loses it, if that
-//! is more than its share of what connections hold: a client that never reads takes nothing from
-//! those that do.
+//! A connection may fill all of it. Where another one needs room, who holds more than a share makes it
+//! (`share.rs`): a client that never reads takes nothing from those that do.
 //!
 //! ```text
 //! ROOT/results/job-NUMBER[.ID]     the result of a kept job
@@ -12,8 +11,8 @@
 
 mod aside;
 mod files;
+mod share;
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,6 +25,7 @@ use apyfal_machine::private;
 use files::Held;
 pub(crate) use files::{KeptWriter, ScratchFile};
 use parking_lot::Mutex;
+pub(crate) use share::Holder;
 
 /// What is left of the disk to the journal and to all else on it: a twentieth, and not more than this
 /// many bytes.
@@ -100,20 +100,21 @@ impl Scratch {
         self.quota
     }
 
-    /// A file without a name, of the host itself or of the connection with this number.
+    /// A file without a name, of the host itself or of a connection.
     ///
     /// # Errors
     /// It cannot be made.
-    pub(crate) fn file(self: &Arc<Self>, connection: Option<u64>) -> io::Result<ScratchFile> {
-        self.make_room(connection, 0, || self.check_disk(0))?;
+    pub(crate) fn file(self: &Arc<Self>, holder: Option<Holder>) -> io::Result<ScratchFile> {
+        self.make_room(holder.as_ref(), 0, || self.check_disk(0))?;
+        let is_of_connection = holder.is_some();
         let held = Arc::new(Held {
             scratch: self.clone(),
-            connection,
+            holder,
             file: tempfile::tempfile_in(&self.root)?,
             bytes: AtomicU64::new(0),
             is_lost: AtomicBool::new(false),
         });
-        if connection.is_some() {
+        if is_of_connection {
             let mut all = self.held.lock();
             all.retain(|other| other.strong_count() > 0);
             all.push(Arc::downgrade(&held));
@@ -171,6 +172,11 @@ impl Scratch {
             self.release(metadata.len());
         }
         is_removed
+    }
+
+    /// Whether there are so many results or more, or so many bytes in use.
+    pub(crate) fn has_so_many(&self, results: usize, bytes: u64) -> bool {
+        self.results.load(Ordering::Relaxed) >= results || self.used() >= bytes
     }
 
     /// Refuses work whose result is to be kept, where there are as many as may be.
@@ -231,8 +237,8 @@ impl Scratch {
     }
 
     /// Takes space for a connection, or for what is kept.
-    fn take(&self, connection: Option<u64>, bytes: u64) -> io::Result<()> {
-        self.make_room(connection, bytes, || {
+    fn take(&self, holder: Option<&Holder>, bytes: u64) -> io::Result<()> {
+        self.make_room(holder, bytes, || {
             self.check_disk(bytes)?;
             let used = self.used.fetch_add(bytes, Ordering::Relaxed);
             if used.saturating_add(bytes) > self.quota {
@@ -252,36 +258,16 @@ impl Scratch {
     /// Tries again and again while others have more than their share.
     fn make_room(
         &self,
-        connection: Option<u64>,
+        holder: Option<&Holder>,
         bytes: u64,
         take: impl Fn() -> Result<()>,
     ) -> io::Result<()> {
         while let Err(error) = take() {
-            if !self.lose(connection, bytes) {
+            if !self.lose(holder, bytes) {
                 return Err(error.into_io());
             }
         }
         Ok(())
-    }
-
-    /// Has the connection that holds most lose it, where that is more than its share; false where it
-    /// is not. `connection` wants so many bytes more.
-    fn lose(&self, connection: Option<u64>, bytes: u64) -> bool {
-        let all = self.held.lock();
-        let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
-        let mut of_each = HashMap::from([(connection, bytes)]);
-        for held in &all {
-            *of_each.entry(held.connection).or_default() += held.bytes.load(Ordering::Relaxed);
-        }
-        let share = of_each.values().sum::<u64>() / of_each.len() as u64;
-        let most = of_each.into_iter().filter(|(other, _)| *other != connection);
-        let Some((greedy, _)) =
-            most.max_by_key(|(_, bytes)| *bytes).filter(|(_, bytes)| *bytes > share)
-        else {
-            return false;
-        };
-        all.iter().filter(|held| held.connection == greedy).for_each(|held| held.lose());
-        true
     }
 
     fn release(&self, bytes: u64) {
@@ -411,14 +397,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(root.path(), 1000).unwrap();
         let write = |file: &mut ScratchFile, bytes| file.write_all(&vec![7; bytes]);
-        let mut first = scratch.file(Some(1)).unwrap();
-        let mut also_first = scratch.file(Some(1)).unwrap();
+        let mut first = scratch.file(Some(Holder::anyone(1))).unwrap();
+        let mut also_first = scratch.file(Some(Holder::anyone(1))).unwrap();
         // Alone it may take everything, and no more.
         write(&mut first, 600).unwrap();
         write(&mut also_first, 400).unwrap();
         let error = Error::from(write(&mut first, 1).unwrap_err());
         assert!(error.message().contains("scratch space is full"), "{error}");
-        let mut second = scratch.file(Some(2)).unwrap();
+        let mut second = scratch.file(Some(Holder::anyone(2))).unwrap();
         write(&mut second, 10).unwrap();
         assert_eq!((scratch.used(), first.file().metadata().unwrap().len()), (10, 0));
         for lost in [&mut first, &mut also_first] {
@@ -429,7 +415,7 @@ mod tests {
         }
         drop((first, also_first));
         write(&mut second, 490).unwrap();
-        let mut third = scratch.file(Some(3)).unwrap();
+        let mut third = scratch.file(Some(Holder::anyone(3))).unwrap();
         write(&mut third, 500).unwrap();
         // Both have their share, so nobody gets more.
         assert!(write(&mut third, 1).is_err() && write(&mut second, 1).is_err());
@@ -438,7 +424,7 @@ mod tests {
         kept.write_all(&[0; 300]).unwrap();
         assert!(second.check().is_err() ^ third.check().is_err());
         drop((second, third));
-        let mut fourth = scratch.file(Some(4)).unwrap();
+        let mut fourth = scratch.file(Some(Holder::anyone(4))).unwrap();
         assert!(write(&mut fourth, 800).is_err());
         write(&mut fourth, 700).unwrap();
         drop((kept, fourth));

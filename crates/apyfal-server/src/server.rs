@@ -98,6 +98,13 @@ impl Server {
         }
         let (live, lease) = (Arc::<Live>::default(), Arc::new(settings.lease));
         let (logs, metrics) = (Arc::new(Logs::new()), Arc::<Metrics>::default());
+        let access = Arc::new(Access::new(
+            settings.token.as_ref(),
+            settings.rest_v1,
+            &settings.names,
+            settings.local_users,
+        ));
+        journal.tokens().await?.iter().for_each(|token| access.tokens.add(token));
         let host = Arc::new(Host {
             sessions: Sessions {
                 agent: agent.clone(),
@@ -120,6 +127,7 @@ impl Server {
                 live: live.clone(),
                 scratch: scratch.clone(),
                 logs: logs.clone(),
+                access: access.clone(),
                 limits,
             },
             agent,
@@ -129,12 +137,7 @@ impl Server {
             live,
             recent: Recent::new(&scratch),
             scratch,
-            access: Access::new(
-                settings.token.as_ref(),
-                settings.rest_v1,
-                &settings.names,
-                settings.local_users,
-            ),
+            access,
             logs,
             metrics,
             shown: Shown::default(),

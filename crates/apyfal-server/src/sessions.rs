@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use apyfal_agent::Agent;
-use apyfal_core::{Client, Error, ErrorKind, JobIo, Report, Result, Session, Start, shorten};
+use apyfal_core::{
+    Client, Error, ErrorKind, JobIo, Owner, Report, Result, Session, Start, shorten,
+};
 use apyfal_storage::Location;
 
 use crate::data::Data;
@@ -42,9 +44,10 @@ impl Sessions {
     }
 
     /// What a start reads, and how long it waits for it.
-    pub(crate) fn io(&self, data: Data, name: Option<&str>) -> JobIo {
+    pub(crate) fn io(&self, data: Data, name: Option<&str>, owner: &Owner) -> JobIo {
         JobIo {
             src: data.is_there().then(|| data.into_input(name)),
+            owner: owner.clone(),
             stall: Some(self.limits.client_timeout),
             deadline: self.limits.job_timeout,
             ..JobIo::default()
@@ -67,12 +70,14 @@ impl Sessions {
         let shown = |src: &String| Some(Location::parse(src).ok()?.to_string());
         let sent = || io.src.as_ref().and_then(|src| src.name().map(str::to_owned));
         let source = start.src.as_ref().and_then(shown).or_else(sent);
+        let owner = io.owner.clone();
         let session = self.agent.start(start, io).await?;
         let stored = self.agent.sync_session(&session.id).await;
         let record = SessionRecord {
             id: session.id.clone(),
             number: self.journal.next_number()?,
             accelerator: session.report.accelerator.clone(),
+            owner,
             protocol,
             parameters,
             source,

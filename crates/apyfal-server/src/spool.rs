@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::scratch::{Scratch, ScratchFile};
+use crate::scratch::{Holder, Scratch, ScratchFile};
 
 /// How much waits in memory, in bytes.
 pub(crate) const MEMORY: usize = 512 << 10;
@@ -55,8 +55,8 @@ struct Shared {
     state: Mutex<State>,
     writable: Condvar,
     scratch: Arc<Scratch>,
-    /// The number of the connection that takes it.
-    connection: u64,
+    /// Who takes it.
+    holder: Holder,
 }
 
 #[derive(Debug, Default)]
@@ -84,16 +84,16 @@ struct Overflow {
     read: u64,
 }
 
-/// A new spool for the connection with this number.
+/// A new spool for a connection.
 pub(crate) fn spool(
     scratch: &Arc<Scratch>,
-    connection: u64,
+    holder: Holder,
 ) -> (SpoolWriter, SpoolEnd, SpoolReader) {
     let shared = Arc::new(Shared {
         state: Mutex::default(),
         writable: Condvar::new(),
         scratch: scratch.clone(),
-        connection,
+        holder,
     });
     (
         SpoolWriter { shared: shared.clone(), tail: BytesMut::new(), waiting_since: None },
@@ -108,7 +108,7 @@ impl Shared {
     }
 
     fn overflow(&self) -> io::Result<Overflow> {
-        Ok(Overflow { file: self.scratch.file(Some(self.connection))?, written: 0, read: 0 })
+        Ok(Overflow { file: self.scratch.file(Some(self.holder.clone()))?, written: 0, read: 0 })
     }
 
     fn wake_writer(&self, state: &State) {
@@ -386,7 +386,7 @@ mod tests {
     async fn a_client_that_reads_late_gets_everything() {
         let (_root, scratch) = scratch(u64::MAX);
         let data: Vec<u8> = (0..5_000_003_u32).map(|n| (n % 251) as u8).collect();
-        let (mut writer, end, reader) = spool(&scratch, 1);
+        let (mut writer, end, reader) = spool(&scratch, Holder::anyone(1));
         let sent = data.clone();
         tokio::task::spawn_blocking(move || write_all(&mut writer, &sent)).await.unwrap().unwrap();
         assert!(scratch.used() > 4_000_000);
@@ -400,7 +400,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_along_needs_no_disk() {
         let (_root, scratch) = scratch(0);
-        let (mut writer, end, reader) = spool(&scratch, 1);
+        let (mut writer, end, reader) = spool(&scratch, Holder::anyone(1));
         let writing = tokio::task::spawn_blocking(move || {
             let written = write_all(&mut writer, &vec![7; 20_000_000]);
             drop(writer);
@@ -416,7 +416,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_scratch_fails_the_job_and_a_gone_client_ends_it() {
         let (_root, scratch) = scratch(100);
-        let (mut writer, _end, reader) = spool(&scratch, 1);
+        let (mut writer, _end, reader) = spool(&scratch, Holder::anyone(1));
         let (writer, error) = tokio::task::spawn_blocking(move || {
             let error = write_all(&mut writer, &vec![7; 2_000_000]).unwrap_err();
             (writer, error)
@@ -433,7 +433,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_is_lost_is_an_error() {
         let (_root, scratch) = scratch(100);
-        let (writer, end, reader) = spool(&scratch, 1);
+        let (writer, end, reader) = spool(&scratch, Holder::anyone(1));
         drop((writer, end));
         assert!(reader.head(0).await);
         assert_eq!(reader.into_whole().0.unwrap_err().kind(), ErrorKind::Internal);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use apyfal_core::{Error, ErrorKind, Input, Result};
 use bytes::Bytes;
 
-use crate::scratch::{Scratch, ScratchFile};
+use crate::scratch::{Holder, Scratch, ScratchFile};
 
 /// How much is written at once.
 const BLOCK: usize = 1 << 20;
@@ -23,9 +23,9 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// What comes in on the connection with this number.
-    pub(crate) fn new(scratch: &Arc<Scratch>, connection: Option<u64>) -> Result<Self> {
-        let file = scratch.file(connection)?;
+    /// What comes in on a connection.
+    pub(crate) fn new(scratch: &Arc<Scratch>, holder: Option<Holder>) -> Result<Self> {
+        let file = scratch.file(holder)?;
         Ok(Self { file, waiting: Vec::new(), waiting_len: 0, len: 0, read: 0 })
     }
 

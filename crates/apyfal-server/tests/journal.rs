@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use apyfal_api::v2::{JobState, Progress};
-use apyfal_core::ErrorKind;
+use apyfal_core::{ErrorKind, Owner};
 use apyfal_server::journal::{
     Durability, JobChange, JobFilter, JobRecord, Journal, Page, Protocol, SessionRecord,
 };
@@ -31,6 +31,7 @@ fn job(number: u64) -> JobRecord {
         number,
         session: "session-0".into(),
         accelerator: "gzip".into(),
+        owner: Owner::Anyone,
         state: JobState::Waiting,
         protocol: Protocol::V2,
         request: json!({"parameters": {"app": {"specific": {"level": 6}}}}),
@@ -56,6 +57,7 @@ fn session(number: u64) -> SessionRecord {
         id: format!("session-{number}"),
         number,
         accelerator: "gzip".into(),
+        owner: Owner::Anyone,
         protocol: Protocol::V1,
         parameters: json!({}),
         source: None,

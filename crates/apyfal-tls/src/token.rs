@@ -88,10 +88,16 @@ impl TokenHash {
     /// Whether this is the token that a client presented. It takes the same time whichever byte
     /// differs.
     pub fn matches(&self, presented: &[u8]) -> bool {
-        Self::of_bytes(presented).0.ct_eq(&self.0).into()
+        self.is(&Self::of_bytes(presented))
     }
 
-    fn of_bytes(token: &[u8]) -> Self {
+    /// Whether both are of one token. It takes the same time whichever byte differs.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    /// The hash of what a client presented.
+    pub fn of_bytes(token: &[u8]) -> Self {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, token).as_ref());
         Self(bytes)

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use apyfal_core::{
-    Cancel, Engine, EngineInfo, EngineSession, JobContext, JobParameters, Params, Report, Result,
+    Cancel, Engine, EngineInfo, EngineSession, JobContext, JobParameters, Owner, Params, Report,
+    Result,
 };
 use apyfal_engines::Registered;
 use serde_json::{Map, Value};
@@ -61,8 +62,8 @@ impl OpenSession {
     }
 
     /// The jobs of a session take turns with those of others.
-    pub(super) fn asking<'a>(&'a self, engine: &'a EngineInfo) -> Asking<'a> {
-        Asking { owner: self.dir.id(), ..starting(self.name(), engine) }
+    pub(super) fn asking<'a>(&'a self, engine: &'a EngineInfo, owner: &'a Owner) -> Asking<'a> {
+        Asking { session: self.dir.id(), ..starting(self.name(), engine, owner) }
     }
 
     /// The report of a job, with who did it.
@@ -108,9 +109,14 @@ impl Candidate<'_> {
     }
 }
 
-/// What a start asks for. All starts are of one owner.
-pub(super) fn starting<'a>(accelerator: &'a str, engine: &'a EngineInfo) -> Asking<'a> {
-    Asking { accelerator, engine: &engine.name, slots: engine.slots, owner: "", always: false }
+/// What a start asks for. All starts of an owner take turns as one session.
+pub(super) fn starting<'a>(
+    accelerator: &'a str,
+    engine: &'a EngineInfo,
+    owner: &'a Owner,
+) -> Asking<'a> {
+    let (engine, slots) = (&*engine.name, engine.slots);
+    Asking { accelerator, engine, slots, owner, session: "", always: false }
 }
 
 /// The parameters of a session, or of a job of one whose own are `start`.
@@ -147,6 +153,7 @@ impl Agent {
         session: &Arc<OpenSession>,
         candidate: Candidate<'_>,
         cancel: &Cancel,
+        owner: &Owner,
         always: bool,
     ) -> Result<Arc<Opened>> {
         let other = match candidate {
@@ -163,7 +170,7 @@ impl Agent {
             };
             async move {
                 let (opening, asked) = (session.clone(), engine.clone());
-                let asking = Asking { always, ..session.asking(asked.info()) };
+                let asking = Asking { always, ..session.asking(asked.info(), owner) };
                 let opened = self.in_slot(asking, scratch, call, move |ctx| {
                     let _lock = opening.dir.lock_for_job(ctx)?;
                     let state = opening.dir.state_of(&engine.info().name)?;
@@ -187,7 +194,9 @@ impl Agent {
             }
             let (candidate, cancel) = (Candidate::Other(other), Cancel::default());
             // One that cannot be opened has nothing that could be stopped.
-            helpers.extend(self.engine_of(session, candidate, &cancel, true).await.ok());
+            helpers.extend(
+                self.engine_of(session, candidate, &cancel, &Owner::Anyone, true).await.ok(),
+            );
         }
         helpers
     }

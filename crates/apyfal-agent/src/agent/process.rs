@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apyfal_core::{EngineJob, Error, ErrorKind, Job, JobContext, JobIo, Report, Result};
+use apyfal_core::{EngineJob, Error, ErrorKind, Job, JobContext, JobIo, Owner, Report, Result};
 
 use super::fallback::{self, Spare};
 use super::opened::{Candidate, OpenSession, Opened, checked};
@@ -14,7 +14,7 @@ use crate::job::{self, CallContext};
 impl Agent {
     /// [`Client::process`] without a time limit.
     pub(super) async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
-        let open = self.session(&job.session, &io.cancel, false).await?;
+        let open = self.session(&job.session, &io.cancel, &io.owner, false).await?;
         let engines = open.engines(job.parameters.engine.as_deref())?;
         let own = &*open.own.engine;
         let params = checked(own, Some(&open.params), &job.parameters.specific)?;
@@ -68,9 +68,9 @@ impl Agent {
                 None => (engine_job, None),
             };
             let processed = async {
-                let on = self.engine_of(open, *candidate, &io.cancel, false).await?;
+                let on = self.engine_of(open, *candidate, &io.cancel, &io.owner, false).await?;
                 on.engine.check(&engine_job.params)?;
-                let report = self.run(open, &on, engine_job, call, compare).await?;
+                let report = self.run(open, &on, engine_job, (call, &io.owner), compare).await?;
                 Ok(open.signed(report, &on))
             };
             let (error, (next, spare)) = match (processed.await, spare) {
@@ -101,11 +101,11 @@ impl Agent {
         open: &Arc<OpenSession>,
         on: &Arc<Opened>,
         engine_job: EngineJob,
-        call: CallContext,
+        (call, owner): (CallContext, &Owner),
         compare: bool,
     ) -> Result<Report> {
         if on.session.batch() > 1 && !compare && batch::takes(&engine_job) {
-            return self.in_batch(open, on, engine_job, call).await;
+            return self.in_batch(open, on, engine_job, (call, owner)).await;
         }
         let (dir, running) = (open.dir.clone(), on.clone());
         let rerun_safe = on.engine.accelerator().rerun_safe;
@@ -116,7 +116,8 @@ impl Agent {
                 false => job::run(&*running.session, engine_job, ctx),
             }
         };
-        self.in_slot(open.asking(on.engine.info()), open.dir.scratch(), call, work).await
+        let asking = open.asking(on.engine.info(), owner);
+        self.in_slot(asking, open.dir.scratch(), call, work).await
     }
 
     /// Runs a job together with those of its session that wait at the same time.
@@ -128,12 +129,12 @@ impl Agent {
         open: &Arc<OpenSession>,
         on: &Arc<Opened>,
         job: EngineJob,
-        call: CallContext,
+        (call, owner): (CallContext, &Owner),
     ) -> Result<Report> {
         let cancel = call.cancel.clone();
         let guard = CancelOnDrop(Some(cancel.clone()));
         let mut place = on.waiting.join(job, call);
-        let mut asking = open.asking(on.engine.info());
+        let mut asking = open.asking(on.engine.info(), owner);
         let result = loop {
             let (dir, running) = (open.dir.clone(), on.clone());
             let work = move |ctx: &JobContext| {

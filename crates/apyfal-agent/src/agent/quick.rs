@@ -40,7 +40,7 @@ impl Agent {
         let params = checked(&**engine, Some(&open.params), &job.parameters.specific)?;
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         if session.is_quick(&engine_job)
-            && let Some(_slot) = self.scheduler.free_slot(open.asking(engine.info()))
+            && let Some(_slot) = self.scheduler.free_slot(open.asking(engine.info(), &io.owner))
             && let Some(_lock) = open.dir.try_lock_for_job()?
         {
             let call = CallContext::new(&io, job.parameters);

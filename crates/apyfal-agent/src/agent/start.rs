@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Engine, Error, ErrorKind, JobContext, JobIo, Need, Profiling, Report, Result, Session,
-    Start,
+    Cancel, Engine, Error, ErrorKind, JobContext, JobIo, Need, Owner, Profiling, Report, Result,
+    Session, Start,
 };
 use apyfal_engines::Registered;
 use tokio::sync::OnceCell;
@@ -74,7 +74,7 @@ impl Agent {
                 }
                 Ok(opened)
             };
-            let asking = starting(&info.name, engine.info());
+            let asking = starting(&info.name, engine.info(), &io.owner);
             match (self.in_slot(asking, dir.scratch(), call, work).await, engines.front()) {
                 (Err(error), Some(next)) if fallback::is_fault(&error) => {
                     note = Some(fallback::note(engine.info(), &error, next.info()));
@@ -105,6 +105,7 @@ impl Agent {
         &self,
         id: &str,
         cancel: &Cancel,
+        owner: &Owner,
         always: bool,
     ) -> Result<Arc<OpenSession>> {
         let dir = Arc::new(SessionDir::find(&self.root, id)?);
@@ -116,8 +117,11 @@ impl Agent {
         let call =
             CallContext { cancel: cancel.clone(), sent: sent.clone(), ..CallContext::default() };
         let asked = engine.clone();
-        let asking =
-            Asking { owner: id, always, ..starting(&accelerator.info().name, asked.info()) };
+        let asking = Asking {
+            session: id,
+            always,
+            ..starting(&accelerator.info().name, asked.info(), owner)
+        };
         let (opening, specific) = (dir.clone(), sent.specific.clone());
         let own =
             self.in_slot(asking, scratch, call, move |ctx| open(&opening, engine, &specific, ctx));

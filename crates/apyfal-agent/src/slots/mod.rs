@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apyfal_core::{Error, ErrorKind, Result, Slots};
+use apyfal_core::{Error, ErrorKind, Owner, Result, Slots};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
@@ -78,7 +78,9 @@ pub(crate) struct Asking<'a> {
     /// How many slots that has.
     pub(crate) slots: Slots,
     /// Whose turn it is when it is the job's: owners take turns.
-    pub(crate) owner: &'a str,
+    pub(crate) owner: &'a Owner,
+    /// Which of the owner's sessions: these take turns too.
+    pub(crate) session: &'a str,
     /// Whether the job may wait however many wait already, as what ends others must.
     pub(crate) always: bool,
 }
@@ -121,7 +123,7 @@ impl Scheduler {
             }
             state.waiting += 1;
             let (sender, slot) = oneshot::channel();
-            let ticket = state.engines[engine].queue.join(asking.owner, sender);
+            let ticket = state.engines[engine].queue.join(asking.owner, asking.session, sender);
             Place { shared: &self.0, engine, ticket: Some(ticket), slot }
         };
         let slot = (&mut place.slot).await.map_err(|_| {

@@ -9,12 +9,13 @@ fn scheduler(cores: usize, max_waiting: Option<usize>) -> Scheduler {
     Scheduler::new(NonZeroUsize::new(cores).unwrap(), max_waiting)
 }
 
-fn asking<'a>(engine: &'a str, slots: Slots, owner: &'a str) -> Asking<'a> {
-    Asking { accelerator: engine, engine: "cpu", slots, owner, always: false }
+fn asking<'a>(accelerator: &'a str, slots: Slots, session: &'a str) -> Asking<'a> {
+    let (engine, owner) = ("cpu", &Owner::Anyone);
+    Asking { accelerator, engine, slots, owner, session, always: false }
 }
 
-fn card(owner: &str) -> Asking<'_> {
-    asking("card", Slots::Fixed(1), owner)
+fn card(session: &str) -> Asking<'_> {
+    asking("card", Slots::Fixed(1), session)
 }
 
 /// The result of a future that is ready now.

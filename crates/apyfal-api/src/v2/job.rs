@@ -119,6 +119,10 @@ pub struct Job {
     pub session: String,
     /// The accelerator.
     pub accelerator: String,
+    /// Who asked for it: the name of a token, `host` for the host's own, `user:` and the number of a
+    /// user of the host's machine; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// How far it is.
     pub state: JobState,
     /// When it was received, in seconds since 1970.

@@ -13,6 +13,7 @@
 //! | `GET /v2/jobs/{id}/result` | the result of a job that was kept; understands `Range` |
 //! | `GET /v2/jobs/{id}/events` | progress as server-sent events |
 //! | `GET /v2/logs` | what the agent and the jobs said |
+//! | `GET /v2/tokens`, `POST /v2/tokens?name=NAME`, `DELETE /v2/tokens/{name}` | lists, makes and revokes tokens beside the host's own |
 //! | `GET /v2/openapi.json` | [`DESCRIPTION`] |
 //!
 //! A request that opens a session or runs a job has two parts: the request itself, a
@@ -31,6 +32,7 @@ mod log;
 mod overview;
 mod report;
 mod session;
+mod token;
 
 pub use accelerator::{Accelerator, Engine, Parameter, ParameterType};
 pub use host::{Host, VERSION};
@@ -40,6 +42,7 @@ pub use log::{LogLine, Logs};
 pub use overview::{AcceleratorLoad, History, HistoryPoint, LiveJob, Overview};
 pub use report::Report;
 pub use session::{Session, Sessions, StartRequest};
+pub use token::{NewToken, Token, TokenRequest, Tokens};
 
 /// What is served, as an OpenAPI 3.1 document.
 pub const DESCRIPTION: &str = include_str!("../../../../openapi/v2.json");

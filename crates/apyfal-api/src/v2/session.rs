@@ -32,6 +32,9 @@ pub struct Session {
     pub id: String,
     /// The accelerator.
     pub accelerator: String,
+    /// Who opened it, as of a [`Job`](super::Job).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// When it was opened, in seconds since 1970.
     pub created: f64,
     /// What opening it told.

@@ -62,6 +62,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<v2::Jobs>(&mut all);
     add::<v2::Report>(&mut all);
     add::<v2::Logs>(&mut all);
+    add::<v2::NewToken>(&mut all);
+    add::<v2::Tokens>(&mut all);
     add::<v2::Overview>(&mut all);
     let all = all.into_iter();
     all.map(|(name, schema)| (name, serde_json::to_value(schema).unwrap())).collect()

@@ -48,6 +48,9 @@ pub(crate) fn all() -> Value {
     add("/v2/jobs/{id}/result", of_job.clone(), &[("get", result())]);
     add("/v2/jobs/{id}/events", of_job, &[("get", events())]);
     add("/v2/logs", of(&[]), &[("get", logs())]);
+    add("/v2/tokens", of(&[]), &[("get", tokens()), ("post", add_token())]);
+    let token = in_path("name", "The name of the token.");
+    add("/v2/tokens/{name}", of(&[token]), &[("delete", remove_token())]);
 
     let none = json!([]);
     add("/v2/openapi.json", none.clone(), &[("get", openapi())]);
@@ -365,6 +368,38 @@ fn logs() -> Value {
             seconds("Seconds to wait for a line where there is none yet, at most 60."),
         ],
         "responses": answers(&[(200, of_type("The lines.", "Logs"))], &[]),
+    })
+}
+
+fn tokens() -> Value {
+    json!({
+        "operationId": "listTokens", "tags": ["host"],
+        "summary": "The tokens beside the host's own. That, or who runs the host, is asked for.",
+        "responses": answers(&[(200, of_type("Their names.", "Tokens"))], &[]),
+    })
+}
+
+fn add_token() -> Value {
+    let text = json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"});
+    let mut name = in_query("name", "What to call it; 'host' is the host's own.", text);
+    name["required"] = true.into();
+    json!({
+        "operationId": "addToken", "tags": ["host"],
+        "summary": "Makes a token for one who is to use the host.",
+        "parameters": [name],
+        "responses": answers(
+            &[(201, of_type("The token, which is shown this one time.", "NewToken"))],
+            &[409, 415, 507],
+        ),
+    })
+}
+
+fn remove_token() -> Value {
+    let removed = of_type("What was removed: it serves nobody any more.", "Token");
+    json!({
+        "operationId": "removeToken", "tags": ["host"],
+        "summary": "Revokes a token. Jobs that were asked for with it go on.",
+        "responses": answers(&[(200, removed)], &[404, 415]),
     })
 }
 

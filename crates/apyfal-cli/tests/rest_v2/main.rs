@@ -12,6 +12,7 @@ mod full_disk;
 mod ids;
 mod jobs;
 mod kept;
+mod owners;
 mod page;
 mod restart;
 mod sessions;

@@ -11,6 +11,7 @@ mod pulse;
 mod sink;
 mod source;
 mod tape;
+mod tokens;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -33,7 +33,7 @@ impl Access {
             return Ok(());
         }
         match self.shown(&request.headers) {
-            Shown::Right => Ok(()),
+            Shown::Right(_) => Ok(()),
             _ => Err(foreign()),
         }
     }

@@ -1,7 +1,7 @@
 //! Users of this machine.
 
-use apyfal_core::{Error, ErrorKind, Result};
-use apyfal_net::Owner;
+use apyfal_core::{Error, ErrorKind, Owner, Result};
+use apyfal_net::Owner as Program;
 
 use super::Access;
 
@@ -28,18 +28,18 @@ impl Access {
     }
 
     /// Refuses the programs of other users, who would do as the host's own what it can.
-    pub(super) fn check_user(&self, owner: Owner) -> Result<()> {
-        let LocalUsers::Only(users) = &self.users else { return Ok(()) };
-        let (why, whom) = match owner {
-            Owner::User(user) => {
+    pub(super) fn check_user(&self, program: Program) -> Result<Owner> {
+        let LocalUsers::Only(users) = &self.users else { return Ok(Owner::Anyone) };
+        let (why, whom) = match program {
+            Program::User(user) => {
                 let own = rustix::process::geteuid().as_raw();
                 if user == 0 || user == own || users.contains(&user) {
-                    return Ok(());
+                    return Ok(Owner::User(user));
                 }
                 (format!("it is not for the user {user} of this machine"), user.to_string())
             }
-            Owner::Nobody => ("nobody is at the other end any more".to_owned(), "all".to_owned()),
-            Owner::Unknown | Owner::NotAsked => {
+            Program::Nobody => ("nobody is at the other end any more".to_owned(), "all".to_owned()),
+            Program::Unknown | Program::NotAsked => {
                 ("the system does not tell whose program asks".to_owned(), "all".to_owned())
             }
         };

@@ -48,7 +48,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Owner, Result};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use age::{Age, Moment};
@@ -62,7 +62,7 @@ use writer::Writer;
 
 pub use record::{
     Durability, JobChange, JobFilter, JobRecord, Listed, Page, Protocol, Recovered, SessionFilter,
-    SessionRecord,
+    SessionRecord, TokenRecord,
 };
 pub use usage::{Resolution, Usage, UsagePoint};
 
@@ -223,8 +223,9 @@ impl Journal {
     pub async fn record_job(&self, mut job: JobRecord, durability: Durability) -> Result<()> {
         job.request = sent::recordable(job.request);
         if durability == Durability::Group && job.state.is_final() {
-            let (accelerator, ended) = (job.accelerator.clone(), usage::end_of(&job));
-            return self.record_plain(&accelerator, ended, Usage::of(&job), || job);
+            let (accelerator, owner) = (job.accelerator.clone(), job.owner.clone());
+            let ended = usage::end_of(&job);
+            return self.record_plain(&accelerator, &owner, ended, Usage::of(&job), || job);
         }
         self.write(Work::Job(Box::new(job)), durability).await
     }
@@ -237,11 +238,12 @@ impl Journal {
     pub fn record_plain(
         &self,
         accelerator: &str,
+        owner: &Owner,
         ended: f64,
         usage: Usage,
         make: impl FnOnce() -> JobRecord,
     ) -> Result<()> {
-        self.inner.queue.push_plain(accelerator, ended, &usage, make)
+        self.inner.queue.push_plain(accelerator, owner, ended, &usage, make)
     }
 
     /// Records what is new of a job. When it ends it counts as usage.
@@ -264,6 +266,22 @@ impl Journal {
     /// There is no such job, or writing failed; with [`Durability::Group`] nobody learns of either.
     pub async fn forget_job(&self, number: u64, durability: Durability) -> Result<()> {
         self.write(Work::ForgetJob { number }, durability).await
+    }
+
+    /// Records a token, instead of one of the same name; on disk when this returns.
+    ///
+    /// # Errors
+    /// Writing failed.
+    pub async fn add_token(&self, token: TokenRecord) -> Result<()> {
+        self.write(Work::AddToken(token), Durability::Disk).await
+    }
+
+    /// Forgets a token, on disk when this returns.
+    ///
+    /// # Errors
+    /// There is none of this name, or writing failed.
+    pub async fn remove_token(&self, name: &str) -> Result<()> {
+        self.write(Work::RemoveToken(name.to_owned()), Durability::Disk).await
     }
 
     /// Forgets what has ended, is not kept, and is older than `retention` says; an ended session
@@ -351,6 +369,17 @@ impl Journal {
     /// passes, and not as the clock of the day is set.
     pub async fn kept(&self, ended: Duration) -> Result<Vec<JobRecord>> {
         self.read(move |connection| readers::kept(connection, ended)).await
+    }
+
+    /// The tokens, by name.
+    pub async fn tokens(&self) -> Result<Vec<TokenRecord>> {
+        self.read(readers::tokens).await
+    }
+
+    /// How many results are kept for an owner, with those under way, and their bytes.
+    pub async fn kept_of(&self, owner: &Owner) -> Result<(u64, u64)> {
+        let owner = owner.name();
+        self.read(move |connection| readers::kept_of(connection, owner)).await
     }
 
     /// How old the journal is, in seconds.

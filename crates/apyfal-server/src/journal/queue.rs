@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use apyfal_core::{Error, Result};
+use apyfal_core::{Error, Owner, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::usage::{Tally, Usage};
-use super::{Durability, JobChange, JobRecord, SessionRecord};
+use super::{Durability, JobChange, JobRecord, SessionRecord, TokenRecord};
 
 /// How long anything waits for its group at most.
 const DELAY: Duration = Duration::from_millis(100);
@@ -37,6 +37,8 @@ pub(super) enum Work {
     ForgetJob {
         number: u64,
     },
+    AddToken(TokenRecord),
+    RemoveToken(String),
     /// Reserves the numbers below this one.
     Reserve(u64),
     Prune {
@@ -53,7 +55,7 @@ pub(super) enum Work {
 impl Work {
     /// Whether it is refused on a full disk: what is new, and what says that all is written.
     pub(super) fn is_new(&self) -> bool {
-        matches!(self, Self::Session(_) | Self::Job(_) | Self::Flush)
+        matches!(self, Self::Session(_) | Self::Job(_) | Self::AddToken(_) | Self::Flush)
     }
 }
 
@@ -162,12 +164,13 @@ impl Queue {
     pub(super) fn push_plain(
         &self,
         accelerator: &str,
+        owner: &Owner,
         ended: f64,
         usage: &Usage,
         make: impl FnOnce() -> JobRecord,
     ) -> Result<()> {
         let wants_row = self.add_plain(|plain| {
-            plain.tally.add(ended, accelerator, usage);
+            plain.tally.add(ended, accelerator, owner, usage);
             plain.wants_row(usage.failed > 0)
         })?;
         if wants_row {

@@ -12,9 +12,13 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::age::{Age, Moment};
-use super::rows::{self, JOB_COLUMNS, SESSION_COLUMNS, USAGE_COLUMNS, protocol_number, signed};
+use super::rows::{
+    self, JOB_COLUMNS, SESSION_COLUMNS, TOKEN_COLUMNS, USAGE_COLUMNS, protocol_number, signed,
+};
 use super::usage::UsagePoint;
-use super::{JobFilter, JobRecord, Listed, Page, Resolution, SessionFilter, SessionRecord};
+use super::{
+    JobFilter, JobRecord, Listed, Page, Resolution, SessionFilter, SessionRecord, TokenRecord,
+};
 
 /// How many connections are kept for the next one who reads.
 const IDLE: usize = 4;
@@ -136,9 +140,22 @@ pub(super) fn history(
     let since = since as i64 / seconds * seconds;
     let sql = format!(
         "SELECT {USAGE_COLUMNS} FROM usage WHERE seconds = ?1 AND start >= ?2 \
-         ORDER BY start, accelerator"
+         ORDER BY start, accelerator, owner"
     );
     connection.prepare(&sql)?.query_map([seconds, since], rows::usage)?.collect()
+}
+
+pub(super) fn kept_of(
+    connection: &Connection,
+    owner: Option<String>,
+) -> rusqlite::Result<(u64, u64)> {
+    let sql = "SELECT count(*), coalesce(sum(result), 0) FROM job WHERE kept AND owner IS ?1";
+    connection.query_row(sql, [owner], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?)))
+}
+
+pub(super) fn tokens(connection: &Connection) -> rusqlite::Result<Vec<TokenRecord>> {
+    let sql = format!("SELECT {TOKEN_COLUMNS} FROM token ORDER BY name");
+    connection.prepare(&sql)?.query_map([], rows::token)?.collect()
 }
 
 /// What the rows of a list have in common.

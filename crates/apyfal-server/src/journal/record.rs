@@ -2,6 +2,8 @@
 
 use apyfal_api::WireError;
 use apyfal_api::v2::{JobState, Progress, Report};
+use apyfal_core::Owner;
+use apyfal_tls::token::TokenHash;
 use serde_json::Value;
 
 /// When a caller may rely on what was handed to the journal.
@@ -35,6 +37,8 @@ pub struct SessionRecord {
     pub number: u64,
     /// The accelerator.
     pub accelerator: String,
+    /// Who opened it.
+    pub owner: Owner,
     /// The protocol that it was opened with.
     pub protocol: Protocol,
     /// Its parameters. Secrets in it are masked before they are written.
@@ -62,6 +66,8 @@ pub struct JobRecord {
     pub session: String,
     /// The accelerator.
     pub accelerator: String,
+    /// Who asked for it.
+    pub owner: Owner,
     /// How far it is.
     pub state: JobState,
     /// The protocol that it was asked for with.
@@ -88,6 +94,17 @@ pub struct JobRecord {
     pub error: Option<WireError>,
     /// Whether its result is kept until it is forgotten or expires.
     pub kept: bool,
+}
+
+/// A token beside the host's own, of which only the hash is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenRecord {
+    /// What it is called. No two have one name.
+    pub name: String,
+    /// Its hash.
+    pub hash: TokenHash,
+    /// When it was made, in seconds since 1970.
+    pub created: f64,
 }
 
 /// What is new of a job; what is `None` stays as it is.

@@ -1,25 +1,26 @@
 //! Records from rows.
 
 use apyfal_api::v2::{JobState, Progress};
+use apyfal_core::Owner;
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
 use serde::de::DeserializeOwned;
 
 use super::usage::{Usage, UsagePoint};
-use super::{JobRecord, Protocol, SessionRecord};
+use super::{JobRecord, Protocol, SessionRecord, TokenRecord};
 
 /// The columns that [`session`] reads.
 pub(super) const SESSION_COLUMNS: &str =
-    "number, id, accelerator, protocol, used, created, ended, source, parameters, report";
+    "number, id, accelerator, protocol, used, created, ended, source, parameters, report, owner";
 
 /// The columns that [`job`] reads.
 pub(super) const JOB_COLUMNS: &str = "number, id, state, protocol, kept, session, accelerator, \
      created, started, ended, bytes_total, bytes_read, bytes_written, result, fingerprint, \
-     request, report, error, digest";
+     request, report, error, digest, owner";
 
 /// The columns that [`usage`] reads.
 pub(super) const USAGE_COLUMNS: &str =
-    "start, accelerator, jobs, failed, bytes_read, bytes_written, busy";
+    "start, accelerator, owner, jobs, failed, bytes_read, bytes_written, busy";
 
 /// A number as SQLite keeps it; it has no unsigned ones, and none of ours comes near the end.
 pub(super) fn signed(number: u64) -> i64 {
@@ -45,6 +46,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord> {
         source: row.get(7)?,
         parameters: json(row, 8)?.unwrap_or_default(),
         report: json(row, 9)?,
+        owner: owner(row, 10)?,
     })
 }
 
@@ -72,6 +74,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<JobRecord> {
         report: json(row, 16)?,
         error: json(row, 17)?,
         digest: row.get(18)?,
+        owner: owner(row, 19)?,
     })
 }
 
@@ -79,14 +82,35 @@ pub(super) fn usage(row: &Row<'_>) -> Result<UsagePoint> {
     Ok(UsagePoint {
         start: unsigned(row, 0)?,
         accelerator: row.get(1)?,
+        owner: {
+            let owner: String = row.get(2)?;
+            Owner::named(Some(&*owner).filter(|owner| !owner.is_empty()))
+        },
         usage: Usage {
-            jobs: unsigned(row, 2)?,
-            failed: unsigned(row, 3)?,
-            bytes_read: unsigned(row, 4)?,
-            bytes_written: unsigned(row, 5)?,
-            busy: row.get(6)?,
+            jobs: unsigned(row, 3)?,
+            failed: unsigned(row, 4)?,
+            bytes_read: unsigned(row, 5)?,
+            bytes_written: unsigned(row, 6)?,
+            busy: row.get(7)?,
         },
     })
+}
+
+/// The columns that [`token`] reads.
+pub(super) const TOKEN_COLUMNS: &str = "name, hash, created";
+
+pub(super) fn token(row: &Row<'_>) -> Result<TokenRecord> {
+    let hash: String = row.get(1)?;
+    Ok(TokenRecord {
+        name: row.get(0)?,
+        hash: hash.parse().map_err(|_| odd(1, format!("hash '{hash}'")))?,
+        created: row.get(2)?,
+    })
+}
+
+fn owner(row: &Row<'_>, column: usize) -> Result<Owner> {
+    let name: Option<String> = row.get(column)?;
+    Ok(Owner::named(name.as_deref()))
 }
 
 /// A column that is never negative.

@@ -11,5 +11,6 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/1.sql"),
         include_str!("schema/2.sql"),
         include_str!("schema/3.sql"),
+        include_str!("schema/4.sql"),
     ],
 };

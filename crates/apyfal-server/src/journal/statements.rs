@@ -13,7 +13,7 @@ use super::age::Age;
 use super::queue::{Plain, Work};
 use super::rows::{self, JOB_COLUMNS, protocol_number, signed};
 use super::usage::{Resolution, Tally};
-use super::{JobChange, JobRecord, SessionRecord};
+use super::{JobChange, JobRecord, SessionRecord, TokenRecord};
 
 /// How long fine steps of usage are remembered, in seconds.
 const FINE_KEPT: u64 = 3600;
@@ -31,6 +31,8 @@ pub(super) struct Statements<'c> {
     job_state: Statement<'c>,
     change_job: Statement<'c>,
     forget_job: Statement<'c>,
+    add_token: Statement<'c>,
+    remove_token: Statement<'c>,
     reserve: Statement<'c>,
     add_usage: Statement<'c>,
     drop_fine: Statement<'c>,
@@ -49,15 +51,15 @@ impl<'c> Statements<'c> {
         plain_kept: u64,
         age: Age,
     ) -> rusqlite::Result<Self> {
-        let all = (1..=21).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
+        let all = (1..=22).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
         let prepare = |sql: &str| connection.prepare(sql);
         Ok(Self {
             connection,
             age,
             insert_session: prepare(
                 "INSERT INTO session (number, id, accelerator, protocol, used, created, ended, \
-                 source, parameters, report, age) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 source, parameters, report, owner, age) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?,
             use_session: prepare("UPDATE session SET used = ?2 WHERE id = ?1")?,
             end_session: prepare(
@@ -79,9 +81,14 @@ impl<'c> Statements<'c> {
                  age = coalesce(?13, age) WHERE number = ?1 RETURNING {JOB_COLUMNS}"
             ))?,
             forget_job: prepare("DELETE FROM job WHERE number = ?1")?,
+            add_token: prepare(
+                "INSERT INTO token VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE \
+                 SET hash = excluded.hash, created = excluded.created",
+            )?,
+            remove_token: prepare("DELETE FROM token WHERE name = ?1")?,
             reserve: prepare("UPDATE counter SET value = ?1 WHERE name = 'number'")?,
             add_usage: prepare(
-                "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE \
+                "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE \
                  SET jobs = jobs + excluded.jobs, failed = failed + excluded.failed, \
                  bytes_read = bytes_read + excluded.bytes_read, \
                  bytes_written = bytes_written + excluded.bytes_written, \
@@ -126,6 +133,12 @@ impl<'c> Statements<'c> {
                 let forgotten = self.forget_job.execute([signed(*number)])?;
                 found(forgotten, "job", &number.to_string())?;
             }
+            Work::AddToken(TokenRecord { name, hash, created }) => {
+                self.add_token.execute(params![name, hash.to_string(), created])?;
+            }
+            Work::RemoveToken(name) => {
+                found(self.remove_token.execute([name])?, "token", name)?;
+            }
             Work::Reserve(limit) => self.reserve(*limit)?,
             Work::Prune { plain_rows, ended } => self.prune(*plain_rows, *ended)?,
             Work::Flush => {}
@@ -163,6 +176,7 @@ impl<'c> Statements<'c> {
                     signed(seconds),
                     signed(point.start / seconds * seconds),
                     point.accelerator,
+                    point.owner.name().unwrap_or_default(),
                     signed(usage.jobs),
                     signed(usage.failed),
                     signed(usage.bytes_read),
@@ -196,6 +210,7 @@ impl<'c> Statements<'c> {
             session.source,
             masked(&session.parameters)?,
             json(session.report.as_ref())?,
+            session.owner.name(),
             session.ended.map(|_| self.age.now()),
         ])?;
         Ok(())
@@ -222,6 +237,7 @@ impl<'c> Statements<'c> {
             json(job.report.as_ref())?,
             json(job.error.as_ref())?,
             job.digest,
+            job.owner.name(),
             plain,
             job.ended.map(|_| self.age.now()),
         ])?;

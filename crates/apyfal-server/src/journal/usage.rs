@@ -1,6 +1,7 @@
 //! How much was done, summed up over time.
 
 use apyfal_api::v2::JobState;
+use apyfal_core::Owner;
 
 use super::JobRecord;
 
@@ -61,13 +62,15 @@ impl Resolution {
     }
 }
 
-/// What one accelerator did in one step of time. Steps without jobs are left out.
+/// What one accelerator did for one owner in one step of time. Steps without jobs are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsagePoint {
     /// When the step began, in seconds since 1970.
     pub start: u64,
     /// The accelerator.
     pub accelerator: String,
+    /// Who asked for it.
+    pub owner: Owner,
     /// What it did.
     pub usage: Usage,
 }
@@ -78,19 +81,19 @@ pub(super) struct Tally(Vec<UsagePoint>);
 
 impl Tally {
     /// Adds what was done at `time`.
-    pub(super) fn add(&mut self, time: f64, accelerator: &str, usage: &Usage) {
+    pub(super) fn add(&mut self, time: f64, accelerator: &str, owner: &Owner, usage: &Usage) {
         let step = Resolution::Fine.seconds();
-        self.add_to_step(time as u64 / step * step, accelerator, usage);
+        self.add_to_step(time as u64 / step * step, accelerator, owner, usage);
     }
 
     /// Adds a job that has ended.
     pub(super) fn add_job(&mut self, job: &JobRecord) {
-        self.add(end_of(job), &job.accelerator, &Usage::of(job));
+        self.add(end_of(job), &job.accelerator, &job.owner, &Usage::of(job));
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         for point in &other.0 {
-            self.add_to_step(point.start, &point.accelerator, &point.usage);
+            self.add_to_step(point.start, &point.accelerator, &point.owner, &point.usage);
         }
     }
 
@@ -98,14 +101,12 @@ impl Tally {
         &self.0
     }
 
-    fn add_to_step(&mut self, start: u64, accelerator: &str, usage: &Usage) {
+    fn add_to_step(&mut self, start: u64, accelerator: &str, owner: &Owner, usage: &Usage) {
         // There are few points and the newest are the last ones, so a search from the end is the
         // quickest: this is on the way of every plain job.
-        let found = self
-            .0
-            .iter_mut()
-            .rev()
-            .find(|point| point.start == start && point.accelerator == accelerator);
+        let found = self.0.iter_mut().rev().find(|point| {
+            point.start == start && point.accelerator == accelerator && point.owner == *owner
+        });
         match found {
             Some(point) => {
                 let sum = &mut point.usage;
@@ -116,8 +117,8 @@ impl Tally {
                 sum.busy += usage.busy;
             }
             None => {
-                let accelerator = accelerator.to_owned();
-                self.0.push(UsagePoint { start, accelerator, usage: *usage });
+                let (accelerator, owner) = (accelerator.to_owned(), owner.clone());
+                self.0.push(UsagePoint { start, accelerator, owner, usage: *usage });
             }
         }
     }

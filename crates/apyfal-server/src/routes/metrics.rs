@@ -85,8 +85,11 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64
 /// What was done, runs and waits, by accelerator.
 fn jobs(host: &Host, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let load = host.agent.load();
-    let counted: Vec<_> =
-        load.accelerators.iter().map(|engine| (&*engine.name, host.metrics.of(&engine.name))).collect();
+    let counted: Vec<_> = load
+        .accelerators
+        .iter()
+        .map(|engine| (&*engine.name, host.metrics.of(&engine.name)))
+        .collect();
     let help = "Jobs that ended, by accelerator and outcome.";
     let mut family = encoder.encode_descriptor("apyfal_jobs", help, None, MetricType::Counter)?;
     for (accelerator, counters) in &counted {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use apyfal_api::v2::{PROTOCOL, VERSION};
-use apyfal_core::{Error, ErrorKind, Result, shorten};
+use apyfal_core::{Error, ErrorKind, Owner, Result, shorten};
 use apyfal_net::{Connection, Service};
 use axum::Router;
 use axum::body::Body;
@@ -116,11 +116,11 @@ impl Routes {
             Ok(host)
         });
         let is_original = v1::is_at(parts.uri.path());
-        let Connection { local, is_encrypted, owner, .. } = connection;
+        let Connection { local, is_encrypted, owner: program, .. } = connection;
         let version = parts.version;
         let answer = match named {
             Ok(host) => {
-                let peer = Peer { local, needs_token, is_encrypted, owner, host };
+                let peer = Peer { local, needs_token, is_encrypted, program, host };
                 self.answer(&connection, peer, &mut parts, Body::new(body)).await
             }
             Err(error) => {
@@ -152,12 +152,16 @@ impl Routes {
     ) -> Answer {
         let path = parts.uri.path();
         let mut using = None;
+        let mut owner = Owner::Anyone;
         // REST v1.0 has rules of its own, and all else is for everybody.
         if v2::is_private(path) || path == METRICS {
             let allowed = self.host.access.check(&peer, &parts.headers);
-            if let Err(error) = allowed.and_then(|()| only_our_version(&parts.headers)) {
-                Data::of_body(&parts.headers, body).drain();
-                return Err(error.into());
+            match allowed.and_then(|owner| only_our_version(&parts.headers).map(|()| owner)) {
+                Ok(asking) => owner = asking,
+                Err(error) => {
+                    Data::of_body(&parts.headers, body).drain();
+                    return Err(error.into());
+                }
             }
             connection.welcome();
             if let Err((status, error)) = coding::check(&parts.headers) {
@@ -172,7 +176,7 @@ impl Routes {
         // Jobs come by the thousand, so they do not even go through the router.
         let answered = match v2::jobs_of(path).map(str::to_owned) {
             Some(session) if matches!(parts.method, Method::POST | Method::PUT) => {
-                v2::in_session(&self.host, connection, session, parts, body).await
+                v2::in_session(&self.host, connection, &owner, session, parts, body).await
             }
             Some(_) => {
                 let refused = other_method(parts.method.clone(), parts.uri.clone()).await;
@@ -180,6 +184,7 @@ impl Routes {
             }
             None => {
                 parts.extensions.insert(peer);
+                parts.extensions.insert(owner);
                 parts.extensions.insert(connection.clone());
                 let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
                 let routed = self.router.clone().oneshot(Request::from_parts(parts, body));

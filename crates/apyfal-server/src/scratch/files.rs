@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use apyfal_core::{Error, ErrorKind, Result};
 
-use super::Scratch;
+use super::{Holder, Scratch};
 
 /// A file without a name, which takes its space until it is dropped.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct ScratchFile(pub(super) Arc<Held>);
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) scratch: Arc<Scratch>,
-    pub(super) connection: Option<u64>,
+    pub(super) holder: Option<Holder>,
     pub(super) file: File,
     pub(super) bytes: AtomicU64,
     /// Whether others needed the space.
@@ -83,7 +83,7 @@ impl Write for ScratchFile {
         let Self(held) = self;
         held.check()?;
         let bytes = buffer.len() as u64;
-        held.scratch.take(held.connection, bytes)?;
+        held.scratch.take(held.holder.as_ref(), bytes)?;
         held.bytes.fetch_add(bytes, Ordering::AcqRel);
         (&held.file).write_all(buffer)?;
         held.check()?;

@@ -8,6 +8,7 @@ mod list;
 mod remove;
 pub(crate) mod serving;
 mod status;
+mod token;
 mod uninstall;
 
 pub(crate) use add::kept;
@@ -34,6 +35,7 @@ enum Command {
     Install(install::Arguments),
     Status(status::Arguments),
     Extend(extend::Arguments),
+    Token(token::Arguments),
     Uninstall(uninstall::Arguments),
 }
 
@@ -64,6 +66,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         Command::Install(arguments) => install::run(arguments, context).await,
         Command::Status(arguments) => status::run(arguments, context).await,
         Command::Extend(arguments) => extend::run(arguments, context).await,
+        Command::Token(arguments) => token::run(arguments, context).await,
         Command::Uninstall(arguments) => uninstall::run(&arguments, context).await,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use apyfal_api::WireError;
 use apyfal_api::v2::{JobState, Progress, Report};
-use apyfal_core::{ErrorKind, Profiling};
+use apyfal_core::{ErrorKind, Owner, Profiling};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -33,6 +33,7 @@ fn session(journal: &Journal) -> SessionRecord {
         id: format!("session-{number}"),
         number,
         accelerator: "gzip".into(),
+        owner: Owner::Token("anna".into()),
         protocol: Protocol::V2,
         parameters: json!({"app": {"specific": {"level": 6}}}),
         source: Some("words.txt".into()),
@@ -50,6 +51,7 @@ fn job(journal: &Journal, state: JobState) -> JobRecord {
         number,
         session: "session-1".into(),
         accelerator: "gzip".into(),
+        owner: Owner::User(1000),
         state,
         protocol: Protocol::V2,
         request: json!({"parameters": {"app": {"specific": {"level": 6}}}}),
@@ -331,7 +333,7 @@ fn rows_of_plain_jobs_are_few_and_rather_of_those_that_failed() {
             made.set(made.get() + 1);
             job(&journal, state)
         };
-        queue.push_plain("gzip", START, &Usage { jobs: 1, ..usage }, make).unwrap();
+        queue.push_plain("gzip", &Owner::Anyone, START, &Usage { jobs: 1, ..usage }, make).unwrap();
     };
     let limit = queue::PLAIN_ROWS_PER_GROUP;
     (0..1000).for_each(|_| push(JobState::Done));

@@ -27,7 +27,7 @@ async fn refuses_what_it_does_not_understand() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot open the journal '{}': its schema has version 7, and this apyfal knows up to 3",
+            "cannot open the journal '{}': its schema has version 7, and this apyfal knows up to 4",
             path.display()
         )
     );

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::refusal::{Answer, Refusal};
 use super::way::Way;
-use super::{form, page_of, told};
+use super::{form, owner, page_of, told};
 use crate::host::Host;
 use crate::journal::{Protocol, SessionFilter};
 use crate::live::now;
@@ -35,7 +35,8 @@ pub(super) async fn start(
         Ok(mut checked) => {
             let url = v1::take_source(&mut checked.specific);
             let src = data.map(|data| data.into_input(datafile.as_deref()));
-            let io = JobIo { src, ..host.sessions.io(crate::data::Data::none(), None) };
+            let io =
+                JobIo { src, ..host.sessions.io(crate::data::Data::none(), None, &owner(parts)) };
             let start = Start { accelerator, parameters: checked, src: url };
             host.sessions.start(start, io, Protocol::V1).await
         }

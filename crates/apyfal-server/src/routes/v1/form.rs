@@ -17,10 +17,11 @@ use tokio::sync::watch;
 
 use super::refusal::{Answer, Refusal};
 
+use super::owner;
 use super::upload::{Pieces, Upload};
 use crate::body;
 use crate::multipart;
-use crate::scratch::Scratch;
+use crate::scratch::{Holder, Scratch};
 use crate::settings::{JSON_DEPTH, REQUEST_LIMIT};
 use crate::stored::Stored;
 
@@ -115,7 +116,10 @@ pub(super) async fn read(
     patience: Duration,
     needs_configuration: bool,
 ) -> Answer<Request> {
-    let connection = parts.extensions.get::<Connection>().map(Connection::number);
+    let holder = parts
+        .extensions
+        .get::<Connection>()
+        .map(|connection| Holder { owner: owner(parts), connection: connection.number() });
     let mut form = Form::new(parts, body, patience, needs_configuration)?;
     let (end, ended) = watch::channel(None);
     let mut data = None;
@@ -139,7 +143,7 @@ pub(super) async fn read(
             let coming = stream::iter(held.into_iter().map(Ok)).chain(coming(form, end));
             return Ok(Request { data: Some(Data::Coming(coming.boxed())), ..request });
         } else {
-            data = Some(Data::Stored(store(held, &mut form, scratch, connection).await?));
+            data = Some(Data::Stored(store(held, &mut form, scratch, holder.clone()).await?));
         }
     }
     end.send_replace(Some(Ok(())));
@@ -295,9 +299,9 @@ async fn store(
     held: Vec<Bytes>,
     form: &mut Form,
     scratch: &Arc<Scratch>,
-    connection: Option<u64>,
+    holder: Option<Holder>,
 ) -> Answer<Stored> {
-    let mut stored = Stored::new(scratch, connection)?;
+    let mut stored = Stored::new(scratch, holder)?;
     for piece in held {
         stored = stored.add(piece).await?;
     }

@@ -162,7 +162,7 @@ fn any_path_leads_somewhere_or_nowhere() {
             local,
             needs_token: false,
             is_encrypted: false,
-            owner: apyfal_net::Owner::NotAsked,
+            program: apyfal_net::Owner::NotAsked,
             host: None,
         };
         let way = Way::of(&request, &peer);

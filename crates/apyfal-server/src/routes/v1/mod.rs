@@ -18,7 +18,7 @@ mod way;
 use std::sync::Arc;
 
 use apyfal_api::v1;
-use apyfal_core::{Error, ErrorKind, shorten};
+use apyfal_core::{Error, ErrorKind, Owner, shorten};
 use apyfal_net::Connection;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -71,8 +71,8 @@ pub(super) fn refuse(error: Error) -> Response {
 }
 
 async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    match answer(&host, &parts, body).await {
+    let (mut parts, body) = request.into_parts();
+    match answer(&host, &mut parts, body).await {
         Ok(response) => response,
         Err(refusal) => {
             if refusal.status.is_client_error() && refusal.status != StatusCode::NOT_FOUND {
@@ -85,14 +85,18 @@ async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
     }
 }
 
-async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
+async fn answer(host: &Arc<Host>, parts: &mut Parts, body: Body) -> Answer {
     let peer = parts.extensions.get::<Peer>();
     let peer =
         peer.ok_or_else(|| Error::new(ErrorKind::Internal, "the connection is not known"))?;
-    if let Err(error) = host.access.check_v1(peer, &parts.headers) {
-        Data::of_body(&parts.headers, body).drain();
-        return Err(error.into());
-    }
+    let way = Way::of(parts, peer);
+    match host.access.check_v1(peer, &parts.headers) {
+        Ok(owner) => parts.extensions.insert(owner),
+        Err(error) => {
+            Data::of_body(&parts.headers, body).drain();
+            return Err(error.into());
+        }
+    };
     if let Some(connection) = parts.extensions.get::<Connection>() {
         connection.welcome();
     }
@@ -101,9 +105,14 @@ async fn answer(host: &Arc<Host>, parts: &Parts, body: Body) -> Answer {
         return Err(Refusal::new(status, error));
     }
     let using = host.uses.begin();
-    let answered = answer_to(host, Way::of(parts, peer), parts, body).await;
+    let answered = answer_to(host, way, parts, body).await;
     using.answered(answered.as_ref().map_or_else(|refusal| refusal.status, Response::status));
     answered
+}
+
+/// Who asks.
+fn owner(parts: &Parts) -> Owner {
+    parts.extensions.get().cloned().unwrap_or_default()
 }
 
 /// Answers who may use the host.

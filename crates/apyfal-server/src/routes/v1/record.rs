@@ -48,6 +48,7 @@ fn record(job: &Job, sent: &Sent) -> JobRecord {
         number: job.number,
         session: job.session.clone(),
         accelerator: job.accelerator.clone(),
+        owner: job.owner.clone(),
         state: JobState::Waiting,
         protocol: job.protocol,
         request: serde_json::to_value(sent).unwrap_or_default(),

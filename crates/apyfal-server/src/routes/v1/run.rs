@@ -16,7 +16,7 @@ use super::memory::{Known, Process, Sent};
 use super::record::Unrecorded;
 use super::refusal::Answer;
 use super::way::{Place, Way};
-use super::{form, record, told};
+use super::{form, owner, record, told};
 use crate::host::Host;
 use crate::journal::{Durability, Protocol};
 use crate::live::Listed;
@@ -36,7 +36,7 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
     let checked = checked.and_then(JobParameters::from_json);
     let sent = Sent { configuration: number, parameters: told::shown(parameters.ok()), datafile };
 
-    let job = host.jobs.new_job(None, &session, &accelerator)?;
+    let job = host.jobs.new_job(None, &session, &accelerator, &owner(parts))?;
     let listed = host.live.add(job.kept(Protocol::V1, Durability::Process))?;
     let mut checked = match checked {
         Ok(checked) => checked,

@@ -186,7 +186,7 @@ mod tests {
                 local,
                 needs_token: false,
                 is_encrypted,
-                owner: apyfal_net::Owner::NotAsked,
+                program: apyfal_net::Owner::NotAsked,
                 host,
             };
             Way::of(&request.body(()).unwrap().into_parts().0, &peer).process(3)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apyfal_api::v2::{JobState, Mode};
-use apyfal_core::{Input, Result};
+use apyfal_core::{Input, Owner, Result};
 use apyfal_net::Connection;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
@@ -19,6 +19,7 @@ use crate::history::{Begun, wire_job};
 use crate::host::Host;
 use crate::journal::{Durability, Protocol};
 use crate::live::{self, Asked};
+use crate::scratch::Holder;
 use crate::stored::Stored;
 
 /// The data of a job, as far as it is in before the job begins.
@@ -49,9 +50,9 @@ impl Sent {
     }
 
     /// Takes all of it in.
-    async fn stored(self, host: &Host, connection: &Connection) -> Result<Self> {
+    async fn stored(self, host: &Host, holder: Holder) -> Result<Self> {
         let Self::Coming(mut data) = self else { return Ok(self) };
-        let mut stored = Stored::new(&host.scratch, Some(connection.number()))?;
+        let mut stored = Stored::new(&host.scratch, Some(holder))?;
         while let Some(piece) = data.next().await {
             stored = stored.add(piece?).await?;
         }
@@ -77,6 +78,7 @@ impl Sent {
 pub(super) async fn keep(
     host: &Arc<Host>,
     connection: &Connection,
+    owner: &Owner,
     mut ends: Box<Ends>,
     headers: &HeaderMap,
 ) -> Result<Response> {
@@ -92,7 +94,7 @@ pub(super) async fn keep(
     }
     let (job, number) = loop {
         let mut job =
-            host.jobs.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator)?;
+            host.jobs.new_job(ends.request.id.clone(), &ends.session, &ends.accelerator, owner)?;
         if has_id {
             let (fingerprint, data) = (ends.fingerprint(), complete.clone());
             job = job.asked(Asked { fingerprint, known: complete.digest().or(told), data });
@@ -133,7 +135,9 @@ pub(super) async fn keep(
                 (wire_job(*recorded), number)
             }
             Begun::Unsure => {
-                sent = sent.stored(host, connection).await?;
+                let (owner, connection) = (owner.clone(), connection.number());
+                let holder = Holder { owner, connection };
+                sent = sent.stored(host, holder).await?;
                 continue;
             }
         };

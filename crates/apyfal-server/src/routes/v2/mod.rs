@@ -8,6 +8,7 @@ mod logs;
 mod process;
 mod reading;
 mod sessions;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use apyfal_api::v2::DESCRIPTION;
 use axum::Router;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::host::Host;
 
@@ -38,6 +39,8 @@ pub(super) fn router() -> Router<Arc<Host>> {
         .route("/v2/jobs/{id}/result", get(jobs::result))
         .route("/v2/jobs/{id}/events", get(jobs::events))
         .route("/v2/logs", get(logs::read))
+        .route("/v2/tokens", get(tokens::list).post(tokens::add))
+        .route("/v2/tokens/{name}", delete(tokens::remove))
         .route(OPENAPI, get(description))
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use apyfal_api::v2::{self, JobRequest, Mode};
 use apyfal_core::{
-    AcceleratorInfo, Client, Error, ErrorKind, Input, Job, JobParameters, Need, Output, ParamKind,
-    Result, Stage, Start, read_value, shorten,
+    AcceleratorInfo, Client, Error, ErrorKind, Input, Job, JobParameters, Need, Output, Owner,
+    ParamKind, Result, Stage, Start, read_value, shorten,
 };
 use apyfal_net::Connection;
 use apyfal_storage::Location;
@@ -28,6 +28,7 @@ use crate::digest::Digest;
 use crate::host::Host;
 use crate::jobs::output_named;
 use crate::routes::query::{Name, Query};
+use crate::scratch::Holder;
 use crate::spool::spool;
 
 /// Data of no more than so many bytes is taken in before its job begins, so that a slow client
@@ -38,6 +39,7 @@ pub(super) const SMALL: usize = 64 << 10;
 pub(crate) async fn in_session(
     host: &Arc<Host>,
     connection: &Connection,
+    owner: &Owner,
     session: String,
     parts: &Parts,
     body: Body,
@@ -48,9 +50,9 @@ pub(crate) async fn in_session(
     match Ends::of(host, session, request, data).await {
         Ok(ends) if ends.request.id.is_some() || ends.request.mode == Mode::Submit => {
             // What plain jobs need not carry along with them is made when it is needed.
-            Ok(Box::pin(keep(host, connection, ends, &parts.headers)).await?)
+            Ok(Box::pin(keep(host, connection, owner, ends, &parts.headers)).await?)
         }
-        Ok(ends) => Ok(run(host, connection, ends, reading, None).await?),
+        Ok(ends) => Ok(run(host, connection, owner, ends, reading, None).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())
@@ -170,11 +172,12 @@ fn check_id(id: Option<&str>) -> Result<()> {
 async fn run(
     host: &Arc<Host>,
     connection: &Connection,
+    owner: &Owner,
     mut ends: Box<Ends>,
     reading: Reading,
     ending: Option<EndSession>,
 ) -> Result<Response> {
-    let job = host.jobs.new_job(None, &ends.session, &ends.accelerator)?;
+    let job = host.jobs.new_job(None, &ends.session, &ends.accelerator, owner)?;
     let (name, output_name) = ends.names();
     // Set once the request is in, where that is not so already.
     let mut sent = None;
@@ -196,7 +199,8 @@ async fn run(
         host.history.record_plain(&listed, &report);
         return deliver::report(&listed, listed.end(report, None));
     }
-    let (writer, end, reader) = spool(&host.scratch, connection.number());
+    let holder = Holder { owner: owner.clone(), connection: connection.number() };
+    let (writer, end, reader) = spool(&host.scratch, holder);
     reading.announce(&reader);
     // The spool takes everything in at once: into memory, or into a scratch file.
     let dst = output_named(Output::memory(writer), output_name.as_deref());
@@ -240,6 +244,7 @@ pub(crate) async fn alone(
     Name(accelerator): Name,
     Query(query): Query<Vec<(String, String)>>,
     Extension(connection): Extension<Connection>,
+    Extension(owner): Extension<Owner>,
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
@@ -268,7 +273,9 @@ pub(crate) async fn alone(
     let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
     let opened = match host.draining.check() {
         // It ends within this request, so nobody needs to remember it.
-        Ok(()) => host.agent.start_for_now(start, host.sessions.io(Data::none(), None)).await,
+        Ok(()) => {
+            host.agent.start_for_now(start, host.sessions.io(Data::none(), None, &owner)).await
+        }
         Err(error) => Err(error),
     };
     let session = match opened {
@@ -286,7 +293,7 @@ pub(crate) async fn alone(
     };
     let ending = EndSession { host: host.clone(), session: session.id.clone() };
     match Ends::of(&host, session.id, request, data).await {
-        Ok(ends) => Ok(run(&host, &connection, ends, reading, Some(ending)).await?),
+        Ok(ends) => Ok(run(&host, &connection, &owner, ends, reading, Some(ending)).await?),
         Err((error, data)) => {
             data.drain();
             Err(error.into())

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use apyfal_api::v2::{self, StartRequest};
-use apyfal_core::{Error, ErrorKind, JobParameters, Result, Start, shorten};
-use axum::Json;
+use apyfal_core::{Error, ErrorKind, JobParameters, Owner, Result, Start, shorten};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 
 use crate::answer::Answer;
 use crate::body;
@@ -17,6 +17,7 @@ use crate::routes::query::{Name, Paging, Query};
 /// Opens a session.
 pub(crate) async fn start(
     State(host): State<Arc<Host>>,
+    Extension(owner): Extension<Owner>,
     request: Request,
 ) -> Answer<(StatusCode, Json<v2::Session>)> {
     let (parts, body) = request.into_parts();
@@ -30,7 +31,7 @@ pub(crate) async fn start(
             return Err(error.into());
         }
     };
-    let io = host.sessions.io(data, name.as_deref());
+    let io = host.sessions.io(data, name.as_deref(), &owner);
     let (_, record) = host.sessions.start(start, io, Protocol::V2).await?;
     Ok((StatusCode::CREATED, Json(as_wire(record))))
 }
@@ -42,8 +43,8 @@ fn meant(host: &Host, request: StartRequest) -> Result<Start> {
 }
 
 fn as_wire(record: SessionRecord) -> v2::Session {
-    let SessionRecord { id, accelerator, created, report, .. } = record;
-    v2::Session { id, accelerator, created, report }
+    let SessionRecord { id, accelerator, owner, created, report, .. } = record;
+    v2::Session { id, accelerator, owner: owner.name(), created, report }
 }
 
 /// The open sessions, the newest first.
