@@ -73,7 +73,8 @@ pub async fn find(
     match place(explicit, configuration, environment)? {
         Place::BuiltIn => {
             let engines = apyfal_engines::built_in();
-            let catalog = Catalog::built_in(engines.iter().map(|engine| &*engine.info().name))?;
+            let catalog =
+                Catalog::built_in(engines.iter().map(|engine| &*engine.accelerator().name))?;
             Ok(Found { catalog, origin: BUILT_IN.to_owned(), is_built_in: true, stale: None })
         }
         Place::File(path) => {
