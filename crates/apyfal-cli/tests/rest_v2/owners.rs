@@ -123,11 +123,11 @@ fn nobody_keeps_more_than_half_of_the_results_where_there_are_others() {
     assert!(text(&error).contains("host has half of the room"), "{}", text(&error));
     assert_eq!([keep(&anna, "d"), keep(&anna, "e")].map(|kept| kept.status), [200, 200]);
     assert_eq!(refused(&keep(&anna, "f"), 507), "storage-full");
-    assert_eq!(asked(&server, "DELETE", "/v2/jobs/a", OWN).status, 200);
+    assert_eq!(asked(&server, "DELETE", "/v2/jobs/a", OWN).status, 204);
     assert_eq!(keep(OWN, "c").status, 200);
     // Alone one has all.
     for id in ["b", "c", "d", "e"] {
-        assert_eq!(asked(&server, "DELETE", &format!("/v2/jobs/{id}"), OWN).status, 200);
+        assert_eq!(asked(&server, "DELETE", &format!("/v2/jobs/{id}"), OWN).status, 204);
     }
     assert_eq!(asked(&server, "DELETE", "/v2/tokens/anna", OWN).status, 200);
     for id in ["g", "h", "i", "j"] {

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, bounded};
+use crate::shorten;
 
 /// What programs may act on beside the kind of an error. What people should know as well is among
 /// the facts too.
@@ -62,10 +63,10 @@ impl Error {
         self.context("retry_after", seconds)
     }
 
-    /// With the name of the parameter that is wrong; the message says it too.
+    /// With the name of the parameter that is wrong, shortened as in the message, which says it too.
     #[must_use]
     pub fn of_parameter(mut self, name: &str) -> Self {
-        self.0.details.parameter = Some(bounded(name));
+        self.0.details.parameter = Some(shorten(name));
         self
     }
 
