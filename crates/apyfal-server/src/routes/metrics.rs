@@ -50,23 +50,23 @@ fn about(host: &Host, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     ConstGauge::new(1_u32).encode(info.encode_family(&build)?)?;
     let uptime = host.began.elapsed().as_secs_f64();
     gauge(encoder, "apyfal_uptime_seconds", "Seconds since the agent started.", uptime)?;
-    let draining = f64::from(u8::from(host.draining.is_set()));
+    let draining = u32::from(host.draining.is_set());
     let help = "1 while the agent is ending and takes no jobs.";
     gauge(encoder, "apyfal_draining", help, draining)?;
-    let connections = count(&host.metrics.connections) as f64;
+    let connections = count(&host.metrics.connections);
     gauge(encoder, "apyfal_connections", "Open connections of clients.", connections)?;
     let help = "Requests of clients.";
     let requests = encoder.encode_descriptor("apyfal_requests", help, None, MetricType::Counter)?;
     ConstCounter::new(count(&host.metrics.requests)).encode(requests)?;
-    let (used, quota) = (host.scratch.used() as f64, host.scratch.quota() as f64);
+    let (used, quota) = (host.scratch.used(), host.scratch.quota());
     gauge(encoder, "apyfal_scratch_bytes", "Bytes of disk space that results take.", used)?;
     gauge(encoder, "apyfal_scratch_quota_bytes", "Bytes that they may take.", quota)?;
-    let failing = f64::from(u8::from(host.journal.failure().is_some()));
+    let failing = u32::from(host.journal.failure().is_some());
     let help = "1 while the journal cannot be written.";
     gauge(encoder, "apyfal_journal_failing", help, failing)?;
     if let Some(bytes) = resident() {
         let help = "Memory of the process that is not swapped out.";
-        gauge(encoder, "process_resident_memory_bytes", help, bytes as f64)?;
+        gauge(encoder, "process_resident_memory_bytes", help, bytes)?;
     }
     let help = "Requests answered with an error, by kind.";
     let mut family =
@@ -78,7 +78,10 @@ fn about(host: &Host, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 }
 
 /// A figure of the whole host, as it is now.
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+fn gauge<N>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: N) -> fmt::Result
+where
+    ConstGauge<N>: EncodeMetric,
+{
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
@@ -144,7 +147,7 @@ fn jobs(host: &Host, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     for (name, help, figure) in loads {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for engine in &load.accelerators {
-            let value = ConstGauge::new(figure(engine) as i64);
+            let value = ConstGauge::new(figure(engine));
             value.encode(family.encode_family(&[("accelerator", &*engine.name)])?)?;
         }
     }
