@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use apyfal_core::{Error, ErrorKind};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-/// How much it is: twice what the write-ahead log grows to, and on a small disk a twentieth of that.
+/// How much it is: twice what the write-ahead log grows to, and on a small disk a tenth of that.
 const SIZE: u64 = 8 << 20;
 /// How much of it the index of the write-ahead log may take, which SQLite makes when the database is
 /// opened.
@@ -40,7 +40,7 @@ impl Reserve {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let disk = statvfs(parent.unwrap_or(Path::new(".")));
         let whole = disk.map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
-        let size = (whole / 20).min(SIZE);
+        let size = (whole / 10).min(SIZE);
         Self { path: beside(".reserve"), log: beside("-wal"), size, is_spent: false }
     }
 
