@@ -134,7 +134,7 @@ pub trait Engine: Debug + Send + Sync {
     /// sees no parameters that did not pass.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) names the parameter.
+    /// [`ErrorKind::Usage`] names the parameter.
     fn check(&self, _params: &Params) -> Result<()> {
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::comparison;
 use crate::job::{self, CallContext};
 
 impl Agent {
-    /// [`Client::process`] without a time limit.
+    /// [`Client::process`](apyfal_core::Client::process) without a time limit.
     pub(super) async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
         let open = self.session(&job.session, &io.cancel, &io.owner, false).await?;
         let engines = open.engines(job.parameters.engine.as_deref())?;

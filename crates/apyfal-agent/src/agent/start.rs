@@ -19,7 +19,8 @@ use crate::session::{Record, SessionDir};
 use crate::slots::Asking;
 
 impl Agent {
-    /// [`Client::start`] without a time limit. One that is to be `kept` can be opened again.
+    /// [`Client::start`](apyfal_core::Client::start) without a time limit. One that is to be `kept` can be
+    /// opened again.
     pub(super) async fn start_now(
         &self,
         request: Start,
