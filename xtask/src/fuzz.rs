@@ -89,13 +89,13 @@ const TARGETS: [Target; 24] = [
     target("authority", "apyfal-net", "", "authority::tests::any_name_is_one_or_refused"),
     target(
         "address",
-        "apyfal",
+        "apyfal-client",
         "remote",
         "remote::address::tests::any_text_is_an_address_or_refused",
     ),
     target(
         "answer",
-        "apyfal",
+        "apyfal-client",
         "remote",
         "remote::failure::tests::any_answer_is_a_refusal_that_can_be_told",
     ),
@@ -243,5 +243,26 @@ impl Target {
             .find(is_it)
             .and_then(|built: serde_json::Value| built["executable"].as_str().map(PathBuf::from));
         built.ok_or_else(|| format!("cargo built no tests of {}", self.package).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a function of a test is in a file of this folder itself.
+    fn holds(folder: &Path, test: &str) -> bool {
+        let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.any(|file| fs::read_to_string(file).is_ok_and(|text| text.contains(test)))
+    }
+
+    #[test]
+    fn every_target_is_a_test_where_its_corpus_lies() {
+        for Target { name, package, test, folder } in &TARGETS {
+            let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+            let beside = crates.join(package).join("src").join(folder);
+            let function = format!("fn {}()", test.rsplit("::").next().unwrap());
+            assert!(holds(&beside, &function), "{name}: no {function} in {}", beside.display());
+        }
     }
 }
