@@ -11,7 +11,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::peer_server::{self, Answer, pieces_of};
+use crate::peer_server::{self, Pieces, pieces_of};
 
 /// What stands at the end of the headers of the data.
 const DATA: &[u8] = b"name=\"datafile\"";
@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 impl Host {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Answer>> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Pieces>> {
         let at = request.headers().get(HOST).context("no host")?.to_str()?;
         let root = format!("http://{at}/v1.0");
         let path = request.uri().path().trim_end_matches('/').to_owned();
@@ -54,7 +54,7 @@ impl Host {
             }
             (&Method::DELETE, ["process", _]) => {
                 data().remove(&id.context("no id")?);
-                let mut response = Response::new(Answer::default());
+                let mut response = Response::new(Pieces::default());
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 Ok(response)
             }
@@ -101,24 +101,24 @@ fn start_of_data(head: &[u8]) -> Option<usize> {
     find(find(0, DATA)?, END)
 }
 
-fn configuration(root: &str) -> Response<Answer> {
+fn configuration(root: &str) -> Response<Pieces> {
     json(format!(
         r#"{{"id":1,"url":"{root}/configuration/1","inerror":false,"processed":true,"used":true,"errorcode":0,"parametersresult":{{"app":{{"status":0,"msg":"","specific":{{}}}}}}}}"#
     ))
 }
 
-fn process(root: &str, id: u64) -> Response<Answer> {
+fn process(root: &str, id: u64) -> Response<Pieces> {
     json(format!(
         r#"{{"id":{id},"url":"{root}/process/{id}","inerror":false,"processed":true,"errorcode":0,"datafileresult":"{root}/process/{id}/datafileresult","parametersresult":{{"app":{{"status":0,"msg":"","specific":{{}}}}}}}}"#
     ))
 }
 
-fn json(text: String) -> Response<Answer> {
+fn json(text: String) -> Response<Pieces> {
     typed("application/json", vec![text.into()])
 }
 
-fn typed(kind: &'static str, pieces: Vec<Bytes>) -> Response<Answer> {
-    let mut response = Response::new(Answer::new(pieces));
+fn typed(kind: &'static str, pieces: Vec<Bytes>) -> Response<Pieces> {
+    let mut response = Response::new(Pieces::new(pieces));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
-use crate::peer_server::{self, Answer, pieces_of};
+use crate::peer_server::{self, Pieces, pieces_of};
 
 const SOME_TIME: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 /// The parts of an upload, by their numbers.
@@ -33,7 +33,7 @@ fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn answer(store: Arc<Mutex<Store>>, request: Request<Incoming>) -> Result<Response<Answer>> {
+async fn answer(store: Arc<Mutex<Store>>, request: Request<Incoming>) -> Result<Response<Pieces>> {
     let (parts, body) = request.into_parts();
     let key = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default();
@@ -51,7 +51,7 @@ async fn answer(store: Arc<Mutex<Store>>, request: Request<Incoming>) -> Result<
         (Method::PUT, Some(upload), Some(number)) => {
             let upload = store.uploads.get_mut(&upload).context("no such upload")?;
             upload.insert(number.parse()?, data);
-            Ok(tagged(Response::new(Answer::default())))
+            Ok(tagged(Response::new(Pieces::default())))
         }
         (Method::POST, Some(upload), _) => {
             let parts = store.uploads.remove(&upload).context("no such upload")?;
@@ -71,18 +71,18 @@ async fn answer(store: Arc<Mutex<Store>>, request: Request<Incoming>) -> Result<
                 Some(upload) => drop(store.uploads.remove(&upload)),
                 None => drop(store.objects.remove(&key)),
             }
-            let mut response = Response::new(Answer::default());
+            let mut response = Response::new(Pieces::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
         }
         (Method::PUT, ..) => {
             store.objects.insert(key, data);
-            Ok(tagged(Response::new(Answer::default())))
+            Ok(tagged(Response::new(Pieces::default())))
         }
         (method, ..) => match store.objects.get(&key) {
             Some(object) => object_answer(object, &parts.headers, method == Method::HEAD),
             None => {
-                let mut response = Response::new(Answer::default());
+                let mut response = Response::new(Pieces::default());
                 *response.status_mut() = StatusCode::NOT_FOUND;
                 Ok(response)
             }
@@ -91,7 +91,7 @@ async fn answer(store: Arc<Mutex<Store>>, request: Request<Incoming>) -> Result<
 }
 
 /// An object, or the range of it that is asked for.
-fn object_answer(object: &[Bytes], headers: &HeaderMap, head: bool) -> Result<Response<Answer>> {
+fn object_answer(object: &[Bytes], headers: &HeaderMap, head: bool) -> Result<Response<Pieces>> {
     let len: usize = object.iter().map(Bytes::len).sum();
     let range = headers.get(RANGE).map(|range| range.to_str()).transpose()?;
     let (start, end) = match range.and_then(|range| range.strip_prefix("bytes=")) {
@@ -102,7 +102,7 @@ fn object_answer(object: &[Bytes], headers: &HeaderMap, head: bool) -> Result<Re
         None => (0, len),
     };
     ensure!(start <= end, "a range that is none");
-    let answer = if head { Answer::default() } else { Answer::new(cut(object, start, end)) };
+    let answer = if head { Pieces::default() } else { Pieces::new(cut(object, start, end)) };
     let mut response = tagged(Response::new(answer));
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, (end - start).into());
@@ -127,12 +127,12 @@ fn cut(object: &[Bytes], start: usize, end: usize) -> Vec<Bytes> {
     pieces.collect()
 }
 
-fn tagged(mut response: Response<Answer>) -> Response<Answer> {
+fn tagged(mut response: Response<Pieces>) -> Response<Pieces> {
     response.headers_mut().insert(ETAG, hyper::header::HeaderValue::from_static("\"tag\""));
     response
 }
 
-fn xml(text: String) -> Response<Answer> {
+fn xml(text: String) -> Response<Pieces> {
     let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{text}");
-    Response::new(Answer::new(vec![text.into()]))
+    Response::new(Pieces::new(vec![text.into()]))
 }

@@ -16,15 +16,15 @@ use tokio::net::TcpListener;
 
 /// Pieces of memory, sent one after the other.
 #[derive(Default)]
-pub(crate) struct Answer(VecDeque<Bytes>);
+pub(crate) struct Pieces(VecDeque<Bytes>);
 
-impl Answer {
+impl Pieces {
     pub(crate) fn new(pieces: Vec<Bytes>) -> Self {
         Self(pieces.into_iter().filter(|piece| !piece.is_empty()).collect())
     }
 }
 
-impl Body for Answer {
+impl Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -58,7 +58,7 @@ pub(crate) async fn pieces_of(mut body: Incoming) -> Result<Vec<Bytes>> {
 /// Serves until the process ends; says where on standard error.
 pub(crate) fn run<F>(answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static) -> Result<()>
 where
-    F: Future<Output = Result<Response<Answer>>> + Send,
+    F: Future<Output = Result<Response<Pieces>>> + Send,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -74,7 +74,7 @@ where
                     async move {
                         Ok::<_, Infallible>(answered.await.unwrap_or_else(|error| {
                             let mut refused =
-                                Response::new(Answer::new(vec![format!("{error:#}\n").into()]));
+                                Response::new(Pieces::new(vec![format!("{error:#}\n").into()]));
                             *refused.status_mut() = StatusCode::BAD_REQUEST;
                             refused
                         }))

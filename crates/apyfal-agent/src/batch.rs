@@ -44,13 +44,13 @@ struct Waiting {
 
 impl Queue {
     /// Adds a job.
-    pub(crate) fn join(&self, job: EngineJob, call: CallContext) -> Place<'_> {
+    pub(crate) fn join(&self, job: EngineJob, call: CallContext) -> Queued<'_> {
         let (sender, answer) = oneshot::channel();
         let mut jobs = self.jobs();
         jobs.count += 1;
         let number = jobs.count;
         jobs.waiting.push(Waiting { number, job, call, answer: sender });
-        Place { queue: self, number, answer }
+        Queued { queue: self, number, answer }
     }
 
     /// Runs the next batch, of however many jobs there are, and answers each.
@@ -95,13 +95,13 @@ impl Waiting {
 }
 
 /// The place of a job in the queue. The job leaves the queue with it.
-pub(crate) struct Place<'a> {
+pub(crate) struct Queued<'a> {
     queue: &'a Queue,
     number: u64,
     answer: oneshot::Receiver<Result<Report>>,
 }
 
-impl Place<'_> {
+impl Queued<'_> {
     /// Waits until the job was run, by whomever.
     pub(crate) async fn answer(&mut self) -> Result<Report> {
         (&mut self.answer).await.unwrap_or_else(|_| {
@@ -122,7 +122,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.leave();
     }

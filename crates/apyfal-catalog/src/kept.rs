@@ -27,7 +27,7 @@ pub struct Stale {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Answer {
+struct Stored {
     /// Seconds since 1970.
     fetched: u64,
     catalog: Catalog,
@@ -77,7 +77,7 @@ impl Kept {
 
     fn last(&self) -> Option<(Catalog, Duration)> {
         let text = std::fs::read(self.path.as_ref()?).ok()?;
-        let Answer { fetched, catalog } = serde_json::from_slice(&text).ok()?;
+        let Stored { fetched, catalog } = serde_json::from_slice(&text).ok()?;
         Some((catalog, Duration::from_secs(now().saturating_sub(fetched))))
     }
 
@@ -85,7 +85,7 @@ impl Kept {
     fn keep(&self, catalog: &Catalog) {
         let Some(path) = &self.path else { return };
         let Some(directory) = path.parent() else { return };
-        let answer = Answer { fetched: now(), catalog: catalog.clone() };
+        let answer = Stored { fetched: now(), catalog: catalog.clone() };
         let write = || -> std::io::Result<()> {
             private::make_directory(directory)?;
             private::replace(path, &serde_json::to_vec(&answer)?)

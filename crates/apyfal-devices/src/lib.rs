@@ -3,7 +3,7 @@
 //! * [`Device`] is one kind of device, driven through its maker's tools: [`aws`], [`xrt`], [`opae`].
 //!   [`none`](mod@none) stands for one that is not here.
 //! * [`Pool`] shares the slots of a device between all processes of the machine. A job holds a
-//!   [`SlotGuard`] while it runs; a slot whose job hung or was killed is cleared and loaded again
+//!   [`CardSlotGuard`] while it runs; a slot whose job hung or was killed is cleared and loaded again
 //!   before anybody else gets it.
 //! * [`WithSlot`] is an engine whose jobs run with a slot that has the image they need.
 //! * [`helper`] does all this for users who may not touch the device themselves.
@@ -17,6 +17,7 @@ use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 pub mod aws;
+mod card_slot;
 pub mod helper;
 mod image;
 pub mod none;
@@ -24,16 +25,15 @@ pub mod opae;
 mod pool;
 mod prefetch;
 mod record;
-mod slot;
 mod tool;
 mod with_slot;
 pub mod xrt;
 
+pub use card_slot::CardSlotGuard;
 pub use helper::Access;
 pub use image::Image;
 pub use pool::{Pool, PoolOptions, SlotState};
 pub use record::Holder;
-pub use slot::SlotGuard;
 pub use tool::Tools;
 pub use with_slot::{Hold, WithSlot};
 

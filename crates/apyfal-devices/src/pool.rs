@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
+use crate::card_slot::{CardSlot, CardSlotGuard};
 use crate::prefetch::Prefetch;
 use crate::record::{Held, Holder, Record};
-use crate::slot::{Slot, SlotGuard};
 use crate::{Device, Image, Kind, Loaded};
 
 /// How often a waiting job looks for a free slot.
@@ -33,7 +33,7 @@ pub struct PoolOptions {
 pub struct Pool {
     device: Arc<dyn Device>,
     options: PoolOptions,
-    slots: Mutex<Vec<Arc<Slot>>>,
+    slots: Mutex<Vec<Arc<CardSlot>>>,
 }
 
 /// What a slot is like at this moment.
@@ -74,7 +74,7 @@ impl Pool {
     /// # Errors
     /// Of kind [`ErrorKind::Busy`] if none became free in time, with who holds which; or the
     /// device failed, hung, or took another image than this one.
-    pub fn acquire(&self, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
+    pub fn acquire(&self, image: &Image, cancel: &Cancel) -> Result<CardSlotGuard> {
         self.acquire_among(image, |_| true, false, cancel)
     }
 
@@ -82,7 +82,7 @@ impl Pool {
     ///
     /// # Errors
     /// As those of [`acquire`](Self::acquire).
-    pub fn reload(&self, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
+    pub fn reload(&self, image: &Image, cancel: &Cancel) -> Result<CardSlotGuard> {
         self.acquire_among(image, |_| true, true, cancel)
     }
 
@@ -90,7 +90,7 @@ impl Pool {
     ///
     /// # Errors
     /// As those of [`acquire`](Self::acquire); or there is no such slot any more.
-    pub fn acquire_in(&self, slot: &str, image: &Image, cancel: &Cancel) -> Result<SlotGuard> {
+    pub fn acquire_in(&self, slot: &str, image: &Image, cancel: &Cancel) -> Result<CardSlotGuard> {
         self.acquire_among(image, |name| name == slot, false, cancel)
     }
 
@@ -100,7 +100,7 @@ impl Pool {
         is_wanted: impl Fn(&str) -> bool,
         anew: bool,
         cancel: &Cancel,
-    ) -> Result<SlotGuard> {
+    ) -> Result<CardSlotGuard> {
         if image.kind() != self.kind() {
             let why = format!("an image for {} is none for this device", image.kind().name());
             return Err(Error::new(ErrorKind::Configuration, why)
@@ -123,7 +123,7 @@ impl Pool {
                     Prefetch::settle(prefetch, slot, cancel)?;
                 }
                 let what = &self.options.what;
-                return SlotGuard::make(slot.clone(), held, image, what, anew, cancel);
+                return CardSlotGuard::make(slot.clone(), held, image, what, anew, cancel);
             }
             if Instant::now() >= end {
                 return Err(self.busy(&slots));
@@ -144,7 +144,7 @@ impl Pool {
     /// # Errors
     /// The slots cannot be listed.
     pub fn look(&self, cancel: &Cancel) -> Result<Vec<SlotState>> {
-        let state = |slot: Arc<Slot>| {
+        let state = |slot: Arc<CardSlot>| {
             let path = slot.lock();
             // Held while it is read, for a moment only: a job that ends meanwhile is no job that did
             // not come to its end.
@@ -165,7 +165,7 @@ impl Pool {
     }
 
     /// The slots, which are listed once.
-    fn slots(&self, cancel: &Cancel) -> Result<Vec<Arc<Slot>>> {
+    fn slots(&self, cancel: &Cancel) -> Result<Vec<Arc<CardSlot>>> {
         let mut slots = self.slots.lock();
         if slots.is_empty() {
             let kind = self.kind().name();
@@ -181,13 +181,13 @@ impl Pool {
                     .hint("look at the card with its maker's tools"));
             }
             let locks = &self.options.locks;
-            let slot = |name| Arc::new(Slot::new(self.device.clone(), name, locks.clone()));
+            let slot = |name| Arc::new(CardSlot::new(self.device.clone(), name, locks.clone()));
             *slots = names.into_iter().map(slot).collect();
         }
         Ok(slots.clone())
     }
 
-    fn busy(&self, slots: &[Arc<Slot>]) -> Error {
+    fn busy(&self, slots: &[Arc<CardSlot>]) -> Error {
         let (count, kind) = (slots.len(), self.kind().name());
         let why = match count {
             1 => format!("the slot of {kind} is in use"),
@@ -209,7 +209,7 @@ impl Pool {
 }
 
 /// Whether a slot has this image, and be it in use.
-fn is_anywhere(slots: &[Arc<Slot>], image: &Image) -> Result<bool> {
+fn is_anywhere(slots: &[Arc<CardSlot>], image: &Image) -> Result<bool> {
     for slot in slots {
         if Record::peek(&slot.lock())?.is_some_and(|record| record.image() == Some(image.id())) {
             return Ok(true);
@@ -219,8 +219,8 @@ fn is_anywhere(slots: &[Arc<Slot>], image: &Image) -> Result<bool> {
 }
 
 /// How well a slot suits: the less the better.
-fn by_preference(slots: &[Arc<Slot>], image: &Image) -> Result<Vec<(u8, Arc<Slot>)>> {
-    let rank = |slot: &Arc<Slot>| {
+fn by_preference(slots: &[Arc<CardSlot>], image: &Image) -> Result<Vec<(u8, Arc<CardSlot>)>> {
+    let rank = |slot: &Arc<CardSlot>| {
         let rank = match Record::peek(&slot.lock())? {
             Some(Record::Idle { image: Some(found), .. }) if found == image.id() => 0,
             Some(Record::Idle { image: None, .. }) => 1,

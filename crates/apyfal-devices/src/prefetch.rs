@@ -7,12 +7,12 @@ use std::time::Duration;
 use apyfal_core::{Cancel, Result};
 
 use crate::Image;
-use crate::slot::Slot;
+use crate::card_slot::CardSlot;
 
 /// An image on its way. Dropping this ends that.
 #[derive(Debug)]
 pub(crate) struct Prefetch {
-    slot: Arc<Slot>,
+    slot: Arc<CardSlot>,
     cancel: Cancel,
     thread: Option<JoinHandle<Result<bool>>>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Prefetch {
 impl Prefetch {
     /// Begins to fetch an image that will be loaded into this slot. It gains time or it does not:
     /// whether it worked shows when the image is loaded.
-    pub(crate) fn start(slot: Arc<Slot>, image: &Image) -> Self {
+    pub(crate) fn start(slot: Arc<CardSlot>, image: &Image) -> Self {
         let cancel = Cancel::default();
         let (to, image, switch) = (slot.clone(), image.clone(), cancel.clone());
         let thread = std::thread::Builder::new()
@@ -30,7 +30,7 @@ impl Prefetch {
     }
 
     /// Waits for the end of one that is for this slot, and breaks off any other.
-    pub(crate) fn settle(self, slot: &Slot, cancel: &Cancel) -> Result<()> {
+    pub(crate) fn settle(self, slot: &CardSlot, cancel: &Cancel) -> Result<()> {
         let is_running = || self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
         while self.slot.name() == slot.name() && is_running() {
             cancel.check()?;

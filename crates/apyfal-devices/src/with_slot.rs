@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Image, Pool, SlotGuard};
+use crate::{CardSlotGuard, Image, Pool};
 
 /// In the session's state: the slot that its program was started in.
 const STARTED: &str = "slot.json";
@@ -134,7 +134,7 @@ impl<E: Engine> Engine for WithSlot<E> {
             }
         };
         let (pool, image) = (self.pool.clone(), self.image.clone());
-        Ok(Box::new(Session { inner, kept, pool, image, hold: self.hold, started }))
+        Ok(Box::new(SlotSession { inner, kept, pool, image, hold: self.hold, started }))
     }
 }
 
@@ -146,7 +146,7 @@ struct Started {
 }
 
 #[derive(Debug)]
-struct Session {
+struct SlotSession {
     inner: Box<dyn EngineSession>,
     /// After the programs, which still use it while they end.
     kept: Kept,
@@ -158,10 +158,10 @@ struct Session {
 
 /// The slot between two jobs of a session that holds it.
 #[derive(Debug, Default)]
-struct Kept(Mutex<Option<SlotGuard>>);
+struct Kept(Mutex<Option<CardSlotGuard>>);
 
 impl Kept {
-    fn slot(&self) -> MutexGuard<'_, Option<SlotGuard>> {
+    fn slot(&self) -> MutexGuard<'_, Option<CardSlotGuard>> {
         self.0.lock()
     }
 }
@@ -175,9 +175,9 @@ impl Drop for Kept {
     }
 }
 
-impl Session {
+impl SlotSession {
     /// The slot for a job.
-    fn take(&self, ctx: &JobContext) -> Result<SlotGuard> {
+    fn take(&self, ctx: &JobContext) -> Result<CardSlotGuard> {
         if let Some(slot) = self.kept.slot().take() {
             return Ok(slot);
         }
@@ -217,7 +217,7 @@ impl Session {
     }
 }
 
-impl EngineSession for Session {
+impl EngineSession for SlotSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         self.with_slot(ctx, |ctx| self.inner.process(job, ctx))
     }

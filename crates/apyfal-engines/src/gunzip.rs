@@ -28,13 +28,13 @@ pub(crate) fn engine() -> Cpu {
          What gzip here, bgzip, pgzip or MiGz wrote is decompressed on all cores; elsewhere the format \
          does not tell where one could begin, and one core does most of the work."
             .into();
-    Cpu::new(info, |_| Ok(Box::new(Session)))
+    Cpu::new(info, |_| Ok(Box::new(GunzipSession)))
 }
 
 #[derive(Debug)]
-struct Session;
+struct GunzipSession;
 
-impl EngineSession for Session {
+impl EngineSession for GunzipSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (src, dst) = parts(job)?;
         let what = src

@@ -61,13 +61,13 @@ pub(crate) fn engine() -> Cpu {
         )
         .default(0),
     ];
-    Cpu::new(info, |_| Ok(Box::new(Session))).quick_to(QUICK)
+    Cpu::new(info, |_| Ok(Box::new(GzipSession))).quick_to(QUICK)
 }
 
 #[derive(Debug)]
-struct Session;
+struct GzipSession;
 
-impl EngineSession for Session {
+impl EngineSession for GzipSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (src, dst, settings) = parts(job)?;
         let mut reader = ctx.reader(src)?;
@@ -186,13 +186,13 @@ impl Settings {
         Ok(Self { name, mtime, ..Self::anonymous(params)? })
     }
 
-    fn header(&self, place: Place) -> Vec<u8> {
-        let first = place != Place::Later;
+    fn header(&self, place: Member) -> Vec<u8> {
+        let first = place != Member::Later;
         NewHeader {
             name: self.name.as_deref().filter(|_| first),
             mtime: if first { self.mtime } else { 0 },
             effort: self.level.effort(),
-            sized: place != Place::Only,
+            sized: place != Member::Only,
         }
         .to_bytes()
     }
@@ -210,7 +210,7 @@ fn checked_name(name: &OsStr) -> Result<Vec<u8>> {
 
 /// Which member of the file a block becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum Member {
     /// The only one: its end is that of the file, so its size need not be told.
     Only,
     First,
@@ -235,12 +235,12 @@ pub(crate) fn compress(
 ) -> Result<()> {
     let mut first = Block::default();
     if !first.fill(settings.level, &mut read)? {
-        first.place = Place::Only;
+        first.place = Member::Only;
         first.compress(&mut settings.level.compressor(), settings)?;
         let trailer = first.trailer;
         return write(first.member_behind(None)).and_then(|()| write(&trailer));
     }
-    first.place = Place::First;
+    first.place = Member::First;
     let mut first = Some(first);
     let mut ended = false;
     let mut trailer = None;
@@ -255,7 +255,7 @@ pub(crate) fn compress(
             if ended {
                 return Ok(false);
             }
-            block.place = Place::Later;
+            block.place = Member::Later;
             ended = !block.fill(settings.level, &mut read)?;
             Ok(block.source_len > 0)
         },
@@ -281,7 +281,7 @@ fn has_few_symbols(data: &[u8]) -> bool {
 
 #[derive(Default)]
 struct Block {
-    place: Place,
+    place: Member,
     /// As long as a block, or [`SHORT`] where that is all; how much is in use stands beside it.
     source: Vec<u8>,
     source_len: usize,
@@ -331,7 +331,7 @@ impl Block {
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         self.member_end = start + deflated;
         self.trailer = Trailer::of(source).to_bytes();
-        if self.place != Place::Only {
+        if self.place != Member::Only {
             set_member_size(&mut self.member[TRAILER..], header.len() + deflated + TRAILER);
         }
         Ok(())

@@ -16,13 +16,13 @@ pub(crate) fn engine() -> Cpu {
     info.description = "Every byte of the source goes to the destination as it is. What a job \
                         costs beside the accelerator's own work is what null costs."
         .into();
-    Cpu::new(info, |_| Ok(Box::new(Session))).quick_to(64 << 10)
+    Cpu::new(info, |_| Ok(Box::new(NullSession))).quick_to(64 << 10)
 }
 
 #[derive(Debug)]
-struct Session;
+struct NullSession;
 
-impl EngineSession for Session {
+impl EngineSession for NullSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (src, dst) = parts(job)?;
         let mut writer = ctx.writer(dst);

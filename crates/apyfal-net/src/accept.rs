@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::places::{Busy, Place, Places};
+use crate::places::{Busy, Occupant, Places};
 use crate::{Owner, Watched};
 
 /// How long a client may take for a handshake, for its first request and for the head of a later
@@ -61,7 +61,7 @@ pub struct Connection {
     pub is_encrypted: bool,
     /// Whose program the client is, where the service wants to know.
     pub owner: Owner,
-    place: Arc<Place>,
+    place: Arc<Occupant>,
 }
 
 impl Connection {
@@ -253,7 +253,7 @@ impl<S: Service> Terms<S> {
         self,
         stream: TcpStream,
         remote: SocketAddr,
-        place: Arc<Place>,
+        place: Arc<Occupant>,
         watcher: Watcher,
     ) {
         let Ok(local) = stream.local_addr() else { return };
@@ -306,7 +306,7 @@ impl<S: Service> Terms<S> {
                 };
                 let mut answer = service.answer(connection, request).await;
                 not_for_others(answer.headers_mut());
-                Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy }))
+                Ok::<_, Infallible>(answer.map(|body| BusyBody { body, _busy: busy }))
             }
         });
         let served = builder.serve_connection(TokioIo::new(stream), answer);
@@ -334,12 +334,12 @@ fn not_for_others(headers: &mut HeaderMap) {
 }
 
 /// The body of an answer, until the end of which its connection is not idle.
-struct Answer<B> {
+struct BusyBody<B> {
     body: B,
     _busy: Busy,
 }
 
-impl<B: Body + Unpin> Body for Answer<B> {
+impl<B: Body + Unpin> Body for BusyBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

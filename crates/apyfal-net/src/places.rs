@@ -26,7 +26,7 @@ const LEAVING: usize = 1 << (usize::BITS - 1);
 #[derive(Debug)]
 pub(crate) struct Places {
     limit: usize,
-    taken: Mutex<HashMap<u64, Arc<Place>>>,
+    taken: Mutex<HashMap<u64, Arc<Occupant>>>,
     next: AtomicU64,
     /// Wakes who waits for a place.
     free: Notify,
@@ -34,7 +34,7 @@ pub(crate) struct Places {
 
 /// The place of one connection.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Occupant {
     pub(crate) number: u64,
     source: Source,
     began: Instant,
@@ -50,12 +50,12 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Seat {
     places: Arc<Places>,
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<Occupant>,
 }
 
 /// A request under way.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Place>);
+pub(crate) struct Busy(Arc<Occupant>);
 
 impl Places {
     pub(crate) fn new(limit: usize) -> Self {
@@ -67,7 +67,7 @@ impl Places {
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<u64, Arc<Place>>> {
+    fn taken(&self) -> MutexGuard<'_, HashMap<u64, Arc<Occupant>>> {
         self.taken.lock()
     }
 
@@ -88,7 +88,7 @@ impl Places {
             self.leave(&mut taken)?;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let place = Arc::new(Place::new(number, Source::of(client)));
+        let place = Arc::new(Occupant::new(number, Source::of(client)));
         taken.insert(number, place.clone());
         Some(Seat { places: self.clone(), place })
     }
@@ -99,7 +99,7 @@ impl Places {
     }
 
     /// Says which task serves a connection.
-    pub(crate) fn served_by(&self, place: &Place, task: AbortHandle) {
+    pub(crate) fn served_by(&self, place: &Occupant, task: AbortHandle) {
         let _taken = self.taken();
         let task = place.task.get_or_init(|| task);
         // It may have been ended meanwhile.
@@ -108,7 +108,7 @@ impl Places {
         }
     }
 
-    fn leave(&self, taken: &mut HashMap<u64, Arc<Place>>) -> Option<()> {
+    fn leave(&self, taken: &mut HashMap<u64, Arc<Occupant>>) -> Option<()> {
         loop {
             let number = first_to_go(taken, self.limit / RESERVE)?;
             // One that is asked for something just now stays.
@@ -121,7 +121,7 @@ impl Places {
 }
 
 /// Who makes room.
-fn first_to_go(taken: &HashMap<u64, Arc<Place>>, reserve: usize) -> Option<u64> {
+fn first_to_go(taken: &HashMap<u64, Arc<Occupant>>, reserve: usize) -> Option<u64> {
     let of = |known| taken.iter().filter(move |(_, place)| place.is_known() == known);
     let longest_idle = |known| {
         let idle = of(known).filter(|(_, place)| place.is_idle());
@@ -142,7 +142,7 @@ fn first_to_go(taken: &HashMap<u64, Arc<Place>>, reserve: usize) -> Option<u64> 
     greedy.min_by_key(|(number, place)| (place.moved(), **number)).map(|(number, _)| *number)
 }
 
-impl Place {
+impl Occupant {
     fn new(number: u64, source: Source) -> Self {
         Self {
             number,

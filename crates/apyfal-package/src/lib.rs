@@ -20,6 +20,6 @@ mod store;
 
 pub use digest::Digest;
 pub use engine::Packaged;
-pub use manifest::{Device, Image, Machine, Manifest, Program, Requires, Test};
+pub use manifest::{Device, Image, MachineFacts, Manifest, Program, Requires, Test};
 pub use project::{Language, create as create_project};
 pub use store::{Incoming, Installed, Outcome, Record, Store, Terms, Uninstalled};

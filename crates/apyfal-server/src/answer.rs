@@ -18,7 +18,7 @@ pub(crate) struct Refusal {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused(pub(crate) ErrorKind);
 
-pub(crate) type Answer<T = Response> = std::result::Result<T, Refusal>;
+pub(crate) type Routed<T = Response> = std::result::Result<T, Refusal>;
 
 impl Refusal {
     /// With a status that says more than the kind of the error does.

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 
-use crate::digest::{Digest, Digesting, check_told};
+use crate::digest::{Digest, Digesting, check_stated};
 use crate::sending::Sending;
 
 /// How much of a body is read and thrown away once nobody wants it, so that clients that read
@@ -37,7 +37,7 @@ struct Coming {
     has_ended: bool,
     digesting: Option<Box<Digesting>>,
     /// What its client told of it.
-    told: Option<Digest>,
+    stated: Option<Digest>,
     complete: Option<Complete>,
     /// The client, where it must not be too slow.
     sending: Option<Sending>,
@@ -142,8 +142,8 @@ impl Data {
     }
 
     /// Its end is not let through where its digest is another one.
-    pub(crate) fn expect(&mut self, told: Digest) {
-        self.coming.told = Some(told);
+    pub(crate) fn expect(&mut self, stated: Digest) {
+        self.coming.stated = Some(stated);
     }
 
     /// Reads and throws away all of it.
@@ -230,9 +230,9 @@ impl Stream for Pieces {
 
 impl Coming {
     fn new(pieces: Pieces, len: Option<u64>) -> Self {
-        let (digesting, told, complete) = (None, None, None);
+        let (digesting, stated, complete) = (None, None, None);
         let has_ended = len == Some(0);
-        Self { pieces, len, taken: 0, has_ended, digesting, told, complete, sending: None }
+        Self { pieces, len, taken: 0, has_ended, digesting, stated, complete, sending: None }
     }
 
     fn complete(&mut self) -> Complete {
@@ -244,14 +244,14 @@ impl Coming {
     }
 
     /// Tells that it is at its end; that is not to be let through where the data is not what was
-    /// told.
+    /// announced.
     fn end(&mut self) -> Result<()> {
         self.has_ended = true;
         let digest = self.digesting.take().map(|digesting| digesting.digest());
         if let Some(complete) = &self.complete {
             complete.set(digest);
         }
-        self.told.take().map_or(Ok(()), |told| check_told(told, digest))
+        self.stated.take().map_or(Ok(()), |stated| check_stated(stated, digest))
     }
 }
 

@@ -35,19 +35,19 @@ impl Digest {
     ///
     /// # Errors
     /// It is not written as it must be.
-    pub(crate) fn told(headers: &HeaderMap) -> Result<Option<Self>> {
-        let mut told = None;
+    pub(crate) fn stated(headers: &HeaderMap) -> Result<Option<Self>> {
+        let mut stated = None;
         for line in headers.get_all(HEADER) {
             let members = line.to_str().unwrap_or("?").split(',').map(str::trim);
             for member in members.filter(|member| !member.is_empty()) {
                 let (key, value) = member.split_once('=').ok_or_else(unreadable)?;
                 if key == "sha-256" {
                     // Of two the last one counts.
-                    told = Some(Self::from_item(value).ok_or_else(unreadable)?);
+                    stated = Some(Self::from_item(value).ok_or_else(unreadable)?);
                 }
             }
         }
-        Ok(told)
+        Ok(stated)
     }
 
     /// `:BASE64:`, which may have parameters behind it.
@@ -100,8 +100,8 @@ impl Digesting {
 ///
 /// # Errors
 /// It is something else.
-pub(crate) fn check_told(told: Digest, digest: Option<Digest>) -> Result<()> {
-    if digest == Some(told) {
+pub(crate) fn check_stated(stated: Digest, digest: Option<Digest>) -> Result<()> {
+    if digest == Some(stated) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Usage, "the data is not what its 'Content-Digest' says")
@@ -122,12 +122,12 @@ mod tests {
 
     use super::*;
 
-    fn told(lines: &[&'static str]) -> Result<Option<Digest>> {
+    fn stated(lines: &[&'static str]) -> Result<Option<Digest>> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(HEADER, HeaderValue::from_static(line));
         }
-        Digest::told(&headers)
+        Digest::stated(&headers)
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
         // The example of the RFC.
         let example = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
         let of_example = Digest::of(b"{\"hello\": \"world\"}");
-        assert_eq!(told(&[example]).unwrap(), Some(of_example));
+        assert_eq!(stated(&[example]).unwrap(), Some(of_example));
         let abc = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
         for lines in [
             &["sha-512=:YWJj:, sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"][..],
@@ -154,17 +154,17 @@ mod tests {
             &["sha-512=:YWJj:", "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"],
             &[example, abc],
         ] {
-            assert_eq!(told(lines).unwrap(), Some(Digest::of(b"abc")), "{lines:?}");
+            assert_eq!(stated(lines).unwrap(), Some(Digest::of(b"abc")), "{lines:?}");
         }
         for nothing in [&[][..], &[""], &["sha-512=:YWJj:"]] {
-            assert_eq!(told(nothing).unwrap(), None, "{nothing:?}");
+            assert_eq!(stated(nothing).unwrap(), None, "{nothing:?}");
         }
         for wrong in
             ["sha-256", "sha-256=ungW", "sha-256=:ungW:", "sha-256=:!:", "sha-256=:YWJj", "?\u{7f}"]
         {
             let Ok(value) = HeaderValue::from_bytes(wrong.as_bytes()) else { continue };
             let headers = HeaderMap::from_iter([(HEADER.parse().unwrap(), value)]);
-            let error = Digest::told(&headers).unwrap_err();
+            let error = Digest::stated(&headers).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{wrong}");
         }
     }

@@ -15,12 +15,12 @@ use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
-use crate::pace::Pace;
 use crate::recent::Recent;
-use crate::routes::v1::Memory;
+use crate::routes::v1::V1State;
 use crate::scratch::Scratch;
 use crate::sessions::Sessions;
 use crate::settings::Limits;
+use crate::throughput::Throughput;
 use crate::uses::Uses;
 
 /// What all routes share.
@@ -30,7 +30,7 @@ pub(crate) struct Host {
     pub(crate) sessions: Sessions,
     pub(crate) jobs: Jobs,
     pub(crate) history: History,
-    pub(crate) original: Memory,
+    pub(crate) v1: V1State,
     pub(crate) journal: Journal,
     pub(crate) live: Arc<Live>,
     pub(crate) uses: Uses,
@@ -40,7 +40,7 @@ pub(crate) struct Host {
     pub(crate) logs: Arc<Logs>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shown: Shown,
-    pub(crate) pace: Pace,
+    pub(crate) throughput: Throughput,
     pub(crate) limits: Limits,
     pub(crate) lease: Arc<Lease>,
     pub(crate) cores: usize,

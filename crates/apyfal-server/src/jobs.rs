@@ -10,7 +10,7 @@ use apyfal_core::{Client, Input, Job, JobIo, JobLog, Need, Output, Owner, Report
 use parking_lot::Mutex;
 
 use crate::data::file_name;
-use crate::digest::check_told;
+use crate::digest::check_stated;
 use crate::history::History;
 use crate::journal::{Durability, Journal};
 use crate::live::{self, Listed};
@@ -143,7 +143,7 @@ impl Jobs {
             if let (Ok(_), Some(asked)) = (&result, asked) {
                 // An engine need not read all of it.
                 let digest = asked.data.wait().await;
-                if let Some(Err(error)) = asked.known.map(|told| check_told(told, digest)) {
+                if let Some(Err(error)) = asked.known.map(|stated| check_stated(stated, digest)) {
                     jobs.scratch.remove(&listed.id, listed.number);
                     result = Err(error.of_job(&listed.id));
                 }

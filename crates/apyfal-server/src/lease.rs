@@ -52,7 +52,7 @@ pub struct Lease {
     /// When a client last asked for something.
     used: AtomicU64,
     /// When that was written down.
-    told: AtomicU64,
+    reported: AtomicU64,
     record: Mutex<Record>,
 }
 
@@ -110,7 +110,7 @@ impl Lease {
             limits,
             paths,
             used: AtomicU64::new(used),
-            told: AtomicU64::new(now),
+            reported: AtomicU64::new(now),
             record: Mutex::new(record),
         };
         let made = private::make_directory(directory).map_err(writing);
@@ -189,10 +189,10 @@ impl Lease {
     /// Writes down from time to time until when the host was used.
     fn keep(&self) {
         let now = now();
-        if now.saturating_sub(self.told.load(Ordering::Relaxed)) < STEP {
+        if now.saturating_sub(self.reported.load(Ordering::Relaxed)) < STEP {
             return;
         }
-        self.told.store(now, Ordering::Relaxed);
+        self.reported.store(now, Ordering::Relaxed);
         let record = self.current();
         if let Some(first) = self.paths.first() {
             // There is a next time, and the machine rather ends too early than never.

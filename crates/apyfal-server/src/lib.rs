@@ -21,7 +21,6 @@ mod logs;
 mod metrics;
 mod multipart;
 mod overview;
-mod pace;
 mod parameters;
 mod recent;
 mod routes;
@@ -33,6 +32,7 @@ mod settings;
 mod spool;
 mod stored;
 mod taken;
+mod throughput;
 mod uptime;
 mod uses;
 

@@ -29,12 +29,12 @@ pub(crate) struct Form<S> {
     held: Bytes,
     /// What stands before each part and behind the last one.
     delimiter: Vec<u8>,
-    place: Place,
+    place: Position,
 }
 
 /// Where the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     BeforeFirst,
     Content,
     BehindDelimiter,
@@ -62,7 +62,7 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin> Form<S> {
             // The line that a delimiter ends may also be none, before the first byte.
             held: Bytes::from_static(b"\r\n"),
             delimiter: format!("\r\n--{boundary}").into_bytes(),
-            place: Place::BeforeFirst,
+            place: Position::BeforeFirst,
         })
     }
 
@@ -73,27 +73,27 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin> Form<S> {
     /// It is no such form, it breaks off, or a head is too long.
     pub(crate) async fn next(&mut self) -> Result<Option<Part>> {
         match self.place {
-            Place::BehindLast => return Ok(None),
-            Place::BehindDelimiter => {}
-            Place::Content => while self.chunk().await?.is_some() {},
-            Place::BeforeFirst => {
+            Position::BehindLast => return Ok(None),
+            Position::BehindDelimiter => {}
+            Position::Content => while self.chunk().await?.is_some() {},
+            Position::BeforeFirst => {
                 let delimiter = self.delimiter.clone();
                 let at = self.find(&delimiter).await?;
                 self.held.advance(at + delimiter.len());
             }
         }
-        self.place = Place::BehindDelimiter;
+        self.place = Position::BehindDelimiter;
         while self.held.len() < 2 {
             self.more().await?;
         }
         if self.held.starts_with(b"--") {
-            self.place = Place::BehindLast;
+            self.place = Position::BehindLast;
             return Ok(None);
         }
         let begin = self.line_end().await?;
         let end = self.find(b"\r\n\r\n").await? + 4;
         let head = self.held.split_to(end);
-        self.place = Place::Content;
+        self.place = Position::Content;
         part(&head[begin + 2..])
     }
 
@@ -102,12 +102,12 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin> Form<S> {
     /// # Errors
     /// The form breaks off.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        while self.place == Place::Content {
+        while self.place == Position::Content {
             let content = match memmem::find(&self.held, &self.delimiter) {
                 Some(at) => {
                     let content = self.held.split_to(at);
                     self.held.advance(self.delimiter.len());
-                    self.place = Place::BehindDelimiter;
+                    self.place = Position::BehindDelimiter;
                     content
                 }
                 None => self.held.split_to(self.held.len() - self.begun()),
@@ -115,7 +115,7 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin> Form<S> {
             if !content.is_empty() {
                 return Ok(Some(content));
             }
-            if self.place == Place::Content {
+            if self.place == Position::Content {
                 self.more().await?;
             }
         }

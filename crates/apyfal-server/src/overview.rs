@@ -15,8 +15,8 @@ use crate::journal::{Journal, Resolution};
 use crate::lease::Lease;
 use crate::live::{self, Live, now};
 use crate::metrics::{Metrics, count};
-use crate::pace::Pace;
 use crate::scratch::Scratch;
+use crate::throughput::Throughput;
 
 /// For how long an overview is shown again, so that however many look cost no more than one.
 const FRESH: Duration = Duration::from_millis(500);
@@ -36,7 +36,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) live: &'a Live,
     pub(crate) metrics: &'a Metrics,
     pub(crate) scratch: &'a Scratch,
-    pub(crate) pace: &'a Pace,
+    pub(crate) throughput: &'a Throughput,
     pub(crate) journal: &'a Journal,
     pub(crate) lease: &'a Lease,
     pub(crate) draining: &'a Draining,
@@ -103,7 +103,7 @@ impl Parts<'_> {
             live: live.len(),
             jobs: live.iter().take(JOBS).map(|job| live_job(job, time)).collect(),
             errors: failures.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect(),
-            minutes: self.pace.history(),
+            minutes: self.throughput.history(),
             hour: self.history(time - HOUR, Resolution::Fine).await?,
             week: self.history(time - WEEK, Resolution::Hour).await?,
         })

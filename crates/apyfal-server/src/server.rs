@@ -22,12 +22,12 @@ use crate::live::Live;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::overview::Shown;
-use crate::pace::Pace;
 use crate::recent::Recent;
 use crate::routes::{Listener, Routes, v1};
 use crate::scratch::Scratch;
 use crate::sessions::Sessions;
 use crate::settings::{Listen, Settings};
+use crate::throughput::Throughput;
 use crate::uses::Uses;
 
 /// Why a host ended.
@@ -131,7 +131,7 @@ impl Server {
                 limits,
             },
             agent,
-            original: Default::default(),
+            v1: Default::default(),
             journal,
             uses: Uses::new(live.clone(), lease.clone()),
             live,
@@ -141,7 +141,7 @@ impl Server {
             logs,
             metrics,
             shown: Shown::default(),
-            pace: Pace::default(),
+            throughput: Throughput::default(),
             limits,
             lease,
             cores: cores.map_or(1, std::num::NonZeroUsize::get),
@@ -181,7 +181,7 @@ impl Server {
         let tended = host.clone();
         tending.spawn(async move { v1::expire_sessions(&tended).await });
         let tended = host.clone();
-        tending.spawn(async move { tended.pace.keep(&tended.live, &tended.metrics).await });
+        tending.spawn(async move { tended.throughput.keep(&tended.live, &tended.metrics).await });
         let is_in_use = || host.uses.is_in_use();
         let lease_ended = || host.lease.ended(is_in_use, &host.draining, &host.logs);
         let mut ending = tokio::select! {

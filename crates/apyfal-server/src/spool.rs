@@ -52,7 +52,7 @@ pub(crate) struct SpoolEnd {
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Buffers>,
     writable: Condvar,
     scratch: Arc<Scratch>,
     /// Who takes it.
@@ -60,7 +60,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Buffers {
     /// What waits in memory; it comes before what waits in the file.
     memory: VecDeque<Bytes>,
     held: usize,
@@ -103,7 +103,7 @@ pub(crate) fn spool(
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Buffers> {
         self.state.lock()
     }
 
@@ -111,14 +111,14 @@ impl Shared {
         Ok(Overflow { file: self.scratch.file(Some(self.holder.clone()))?, written: 0, read: 0 })
     }
 
-    fn wake_writer(&self, state: &State) {
+    fn wake_writer(&self, state: &Buffers) {
         if state.writer_waits {
             self.writable.notify_one();
         }
     }
 }
 
-impl State {
+impl Buffers {
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -155,7 +155,7 @@ impl SpoolWriter {
             state.file = Some(self.shared.overflow()?);
         } else if is_full {
             let since = *self.waiting_since.get_or_insert_with(Instant::now);
-            let has_no_room = |state: &mut State| state.held >= MEMORY && !state.reader_is_gone;
+            let has_no_room = |state: &mut Buffers| state.held >= MEMORY && !state.reader_is_gone;
             state.writer_waits = true;
             self.shared.writable.wait_while_for(&mut state, has_no_room, WAIT);
             state.writer_waits = false;
@@ -284,7 +284,7 @@ impl SpoolReader {
     }
 
     /// The next piece that is there now.
-    fn next_now(&self, state: &mut State) -> Option<Piece> {
+    fn next_now(&self, state: &mut Buffers) -> Option<Piece> {
         if let Some(block) = state.memory.pop_front() {
             state.held -= block.len();
             self.shared.wake_writer(state);

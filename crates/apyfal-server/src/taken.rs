@@ -30,9 +30,9 @@ struct Taken {
 }
 
 /// What is left of an answer.
-struct Left(Mutex<State>);
+struct Left(Mutex<Remaining>);
 
-struct State {
+struct Remaining {
     body: Result<Body, Option<Error>>,
     /// Whether anything was taken since it was last looked at.
     has_moved: bool,
@@ -73,7 +73,7 @@ pub(crate) fn watched(
 }
 impl Taken {
     fn new(body: Body, limit: Duration, given_up: impl FnOnce(Error) + Send + 'static) -> Self {
-        let state = State { body: Ok(body), has_moved: false, is_awaited: false };
+        let state = Remaining { body: Ok(body), has_moved: false, is_awaited: false };
         let left = Arc::new(Left(Mutex::new(state)));
         let watched = left.clone();
         let watching = tokio::spawn(async move {
@@ -92,7 +92,7 @@ impl Taken {
 }
 
 impl Left {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Remaining> {
         self.0.lock()
     }
 

@@ -15,11 +15,11 @@ use crate::object::Upload;
 #[must_use = "what is not committed is thrown away"]
 pub struct Destination {
     output: Option<Output>,
-    place: Place,
+    place: Target,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Target {
     Local(Local),
     Object(Upload),
 }
@@ -62,11 +62,11 @@ impl fmt::Display for Placed {
 
 impl Destination {
     pub(crate) fn local((local, output): (Local, Output)) -> Self {
-        Self { output: Some(output), place: Place::Local(local) }
+        Self { output: Some(output), place: Target::Local(local) }
     }
 
     pub(crate) fn object((upload, output): (Upload, Output)) -> Self {
-        Self { output: Some(output), place: Place::Object(upload) }
+        Self { output: Some(output), place: Target::Object(upload) }
     }
 
     /// What is written to. It is there once.
@@ -82,16 +82,16 @@ impl Destination {
     pub async fn commit(self, cancel: &Cancel) -> Result<Placed> {
         drop(self.output);
         match self.place {
-            Place::Local(Local::File(file)) => file.commit(),
-            Place::Local(Local::Pipe(pipe)) => {
+            Target::Local(Local::File(file)) => file.commit(),
+            Target::Local(Local::Pipe(pipe)) => {
                 while !pipe.try_open().map_err(|error| io_error("write", pipe.path(), error))? {
                     cancel.check()?;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Ok(Placed::Whole)
             }
-            Place::Local(Local::Standard) => Ok(Placed::Whole),
-            Place::Object(upload) => upload.commit(cancel).await.map(|()| Placed::Whole),
+            Target::Local(Local::Standard) => Ok(Placed::Whole),
+            Target::Object(upload) => upload.commit(cancel).await.map(|()| Placed::Whole),
         }
     }
 
@@ -114,7 +114,7 @@ impl Destination {
     /// waiting, which leaves parts too if the process ends at once.
     pub async fn abort(self) {
         drop(self.output);
-        if let Place::Object(upload) = self.place {
+        if let Target::Object(upload) = self.place {
             upload.abort().await;
         }
     }

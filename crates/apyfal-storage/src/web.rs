@@ -66,14 +66,14 @@ enum Begun {
     Whole(Option<u64>),
 }
 
-enum Answer {
+enum Ranged {
     Part { start: u64, version: Version },
     Whole { len: Option<u64> },
     NotSatisfiable,
     Refused,
 }
 
-impl Answer {
+impl Ranged {
     fn of(response: &Response) -> Self {
         match response.status() {
             StatusCode::PARTIAL_CONTENT => match content_range(response.headers()) {
@@ -116,22 +116,22 @@ impl Server {
     /// Asks for the first part, and tells how the rest comes.
     async fn begin(&self) -> Result<(Response, Begun)> {
         let first = self.request_patiently(Some((0, PART as u64))).await?;
-        match Answer::of(&first) {
-            Answer::Part { start: 0, version } => Ok((first, Begun::Parts(version))),
-            Answer::Part { .. } => {
+        match Ranged::of(&first) {
+            Ranged::Part { start: 0, version } => Ok((first, Begun::Parts(version))),
+            Ranged::Part { .. } => {
                 let why = "it answered with another part than it was asked for";
                 Err(self.error(ErrorKind::Storage, why))
             }
-            Answer::Whole { len } => Ok((first, Begun::Whole(len))),
-            Answer::NotSatisfiable => {
+            Ranged::Whole { len } => Ok((first, Begun::Whole(len))),
+            Ranged::NotSatisfiable => {
                 // An empty file has no first byte. Servers say so, but not all mean it.
                 let whole = self.request_patiently(None).await?;
-                match Answer::of(&whole) {
-                    Answer::Whole { len } => Ok((whole, Begun::Whole(len))),
+                match Ranged::of(&whole) {
+                    Ranged::Whole { len } => Ok((whole, Begun::Whole(len))),
                     _ => Err(self.refused(&whole)),
                 }
             }
-            Answer::Refused => Err(self.refused(&first)),
+            Ranged::Refused => Err(self.refused(&first)),
         }
     }
 
@@ -164,20 +164,20 @@ impl Server {
                     Some(response) => response,
                     None => self.request(Some((from, end))).await?,
                 };
-                match Answer::of(&response) {
-                    Answer::Part { version, .. }
+                match Ranged::of(&response) {
+                    Ranged::Part { version, .. }
                         if self.version.as_ref().is_some_and(|first| !first.is(&version)) =>
                     {
                         return Err(self.changed());
                     }
-                    Answer::Part { start, .. } if start == from => {}
+                    Ranged::Part { start, .. } if start == from => {}
                     // What was longer is shorter now.
-                    Answer::NotSatisfiable
+                    Ranged::NotSatisfiable
                         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE =>
                     {
                         return Err(self.changed());
                     }
-                    Answer::Part { .. } | Answer::Whole { .. } => {
+                    Ranged::Part { .. } | Ranged::Whole { .. } => {
                         return Err(self.error(
                             ErrorKind::Storage,
                             "the server answered with another part than it was asked for",
@@ -379,8 +379,8 @@ mod tests {
                 let response =
                     Server { transport: transport.clone(), url: url.clone(), version: None };
                 let first = response.request_patiently(Some((0, 10))).await?;
-                match Answer::of(&first) {
-                    Answer::Part { .. } => response.part(0, 10, Some(first)).await.map(|_| ()),
+                match Ranged::of(&first) {
+                    Ranged::Part { .. } => response.part(0, 10, Some(first)).await.map(|_| ()),
                     _ => Box::pin(response.whole(first)).try_collect::<Vec<_>>().await.map(|_| ()),
                 }
             };

@@ -44,7 +44,7 @@ impl Found {
 
 /// Which catalog is used.
 #[derive(Debug)]
-enum Place {
+enum Source {
     Server(Server, String),
     /// As it is shown, and as it was written, which may hold a secret.
     Url(Location, String),
@@ -71,13 +71,13 @@ pub async fn find(
     let keeps = section.get_bool("stale_catalog")?.unwrap_or(true);
     let kept = home.filter(|_| keeps).map(|home| home.join(".apyfal/catalogs"));
     match place(explicit, configuration, environment)? {
-        Place::BuiltIn => {
+        Source::BuiltIn => {
             let engines = apyfal_engines::built_in();
             let catalog =
                 Catalog::built_in(engines.iter().map(|engine| &*engine.accelerator().name))?;
             Ok(Found { catalog, origin: BUILT_IN.to_owned(), is_built_in: true, stale: None })
         }
-        Place::File(path) => {
+        Source::File(path) => {
             let name = path.display().to_string();
             let directory = path.parent().unwrap_or(Path::new(""));
             let catalog = beside(Catalog::load(&path)?, |file| {
@@ -85,7 +85,7 @@ pub async fn find(
             });
             Ok(Found { catalog, origin: name, is_built_in: false, stale: None })
         }
-        Place::Url(location, url) => {
+        Source::Url(location, url) => {
             let origin = location.to_string();
             let fetch = async {
                 let failed = |error: Error| error.operation(format!("read the catalog '{origin}'"));
@@ -101,7 +101,7 @@ pub async fn find(
             let (catalog, stale) = Kept::at(kept.as_deref(), &url, "").or_last(fetch).await?;
             Ok(Found { catalog, origin, is_built_in: false, stale })
         }
-        Place::Server(server, origin) => {
+        Source::Server(server, origin) => {
             let client_id = section.get("client_id")?.unwrap_or_default();
             let kept = Kept::at(kept.as_deref(), &origin, &client_id);
             let (catalog, stale) = kept.or_last(server.fetch()).await?;
@@ -114,13 +114,13 @@ fn place(
     explicit: Option<&str>,
     configuration: &Configuration,
     environment: &Environment,
-) -> Result<Place> {
+) -> Result<Source> {
     let section = configuration.section("accelize");
     let home = environment.home.as_deref();
-    let named = |text: &str| -> Result<Place> {
+    let named = |text: &str| -> Result<Source> {
         Ok(match Location::parse(text)? {
-            Location::File(path) => Place::File(expand(&path.to_string_lossy(), home)),
-            location => Place::Url(location, text.to_owned()),
+            Location::File(path) => Source::File(expand(&path.to_string_lossy(), home)),
+            location => Source::Url(location, text.to_owned()),
         })
     };
     if let Some(text) = explicit {
@@ -142,10 +142,10 @@ fn place(
     let there = files.into_iter().find(|path| {
         path.symlink_metadata().is_ok() && path.metadata().map_or(true, |found| found.len() > 0)
     });
-    Ok(there.map_or(Place::BuiltIn, Place::File))
+    Ok(there.map_or(Source::BuiltIn, Source::File))
 }
 
-fn server(configuration: &Configuration, home: Option<&Path>, url: String) -> Result<Place> {
+fn server(configuration: &Configuration, home: Option<&Path>, url: String) -> Result<Source> {
     let section = configuration.section("accelize");
     let (Some(client_id), Some(secret)) = (section.get("client_id")?, section.get("secret_id")?)
     else {
@@ -156,7 +156,7 @@ fn server(configuration: &Configuration, home: Option<&Path>, url: String) -> Re
     let trust = trust(configuration, home)?.unwrap_or(Trust::System);
     let plain = section.get_bool("unsecure")?.unwrap_or(false);
     let server = Server::new(&url, &client_id, Secret::new(secret), &trust, plain)?;
-    Ok(Place::Server(server, url))
+    Ok(Source::Server(server, url))
 }
 
 /// How the catalog's server is known, where that is said.

@@ -12,7 +12,7 @@ use crate::configuration::{expand, lock_directory};
 pub use apyfal_package::archive::{Limits, Packed, pack};
 pub use apyfal_package::signature::{PublicKey, SUFFIX, Signer};
 pub use apyfal_package::{
-    Device, Digest, Image, Installed, Language, Machine, Manifest, Outcome, Packaged, Record,
+    Device, Digest, Image, Installed, Language, MachineFacts, Manifest, Outcome, Packaged, Record,
     Requires, Store, Terms, Test, Uninstalled, create_project,
 };
 
@@ -34,7 +34,7 @@ pub struct InstallOptions {
     /// The keys one of which must have signed it; where there are none, nobody needs to have.
     pub keys: Vec<PublicKey>,
     /// The machine it is to run on.
-    pub machine: Machine,
+    pub machine: MachineFacts,
     /// How much it may hold.
     pub limits: Limits,
     /// Whether its self-test must succeed.
@@ -43,7 +43,7 @@ pub struct InstallOptions {
 
 impl InstallOptions {
     /// Those that are usual on a machine: the self-test must succeed.
-    pub fn new(machine: Machine) -> Self {
+    pub fn new(machine: MachineFacts) -> Self {
         Self {
             name: None,
             sha256: None,

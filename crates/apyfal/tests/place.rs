@@ -110,7 +110,7 @@ async fn install(home: &Path) {
     let manifest = Manifest::load(&folder).unwrap();
     let mut file = File::options().read(true).write(true).create_new(true).open(&archive).unwrap();
     package::pack(&folder, &manifest, &mut file, &cancel).unwrap();
-    let machine = package::Machine::here("/usr/bin:/bin", Vec::new());
+    let machine = package::MachineFacts::here("/usr/bin:/bin", Vec::new());
     let options = InstallOptions { test: false, ..InstallOptions::new(machine) };
     let (store, storage) = (package::store(home), Storage::new());
     let url = archive.to_string_lossy();

@@ -47,11 +47,11 @@ pub(crate) struct Scheduler(Arc<Shared>);
 struct Shared {
     cores: NonZeroUsize,
     max_waiting: usize,
-    state: Mutex<State>,
+    state: Mutex<Occupancy>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Occupancy {
     running: usize,
     waiting: usize,
     engines: Vec<Engine>,
@@ -124,7 +124,7 @@ impl Scheduler {
             state.waiting += 1;
             let (sender, slot) = oneshot::channel();
             let ticket = state.engines[engine].queue.join(asking.owner, asking.session, sender);
-            Place { shared: &self.0, engine, ticket: Some(ticket), slot }
+            Queued { shared: &self.0, engine, ticket: Some(ticket), slot }
         };
         let slot = (&mut place.slot).await.map_err(|_| {
             let why = format!("the slots of {} are closed", asking.accelerator);
@@ -163,12 +163,12 @@ impl Scheduler {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Occupancy> {
         self.state.lock()
     }
 
     /// The place of an engine in the list.
-    fn engine(&self, state: &mut State, asking: Asking<'_>) -> usize {
+    fn engine(&self, state: &mut Occupancy, asking: Asking<'_>) -> usize {
         let Asking { accelerator, engine: name, .. } = asking;
         let is_meant = |engine: &Engine| engine.accelerator == accelerator && engine.name == name;
         if let Some(place) = state.engines.iter().position(is_meant) {
@@ -190,7 +190,7 @@ impl Shared {
     }
 
     /// Takes a free slot.
-    fn take(self: &Arc<Self>, state: &mut State, engine: usize) -> Option<Slot> {
+    fn take(self: &Arc<Self>, state: &mut Occupancy, engine: usize) -> Option<Slot> {
         let free = state.engines.get_mut(engine).filter(|engine| engine.running < engine.slots)?;
         free.running += 1;
         state.running += 1;
@@ -198,7 +198,7 @@ impl Shared {
     }
 
     /// The slot of a job that was counted as running.
-    fn hand_out(self: &Arc<Self>, state: &State, engine: usize) -> Slot {
+    fn hand_out(self: &Arc<Self>, state: &Occupancy, engine: usize) -> Slot {
         // A lone job gets every core; where as many jobs as cores want to run, each gets one.
         let rivals = (state.running + state.waiting).max(1);
         let threads = NonZeroUsize::new(self.cores.get() / rivals).unwrap_or(NonZeroUsize::MIN);
@@ -254,7 +254,7 @@ impl Drop for Slot {
 }
 
 /// The place of a job in a queue. The job leaves the queue with it.
-struct Place<'a> {
+struct Queued<'a> {
     shared: &'a Arc<Shared>,
     engine: usize,
     /// None once the job got its slot.
@@ -262,7 +262,7 @@ struct Place<'a> {
     slot: oneshot::Receiver<Slot>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         let mut guard = self.shared.state();

@@ -106,7 +106,7 @@ pub(crate) fn options(
     configuration: &Configuration,
 ) -> Result<InstallOptions> {
     let path = context.variable("PATH").unwrap_or_default();
-    let machine = package::Machine::here(path, context.surroundings.devices().kinds());
+    let machine = package::MachineFacts::here(path, context.surroundings.devices().kinds());
     let mut options = InstallOptions::new(machine);
     options.keys = package::trusted_keys(configuration, context.surroundings.home())?;
     Ok(options)

@@ -23,12 +23,12 @@ const LOST: Duration = Duration::from_secs(20);
 /// what others could do.
 #[derive(Debug)]
 pub(super) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<Loads>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct Loads {
     hosts: Vec<Load>,
     /// How many jobs wait for a place.
     waiting: usize,
@@ -115,7 +115,7 @@ impl Load {
 
 /// A place at a host, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct Permit<'a> {
     queue: &'a Queue,
     pub(super) host: usize,
     /// Whether the host did not answer before, so that it is to be asked first.
@@ -124,7 +124,7 @@ pub(super) struct Place<'a> {
     wanted: Arc<Notify>,
 }
 
-impl Place<'_> {
+impl Permit<'_> {
     /// Waits until another host could do the job at once, which waits here.
     pub(super) async fn wanted_elsewhere(&self) {
         self.wanted.notified().await;
@@ -149,10 +149,10 @@ impl Queue {
         let load =
             || Load { slots: 1, places: Vec::new(), standing: Standing::Works, paused_until: None };
         let hosts = std::iter::repeat_with(load).take(hosts).collect();
-        Self { state: Mutex::new(State { hosts, waiting: 0, next: 0 }), changed: Notify::new() }
+        Self { state: Mutex::new(Loads { hosts, waiting: 0, next: 0 }), changed: Notify::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Loads> {
         self.state.lock()
     }
 
@@ -213,7 +213,7 @@ impl Queue {
 
     /// Waits for a place at one of the hosts that are able to do a job. None where no host is, or
     /// none of those has answered for too long.
-    pub(super) async fn place(&self, able: Able) -> Option<Place<'_>> {
+    pub(super) async fn place(&self, able: Able) -> Option<Permit<'_>> {
         let _waiting = Waiting::at(self);
         loop {
             let changed = self.changed.notified();
@@ -229,7 +229,7 @@ impl Queue {
                         state.next += 1;
                         let taken = Taken { number, wanted: wanted.clone(), able };
                         state.hosts[host].places.push(taken);
-                        return Some(Place { queue: self, host, is_doubtful, number, wanted });
+                        return Some(Permit { queue: self, host, is_doubtful, number, wanted });
                     }
                 }
             };
@@ -242,7 +242,7 @@ impl Queue {
     }
 }
 
-impl State {
+impl Loads {
     /// What a job is to do that some hosts are able to do.
     fn choose(&mut self, able: &Able, now: Instant) -> Choice {
         let able = (0..self.hosts.len()).filter(|host| able.has(*host));
@@ -303,7 +303,7 @@ impl State {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.state();
         state.hosts[self.host].places.retain(|place| place.number != self.number);
@@ -356,7 +356,7 @@ mod tests {
         on(queue, None)
     }
 
-    async fn take(queue: &Queue) -> Place<'_> {
+    async fn take(queue: &Queue) -> Permit<'_> {
         queue.place(any(queue)).await.unwrap()
     }
 
@@ -445,7 +445,7 @@ mod tests {
         let (slow, fast) = (take(&queue).await, take(&queue).await);
         let (waits, other) = (take(&queue).await, take(&queue).await);
         assert_eq!([slow.host, fast.host, waits.host, other.host], [0, 1, 0, 1]);
-        let is_wanted = |place: &Place<'_>| place.wanted_elsewhere().now_or_never().is_some();
+        let is_wanted = |place: &Permit<'_>| place.wanted_elsewhere().now_or_never().is_some();
         drop(fast);
         assert!(!is_wanted(&waits), "the other host has a job still");
         drop(other);

@@ -26,10 +26,10 @@ pub struct HostLoad {
 
 /// Counts what one host does.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<State>);
+pub(super) struct Tally(Mutex<Counts>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Counts {
     done: u64,
     read: u64,
     written: u64,
@@ -41,7 +41,7 @@ struct State {
 pub(super) struct Running<'a>(&'a Tally, Arc<Progress>);
 
 impl Tally {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Counts> {
         self.0.lock()
     }
 

@@ -9,7 +9,7 @@ use apyfal_core::{Error, Progress};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::tape::Tape;
+use super::replay::Replay;
 
 /// The body of a request.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) enum Data {
         left: Option<u64>,
     },
     /// A stream, and the number of its next piece.
-    Stream(Tape, usize),
+    Stream(Replay, usize),
 }
 
 /// Counts bytes as progress, each once however often it is sent.
@@ -128,8 +128,8 @@ impl SendBody {
                 }
                 piece
             }
-            Data::Stream(tape, number) => {
-                match std::task::ready!(tape.poll_piece(number, context)).transpose() {
+            Data::Stream(replay, number) => {
+                match std::task::ready!(replay.poll_piece(number, context)).transpose() {
                     Err(error) => return Poll::Ready(Some(Err(error))),
                     Ok(piece) => piece,
                 }

@@ -166,7 +166,7 @@ impl Connections {
     }
 
     /// Sends a request; the head of the answer.
-    pub(super) async fn send(&self, ask: Ask) -> Result<Answer<'_>, Failure> {
+    pub(super) async fn send(&self, ask: Ask) -> Result<PendingResponse<'_>, Failure> {
         let mut request = Request::new(ask.body);
         *request.method_mut() = ask.method;
         *request.uri_mut() = ask
@@ -185,7 +185,7 @@ impl Connections {
         let answer = connection.drive(sending).await;
         let answer = answer.map_err(|error| lost(&self.address, &self.contact, &error));
         let (head, body) = answer?.into_parts();
-        Ok(Answer { head, body, connection, is_sent, connections: self })
+        Ok(PendingResponse { head, body, connection, is_sent, connections: self })
     }
 
     /// Sends a request; the body of the answer, which must not be a refusal.
@@ -205,7 +205,7 @@ impl fmt::Debug for Connections {
 }
 
 /// An answer under way.
-pub(super) struct Answer<'a> {
+pub(super) struct PendingResponse<'a> {
     pub(super) head: response::Parts,
     body: Incoming,
     connection: Connection,
@@ -214,7 +214,7 @@ pub(super) struct Answer<'a> {
     connections: &'a Connections,
 }
 
-impl Answer<'_> {
+impl PendingResponse<'_> {
     /// Itself, unless it is a refusal.
     pub(super) async fn accepted(mut self) -> Result<Self, Failure> {
         let status = self.head.status;

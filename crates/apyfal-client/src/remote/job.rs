@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Inner;
 use super::body::SendBody;
-use super::connection::{Answer, Ask, Connections};
+use super::connection::{Ask, Connections, PendingResponse};
 use super::failure::{Failure, Patience};
 use super::sink::Sink;
 use super::source::Source;
@@ -154,7 +154,7 @@ impl RemoteJob<'_> {
     }
 
     /// Takes the result of a job, or the rest of it, and what the job told.
-    async fn receive(&self, answer: Answer<'_>) -> Result<Report, Failure> {
+    async fn receive(&self, answer: PendingResponse<'_>) -> Result<Report, Failure> {
         let id = answer.head.headers.get(v2::JOB);
         let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
         let received = self.receive_of(id.as_deref(), answer).await;
@@ -170,7 +170,7 @@ impl RemoteJob<'_> {
     async fn receive_of(
         &self,
         job: Option<&str>,
-        mut answer: Answer<'_>,
+        mut answer: PendingResponse<'_>,
     ) -> Result<Report, Failure> {
         let headers = &answer.head.headers;
         let mut report: Option<WireReport> = from_header(headers, v2::REPORT);
@@ -237,7 +237,7 @@ impl RemoteJob<'_> {
         }
     }
 
-    async fn receive_long(&self, answer: &mut Answer<'_>) -> Result<HeaderMap, Failure> {
+    async fn receive_long(&self, answer: &mut PendingResponse<'_>) -> Result<HeaderMap, Failure> {
         let (sender, mut writing) = self.sink.writer();
         let mut trailers = HeaderMap::new();
         let received: Result<(), Failure> = async {

@@ -8,9 +8,9 @@ mod failure;
 mod job;
 mod logs;
 mod pulse;
+mod replay;
 mod sink;
 mod source;
-mod tape;
 mod tokens;
 
 use std::collections::HashMap;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::body::{Count, Data, SendBody};
-use super::tape::Tape;
+use super::replay::Replay;
 
 /// How much is read at once.
 const BLOCK: usize = 256 << 10;
@@ -44,7 +44,7 @@ enum Origin {
         len: u64,
     },
     /// A stream, which nobody reads before there is a host to send it to.
-    Stream(Mutex<Option<Box<dyn Read + Send>>>, OnceLock<Tape>),
+    Stream(Mutex<Option<Box<dyn Read + Send>>>, OnceLock<Replay>),
 }
 
 impl Source {
@@ -94,8 +94,8 @@ impl Source {
             Origin::File { file, path, len } => {
                 Origin::File { file: file.clone(), path: path.clone(), len: *len }
             }
-            Origin::Stream(_, tape) => {
-                Origin::Stream(Mutex::default(), OnceLock::from(tape.get()?.clone()))
+            Origin::Stream(_, replay) => {
+                Origin::Stream(Mutex::default(), OnceLock::from(replay.get()?.clone()))
             }
         };
         let (name, cancel, count) = (self.name.clone(), self.cancel.clone(), self.count.clone());
@@ -121,7 +121,7 @@ impl Source {
     /// Whether it can be sent from its start.
     pub(crate) fn is_whole(&self) -> bool {
         match &self.origin {
-            Origin::Stream(_, tape) => tape.get().is_none_or(Tape::is_whole),
+            Origin::Stream(_, replay) => replay.get().is_none_or(Replay::is_whole),
             _ => true,
         }
     }
@@ -161,13 +161,13 @@ impl Source {
                 );
                 Data::Pieces { pieces, left: Some(len) }
             }
-            Origin::Stream(reader, tape) => {
-                let tape = tape.get_or_init(|| {
-                    // There is one as long as there is no tape.
+            Origin::Stream(reader, replay) => {
+                let replay = replay.get_or_init(|| {
+                    // There is one as long as nothing was read of it.
                     let mut reader = take(reader).unwrap_or_else(|| Box::new(std::io::empty()));
-                    Tape::of(self.pieces(move |buffer| reader.read(buffer), None))
+                    Replay::of(self.pieces(move |buffer| reader.read(buffer), None))
                 });
-                Data::Stream(tape.clone(), 0)
+                Data::Stream(replay.clone(), 0)
             }
         };
         Ok(SendBody::new(data, Some(self.count.clone())))

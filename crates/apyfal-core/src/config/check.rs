@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Configuration;
-use super::ini::{Ini, Place};
+use super::ini::{Ini, Origin};
 use super::schema::{self, SECTIONS, SectionSpec};
 use crate::{nearest, shorten};
 
@@ -16,7 +16,7 @@ pub struct Warning {
     /// The file.
     pub origin: String,
     /// Where in the file, or which variable of the environment.
-    pub place: Place,
+    pub place: Origin,
     /// What is the matter.
     pub message: String,
 }
@@ -24,9 +24,9 @@ pub struct Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Line(line) => write!(f, "{}, line {line}: ", self.origin)?,
-            Place::Variable(name) => write!(f, "{name}: ")?,
-            Place::Argument => {}
+            Origin::Line(line) => write!(f, "{}, line {line}: ", self.origin)?,
+            Origin::Variable(name) => write!(f, "{name}: ")?,
+            Origin::Argument => {}
         }
         f.write_str(&self.message)
     }
@@ -34,7 +34,7 @@ impl fmt::Display for Warning {
 
 /// Looks through a file whose names are those of today.
 pub(super) fn check(ini: &Ini, warnings: &mut Vec<Warning>) {
-    let warning = |place: &Place, message| Warning {
+    let warning = |place: &Origin, message| Warning {
         origin: ini.origin.clone(),
         place: place.clone(),
         message,

@@ -1,7 +1,7 @@
 //! Values from environment variables, which the caller reads.
 
 use super::check::{self, Warning};
-use super::ini::Place;
+use super::ini::Origin;
 use super::{Configuration, put, schema};
 
 /// What the name of a variable starts with that sets a value.
@@ -52,12 +52,12 @@ impl Configuration {
         if let Some(message) = problem {
             self.warn(name, message);
         }
-        let place = Place::Variable(name.to_owned());
+        let place = Origin::Variable(name.to_owned());
         put(&mut self.environment, &section, &key, Some(value), place);
     }
 
     fn warn(&mut self, variable: &str, message: String) {
-        let place = Place::Variable(variable.to_owned());
+        let place = Origin::Variable(variable.to_owned());
         let origin = self.environment.origin.clone();
         self.warnings.push(Warning { origin, place, message });
     }

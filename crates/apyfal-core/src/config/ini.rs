@@ -22,7 +22,7 @@ pub const DEFAULT: &str = "DEFAULT";
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Origin {
     /// On this line of the file, counted from 1.
     Line(usize),
     /// In this environment variable.
@@ -37,21 +37,21 @@ pub struct Entry {
     /// The text as it is written, before interpolation; `None` for a key without `=` or `:`.
     pub raw: Option<String>,
     /// Where it was written.
-    pub place: Place,
+    pub place: Origin,
 }
 
 /// One section.
 #[derive(Clone)]
 pub struct Section {
     /// Where its header was written.
-    pub place: Place,
+    pub place: Origin,
     /// Its own keys, in the order of the file.
     pub entries: IndexMap<String, Entry>,
 }
 
 impl Section {
     /// A section without keys.
-    pub fn new(place: Place) -> Self {
+    pub fn new(place: Origin) -> Self {
         Self { place, entries: IndexMap::new() }
     }
 }
@@ -69,7 +69,7 @@ pub struct Ini {
 
 impl Ini {
     /// Nothing yet.
-    pub fn empty(origin: impl Into<String>, place: Place) -> Self {
+    pub fn empty(origin: impl Into<String>, place: Origin) -> Self {
         Self { origin: origin.into(), defaults: Section::new(place), sections: IndexMap::new() }
     }
 
@@ -81,7 +81,7 @@ impl Ini {
     pub fn parse(bytes: &[u8], origin: &str) -> Result<Self> {
         let text = decode(bytes, origin)?;
         let mut reader = Reader {
-            ini: Self::empty(origin, Place::Line(1)),
+            ini: Self::empty(origin, Origin::Line(1)),
             section: Open::None,
             in_value: false,
             level: 0,
@@ -98,7 +98,7 @@ impl Ini {
     }
 
     /// The section of that name, made at `place` if there is none.
-    pub fn section_mut(&mut self, name: &str, place: Place) -> &mut Section {
+    pub fn section_mut(&mut self, name: &str, place: Origin) -> &mut Section {
         if name == DEFAULT {
             return &mut self.defaults;
         }
@@ -187,16 +187,16 @@ fn masked(key: &str, raw: &str) -> String {
 /// An error about a section and, unless it is empty, a key.
 pub(super) fn error_at(
     origin: &str,
-    place: &Place,
+    place: &Origin,
     section: &str,
     key: &str,
     message: impl Into<String>,
 ) -> Error {
     let error = Error::new(ErrorKind::Configuration, message);
     let error = match place {
-        Place::Line(line) => error.operation(format!("read '{origin}'")).context("line", line),
-        Place::Variable(name) => error.operation("read the environment").context("variable", name),
-        Place::Argument => error.operation("read the arguments"),
+        Origin::Line(line) => error.operation(format!("read '{origin}'")).context("line", line),
+        Origin::Variable(name) => error.operation("read the environment").context("variable", name),
+        Origin::Argument => error.operation("read the arguments"),
     };
     let error = if section.is_empty() { error } else { error.context("section", shorten(section)) };
     if key.is_empty() { error } else { error.context("key", shorten(key)) }
@@ -215,7 +215,7 @@ fn decode<'a>(bytes: &'a [u8], origin: &str) -> Result<&'a str> {
         let byte = bad.first().copied().unwrap_or_default();
         error_at(
             origin,
-            &Place::Line(line.max(1)),
+            &Origin::Line(line.max(1)),
             "",
             "",
             format!("byte 0x{byte:02X} is not UTF-8"),
@@ -304,7 +304,7 @@ impl Reader {
             self.section = Open::Default;
             return Ok(());
         }
-        let section = Section::new(Place::Line(number));
+        let section = Section::new(Origin::Line(number));
         let (index, first) = self.ini.sections.insert_full(name.to_owned(), section);
         self.section = Open::Section(index);
         match first {
@@ -330,7 +330,7 @@ impl Reader {
         if key.is_empty() {
             return Err(self.error(number, "", "there is no key before the delimiter"));
         }
-        let entry = Entry { raw: value.map(str::to_owned), place: Place::Line(number) };
+        let entry = Entry { raw: value.map(str::to_owned), place: Origin::Line(number) };
         if let Some(first) = section.entries.insert(key.to_owned(), entry) {
             let error = self.error(number, key, "this key is there twice in its section");
             return Err(error.hint(elsewhere(&first.place)));
@@ -361,7 +361,7 @@ impl Reader {
             Open::Default => DEFAULT,
             Open::Section(index) => self.ini.sections.get_index(index).map_or("", |(name, _)| name),
         };
-        error_at(&self.ini.origin, &Place::Line(number), section, key, message)
+        error_at(&self.ini.origin, &Origin::Line(number), section, key, message)
     }
 
     fn finish(mut self) -> Ini {
@@ -383,10 +383,10 @@ fn header(text: &str) -> Option<&str> {
 }
 
 /// Where the other one of two equal names stands.
-fn elsewhere(place: &Place) -> String {
+fn elsewhere(place: &Origin) -> String {
     match place {
-        Place::Line(line) => format!("the other one is on line {line}; keep one of them"),
-        Place::Variable(_) | Place::Argument => "keep one of them".to_owned(),
+        Origin::Line(line) => format!("the other one is on line {line}; keep one of them"),
+        Origin::Variable(_) | Origin::Argument => "keep one of them".to_owned(),
     }
 }
 

@@ -22,7 +22,7 @@ pub use literal::{Literal, read_value};
 pub use paths::Placed;
 pub use section::Section;
 
-use ini::{Entry, Ini, Place};
+use ini::{Entry, Ini, Origin};
 use schema::Form;
 use serde_json::{Map, Value};
 
@@ -62,7 +62,7 @@ pub struct Configuration {
 impl Default for Configuration {
     /// Nothing: every key is unset.
     fn default() -> Self {
-        Self::new(Ini::empty("no file", Place::Argument))
+        Self::new(Ini::empty("no file", Origin::Argument))
     }
 }
 
@@ -70,8 +70,8 @@ impl Configuration {
     fn new(file: Ini) -> Self {
         Self {
             file,
-            environment: Ini::empty("the environment", Place::Argument),
-            arguments: Ini::empty("the arguments", Place::Argument),
+            environment: Ini::empty("the environment", Origin::Argument),
+            arguments: Ini::empty("the arguments", Origin::Argument),
             warnings: Vec::new(),
         }
     }
@@ -127,7 +127,7 @@ impl Configuration {
     /// references in it are not resolved.
     pub fn set(&mut self, section: &str, key: &str, value: Option<&str>) {
         let (section, key) = self.present(section, key);
-        put(&mut self.arguments, &section, &key, value, Place::Argument);
+        put(&mut self.arguments, &section, &key, value, Origin::Argument);
     }
 
     /// Sets a value that need not be text, in the form in which it reads back equal; null does
@@ -206,7 +206,7 @@ impl Configuration {
 }
 
 /// Puts a text that stands for itself into a layer.
-fn put(layer: &mut Ini, section: &str, key: &str, value: Option<&str>, place: Place) {
+fn put(layer: &mut Ini, section: &str, key: &str, value: Option<&str>, place: Origin) {
     let Some(text) = value.filter(|text| !text.is_empty()) else { return };
     let entry = Entry { raw: Some(interpolate::escape(text)), place: place.clone() };
     layer.section_mut(section, place).entries.insert(key.to_owned(), entry);

@@ -17,12 +17,12 @@ pub struct Placed {
 }
 
 /// Says what a relative path means.
-type Place<'a> = dyn FnMut(&str, Files) -> Placed + 'a;
+type Resolve<'a> = dyn FnMut(&str, Files) -> Placed + 'a;
 
 impl Configuration {
     /// Has the relative paths that the file names lead where `place` says. Those of the environment and
     /// of arguments are left as they are.
-    pub fn place_paths(&mut self, place: &mut Place<'_>) {
+    pub fn place_paths(&mut self, place: &mut Resolve<'_>) {
         let mut changed = Vec::new();
         for (name, section) in &self.file.sections {
             let keys = schema::section(name).map_or(&[][..], |spec| spec.keys);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ini::{self, DEFAULT, Entry, Ini, Place};
+use super::ini::{self, DEFAULT, Entry, Ini, Origin};
 use super::schema::{self, Form};
 use super::{Configuration, read_value};
 use crate::{Error, Result, truth};
@@ -160,7 +160,7 @@ impl<'a> Section<'a> {
     /// part of is left there, where its references are.
     pub(super) fn raw(&self, key: &str) -> Option<&'a str> {
         let is_inherited = |found: &Found<'_>| {
-            found.section != self.name() && matches!(found.entry.place, Place::Line(_))
+            found.section != self.name() && matches!(found.entry.place, Origin::Line(_))
                 || !self.groups[0].iter().any(|name| name == found.section)
         };
         let candidates = self.candidates(key).into_iter().filter(|found| !is_inherited(found));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Access, Answer, COMMAND, LINE, Named, Request, Verb};
+use super::{Access, COMMAND, LINE, Named, Reply, Request, Verb};
 use crate::{Device, Image, Kind, Loaded, Tools};
 
 /// How much longer than its tool the helper may take.
@@ -42,7 +42,7 @@ impl Helped {
         slot: Option<&str>,
         image: Option<&Image>,
         cancel: &Cancel,
-    ) -> Result<Answer> {
+    ) -> Result<Reply> {
         let changes = !matches!(verb, Verb::Slots | Verb::Describe);
         let limit = if changes { self.change } else { self.look } + GRACE;
         let image = image.map(|image| match image.path() {
@@ -64,7 +64,7 @@ impl Helped {
         let _ = helper.write(format!("{text}\n").as_bytes());
         let line = helper.read(limit, cancel)?;
         match serde_json::from_slice(&line) {
-            Ok(Answer::Error(told)) => Err(told.into()),
+            Ok(Reply::Error(reply)) => Err(reply.into()),
             Ok(answer) => Ok(answer),
             Err(_) => Err(helper.failure()),
         }
@@ -78,7 +78,7 @@ impl Helped {
         cancel: &Cancel,
     ) -> Result<bool> {
         match self.ask(verb, Some(slot), image, cancel)? {
-            Answer::Done(done) => Ok(done),
+            Reply::Done(done) => Ok(done),
             other => Err(odd(&other)),
         }
     }
@@ -91,14 +91,14 @@ impl Device for Helped {
 
     fn slots(&self, cancel: &Cancel) -> Result<Vec<String>> {
         match self.ask(Verb::Slots, None, None, cancel)? {
-            Answer::Slots(slots) => Ok(slots),
+            Reply::Slots(slots) => Ok(slots),
             other => Err(odd(&other)),
         }
     }
 
     fn describe(&self, slot: &str, cancel: &Cancel) -> Result<Loaded> {
         match self.ask(Verb::Describe, Some(slot), None, cancel)? {
-            Answer::Loaded(loaded) => Ok(loaded),
+            Reply::Loaded(loaded) => Ok(loaded),
             other => Err(odd(&other)),
         }
     }
@@ -116,7 +116,7 @@ impl Device for Helped {
     }
 }
 
-fn odd(answer: &Answer) -> Error {
+fn odd(answer: &Reply) -> Error {
     Error::new(ErrorKind::Internal, format!("the device helper answered {answer:?}"))
 }
 

@@ -90,17 +90,17 @@ enum Named {
 /// An answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Answer {
+enum Reply {
     Slots(Vec<String>),
     Loaded(Loaded),
     /// Whether the device has such a thing.
     Done(bool),
-    Error(Told),
+    Error(ErrorReply),
 }
 
 /// An error on its way.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
+struct ErrorReply {
     kind: String,
     message: String,
     facts: Vec<(String, String)>,
@@ -109,7 +109,7 @@ struct Told {
     details: Details,
 }
 
-impl From<&Error> for Told {
+impl From<&Error> for ErrorReply {
     fn from(error: &Error) -> Self {
         Self {
             kind: error.kind().as_str().to_owned(),
@@ -125,13 +125,13 @@ impl From<&Error> for Told {
     }
 }
 
-impl From<Told> for Error {
-    fn from(told: Told) -> Self {
-        let kind = ErrorKind::from_word(&told.kind).unwrap_or(ErrorKind::Engine);
-        let error = Self::new(kind, told.message);
+impl From<ErrorReply> for Error {
+    fn from(reply: ErrorReply) -> Self {
+        let kind = ErrorKind::from_word(&reply.kind).unwrap_or(ErrorKind::Engine);
+        let error = Self::new(kind, reply.message);
         let error =
-            told.facts.into_iter().fold(error, |error, (key, value)| error.context(key, value));
-        told.hints.into_iter().fold(error, Self::hint).with_details(told.details)
+            reply.facts.into_iter().fold(error, |error, (key, value)| error.context(key, value));
+        reply.hints.into_iter().fold(error, Self::hint).with_details(reply.details)
     }
 }
 
@@ -147,9 +147,9 @@ mod tests {
             {
                 assert!(!slot.starts_with('-') && !slot.contains(['/', '\0']), "{slot}");
             }
-            if let Ok(Answer::Error(told)) = serde_json::from_slice(bytes) {
-                let error = Error::from(told);
-                let again = Error::from(Told::from(&error));
+            if let Ok(Reply::Error(reply)) = serde_json::from_slice(bytes) {
+                let error = Error::from(reply);
+                let again = Error::from(ErrorReply::from(&error));
                 assert_eq!(again.to_string(), error.to_string());
                 assert_eq!(again.details(), error.details());
             }

@@ -10,7 +10,7 @@ use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::open::open;
-use super::{Access, Answer, LINE, Named, Request, Told, Verb};
+use super::{Access, ErrorReply, LINE, Named, Reply, Request, Verb};
 use crate::{Image, Kind, Tools, device};
 
 /// How long who connects may take to ask.
@@ -45,29 +45,29 @@ impl Helper {
             Ok(request) => while_there(input, cancel, || self.answer(&request, cancel)),
             Err(error) => Err(error),
         };
-        let answer = answer.unwrap_or_else(|error| Answer::Error(Told::from(&error)));
+        let answer = answer.unwrap_or_else(|error| Reply::Error(ErrorReply::from(&error)));
         let text = serde_json::to_string(&answer).map_err(std::io::Error::from)?;
         output.write_all(format!("{text}\n").as_bytes())?;
         Ok(output.flush()?)
     }
 
-    fn answer(&self, request: &Request, cancel: &Cancel) -> Result<Answer> {
+    fn answer(&self, request: &Request, cancel: &Cancel) -> Result<Reply> {
         let device = device(request.device, &self.tools, &Access::Direct);
         if request.verb == Verb::Slots {
-            return Ok(Answer::Slots(device.slots(cancel)?));
+            return Ok(Reply::Slots(device.slots(cancel)?));
         }
         let slot = request.slot.as_deref().ok_or_else(|| lacks("slot"))?;
         request.device.check_slot(slot)?;
         match request.verb {
-            Verb::Slots | Verb::Describe => Ok(Answer::Loaded(device.describe(slot, cancel)?)),
-            Verb::Clear => device.clear(slot, cancel).map(|()| Answer::Done(true)),
+            Verb::Slots | Verb::Describe => Ok(Reply::Loaded(device.describe(slot, cancel)?)),
+            Verb::Clear => device.clear(slot, cancel).map(|()| Reply::Done(true)),
             Verb::Load | Verb::Prefetch => {
                 let named = request.image.as_ref().ok_or_else(|| lacks("image"))?;
                 self.with_image(named, request.device, |image| {
                     if request.verb == Verb::Prefetch {
-                        return Ok(Answer::Done(device.prefetch(slot, image, cancel)?));
+                        return Ok(Reply::Done(device.prefetch(slot, image, cancel)?));
                     }
-                    device.load(slot, image, cancel).map(|()| Answer::Done(true))
+                    device.load(slot, image, cancel).map(|()| Reply::Done(true))
                 })
             }
         }
@@ -77,8 +77,8 @@ impl Helper {
         &self,
         named: &Named,
         kind: Kind,
-        run: impl FnOnce(&Image) -> Result<Answer>,
-    ) -> Result<Answer> {
+        run: impl FnOnce(&Image) -> Result<Reply>,
+    ) -> Result<Reply> {
         match named {
             Named::Agfi(name) if kind == Kind::AwsF2 => run(&Image::agfi(name)?),
             Named::Agfi(_) => Err(Error::new(ErrorKind::Usage, "only aws-f2 has AGFIs")),

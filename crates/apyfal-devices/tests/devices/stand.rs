@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{Cancel, Result};
-use apyfal_devices::{Access, Device, Image, Kind, Pool, PoolOptions, SlotGuard, Tools, device};
+use apyfal_devices::{
+    Access, CardSlotGuard, Device, Image, Kind, Pool, PoolOptions, Tools, device,
+};
 
 /// How long anything may take that should take a moment.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -114,7 +116,7 @@ impl Stand {
         }
     }
 
-    pub(crate) fn acquire(&self, name: &str) -> Result<SlotGuard> {
+    pub(crate) fn acquire(&self, name: &str) -> Result<CardSlotGuard> {
         self.pool().acquire(&self.image(name), &Cancel::default())
     }
 

@@ -22,18 +22,18 @@ const SHOWN: usize = 64 << 10;
 
 /// A session of a `command`. Nothing of it outlives a job.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct CommandSession {
     launcher: Launcher,
 }
 
-impl Session {
+impl CommandSession {
     /// Opens it.
     pub(super) fn new(launcher: Launcher) -> Self {
         Self { launcher }
     }
 }
 
-impl EngineSession for Session {
+impl EngineSession for CommandSession {
     fn process(&self, mut job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let Program::Command(arguments) = self.launcher.declaration.program() else {
             return Err(Error::new(ErrorKind::Internal, "a command session without a command"));

@@ -73,11 +73,11 @@ impl SourceFile {
 #[derive(Debug)]
 pub(super) struct DestinationFile {
     path: PathBuf,
-    place: Place,
+    place: Target,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Target {
     /// The destination itself, and what errors call it.
     Here(File, Option<String>),
     /// A file in scratch space, to be copied to the destination.
@@ -95,13 +95,13 @@ impl DestinationFile {
         match output.sink() {
             Sink::File { .. } => match output.into_sink() {
                 Sink::File { file, path } => {
-                    Ok(Self { path: std::path::absolute(path)?, place: Place::Here(file, place) })
+                    Ok(Self { path: std::path::absolute(path)?, place: Target::Here(file, place) })
                 }
                 Sink::Stream(_) => Err(Error::new(ErrorKind::Internal, "a file became a stream")),
             },
             Sink::Stream(_) => {
                 let file = temporary(ctx, "dst-", name.as_deref())?.into_temp_path();
-                Ok(Self { path: file.to_path_buf(), place: Place::Copied { output, _file: file } })
+                Ok(Self { path: file.to_path_buf(), place: Target::Copied { output, _file: file } })
             }
         }
     }
@@ -122,12 +122,12 @@ impl DestinationFile {
                 .source(error)
         })?;
         match self.place {
-            Place::Copied { output, _file } => {
+            Target::Copied { output, _file } => {
                 let mut writer = ctx.writer(output);
                 copy(&mut written, &mut writer)?;
                 writer.flush()?;
             }
-            Place::Here(file, place) => {
+            Target::Here(file, place) => {
                 let (ours, theirs) = (file.metadata()?, written.metadata()?);
                 if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) {
                     ctx.progress().add_written(theirs.len());

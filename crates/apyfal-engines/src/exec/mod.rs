@@ -80,11 +80,16 @@ impl Engine for Exec {
         let launcher =
             Launcher { declaration: self.declaration.clone(), guard: Arc::new(Guard::start()?) };
         Ok(match self.declaration.program() {
-            Program::Command(_) => Box::new(command::Session::new(launcher)),
-            Program::Worker(_) => Box::new(worker::Session::new(launcher, params.clone())),
-            Program::Executable(_) => {
-                Box::new(original::Session::open(launcher, src, params, &self.locks, state, ctx)?)
-            }
+            Program::Command(_) => Box::new(command::CommandSession::new(launcher)),
+            Program::Worker(_) => Box::new(worker::WorkerSession::new(launcher, params.clone())),
+            Program::Executable(_) => Box::new(original::OriginalSession::open(
+                launcher,
+                src,
+                params,
+                &self.locks,
+                state,
+                ctx,
+            )?),
         })
     }
 }

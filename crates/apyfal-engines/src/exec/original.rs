@@ -27,7 +27,7 @@ const STARTED: &str = "started.json";
 
 /// A session of an `executable`.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct OriginalSession {
     launcher: Launcher,
     params: Params,
     state: PathBuf,
@@ -37,7 +37,7 @@ pub(super) struct Session {
     again: Option<Value>,
 }
 
-impl Session {
+impl OriginalSession {
     /// Opens it: starts the accelerator, unless this session did so before.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl Session {
     }
 }
 
-impl EngineSession for Session {
+impl EngineSession for OriginalSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let mut turn = self.turn(ctx)?;
         if !turn.is_of(&self.state)? {

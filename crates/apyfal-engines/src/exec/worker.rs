@@ -44,7 +44,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A session of a `worker`, with the workers that wait for their next job.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct WorkerSession {
     launcher: Launcher,
     params: Params,
     idle: Mutex<Vec<Worker>>,
@@ -61,7 +61,7 @@ struct Worker {
 type Variables = Arc<[(&'static str, String)]>;
 
 #[derive(Deserialize)]
-struct Answer {
+struct Reply {
     id: u64,
     #[serde(default)]
     status: i64,
@@ -73,7 +73,7 @@ struct Answer {
     profiling: Map<String, Value>,
 }
 
-impl Session {
+impl WorkerSession {
     /// Opens it. A worker is started when a job finds none idle.
     pub(super) fn new(launcher: Launcher, params: Params) -> Self {
         Self { launcher, params, idle: Mutex::default(), next: AtomicU64::new(1) }
@@ -104,7 +104,7 @@ impl Session {
     }
 }
 
-impl EngineSession for Session {
+impl EngineSession for WorkerSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let source = job.src.map(|input| SourceFile::new(input, ctx)).transpose()?;
         let destination = job.dst.map(|output| DestinationFile::new(output, ctx)).transpose()?;
@@ -120,7 +120,7 @@ impl EngineSession for Session {
         let mut taken = self.take(ctx)?;
         let worker = &mut taken.process;
         let line = ask(worker, &format!("{request}\n"), ctx)?;
-        let answer: Answer = serde_json::from_slice(&line).map_err(|error| {
+        let answer: Reply = serde_json::from_slice(&line).map_err(|error| {
             // Masked before it is cut, which may leave half a secret.
             let answer = worker.mask(String::from_utf8_lossy(&line).trim());
             let shown: String = answer.chars().take(200).collect();
@@ -154,7 +154,7 @@ impl EngineSession for Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for WorkerSession {
     fn drop(&mut self) {
         let idle = self.idle.get_mut();
         // All are asked first, so that they end at the same time.

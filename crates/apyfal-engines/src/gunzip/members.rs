@@ -94,13 +94,13 @@ fn free_space(buffer: &mut Vec<u8>, used: usize, len: usize) -> &mut [u8] {
 /// The members of a gzip stream.
 pub(super) struct Members {
     window: Window,
-    place: Place,
+    place: Position,
     whole: Inflater,
     stream: Decompress,
 }
 
 /// Where in the source we are.
-enum Place {
+enum Position {
     Start,
     /// Within the deflate data of a member.
     Inside {
@@ -114,7 +114,7 @@ enum Place {
 impl Members {
     pub(super) fn new(window: Window) -> Self {
         let stream = Decompress::new(false);
-        Self { window, place: Place::Start, whole: Inflater::new(), stream }
+        Self { window, place: Position::Start, whole: Inflater::new(), stream }
     }
 
     /// Whether the source is too small for the work to be worth more than one thread.
@@ -132,7 +132,7 @@ impl Members {
     pub(super) fn next(&mut self, block: &mut Block) -> Result<bool> {
         block.clear();
         while block.members_len < BATCH && block.expected_len < BATCH {
-            if let Place::Inside { .. } = self.place {
+            if let Position::Inside { .. } = self.place {
                 self.decompress_part(block)?;
                 continue;
             }
@@ -182,13 +182,13 @@ impl Members {
             let bytes = self.window.peek(1)?;
             if bytes.is_empty() {
                 return match self.place {
-                    Place::Start => Err(Error::new(ErrorKind::InvalidData, "it is empty")
+                    Position::Start => Err(Error::new(ErrorKind::InvalidData, "it is empty")
                         .hint("gzip data has at least 18 bytes, even of an empty file")),
                     _ => Ok(false),
                 };
             }
             let zeros = match self.place {
-                Place::Start => 0,
+                Position::Start => 0,
                 _ => bytes.iter().take_while(|byte| **byte == 0).count(),
             };
             let all = zeros == bytes.len();
@@ -234,7 +234,7 @@ impl Members {
         block.members_len += size;
         block.expected_len += trailer.len as usize;
         self.window.take(size);
-        self.place = Place::Between;
+        self.place = Position::Between;
         Ok(())
     }
 
@@ -259,7 +259,7 @@ impl Members {
         block.output_len += whole.produced;
         block.expected_len = block.output_len;
         self.window.take(size);
-        self.place = Place::Between;
+        self.place = Position::Between;
         Ok(true)
     }
 
@@ -267,12 +267,12 @@ impl Members {
     fn enter(&mut self, header: &Header) {
         self.window.take(header.len);
         self.stream.reset(false);
-        self.place = Place::Inside { crc: Crc::new(), len: 0 };
+        self.place = Position::Inside { crc: Crc::new(), len: 0 };
     }
 
     /// Decompresses on until the block is full or the member ends.
     fn decompress_part(&mut self, block: &mut Block) -> Result<()> {
-        let Place::Inside { crc, len } = &mut self.place else { return Ok(()) };
+        let Position::Inside { crc, len } = &mut self.place else { return Ok(()) };
         let source = self.window.peek(1)?;
         let target = free_space(&mut block.output, block.output_len, BATCH - block.output_len);
         let before = (self.stream.total_in(), self.stream.total_out());
@@ -306,7 +306,7 @@ impl Members {
             return Err(corrupt(self.window.offset() + 4, "the length does not match"));
         }
         self.window.take(TRAILER);
-        self.place = Place::Between;
+        self.place = Position::Between;
         Ok(())
     }
 
@@ -320,7 +320,7 @@ impl Members {
     /// The error where no header is but should be.
     fn not_a_header(&self, why: &'static str) -> Error {
         match self.place {
-            Place::Start => corrupt(self.window.offset(), why),
+            Position::Start => corrupt(self.window.offset(), why),
             _ => corrupt(self.window.offset(), "what follows the compressed data is not gzip")
                 .hint("if it is not needed, cut it off there"),
         }

@@ -89,12 +89,12 @@ fn open(opening: Opening<'_>) -> Result<Box<dyn EngineSession>> {
             "hyperfire was started without a corpus or checked parameters",
         ));
     };
-    Ok(Box::new(Session::open(src, Rules { charset, max_word }, ctx)?))
+    Ok(Box::new(HyperfireSession::open(src, Rules { charset, max_word }, ctx)?))
 }
 
 /// A corpus, ready to be searched for.
 #[derive(Debug)]
-struct Session {
+struct HyperfireSession {
     charset: Charset,
     corpus: Corpus,
     table: Table,
@@ -102,7 +102,7 @@ struct Session {
     expansion: usize,
 }
 
-impl Session {
+impl HyperfireSession {
     fn open(src: Input, rules: Rules, ctx: &JobContext) -> Result<Self> {
         let operation = match src.name() {
             Some(name) => format!("read the corpus '{name}'"),
@@ -145,7 +145,7 @@ impl Session {
     }
 }
 
-impl EngineSession for Session {
+impl EngineSession for HyperfireSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (src, dst) = ends(job)?;
         let count = self.replace(src, dst, ctx)?;

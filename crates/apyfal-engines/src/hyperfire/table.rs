@@ -63,9 +63,9 @@ struct Entry {
 
 /// A number of an entry, and whether words that belong here had to go to the next place.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place(u32);
+struct Index(u32);
 
-impl Place {
+impl Index {
     const MORE: u32 = 1 << 31;
 
     fn entry(self) -> usize {
@@ -81,7 +81,7 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Table {
     /// Open addressing with linear probing; the highest bits of the hash choose the place.
-    places: Vec<Place>,
+    places: Vec<Index>,
     shift: u32,
     /// The first one is the entry of empty places. Its key is that of no word.
     entries: Vec<Entry>,
@@ -95,7 +95,7 @@ impl Table {
         // A quarter full, so that most words are where they belong; large ones share the memory.
         let bits = (corpus.pairs().len() * 4).next_power_of_two().trailing_zeros().max(4);
         let mut table = Self {
-            places: vec![Place::default(); 1 << bits],
+            places: vec![Index::default(); 1 << bits],
             shift: u64::BITS - bits,
             entries: vec![Entry::default()],
             long: HashMap::new(),
@@ -126,7 +126,7 @@ impl Table {
     fn insert(&mut self, entry: Entry) {
         let mut at = (entry.key.hash() >> self.shift) as usize;
         while self.places[at].entry() != 0 {
-            self.places[at].0 |= Place::MORE;
+            self.places[at].0 |= Index::MORE;
             at = (at + 1) & (self.places.len() - 1);
         }
         self.places[at].0 = self.entries.len() as u32;

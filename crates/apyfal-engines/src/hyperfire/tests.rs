@@ -72,9 +72,9 @@ fn context(threads: usize) -> JobContext {
     )
 }
 
-fn session(corpus: &str, charset: Charset) -> Session {
+fn session(corpus: &str, charset: Charset) -> HyperfireSession {
     let rules = Rules { charset, max_word: 100 };
-    Session::open(Input::bytes(corpus), rules, &context(1)).unwrap()
+    HyperfireSession::open(Input::bytes(corpus), rules, &context(1)).unwrap()
 }
 
 fn csv(pairs: &[(String, String)]) -> String {
@@ -84,7 +84,7 @@ fn csv(pairs: &[(String, String)]) -> String {
     })
 }
 
-fn replace(session: &Session, text: &[u8], threads: usize) -> (Vec<u8>, Count) {
+fn replace(session: &HyperfireSession, text: &[u8], threads: usize) -> (Vec<u8>, Count) {
     let output = Shared::default();
     let src = Input::bytes(text);
     let count = session.replace(src, output.output(), &context(threads)).unwrap();
@@ -326,7 +326,7 @@ fn the_engine_takes_its_parameters_and_reports() {
 fn a_bad_corpus_names_its_file_and_line() {
     let rules = Rules { charset: Charset::Ascii, max_word: 36 };
     let corpus = Input::bytes("a,b\nc\n").with_name("corpus.csv");
-    let error = Session::open(corpus, rules, &context(1)).unwrap_err();
+    let error = HyperfireSession::open(corpus, rules, &context(1)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot read the corpus 'corpus.csv': 1 column instead of 2 (line 2)"

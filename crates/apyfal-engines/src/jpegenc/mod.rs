@@ -58,15 +58,15 @@ pub(crate) fn engine() -> Cpu {
         )
         .default(false),
     ];
-    Cpu::new(info, |_| Ok(Box::new(Session)))
+    Cpu::new(info, |_| Ok(Box::new(JpegencSession)))
 }
 
 #[derive(Debug)]
-struct Session;
+struct JpegencSession;
 
 // There is no comparison with plain software: the library's own encoder is what the bands run, and
 // whether it uses the vector unit is settled when it is compiled.
-impl EngineSession for Session {
+impl EngineSession for JpegencSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (Some(src), Some(dst)) = (job.src, job.dst) else {
             return Err(Error::new(

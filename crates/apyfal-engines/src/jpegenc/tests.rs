@@ -110,7 +110,7 @@ fn encode(src: Input, parameters: &Value, context: &JobContext) -> Result<Vec<u8
     let specs = &engine.accelerator().params;
     let params = Params::check("jpegenc", specs, None, parameters.as_object().unwrap()).unwrap();
     let dst = Some(collected.output());
-    Session.process(EngineJob { src: Some(src), dst, params }, context)?;
+    JpegencSession.process(EngineJob { src: Some(src), dst, params }, context)?;
     Ok(collected.bytes())
 }
 
@@ -289,7 +289,7 @@ fn a_failing_destination_is_an_error() {
         dst: Some(Output::stream(Full)),
         params: Params::default(),
     };
-    let error = Session.process(job, &context(2)).unwrap_err();
+    let error = JpegencSession.process(job, &context(2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
 }
 

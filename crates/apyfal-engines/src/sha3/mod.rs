@@ -71,13 +71,13 @@ pub(crate) fn engine() -> Cpu {
         ),
     ];
     info.dst = Need::None;
-    Cpu::new(info, |_| Ok(Box::new(Session))).quick_to(QUICK)
+    Cpu::new(info, |_| Ok(Box::new(Sha3Session))).quick_to(QUICK)
 }
 
 #[derive(Debug)]
-struct Session;
+struct Sha3Session;
 
-impl EngineSession for Session {
+impl EngineSession for Sha3Session {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         Message::new(job, ctx)?.hash()
     }

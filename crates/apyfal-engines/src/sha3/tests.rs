@@ -26,7 +26,7 @@ fn job(data: &[u8], parameters: Value) -> EngineJob {
 
 /// Hashes many messages at once, each in a context of its own.
 fn hash_many(jobs: impl IntoIterator<Item = EngineJob>) -> Vec<Result<Outcome>> {
-    Session.process_many(jobs.into_iter().map(|job| (job, context())).collect())
+    Sha3Session.process_many(jobs.into_iter().map(|job| (job, context())).collect())
 }
 
 fn digest(outcome: Result<Outcome>) -> String {
@@ -34,7 +34,7 @@ fn digest(outcome: Result<Outcome>) -> String {
 }
 
 fn hash(data: &[u8], parameters: Value) -> String {
-    digest(Session.process(job(data, parameters), &context()))
+    digest(Sha3Session.process(job(data, parameters), &context()))
 }
 
 /// Seeded pseudo-random bytes (xorshift64).
@@ -143,7 +143,7 @@ fn nist_vectors() {
     for (vector, together) in all.iter().zip(together) {
         let (message, function, bits, expected) = vector;
         let name = format!("{function} of {} bytes to {bits} bits", message.len());
-        assert_eq!(digest(Session.process(job(vector), &context())), *expected, "{name}");
+        assert_eq!(digest(Sha3Session.process(job(vector), &context())), *expected, "{name}");
         assert_eq!(digest(together), *expected, "{name}, many at once");
         let software = hash_in_software(job(vector), &context());
         assert_eq!(digest(software), *expected, "{name}, RustCrypto");
@@ -171,7 +171,7 @@ fn digests_equal_openssl() {
             let expected = output_of("openssl", &args);
             let file = Input::file(std::fs::File::open(&path).unwrap(), &path).unwrap();
             let job = EngineJob { src: Some(file), ..job(&[], parameters) };
-            let ours = digest(Session.process(job, &context()));
+            let ours = digest(Sha3Session.process(job, &context()));
             assert_eq!(Some(ours.as_str()), expected.split(' ').next(), "{name} of {len} bytes");
         }
     }
@@ -225,7 +225,7 @@ fn length_in_bits() {
     assert_eq!(hash(b"", json!({"type": "shake-128"})).len(), 256 / 4);
     assert_eq!(hash(b"", json!({"type": "shake-256"})).len(), 512 / 4);
     assert_eq!(hash(b"", json!({"length": 256})), hash(b"", json!({"type": "SHA3-256"})));
-    let error = Session.process(job(b"", json!({"length": 255})), &context()).unwrap_err();
+    let error = Sha3Session.process(job(b"", json!({"length": 255})), &context()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
@@ -233,7 +233,7 @@ fn length_in_bits() {
 fn ends_when_cancelled() {
     let context = context();
     context.cancel().cancel();
-    let error = Session.process(job(b"abc", json!({})), &context).unwrap_err();
+    let error = Sha3Session.process(job(b"abc", json!({})), &context).unwrap_err();
     assert!(error.is_cancelled());
 }
 
@@ -254,7 +254,7 @@ fn a_cancelled_message_does_not_harm_the_others() {
         (0..10).map(|n| (job(&random(n, 1_000_000), json!({})), context())).collect();
     jobs[3].1.cancel().cancel();
     jobs[6].0.src = Some(Input::stream(Leaving(jobs[6].1.cancel().clone(), 0)));
-    for (n, result) in Session.process_many(jobs).into_iter().enumerate() {
+    for (n, result) in Sha3Session.process_many(jobs).into_iter().enumerate() {
         match n {
             3 | 6 => assert!(result.unwrap_err().is_cancelled()),
             _ => assert_eq!(digest(result), hash(&random(n as u64, 1_000_000), json!({}))),

@@ -68,7 +68,7 @@ pub(crate) fn engine() -> Cpu {
 }
 
 fn open(opening: Opening<'_>) -> Result<Box<dyn EngineSession>> {
-    Ok(Box::new(Session { mode: Mode::of(opening.params), state: opening.state.to_owned() }))
+    Ok(Box::new(TargzSession { mode: Mode::of(opening.params), state: opening.state.to_owned() }))
 }
 
 /// What is done with the sources.
@@ -90,12 +90,12 @@ impl Mode {
 }
 
 #[derive(Debug)]
-struct Session {
+struct TargzSession {
     mode: Mode,
     state: PathBuf,
 }
 
-impl EngineSession for Session {
+impl EngineSession for TargzSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (start, end) = (job.params.flag("startOfTx"), job.params.flag("endOfTx"));
         let mut transaction = Transaction::lock(&self.state, ctx)?;
@@ -151,7 +151,7 @@ impl EngineSession for Session {
     }
 }
 
-impl Session {
+impl TargzSession {
     /// A whole archive in one call, straight to its destination.
     fn whole(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         if job.src.is_none() && !job.params.flag("startOfTx") {

@@ -65,13 +65,13 @@ pub(crate) fn engine() -> Cpu {
         .default("drbg"),
     ];
     info.src = Need::None;
-    Cpu::new(info, |_| Ok(Box::new(Session)))
+    Cpu::new(info, |_| Ok(Box::new(TrngSession)))
 }
 
 #[derive(Debug)]
-struct Session;
+struct TrngSession;
 
-impl EngineSession for Session {
+impl EngineSession for TrngSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let count = byte_count(&job.params)?;
         let dst = job.dst.ok_or_else(no_destination)?;

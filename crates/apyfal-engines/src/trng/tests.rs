@@ -21,7 +21,7 @@ fn params(parameters: &Value) -> Params {
 fn make(parameters: Value, threads: usize) -> Result<(Vec<u8>, Outcome)> {
     let collected = Kept::default();
     let job = EngineJob { src: None, dst: Some(collected.output()), params: params(&parameters) };
-    let outcome = Session.process(job, &context(threads))?;
+    let outcome = TrngSession.process(job, &context(threads))?;
     let bytes = collected.bytes();
     Ok((bytes, outcome))
 }
@@ -136,7 +136,7 @@ fn the_root_is_seeded_again() {
         dst: Some(Output::stream(std::io::sink())),
         params: params(&json!({"nbBytes": count})),
     };
-    let outcome = Session.process(job, &context(2)).unwrap();
+    let outcome = TrngSession.process(job, &context(2)).unwrap();
     assert_eq!(outcome.specific["reseeds"], 2);
     assert_eq!(outcome.specific["entropy"][0], "getrandom");
 }
@@ -177,7 +177,7 @@ fn ends_when_cancelled() {
             dst: Some(Output::stream(std::io::sink())),
             params: params(&json!({"nbBytes": i64::MAX, "source": source})),
         };
-        let error = Session.process(job, &context).unwrap_err();
+        let error = TrngSession.process(job, &context).unwrap_err();
         timer.join().unwrap();
         assert!(error.is_cancelled() || source == "raw" && error.kind() == ErrorKind::Engine);
     }
@@ -191,6 +191,6 @@ fn software_writes_as_much() {
         dst: Some(collected.output()),
         params: params(&json!({"nbBytes": BLOCK + 7})),
     };
-    Session.process_in_software(job, &context(1)).unwrap().unwrap();
+    TrngSession.process_in_software(job, &context(1)).unwrap().unwrap();
     assert_eq!(collected.bytes().len(), BLOCK + 7);
 }

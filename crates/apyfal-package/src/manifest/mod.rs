@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::Digest;
 pub use image::{Device, Image};
-pub use requires::{Machine, Requires};
+pub use requires::{MachineFacts, Requires};
 use table::{Lines, Table};
 pub use test::Test;
 
@@ -139,7 +139,7 @@ impl Manifest {
     ///
     /// # Errors
     /// The architecture is another, or a device or programs are missing; the error names them.
-    pub fn check_machine(&self, machine: &Machine) -> Result<()> {
+    pub fn check_machine(&self, machine: &MachineFacts) -> Result<()> {
         requires::check(self, machine)
     }
 

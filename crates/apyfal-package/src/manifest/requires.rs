@@ -22,7 +22,7 @@ pub struct Requires {
 
 /// The machine that a package is to run on.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct MachineFacts {
     /// Its architecture, as Linux calls it: `x86_64`.
     pub architecture: String,
     /// The search path for programs.
@@ -31,7 +31,7 @@ pub struct Machine {
     pub devices: Vec<Device>,
 }
 
-impl Machine {
+impl MachineFacts {
     /// This one. The search path is that of the process's environment, which only the caller reads,
     /// and only the caller knows devices.
     pub fn here(path: impl Into<OsString>, devices: Vec<Device>) -> Self {
@@ -79,7 +79,7 @@ fn own(manifest: &Manifest) -> Option<&str> {
 }
 
 /// Refuses a machine that the package cannot run on.
-pub(super) fn check(manifest: &Manifest, machine: &Machine) -> Result<()> {
+pub(super) fn check(manifest: &Manifest, machine: &MachineFacts) -> Result<()> {
     let architectures = &manifest.architectures;
     if !architectures.is_empty() && !architectures.contains(&machine.architecture) {
         return Err(Error::new(

@@ -154,7 +154,7 @@ fn a_program_of_the_package_must_be_executable() {
 #[test]
 fn a_machine_that_lacks_something_is_told_what() {
     let folder = tempfile::tempdir().unwrap();
-    let machine = |architecture: &str| Machine {
+    let machine = |architecture: &str| MachineFacts {
         architecture: architecture.into(),
         path: folder.path().into(),
         devices: vec![Device::Opae],
@@ -176,7 +176,7 @@ fn a_machine_that_lacks_something_is_told_what() {
 #[test]
 fn a_machine_without_the_program_or_a_device_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let machine = |devices| Machine::here(folder.path(), devices);
+    let machine = |devices| MachineFacts::here(folder.path(), devices);
     let told =
         |text: &str, devices| match Manifest::parse(text).unwrap().check_machine(&machine(devices))
         {

@@ -11,7 +11,7 @@ use super::{CURRENT, FILES, Installed, NEW, RECORD, Record, Store, manifest, rec
 use crate::archive::{self, Limits};
 use crate::digest::Hasher;
 use crate::signature::{self, PublicKey};
-use crate::{Digest, Machine, Manifest, self_test};
+use crate::{Digest, MachineFacts, Manifest, self_test};
 
 /// An archive that came from somewhere and is whole. It has no name on the disk.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Terms {
     /// The accelerator that it must be.
     pub name: Option<String>,
     /// The machine it is to run on.
-    pub machine: Machine,
+    pub machine: MachineFacts,
     /// How much it may hold.
     pub limits: Limits,
     /// Where locks of `executable` programs are, for the self-test.

@@ -10,7 +10,7 @@ use super::*;
 use crate::archive::{Limits, pack};
 use crate::signature::tests::keys;
 use crate::signature::{PublicKey, Signer};
-use crate::{Digest, Machine, Packaged};
+use crate::{Digest, MachineFacts, Packaged};
 
 /// A program that shows its own version.
 fn archive(version: &str, more: &str) -> File {
@@ -30,7 +30,7 @@ fn archive(version: &str, more: &str) -> File {
 fn terms() -> Terms {
     Terms {
         name: None,
-        machine: Machine::here("/usr/bin:/bin", Vec::new()),
+        machine: MachineFacts::here("/usr/bin:/bin", Vec::new()),
         limits: Limits::default(),
         locks: std::env::temp_dir(),
         test: true,

@@ -19,12 +19,12 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Gives numbers.
 #[derive(Debug)]
 pub(super) struct Ids {
-    state: Mutex<State>,
+    state: Mutex<Reserved>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct Reserved {
     next: u64,
     /// The first number that is not reserved on disk.
     limit: u64,
@@ -41,7 +41,7 @@ struct State {
 impl Ids {
     /// Numbers from `next` on, of which those below `limit` are reserved.
     pub(super) fn new(next: u64, limit: u64) -> Self {
-        let state = State {
+        let state = Reserved {
             next,
             limit,
             block: BLOCK,
@@ -111,12 +111,12 @@ impl Ids {
         state.next
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Reserved> {
         self.state.lock()
     }
 }
 
-impl State {
+impl Reserved {
     /// The limit to reserve next.
     fn ask(&mut self) -> u64 {
         let soon = self.last.elapsed() < SHORT;

@@ -53,7 +53,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use age::{Age, Moment};
 use ids::Ids;
-use queue::{Answer, Entry, Queue, Work};
+use queue::{Completion, Entry, Queue, Work};
 use readers::Readers;
 use recovery::Opened;
 use reserve::Reserve;
@@ -406,7 +406,7 @@ impl Journal {
         let place = self.inner.places.clone().acquire_owned().await.map_err(|_| closed())?;
         let (sender, receiver) = oneshot::channel();
         let waits = durability != Durability::Group;
-        let answer = waits.then(|| -> Answer {
+        let answer = waits.then(|| -> Completion {
             // Whoever gave up waiting does not need to know.
             Box::new(move |outcome| drop(sender.send(outcome)))
         });

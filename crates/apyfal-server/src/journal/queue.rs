@@ -60,13 +60,13 @@ impl Work {
 }
 
 /// Takes the outcome of an entry.
-pub(super) type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+pub(super) type Completion = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// One thing to be written.
 pub(super) struct Entry {
     pub(super) work: Work,
     pub(super) durability: Durability,
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<Completion>,
     /// Its place in the queue, which bounds how many there are.
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
@@ -108,12 +108,12 @@ pub(super) struct Group {
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<Pending>,
     wake: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Pending {
     entries: Vec<Entry>,
     /// How many of the entries somebody waits for.
     awaited: usize,
@@ -276,12 +276,12 @@ impl Queue {
         self.lock().closed
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
         self.state.lock()
     }
 }
 
-impl State {
+impl Pending {
     /// Whether the thread must learn that something is due now.
     fn defer(&mut self) -> bool {
         let is_new = self.entries_due.is_none();

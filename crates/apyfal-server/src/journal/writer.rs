@@ -33,9 +33,9 @@ pub(super) struct Writer {
 }
 
 /// However the thread ends, nobody waits for it any longer.
-struct Farewell(Arc<Queue>, Arc<Ids>);
+struct CloseOnDrop(Arc<Queue>, Arc<Ids>);
 
-impl Drop for Farewell {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.abandon();
         self.1.close();
@@ -47,7 +47,7 @@ impl Writer {
     pub(super) fn run(self) -> Result<()> {
         let Self { database, path, queue, ids, plain_rows, age, mut reserve } = self;
         let connection = database.connection();
-        let _farewell = Farewell(queue.clone(), ids.clone());
+        let _farewell = CloseOnDrop(queue.clone(), ids.clone());
         let failed = |error| writing(error, &path);
         let mut statements =
             Statements::new(connection, plain_rows, age).map_err(|error| failed(error.into()))?;

@@ -69,7 +69,7 @@ fn use_is_written_down() {
     Record::default().write(&file(&directory), true).unwrap();
     lease.keep();
     assert_eq!(Record::read(&file(&directory)).unwrap().idle_ends, 0, "not at every look");
-    lease.told.store(0, Ordering::Relaxed);
+    lease.reported.store(0, Ordering::Relaxed);
     lease.used();
     lease.keep();
     let written = Record::read(&file(&directory)).unwrap();

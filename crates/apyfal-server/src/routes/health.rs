@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Refusal, Routed};
 use crate::host::Host;
 
 /// Whether the process answers at all.
@@ -14,7 +14,7 @@ pub(crate) async fn alive() -> &'static str {
 }
 
 /// Whether it takes jobs of all kinds: it is not ending, and can write what it must.
-pub(crate) async fn ready(State(host): State<Arc<Host>>) -> Answer<&'static str> {
+pub(crate) async fn ready(State(host): State<Arc<Host>>) -> Routed<&'static str> {
     host.draining.check()?;
     // It may be over, and nobody have written since.
     let written = match host.journal.failure() {

@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use crate::access::Peer;
-use crate::answer::{Answer, Refusal, Refused};
+use crate::answer::{Refusal, Refused, Routed};
 use crate::coding;
 use crate::data::Data;
 use crate::host::Host;
@@ -149,7 +149,7 @@ impl Routes {
         peer: Peer,
         parts: &mut Parts,
         body: Body,
-    ) -> Answer {
+    ) -> Routed {
         let path = parts.uri.path();
         let mut using = None;
         let mut owner = Owner::Anyone;

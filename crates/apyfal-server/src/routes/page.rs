@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
-use crate::answer::Answer;
+use crate::answer::Routed;
 use crate::host::Host;
 use crate::overview::Parts;
 
@@ -46,7 +46,7 @@ pub(crate) async fn page() -> Response {
     (POLICY.clone(), Html(PAGE)).into_response()
 }
 
-pub(crate) async fn status(State(host): State<Arc<Host>>) -> Answer {
+pub(crate) async fn status(State(host): State<Arc<Host>>) -> Routed {
     const HEADERS: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     let parts = Parts {
@@ -54,7 +54,7 @@ pub(crate) async fn status(State(host): State<Arc<Host>>) -> Answer {
         live: &host.live,
         metrics: &host.metrics,
         scratch: &host.scratch,
-        pace: &host.pace,
+        throughput: &host.throughput,
         journal: &host.journal,
         lease: &host.lease,
         draining: &host.draining,

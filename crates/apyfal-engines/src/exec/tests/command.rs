@@ -261,7 +261,7 @@ fn the_guard_forgets_programs_that_were_cancelled() {
     let left = bench.path("left");
     let guard = Arc::new(Guard::harmless(&left).unwrap());
     let launcher = Launcher { declaration: bench.engine.declaration.clone(), guard: guard.clone() };
-    let session = super::super::command::Session::new(launcher);
+    let session = super::super::command::CommandSession::new(launcher);
     for _ in 0..50 {
         let cancel = Cancel::default();
         let context = bench.context().with_cancel(cancel.clone());

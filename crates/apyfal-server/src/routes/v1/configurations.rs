@@ -9,9 +9,9 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
-use super::refusal::{Answer, Refusal};
-use super::way::Way;
-use super::{form, owner, page_of, told};
+use super::refusal::{Refusal, Routed};
+use super::route::Route;
+use super::{form, owner, page_of, responses};
 use crate::host::Host;
 use crate::journal::{Protocol, SessionFilter};
 use crate::live::now;
@@ -19,11 +19,11 @@ use crate::live::now;
 /// Opens a session. One that does not start is told as such.
 pub(super) async fn start(
     host: &Arc<Host>,
-    way: &Way,
-    accelerator: Answer<String>,
+    route: &Route,
+    accelerator: Routed<String>,
     parts: &Parts,
     body: Body,
-) -> Answer {
+) -> Routed {
     let created = now();
     host.draining.check()?;
     let request = form::read(parts, body, &host.scratch, host.limits.client_timeout, false).await?;
@@ -46,16 +46,16 @@ pub(super) async fn start(
     let configuration = match started {
         Ok((session, record)) => {
             end.wait().await;
-            host.original.learn(record.number, &session.id, &record.accelerator);
-            told::configuration(way, record)
+            host.v1.learn(record.number, &session.id, &record.accelerator);
+            responses::configuration(route, record)
         }
         Err(error) if is_refusal(error.kind()) => return Err(error.into()),
         Err(error) => {
             let number = host.journal.next_number()?;
             host.logs.host(&format!("configuration {number} failed: {error}"));
             let failed =
-                told::failed_start(way, number, parameters.ok(), datafile, created, &error);
-            host.original.add_failed(&failed, size);
+                responses::failed_start(route, number, parameters.ok(), datafile, created, &error);
+            host.v1.add_failed(&failed, size);
             failed
         }
     };
@@ -70,10 +70,10 @@ pub(super) fn is_refusal(kind: ErrorKind) -> bool {
 /// The open sessions of an accelerator, the newest first.
 pub(super) async fn list(
     host: &Host,
-    way: &Way,
+    route: &Route,
     accelerator: String,
     query: Option<&str>,
-) -> Answer {
+) -> Routed {
     let page = v1::page(query)?;
     let filter = SessionFilter {
         open: Some(true),
@@ -84,18 +84,19 @@ pub(super) async fn list(
     if page > v1::pages(listed.count) {
         return Err(v1::no_page(page).into());
     }
-    let items = listed.items.into_iter().map(|record| told::configuration(way, record)).collect();
-    Ok(Json(v1::List::new(&way.configurations(), page, listed.count, items)).into_response())
+    let items =
+        listed.items.into_iter().map(|record| responses::configuration(route, record)).collect();
+    Ok(Json(v1::List::new(&route.configurations(), page, listed.count, items)).into_response())
 }
 
 /// A session.
-pub(super) async fn about(host: &Host, way: &Way, number: u64) -> Answer<Response> {
-    if let Some(failed) = host.original.failed(number) {
+pub(super) async fn about(host: &Host, route: &Route, number: u64) -> Routed<Response> {
+    if let Some(failed) = host.v1.failed(number) {
         return Ok(Json(failed).into_response());
     }
     match host.journal.session_by_number(number).await? {
         Some(record) if record.protocol == Protocol::V1 => {
-            Ok(Json(told::configuration(way, record)).into_response())
+            Ok(Json(responses::configuration(route, record)).into_response())
         }
         _ => Err(unknown(number)),
     }

@@ -28,7 +28,7 @@ pub(crate) async fn expire_sessions(host: &Host) {
 async fn expire_unused(host: &Host) -> Result<()> {
     for record in unused(host).await? {
         host.sessions.stop(&record.id).await?;
-        host.original.unlearn(record.number);
+        host.v1.unlearn(record.number);
         host.logs.host(&format!("configuration {} was not used, and is ended", record.number));
     }
     Ok(())
@@ -44,7 +44,7 @@ async fn unused(host: &Host) -> Result<Vec<SessionRecord>> {
         let listed = host.journal.sessions(filter.clone(), page).await?;
         for record in listed.items {
             let is_newest = seen.insert(record.accelerator.clone());
-            let idle = host.original.last_use(record.number).elapsed();
+            let idle = host.v1.last_use(record.number).elapsed();
             if !is_newest && !busy.contains(&record.id) && idle > host.limits.result_ttl {
                 unused.push(record);
             }

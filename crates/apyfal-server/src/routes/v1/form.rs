@@ -15,7 +15,7 @@ use futures::stream::{self, BoxStream};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::refusal::{Answer, Refusal};
+use super::refusal::{Refusal, Routed};
 
 use super::owner;
 use super::upload::{Pieces, Upload};
@@ -74,7 +74,7 @@ impl Data {
 
 /// How a form ended, and whether it did.
 #[derive(Debug)]
-pub(super) struct End(watch::Receiver<Option<Answer<()>>>);
+pub(super) struct End(watch::Receiver<Option<Routed<()>>>);
 
 impl End {
     /// Waits until all of it is in, or nobody reads it any more.
@@ -83,7 +83,7 @@ impl End {
     }
 
     /// What was wrong with it, as far as it was read.
-    pub(super) fn check(&self) -> Answer<()> {
+    pub(super) fn check(&self) -> Routed<()> {
         match &*self.0.borrow() {
             Some(Err(refusal)) => Err(refusal.duplicate()),
             _ => Ok(()),
@@ -115,7 +115,7 @@ pub(super) async fn read(
     scratch: &Arc<Scratch>,
     patience: Duration,
     needs_configuration: bool,
-) -> Answer<Request> {
+) -> Routed<Request> {
     let holder = parts
         .extensions
         .get::<Connection>()
@@ -156,7 +156,7 @@ impl Form {
         body: Body,
         patience: Duration,
         needs_configuration: bool,
-    ) -> Answer<Self> {
+    ) -> Routed<Self> {
         let (upload, pieces) = Upload::of(&parts.headers, body, patience);
         let kind = parts.headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -181,7 +181,7 @@ impl Form {
     }
 
     /// The name of the next part.
-    async fn next(&mut self) -> Answer<Option<String>> {
+    async fn next(&mut self) -> Routed<Option<String>> {
         self.parts += 1;
         if self.parts > PARTS {
             return Err(misshapen(&format!("it has more than {PARTS} parts")));
@@ -213,12 +213,12 @@ impl Form {
     }
 
     /// The next bytes of the part.
-    async fn chunk(&mut self) -> Answer<Option<Bytes>> {
+    async fn chunk(&mut self) -> Routed<Option<Bytes>> {
         self.parser.chunk().await.map_err(wrong)
     }
 
     /// Takes in a part that is no data.
-    async fn take(&mut self, name: &str) -> Answer<()> {
+    async fn take(&mut self, name: &str) -> Routed<()> {
         if name == PARAMETERS {
             let text = self.text(name, REQUEST_LIMIT).await?;
             let shape = text.trim_ascii();
@@ -234,7 +234,7 @@ impl Form {
     }
 
     /// All of a part that has to be short.
-    async fn text(&mut self, name: &str, limit: usize) -> Answer<Bytes> {
+    async fn text(&mut self, name: &str, limit: usize) -> Routed<Bytes> {
         let (mut held, mut len) = (Vec::new(), 0);
         while let Some(piece) = self.chunk().await? {
             len += piece.len();
@@ -254,14 +254,14 @@ impl Form {
     }
 
     /// Reads what stands behind the data.
-    async fn rest(&mut self) -> Answer<()> {
+    async fn rest(&mut self) -> Routed<()> {
         while let Some(name) = self.next().await? {
             self.take(&name).await?;
         }
         Ok(())
     }
 
-    fn request(&mut self, data: Option<Data>, end: End) -> Answer<Request> {
+    fn request(&mut self, data: Option<Data>, end: End) -> Routed<Request> {
         let lacks = |name: &str| misshapen(&format!("it has no part '{name}'"));
         let (parameters, size) = self.parameters.take().ok_or_else(|| lacks(PARAMETERS))?;
         let configuration = match self.configuration.take() {
@@ -279,7 +279,7 @@ impl Form {
 /// The rest of the data, behind which the form has to end well.
 fn coming(
     form: Form,
-    end: watch::Sender<Option<Answer<()>>>,
+    end: watch::Sender<Option<Routed<()>>>,
 ) -> impl futures::Stream<Item = Result<Bytes>> {
     stream::unfold(Some((form, end)), |state| async {
         let (mut form, end) = state?;
@@ -300,7 +300,7 @@ async fn store(
     form: &mut Form,
     scratch: &Arc<Scratch>,
     holder: Option<Holder>,
-) -> Answer<Stored> {
+) -> Routed<Stored> {
     let mut stored = Stored::new(scratch, holder)?;
     for piece in held {
         stored = stored.add(piece).await?;

@@ -13,7 +13,7 @@ use futures::{TryStreamExt, stream};
 
 use super::form::{self, Data};
 use super::refusal::Refusal;
-use super::way::{Place, Way};
+use super::route::{Resource, Route};
 use crate::access::Peer;
 use crate::scratch::Scratch;
 
@@ -165,10 +165,10 @@ fn any_path_leads_somewhere_or_nowhere() {
             program: apyfal_net::Owner::NotAsked,
             host: None,
         };
-        let way = Way::of(&request, &peer);
-        if Place::of(&path).is_some() {
+        let route = Route::of(&request, &peer);
+        if Resource::of(&path).is_some() {
             let is_ours = |name: &String| path.contains(&format!("/{name}/v1.0"));
-            assert!(way.accelerator.as_ref().is_none_or(is_ours), "{path}");
+            assert!(route.accelerator.as_ref().is_none_or(is_ours), "{path}");
         }
     });
 }

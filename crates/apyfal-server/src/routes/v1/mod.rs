@@ -5,15 +5,15 @@ mod expiry;
 mod form;
 #[cfg(test)]
 mod fuzz;
-mod memory;
 mod processes;
 mod record;
 mod refusal;
+mod responses;
 mod result;
+mod route;
 mod run;
-mod told;
+mod state;
 mod upload;
-mod way;
 
 use std::sync::Arc;
 
@@ -33,11 +33,11 @@ use crate::coding;
 use crate::data::Data;
 use crate::host::Host;
 use crate::journal::Page;
-use refusal::{Answer, Refusal};
-use way::{Place, Way};
+use refusal::{Refusal, Routed};
+use route::{Resource, Route};
 
 pub(crate) use expiry::expire_sessions;
-pub(crate) use memory::Memory;
+pub(crate) use state::V1State;
 
 pub(crate) fn router() -> Router<Arc<Host>> {
     let mut router =
@@ -62,7 +62,7 @@ async fn there(State(host): State<Arc<Host>>, request: Request) -> Response {
 
 /// Whether a path is one of this protocol.
 pub(super) fn is_at(path: &str) -> bool {
-    way::split(path).is_some()
+    route::split(path).is_some()
 }
 
 /// Refuses a request as this protocol does.
@@ -85,11 +85,11 @@ async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
     }
 }
 
-async fn answer(host: &Arc<Host>, parts: &mut Parts, body: Body) -> Answer {
+async fn answer(host: &Arc<Host>, parts: &mut Parts, body: Body) -> Routed {
     let peer = parts.extensions.get::<Peer>();
     let peer =
         peer.ok_or_else(|| Error::new(ErrorKind::Internal, "the connection is not known"))?;
-    let way = Way::of(parts, peer);
+    let route = Route::of(parts, peer);
     match host.access.check_v1(peer, &parts.headers) {
         Ok(owner) => parts.extensions.insert(owner),
         Err(error) => {
@@ -105,7 +105,7 @@ async fn answer(host: &Arc<Host>, parts: &mut Parts, body: Body) -> Answer {
         return Err(Refusal::new(status, error));
     }
     let using = host.uses.begin();
-    let answered = answer_to(host, way, parts, body).await;
+    let answered = answer_to(host, route, parts, body).await;
     using.answered(answered.as_ref().map_or_else(|refusal| refusal.status, Response::status));
     answered
 }
@@ -116,33 +116,37 @@ fn owner(parts: &Parts) -> Owner {
 }
 
 /// Answers who may use the host.
-async fn answer_to(host: &Arc<Host>, way: Way, parts: &Parts, body: Body) -> Answer {
-    let Some(place) = Place::of(parts.uri.path()) else {
+async fn answer_to(host: &Arc<Host>, route: Route, parts: &Parts, body: Body) -> Routed {
+    let Some(place) = Resource::of(parts.uri.path()) else {
         Data::of_body(&parts.headers, body).drain();
         return Err(nothing_at(parts.uri.path()));
     };
     let query = parts.uri.query();
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
     match place {
-        Place::Configurations if is_read => {
-            configurations::list(host, &way, accelerator(host, &way)?, query).await
+        Resource::Configurations if is_read => {
+            configurations::list(host, &route, accelerator(host, &route)?, query).await
         }
-        Place::Configurations if parts.method == Method::POST => {
-            let accelerator = accelerator(host, &way);
-            configurations::start(host, &way, accelerator, parts, body).await
+        Resource::Configurations if parts.method == Method::POST => {
+            let accelerator = accelerator(host, &route);
+            configurations::start(host, &route, accelerator, parts, body).await
         }
-        Place::Configuration(number) if is_read => configurations::about(host, &way, number).await,
-        Place::Processes if is_read => {
-            processes::list(host, &way, accelerator(host, &way)?, query).await
+        Resource::Configuration(number) if is_read => {
+            configurations::about(host, &route, number).await
         }
-        Place::Processes if parts.method == Method::POST => run::run(host, &way, parts, body).await,
-        Place::Process(number) if is_read => processes::about(host, &way, number).await,
-        Place::Process(number) if parts.method == Method::DELETE => {
+        Resource::Processes if is_read => {
+            processes::list(host, &route, accelerator(host, &route)?, query).await
+        }
+        Resource::Processes if parts.method == Method::POST => {
+            run::run(host, &route, parts, body).await
+        }
+        Resource::Process(number) if is_read => processes::about(host, &route, number).await,
+        Resource::Process(number) if parts.method == Method::DELETE => {
             processes::delete(host, number).await
         }
-        Place::Result(number) if is_read => result::send(host, number, &parts.headers).await,
-        Place::Stop if is_read => Ok(Json(v1::Answer::stopped()).into_response()),
-        Place::Schema if is_read => {
+        Resource::Result(number) if is_read => result::send(host, number, &parts.headers).await,
+        Resource::Stop if is_read => Ok(Json(v1::Answer::stopped()).into_response()),
+        Resource::Schema if is_read => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
             Ok((kind, v1::DESCRIPTION).into_response())
         }
@@ -154,8 +158,8 @@ async fn answer_to(host: &Arc<Host>, way: Way, parts: &Parts, body: Body) -> Ans
 }
 
 /// The accelerator that a way leads to.
-fn accelerator(host: &Host, way: &Way) -> Answer<String> {
-    match &way.accelerator {
+fn accelerator(host: &Host, route: &Route) -> Routed<String> {
+    match &route.accelerator {
         Some(name) => Ok(host.agent.registry().find(name)?.info().name.to_string()),
         None => host.sessions.accelerator(None).map_err(|error| {
             let hint = "or use the host as http://ADDRESS/NAME";
@@ -170,7 +174,7 @@ fn nothing_at(path: &str) -> Refusal {
         .into()
 }
 
-fn other_method(parts: &Parts, place: Place) -> Response {
+fn other_method(parts: &Parts, place: Resource) -> Response {
     let (method, path) = (shorten(&parts.method), shorten(parts.uri.path()));
     let error = Error::new(ErrorKind::Usage, format!("'{path}' does not take {method}"));
     let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error).into_response();

@@ -9,9 +9,9 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::refusal::{Answer, Refusal};
-use super::way::Way;
-use super::{page_of, told};
+use super::refusal::{Refusal, Routed};
+use super::route::Route;
+use super::{page_of, responses};
 use crate::host::Host;
 use crate::journal::{JobFilter, JobRecord, Protocol};
 
@@ -21,10 +21,10 @@ const HOLD: Duration = Duration::from_secs(5);
 /// The recorded jobs of an accelerator, the newest first.
 pub(super) async fn list(
     host: &Host,
-    way: &Way,
+    route: &Route,
     accelerator: String,
     query: Option<&str>,
-) -> Answer {
+) -> Routed {
     let page = v1::page(query)?;
     let filter = JobFilter {
         protocol: Some(Protocol::V1),
@@ -37,26 +37,26 @@ pub(super) async fn list(
     if page > v1::pages(listed.count) {
         return Err(v1::no_page(page).into());
     }
-    let items = listed.items.into_iter().map(|record| told::recorded(way, record)).collect();
-    Ok(Json(v1::List::new(&way.processes(), page, listed.count, items)).into_response())
+    let items = listed.items.into_iter().map(|record| responses::recorded(route, record)).collect();
+    Ok(Json(v1::List::new(&route.processes(), page, listed.count, items)).into_response())
 }
 
 /// A job, once it ended or has run for a while.
-pub(super) async fn about(host: &Host, way: &Way, number: u64) -> Answer<Response> {
-    let told = match host.original.find(number) {
+pub(super) async fn about(host: &Host, route: &Route, number: u64) -> Routed<Response> {
+    let told = match host.v1.find(number) {
         Some(process) => {
             // Whether it ended or time ran out, the answer says how far it is.
             let _ = tokio::time::timeout(HOLD, process.job.ended()).await;
-            told::process(way, number, process.sent.clone(), process.job.as_wire())
+            responses::process(route, number, process.sent.clone(), process.job.as_wire())
         }
-        None => told::recorded(way, recorded(host, number).await?),
+        None => responses::recorded(route, recorded(host, number).await?),
     };
     Ok(Json(told).into_response())
 }
 
 /// Forgets a job and its result; one that waits or runs ends first.
-pub(super) async fn delete(host: &Arc<Host>, number: u64) -> Answer<Response> {
-    let process = host.original.remove(number);
+pub(super) async fn delete(host: &Arc<Host>, number: u64) -> Routed<Response> {
+    let process = host.v1.remove(number);
     if let Some(process) = process.as_ref().filter(|process| process.job.has_ended()) {
         host.history.forget_soon(&process.job.id, number).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -87,7 +87,7 @@ pub(super) async fn delete(host: &Arc<Host>, number: u64) -> Answer<Response> {
 }
 
 /// A job that is not at hand.
-pub(super) async fn recorded(host: &Host, number: u64) -> Answer<JobRecord> {
+pub(super) async fn recorded(host: &Host, number: u64) -> Routed<JobRecord> {
     // What was deleted a moment ago is gone as well, where it can be.
     let _ = host.journal.flush().await;
     match host.journal.job_by_number(number).await? {

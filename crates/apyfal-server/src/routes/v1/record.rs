@@ -6,7 +6,7 @@ use apyfal_api::WireError;
 use apyfal_api::v2::{JobState, Progress};
 use apyfal_core::{Report, Result};
 
-use super::memory::Sent;
+use super::state::Sent;
 use crate::journal::{JobRecord, Journal};
 use crate::live::{self, Job};
 use crate::scratch::Scratch;

@@ -15,7 +15,7 @@ pub(super) struct Refusal {
     pub(super) error: Error,
 }
 
-pub(super) type Answer<T = Response> = Result<T, Refusal>;
+pub(super) type Routed<T = Response> = Result<T, Refusal>;
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: Error) -> Self {

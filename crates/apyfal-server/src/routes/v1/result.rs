@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::processes::recorded;
-use super::refusal::{Answer, Refusal};
+use super::refusal::{Refusal, Routed};
 use crate::file_body::{self, Range};
 use crate::host::Host;
 
@@ -17,8 +17,8 @@ use crate::host::Host;
 const SMALL: u64 = 64 << 10;
 
 /// All of a result, or the range that is asked for.
-pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answer {
-    let id = match host.original.find(number) {
+pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Routed {
+    let id = match host.v1.find(number) {
         Some(process) => process.job.id.clone(),
         None => recorded(host, number).await?.id,
     };
@@ -48,7 +48,7 @@ pub(super) async fn send(host: &Host, number: u64, headers: &HeaderMap) -> Answe
     Ok(response)
 }
 
-fn body(host: &Host, file: File, range: Range) -> Answer<Body> {
+fn body(host: &Host, file: File, range: Range) -> Routed<Body> {
     if range.len() > SMALL {
         return Ok(file_body::part(file, range, host.uses.begin()));
     }

@@ -12,11 +12,11 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
 use super::configurations::{self, is_refusal};
-use super::memory::{Known, Process, Sent};
 use super::record::Unrecorded;
-use super::refusal::Answer;
-use super::way::{Place, Way};
-use super::{form, owner, record, told};
+use super::refusal::Routed;
+use super::route::{Resource, Route};
+use super::state::{Known, Process, Sent};
+use super::{form, owner, record, responses};
 use crate::host::Host;
 use crate::journal::{Durability, Protocol};
 use crate::live::Listed;
@@ -25,16 +25,17 @@ use crate::live::Listed;
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Runs a job, and answers once its data is in.
-pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) -> Answer {
+pub(super) async fn run(host: &Arc<Host>, route: &Route, parts: &Parts, body: Body) -> Routed {
     host.draining.check()?;
     let request = form::read(parts, body, &host.scratch, host.limits.client_timeout, true).await?;
     let form::Request { parameters, size, configuration, datafile, data, mut end } = request;
-    let number = Place::configuration_of(&configuration)
+    let number = Resource::configuration_of(&configuration)
         .ok_or_else(|| configurations::unknown(&configuration))?;
     let Known { session, accelerator, .. } = find(host, number).await?;
     let checked = parameters.as_ref().map_err(Error::duplicate);
     let checked = checked.and_then(JobParameters::from_json);
-    let sent = Sent { configuration: number, parameters: told::shown(parameters.ok()), datafile };
+    let sent =
+        Sent { configuration: number, parameters: responses::shown(parameters.ok()), datafile };
 
     let job = host.jobs.new_job(None, &session, &accelerator, &owner(parts))?;
     let listed = host.live.add(job.kept(Protocol::V1, Durability::Process))?;
@@ -43,7 +44,7 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
         Err(error) => {
             let result = host.jobs.settle(&listed, Err(error));
             record::short(&host.journal, &listed, &sent, result, None).await?;
-            return Ok(answer(host, way, Process { job: (*listed).clone(), sent, size }));
+            return Ok(answer(host, route, Process { job: (*listed).clone(), sent, size }));
         }
     };
     let src = v1::take_source(&mut checked.specific);
@@ -80,14 +81,15 @@ pub(super) async fn run(host: &Arc<Host>, way: &Way, parts: &Parts, body: Body) 
         None => go_on(host.clone(), listed, process.clone(), running).await?,
     }
     unrecorded.recorded();
-    Ok(answer(host, way, process))
+    Ok(answer(host, route, process))
 }
 
 /// Keeps a process at hand and tells of it.
-fn answer(host: &Host, way: &Way, process: impl Into<Arc<Process>>) -> Response {
+fn answer(host: &Host, route: &Route, process: impl Into<Arc<Process>>) -> Response {
     let process = process.into();
-    let told = told::process(way, process.job.number, process.sent.clone(), process.job.as_wire());
-    host.original.add(process);
+    let told =
+        responses::process(route, process.job.number, process.sent.clone(), process.job.as_wire());
+    host.v1.add(process);
     Json(told).into_response()
 }
 
@@ -112,13 +114,13 @@ async fn go_on(
 }
 
 /// The session that a configuration is.
-async fn find(host: &Host, number: u64) -> Answer<Known> {
-    if let Some(known) = host.original.known(number) {
+async fn find(host: &Host, number: u64) -> Routed<Known> {
+    if let Some(known) = host.v1.known(number) {
         return Ok(known);
     }
     match host.journal.session_by_number(number).await? {
         Some(record) if record.protocol == Protocol::V1 && record.ended.is_none() => {
-            Ok(host.original.learn(number, &record.id, &record.accelerator))
+            Ok(host.v1.learn(number, &record.id, &record.accelerator))
         }
         _ => Err(configurations::unknown(number)),
     }

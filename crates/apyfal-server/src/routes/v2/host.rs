@@ -7,7 +7,7 @@ use apyfal_core::{Error, ErrorKind};
 use axum::Json;
 use axum::extract::State;
 
-use crate::answer::Answer;
+use crate::answer::Routed;
 use crate::host::Host;
 use crate::routes::query::{Name, Query};
 
@@ -33,7 +33,7 @@ pub(crate) async fn lease(State(host): State<Arc<Host>>) -> Json<v2::Lease> {
 pub(crate) async fn extend(
     State(host): State<Arc<Host>>,
     Query(extension): Query<v2::LeaseExtension>,
-) -> Answer<Json<v2::Lease>> {
+) -> Routed<Json<v2::Lease>> {
     let seconds = extension.seconds;
     let time = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| {
         Error::new(ErrorKind::Usage, format!("{seconds} is no time"))
@@ -53,6 +53,6 @@ pub(crate) async fn accelerators(State(host): State<Arc<Host>>) -> Json<Vec<v2::
 pub(crate) async fn accelerator(
     State(host): State<Arc<Host>>,
     Name(name): Name,
-) -> Answer<Json<v2::Accelerator>> {
+) -> Routed<Json<v2::Accelerator>> {
     Ok(Json(host.agent.registry().find(&name)?.info().into()))
 }

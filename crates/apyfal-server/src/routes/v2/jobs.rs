@@ -15,7 +15,7 @@ use futures::Stream;
 use serde::Deserialize;
 
 use super::deliver;
-use crate::answer::Answer;
+use crate::answer::Routed;
 use crate::history::wire_job;
 use crate::host::Host;
 use crate::journal::JobFilter;
@@ -35,7 +35,7 @@ pub(crate) async fn list(
     State(host): State<Arc<Host>>,
     Query(filter): Query<Filter>,
     Query(paging): Query<Paging>,
-) -> Answer<Json<v2::Jobs>> {
+) -> Routed<Json<v2::Jobs>> {
     let filter = JobFilter { state: filter.state, session: filter.session, ..JobFilter::default() };
     let listed = host.journal.jobs(filter, paging.page()?).await?;
     let jobs = listed.items.into_iter().map(wire_job).collect();
@@ -52,7 +52,7 @@ pub(crate) async fn about(
     State(host): State<Arc<Host>>,
     Name(id): Name,
     Query(Wait { wait }): Query<Wait>,
-) -> Answer<Json<v2::Job>> {
+) -> Routed<Json<v2::Job>> {
     if let (Some(job), Some(wait)) = (host.live.find(&id), wait) {
         // Whether it ended or time ran out, the answer says how far it is.
         let _ = tokio::time::timeout(wait.time(), job.ended()).await;
@@ -62,7 +62,7 @@ pub(crate) async fn about(
 }
 
 /// Cancels a job that waits or runs; forgets one that ended, with its result.
-pub(crate) async fn end(State(host): State<Arc<Host>>, Name(id): Name) -> Answer<Response> {
+pub(crate) async fn end(State(host): State<Arc<Host>>, Name(id): Name) -> Routed<Response> {
     if let Some(job) = host.live.find(&id) {
         job.cancel.cancel();
         return Ok((StatusCode::ACCEPTED, Json(job.as_wire())).into_response());
@@ -84,7 +84,7 @@ pub(crate) async fn result(
     State(host): State<Arc<Host>>,
     Name(id): Name,
     headers: HeaderMap,
-) -> Answer {
+) -> Routed {
     let (job, number) = find(&host, &id).await?;
     Ok(deliver::kept(&host, job, number, true, Some(&headers))?)
 }
@@ -93,7 +93,7 @@ pub(crate) async fn result(
 pub(crate) async fn events(
     State(host): State<Arc<Host>>,
     Name(id): Name,
-) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+) -> Routed<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let (first, _) = find(&host, &id).await?;
     let live = host.live.find(&id);
     let told = futures::stream::unfold(Some((first, live, true)), |state| async {

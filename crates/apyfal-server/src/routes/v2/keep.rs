@@ -14,7 +14,7 @@ use futures::StreamExt;
 use super::deliver;
 use super::process::{Ends, SMALL};
 use crate::data::{self, Complete, Data};
-use crate::digest::{Digest, another_job, check_told};
+use crate::digest::{Digest, another_job, check_stated};
 use crate::history::{Begun, wire_job};
 use crate::host::Host;
 use crate::journal::{Durability, Protocol};
@@ -86,11 +86,11 @@ pub(super) async fn keep(
     // No two jobs have the same id of the host's, so their data need not be told apart.
     let has_id = ends.request.id.is_some();
     let is_body = ends.data.as_ref().is_some_and(Data::is_body);
-    let told = if has_id && is_body { Digest::told(headers)? } else { None };
+    let told = if has_id && is_body { Digest::stated(headers)? } else { None };
     let mut sent = Sent::of(ends.data.take()).await?;
     let complete = sent.complete(has_id);
     if let (Some(told), Some(digest)) = (told, complete.digest()) {
-        check_told(told, Some(digest))?;
+        check_stated(told, Some(digest))?;
     }
     let (job, number) = loop {
         let mut job =
@@ -182,7 +182,7 @@ async fn all_in(host: &Host, job: &live::Job, complete: &Complete) -> Result<()>
     };
     match (&job.asked, digest) {
         (Some(asked), Some(digest)) => match asked.known {
-            Some(told) => check_told(told, Some(digest)),
+            Some(told) => check_stated(told, Some(digest)),
             None => host.history.record_data(job, digest).await,
         },
         _ => Ok(()),

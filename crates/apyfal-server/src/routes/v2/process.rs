@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use super::deliver;
 use super::keep::keep;
 use super::reading::Reading;
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Refusal, Routed};
 use crate::body;
 use crate::coding;
 use crate::data::{self, Data};
@@ -43,7 +43,7 @@ pub(crate) async fn in_session(
     session: String,
     parts: &Parts,
     body: Body,
-) -> Answer {
+) -> Routed {
     let patience = host.limits.client_timeout;
     let (request, data) = body::split::<JobRequest>(parts, body, patience).await?;
     let reading = Reading::of(parts);
@@ -246,7 +246,7 @@ pub(crate) async fn alone(
     Extension(connection): Extension<Connection>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Answer {
+) -> Routed {
     let (parts, body) = request.into_parts();
     let data = Data::of_body(&parts.headers, body).within(host.limits.client_timeout);
     if parts.headers.contains_key(v2::REQUEST) {

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 
-use crate::answer::Answer;
+use crate::answer::Routed;
 use crate::body;
 use crate::host::Host;
 use crate::journal::{Protocol, SessionFilter, SessionRecord};
@@ -19,7 +19,7 @@ pub(crate) async fn start(
     State(host): State<Arc<Host>>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Answer<(StatusCode, Json<v2::Session>)> {
+) -> Routed<(StatusCode, Json<v2::Session>)> {
     let (parts, body) = request.into_parts();
     let patience = host.limits.client_timeout;
     let (request, data) = body::split::<StartRequest>(&parts, body, patience).await?;
@@ -51,7 +51,7 @@ fn as_wire(record: SessionRecord) -> v2::Session {
 pub(crate) async fn list(
     State(host): State<Arc<Host>>,
     Query(paging): Query<Paging>,
-) -> Answer<Json<v2::Sessions>> {
+) -> Routed<Json<v2::Sessions>> {
     let open = SessionFilter { open: Some(true), ..SessionFilter::default() };
     let listed = host.journal.sessions(open, paging.page()?).await?;
     let sessions = listed.items.into_iter().map(as_wire).collect();
@@ -62,7 +62,7 @@ pub(crate) async fn list(
 pub(crate) async fn about(
     State(host): State<Arc<Host>>,
     Name(id): Name,
-) -> Answer<Json<v2::Session>> {
+) -> Routed<Json<v2::Session>> {
     match host.journal.session(&id).await? {
         Some(record) if record.ended.is_none() => Ok(Json(as_wire(record))),
         _ => Err(Error::new(ErrorKind::NotFound, format!("there is no session '{}'", shorten(id)))
@@ -75,6 +75,6 @@ pub(crate) async fn about(
 pub(crate) async fn stop(
     State(host): State<Arc<Host>>,
     Name(id): Name,
-) -> Answer<Json<v2::Report>> {
+) -> Routed<Json<v2::Report>> {
     Ok(Json(host.sessions.stop(&id).await?.into()))
 }

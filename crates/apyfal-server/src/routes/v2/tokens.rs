@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 
-use crate::answer::Answer;
+use crate::answer::Routed;
 use crate::host::Host;
 use crate::journal::TokenRecord;
 use crate::live::now;
@@ -19,7 +19,7 @@ use crate::routes::query::{Name, Query};
 pub(crate) async fn list(
     State(host): State<Arc<Host>>,
     Extension(owner): Extension<Owner>,
-) -> Answer<Json<Tokens>> {
+) -> Routed<Json<Tokens>> {
     host.access.may_manage(&owner)?;
     let told = |TokenRecord { name, created, .. }| Token { name, created };
     let tokens = host.journal.tokens().await?.into_iter().map(told).collect();
@@ -31,7 +31,7 @@ pub(crate) async fn add(
     State(host): State<Arc<Host>>,
     Extension(owner): Extension<Owner>,
     Query(TokenRequest { name }): Query<TokenRequest>,
-) -> Answer<(StatusCode, Json<NewToken>)> {
+) -> Routed<(StatusCode, Json<NewToken>)> {
     host.access.may_manage(&owner)?;
     if !Owner::is_name_of_token(&name) {
         return Err(Error::new(ErrorKind::Usage, format!("'{}' names no token", shorten(&name)))
@@ -60,7 +60,7 @@ pub(crate) async fn remove(
     State(host): State<Arc<Host>>,
     Extension(owner): Extension<Owner>,
     Name(name): Name,
-) -> Answer<Json<Token>> {
+) -> Routed<Json<Token>> {
     host.access.may_manage(&owner)?;
     let _one_at_a_time = host.access.tokens.changing().await;
     let mut tokens = host.journal.tokens().await?.into_iter();

@@ -18,9 +18,9 @@ const BYTES: usize = 4 << 20;
 const FAILED: usize = 256;
 const FAILED_BYTES: usize = 64 << 10;
 
-/// What this protocol has at hand.
+/// What REST v1.0 has at hand.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct V1State {
     processes: Mutex<Processes>,
     known: Mutex<HashMap<u64, Known>>,
     failed: Mutex<VecDeque<v1::Configuration>>,
@@ -61,7 +61,7 @@ pub(super) struct Known {
     last: Instant,
 }
 
-impl Default for Memory {
+impl Default for V1State {
     fn default() -> Self {
         Self {
             processes: Mutex::default(),
@@ -72,7 +72,7 @@ impl Default for Memory {
     }
 }
 
-impl Memory {
+impl V1State {
     /// Keeps a process at hand.
     pub(super) fn add(&self, process: Arc<Process>) {
         let mut processes = lock(&self.processes);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_ended_makes_room_and_what_runs_stays() {
-        let memory = Memory::default();
+        let memory = V1State::default();
         memory.add(process(1, BYTES / 2, false));
         memory.add(process(2, BYTES / 2, true));
         memory.add(process(3, BYTES / 2, true));

@@ -14,10 +14,10 @@ const KEPT: usize = 4 << 20;
 
 /// What is read from a stream, in pieces. Clones are the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Tape(Arc<Mutex<State>>);
+pub(super) struct Replay(Arc<Mutex<Buffered>>);
 
 #[derive(Debug)]
-struct State {
+struct Buffered {
     pieces: mpsc::Receiver<Result<Bytes>>,
     /// All pieces that came so far, as long as `is_whole`.
     begin: Vec<Bytes>,
@@ -25,9 +25,9 @@ struct State {
     is_whole: bool,
 }
 
-impl Tape {
+impl Replay {
     pub(super) fn of(pieces: mpsc::Receiver<Result<Bytes>>) -> Self {
-        let state = State { pieces, begin: Vec::new(), len: 0, is_whole: true };
+        let state = Buffered { pieces, begin: Vec::new(), len: 0, is_whole: true };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    async fn sent(tape: &Tape, most: usize) -> usize {
+    async fn sent(tape: &Replay, most: usize) -> usize {
         let (mut number, mut len) = (0, 0);
         while len < most
             && let Some(piece) = poll_fn(|context| tape.poll_piece(&mut number, context)).await
@@ -83,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn the_beginning_can_be_had_again() {
         let (sender, pieces) = mpsc::channel(8);
-        let tape = Tape::of(pieces);
+        let tape = Replay::of(pieces);
         for _ in 0..5 {
             sender.try_send(Ok(vec![0; KEPT / 4].into())).unwrap();
         }

@@ -18,7 +18,7 @@ const STEPS: usize = 150;
 
 /// The last minutes, in short steps.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<Recent>);
+pub(crate) struct Throughput(Mutex<Recent>);
 
 #[derive(Debug, Default)]
 struct Recent {
@@ -36,7 +36,7 @@ struct Done {
     written: u64,
 }
 
-impl Pace {
+impl Throughput {
     /// Looks again and again how much was done.
     pub(crate) async fn keep(&self, live: &Live, metrics: &Metrics) {
         let mut ticks = tokio::time::interval(Duration::from_secs(STEP));
@@ -101,14 +101,14 @@ mod tests {
 
     #[test]
     fn steps_have_what_was_done_within_them() {
-        let pace = Pace::default();
+        let throughput = Throughput::default();
         for (time, read) in [(101.0, 10), (103.0, 30), (105.0, 20), (107.0, 31)] {
-            pace.look(time, Done { read, ..Done::default() });
+            throughput.look(time, Done { read, ..Done::default() });
         }
         let points: Vec<_> =
-            pace.history().points.iter().map(|point| (point.start, point.read)).collect();
+            throughput.history().points.iter().map(|point| (point.start, point.read)).collect();
         assert_eq!(points, [(100, 10), (102, 20), (104, 0), (106, 1)]);
-        (0..400).for_each(|step| pace.look(200.0 + f64::from(step * 2), Done::default()));
-        assert_eq!(pace.history().points.len(), STEPS);
+        (0..400).for_each(|step| throughput.look(200.0 + f64::from(step * 2), Done::default()));
+        assert_eq!(throughput.history().points.len(), STEPS);
     }
 }

@@ -5,18 +5,18 @@ use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Error, ErrorKind, mask};
 use serde_json::{Value, json};
 
-use super::memory::Sent;
-use super::way::Way;
+use super::route::Route;
+use super::state::Sent;
 use crate::history::wire_job;
 use crate::journal::{JobRecord, SessionRecord};
 
 /// An open or ended session.
-pub(super) fn configuration(way: &Way, record: SessionRecord) -> v1::Configuration {
+pub(super) fn configuration(route: &Route, record: SessionRecord) -> v1::Configuration {
     let SessionRecord { number, mut parameters, source, created, report, ended, .. } = record;
     mask(&mut parameters);
     v1::Configuration {
         id: number,
-        url: way.configuration(number),
+        url: route.configuration(number),
         parameters,
         datafile: source,
         used: ended.is_none(),
@@ -31,7 +31,7 @@ pub(super) fn configuration(way: &Way, record: SessionRecord) -> v1::Configurati
 
 /// A start that failed.
 pub(super) fn failed_start(
-    way: &Way,
+    route: &Route,
     number: u64,
     parameters: Option<Value>,
     datafile: Option<String>,
@@ -40,7 +40,7 @@ pub(super) fn failed_start(
 ) -> v1::Configuration {
     v1::Configuration {
         id: number,
-        url: way.configuration(number),
+        url: route.configuration(number),
         parameters: shown(parameters),
         datafile,
         used: false,
@@ -61,7 +61,7 @@ pub(super) fn shown(parameters: Option<Value>) -> Value {
 }
 
 /// A job, from what it was sent with and how far it is.
-pub(super) fn process(way: &Way, number: u64, sent: Sent, job: v2::Job) -> v1::Process {
+pub(super) fn process(route: &Route, number: u64, sent: Sent, job: v2::Job) -> v1::Process {
     let Sent { configuration, parameters, datafile } = sent;
     let (errorcode, parametersresult) = match job.state {
         JobState::Waiting | JobState::Running => (0, json!({})),
@@ -73,11 +73,11 @@ pub(super) fn process(way: &Way, number: u64, sent: Sent, job: v2::Job) -> v1::P
     };
     v1::Process {
         id: number,
-        url: way.process(number),
-        configuration: way.configuration(configuration),
+        url: route.process(number),
+        configuration: route.configuration(configuration),
         parameters,
         datafile,
-        datafileresult: job.result.map(|_| way.result(number)),
+        datafileresult: job.result.map(|_| route.result(number)),
         processed: job.state.is_final(),
         processed_date: job.ended.map(v1::date),
         inerror: false,
@@ -87,10 +87,10 @@ pub(super) fn process(way: &Way, number: u64, sent: Sent, job: v2::Job) -> v1::P
 }
 
 /// A job that only the journal knows.
-pub(super) fn recorded(way: &Way, mut record: JobRecord) -> v1::Process {
+pub(super) fn recorded(route: &Route, mut record: JobRecord) -> v1::Process {
     let number = record.number;
     let sent = serde_json::from_value(record.request.take()).unwrap_or_default();
-    process(way, number, sent, wire_job(record))
+    process(route, number, sent, wire_job(record))
 }
 
 fn ended_early(state: JobState) -> Error {

@@ -1,4 +1,4 @@
-//! What a path means, and how URLs are made for the one who used it.
+//! What a path leads to, and how URLs are made for the one who used it.
 
 use apyfal_api::v1;
 use axum::http::HeaderMap;
@@ -7,9 +7,9 @@ use axum::http::uri::Authority;
 
 use crate::access::Peer;
 
-/// The way by which a client came: its URLs lead back the same way.
+/// The route by which a client came, through proxies too: its URLs lead back along it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct Route {
     /// `http://address`, and `/<accelerator>` where the client named one.
     base: String,
     /// The accelerator's name as the client wrote it.
@@ -18,7 +18,7 @@ pub(super) struct Way {
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Resource {
     Configurations,
     Configuration(u64),
     Processes,
@@ -28,7 +28,7 @@ pub(super) enum Place {
     Schema,
 }
 
-impl Way {
+impl Route {
     pub(super) fn of(parts: &Parts, peer: &Peer) -> Self {
         let accelerator = split(parts.uri.path()).and_then(|(accelerator, _)| accelerator);
         let host = peer.host.as_ref().map_or("localhost", Authority::as_str);
@@ -81,7 +81,7 @@ pub(super) fn split(path: &str) -> Option<(Option<&str>, &str)> {
     (second == &v1::ROOT[1..] && !first.is_empty()).then_some((Some(first), rest))
 }
 
-impl Place {
+impl Resource {
     /// What a path leads to, with or without its last slash.
     pub(super) fn of(path: &str) -> Option<Self> {
         let (_, rest) = split(path)?;
@@ -136,13 +136,13 @@ mod tests {
     #[test]
     fn paths_lead_to_places() {
         for (path, place) in [
-            ("/v1.0/configuration/", Some(Place::Configurations)),
-            ("/gzip/v1.0/configuration", Some(Place::Configurations)),
-            ("/v1.0/configuration/7", Some(Place::Configuration(7))),
-            ("/a.b/v1.0/process/12/", Some(Place::Process(12))),
-            ("/v1.0/process/12/datafileresult", Some(Place::Result(12))),
-            ("/v1.0/stop/", Some(Place::Stop)),
-            ("/v1.0/schema", Some(Place::Schema)),
+            ("/v1.0/configuration/", Some(Resource::Configurations)),
+            ("/gzip/v1.0/configuration", Some(Resource::Configurations)),
+            ("/v1.0/configuration/7", Some(Resource::Configuration(7))),
+            ("/a.b/v1.0/process/12/", Some(Resource::Process(12))),
+            ("/v1.0/process/12/datafileresult", Some(Resource::Result(12))),
+            ("/v1.0/stop/", Some(Resource::Stop)),
+            ("/v1.0/schema", Some(Resource::Schema)),
             ("/v1.0/", None),
             ("/v1.0", None),
             ("/v1.0/process/+1", None),
@@ -154,7 +154,7 @@ mod tests {
             ("//v1.0/stop", None),
             ("/a/b/v1.0/stop", None),
         ] {
-            assert_eq!(Place::of(path), place, "{path}");
+            assert_eq!(Resource::of(path), place, "{path}");
         }
     }
 
@@ -166,16 +166,16 @@ mod tests {
             "/v1.0/configuration/7",
             " http://[::1]:80/v1.0/configuration/7\n",
         ] {
-            assert_eq!(Place::configuration_of(url), Some(7), "{url}");
+            assert_eq!(Resource::configuration_of(url), Some(7), "{url}");
         }
         for url in ["", "7", "http://h", "http://h/v1.0/process/7", "/v1.0/configuration/"] {
-            assert_eq!(Place::configuration_of(url), None, "{url}");
+            assert_eq!(Resource::configuration_of(url), None, "{url}");
         }
     }
 
     #[test]
     fn urls_lead_back_the_same_way() {
-        let way = |path: &str, host: Option<&str>, proto: Option<&str>, is_encrypted| {
+        let route = |path: &str, host: Option<&str>, proto: Option<&str>, is_encrypted| {
             let mut request = Request::builder().uri(path);
             if let Some(proto) = proto {
                 request = request.header("x-forwarded-proto", proto);
@@ -189,13 +189,16 @@ mod tests {
                 program: apyfal_net::Owner::NotAsked,
                 host,
             };
-            Way::of(&request.body(()).unwrap().into_parts().0, &peer).process(3)
+            Route::of(&request.body(()).unwrap().into_parts().0, &peer).process(3)
         };
         let host = Some("h:8080");
-        assert_eq!(way("/v1.0/stop/", host, None, false), "http://h:8080/v1.0/process/3");
-        assert_eq!(way("/gzip/v1.0/stop/", host, None, true), "https://h:8080/gzip/v1.0/process/3");
-        assert_eq!(way("/v1.0/stop/", None, None, false), "http://localhost/v1.0/process/3");
-        let proxied = way("/v1.0/stop/", host, Some("https"), false);
+        assert_eq!(route("/v1.0/stop/", host, None, false), "http://h:8080/v1.0/process/3");
+        assert_eq!(
+            route("/gzip/v1.0/stop/", host, None, true),
+            "https://h:8080/gzip/v1.0/process/3"
+        );
+        assert_eq!(route("/v1.0/stop/", None, None, false), "http://localhost/v1.0/process/3");
+        let proxied = route("/v1.0/stop/", host, Some("https"), false);
         assert_eq!(proxied, "https://h:8080/v1.0/process/3");
     }
 }

@@ -13,13 +13,13 @@ use crate::{Device, Image, Loaded};
 
 /// A slot of a device.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct CardSlot {
     device: Arc<dyn Device>,
     name: String,
     locks: PathBuf,
 }
 
-impl Slot {
+impl CardSlot {
     /// The slot of this name, whose locks are in a directory that all its users name.
     pub(crate) fn new(device: Arc<dyn Device>, name: String, locks: PathBuf) -> Self {
         Self { device, name, locks }
@@ -90,8 +90,8 @@ fn has(found: &Loaded, image: &Image) -> bool {
 /// Unless [`finish`](Self::finish) is called, the slot is cleared and loaded again before its next
 /// use: nobody knows what a job that did not come to its end has left there.
 #[derive(Debug)]
-pub struct SlotGuard {
-    slot: Arc<Slot>,
+pub struct CardSlotGuard {
+    slot: Arc<CardSlot>,
     held: Held,
     image: Image,
     was_loaded: bool,
@@ -99,13 +99,13 @@ pub struct SlotGuard {
     prefetch: Option<Prefetch>,
 }
 
-impl SlotGuard {
+impl CardSlotGuard {
     /// Brings the image into a slot whose lock is held; `anew` also where it is there already.
     ///
     /// # Errors
     /// The device failed. The slot is then empty, or will be cleared by its next user.
     pub(crate) fn make(
-        slot: Arc<Slot>,
+        slot: Arc<CardSlot>,
         mut held: Held,
         image: &Image,
         what: &str,
@@ -194,7 +194,7 @@ fn now() -> u64 {
 
 /// The error of a failed load, after the slot was emptied, so that nothing half loaded stays there.
 /// Not where the job was cancelled, which must not take long: its next user does it.
-fn emptied(slot: &Slot, held: &mut Held, error: Error) -> Error {
+fn emptied(slot: &CardSlot, held: &mut Held, error: Error) -> Error {
     if error.is_cancelled() {
         return error;
     }
