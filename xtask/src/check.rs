@@ -22,7 +22,18 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-package", &["apyfal-core", "apyfal-engines", "apyfal-machine"]),
-    ("apyfal-hosts", &["apyfal-catalog", "apyfal-core", "apyfal-package"]),
+    (
+        "apyfal-hosts",
+        &[
+            "apyfal-api",
+            "apyfal-catalog",
+            "apyfal-client",
+            "apyfal-core",
+            "apyfal-machine",
+            "apyfal-package",
+            "apyfal-tls",
+        ],
+    ),
     ("apyfal-agent", &["apyfal-core", "apyfal-engines", "apyfal-machine", "apyfal-storage"]),
     (
         "apyfal-server",

@@ -11,6 +11,7 @@ mod data;
 mod digest;
 mod draining;
 mod file_body;
+mod first_contact;
 mod history;
 mod host;
 mod jobs;
@@ -38,6 +39,7 @@ mod uses;
 
 pub use access::LocalUsers;
 pub use apyfal_api::v2::LogLine;
+pub use first_contact::FirstContact;
 pub use lease::{Lease, LeaseLimits};
 pub use server::{Ending, Server};
 pub use settings::{Limits, Listen, Settings};

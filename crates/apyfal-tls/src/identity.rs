@@ -91,7 +91,12 @@ impl Identity {
         }
     }
 
-    fn from_pem(
+    /// Reads a certificate, with the rest of its chain behind it, and its key, both in PEM form, which
+    /// errors call as is said here.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_pem(
         certificate_pem: String,
         key_pem: Secret,
         certificate_name: &str,

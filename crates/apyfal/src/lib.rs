@@ -72,7 +72,7 @@ pub use apyfal_core::{
     Output, ParamKind, ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
 };
 pub use apyfal_engines::Registry;
-pub use apyfal_hosts::{Machine, user_data};
+pub use apyfal_hosts::{FirstContact, Machine, user_data};
 pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, file_version, standard};
 pub use builder::AcceleratorBuilder;
 pub use call::{Call, full_parameters};

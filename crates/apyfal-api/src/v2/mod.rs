@@ -14,6 +14,7 @@
 //! | `GET /v2/jobs/{id}/events` | progress as server-sent events |
 //! | `GET /v2/logs` | what the agent and the jobs said |
 //! | `GET /v2/tokens`, `POST /v2/tokens?name=NAME`, `DELETE /v2/tokens/{name}` | lists, makes and revokes tokens beside the host's own |
+//! | `POST /v2/first-contact` | gives a new host what is its own; it serves nothing else until then |
 //! | `GET /v2/openapi.json` | [`DESCRIPTION`] |
 //!
 //! A request that opens a session or runs a job has two parts: the request itself, a
@@ -25,6 +26,7 @@
 //! * any other body is the data, and the header [`REQUEST`] has the request.
 
 mod accelerator;
+mod first_contact;
 mod host;
 mod job;
 mod lease;
@@ -35,6 +37,7 @@ mod session;
 mod token;
 
 pub use accelerator::{Accelerator, Engine, Parameter, ParameterType};
+pub use first_contact::FirstContact;
 pub use host::{Host, VERSION};
 pub use job::{Job, JobRequest, JobState, Jobs, Mode, Progress};
 pub use lease::{Lease, LeaseExtension};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use apyfal::catalog::{self, Artifact};
-use apyfal::user_data::{UserData, has_secrets, without_secrets};
-use apyfal::{Configuration, Error, ErrorKind, KnownHosts, Location, Result};
-use apyfal_tls::{Identity, token};
+use apyfal::user_data::{UserData, quoted, without_secrets};
+use apyfal::{Configuration, Error, ErrorKind, FirstContact, KnownHosts, Location, Result};
+use apyfal_tls::Identity;
 use clap::Args;
 
 use crate::commands::{Context, requirements};
@@ -18,9 +18,9 @@ const LIMIT: usize = 1 << 20;
 
 /// Print the script that makes a new machine a host: hand it to a cloud as user data.
 ///
-/// The machine gets the agent and the accelerator's package by URL and SHA-256, a token and a
-/// certificate, and ends itself where it is not used. How to pair a client is said on standard
-/// error.
+/// The machine gets the agent and the accelerator's package by URL and SHA-256, and ends itself where
+/// it is not used. It is for one machine, and has no secret: token, certificate and configuration the
+/// host gets in its first contact, for which the line on standard error is. Nobody else can make it.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The accelerator.
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     /// A script that the machine runs last: by the program on its first line, else by bash.
     #[arg(long = "init_script", alias = "init-script", value_name = "FILE")]
     init_script: Option<String>,
-    /// The host's certificate. One is made, and used again, if unset.
+    /// The host's certificate, which it gets with its first contact. One is made if unset.
     #[arg(
         long = "ssl_cert_crt",
         alias = "ssl-cert-crt",
@@ -69,9 +69,10 @@ pub(crate) struct Arguments {
         requires = "ssl_cert_crt"
     )]
     ssl_cert_key: Option<PathBuf>,
-    /// File with the token of the host. One is made, and used again, if unset.
-    #[arg(long = "token_file", alias = "token-file", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    /// Where to keep what the first contact with the machine takes; in ~/.apyfal if unset. It holds
+    /// secrets, and goes once the contact is made.
+    #[arg(long = "first_contact", alias = "first-contact", value_name = "FILE")]
+    first_contact: Option<PathBuf>,
     /// Where the host listens.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8000")]
     listen: String,
@@ -128,16 +129,14 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         Err(error) => return Err(error),
     };
     let (_, entry) = found.catalog.accelerator(&arguments.accelerator)?;
-    let (identity, token) = proofs(&arguments, context)?;
-    let fingerprint = identity.fingerprint();
     let listen = crate::listen::address(&arguments.listen)?;
     let own_script = configuration.section("host").get("init_script")?;
+    let sent = sent(&arguments, &configuration, context).await?;
+    let (first_contact, kept) = first_contact(&arguments, sent.as_ref(), context)?;
     let data = UserData {
         agent: agent(&arguments, found.catalog.agents.get(&arguments.architecture))?,
         package: entry.package.clone().map(fetched).transpose()?,
-        identity: Some((identity.certificate_pem().to_owned(), identity.key_pem().clone())),
-        token: token.clone(),
-        configuration: sent(&arguments, &configuration, context).await?,
+        first_contact,
         listen: listen.to_string(),
         idle_timeout: arguments.idle_timeout.0,
         max_lifetime: arguments.max_lifetime.0,
@@ -158,11 +157,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
             .hint("leave --listen out, or name a port: --listen 8443"));
     }
     let script = data.script()?;
-    context.printer.note("once the machine has its address, on the client:");
+    context.printer.note("once the machine has its address, here:");
     context.printer.note(&format!(
-        "  apyfal host add {} https://ADDRESS:{port} --token {} --fingerprint {fingerprint}",
+        "  apyfal host add {} https://ADDRESS:{port} --first_contact {}",
         KnownHosts::name_for(&data.accelerator),
-        token.expose()
+        quoted(&kept.to_string_lossy())
     ));
     context.printer.result(script.trim_end())
 }
@@ -192,32 +191,34 @@ fn warn_of_own_trust(
     Ok(())
 }
 
-/// What the host proves itself by, and its clients themselves.
-fn proofs(arguments: &Arguments, context: &Context<'_>) -> Result<(Identity, apyfal_core::Secret)> {
-    let own =
-        context.surroundings.environment.home.as_ref().map(|home| home.join(".apyfal/user-data"));
-    let own = own.ok_or_else(|| {
-        Error::new(ErrorKind::Configuration, "there is no home directory")
-            .operation("find a place for the certificate of new hosts")
-            .hint("name them: --ssl_cert_crt, --ssl_cert_key and --token_file")
-    });
+/// What the owner keeps of a new machine's first contact, and where that is.
+fn first_contact(
+    arguments: &Arguments,
+    configuration: Option<&Configuration>,
+    context: &Context<'_>,
+) -> Result<(FirstContact, PathBuf)> {
     let identity = match (&arguments.ssl_cert_crt, &arguments.ssl_cert_key) {
-        (Some(certificate), Some(key)) => Identity::load(certificate, key)?,
-        _ => {
-            let own = own.as_ref().map_err(Error::duplicate)?;
-            super::serve::make_private(own)?;
-            Identity::load_or_generate(&own.join("host.crt"), &own.join("host.key"))?
+        (Some(certificate), Some(key)) => Some(Identity::load(certificate, key)?),
+        _ => None,
+    };
+    let contact = FirstContact::new(identity, configuration)?;
+    let path = match (&arguments.first_contact, &context.surroundings.environment.home) {
+        (Some(path), _) => std::path::absolute(path)?,
+        (None, Some(home)) => {
+            let folder = home.join(".apyfal/first-contacts");
+            super::serve::make_private(&folder)?;
+            // Of the many that there may be each has a name of its own, which tells nothing.
+            let name = contact.fingerprint().to_string();
+            folder.join(format!("{}.json", &name[name.len() - 16..]))
+        }
+        (None, None) => {
+            return Err(Error::new(ErrorKind::Configuration, "there is no home directory")
+                .operation("find a place for what the first contact takes")
+                .hint("name one: --first_contact FILE"));
         }
     };
-    let token = match &arguments.token_file {
-        Some(path) => token::load(path)?,
-        None => {
-            let own = own?;
-            super::serve::make_private(&own)?;
-            token::load_or_generate(&own.join("token"))?
-        }
-    };
-    Ok((identity, token))
+    contact.save(&path)?;
+    Ok((contact, path))
 }
 
 fn agent(arguments: &Arguments, of_catalog: Option<&Artifact>) -> Result<Artifact> {
@@ -252,30 +253,22 @@ fn fetched(artifact: Artifact) -> Result<Artifact> {
     }
 }
 
-/// The configuration that the host gets.
+/// The configuration that the host gets, over which its own settings go.
 async fn sent(
     arguments: &Arguments,
     configuration: &Configuration,
     context: &Context<'_>,
-) -> Result<Configuration> {
+) -> Result<Option<Configuration>> {
     let named = arguments.init_config.clone();
     let named = match named.or(configuration.section("host").get("init_config")?) {
-        None => return Ok(Configuration::default()),
         Some(named) if named.eq_ignore_ascii_case("true") => {
-            return Ok(without_secrets(configuration));
+            return Ok(Some(without_secrets(configuration)));
         }
-        Some(named) if named.eq_ignore_ascii_case("false") => return Ok(Configuration::default()),
-        Some(named) => named,
+        Some(named) if !named.eq_ignore_ascii_case("false") => named,
+        _ => return Ok(None),
     };
     let text = text(&named, configuration, context).await?;
-    let sent = Configuration::parse(text.as_bytes(), &named)?;
-    if has_secrets(&sent) {
-        context.printer.warning(format!(
-            "'{named}' holds keys of a cloud or a host, which the machine gets as \
-             user data"
-        ));
-    }
-    Ok(sent)
+    Ok(Some(Configuration::parse(text.as_bytes(), &named)?))
 }
 
 async fn bytes(url: &str, configuration: &Configuration, context: &Context<'_>) -> Result<Vec<u8>> {

@@ -92,6 +92,7 @@ fn user_data_makes_a_bare_machine_a_host() {
     assert!(made.status.success(), "{said}");
     assert!(script.starts_with("#!/bin/bash\n") && script.len() < 16 << 10, "{}", script.len());
     assert!(!script.contains("my_secret_id_1"), "a host needs no account");
+    assert!(!script.contains("apyfal_"), "what opens the host is not for all who read user data");
     let pairing = said.lines().find(|line| line.contains("apyfal host add")).unwrap();
 
     let machine = BareMachine::boot(&host);
@@ -102,7 +103,16 @@ fn user_data_makes_a_bare_machine_a_host() {
     let own = std::fs::read_to_string(machine.path("own")).unwrap();
     assert_eq!(own, "0022 1 own\n", "the umask is the machine's");
 
+    // Until its owner contacts it, the host serves nobody.
+    let asking = format!("curl -sk https://{HOST}:8000/v2/host");
+    assert!(ok(&client, &here, &asking).contains("it waits for its first contact"));
+    let waits = machine.bash("apyfal host status --config /etc/apyfal/accelerator.conf");
+    assert_eq!(text(&waits.stdout), "it waits for its first contact\n");
+    let pair = machine.bash("apyfal serve --pair --config /etc/apyfal/accelerator.conf");
+    assert_eq!(pair.status.code(), Some(8), "{}", text(&pair.stderr));
     ok(&client, &here, &pairing.replace("ADDRESS", HOST));
+    let kept = word_after(pairing, "--first_contact");
+    assert!(!std::path::Path::new(&kept).exists(), "it is of no more use");
     let name = word_after(pairing, "add");
     ok(&client, &here, &format!("apyfal create -a my_accelerator --host_ip {name}"));
     ok(&client, &here, "apyfal start && apyfal process -i notes.txt -o loud.txt && apyfal stop");
@@ -123,13 +133,72 @@ fn user_data_makes_a_bare_machine_a_host() {
     assert_eq!(text(&output.stdout), "QUIET\n", "{}", text(&output.stderr));
 
     // Nothing that others on the machine could read holds a secret.
-    let token = word_after(pairing, "--token");
+    let token = text(&std::fs::read(machine.path("var/lib/apyfal/token")).unwrap());
+    let token = token.trim();
+    assert!(!script.contains(token) && !machine.path("var/lib/apyfal/first-contact").exists());
     let seen = text(
         &machine
             .bash("ls -l /var/lib/apyfal/token; cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
             .stdout,
     );
-    assert!(seen.contains("-rw-------") && !seen.contains(&token), "{seen}");
+    assert!(seen.contains("-rw-------") && !seen.contains(token), "{seen}");
+
+    // The same once more, as some clouds do at every start, changes nothing.
+    let again = machine.first_start(&script);
+    assert!(again.status.success());
+    ok(&client, &here, &format!("apyfal host status {name}"));
+}
+
+#[test]
+fn a_first_contact_that_another_made_is_told() {
+    let Some(TwoMachines { host, client }) = TwoMachines::new() else { return };
+    let (here, served) = (Home::new(), Home::new());
+    let _catalog = Catalog::serve(&client, &served);
+    here.write("accelerator.conf", account());
+    // The configuration goes with the first contact, as a secret, and over it goes what is on the
+    // machine.
+    here.write("sent.conf", "[storage.http]\nurl = https://example.org\n[serve]\nlisten = 1\n");
+    let told = |kept: &str, more: &str| {
+        let words = format!(
+            "apyfal user-data --accelerator my_accelerator --host_type my_provider \
+             --shutdown_command 'touch /ended' --first_contact {kept} {more}"
+        );
+        ok(&client, &here, &words)
+    };
+    let script = told("mine.json", "--init_config sent.conf");
+    assert!(!script.contains("example.org"), "{script}");
+    let _ = told("another.json", "");
+    let machine = BareMachine::boot(&host);
+    assert!(machine.first_start(&script).status.success());
+
+    // One who has what user data says, and no more, gets nowhere.
+    let add = |name: &str, kept: &str| {
+        let words = format!("apyfal host add {name} https://{HOST}:8000 --first_contact {kept}");
+        line(&client, &here, &words)
+    };
+    let read = |name: &str| serde_json::from_slice::<serde_json::Value>(&here.read(name)).unwrap();
+    let mut forged = read("another.json");
+    forged["shows"] = read("mine.json")["shows"].clone();
+    here.write("forged.json", forged.to_string());
+    let refused = add("forged", "forged.json");
+    assert_eq!(refused.status.code(), Some(5), "{}", text(&refused.stderr));
+    assert!(machine.path("var/lib/apyfal/first-contact").exists());
+
+    // One who got hold of the owner's file is the first.
+    let mut stolen = read("mine.json");
+    stolen["host"] = read("another.json")["host"].clone();
+    here.write("stolen.json", stolen.to_string());
+    let mut same = read("mine.json");
+    same["host"] = read("another.json")["host"].clone();
+    here.write("same.json", same.to_string());
+    assert!(add("stolen", "stolen.json").status.success());
+    let refused = add("mine", "mine.json");
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(5), "{said}");
+    assert!(said.contains("another one made it") && said.contains("end the machine"), "{said}");
+    // Made once more by who made it, it is made: an answer may be lost.
+    let again = add("stolen", "same.json");
+    assert!(again.status.success(), "{}", text(&again.stderr));
 }
 
 #[test]

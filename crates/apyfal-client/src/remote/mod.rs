@@ -5,6 +5,7 @@ mod body;
 mod connection;
 mod contact;
 mod failure;
+mod first_contact;
 mod job;
 mod logs;
 mod pulse;

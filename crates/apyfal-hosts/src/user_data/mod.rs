@@ -5,7 +5,9 @@ mod init_script;
 use std::time::Duration;
 
 use apyfal_catalog::Artifact;
-use apyfal_core::{Configuration, Error, ErrorKind, Result, Secret};
+use apyfal_core::{Configuration, Error, ErrorKind, Result};
+
+use crate::FirstContact;
 
 /// What clouds take, in bytes. Source: EC2, "Run commands when you launch an EC2 instance".
 const LIMIT: usize = 16 << 10;
@@ -40,12 +42,8 @@ pub struct UserData {
     pub agent: Artifact,
     /// The accelerator's package, where it is not built in.
     pub package: Option<Artifact>,
-    /// The certificate and its key, as PEM.
-    pub identity: Option<(String, Secret)>,
-    /// The token that clients present.
-    pub token: Secret,
-    /// The configuration of the host, to which what is needed to serve is added.
-    pub configuration: Configuration,
+    /// How the host first talks with its owner, who then gives it what is secret.
+    pub first_contact: FirstContact,
     /// Where to listen.
     pub listen: String,
     /// How long it lives without jobs and clients, and in all.
@@ -66,22 +64,10 @@ impl UserData {
     /// # Errors
     /// It is longer than what clouds take, or the configuration cannot be written.
     pub fn script(&self) -> Result<String> {
-        let mut files = String::new();
-        let mut ends_early = false;
-        let mut file = |path: &str, content: &str| {
-            ends_early |= content.lines().any(|line| line == END);
-            files += &put(path, content);
-        };
-        file("/etc/apyfal/new.conf", &self.served_configuration()?.write()?);
-        file("/var/lib/apyfal/token", self.token.expose());
-        if let Some((certificate, key)) = &self.identity {
-            file("/var/lib/apyfal/host.crt", certificate);
-            file("/var/lib/apyfal/host.key", key.expose());
-        }
-        if ends_early {
-            return Err(Error::new(ErrorKind::Usage, format!("a file has the line '{END}'"))
-                .operation("write user data"));
-        }
+        let configuration = put("/etc/apyfal/new.conf", &self.served_configuration().write()?);
+        let contact = self.first_contact.files();
+        let contact = contact.map(|(name, text)| put(&format!("/var/lib/apyfal/{name}"), &text));
+        let contact = contact.concat();
         let has_lease = self.idle_timeout.is_some() || self.max_lifetime.is_some();
         let shutdown: Vec<_> = self.shutdown_command.iter().map(|word| quoted(word)).collect();
         let shutdown = shutdown.join(" ");
@@ -105,7 +91,8 @@ impl UserData {
                 "AGENT_SHA256" => &sha256,
                 "PACKAGE" => &install,
                 "DEVICE" => self.device(),
-                "FILES" => &files,
+                "CONFIGURATION" => &configuration,
+                "FIRST_CONTACT" => &contact,
                 "END" => &ending,
                 _ => return None,
             })
@@ -119,21 +106,14 @@ impl UserData {
                 format!("it has {} bytes, and clouds take {LIMIT}", script.len()),
             )
             .operation("write user data")
-            .hint("have init_script fetch what is long")
-            .hint("or leave sections out of the configuration that is sent: init_config"));
+            .hint("have init_script fetch what is long"));
         }
         Ok(script)
     }
 
-    fn served_configuration(&self) -> Result<Configuration> {
-        let mut configuration = self.configuration.clone();
-        // Where the one who sends it serves, and how it proves itself, is not for this machine.
-        for key in OWN {
-            configuration.unset("serve", key);
-        }
-        for key in OTHER_HOST {
-            configuration.unset("host", key);
-        }
+    /// What the host needs to serve. The rest it gets with its first contact.
+    fn served_configuration(&self) -> Configuration {
+        let mut configuration = Configuration::default();
         let mut set = |key: &str, value: &str| configuration.set("serve", key, Some(value));
         set("listen", &self.listen);
         set("data_dir", "/var/lib/apyfal");
@@ -145,7 +125,7 @@ impl UserData {
                 set(key, &format!("{}s", time.as_secs_f64()));
             }
         }
-        Ok(configuration)
+        configuration
     }
 
     fn install(&self) -> String {
@@ -174,22 +154,6 @@ fn put(path: &str, content: &str) -> String {
 /// What ends a file within the script.
 const END: &str = "APYFAL_END";
 
-/// The keys of `[serve]` that each host has for itself.
-const OWN: [&str; 9] = [
-    "listen",
-    "data_dir",
-    "token",
-    "token_file",
-    "ssl_cert_crt",
-    "ssl_cert_key",
-    "idle_timeout",
-    "max_lifetime",
-    "shutdown_command",
-];
-
-/// The keys of `[host]` that lead to a host which runs already: not to the machine that is told.
-const OTHER_HOST: [&str; 4] = ["host_ip", "token", "token_file", "fingerprint"];
-
 /// The keys of `[host…]` that name what is secret, or are part of it.
 const PRIVATE: [&str; 5] = ["catalog", "client_id", "token_file", "ssl_cert_key", "init_script"];
 
@@ -210,12 +174,6 @@ pub fn without_secrets(configuration: &Configuration) -> Configuration {
         }
     }
     safe
-}
-
-/// Whether a configuration holds keys of a cloud, a host or the catalog.
-pub fn has_secrets(configuration: &Configuration) -> bool {
-    let has = |name: &String| configuration.section(name).keys().into_iter().any(is_secret);
-    private_sections(configuration).iter().any(has)
 }
 
 fn private_sections(configuration: &Configuration) -> Vec<String> {
@@ -267,9 +225,7 @@ mod tests {
             accelerator: "mine".into(),
             agent: artifact("https://example.org/apyfal"),
             package: Some(artifact("https://example.org/it's mine.apyfal")),
-            identity: Some(("CERTIFICATE".into(), Secret::new("KEY"))),
-            token: Secret::new("a_token_of_the_host"),
-            configuration: Configuration::default(),
+            first_contact: FirstContact::new(None, None).unwrap(),
             listen: "0.0.0.0:8000".into(),
             idle_timeout: Some(Duration::from_secs(1800)),
             max_lifetime: None,
@@ -301,46 +257,40 @@ mod tests {
         assert!(script.contains("idle_timeout = 1800s"));
         assert!(script.contains("aws-fpga.git"));
         assert!(script.contains("\n#!/bin/bash -x\necho own\n"), "{script}");
-        assert!(script.len() < LIMIT / 2);
+        assert!(script.len() < LIMIT * 2 / 3, "{}", script.len());
     }
 
     #[test]
     fn no_file_breaks_out_of_the_script() {
         let mut data = user_data();
-        data.configuration =
-            Configuration::parse(format!("[a]\nb = <<'\n{END}\nreboot\n").as_bytes(), "c").unwrap();
-        assert!(data.script().unwrap_err().to_string().contains(END));
-        data.configuration =
-            Configuration::parse(b"[a]\nb = $(reboot) @PACKAGE@ <<'\n", "c").unwrap();
+        data.accelerator = format!("a\n{END}\nreboot");
         let script = data.script().unwrap();
-        assert!(script.contains("b = $(reboot) @PACKAGE@ <<'\n"), "{script}");
+        assert!(!script.contains("\nreboot\n"), "a value goes on behind spaces: {script}");
+        is_bash(&script);
+        data.accelerator = "$(reboot) @PACKAGE@ <<'".into();
+        let script = data.script().unwrap();
+        assert!(script.contains("accelerator = $(reboot) @PACKAGE@ <<'\n"), "{script}");
         is_bash(&script);
     }
 
     #[test]
     fn what_ends_the_machine_is_named() {
         let mut data = user_data();
-        data.shutdown_command = vec!["@FILES@".into()];
-        assert!(data.script().unwrap().contains("\n@FILES@\n"));
+        data.shutdown_command = vec!["@DEVICE@".into()];
+        assert!(data.script().unwrap().contains("\n@DEVICE@\n"));
         data.shutdown_command.clear();
         assert!(data.script().is_err());
     }
 
     #[test]
-    fn a_host_has_its_own_ways_to_serve() {
-        let mut data = user_data();
-        let text = "[host]\nhost_ip = 192.0.2.9\ntoken = client_s_own\n\
-             [serve]\ntoken = client_s_own\nidle_timeout = 5m\nmax_lifetime = 1h\nrest_v1 = True\n";
-        data.configuration = Configuration::parse(text.as_bytes(), "c").unwrap();
-        data.idle_timeout = None;
+    fn without_a_lease_nothing_ends_the_machine() {
+        let data = UserData { idle_timeout: None, ..user_data() };
         let script = data.script().unwrap();
-        assert!(script.contains("rest_v1 = True") && !script.contains("client_s_own"), "{script}");
         assert!(
             !script.contains("idle_timeout =") && !script.contains("max_lifetime ="),
             "{script}"
         );
         assert!(!script.contains("apyfal-end.timer <<"), "there is no lease: {script}");
-        assert!(!script.contains("192.0.2.9"), "{script}");
     }
 
     #[test]
@@ -357,9 +307,7 @@ mod tests {
                     boto3_session_kwargs = {'aws_secret_access_key': 's2'}\n\
                     [accelize]\nclient_id = c\nsecret_id = s3\n[storage.AWS]\nsecret_id = needed\n";
         let configuration = Configuration::parse(text.as_bytes(), "c").unwrap();
-        assert!(has_secrets(&configuration));
         let safe = without_secrets(&configuration);
-        assert!(!has_secrets(&safe));
         let written = safe.write().unwrap();
         for secret in ["s1", "s2", "s3"] {
             assert!(!written.contains(secret), "{written}");

@@ -77,7 +77,12 @@ if ! echo "@AGENT_SHA256@  $APYFAL" | sha256sum -c --status 2>/dev/null; then
     fetch @AGENT_URL@ @AGENT_SHA256@ "$APYFAL"
 fi
 chmod 755 "$APYFAL"
-@FILES@
+@CONFIGURATION@
+# There is one first contact in the life of a machine, though this may run again.
+if [ ! -e /var/lib/apyfal/token ]; then
+    mkdir -p /var/lib/apyfal/first-contact
+@FIRST_CONTACT@
+fi
 @DEVICE@
 "$APYFAL" host install --no_start --config /etc/apyfal/new.conf || fail 'cannot make this machine a host'
 rm -f /etc/apyfal/new.conf

@@ -1,9 +1,11 @@
 //! `apyfal host add`: pair with a host, and know it by a name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use apyfal::{Certificate, Configuration, Error, ErrorKind, Pairing, Remote, Result};
+use apyfal::{
+    Certificate, Configuration, Error, ErrorKind, FirstContact, KnownHosts, Pairing, Remote, Result,
+};
 use apyfal_tls::token;
 use clap::Args;
 
@@ -12,6 +14,8 @@ use crate::paths::{is_read_once, remembered};
 
 /// How long a host may take to answer. It is known all the same where it does not.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a new machine may take until it is a host.
+const BOOT: Duration = Duration::from_secs(20 * 60);
 
 /// Pair with a host: know it by a name until it is removed.
 ///
@@ -26,11 +30,23 @@ pub(crate) struct Arguments {
     address: String,
     #[command(flatten)]
     proofs: Proofs,
+    /// Contact a new host for the first time, by the file that 'apyfal user-data' named: it then has
+    /// a token and a certificate of its own. Waits until it is up.
+    #[arg(
+        long = "first_contact",
+        alias = "first-contact",
+        value_name = "FILE",
+        conflicts_with_all = ["token", "token_file", "fingerprint", "ssl_cert_crt"]
+    )]
+    first_contact: Option<PathBuf>,
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
-    let Arguments { name, address, proofs } = arguments;
+    let Arguments { name, address, proofs, first_contact } = arguments;
     let known = context.known_hosts()?;
+    if let Some(path) = first_contact {
+        return contact(&name, &address, &path, &known, context).await;
+    }
     let mut configuration = Configuration::default();
     configuration.set("host", "host_ip", Some(&address));
     proofs.apply(&mut configuration);
@@ -43,6 +59,31 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let pairing = kept(pairing)?;
     check(&pairing, context).await?;
     let host = known.add(&name, pairing, &context.cancel)?;
+    context.printer.note(&format!("the host at {} is known as {name}", host.pairing.url));
+    Ok(())
+}
+
+/// Makes the first contact with a new host. What it takes is there until the host is known.
+async fn contact(
+    name: &str,
+    address: &str,
+    path: &Path,
+    known: &KnownHosts,
+    context: &Context<'_>,
+) -> Result<()> {
+    let contact = FirstContact::load(path)?;
+    context.printer.note("waiting for the host to come up");
+    context.cancel.or_cancelled(contact.make(address, BOOT)).await?;
+    let pairing = Pairing {
+        token: Some(contact.token().clone()),
+        fingerprint: Some(contact.fingerprint()),
+        ..Pairing::new(address)
+    };
+    let host = known.add(name, pairing, &context.cancel)?;
+    std::fs::remove_file(path).map_err(|error| {
+        Error::from(error)
+            .operation(format!("remove '{}', which is of no more use", path.display()))
+    })?;
     context.printer.note(&format!("the host at {} is known as {name}", host.pairing.url));
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use apyfal::{Configuration, Error, ErrorKind, Machine, Result};
-use apyfal_server::{Lease, LeaseLimits};
+use apyfal_server::{FirstContact, Lease, LeaseLimits};
 use apyfal_tls::{Identity, token};
 use clap::Args;
 
@@ -97,9 +97,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     if !is_served {
         context.printer.note(&format!("to serve: apyfal serve --config {configuration}"));
     }
-    context
-        .printer
-        .note(&format!("to pair a client: apyfal serve --pair --config {configuration}"));
+    if !FirstContact::is_awaited(&machine.data_dir()) {
+        context
+            .printer
+            .note(&format!("to pair a client: apyfal serve --pair --config {configuration}"));
+    }
     Ok(())
 }
 
@@ -133,16 +135,7 @@ fn set_up<'a>(
     changes.mode(&data_dir, 0o700)?;
     changes.binary(&machine.binary())?;
     let limits = configure(arguments, &listen, &configuration, &mut changes)?;
-    let is_new = !data_dir.join("token").exists() || !data_dir.join("host.crt").exists();
-    token::load_or_generate(&data_dir.join("token"))?;
-    Identity::load_or_generate(&data_dir.join("host.crt"), &data_dir.join("host.key"))?;
-    if is_new {
-        changes.made("made a token and a certificate");
-    }
-    for (name, mode) in [("token", 0o600), ("host.key", 0o600), ("host.crt", 0o644)] {
-        changes.mode(&data_dir.join(name), mode)?;
-        changes.owner_of(&data_dir, &data_dir.join(name))?;
-    }
+    proofs(&data_dir, &mut changes)?;
     changes.file(&machine.unit(), UNIT.as_bytes(), 0o644)?;
     for (path, (text, mode)) in machine.end().iter().zip(END) {
         changes.file(path, text.as_bytes(), mode)?;
@@ -155,6 +148,29 @@ fn set_up<'a>(
     // Last: what is marked is whole.
     changes.file(&machine.marker(), MARKER.as_bytes(), 0o644)?;
     Ok(changes)
+}
+
+/// Makes what the host proves itself by and asks clients for, unless it gets that with its first
+/// contact.
+fn proofs(data_dir: &Path, changes: &mut Changes<'_>) -> Result<()> {
+    if FirstContact::is_awaited(data_dir) {
+        for name in FirstContact::FILES {
+            changes.mode(&data_dir.join(name), if name.contains('/') { 0o600 } else { 0o700 })?;
+            changes.owner_of(data_dir, &data_dir.join(name))?;
+        }
+        return Ok(());
+    }
+    let is_new = !data_dir.join("token").exists() || !data_dir.join("host.crt").exists();
+    token::load_or_generate(&data_dir.join("token"))?;
+    Identity::load_or_generate(&data_dir.join("host.crt"), &data_dir.join("host.key"))?;
+    if is_new {
+        changes.made("made a token and a certificate");
+    }
+    for (name, mode) in [("token", 0o600), ("host.key", 0o600), ("host.crt", 0o644)] {
+        changes.mode(&data_dir.join(name), mode)?;
+        changes.owner_of(data_dir, &data_dir.join(name))?;
+    }
+    Ok(())
 }
 
 /// Writes the configuration, unless it is there. Returns the limits of the lease that it has.

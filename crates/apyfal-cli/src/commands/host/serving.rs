@@ -85,7 +85,7 @@ pub(crate) async fn end(machine: &Machine, context: &Context<'_>) -> Result<()> 
 }
 
 /// Whether something listens at an address.
-fn answers(url: &str) -> bool {
+pub(super) fn answers(url: &str) -> bool {
     let address = url.split_once("://").map_or(url, |(_, address)| address);
     std::net::TcpStream::connect(address).is_ok()
 }

@@ -2,6 +2,7 @@
 
 use apyfal::{Machine, Remote, RemoteOptions, Result};
 use apyfal_api::v2::Lease;
+use apyfal_server::FirstContact;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -32,6 +33,9 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         let is = if machine.is_marked() { "is" } else { "is not" };
         context.printer.note(&format!("this machine {is} made a host"));
     }
+    if is_here && waits(arguments.config.as_deref(), context).await? {
+        return context.printer.result("it waits for its first contact");
+    }
     let hosts = target(arguments.config.as_deref(), host, context).await?;
     for options in hosts {
         let host = Remote::new(options)?;
@@ -56,6 +60,17 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         context.printer.result(&lines.join("\n"))?;
     }
     Ok(())
+}
+
+/// Whether the host of this machine serves, and nobody contacted it yet.
+async fn waits(config: Option<&str>, context: &Context<'_>) -> Result<bool> {
+    let configuration = context.configuration(config).await?;
+    if !apyfal::configuration::hosts(&configuration, context.surroundings.home())?.is_empty() {
+        return Ok(false);
+    }
+    let own = here::data_dir(None, &configuration, context.surroundings.home())?;
+    Ok(FirstContact::is_awaited(&own)
+        && here::find(&own).is_ok_and(|host| super::serving::answers(&host.url)))
 }
 
 /// The hosts that are meant: those that are named, else the one of this machine.

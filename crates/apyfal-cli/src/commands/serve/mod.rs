@@ -20,6 +20,7 @@ use access::Access;
 use package::is_package;
 
 mod access;
+mod first_contact;
 mod own_address;
 mod package;
 pub(crate) mod settings;
@@ -65,8 +66,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u8> {
-    let configuration = context.configuration(arguments.config.as_deref()).await?;
-    let section = configuration.section("serve");
+    let mut configuration = context.configuration(arguments.config.as_deref()).await?;
     let home = context.surroundings.home();
     let data_dir = here::data_dir(arguments.data_dir, &configuration, home)?;
     // First: whatever goes wrong from here on, the machine ends with its lease.
@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         true => Lease::default(),
         false => settings::lease(&data_dir, &configuration, context)?,
     };
-    let named = arguments.accelerator.or(section.get("accelerator")?);
+    let named = arguments.accelerator.or(configuration.section("serve").get("accelerator")?);
     if arguments.sha256.is_some() && !named.as_deref().is_some_and(is_package) {
         let why = match &named {
             Some(name) => format!("'{name}' is no package, so it has no SHA-256"),
@@ -93,6 +93,15 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         false => addresses,
     };
     let is_open = addresses.iter().all(|address| address.ip().is_loopback());
+    if arguments.pair {
+        first_contact::check(&data_dir)?;
+    } else if let Some(ending) = first_contact::made(&data_dir, &addresses, &lease, context).await?
+    {
+        let shutdown = settings::shutdown(&configuration)?;
+        return Ok(ended(Ok(ending), &shutdown, context).await);
+    }
+    first_contact::add_configuration(&mut configuration, &data_dir)?;
+    let section = configuration.section("serve");
     let access = Access::of(arguments.token_file, &configuration, &data_dir, is_open)?;
     if arguments.pair {
         if is_open {
@@ -166,19 +175,24 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         })
         .await;
+    Ok(ended(ending, &shutdown, context).await)
+}
+
+/// What is left to do once the host has ended; the exit status.
+async fn ended(ending: Result<Ending>, shutdown: &[String], context: &Context<'_>) -> u8 {
     match ending {
-        Ok(Ending::Asked) => Ok(0),
+        Ok(Ending::Asked) => 0,
         Err(error) => {
             let status = crate::exit::code(error.kind());
             last_words(context, error);
-            Ok(status)
+            status
         }
         Ok(Ending::LeaseEnded) => {
             // Where it fails, whoever started this process may still end the machine.
-            if let Err(error) = end_machine(&shutdown).await {
+            if let Err(error) = end_machine(shutdown).await {
                 last_words(context, error);
             }
-            Ok(crate::exit::LEASE_ENDED)
+            crate::exit::LEASE_ENDED
         }
     }
 }
