@@ -8,7 +8,7 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("apyfal-core", &[]),
     ("apyfal-machine", &["apyfal-core"]),
     ("apyfal-database", &["apyfal-core", "apyfal-machine"]),
@@ -78,6 +78,7 @@ const EDGES: [(&str, &[&str]); 19] = [
             "apyfal-tls",
         ],
     ),
+    ("apyfal-python", &["apyfal"]),
     ("apyfal-testkit", &["apyfal-core"]),
 ];
 

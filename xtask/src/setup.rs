@@ -31,10 +31,13 @@ const PROGRAMS: [(&str, &str); 21] = [
 ];
 
 /// Packages of PyPI that tests import or run, at tested versions.
-const PYTHON_PACKAGES: [&str; 6] = [
+const PYTHON_PACKAGES: [&str; 9] = [
     "boto3==1.43.11",
     "cryptography-vectors==45.0.3",
     "moto[server,s3]==5.2.5",
+    "mypy==2.4.1",
+    "numpy==2.4.6",
+    "pytest==9.2.0",
     "requests==2.32.3",
     "requests-toolbelt==1.0.0",
     "schemathesis==4.32.5",

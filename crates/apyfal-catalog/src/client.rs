@@ -102,7 +102,16 @@ impl Server {
             .map_err(|error| error.operation(format!("get the catalog from '{}'", self.url)))
     }
 
-    async fn ask(&self) -> Result<Catalog> {
+    /// Asks for a token, with which the server knows the account for a while.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub async fn token(&self) -> Result<Secret> {
+        let asked = self.ask_token().await;
+        asked.map_err(|error| error.operation(format!("get a token from '{}'", self.url)))
+    }
+
+    async fn ask_token(&self) -> Result<Secret> {
         let request = self
             .client
             .post(self.route(TOKEN))
@@ -124,8 +133,13 @@ impl Server {
             });
         }
         let token: Token = read(answer).await?;
+        Ok(Secret::new(token.access_token))
+    }
+
+    async fn ask(&self) -> Result<Catalog> {
+        let token = self.ask_token().await?;
         let ask = async |route, accept| {
-            let request = self.client.get(self.route(route)).bearer_auth(&token.access_token);
+            let request = self.client.get(self.route(route)).bearer_auth(token.expose());
             sent(request.header(ACCEPT, accept)).await
         };
         let answer = ask(CATALOG, "application/json").await?;

@@ -110,6 +110,23 @@ pub async fn find(
     }
 }
 
+/// A token of the catalog's server, which knows the account of section `[accelize]` by it.
+///
+/// # Errors
+/// No server or no account is configured, or the server refuses it or cannot be reached.
+pub async fn access_token(
+    configuration: &Configuration,
+    environment: &Environment,
+) -> Result<Secret> {
+    let section = configuration.section("accelize");
+    let Some(url) = section.get("server")? else {
+        return Err(Error::new(ErrorKind::Authentication, "no server knows this account")
+            .operation("get a token of the catalog's server")
+            .hint("name the catalog's server: server in section [accelize]"));
+    };
+    server(configuration, environment.home.as_deref(), &url)?.token().await
+}
+
 fn place(
     explicit: Option<&str>,
     configuration: &Configuration,
@@ -130,7 +147,7 @@ fn place(
         return named(&text);
     }
     if let Some(url) = section.get("server")? {
-        return server(configuration, home, url);
+        return server(configuration, home, &url).map(|server| Source::Server(server, url));
     }
     if let Some(text) = environment.variable(VARIABLE) {
         return named(text);
@@ -145,7 +162,7 @@ fn place(
     Ok(there.map_or(Source::BuiltIn, Source::File))
 }
 
-fn server(configuration: &Configuration, home: Option<&Path>, url: String) -> Result<Source> {
+fn server(configuration: &Configuration, home: Option<&Path>, url: &str) -> Result<Server> {
     let section = configuration.section("accelize");
     let (Some(client_id), Some(secret)) = (section.get("client_id")?, section.get("secret_id")?)
     else {
@@ -155,8 +172,7 @@ fn server(configuration: &Configuration, home: Option<&Path>, url: String) -> Re
     };
     let trust = trust(configuration, home)?.unwrap_or(Trust::System);
     let plain = section.get_bool("unsecure")?.unwrap_or(false);
-    let server = Server::new(&url, &client_id, Secret::new(secret), &trust, plain)?;
-    Ok(Source::Server(server, url))
+    Server::new(url, &client_id, Secret::new(secret), &trust, plain)
 }
 
 /// How the catalog's server is known, where that is said.

@@ -69,11 +69,13 @@ pub use apyfal_agent::{Agent, AgentOptions};
 pub use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
 pub use apyfal_core::{
     AcceleratorInfo, Cancel, Client, Configuration, Error, ErrorKind, Input, JobParameters, Need,
-    Output, ParamKind, ParamSpec, Progress, Report, Result, Sink, Slots, Stage,
+    Output, ParamKind, ParamSpec, Progress, Report, Result, Sink, Slots, Stage, is_secret_key,
 };
 pub use apyfal_engines::Registry;
 pub use apyfal_hosts::{FirstContact, Machine, user_data};
-pub use apyfal_storage::{Destination, Listed, Location, Placed, Storage, file_version, standard};
+pub use apyfal_storage::{
+    Destination, Listed, Location, MountOptions, Placed, Storage, file_version, standard,
+};
 pub use builder::AcceleratorBuilder;
 pub use call::{Call, full_parameters};
 pub use devices::Devices;

@@ -1,0 +1,60 @@
+"""How an accelerator ends that nobody stops: by the collector, at exit, at SIGTERM. Once, and by the process that
+started it."""
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import weakref
+from typing import Any, NoReturn
+
+from apyfal._logging import get_logger
+
+
+class Ending:
+    """The end of one accelerator, which knows its client and host and not itself.
+
+    Args:
+        accelerator: Whose end it is.
+        client: Its client.
+        host: Its host, where it has one.
+    """
+
+    def __init__(self, accelerator: object, client: Any, host: Any) -> None:
+        self._process = os.getpid()
+        self._finalizer = weakref.finalize(accelerator, self._end, client, host)
+        self._armed = False
+
+    def arm(self) -> None:
+        """There is something to end from now on."""
+        self._armed = True
+
+    def disarm(self) -> None:
+        """It was ended."""
+        self._armed = False
+
+    def _end(self, client: Any, host: Any) -> None:
+        if not self._armed or self._process != os.getpid():
+            return
+        self._armed = False
+        try:
+            client.stop()
+            if host is not None:
+                host.stop()
+        except BaseException as error:
+            get_logger().warning("%r could not be ended: %s", client, error)
+            if not isinstance(error, Exception):
+                raise
+
+
+def prepare() -> None:
+    """Has SIGTERM end the program in order, where nothing is said of it: blocks are left, and what runs is ended."""
+    if threading.current_thread() is threading.main_thread() \
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    # A second one ends at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise SystemExit(128 + number)

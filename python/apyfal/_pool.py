@@ -1,0 +1,146 @@
+"""Several accelerators as one."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from apyfal import _map
+from apyfal import configuration as _cfg
+from apyfal._accelerator import Accelerator
+
+__all__ = ['AcceleratorPoolExecutor']
+
+
+class AcceleratorPoolExecutor:
+    """Several accelerators that are alike, each with a host of its own. Jobs go to the one that has least to do.
+
+    Args:
+        workers_count: How many.
+        stop_mode: What becomes of the hosts at the end.
+        accelerator, config, accelize_client_id, accelize_secret_id, host_type, host_kwargs:
+            As of `apyfal.Accelerator`.
+    """
+
+    def __init__(self, accelerator: str | None = None, config: Any = None,
+                 accelize_client_id: str | None = None, accelize_secret_id: str | None = None,
+                 host_type: str | None = None, stop_mode: str | int = 'term',
+                 workers_count: int = 4, **host_kwargs: Any) -> None:
+        if not isinstance(workers_count, int) or workers_count < 1:
+            raise ValueError(f"'workers_count' must be 1 or more, not {workers_count!r}")
+        config = _cfg.create_configuration(config)
+        self._accelerator = accelerator
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._workers: list[Accelerator] = self._each(
+            lambda _: Accelerator(
+                accelerator=accelerator, config=config, accelize_client_id=accelize_client_id,
+                accelize_secret_id=accelize_secret_id, host_type=host_type,
+                stop_mode=stop_mode, **host_kwargs),
+            range(workers_count))
+
+    @staticmethod
+    def _each(work: Any, items: Iterable[Any]) -> list[Any]:
+        """Does something for each, all at once; what one raises comes out once all are done."""
+        items = list(items)
+        with ThreadPoolExecutor(max(len(items), 1), 'apyfal-pool') as threads:
+            futures = [threads.submit(work, item) for item in items]
+        return [future.result() for future in futures]
+
+    @property
+    def accelerators(self) -> list[Accelerator]:
+        """The accelerators."""
+        return self._workers
+
+    @property
+    def clients(self) -> list[Any]:
+        """Their clients."""
+        return [worker.client for worker in self._workers]
+
+    @property
+    def hosts(self) -> list[Any]:
+        """Their hosts."""
+        return [worker.host for worker in self._workers]
+
+    def start(self, stop_mode: str | int | None = None, src: Any = None,
+              host_env: dict[str, Any] | None = None, reload: bool | None = None,
+              reset: bool | None = None, info_list: list[Any] | None = None,
+              **parameters: Any) -> list[dict[str, Any]]:
+        """Starts all of them at once. See `apyfal.Accelerator.start`; `info_list` gets one dictionary each."""
+        infos = self._infos(info_list)
+        if hasattr(src, 'read'):
+            # One stream cannot be read by all of them.
+            src = src.read()
+        # Threads other than the main one cannot do so.
+        from apyfal import _ending
+        _ending.prepare()
+        return self._each(
+            lambda pair: pair[0].start(stop_mode, src, pair[1], host_env, reload, reset,
+                                       **dict(parameters)),
+            zip(self._workers, infos))
+
+    def process_submit(self, src: Any = None, dst: Any = None,
+                       info_dict: dict[str, Any] | None = None,
+                       **parameters: Any) -> Future[dict[str, Any]]:
+        """Runs one job in the background. See `apyfal.Accelerator.process_submit`.
+
+        Raises:
+            RuntimeError: The pool was stopped.
+        """
+        with self._lock:
+            if self._stopped:
+                raise RuntimeError('cannot schedule new futures after shutdown')
+            worker = min(self._workers, key=lambda worker: worker.process_running_count)
+            return worker.process_submit(src, dst, info_dict, **parameters)
+
+    def process_map(self, srcs: Iterable[Any] | None = None, dsts: Iterable[Any] | None = None,
+                    timeout: float | None = None, info_list: list[Any] | None = None,
+                    **parameters: Any) -> Iterable[dict[str, Any]]:
+        """Runs many jobs, their results in order. See `apyfal.Accelerator.process_map`."""
+        def width() -> int:
+            return sum(worker.client._width() for worker in self._workers)
+        return _map.mapped(self.process_submit, width, srcs, dsts, timeout, info_list,
+                           parameters)
+
+    def stop(self, stop_mode: str | int | None = None, wait: bool = True,
+             info_list: list[Any] | None = None) -> None:
+        """Ends all of them at once, after their running jobs.
+
+        Args:
+            stop_mode: What becomes of the hosts, in place of what was said before.
+            wait: Return once all have ended; else they end in the background.
+            info_list: Gets one dictionary each.
+        """
+        with self._lock:
+            self._stopped = True
+        infos = self._infos(info_list)
+
+        def end() -> None:
+            self._each(lambda pair: pair[0].stop(stop_mode, pair[1]),
+                       zip(self._workers, infos))
+        if wait:
+            end()
+        else:
+            threading.Thread(target=end, name='apyfal-pool-end').start()
+
+    def _infos(self, info_list: list[Any] | None) -> list[dict[str, Any] | None]:
+        if info_list is None:
+            return [None for _ in self._workers]
+        infos: list[dict[str, Any] | None] = [{} for _ in self._workers]
+        info_list.extend(infos)
+        return infos
+
+    def __enter__(self) -> AcceleratorPoolExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return (f"<apyfal.{type(self).__name__} accelerator='{self._accelerator}' "
+                f"workers={len(self._workers)}>")
+
+
+# As users know it.
+AcceleratorPoolExecutor.__module__ = 'apyfal'

@@ -1,0 +1,197 @@
+"""Clients: what runs the jobs of an accelerator, on this machine or on a host."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+from warnings import warn
+
+from apyfal import _apyfal
+from apyfal import configuration as _cfg
+from apyfal import exceptions as _exc
+from apyfal._future import submitted
+
+__all__ = ['AcceleratorClient']
+
+
+class AcceleratorClient:
+    """Runs the jobs of an accelerator. Which class is made follows `client_type` and `host_ip`.
+
+    Args:
+        accelerator: The accelerator's name.
+        client_type: ``'REST'`` for a host, ``'SysCall'`` for this machine. Without it a host is used where one is
+            named.
+        accelize_client_id: The account at the catalog's server.
+        accelize_secret_id: Its secret.
+        config: A configuration, or what `apyfal.configuration.Configuration` takes.
+        host_ip: The address, URL or name of the host.
+        ssl_cert_crt: The host's certificate: a path; False for plain HTTP.
+    """
+    #: What `client_type` names this class by.
+    NAME: str | None = None
+    #: Whether it works on a host.
+    REMOTE = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> AcceleratorClient:
+        if cls is not AcceleratorClient:
+            return object.__new__(cls)
+        from apyfal.client.rest import RESTClient
+        from apyfal.client.syscall import SysCallClient
+        client_type = kwargs.get('client_type') or (args[1] if len(args) > 1 else None)
+        if client_type is None:
+            client_type = 'REST' if kwargs.get('host_ip') else 'SysCall'
+        for known in (RESTClient, SysCallClient):
+            if known.NAME.lower() == str(client_type).lower():
+                return object.__new__(known)
+        raise _exc.ClientConfigurationException(
+            f"client_type cannot be '{client_type}': there are 'REST' and 'SysCall'")
+
+    def __init__(self, accelerator: str | None = None, client_type: str | None = None,
+                 accelize_client_id: str | None = None, accelize_secret_id: str | None = None,
+                 config: Any = None, host_ip: str | None = None, ssl_cert_crt: Any = None,
+                 **_: Any) -> None:
+        if not (accelerator is None or isinstance(accelerator, str)):
+            raise TypeError(
+                f"'accelerator' must be a str, not '{type(accelerator).__name__}'")
+        self._name = accelerator
+        self._client_type = client_type or self.NAME
+        self._stopped = False
+        self._core: _apyfal.Accelerator | None = None
+        self._config = _cfg.create_configuration(config).copy()
+        section = self._config['accelize']
+        section['client_id'] = accelize_client_id
+        section['secret_id'] = accelize_secret_id
+        self._url: str | None = None
+        if host_ip:
+            self._config._core.choose_host(_text(host_ip, 'host_ip'))
+        if ssl_cert_crt is not None:
+            self._config['host']['ssl_cert_crt'] = (
+                ssl_cert_crt if isinstance(ssl_cert_crt, bool) else os.fsdecode(ssl_cert_crt))
+
+    @property
+    def name(self) -> str | None:
+        """The accelerator's name."""
+        return self._name
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the host; None on this machine."""
+        return self._url
+
+    def _accelerator(self) -> _apyfal.Accelerator:
+        """The accelerator where the configuration says. Nobody is contacted before its first call."""
+        if self._core is None:
+            if not self._name:
+                raise _exc.ClientConfigurationException(
+                    "no accelerator is named: Accelerator(accelerator='gzip')")
+            from apyfal import storage
+            self._core = _apyfal.Accelerator(
+                self._name, self._config._core, storage.core(self._config))
+            for warning in self._core.warnings:
+                warn(warning, stacklevel=4)
+        return self._core
+
+    def _width(self) -> int:
+        """Among how many jobs under way another one is of use."""
+        return self._accelerator().width
+
+    def start(self, src: Any = None, info_dict: dict[str, Any] | None = None,
+              host_env: dict[str, Any] | None = None, reload: bool | None = None,
+              reset: bool | None = None, **parameters: Any) -> dict[str, Any]:
+        """Makes the accelerator ready for jobs. Called again, it configures anew.
+
+        Args:
+            src: What the accelerator is started with: a path, URL, file object or buffer.
+            info_dict: Gets what else the accelerator tells.
+            host_env: Single values of the environment that the host is told.
+            reload: Load the image of a device anew, where it is there already.
+            reset: Reset the accelerator's logic.
+            parameters: Parameters of the accelerator. `parameters` is a full set of them: a dictionary, JSON text,
+                or the path or URL of a JSON file.
+
+        Returns:
+            The accelerator's own result.
+        """
+        full = _full(parameters)
+        response = self._accelerator().start(
+            src, full, parameters, host_env, reload, reset)
+        self._stopped = False
+        return _result(response, info_dict)
+
+    def process(self, src: Any = None, dst: Any = None,
+                info_dict: dict[str, Any] | None = None,
+                progress: Callable[[int, int | None, int], object] | None = None,
+                **parameters: Any) -> dict[str, Any]:
+        """Runs one job. See `apyfal.Accelerator.process`."""
+        full = _full(parameters)
+        response = self._accelerator().process(src, dst, full, parameters, progress)
+        return _result(response, info_dict)
+
+    def process_submit(self, src: Any = None, dst: Any = None,
+                       info_dict: dict[str, Any] | None = None,
+                       **parameters: Any) -> Future[dict[str, Any]]:
+        """Runs one job in the background. See `apyfal.Accelerator.process_submit`."""
+        full = _full(parameters)
+        core = self._accelerator()
+        return submitted(
+            lambda done: core.submit(src, dst, full, parameters, done),
+            lambda response: _result(response, info_dict))
+
+    def stop(self, info_dict: dict[str, Any] | None = None,
+             full_stop: bool = True) -> dict[str, Any] | None:
+        """Ends the accelerator's session, after its running jobs.
+
+        Args:
+            info_dict: Gets what the accelerator tells.
+            full_stop: Without it only this client ends.
+        """
+        self._stopped = True
+        core = self._core
+        if core is None or not full_stop:
+            return None
+        return _result(core.stop(), info_dict)
+
+    def __enter__(self) -> AcceleratorClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        url = f" url='{self.url}'" if self.url else ''
+        kind = type(self)
+        return (f"<{kind.__module__}.{kind.__qualname__} accelerator='{self._name}' "
+                f"type='{self._client_type}'{url}>")
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            'a client cannot be pickled: its session belongs to this process. '
+            'Give the other process the configuration, and make one there')
+
+
+def _full(parameters: dict[str, Any]) -> Any:
+    """Takes the full set out of the parameters."""
+    full = parameters.pop('parameters', None)
+    if full is not None and not isinstance(full, (str, dict)):
+        try:
+            full = os.fsdecode(full)
+        except TypeError:
+            raise TypeError("'parameters' must be a dict, JSON text, a path or a URL, "
+                            f"not '{type(full).__name__}'") from None
+    return full
+
+
+def _result(response: dict[str, Any], info_dict: dict[str, Any] | None) -> dict[str, Any]:
+    """The accelerator's own result; what else there is goes to the caller's dictionary."""
+    app = response.get('app')
+    specific: dict[str, Any] = app.pop('specific', {}) if isinstance(app, dict) else {}
+    if info_dict is not None:
+        info_dict.update(response)
+    return specific
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"'{name}' must be a str, not '{type(value).__name__}'")
+    return value

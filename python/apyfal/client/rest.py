@@ -1,0 +1,52 @@
+"""The client of an accelerator on a host."""
+from __future__ import annotations
+
+from typing import Any
+
+from apyfal import exceptions as _exc
+from apyfal.client import AcceleratorClient, _text
+
+__all__ = ['RESTClient']
+
+
+class RESTClient(AcceleratorClient):
+    """Runs the jobs of an accelerator on a host. See `apyfal.client.AcceleratorClient`."""
+    NAME = 'REST'
+    REMOTE = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._url = _url(self._config['host']['host_ip'])
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the host. Setting it makes the client use another host from its next start on."""
+        return self._url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        if not url:
+            raise _exc.ClientConfigurationException('Host URL is not valid.')
+        self._config._core.choose_host(_text(url, 'url'))
+        self._url = _url(url)
+        self._core = None
+
+    @property
+    def ssl_cert_crt(self) -> Any:
+        """The certificate that the host is known by: a path; False for plain HTTP."""
+        return self._config['host'].get_literal('ssl_cert_crt')
+
+    def _accelerator(self) -> Any:
+        if self._core is None and not self._config['host']['host_ip']:
+            raise _exc.ClientConfigurationException(
+                "no host is named: RESTClient(accelerator, host_ip='192.0.2.1')")
+        core = super()._accelerator()
+        hosts = core.hosts
+        self._url = hosts[0] if hosts else self._url
+        return core
+
+
+def _url(host_ip: str | None) -> str | None:
+    if not host_ip:
+        return None
+    return host_ip if '://' in host_ip else f'http://{host_ip}'

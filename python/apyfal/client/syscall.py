@@ -1,0 +1,19 @@
+"""The client of an accelerator on this machine."""
+from __future__ import annotations
+
+from typing import Any
+
+from apyfal.client import AcceleratorClient
+
+__all__ = ['SysCallClient']
+
+
+class SysCallClient(AcceleratorClient):
+    """Runs the jobs of an accelerator on this machine. See `apyfal.client.AcceleratorClient`."""
+    NAME = 'SysCall'
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A host that the configuration names is not what was asked for.
+        for section in ('host', *(name for name in self._config if name.startswith('host.'))):
+            self._config._core.unset(section, 'host_ip')

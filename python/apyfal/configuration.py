@@ -1,0 +1,311 @@
+"""The configuration: what `accelerator.conf`, the environment and the program say."""
+from __future__ import annotations
+
+import os
+from ast import literal_eval
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+from warnings import warn
+
+from apyfal import _apyfal
+from apyfal import exceptions as _exc
+
+__all__ = ['Configuration', 'create_configuration', 'accelerator_executable_available']
+
+#: The executable that made a machine a host of the original.
+ACCELERATOR_EXECUTABLE = '/opt/accelize/accelerator/accelerator'
+
+
+def create_configuration(configuration_file: Any = None) -> Configuration:
+    """The configuration that is meant: one that is given as it is, else what can be read.
+
+    Args:
+        configuration_file: A `Configuration`, or what its constructor takes.
+    """
+    if isinstance(configuration_file, Configuration):
+        return configuration_file
+    return Configuration(configuration_file)
+
+
+def accelerator_executable_available() -> bool:
+    """Whether the original's executable is on this machine."""
+    return os.path.isfile(ACCELERATOR_EXECUTABLE)
+
+
+class Section(MutableMapping[str, Any]):
+    """A section, with what it inherits: `host.AWS` has what `host` has.
+
+    A key that is not set reads as None. Setting one to None does nothing; ``del`` forgets it.
+    """
+
+    __slots__ = '_parent', '_name'
+
+    def __init__(self, parent: Configuration, name: str) -> None:
+        self._parent = parent
+        self._name = name
+
+    def __getitem__(self, key: str) -> Any:
+        text = self._parent._core.get(self._name, key)
+        written, value = self._parent._objects.get((self._name, key), (None, None))
+        return value if text is not None and text == written else text
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if value is None:
+            return
+        if isinstance(value, str):
+            text = value
+        else:
+            text = _written(value, key)
+            self._parent._objects[self._name, key] = text, value
+        self._parent._core.set(self._name, key, text)
+        self._parent._made.add(self._name)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self._parent._core.unset(self._name, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([key for key in self._parent._core.keys(self._name)
+                     if self[key] is not None])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self[key] is not None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, else the default."""
+        value = self[key]
+        return default if value is None else value
+
+    def set(self, parameter: str, value: Any = None) -> Any:
+        """Sets a value unless it is None; the value that the key then has."""
+        self[parameter] = value
+        return self[parameter]
+
+    def get_literal(self, parameter: str) -> Any:
+        """The value of a key as Python reads it: ``True``, ``1024``, ``{'a': (1, 2)}``.
+
+        What is no literal is the text itself.
+        """
+        value = self[parameter]
+        if not isinstance(value, str):
+            return value
+        try:
+            return literal_eval(value)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return value
+
+    def get_list(self, parameter: str, sep: str = '\n') -> list[str]:
+        """The parts of a value, by default its lines, without those that are empty."""
+        value = self[parameter]
+        if not isinstance(value, str):
+            return list(value or ())
+        return [part for part in (part.strip() for part in value.split(sep)) if part]
+
+    def __repr__(self) -> str:
+        return repr({key: '***' if _is_secret(key) else value
+                     for key, value in self.items()})
+
+
+class _Sections(MutableMapping[str, Section]):
+    """The sections, of which one can be removed."""
+
+    def __init__(self, parent: Configuration) -> None:
+        self._parent = parent
+
+    def __getitem__(self, name: str) -> Section:
+        if name not in self._parent:
+            raise KeyError(name)
+        return self._parent[name]
+
+    def __setitem__(self, name: str, values: Mapping[str, Any]) -> None:
+        self._parent[name].update(values)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self._parent:
+            raise KeyError(name)
+        for key in self._parent._core.keys(name):
+            self._parent._core.unset(name, key)
+        self._parent._made.discard(name)
+        self._parent._removed.add(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parent)
+
+    def __len__(self) -> int:
+        return len(self._parent)
+
+
+class Configuration(Mapping[str, Section]):
+    """What the file, the environment and the program say, by section.
+
+    What the program sets goes before the variables `APYFAL__SECTION__KEY`, and these before the file. A section
+    that there is not is empty. A configuration can be pickled, secrets included.
+
+    Args:
+        configuration_file: A path or any storage URL, or a file object. Without it the file that the variable
+            APYFAL_CONFIG_FILE names, else ./accelerator.conf, else ~/accelerator.conf, else nothing.
+
+    Raises:
+        apyfal.exceptions.ClientConfigurationException: A file that was named cannot be read, or a file is wrong.
+    """
+    #: What the file is called that is looked for.
+    DEFAULT_CONFIG_FILE = 'accelerator.conf'
+
+    def __init__(self, configuration_file: Any = None) -> None:
+        if configuration_file is None or configuration_file == '':
+            core = _apyfal.Configuration()
+        elif hasattr(configuration_file, 'read'):
+            text = configuration_file.read()
+            text = text.encode('utf-8') if isinstance(text, str) else text
+            name = str(getattr(configuration_file, 'name', 'a file object'))
+            core = _apyfal.Configuration.parse(text, name)
+        else:
+            core = _apyfal.Configuration(os.fsdecode(configuration_file))
+        self._use(core)
+        for warning in core.warnings:
+            deprecated = 'is deprecated' in warning
+            warn(warning, DeprecationWarning if deprecated else UserWarning, stacklevel=2)
+
+    def _use(self, core: _apyfal.Configuration) -> None:
+        self._core = core
+        # What was set that is no text, beside the text that stands for it.
+        self._objects: dict[tuple[str, str], tuple[str, Any]] = {}
+        self._made: set[str] = set()
+        self._removed: set[str] = set()
+        self._cache: dict[str, Any] = {}
+
+    @property
+    def _sections(self) -> MutableMapping[str, Section]:
+        return _Sections(self)
+
+    def __getitem__(self, name: str) -> Section:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a section is a str, not '{type(name).__name__}'")
+        self._made.add(name)
+        return Section(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        names = [name for name in self._core.sections
+                 if name not in self._removed or self._core.keys(name)]
+        return names + sorted(self._made.difference(names))
+
+    def __repr__(self) -> str:
+        return f'<apyfal.configuration.Configuration sections={self._names()}>'
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), self._core.write(), self._objects)
+
+    def copy(self) -> Configuration:
+        """Another configuration that says the same."""
+        other = type(self).__new__(type(self))
+        other._use(self._core.copy())
+        other._objects.update(self._objects)
+        return other
+
+    def write(self, fileobject: Any) -> None:
+        """Writes it as a file that reads back equal. Its secrets are in it.
+
+        Args:
+            fileobject: A file object of text, or a path.
+        """
+        text = self._core.write()
+        if hasattr(fileobject, 'write'):
+            fileobject.write(text)
+        else:
+            with open(os.open(fileobject, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                      'w', encoding='utf-8') as file:
+                file.write(text)
+
+    @property
+    def access_token(self) -> str:
+        """A token of the catalog's server for the account of section [accelize].
+
+        Raises:
+            apyfal.exceptions.ClientAuthenticationException: There are no keys, or the server refuses them.
+        """
+        if 'access_token' not in self._cache:
+            section = self['accelize']
+            if not section['client_id'] or not section['secret_id']:
+                raise _exc.ClientAuthenticationException(gen_msg='no_credentials')
+            self._cache['access_token'] = self._core.access_token()
+        token: str = self._cache['access_token']
+        return token
+
+    def get_host_configurations(self) -> dict[str, Any]:
+        """All that the catalog offers: by type of host, accelerator and region."""
+        catalog: dict[str, Any]
+        catalog, origin = self._core.catalog()
+        self._tell(origin)
+        return catalog
+
+    def get_host_requirements(self, host_type: str, accelerator: str) -> dict[str, Any]:
+        """What an accelerator needs on a type of host.
+
+        Args:
+            host_type: The type of host, such as ``'AWS'``.
+            accelerator: The name of the accelerator.
+
+        Returns:
+            'accelerator', and by region 'image', 'instancetype', 'fpgaimage' and what else there is. Where the
+            catalog has one answer for all regions, the name of any region gives it.
+
+        Raises:
+            apyfal.exceptions.ClientConfigurationException: The catalog has no such accelerator or type of host.
+        """
+        requirements, origin = self._core.requirements(host_type, accelerator)
+        self._tell(origin)
+        return Requirements(requirements)
+
+    def _tell(self, origin: str) -> None:
+        if origin == 'built-in' and self['accelize']['client_id']:
+            from apyfal._logging import get_logger
+            get_logger().info(
+                "The catalog that is built in answers: no 'server' is named beside client_id in [accelize]")
+
+
+class Requirements(dict[str, Any]):
+    """What an accelerator needs, by region. A region without an entry has what holds for all others."""
+
+    def __missing__(self, region: str) -> Any:
+        if '*' in self:
+            return self['*']
+        regions = ', '.join(sorted(key for key in self if key != 'accelerator'))
+        raise _exc.ClientConfigurationException(
+            f"'{self.get('accelerator')}' is not offered in '{region}': there is {regions}")
+
+
+def _unpickled(cls: type[Configuration], text: str,
+               objects: dict[tuple[str, str], tuple[str, Any]]) -> Configuration:
+    configuration = cls.__new__(cls)
+    configuration._use(_apyfal.Configuration.parse(text.encode('utf-8'), 'a pickle'))
+    configuration._objects.update(objects)
+    return configuration
+
+
+def _written(value: Any, key: str) -> str:
+    """A value as a literal that Python reads back equal."""
+    text = repr(value)
+    try:
+        if literal_eval(text) == value:
+            return text
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        pass
+    raise TypeError(
+        f"'{key}' cannot be a '{type(value).__name__}': a configuration holds texts and literals")
+
+
+def _is_secret(key: str) -> bool:
+    return _apyfal.is_secret_key(key)

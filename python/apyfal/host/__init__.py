@@ -1,0 +1,204 @@
+"""Hosts: machines on which accelerators run."""
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from apyfal import configuration as _cfg
+from apyfal import exceptions as _exc
+
+__all__ = ['Host']
+
+
+class Host:
+    """A machine on which accelerators run. Which class is made follows `host_type`.
+
+    Args:
+        host_type: The type of host; without it a machine that runs already.
+        config: A configuration, or what `apyfal.configuration.Configuration` takes.
+        host_ip: The address, URL or name of a host that runs already: it is neither made nor ended.
+        stop_mode: What becomes of it at the end: ``'term'`` (0), ``'stop'`` (1) or ``'keep'`` (2).
+        host_name_prefix: What its name begins with.
+
+    Raises:
+        apyfal.exceptions.HostConfigurationException: There is no such type of host.
+    """
+    #: What `host_type` names this class by.
+    NAME: str | None = None
+    #: Where its provider is documented.
+    DOC_URL = ''
+    #: The stop modes, by number.
+    STOP_MODES = {0: 'term', 1: 'stop', 2: 'keep'}
+    #: How long a change of a host may take, in seconds.
+    TIMEOUT = 420.0
+
+    _PARAMETER_PREFIX = 'Accelize'
+    # What `info` tells, where it is there.
+    _INFO_NAMES = {'host_type', 'stop_mode', 'url', 'host_name'}
+    _BUILT = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Host:
+        if cls is not Host:
+            return object.__new__(cls)
+        host_type = kwargs.get('host_type') or (args[0] if args else None)
+        if host_type is None and not kwargs.get('host_ip'):
+            config = _cfg.create_configuration(kwargs.get('config'))
+            host_type = config['host']['host_type']
+        if not host_type or str(host_type).lower() == 'localhost':
+            return object.__new__(cls)
+        return object.__new__(_class_of(str(host_type)))
+
+    def __init__(self, host_type: str | None = None, config: Any = None,
+                 host_ip: str | None = None, stop_mode: str | int | None = None,
+                 host_name_prefix: str | None = None, **_: Any) -> None:
+        self._config = _cfg.create_configuration(config)
+        self._host_type = host_type or self.NAME
+        section = self._section()
+        self._host_ip = host_ip or section['host_ip']
+        self._host_name_prefix = host_name_prefix or section['host_name_prefix'] or ''
+        self._host_name: str | None = None
+        self._accelerator: str | None = None
+        self._config_env: dict[str, Any] = {}
+        self._stop_mode = 'keep' if self._host_ip else 'term'
+        self.stop_mode = stop_mode if stop_mode is not None else section['stop_mode']
+        if not self._host_ip and not self._BUILT:
+            raise self._unbuilt()
+
+    def _section(self) -> _cfg.Section:
+        return self._config[f'host.{self.NAME}' if self.NAME else 'host']
+
+    def _unbuilt(self) -> _exc.HostConfigurationException:
+        kind = self.NAME or 'this type'
+        error = _exc.HostConfigurationException(
+            f"this version makes no hosts on {kind}: name a machine that runs 'apyfal serve' by host_ip")
+        error.kind = 'configuration'
+        return error
+
+    @property
+    def host_type(self) -> str | None:
+        """The type of host."""
+        return self._host_type
+
+    @property
+    def host_ip(self) -> str | None:
+        """The address of the host."""
+        return self._host_ip
+
+    @property
+    def public_ip(self) -> str | None:
+        """The address of the host, by which others reach it."""
+        return self._host_ip
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the host."""
+        if not self._host_ip:
+            return None
+        return self._host_ip if '://' in self._host_ip else f'http://{self._host_ip}'
+
+    @property
+    def host_name(self) -> str | None:
+        """The name of the host."""
+        return self._host_name
+
+    @property
+    def stop_mode(self) -> str | int | None:
+        """What becomes of the host at the end: ``'term'``, ``'stop'`` or ``'keep'``. Setting None does nothing.
+
+        Raises:
+            apyfal.exceptions.HostConfigurationException: It is set to something else.
+        """
+        return self._stop_mode
+
+    @stop_mode.setter
+    def stop_mode(self, stop_mode: str | int | None) -> None:
+        if stop_mode is None:
+            return
+        text = str(stop_mode).lower()
+        if text.isdigit():
+            text = self.STOP_MODES.get(int(text), text)
+        if text not in self.STOP_MODES.values():
+            known = ', '.join(f"'{mode}' ({number})" for number, mode in self.STOP_MODES.items())
+            raise _exc.HostConfigurationException(
+                f"stop_mode cannot be '{stop_mode}': there are {known}")
+        self._stop_mode = text
+
+    def start(self, accelerator: str | None = None,
+              accel_parameters: dict[str, Any] | None = None,
+              stop_mode: str | int | None = None, image_id: str | None = None,
+              instance_type: str | None = None) -> None:
+        """Makes the host, or starts it again, unless it runs.
+
+        Args:
+            accelerator: The accelerator that it is for.
+            accel_parameters: What the accelerator needs, in place of what the catalog says.
+            stop_mode: What becomes of the host at the end.
+            image_id: The image of the machine, in place of what the catalog says.
+            instance_type: The type of the machine, likewise.
+
+        Raises:
+            apyfal.exceptions.HostException: It cannot be made.
+        """
+        self.stop_mode = stop_mode
+        self._accelerator = accelerator
+        self._config_env = dict((accel_parameters or {}).get('env') or {})
+        if not self._host_ip and self._needs_machine():
+            raise self._unbuilt()
+
+    def _needs_machine(self) -> bool:
+        """Whether a machine would have to be made."""
+        return False
+
+    def stop(self, stop_mode: str | int | None = None) -> None:
+        """Ends the host as the stop mode says. One that was named by its address is left alone.
+
+        Args:
+            stop_mode: What becomes of it, in place of what was said before.
+        """
+        self.stop_mode = stop_mode
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What is known of the host."""
+        return {name: value for name in sorted(self._INFO_NAMES)
+                if (value := getattr(self, name, None)) is not None}
+
+    def get_configuration_env(self, **config_env: Any) -> dict[str, Any]:
+        """The environment that the accelerator is told at its start.
+
+        Args:
+            config_env: Values that win.
+        """
+        return {**self._config_env, **config_env}
+
+    def iter_hosts(self, host_name_prefix: bool | str = True) -> Iterator[dict[str, Any]]:
+        """What is known of each host of this type that runs.
+
+        Args:
+            host_name_prefix: What their names begin with: True for that of the configuration, False for any.
+        """
+        return iter(())
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        known = {'type': self._host_type, 'name': self._host_name, 'url': self.url}
+        shown = ''.join(f" {key}='{value}'" for key, value in known.items() if value)
+        return f'<{kind.__module__}.{kind.__qualname__}{shown}>'
+
+
+def _class_of(host_type: str) -> type[Host]:
+    for name in ('aws', 'openstack', 'alibaba'):
+        if host_type.lower() == name:
+            module = importlib.import_module(f'apyfal.host.{name}')
+            return next(found for found in vars(module).values()
+                        if isinstance(found, type) and issubclass(found, Host)
+                        and (found.NAME or '').lower() == name)
+    raise _exc.HostConfigurationException(
+        f"host_type cannot be '{host_type}': there are 'AWS', 'OpenStack', 'Alibaba' and 'localhost'")

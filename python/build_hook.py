@@ -1,0 +1,51 @@
+"""Puts the core and the command line into the wheel: one build of cargo makes both."""
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
+
+WORKSPACE = Path(__file__).resolve().parent.parent
+
+
+class Hook(BuildHookInterface):
+    """Builds with cargo, in the workspace's own `target`, so that nothing is built twice."""
+
+    def initialize(self, version, build_data):
+        if not (WORKSPACE / 'Cargo.lock').is_file():
+            raise RuntimeError(f"'{WORKSPACE}' is no workspace of Apyfal: build from a clone of its repository")
+        # For who tries the wheel while developing: dev.
+        profile = os.environ.get('APYFAL_BUILD_PROFILE', 'release')
+        environment, tag = self._abi()
+        subprocess.run(
+            ['cargo', 'build', '--locked', '--profile', profile,
+             '--package', 'apyfal-python', '--package', 'apyfal-cli'],
+            cwd=WORKSPACE, env=environment, check=True, stdout=sys.stderr)
+        target = Path(environment.get('CARGO_TARGET_DIR', WORKSPACE / 'target'))
+        built = target / ('debug' if profile == 'dev' else profile)
+        name, suffix = ('.dylib', '.abi3.so') if sys.platform == 'darwin' else ('.so', '.abi3.so')
+        if 'abi3' not in tag:
+            suffix = sysconfig.get_config_var('EXT_SUFFIX')
+        build_data['force_include'][str(built / f'lib_apyfal{name}')] = f'apyfal/_apyfal{suffix}'
+        build_data['shared_scripts'][str(built / 'apyfal')] = 'apyfal'
+        build_data['pure_python'] = False
+        build_data['tag'] = f'{tag}-{next(platform_tags())}'
+
+    @staticmethod
+    def _abi():
+        """The environment to build in, and the tag of what comes out."""
+        environment = dict(os.environ)
+        # What pip puts on the path is elsewhere each time, and what compiles C would be built anew.
+        path = environment.get('PATH', '').split(os.pathsep)
+        environment['PATH'] = os.pathsep.join(
+            folder for folder in path if 'pip-build-env-' not in folder)
+        if not sysconfig.get_config_var('Py_GIL_DISABLED'):
+            return environment, 'cp311-abi3'
+        # Free-threaded Python has no stable ABI before 3.15, so it is built for this one alone.
+        environment['PYO3_PYTHON'] = sys.executable
+        environment['PYO3_NO_PYTHON'] = ''
+        version = f'cp{sys.version_info.major}{sys.version_info.minor}'
+        return environment, f'{version}-{version}t'

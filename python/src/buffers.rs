@@ -1,0 +1,89 @@
+//! Memory of the caller's as source and destination: `bytes`, `memoryview`, arrays of NumPy.
+//!
+//! Nothing is copied but into and out of the engine's own blocks, without the GIL.
+
+#![allow(unsafe_code, reason = "Python has no other way to read memory without the GIL or a copy")]
+
+use std::io::{self, Read, Write};
+
+use apyfal::{Error, ErrorKind};
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::prelude::*;
+
+/// Memory that its owner neither moves nor frees: the export is held as long as this is.
+///
+/// Other threads may write to it meanwhile, so no reference to its bytes is ever made: they are copied
+/// through the pointer, and what is copied may then be partly old and partly new.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    buffer: PyUntypedBuffer,
+    at: usize,
+}
+
+impl Memory {
+    /// Takes the memory of an object. None where it has no buffer.
+    ///
+    /// # Errors
+    /// It is not contiguous, holds objects, or cannot be written where it is a destination.
+    pub(crate) fn of(
+        object: &Bound<'_, PyAny>,
+        name: &str,
+        is_written: bool,
+    ) -> PyResult<Option<Self>> {
+        let Ok(buffer) = PyUntypedBuffer::get(object) else { return Ok(None) };
+        if !buffer.is_c_contiguous() {
+            return Err(PyBufferError::new_err(format!(
+                "'{name}' is not contiguous in memory (C order): give a copy that is, such as numpy.ascontiguousarray"
+            )));
+        }
+        if buffer.format().to_bytes().iter().any(|code| matches!(code, b'O' | b'P')) {
+            return Err(PyTypeError::new_err(format!("'{name}' holds objects, not bytes")));
+        }
+        if is_written && buffer.readonly() {
+            return Err(PyTypeError::new_err(format!(
+                "'{name}' cannot be written: it is read-only memory"
+            )));
+        }
+        Ok(Some(Self { buffer, at: 0 }))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len_bytes()
+    }
+}
+
+impl Read for Memory {
+    fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        let count = block.len().min(self.len() - self.at);
+        let start = self.buffer.buf_ptr().cast::<u8>();
+        // SAFETY: the export is held, so `len` bytes are there, contiguous as `of` checked, and
+        // `at + count` is at most `len`. The block is the engine's own, so the two are apart.
+        unsafe { start.add(self.at).copy_to_nonoverlapping(block.as_mut_ptr(), count) };
+        self.at += count;
+        Ok(count)
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, block: &[u8]) -> io::Result<usize> {
+        let count = block.len().min(self.len() - self.at);
+        if count == 0 && !block.is_empty() {
+            let room = self.len();
+            let message = format!("the result is longer than the {room} bytes of 'dst'");
+            return Err(io::Error::other(
+                Error::new(ErrorKind::Usage, message)
+                    .hint("give a larger buffer, or a file object"),
+            ));
+        }
+        let start = self.buffer.buf_ptr().cast::<u8>();
+        // SAFETY: as in `read`; and `of` checked that the memory may be written.
+        unsafe { start.add(self.at).copy_from_nonoverlapping(block.as_ptr(), count) };
+        self.at += count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

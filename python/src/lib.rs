@@ -1,0 +1,39 @@
+//! The core of the Python package `apyfal`: the library, as Python sees it.
+//!
+//! What the package does is decided here and in the library; its Python part gives it the classes
+//! that programs subclass. Nothing happens at import: the runtime begins with the first call.
+
+mod accelerator;
+mod buffers;
+mod catalog;
+mod configuration;
+mod ends;
+mod errors;
+mod files;
+mod owned;
+mod runtime;
+mod storage;
+mod values;
+
+use pyo3::prelude::*;
+
+/// The core of the package `apyfal`, which is to be used instead.
+// Its classes are frozen and what they hold is shared by locks, so it needs no GIL.
+#[pymodule(gil_used = false)]
+mod _apyfal {
+    use super::{Bound, PyModule, PyModuleMethods, PyResult, wrap_pyfunction};
+
+    #[pymodule_export]
+    use super::accelerator::{Accelerator, Job};
+    #[pymodule_export]
+    use super::configuration::Configuration;
+    #[pymodule_export]
+    use super::storage::{Reader, Storage, Writer};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add_function(wrap_pyfunction!(super::configuration::is_secret_key, module)?)?;
+        module.add("KINDS", apyfal::ErrorKind::ALL.map(apyfal::ErrorKind::as_str).to_vec())
+    }
+}

@@ -1,0 +1,176 @@
+"""How accelerators end that nobody stops, and what signals and forks do."""
+import os
+import signal
+import time
+
+import pytest
+
+import apyfal
+
+ENDLESS = '''
+    import apyfal, os, sys, time
+    class Endless:
+        said = False
+        def read(self, size):
+            if not Endless.said:
+                Endless.said = True
+                print('ready', flush=True)
+            return bytes(size)
+    class Blocked(Endless):
+        def read(self, size):
+            super().read(size)
+            time.sleep(20)
+            return b''
+    folders = lambda: [name for name in os.listdir(os.environ['TMPDIR'])]
+'''
+
+
+@pytest.fixture(autouse=True)
+def sessions(tmp_path, monkeypatch):
+    """Where the sessions of this test's processes are."""
+    folder = tmp_path / 'sessions'
+    folder.mkdir()
+    monkeypatch.setenv('TMPDIR', str(folder))
+    return folder
+
+
+@pytest.mark.parametrize('source', ['Endless', 'Blocked'])
+def test_ctrl_c_ends_a_call_and_the_block(program, sessions, source):
+    ended = program(ENDLESS + f'''
+    began = None
+    try:
+        with apyfal.Accelerator('sha3') as sha3:
+            sha3.start()
+            try:
+                sha3.process({source}(), type='sha3-256')
+            except KeyboardInterrupt:
+                print('interrupted', flush=True)
+                raise
+    except KeyboardInterrupt:
+        print('left')
+    os._exit(0)
+    ''', signal=signal.SIGINT)
+    assert ended.stdout == 'interrupted\nleft\n'
+
+
+def test_sigterm_leaves_the_block(program, sessions):
+    ended = program(ENDLESS + '''
+    with apyfal.Accelerator('sha3') as sha3:
+        sha3.start()
+        try:
+            sha3.process(Endless(), type='sha3-256')
+        finally:
+            print('left')
+    ''', signal=signal.SIGTERM, check=False)
+    assert ended.returncode == 143 and ended.stdout == 'left\n', ended.stderr
+    assert not list(sessions.iterdir())
+
+
+def test_sigterm_that_the_program_handles_is_the_programs(program):
+    program('''
+    import apyfal, signal
+    mine = lambda *_: None
+    signal.signal(signal.SIGTERM, mine)
+    with apyfal.Accelerator('sha3') as sha3:
+        sha3.start()
+        assert signal.getsignal(signal.SIGTERM) is mine
+    ''')
+
+
+@pytest.mark.parametrize('how', [
+    'del sha3', 'sys.exit(0)', 'pass', 'sha3.myself = sha3', 'sys.sha3 = sha3',
+    'future = sha3.process_submit(b"x", type="sha3-256")'])
+def test_who_is_not_stopped_ends_with_the_program(program, sessions, how):
+    ended = program(f'''
+    import apyfal, sys
+    sha3 = apyfal.Accelerator('sha3')
+    sha3.start()
+    {how}
+    ''')
+    assert ended.stdout == ended.stderr == ''
+    assert not list(sessions.iterdir()), 'its session ended with it'
+
+
+def test_the_collector_ends_it_once(sessions):
+    accelerator = apyfal.Accelerator('sha3')
+    accelerator.start()
+    assert list(sessions.iterdir())
+    client, stopped = accelerator.client, []
+    stop = client.stop
+    client.stop = lambda *args: stopped.append(args) or stop(*args)
+    del accelerator
+    assert len(stopped) == 1
+    del client.stop
+    del client, stop
+    assert not list(sessions.iterdir())
+
+
+def test_a_child_leaves_what_is_its_parents(program, sessions):
+    program('''
+    import apyfal, os, warnings
+    warnings.simplefilter('ignore')
+    sha3 = apyfal.Accelerator('sha3')
+    sha3.start()
+    def use(accelerator):
+        return accelerator.process(b'abc', type='sha3-256')
+    digest = use(sha3)
+    for how in ('exit', 'drop', 'crash'):
+        child = os.fork()
+        if not child:
+            try:
+                use(sha3)
+            except apyfal.exceptions.ClientRuntimeException as error:
+                assert 'forked' in str(error), error
+            else:
+                os._exit(3)
+            with apyfal.Accelerator('sha3') as own:
+                own.start()
+                assert use(own) == digest
+            if how == 'exit':
+                raise SystemExit(0)
+            if how == 'drop':
+                del sha3
+                raise SystemExit(0)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0, how
+        assert use(sha3) == digest, how
+    ''')
+
+
+@pytest.mark.parametrize('method', ['fork', 'spawn', 'forkserver'])
+def test_multiprocessing(program, method):
+    ended = program(f'''
+    import apyfal, multiprocessing, warnings
+    warnings.simplefilter('ignore')
+    def work(data):
+        with apyfal.Accelerator('sha3', config=work.config) as sha3:
+            sha3.start()
+            return sha3.process(data, type='sha3-256')['digest']
+    work.config = None
+    if __name__ == '__main__':
+        with apyfal.Accelerator('sha3') as sha3:
+            sha3.start()
+            with multiprocessing.get_context('{method}').Pool(2) as pool:
+                there = pool.map(work, [b'a', b'b', b'c'])
+            assert there == [sha3.process(data, type='sha3-256')['digest'] for data in (b'a', b'b', b'c')]
+        print('same')
+    ''', flags=('-X', 'dev'))
+    assert ended.stdout == 'same\n'
+
+
+def test_ten_thousand_leave_nothing(program, sessions):
+    program('''
+    import apyfal, gc, os, threading
+    config = apyfal.configuration.Configuration()
+    def made(count):
+        for _ in range(count):
+            apyfal.Accelerator('sha3', config=config)
+        gc.collect()
+        with open('/proc/self/statm') as file:
+            pages = int(file.read().split()[1])
+        return pages * 4096, len(os.listdir('/proc/self/fd')), threading.active_count()
+    first, then = made(300), made(2000)
+    assert then[0] - first[0] < 20e6, (first, then)
+    assert then[1:] == first[1:], (first, then)
+    ''')
+    assert not list(sessions.iterdir())

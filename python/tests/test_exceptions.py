@@ -1,0 +1,63 @@
+"""The tree of exceptions."""
+import pickle
+
+import pytest
+
+from apyfal import _apyfal, exceptions
+from apyfal.exceptions import (
+    AcceleratorException, ClientAuthenticationException, ClientConfigurationException,
+    ClientException, ClientRuntimeException, ClientSecurityException,
+    HostAuthenticationException, HostConfigurationException, HostException,
+    HostRuntimeException, StorageAuthenticationException, StorageConfigurationException,
+    StorageException, StorageResourceNotExistsException, StorageRuntimeException)
+
+
+@pytest.mark.parametrize('parent, children', [
+    (AcceleratorException, (ClientException, HostException, StorageException)),
+    (ClientException, (ClientAuthenticationException, ClientConfigurationException,
+                       ClientRuntimeException, ClientSecurityException)),
+    (HostException, (HostAuthenticationException, HostConfigurationException,
+                     HostRuntimeException)),
+    (StorageException, (StorageAuthenticationException, StorageConfigurationException,
+                        StorageResourceNotExistsException, StorageRuntimeException)),
+])
+def test_the_tree(parent, children):
+    assert set(parent.__subclasses__()) >= set(children)
+    for child in children:
+        assert child.__doc__
+        with pytest.raises(parent):
+            raise child('text')
+
+
+def test_what_they_say():
+    assert str(ClientAuthenticationException()) == 'Accelize authentication failed'
+    assert str(HostAuthenticationException(exc=ValueError('why'))) == (
+        'Failed to authenticate to host: why')
+    assert str(ClientRuntimeException('text')) == 'text'
+    assert str(HostRuntimeException(gen_msg='no_instance')) == exceptions.MESSAGES['no_instance']
+    assert str(HostRuntimeException(gen_msg=('no_find_named', 'image', 'x'))) == (
+        "image 'x' is not found")
+    assert str(HostConfigurationException('text.', exc='more')) == 'text: more'
+    assert ClientRuntimeException('text').hints == []
+
+
+def test_every_kind_has_a_class_in_each_domain():
+    for kind in _apyfal.KINDS:
+        for domain, root in (('client', ClientException), ('storage', StorageException)):
+            found = exceptions.class_of(kind, domain)
+            assert issubclass(found, root), kind
+            raised = exceptions.from_core(kind, domain, 'text', ['do'], {'host': 'h', 'job': None})
+            assert type(raised) is found and str(raised) == 'text'
+            assert (raised.kind, raised.hints, raised.details) == (kind, ['do'], {'host': 'h'})
+            again = pickle.loads(pickle.dumps(raised))
+            assert type(again) is found and str(again) == 'text' and again.kind == kind
+    assert exceptions._KINDS.keys() == set(_apyfal.KINDS)
+
+
+@pytest.mark.parametrize('kind, builtin', [
+    ('storage-not-found', FileNotFoundError), ('security', PermissionError),
+    ('timeout', TimeoutError)])
+def test_some_are_what_new_code_catches(kind, builtin):
+    for domain in ('client', 'storage'):
+        assert issubclass(exceptions.class_of(kind, domain), builtin)
+        assert exceptions.class_of(kind, domain).__name__ in exceptions.__all__

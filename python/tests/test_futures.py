@@ -1,0 +1,150 @@
+"""Jobs in the background, many of them, and pools."""
+import concurrent.futures
+import hashlib
+import threading
+
+import pytest
+
+import apyfal
+
+TYPE = {'type': 'sha3-256'}
+
+
+def digest(data):
+    return {'digest': hashlib.sha3_256(data).hexdigest()}
+
+
+class Held:
+    """A source that is read once it is let go."""
+
+    def __init__(self):
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.left = b'abc'
+
+    def read(self, size):
+        self.begun.set()
+        self.go.wait(20)
+        data, self.left = self.left, b''
+        return data
+
+
+def test_futures_are_those_of_python(sha3):
+    called = []
+    future = sha3.process_submit(b'abc', **TYPE)
+    future.add_done_callback(called.append)
+    assert isinstance(future, concurrent.futures.Future)
+    done, waiting = concurrent.futures.wait([future], 20)
+    assert done == {future} and not waiting and future.result() == digest(b'abc')
+    assert called == [future]
+    futures = {sha3.process_submit(bytes([byte]), **TYPE): byte for byte in range(50)}
+    for future in concurrent.futures.as_completed(futures, 30):
+        assert future.result() == digest(bytes([futures[future]]))
+    failed = sha3.process_submit('missing', **TYPE)
+    assert isinstance(failed.exception(20), FileNotFoundError)
+    assert sha3.process_running_count == 0
+
+
+def test_a_job_is_counted_and_stopping_waits_for_it(sha3):
+    held = Held()
+    future = sha3.process_submit(held, **TYPE)
+    assert held.begun.wait(20) and sha3.process_running_count == 1
+    assert future.running() and not future.done()
+    stopping = threading.Thread(target=sha3.stop)
+    stopping.start()
+    held.go.set()
+    stopping.join(20)
+    assert future.result(20) == digest(b'abc')
+
+
+def test_cancelling_ends_a_job_that_runs(sha3):
+    class Endless:
+        def read(self, size):
+            begun.set()
+            return bytes(size)
+
+    begun = threading.Event()
+    future = sha3.process_submit(Endless(), **TYPE)
+    assert begun.wait(20) and future.cancel()
+    assert future.cancelled() and not future.running()
+    with pytest.raises(concurrent.futures.CancelledError):
+        future.result()
+    # Nothing of it is left that this would wait for.
+    sha3.stop()
+
+
+def test_a_map_gives_results_in_order(sha3):
+    sources = [bytes([byte]) * 1000 for byte in range(100)]
+    infos = []
+    results = sha3.process_map(srcs=sources, timeout=60, info_list=infos, **TYPE)
+    assert list(results) == [digest(source) for source in sources]
+    assert len(infos) == 100 and all(info['app']['profiling'] for info in infos)
+    assert list(sha3.process_map(srcs=(source for source in sources[:3]), **TYPE)) == [
+        digest(source) for source in sources[:3]]
+
+
+def test_a_map_is_lazy_and_closes_early(sha3):
+    taken = []
+
+    def sources():
+        for byte in range(100_000):
+            taken.append(byte)
+            yield bytes([byte % 256])
+    results = sha3.process_map(srcs=sources(), **TYPE)
+    assert not taken
+    assert next(results) == digest(b'\0')
+    results.close()
+    assert len(taken) < 1000
+    with pytest.raises(StopIteration):
+        next(results)
+
+
+def test_what_is_wrong_with_a_map(sha3, gzip):
+    with pytest.raises(ValueError, match='as many'):
+        gzip.process_map(srcs=[b'a', b'b'], dsts=['a'])
+    with pytest.raises(ValueError, match='as many'):
+        list(gzip.process_map(srcs=iter([b'a', b'b']), dsts=['a']))
+    with pytest.raises(ValueError, match='srcs'):
+        gzip.process_map()
+
+    def raises():
+        yield b'a'
+        raise LookupError('mine')
+    with pytest.raises(LookupError, match='mine'):
+        list(sha3.process_map(srcs=raises(), **TYPE))
+    results = sha3.process_map(srcs=[b'a', 'missing'], **TYPE)
+    assert next(results) == digest(b'a')
+    with pytest.raises(FileNotFoundError):
+        next(results)
+    held = Held()
+    with pytest.raises(TimeoutError):
+        next(sha3.process_map(srcs=[held], timeout=0.01, **TYPE))
+    held.go.set()
+
+
+def test_a_pool(place):
+    with apyfal.AcceleratorPoolExecutor('sha3', workers_count=3, **place) as pool:
+        infos = []
+        pool.start(info_list=infos)
+        assert len(pool.accelerators) == len(pool.clients) == len(pool.hosts) == len(infos) == 3
+        held = [Held() for _ in range(3)]
+        futures = [pool.process_submit(source, **TYPE) for source in held]
+        # Each got one.
+        assert all(source.begun.wait(20) for source in held)
+        assert [worker.process_running_count for worker in pool.accelerators] == [1, 1, 1]
+        for source in held:
+            source.go.set()
+        assert [future.result(20) for future in futures] == [digest(b'abc')] * 3
+        assert list(pool.process_map(srcs=[b'a'] * 9, **TYPE)) == [digest(b'a')] * 9
+    with pytest.raises(RuntimeError):
+        pool.process_submit(b'a', **TYPE)
+    with pytest.raises(ValueError, match='workers_count'):
+        apyfal.AcceleratorPoolExecutor('sha3', workers_count=0)
+
+
+def test_sixteen_threads_share_an_accelerator(sha3):
+    def use(number):
+        for _ in range(20):
+            assert sha3.process(bytes([number]), **TYPE) == digest(bytes([number]))
+        return True
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(use, range(16)))
