@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OnceCell;
 
 use crate::deadline;
-use crate::job::CallContext;
+use crate::job::{CallContext, Caller};
 use crate::session::{Root, SessionDir};
 use crate::slots::{Asking, Load, Scheduler};
 
@@ -143,8 +143,8 @@ impl Agent {
     /// # Errors
     /// There is no such session, or it cannot be opened again.
     pub async fn accelerator(&self, session: &str) -> Result<Arc<Registered>> {
-        let open = self.session(session, &Cancel::default(), &Owner::Anyone, false).await?;
-        Ok(open.accelerator.clone())
+        let io = JobIo::default();
+        Ok(self.session(session, Caller::of(&io)).await?.accelerator.clone())
     }
 
     /// Returns once a session would survive a power failure.
@@ -187,35 +187,22 @@ impl Agent {
         result?
     }
 
-    /// The session, opened again from disk where this process does not have it open, for which it
-    /// may wait for a slot `always` or as other jobs.
-    async fn session(
-        &self,
-        id: &str,
-        cancel: &Cancel,
-        owner: &Owner,
-        always: bool,
-    ) -> Result<Arc<OpenSession>> {
+    /// The session, opened again from disk where this process does not have it open.
+    async fn session(&self, id: &str, caller: Caller<'_>) -> Result<Arc<OpenSession>> {
         match self.opened(id) {
             Some(session) => Ok(session),
             // It is seldom needed, and every job would carry the room for it.
-            None => Box::pin(self.taken_up(id, cancel, owner, always)).await,
+            None => Box::pin(self.taken_up(id, caller)).await,
         }
     }
 
     /// The session, opened again from disk by whoever comes first.
-    async fn taken_up(
-        &self,
-        id: &str,
-        cancel: &Cancel,
-        owner: &Owner,
-        always: bool,
-    ) -> Result<Arc<OpenSession>> {
+    async fn taken_up(&self, id: &str, caller: Caller<'_>) -> Result<Arc<OpenSession>> {
         // Ids that mean nothing leave nothing.
         SessionDir::find(&self.root, id)?;
         let cell = self.open_sessions().entry(id.to_owned()).or_default().clone();
-        let opening = cell.get_or_try_init(|| self.open_again(id, cancel, owner, always));
-        let opened = cancel.or_cancelled(opening).await.cloned();
+        let opening = cell.get_or_try_init(|| self.open_again(id, caller));
+        let opened = caller.cancel.or_cancelled(opening).await.cloned();
         if opened.is_err() {
             let mut sessions = self.open_sessions();
             // Nobody else waits for it or has it: clones are made under the lock alone.
@@ -298,14 +285,15 @@ impl Client for Agent {
             return Ok(Report::default());
         }
         // It makes room, so it may wait however many do.
-        let owner = Owner::Anyone;
-        let open = match self.session(session, &Cancel::default(), &owner, true).await {
+        let io = JobIo::default();
+        let caller = Caller { always: true, ..Caller::of(&io) };
+        let open = match self.session(session, caller).await {
             Ok(open) => open,
             Err(error) => return self.remove(session, &error).await,
         };
-        let helpers = self.helpers(&open).await;
+        let helpers = self.helpers(&open, caller).await;
         let ending = open.clone();
-        let asking = Asking { always: true, ..open.asking(open.own.engine.info(), &owner) };
+        let asking = open.asking(open.own.engine.info(), caller);
         let outcome = self
             .in_slot(asking, open.dir.scratch(), CallContext::default(), move |ctx| {
                 let stop = || {

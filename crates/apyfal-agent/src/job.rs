@@ -7,8 +7,27 @@ use std::time::{Duration, Instant};
 
 use apyfal_core::{
     AcceleratorInfo, Cancel, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobIo,
-    JobLog, JobParameters, Need, Outcome, Output, Params, Profiling, Progress, Report, Result,
+    JobLog, JobParameters, Need, Outcome, Output, Owner, Params, Profiling, Progress, Report,
+    Result,
 };
+
+/// For whom something is done, and how long it may have to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller<'a> {
+    /// Ends the wait.
+    pub(crate) cancel: &'a Cancel,
+    /// Whose turn it is when it is the call's.
+    pub(crate) owner: &'a Owner,
+    /// Whether it may wait for a slot however many do already, as what ends others must.
+    pub(crate) always: bool,
+}
+
+impl<'a> Caller<'a> {
+    /// The one of a job.
+    pub(crate) fn of(io: &'a JobIo) -> Self {
+        Self { cancel: &io.cancel, owner: &io.owner, always: false }
+    }
+}
 
 /// What of a call goes into the context of its job.
 #[derive(Debug, Default)]

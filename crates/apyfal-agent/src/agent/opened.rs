@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use apyfal_core::{
-    Cancel, Engine, EngineInfo, EngineSession, JobContext, JobParameters, Owner, Params, Report,
-    Result,
+    Engine, EngineInfo, EngineSession, JobContext, JobParameters, Owner, Params, Report, Result,
 };
 use apyfal_engines::Registered;
 use serde_json::{Map, Value};
@@ -12,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::Agent;
 use crate::batch;
-use crate::job::CallContext;
+use crate::job::{CallContext, Caller};
 use crate::session::SessionDir;
 use crate::slots::Asking;
 
@@ -62,8 +61,9 @@ impl OpenSession {
     }
 
     /// The jobs of a session take turns with those of others.
-    pub(super) fn asking<'a>(&'a self, engine: &'a EngineInfo, owner: &'a Owner) -> Asking<'a> {
-        Asking { session: self.dir.id(), ..starting(self.name(), engine, owner) }
+    pub(super) fn asking<'a>(&'a self, engine: &'a EngineInfo, caller: Caller<'a>) -> Asking<'a> {
+        let Caller { owner, always, .. } = caller;
+        Asking { session: self.dir.id(), always, ..starting(self.name(), engine, owner) }
     }
 
     /// The report of a job, with who did it.
@@ -146,15 +146,12 @@ pub(super) fn open(
 }
 
 impl Agent {
-    /// An engine of a session, opened where it is needed for the first time. For that it may wait
-    /// for a slot `always`, or as jobs do.
+    /// An engine of a session, opened where it is needed for the first time.
     pub(super) async fn engine_of(
         &self,
         session: &Arc<OpenSession>,
         candidate: Candidate<'_>,
-        cancel: &Cancel,
-        owner: &Owner,
-        always: bool,
+        caller: Caller<'_>,
     ) -> Result<Arc<Opened>> {
         let other = match candidate {
             Candidate::Own(own) => return Ok(own.clone()),
@@ -164,13 +161,13 @@ impl Agent {
             let (session, engine) = (session.clone(), other.engine.clone());
             let scratch = session.dir.scratch();
             let call = CallContext {
-                cancel: cancel.clone(),
+                cancel: caller.cancel.clone(),
                 sent: session.sent.clone(),
                 ..CallContext::default()
             };
             async move {
                 let (opening, asked) = (session.clone(), engine.clone());
-                let asking = Asking { always, ..session.asking(asked.info(), owner) };
+                let asking = session.asking(asked.info(), caller);
                 let opened = self.in_slot(asking, scratch, call, move |ctx| {
                     let _lock = opening.dir.lock_for_job(ctx)?;
                     let state = opening.dir.state_of(&engine.info().name)?;
@@ -182,21 +179,22 @@ impl Agent {
                 opened.await.map(Arc::new)
             }
         });
-        cancel.or_cancelled(opening).await.cloned()
+        caller.cancel.or_cancelled(opening).await.cloned()
     }
 
     /// The other engines that have a part in a session, of this process or another.
-    pub(super) async fn helpers(&self, session: &Arc<OpenSession>) -> Vec<Arc<Opened>> {
+    pub(super) async fn helpers(
+        &self,
+        session: &Arc<OpenSession>,
+        caller: Caller<'_>,
+    ) -> Vec<Arc<Opened>> {
         let mut helpers = Vec::new();
         for other in &session.others {
             if !other.opened.initialized() && !session.dir.has_state_of(&other.engine.info().name) {
                 continue;
             }
-            let (candidate, cancel) = (Candidate::Other(other), Cancel::default());
             // One that cannot be opened has nothing that could be stopped.
-            helpers.extend(
-                self.engine_of(session, candidate, &cancel, &Owner::Anyone, true).await.ok(),
-            );
+            helpers.extend(self.engine_of(session, Candidate::Other(other), caller).await.ok());
         }
         helpers
     }

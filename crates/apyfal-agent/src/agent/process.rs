@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use apyfal_core::{EngineJob, Error, ErrorKind, Job, JobContext, JobIo, Owner, Report, Result};
+use apyfal_core::{EngineJob, Error, ErrorKind, Job, JobContext, JobIo, Report, Result};
 
 use super::fallback::{self, Spare};
 use super::opened::{Candidate, OpenSession, Opened, checked};
 use super::{Agent, CancelOnDrop};
 use crate::batch;
 use crate::comparison;
-use crate::job::{self, CallContext};
+use crate::job::{self, CallContext, Caller};
 
 impl Agent {
     /// [`Client::process`](apyfal_core::Client::process) without a time limit.
     pub(super) async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
-        let open = self.session(&job.session, &io.cancel, &io.owner, false).await?;
+        let open = self.session(&job.session, Caller::of(&io)).await?;
         let engines = open.engines(job.parameters.engine.as_deref())?;
         let own = &*open.own.engine;
         let params = checked(own, Some(&open.params), &job.parameters.specific)?;
@@ -51,6 +51,7 @@ impl Agent {
         io: JobIo,
     ) -> Result<Report> {
         let (compare, ends) = (job.parameters.compare, [job.src.is_none(), job.dst.is_none()]);
+        let caller = Caller::of(&io);
         let (mut sent, mut note) = (Some(job.parameters), None);
         let mut engines = engines.iter().peekable();
         while let Some(candidate) = engines.next() {
@@ -68,9 +69,9 @@ impl Agent {
                 None => (engine_job, None),
             };
             let processed = async {
-                let on = self.engine_of(open, *candidate, &io.cancel, &io.owner, false).await?;
+                let on = self.engine_of(open, *candidate, caller).await?;
                 on.engine.check(&engine_job.params)?;
-                let report = self.run(open, &on, engine_job, (call, &io.owner), compare).await?;
+                let report = self.run(open, &on, engine_job, (call, caller), compare).await?;
                 Ok(open.signed(report, &on))
             };
             let (error, (next, spare)) = match (processed.await, spare) {
@@ -101,11 +102,11 @@ impl Agent {
         open: &Arc<OpenSession>,
         on: &Arc<Opened>,
         engine_job: EngineJob,
-        (call, owner): (CallContext, &Owner),
+        (call, caller): (CallContext, Caller<'_>),
         compare: bool,
     ) -> Result<Report> {
         if on.session.batch() > 1 && !compare && batch::takes(&engine_job) {
-            return self.in_batch(open, on, engine_job, (call, owner)).await;
+            return self.in_batch(open, on, engine_job, (call, caller)).await;
         }
         let (dir, running) = (open.dir.clone(), on.clone());
         let rerun_safe = on.engine.accelerator().rerun_safe;
@@ -116,7 +117,7 @@ impl Agent {
                 false => job::run(&*running.session, engine_job, ctx),
             }
         };
-        let asking = open.asking(on.engine.info(), owner);
+        let asking = open.asking(on.engine.info(), caller);
         self.in_slot(asking, open.dir.scratch(), call, work).await
     }
 
@@ -129,12 +130,12 @@ impl Agent {
         open: &Arc<OpenSession>,
         on: &Arc<Opened>,
         job: EngineJob,
-        (call, owner): (CallContext, &Owner),
+        (call, caller): (CallContext, Caller<'_>),
     ) -> Result<Report> {
         let cancel = call.cancel.clone();
         let guard = CancelOnDrop(Some(cancel.clone()));
         let mut place = on.waiting.join(job, call);
-        let mut asking = open.asking(on.engine.info(), owner);
+        let mut asking = open.asking(on.engine.info(), caller);
         let result = loop {
             let (dir, running) = (open.dir.clone(), on.clone());
             let work = move |ctx: &JobContext| {

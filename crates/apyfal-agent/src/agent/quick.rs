@@ -12,7 +12,7 @@ use apyfal_core::{
 
 use super::Agent;
 use super::opened::{Opened, checked};
-use crate::job::{self, CallContext};
+use crate::job::{self, CallContext, Caller};
 
 impl Agent {
     /// Runs a job within this call, if it is quick and has to wait for nothing. Else gives it back.
@@ -40,7 +40,8 @@ impl Agent {
         let params = checked(&**engine, Some(&open.params), &job.parameters.specific)?;
         let engine_job = job::engine_job(info, io.src.take(), io.dst.take(), params)?;
         if session.is_quick(&engine_job)
-            && let Some(_slot) = self.scheduler.free_slot(open.asking(engine.info(), &io.owner))
+            && let Some(_slot) =
+                self.scheduler.free_slot(open.asking(engine.info(), Caller::of(&io)))
             && let Some(_lock) = open.dir.try_lock_for_job()?
         {
             let call = CallContext::new(&io, job.parameters);

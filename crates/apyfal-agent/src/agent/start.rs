@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Engine, Error, ErrorKind, JobContext, JobIo, Need, Owner, Profiling, Report, Result,
-    Session, Start,
+    Engine, Error, ErrorKind, JobContext, JobIo, Need, Profiling, Report, Result, Session, Start,
 };
 use apyfal_engines::Registered;
 use tokio::sync::OnceCell;
@@ -14,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::Agent;
 use super::fallback;
 use super::opened::{OpenSession, checked, open, starting};
-use crate::job::{self, CallContext};
+use crate::job::{self, CallContext, Caller};
 use crate::session::{Record, SessionDir};
 use crate::slots::Asking;
 
@@ -105,10 +104,9 @@ impl Agent {
     pub(super) async fn open_again(
         &self,
         id: &str,
-        cancel: &Cancel,
-        owner: &Owner,
-        always: bool,
+        caller: Caller<'_>,
     ) -> Result<Arc<OpenSession>> {
+        let Caller { cancel, owner, always } = caller;
         let dir = Arc::new(SessionDir::find(&self.root, id)?);
         let record = dir.read_record()?;
         let accelerator = self.registry.find(&record.accelerator)?;

@@ -1,6 +1,6 @@
 //! Transactions, which stay on the host that they were opened on: the first of the session.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use apyfal_core::{AcceleratorInfo, JobParameters, truth};
 
@@ -24,7 +24,7 @@ impl Transaction {
         if !has_transactions(info) {
             return false;
         }
-        let is_open = self.0.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(true);
+        let is_open = self.0.lock().unwrap_or(true);
         is_open || is_set(job, "startOfTx") != is_set(job, "endOfTx") || is_set(job, "again")
     }
 
@@ -32,7 +32,7 @@ impl Transaction {
     pub(super) fn done(&self, job: &JobParameters) {
         let (begins, ends) = (is_set(job, "startOfTx"), is_set(job, "endOfTx"));
         if begins != ends
-            && let Some(is_open) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+            && let Some(is_open) = &mut *self.0.lock()
         {
             *is_open = begins;
         }

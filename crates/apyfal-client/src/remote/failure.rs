@@ -103,7 +103,7 @@ impl Patience {
         }
         self.tries += 1;
         // Clients that were turned away together do not come back together, and none too early.
-        tokio::time::sleep(pause.mul_f64(1.0 + 0.5 * super::random_fraction())).await;
+        tokio::time::sleep(pause.mul_f64(1.0 + 0.5 * fastrand::f64())).await;
         Ok(())
     }
 }

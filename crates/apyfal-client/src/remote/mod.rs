@@ -15,8 +15,7 @@ mod source;
 mod tokens;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_api::v2;
@@ -27,11 +26,14 @@ use apyfal_core::{
 use apyfal_tls::{Trust, client_config};
 use async_trait::async_trait;
 use http::Method;
+use parking_lot::Mutex;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use uuid::Uuid;
 
 pub use address::Address;
 use connection::{Ask, Connections, common_headers};
@@ -325,36 +327,36 @@ impl Inner {
     }
 
     async fn accelerator(&self, name: &str) -> Result<AcceleratorInfo> {
-        if let Some(known) = lock(&self.accelerators).get(name) {
+        if let Some(known) = self.accelerators.lock().get(name) {
             return Ok(known.clone());
         }
         let path = format!("/v2/accelerators/{}", in_path(name));
         let info = AcceleratorInfo::from(self.get_patiently::<v2::Accelerator>(&path).await?);
-        lock(&self.accelerators).insert(name.to_owned(), info.clone());
+        self.accelerators.lock().insert(name.to_owned(), info.clone());
         Ok(info)
     }
 
     async fn is_rerun_safe(&self, session: &str) -> Result<bool> {
-        if let Some(known) = lock(&self.sessions).get(session) {
+        if let Some(known) = self.sessions.lock().get(session) {
             return Ok(*known);
         }
         let path = format!("/v2/sessions/{}", in_path(session));
         let about: v2::Session = self.get_patiently(&path).await?;
         let is_safe = self.accelerator(&about.accelerator).await?.rerun_safe;
-        lock(&self.sessions).insert(session.to_owned(), is_safe);
+        self.sessions.lock().insert(session.to_owned(), is_safe);
         Ok(is_safe)
     }
 
     /// Remembers what is still under way after a call.
     fn ending(&self, task: JoinHandle<()>) {
-        let mut ending = lock(&self.ending);
+        let mut ending = self.ending.lock();
         ending.retain(|task| !task.is_finished());
         ending.push(task);
     }
 
     /// Waits for that.
     async fn ended(&self) {
-        let ending = std::mem::take(&mut *lock(&self.ending));
+        let ending = std::mem::take(&mut *self.ending.lock());
         for task in ending {
             let _ = task.await;
         }
@@ -479,7 +481,7 @@ impl Client for Remote {
             }
         };
         let report = self.0.while_there(stopping).await?;
-        lock(&self.0.sessions).remove(session);
+        self.0.sessions.lock().remove(session);
         Ok(report.into())
     }
 }
@@ -513,36 +515,14 @@ pub(crate) async fn within<T>(
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A name as a part of a path or query.
 fn in_path(name: &str) -> String {
-    let mut path = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                path.push(byte.into());
-            }
-            _ => path += &format!("%{byte:02X}"),
-        }
-    }
-    path
+    const ENCODED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(name, ENCODED).to_string()
 }
 
 /// An id that no other job has.
 fn random_id() -> String {
-    format!("{:016x}{:016x}", random(), random())
-}
-
-/// From 0 to 1.
-fn random_fraction() -> f64 {
-    (random() >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// The standard library keys its hashes at random; nothing more is needed of these numbers than
-/// that they differ.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
+    Uuid::new_v4().simple().to_string()
 }

@@ -13,6 +13,7 @@ use apyfal_core::{
     EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome, Params, Result, Stage,
 };
 use apyfal_machine::lock::Lock;
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value};
 use sha3::{Digest, Sha3_256};
 
@@ -264,8 +265,7 @@ fn lock_name(executable: &str) -> String {
 
 fn lock_file(of: &[u8]) -> String {
     let digest = Sha3_256::digest(of);
-    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("apyfal-{digest}.lock")
+    format!("apyfal-{}.lock", HEXLOWER.encode(&digest[..16]))
 }
 
 /// The right to call the program, held through the lock file, which also names the session whose

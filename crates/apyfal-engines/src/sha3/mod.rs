@@ -5,12 +5,11 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write;
-
 use apyfal_core::{
     AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, JobContext, Need, Outcome,
     ParamKind, ParamSpec, Params, Result,
 };
+use data_encoding::HEXLOWER;
 use digest::{ExtendableOutput, FixedOutput, Update, XofReader};
 
 use crate::cpu::Cpu;
@@ -126,11 +125,7 @@ fn outcome(mut digest: Vec<u8>, bits: usize) -> Outcome {
     if let (Some(last), used @ 1..) = (digest.last_mut(), bits % 8) {
         *last &= (1 << used) - 1;
     }
-    let mut hex = String::with_capacity(2 * digest.len());
-    for byte in digest {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    Outcome::default().with("digest", hex)
+    Outcome::default().with("digest", HEXLOWER.encode(&digest))
 }
 
 /// The same by the plain implementation of the RustCrypto project.

@@ -25,31 +25,35 @@ impl Scratch {
     pub(super) fn lose(&self, asking: Option<&Holder>, bytes: u64) -> bool {
         let all = self.held.lock();
         let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
-        let held = all
+        let held: Vec<_> = all
             .iter()
-            .filter_map(|held| Some((held.holder.as_ref()?, held.bytes.load(Ordering::Relaxed))));
-        let held: Vec<_> = held.collect();
-        let of_owners = held.iter().map(|(holder, bytes)| (&holder.owner, *bytes));
-        let own = asking.map(|asking| &asking.owner);
-        let greedy = greediest(of_owners, own, bytes);
-        let (among, own) = match greedy {
-            Some(greedy) => (Some(greedy), None),
-            None => (own, asking),
-        };
-        let of_connections = held
-            .iter()
-            .filter(|(holder, _)| among.is_none_or(|owner| holder.owner == *owner))
-            .map(|(holder, bytes)| (*holder, *bytes));
-        let greedy = match greedy {
-            // Its owner holds too much, so it makes room however the others of that one are.
-            Some(_) => most(of_connections),
-            None => greediest(of_connections, own, bytes),
-        };
-        let Some(greedy) = greedy.cloned() else { return false };
-        all.iter()
-            .filter(|held| held.holder.as_ref() == Some(&greedy))
-            .for_each(|held| held.lose());
+            .filter_map(|held| Some((held.holder.as_ref()?, held.bytes.load(Ordering::Relaxed))))
+            .collect();
+        let Some(loser) = loser(&held, asking, bytes).cloned() else { return false };
+        all.iter().filter(|held| held.holder.as_ref() == Some(&loser)).for_each(|held| held.lose());
         true
+    }
+}
+
+/// The connection that is to make room for so many bytes more of the one who asks.
+fn loser<'a>(
+    held: &[(&'a Holder, u64)],
+    asking: Option<&'a Holder>,
+    bytes: u64,
+) -> Option<&'a Holder> {
+    let own = asking.map(|asking| &asking.owner);
+    let of = |owner: &Owner| {
+        let owner = owner.clone();
+        held.iter().copied().filter(move |(holder, _)| holder.owner == owner)
+    };
+    let of_owners = held.iter().map(|(holder, bytes)| (&holder.owner, *bytes));
+    if let Some(greedy) = greediest(of_owners, own, bytes) {
+        // It holds too much, so one of its connections makes room however its others are.
+        return most(of(greedy));
+    }
+    match own {
+        Some(own) => greediest(of(own), asking, bytes),
+        None => greediest(held.iter().copied(), asking, bytes),
     }
 }
 
