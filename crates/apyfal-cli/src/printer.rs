@@ -133,15 +133,20 @@ impl Printer {
 
 /// An error as JSON.
 pub(crate) fn error_json(error: &Error) -> Value {
-    let mut told = serde_json::json!({
+    serde_json::json!({"error": error_members(error)})
+}
+
+/// What programs read of an error.
+pub(crate) fn error_members(error: &Error) -> Value {
+    let mut members = serde_json::json!({
         "kind": error.kind().as_str(),
         "message": error.to_string(),
         "hints": error.hints(),
     });
     if !error.details().is_empty() {
-        told["details"] = serde_json::json!(error.details());
+        members["details"] = serde_json::json!(error.details());
     }
-    serde_json::json!({"error": told})
+    members
 }
 
 /// A text that may come from anywhere, without what would control the terminal.

@@ -37,7 +37,7 @@ impl JobParameters {
     /// Reads the original's JSON shape. Unknown members of `app` are ignored, as they were there.
     ///
     /// # Errors
-    /// `app`, `app.specific` or `env` is not an object.
+    /// `app`, `app.specific` or `env` is not an object, or `app.engine` no text.
     pub fn from_json(value: &Value) -> Result<Self> {
         let object = |value: Option<&Value>, name: &str| match value {
             None | Some(Value::Null) => Ok(Map::new()),
@@ -50,6 +50,14 @@ impl JobParameters {
         };
         let root = object(Some(value), "the root")?;
         let app = object(root.get("app"), "app")?;
+        let engine = match app.get("engine") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name.clone()),
+            Some(other) => {
+                let why = format!("'app.engine' of the parameters must be a name, not {other}");
+                return Err(Error::new(ErrorKind::Usage, why));
+            }
+        };
         let truth = |key: &str| match app.get(key)? {
             Value::Bool(value) => Some(*value),
             Value::Number(number) => Some(number.as_f64() != Some(0.0)),
@@ -57,7 +65,7 @@ impl JobParameters {
         };
         Ok(Self {
             specific: object(app.get("specific"), "app.specific")?,
-            engine: app.get("engine").and_then(Value::as_str).map(str::to_owned),
+            engine,
             compare: truth("enable-sw-comparison").unwrap_or(false),
             reset: truth("reset"),
             reload: truth("reload"),
@@ -285,7 +293,12 @@ mod tests {
 
     #[test]
     fn wrong_shapes_are_refused() {
-        for text in [json!([]), json!({"app": 1}), json!({"app": {"specific": "x"}})] {
+        for text in [
+            json!([]),
+            json!({"app": 1}),
+            json!({"app": {"specific": "x"}}),
+            json!({"app": {"engine": 1}}),
+        ] {
             assert_eq!(JobParameters::from_json(&text).unwrap_err().kind(), ErrorKind::Usage);
         }
     }

@@ -7,6 +7,7 @@ use apyfal::{Accelerator, Call, Error, ErrorKind, Input, Output, RemoteOptions};
 use apyfal_testkit::Kept;
 use tokio::runtime::Runtime;
 
+use super::client::PAUSES;
 use super::model::{Broken, Cause, Held, Moment};
 use super::random::{Random, data};
 use super::run::Run;
@@ -98,10 +99,13 @@ impl<'a> Caller<'a> {
         let mut call = Call::new();
         let mut word = "";
         match *accelerator {
-            "once" => drop(data.splice(..0, format!("{name}\n").into_bytes())),
+            "once" => {
+                data.splice(..0, format!("{name}\n").into_bytes());
+                call = call.set("pause", *random.pick(&PAUSES));
+            }
             "said" => {
                 word = *random.pick(&["one", "another"]);
-                call = call.set("word", word).set("pause", *random.pick(&["0", "0.2"]));
+                call = call.set("word", word).set("pause", *random.pick(&PAUSES));
             }
             _ => {}
         }

@@ -17,6 +17,9 @@ const LENGTHS: [usize; 7] = [0, 1, 1000, 65_536, 65_537, 300_000, 900_000];
 /// What may be said of a client, to tell results apart.
 const WORDS: [&str; 3] = ["one", "another", "third"];
 
+/// How many seconds a program waits before it goes on.
+pub(super) const PAUSES: [&str; 3] = ["0", "0.05", "0.5"];
+
 /// Whether a job is waited for, or its result fetched later.
 const MODES: [&str; 2] = ["run", "submit"];
 
@@ -166,16 +169,18 @@ impl<'a> Client<'a> {
         let name = self.name();
         let (session, once, word, pause) = match random.below(3) {
             0 => (&self.null, None, "", ""),
-            1 => (&self.said, None, *random.pick(&WORDS), *random.pick(&["0", "0.05", "0.5"])),
-            _ => (&self.once, Some(name.clone()), "", ""),
+            1 => (&self.said, None, *random.pick(&WORDS), *random.pick(&PAUSES)),
+            // One that takes a while may be cut off when it began, and must not begin again.
+            _ => (&self.once, Some(name.clone()), "", *random.pick(&PAUSES)),
         };
         let mut data = data(random, &name, &LENGTHS);
         if once.is_some() {
             data.splice(..0, format!("{name}\n").into_bytes());
         }
-        let parameters = match word {
-            "" => Value::Null,
-            _ => json!({"app": {"specific": {"word": word, "pause": pause}}}),
+        let parameters = match (word, pause) {
+            ("", "") => Value::Null,
+            ("", pause) => json!({"app": {"specific": {"pause": pause}}}),
+            (word, pause) => json!({"app": {"specific": {"word": word, "pause": pause}}}),
         };
         Job {
             id: name,

@@ -32,7 +32,8 @@ parameters = {"word": "none", "pause": "0"}
 rerun_safe = True
 
 [accelerator.once]
-command = ["sh", "-c", "IFS= read -r name; echo ran >> \"$0/$name\"; printf '%%s\\n' \"$name\"; cat", "RAN"]
+command = ["sh", "-c", "IFS= read -r name; echo ran >> \"$0/$name\"; printf '%%s\\n' \"$name\"; sleep \"$1\"; cat", "RAN", "{pause}"]
+parameters = {"pause": "0"}
 rerun_safe = False
 "#;
 

@@ -284,6 +284,13 @@ fn one_request_can_do_everything() {
     assert_eq!(answer.json()["specific"]["digest"], digest);
     let answer = connection.post("/v2/run/gzip?levle=best", "text/plain", b"abc");
     assert_eq!(refused(&answer, 400), "usage");
+    // The engine is no parameter.
+    assert_eq!(connection.post("/v2/run/null?engine=cpu", "text/plain", b"abc").status, 200);
+    let answer = connection.post("/v2/run/null?engine=abacus", "text/plain", b"abc");
+    assert_eq!(refused(&answer, 400), "usage");
+    let engine = r#"{"accelerator": "null", "parameters": {"app": {"engine": 1}}}"#;
+    let answer = connection.post("/v2/sessions", "application/json", engine.as_bytes());
+    assert_eq!(refused(&answer, 400), "usage");
     // One's own program gives its result, and not a report with a part of it.
     let answer = connection.post("/v2/run/one", "text/plain", b"abc");
     assert_eq!((answer.status, &*answer.body), (200, &b"abc"[..]));

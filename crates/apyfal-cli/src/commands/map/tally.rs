@@ -7,7 +7,7 @@ use apyfal::{Accelerator, Error, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-use crate::printer::{Printer, bytes, seconds};
+use crate::printer::{Printer, bytes, error_members, seconds};
 
 /// How many failures are named at the end.
 const NAMED: usize = 20;
@@ -151,7 +151,9 @@ impl Tally {
 
     fn to_json(&self, hosts: &[HostTally], elapsed: Duration) -> Value {
         let failed = self.failed.iter().map(|(source, error)| {
-            json!({"source": source, "kind": error.kind().as_str(), "message": error.to_string()})
+            let mut failed = error_members(error);
+            failed["source"] = json!(source);
+            failed
         });
         let hosts = hosts.iter().map(|host| {
             json!({
@@ -169,9 +171,7 @@ impl Tally {
             "skipped": self.skipped,
             "failed": failed.collect::<Vec<_>>(),
             "not_done": self.total - self.ended(),
-            "ended_by": self.ended_by.as_ref().map(|error| {
-                json!({"kind": error.kind().as_str(), "message": error.to_string()})
-            }),
+            "ended_by": self.ended_by.as_ref().map(error_members),
             "bytes_read": self.read,
             "bytes_written": self.written,
             "seconds": elapsed.as_secs_f64(),

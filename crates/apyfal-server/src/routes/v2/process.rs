@@ -261,16 +261,18 @@ pub(crate) async fn alone(
         data.drain();
         return Err(Refusal::new(status, error));
     }
-    let engine = match host.agent.registry().find(&accelerator) {
-        Ok(engine) => engine,
+    let found = match host.agent.registry().find(&accelerator) {
+        Ok(found) => found,
         Err(error) => {
             data.drain();
             return Err(error.into());
         }
     };
-    let (start, job) = by_stage(engine.info(), query);
+    let (engine, query) = engine_of(found.info(), query);
+    let (start, job) = by_stage(found.info(), query);
+    let parameters = JobParameters { engine, ..JobParameters::specific(start) };
     let reading = Reading::of(&parts);
-    let start = Start { accelerator, parameters: JobParameters::specific(start), src: None };
+    let start = Start { accelerator, parameters, src: None };
     let opened = match host.draining.check() {
         // It ends within this request, so nobody needs to remember it.
         Ok(()) => {
@@ -288,7 +290,7 @@ pub(crate) async fn alone(
     let request = JobRequest {
         parameters: json!({"app": {"specific": job}}),
         // Who asks in one line wants the result, where there can be one.
-        output: (engine.info().dst != Need::None).then_some(true),
+        output: (found.info().dst != Need::None).then_some(true),
         ..JobRequest::default()
     };
     let ending = EndSession { host: host.clone(), session: session.id.clone() };
@@ -312,6 +314,18 @@ impl Drop for EndSession {
         let (host, session) = (self.host.clone(), std::mem::take(&mut self.session));
         tokio::spawn(async move { host.agent.stop(&session).await });
     }
+}
+
+/// The engine that a query asks for, and its other values. A parameter of that name goes before it.
+fn engine_of(
+    info: &AcceleratorInfo,
+    query: Vec<(String, String)>,
+) -> (Option<String>, Vec<(String, String)>) {
+    if info.params.iter().any(|spec| spec.name == "engine") {
+        return (None, query);
+    }
+    let (asked, others): (Vec<_>, _) = query.into_iter().partition(|(key, _)| key == "engine");
+    (asked.into_iter().next_back().map(|(_, name)| name), others)
 }
 
 /// Splits the parameters of a query into those that only `start` takes and the others.
