@@ -32,7 +32,10 @@ class Hook(BuildHookInterface):
         build_data['force_include'][str(built / f'lib_apyfal{name}')] = f'apyfal/_apyfal{suffix}'
         build_data['shared_scripts'][str(built / 'apyfal')] = 'apyfal'
         build_data['pure_python'] = False
-        build_data['tag'] = f'{tag}-{next(platform_tags())}'
+        # Of the names of this machine's platform that which others know, where there is one.
+        platforms = list(platform_tags())
+        known = [name for name in platforms if name.startswith('manylinux')]
+        build_data['tag'] = f'{tag}-{(known or platforms)[0]}'
 
     @staticmethod
     def _abi():

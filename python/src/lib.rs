@@ -5,11 +5,13 @@
 
 mod accelerator;
 mod buffers;
+mod call;
 mod catalog;
 mod configuration;
 mod ends;
 mod errors;
 mod files;
+mod job;
 mod owned;
 mod runtime;
 mod storage;
@@ -24,9 +26,11 @@ mod _apyfal {
     use super::{Bound, PyModule, PyModuleMethods, PyResult, wrap_pyfunction};
 
     #[pymodule_export]
-    use super::accelerator::{Accelerator, Job};
+    use super::accelerator::Accelerator;
     #[pymodule_export]
     use super::configuration::Configuration;
+    #[pymodule_export]
+    use super::job::Job;
     #[pymodule_export]
     use super::storage::{Reader, Storage, Writer};
 

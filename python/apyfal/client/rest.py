@@ -16,6 +16,9 @@ class RESTClient(AcceleratorClient):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if not self.name:
+            raise _exc.ClientConfigurationException(
+                "no accelerator is named: RESTClient('gzip', host_ip='192.0.2.1')")
         self._url = _url(self._config['host']['host_ip'])
 
     @property

@@ -69,11 +69,11 @@ class Host:
         return self._config[f'host.{self.NAME}' if self.NAME else 'host']
 
     def _unbuilt(self) -> _exc.HostConfigurationException:
-        kind = self.NAME or 'this type'
-        error = _exc.HostConfigurationException(
-            f"this version makes no hosts on {kind}: name a machine that runs 'apyfal serve' by host_ip")
-        error.kind = 'configuration'
-        return error
+        if self.NAME is None:
+            return _exc.HostConfigurationException("no host is named: Host(host_ip='192.0.2.1')")
+        return _exc.HostConfigurationException(
+            f"this version makes no hosts on {self.NAME}: "
+            "name a machine that runs 'apyfal serve' by host_ip")
 
     @property
     def host_type(self) -> str | None:
@@ -143,12 +143,8 @@ class Host:
         self.stop_mode = stop_mode
         self._accelerator = accelerator
         self._config_env = dict((accel_parameters or {}).get('env') or {})
-        if not self._host_ip and self._needs_machine():
+        if not self._host_ip and (self._host_type or '').lower() != 'localhost':
             raise self._unbuilt()
-
-    def _needs_machine(self) -> bool:
-        """Whether a machine would have to be made."""
-        return False
 
     def stop(self, stop_mode: str | int | None = None) -> None:
         """Ends the host as the stop mode says. One that was named by its address is left alone.

@@ -93,6 +93,3 @@ class CSPHost(Host):
     def ssl_cert_crt(self) -> Any:
         """The certificate that the host is known by."""
         return self._ssl_cert_crt
-
-    def _needs_machine(self) -> bool:
-        return True

@@ -1,0 +1,182 @@
+"""Accelerators for `asyncio`: what takes a while is awaited, and no thread waits for it.
+
+>>> import asyncio
+>>> from apyfal import aio
+>>> async def digest():
+...     async with aio.Accelerator('sha3') as sha3:
+...         await sha3.start()
+...         return (await sha3.process(b'abc', type='sha3-256'))['digest'][:16]
+>>> asyncio.run(digest())
+'3a985da74fe225b2'
+"""
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from typing import Any
+
+import apyfal
+from apyfal import _apyfal, _ending
+from apyfal.client import _full, _result
+from apyfal.host import Host
+
+__all__ = ['Accelerator']
+
+_Done = Callable[[Any, BaseException | None], None]
+
+
+class Accelerator:
+    """An accelerated function, whose calls are awaited. Cancelling the task that awaits one ends the call.
+
+    Args:
+        args, kwargs: As of `apyfal.Accelerator`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._accelerator = apyfal.Accelerator(*args, **kwargs)
+
+    @property
+    def client(self) -> apyfal.client.AcceleratorClient:
+        """The client, which runs the jobs."""
+        return self._accelerator.client
+
+    @property
+    def host(self) -> Host | None:
+        """The host; None where it is this machine."""
+        return self._accelerator.host
+
+    async def start(self, src: Any = None, info_dict: dict[str, Any] | None = None,
+                    host_env: dict[str, Any] | None = None, reload: bool | None = None,
+                    reset: bool | None = None, **parameters: Any) -> dict[str, Any]:
+        """Makes the accelerator ready for jobs. See `apyfal.Accelerator.start`."""
+        _ending.prepare()
+        env: dict[str, Any] = {}
+        if self.host is not None:
+            self.host.start(accelerator=self.client.name)
+            env = self.host.get_configuration_env()
+        env.update(host_env or {})
+        full = _full(parameters)
+        core = self.client._accelerator()
+        response = await _awaited(
+            lambda done: core.start(src, full, parameters, env, reload, reset, done))
+        self._accelerator._ending.arm()
+        return _result(response, info_dict)
+
+    async def process(self, src: Any = None, dst: Any = None,
+                      info_dict: dict[str, Any] | None = None,
+                      **parameters: Any) -> dict[str, Any]:
+        """Runs one job. See `apyfal.Accelerator.process`. File objects are called by another thread."""
+        full = _full(parameters)
+        core = self.client._accelerator()
+        response = await _awaited(
+            lambda done: core.submit(src, dst, full, parameters, done))
+        return _result(response, info_dict)
+
+    async def process_map(self, srcs: Iterable[Any] | AsyncIterable[Any],
+                          dsts: Iterable[Any] | None = None,
+                          info_list: list[Any] | None = None,
+                          **parameters: Any) -> AsyncIterator[dict[str, Any]]:
+        """Runs many jobs, several at a time, and gives their results in order.
+
+        Args:
+            srcs: Their sources, which may come asynchronously.
+            dsts: Their destinations, as many.
+            info_list: Gets one dictionary a job.
+            parameters: Parameters of all of them.
+        """
+        waiting: deque[asyncio.Task[dict[str, Any]]] = deque()
+        pairs = _pairs(srcs, dsts)
+        more = True
+        try:
+            while True:
+                while more and len(waiting) < max(self.client._width(), 1):
+                    try:
+                        src, dst = await anext(pairs)
+                    except StopAsyncIteration:
+                        more = False
+                        break
+                    info: dict[str, Any] | None = None
+                    if info_list is not None:
+                        info = {}
+                        info_list.append(info)
+                    waiting.append(asyncio.ensure_future(
+                        self.process(src, dst, info, **parameters)))
+                if not waiting:
+                    return
+                result = await waiting[0]
+                waiting.popleft()
+                yield result
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def stop(self, info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """Ends the session, after its running jobs. See `apyfal.Accelerator.stop`."""
+        self._accelerator._ending.disarm()
+        core = self.client._core
+        if core is None:
+            return None
+        response = await _awaited(lambda done: core.stop(done))
+        if self.host is not None:
+            self.host.stop()
+        return _result(response, info_dict)
+
+    async def __aenter__(self) -> Accelerator:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def __repr__(self) -> str:
+        return repr(self._accelerator).replace('apyfal.Accelerator', 'apyfal.aio.Accelerator', 1)
+
+
+async def _awaited(begin: Callable[[_Done], _apyfal.Job]) -> dict[str, Any]:
+    """The response of a call that is begun; where who awaits it is cancelled, so is the call."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[dict[str, Any]] = loop.create_future()
+
+    def settle(response: Any, error: BaseException | None) -> None:
+        if not future.done():
+            if error is None:
+                future.set_result(response)
+            else:
+                future.set_exception(error)
+
+    def done(response: Any, error: BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, response, error)
+        except RuntimeError:
+            # The loop has ended, and with it who awaited.
+            pass
+
+    job = begin(done)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+
+
+async def _pairs(srcs: Iterable[Any] | AsyncIterable[Any],
+                 dsts: Iterable[Any] | None) -> AsyncIterator[tuple[Any, Any]]:
+    nothing = object()
+    left = None if dsts is None else iter(dsts)
+    async for src in _each(srcs):
+        dst = None if left is None else next(left, nothing)
+        if dst is nothing:
+            raise ValueError("'srcs' and 'dsts' must be as many")
+        yield src, dst
+    if left is not None and next(left, nothing) is not nothing:
+        raise ValueError("'srcs' and 'dsts' must be as many")
+
+
+async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

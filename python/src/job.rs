@@ -1,0 +1,77 @@
+//! Work in the background.
+
+use std::sync::Arc;
+
+use apyfal::{Cancel, Progress, Report, Result};
+use pyo3::prelude::*;
+
+use crate::accelerator::response;
+use crate::call::amounts;
+use crate::errors::{Domain, Raised, raised};
+use crate::runtime::runtime;
+
+/// A call that is under way.
+#[pyclass(frozen, module = "apyfal._apyfal")]
+#[derive(Debug, Default)]
+pub(crate) struct Job {
+    cancel: Cancel,
+    progress: Arc<Progress>,
+}
+
+#[pymethods]
+impl Job {
+    /// Ends it early.
+    fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Whether it runs, and waits for no slot any more.
+    #[getter]
+    fn is_running(&self) -> bool {
+        self.progress.began().is_some()
+    }
+
+    /// How many bytes it read, how many there are where that is known, and how many it wrote.
+    #[getter]
+    fn progress(&self) -> (u64, Option<u64>, u64) {
+        amounts(&self.progress)
+    }
+}
+
+impl Job {
+    pub(crate) fn new(cancel: Cancel, progress: Arc<Progress>) -> Self {
+        Self { cancel, progress }
+    }
+
+    pub(crate) fn switch(&self) -> &Cancel {
+        &self.cancel
+    }
+}
+
+/// Does work in the background, and tells `done` how it ended.
+pub(crate) fn in_background<'py>(
+    py: Python<'py>,
+    work: impl Future<Output = Result<Report>> + Send + 'static,
+    job: Job,
+    kept: Raised,
+    done: Py<PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
+    runtime.spawn(async move {
+        let outcome = work.await;
+        // The callbacks of the caller may take as long as they like.
+        tokio::task::block_in_place(|| Python::try_attach(|py| tell(py, &done, &kept, outcome)));
+    });
+    Ok(Bound::new(py, job)?.into_any())
+}
+
+/// What the listener raises is shown as Python shows what nobody can catch.
+fn tell(py: Python<'_>, done: &Py<PyAny>, kept: &Raised, outcome: Result<Report>) {
+    let told = match response(py, kept, outcome) {
+        Ok(response) => done.call1(py, (response, py.None())),
+        Err(error) => done.call1(py, (py.None(), error.into_value(py))),
+    };
+    if let Err(error) = told {
+        error.write_unraisable(py, None);
+    }
+}

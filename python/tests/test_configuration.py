@@ -1,0 +1,213 @@
+"""Configurations, and what the catalog says."""
+import io
+import pathlib
+import pickle
+import warnings
+
+import pytest
+
+import apyfal
+from apyfal.configuration import Configuration, create_configuration
+from apyfal.exceptions import (
+    ClientAuthenticationException, ClientConfigurationException)
+
+FILE = '''\
+[accelize]
+client_id = me
+secret_id = hush
+[host]
+host_type = AWS
+region = us-east-1
+key_pair =
+[host.AWS]
+spot_instance = False
+role = is %(spot_instance)s
+[security]
+authorized_host_dirs =
+    /one
+
+    /two
+'''
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'given.conf'
+    path.write_text(FILE)
+    return Configuration(path)
+
+
+def test_what_is_read(config):
+    assert config['host']['region'] == 'us-east-1'
+    assert config['host']['missing'] is None and config['nowhere']['missing'] is None
+    assert config['host']['key_pair'] is None and 'key_pair' not in config['host']
+    assert config['host.AWS']['region'] == 'us-east-1', 'inherited'
+    assert config['host.AWS'].get_literal('spot_instance') is False
+    assert config['host.AWS'].get_literal('missing') is None
+    assert config['host.AWS']['role'] == 'is False'
+    assert config['security'].get_list('authorized_host_dirs') == ['/one', '/two']
+    assert config['host'].get_list('missing') == []
+    assert 'host' in config and 'nobody' not in config
+    assert {'accelize', 'host', 'host.AWS', 'security'} <= set(config) and len(config) >= 4
+    assert dict(config['host']) == {'host_type': 'AWS', 'region': 'us-east-1'}
+
+
+def test_what_is_set(config):
+    section = config['host']
+    section['region'] = None
+    assert section['region'] == 'us-east-1', 'none does nothing'
+    section['region'] = 'eu-west-1'
+    assert section['region'] == 'eu-west-1' == config['host.AWS']['region']
+    assert section.set('key', 'a') == 'a' and section.set('key') == 'a'
+    del section['key']
+    assert section['key'] is None
+    with pytest.raises(KeyError):
+        del section['key']
+    section['CamelCase'] = 'x'
+    assert section['CamelCase'] == 'x' and section['camelcase'] is None
+    config['new.one']['key'] = '100%'
+    assert config['new.one']['key'] == '100%' and 'new.one' in config
+
+
+@pytest.mark.parametrize('value', [
+    True, 3, 1 << 100, 2.5, 1 + 2j, b'\0\xff', (1, 'two'), {1, 2}, [None],
+    {'a': (1, {2}), 'b': b'x'}, {}, 'text', "'quoted'", '1,2', 'two\nlines'])
+def test_values_are_pythons_own(config, value):
+    section = config['configuration']
+    section['key'] = value
+    assert section['key'] == value and type(section['key']) is type(value)
+    if not isinstance(value, str):
+        assert section.get_literal('key') == value
+    text = io.StringIO()
+    config.write(text)
+    again = Configuration(io.StringIO(text.getvalue()))
+    if not isinstance(value, str):
+        assert again['configuration'].get_literal('key') == value
+    else:
+        assert again['configuration']['key'] == value
+
+
+def test_what_cannot_be_carried_over_is_refused_by_name(config):
+    with pytest.raises(TypeError, match="'key' cannot be a 'object'"):
+        config['host']['key'] = object()
+    with pytest.raises(TypeError, match="'key' cannot be a 'list'"):
+        config['host']['key'] = [object()]
+    with pytest.raises(TypeError, match='name of a section'):
+        config[3]
+
+
+def test_legacy_names(tmp_path):
+    path = tmp_path / 'old.conf'
+    path.write_text('[csp]\nprovider = AWS\nssh_key = pair\ninstance_ip = 192.0.2.1\n'
+                    '[host]\nkey_pair = new\n')
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('always')
+        config = Configuration(path)
+    assert 'csp' in str(told[0].message) + str(told[1].message)
+    assert {warning.category for warning in told} >= {DeprecationWarning}
+    section = config['host']
+    assert (section['host_type'], section['key_pair'], section['host_ip']) == (
+        'AWS', 'new', '192.0.2.1')
+
+
+def test_odd_keys_are_told(tmp_path):
+    with pytest.warns(UserWarning, match="given, line 2: unknown key 'regoin' in .host."):
+        (tmp_path / 'given').write_text('[host]\nregoin = x\n')
+        assert Configuration('given')['host']['regoin'] == 'x'
+
+
+def test_where_it_is_found(tmp_path, monkeypatch):
+    monkeypatch.delenv('APYFAL_CONFIG_FILE', raising=False)
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    (tmp_path / 'home').mkdir()
+    region = lambda: Configuration()['host']['region']
+    assert region() is None
+    for path, name in ((tmp_path / 'home/accelerator.conf', 'at-home'),
+                       (tmp_path / 'accelerator.conf', 'here'), (tmp_path / 'other', 'named')):
+        path.write_text(f'[host]\nregion = {name}\n')
+        if name == 'named':
+            monkeypatch.setenv('APYFAL_CONFIG_FILE', str(path))
+        assert region() == name
+    monkeypatch.setenv('APYFAL__HOST__REGION', 'variable')
+    assert region() == 'variable'
+    assert create_configuration(str(tmp_path / 'other'))['host']['region'] == 'variable'
+    with pytest.raises(ClientConfigurationException, match='missing'):
+        Configuration('missing')
+    (tmp_path / 'wrong').write_text('[host\n')
+    with pytest.raises(ClientConfigurationException, match='line 1'):
+        Configuration(tmp_path / 'wrong')
+
+
+def test_copies_and_pickles(config):
+    config['host']['kwargs'] = {'a': b'b'}
+    assert create_configuration(config) is config
+    for other in (config.copy(), pickle.loads(pickle.dumps(config))):
+        assert other['host']['kwargs'] == {'a': b'b'}
+        other['host']['region'] = 'elsewhere'
+        assert config['host']['region'] == 'us-east-1'
+
+
+def test_secrets_are_not_shown(config):
+    config['accelize']['secret_id'] = 'hush'
+    for shown in (repr(config), repr(config['accelize']), str(config['accelize'])):
+        assert 'hush' not in shown
+    assert 'client_id' in repr(config['accelize']) and 'accelize' in repr(config)
+
+
+def test_an_accelerator_does_not_change_it(config):
+    del config['host']['host_type']
+    before = io.StringIO()
+    config.write(before)
+    accelerator = apyfal.Accelerator(
+        'sha3', config=config, host_ip='192.0.2.1', stop_mode='keep',
+        accelize_client_id='other', prefer_self_hosted=False)
+    assert accelerator.client.url == 'http://192.0.2.1' == accelerator.host.url
+    after = io.StringIO()
+    config.write(after)
+    assert before.getvalue() == after.getvalue()
+
+
+def test_defaults_of_parameters(tmp_path):
+    config = Configuration(io.StringIO('[process.sha3]\ntype = sha3-224\n'))
+    with apyfal.Accelerator('sha3', config=config) as sha3:
+        sha3.start()
+        assert len(sha3.process(b'x')['digest']) == 56
+        assert len(sha3.process(b'x', type='sha3-256')['digest']) == 64
+
+
+def test_what_accelerators_need(tmp_path):
+    config = Configuration()
+    needs = config.get_host_requirements(host_type='AWS', accelerator='gzip')
+    assert needs['accelerator'] == 'gzip'
+    assert needs['us-east-1']['image'] and needs['eu-west-1'] == needs['us-east-1']
+    assert 'AWS' in config.get_host_configurations()
+    with pytest.raises(ClientConfigurationException, match='nosuch'):
+        config.get_host_requirements('AWS', 'nosuch')
+    with pytest.raises(ClientConfigurationException, match='nowhere'):
+        config.get_host_requirements('nowhere', 'gzip')
+    (tmp_path / 'catalog.toml').write_text(
+        '[accelerator.mine.AWS.here]\nimage = "ami-1"\nextra = "x"\n')
+    needs = config.get_host_requirements('AWS', 'mine')
+    assert needs == {'accelerator': 'mine', 'here': {'image': 'ami-1', 'extra': 'x'}}
+    with pytest.raises(ClientConfigurationException, match="'mine' is not offered in 'there'"):
+        needs['there']
+
+
+def test_a_token_needs_an_account():
+    config = Configuration()
+    with pytest.raises(ClientAuthenticationException, match='client_id'):
+        config.access_token
+    config['accelize'].update(client_id='me', secret_id='hush')
+    with pytest.raises(ClientAuthenticationException, match='server') as raised:
+        config.access_token
+    assert 'hush' not in str(raised.value)
+    config['accelize']['server'] = 'http://127.0.0.1:9'
+    with pytest.raises(ConnectionError, match='refused'):
+        config.access_token
+
+
+def test_a_configuration_is_written_to_a_file_that_others_cannot_read(config):
+    config.write('written.conf')
+    path = pathlib.Path('written.conf')
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert Configuration('written.conf')['accelize']['secret_id'] == 'hush'

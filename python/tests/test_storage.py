@@ -1,0 +1,127 @@
+"""Storages by URL."""
+import http.server
+import io
+import pathlib
+import threading
+
+import pytest
+
+from apyfal import storage
+from apyfal.exceptions import (
+    StorageConfigurationException, StorageException, StorageResourceNotExistsException)
+
+DATA = bytes(range(256)) * 10_000
+
+
+@pytest.fixture
+def web():
+    """A web server with one page."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == '/file' else 404)
+            self.send_header('Content-Length', str(len(DATA)))
+            self.end_headers()
+            if self.command == 'GET':
+                self.wfile.write(DATA)
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+        thread.join()
+
+
+def test_open(tmp_path):
+    with storage.open('file', 'wb') as file:
+        file.write(DATA)
+        assert not pathlib.Path('file').exists(), 'it appears whole'
+    with storage.open(tmp_path / 'file') as file:
+        assert file.read(3) == DATA[:3] and file.read() == DATA[3:]
+    with storage.open('text', 'wt', encoding='latin-1', newline='\r\n') as file:
+        file.write('é\n')
+    assert pathlib.Path('text').read_bytes() == b'\xe9\r\n'
+    with storage.open('text', 'rt', encoding='latin-1') as file:
+        assert list(file) == ['é\n']
+
+
+def test_what_raises_leaves_what_was_there():
+    pathlib.Path('file').write_text('before')
+    with pytest.raises(LookupError, match='mine'):
+        with storage.open('file', 'wb') as file:
+            file.write(DATA)
+            raise LookupError('mine')
+    assert pathlib.Path('file').read_text() == 'before'
+    assert [path.name for path in pathlib.Path().iterdir()] == ['file'], 'and nothing else'
+
+
+def test_file_objects_stay_the_callers():
+    stream = io.BytesIO(b'text')
+    with storage.open(stream, 'rt', encoding='utf-8') as file:
+        assert file.read() == 'text'
+    with storage.open(stream, 'rb') as file:
+        assert file is stream
+    assert not stream.closed
+
+
+def test_the_web(web):
+    with storage.open(web + '/file') as file:
+        assert file.read() == DATA
+    storage.copy(web + '/file', 'copy')
+    assert pathlib.Path('copy').read_bytes() == DATA
+    with pytest.raises(StorageResourceNotExistsException):
+        storage.copy(web + '/missing', 'other')
+    with pytest.raises(StorageException, match='only be read'):
+        with storage.open(web + '/file', 'wb'):
+            pass
+
+
+def test_copy():
+    pathlib.Path('one').write_bytes(DATA)
+    storage.copy('one', pathlib.Path('two'))
+    storage.copy(io.BytesIO(b'x'), 'three')
+    memory = io.BytesIO()
+    storage.copy('two', memory)
+    assert memory.getvalue() == DATA and pathlib.Path('three').read_bytes() == b'x'
+
+
+@pytest.mark.parametrize('url, meant', [
+    ('a/path', ('file', 'a/path')), ('file://a/path', ('file', 'a/path')),
+    ('host://a/path', ('file', 'a/path')), ('S3://bucket/Key', ('s3', 'bucket/Key')),
+    (pathlib.Path('a'), ('file', 'a')), (b'a', ('file', 'a'))])
+def test_parse_url(url, meant):
+    assert storage.parse_url(url) == meant
+    stream = io.BytesIO()
+    assert storage.parse_url(stream) == ('stream', stream)
+    assert storage.parse_url('host://x', host=False) == ('host', 'x')
+
+
+@pytest.mark.parametrize('url, mode, error, message', [
+    ('missing', 'rb', StorageResourceNotExistsException, 'no such file'),
+    ('missing', 'rb', FileNotFoundError, "'missing'"),
+    ('nosuch://a/b', 'rb', StorageConfigurationException, "no storage is mounted as 'nosuch'"),
+    ('', 'rb', StorageConfigurationException, 'empty'),
+    ('host://a', 'rb', PermissionError, 'authorized'),
+    ('file', 'x', ValueError, 'mode'), ('file', 'r+', ValueError, 'mode'),
+    ('a\0b', 'rb', StorageException, ''), (3, 'rb', TypeError, '')])
+def test_what_is_wrong(url, mode, error, message):
+    with pytest.raises(error) as raised:
+        with storage.open(url, mode):
+            pass
+    assert message in str(raised.value)
+
+
+def test_mounts():
+    storage.mount('AWS.archive', client_id='a', secret_id='hush', region='r', unsecure=True,
+                  endpoint='http://127.0.0.1:9')
+    with pytest.raises(StorageException) as raised:
+        with storage.open('archive://bucket/key'):
+            pass
+    assert 'mounted' not in str(raised.value) and 'hush' not in str(raised.value)
+    with pytest.raises(StorageConfigurationException, match="storage_type cannot be 'nosuch'"):
+        storage.mount('nosuch')
+    with pytest.raises(StorageConfigurationException, match="'regoin' is no option"):
+        storage.mount('AWS', regoin='x')
