@@ -8,6 +8,7 @@ use clap::Parser;
 
 mod bench;
 mod bench_host;
+mod bench_python;
 mod check;
 mod dist;
 #[cfg(feature = "peers")]
@@ -60,6 +61,7 @@ enum Command {
     },
     Bench(bench::Options),
     BenchHost(bench_host::Options),
+    BenchPython(bench_python::Options),
     Dist(dist::Options),
     /// Run a crate that the benchmark compares an engine with.
     #[cfg(feature = "peers")]
@@ -77,6 +79,7 @@ fn main() -> run::Result {
         Command::Soak { seconds, seed, .. } => soak::faults(seconds, seed),
         Command::Bench(options) => Ok(bench::run(&options)?),
         Command::BenchHost(options) => Ok(bench_host::run(&options)?),
+        Command::BenchPython(options) => bench_python::run(&options, target),
         Command::Dist(options) => dist::run(&options, target),
         #[cfg(feature = "peers")]
         Command::Peer(peer) => Ok(peer::run(peer)?),

@@ -1,0 +1,159 @@
+"""The module `hashlib` of the standard library, with an accelerator behind SHA-3 and SHAKE: ``from apyfal import hashlib``.
+
+Data that is given as a whole, and files of `file_digest`, go through the accelerator. What is added piece by piece, little
+data, and all other hashes are left to the standard module.
+"""
+from __future__ import annotations
+
+import hashlib as _standard
+from typing import Any
+
+from apyfal._shared import started
+
+__all__ = ['file_digest', 'new', 'sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'shake_128', 'shake_256']
+
+#: Data below this many bytes costs less in the standard module.
+SMALL = 64 << 10
+
+_TYPES = {name: name.replace('_', '-') for name in __all__ if name.startswith('sha')}
+
+
+def __getattr__(name: str) -> Any:
+    """What else the standard module has."""
+    return getattr(_standard, name)
+
+
+class _Hash:
+    """A hash of SHA-3 or SHAKE. Data that it got as a whole waits for the accelerator."""
+
+    __slots__ = '_inner', '_whole', '_digest'
+
+    def __init__(self, name: str, data: Any, usedforsecurity: bool) -> None:
+        # Bytes alone cannot change until the digest is asked for.
+        waits = type(data) is bytes and len(data) >= SMALL
+        self._whole: bytes | None = data if waits else None
+        self._inner = _standard.new(name, b'' if waits else data, usedforsecurity=usedforsecurity)
+        self._digest: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """The hash's name."""
+        return self._inner.name
+
+    @property
+    def digest_size(self) -> int:
+        """The length of the digest in bytes; 0 where it is asked for."""
+        return self._inner.digest_size
+
+    @property
+    def block_size(self) -> int:
+        """The length of a block in bytes."""
+        return self._inner.block_size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def update(self, data: Any, /) -> None:
+        """Adds data."""
+        if self._whole is not None:
+            self._inner.update(self._whole)
+            self._whole = None
+        self._inner.update(data)
+
+    def digest(self, *length: Any, **named: Any) -> bytes:
+        """The digest; of SHAKE so many bytes of it."""
+        if length and isinstance(length[0], int) and not 0 <= length[0] < 1 << 29:
+            raise ValueError('the length of a digest must be at least 0 and less than 536870912')
+        if self._whole is None:
+            return self._inner.digest(*length, **named)
+        if self._inner.digest_size:
+            if length or named:
+                # The standard module knows how it refuses that.
+                return self._inner.digest(*length, **named)
+            if self._digest is None:
+                self._digest = _digest(self.name, self._whole, None)
+            return self._digest
+        # It refuses a length that is none.
+        wanted = len(self._inner.digest(*length, **named))
+        return _digest(self.name, self._whole, wanted) if wanted else b''
+
+    def hexdigest(self, *length: Any, **named: Any) -> str:
+        """The digest in hexadecimal."""
+        return self.digest(*length, **named).hex()
+
+    def copy(self) -> _Hash:
+        """Another one that got the same."""
+        other = object.__new__(_Hash)
+        other._inner, other._whole, other._digest = self._inner.copy(), self._whole, self._digest
+        return other
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of apyfal.hashlib>"
+
+
+def _digest(name: str, source: Any, length: int | None) -> bytes:
+    """The digest of a source, for SHAKE of so many bytes."""
+    limit = 1 << 20
+    if length is not None and length > limit:
+        return _standard.new(name, source).digest(length)  # type: ignore[call-arg]
+    bits: dict[str, Any] = {} if length is None else {'length': 8 * length}
+    return bytes.fromhex(started('sha3').process(source, type=_TYPES[name], **bits)['digest'])
+
+
+def _constructor(name: str) -> Any:
+    def make(data: Any = b'', *, usedforsecurity: bool = True, **named: Any) -> _Hash:
+        if 'string' in named:
+            data = named.pop('string')
+        if named:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+        return _Hash(name, data, usedforsecurity)
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f'A hash of {_TYPES[name]}. See `hashlib.{name}`.'
+    return make
+
+
+sha3_224 = _constructor('sha3_224')
+sha3_256 = _constructor('sha3_256')
+sha3_384 = _constructor('sha3_384')
+sha3_512 = _constructor('sha3_512')
+shake_128 = _constructor('shake_128')
+shake_256 = _constructor('shake_256')
+
+
+def new(name: str, data: Any = b'', **kwargs: Any) -> Any:
+    """A hash by its name. See `hashlib.new`."""
+    known = isinstance(name, str) and name.lower().replace('-', '_')
+    if known in _TYPES:
+        return _Hash(str(known), kwargs.pop('string', data), kwargs.pop('usedforsecurity', True))
+    return _standard.new(name, data, **kwargs)
+
+
+def file_digest(fileobj: Any, digest: Any, /, **kwargs: Any) -> Any:
+    """The hash of what is left of a file. See `hashlib.file_digest`.
+
+    Args:
+        fileobj: A file object of bytes.
+        digest: The hash's name, or what makes one.
+    """
+    name = digest if isinstance(digest, str) else getattr(digest, '__name__', '')
+    if name not in _TYPES or not hasattr(fileobj, 'read') or name.startswith('shake'):
+        return _standard.file_digest(fileobj, digest, **kwargs)
+    made = _Hash(name, b'', True)
+    made._digest = _digest(name, fileobj, None)
+    return _FileHash(made)
+
+
+class _FileHash:
+    """The hash of a file, which is complete."""
+
+    def __init__(self, made: _Hash) -> None:
+        self._made = made
+        self.name, self.digest_size, self.block_size = made.name, made.digest_size, made.block_size
+
+    def digest(self) -> bytes:
+        """The digest."""
+        return self._made._digest or b''
+
+    def hexdigest(self) -> str:
+        """The digest in hexadecimal."""
+        return self.digest().hex()

@@ -1,0 +1,110 @@
+"""The drop-in for gzip."""
+import gzip as standard
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from apyfal import gzip
+
+DATA = b''.join(b'line %d of a text\n' % number for number in range(1_200_000))
+
+# What Python's own tests ask for that does not hold where everything goes through the accelerator, and why.
+NOT_SO = {
+    # It stores names of ASCII alone, and Python's own test uses another one.
+    'test_metadata'}
+
+
+@pytest.mark.parametrize('small', [gzip.SMALL, 0])
+def test_pythons_own_tests(tmp_path, small):
+    """As they come with Python; once as it is, once with all of it through the accelerator."""
+    program = tmp_path / 'program.py'
+    program.write_text(f'''if True:
+        import sys, unittest
+        import apyfal.gzip
+        apyfal.gzip.SMALL = {small}
+        sys.modules['gzip'] = apyfal.gzip
+        import test.test_gzip as tests
+        assert tests.gzip is apyfal.gzip
+        suite = unittest.defaultTestLoader.loadTestsFromModule(tests)
+        result = unittest.TextTestRunner(verbosity=0).run(suite)
+        print(result.testsRun, *(test.id().split('.')[-1] for test, _ in result.failures + result.errors))
+    ''')
+    ended = subprocess.run([sys.executable, str(program)], cwd=tmp_path, text=True, capture_output=True)
+    count, *failed = ended.stdout.splitlines()[-1].split() if ended.stdout else ['0']
+    assert int(count) >= 60, ended.stderr
+    assert set(failed) <= (NOT_SO if small == 0 else set()), ended.stderr
+
+
+@pytest.mark.parametrize('level', [1, 6, 9])
+def test_what_is_compressed_is_read_by_others(level):
+    compressed = gzip.compress(DATA, level)
+    assert standard.decompress(compressed) == DATA == gzip.decompress(compressed)
+    assert gzip.decompress(standard.compress(DATA, level)) == DATA
+
+
+def test_a_file_in_pieces():
+    with gzip.open('file.gz', 'wb', 6) as file:
+        for at in range(0, len(DATA), 1_000_003):
+            file.write(DATA[at:at + 1_000_003])
+        assert file.tell() == len(DATA)
+    for reading in (standard.open, gzip.open):
+        with reading('file.gz') as file:
+            assert file.read() == DATA
+        with reading('file.gz') as file:
+            first = file.read(10)
+            assert first == DATA[:10] and file.read() == DATA[10:]
+            assert file.read() == b'' and file.seek(5) == 5 and file.read(5) == DATA[5:10]
+    with gzip.open('file.gz', 'rt') as file:
+        assert sum(1 for _ in file) == 1_200_000
+
+
+def test_a_file_that_was_read_as_a_whole_is_the_same_file():
+    with open('two.gz', 'wb') as file:
+        file.write(standard.compress(DATA, mtime=1) + standard.compress(b'more', mtime=2))
+    with gzip.open('two.gz') as file:
+        assert file.read() == DATA + b'more' and file.tell() == len(DATA) + 4
+        assert file.mtime == 1 and file.peek(1) == b''
+        file.seek(-4, io.SEEK_END) if sys.version_info >= (3, 15) else file.seek(len(DATA))
+        assert file.read() == b'more'
+        file.seek(0)
+        assert file.readline() == b'line 0 of a text\n'
+
+
+def test_a_file_keeps_its_name_and_time():
+    with gzip.GzipFile('name.gz', 'wb', mtime=7) as file:
+        file.write(DATA)
+    with open('name.gz', 'rb') as file:
+        assert b'name\0' in file.read(30)
+    with gzip.open('name.gz') as file:
+        assert file.read() == DATA and file.mtime == 7
+
+
+def test_errors_are_those_of_the_standard_module():
+    compressed = standard.compress(os.urandom(100_000))
+    for wrong in (compressed[:-1], compressed[:-9], compressed[:50_000], b'x' * 50_000,
+                  compressed[:60_000] + b'?' + compressed[60_001:], compressed + b'rest' * 10_000):
+        with pytest.raises(Exception) as ours:
+            gzip.decompress(wrong)
+        with pytest.raises(type(ours.value)) as theirs:
+            standard.decompress(wrong)
+        assert str(ours.value) == str(theirs.value)
+        with pytest.raises(type(theirs.value)):
+            gzip.GzipFile(fileobj=io.BytesIO(wrong)).read()
+
+
+def test_it_works_after_a_fork(program):
+    program('''
+        import os, warnings
+        from apyfal import gzip
+        warnings.simplefilter('ignore')
+        data = bytes(1 << 20)
+        assert gzip.decompress(gzip.compress(data)) == data
+        child = os.fork()
+        if not child:
+            assert gzip.decompress(gzip.compress(data)) == data
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    ''')

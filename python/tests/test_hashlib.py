@@ -1,0 +1,82 @@
+"""The drop-in for hashlib."""
+import hashlib as standard
+import io
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from apyfal import hashlib
+
+DATA = os.urandom(1 << 20)
+NAMES = ['sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'shake_128', 'shake_256']
+
+# What Python's own tests ask for that does not hold, and why.
+NOT_SO = {
+    # Attributes that only the one of two implementations in the standard module has.
+    'test_extra_sha3',
+    # Classes that are written in C, whose attributes cannot be set.
+    'test_readonly_types'}
+
+
+@pytest.mark.parametrize('small', [hashlib.SMALL, 0])
+def test_pythons_own_tests(tmp_path, small):
+    """As they come with Python; once as it is, once with all of it through the accelerator."""
+    program = tmp_path / 'program.py'
+    program.write_text(f'''if True:
+        import sys, unittest
+        import apyfal.hashlib
+        apyfal.hashlib.SMALL = {small}
+        sys.modules['hashlib'] = apyfal.hashlib
+        import test.test_hashlib as tests
+        assert tests.hashlib is apyfal.hashlib
+        suite = unittest.defaultTestLoader.loadTestsFromModule(tests)
+        result = unittest.TextTestRunner(verbosity=0).run(suite)
+        names = {{getattr(test, 'test_case', test)._testMethodName
+                  for test, _ in result.failures + result.errors}}
+        print(result.testsRun, *names)
+    ''')
+    ended = subprocess.run([sys.executable, str(program)], cwd=tmp_path, text=True, capture_output=True)
+    count, *failed = ended.stdout.splitlines()[-1].split() if ended.stdout else ['0']
+    assert int(count) >= 60, ended.stderr
+    assert set(failed) <= NOT_SO, ended.stderr
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_digests(name):
+    length = (77,) if name.startswith('shake') else ()
+    expected = getattr(standard, name)(DATA).hexdigest(*length)
+    made = getattr(hashlib, name)(DATA)
+    again = made.copy()
+    assert made.hexdigest(*length) == expected == made.digest(*length).hex()
+    assert hashlib.new(name, DATA).hexdigest(*length) == expected
+    again.update(b'more')
+    assert again.hexdigest(*length) == getattr(standard, name)(DATA + b'more').hexdigest(*length)
+    assert made.name == name and made.block_size == getattr(standard, name)().block_size
+
+
+def test_files():
+    pathlib.Path('data').write_bytes(DATA)
+    for source in (lambda: open('data', 'rb'), lambda: io.BytesIO(DATA)):
+        for name in NAMES[:4]:
+            with source() as file:
+                file.seek(10)
+                found = hashlib.file_digest(file, name)
+                assert found.hexdigest() == getattr(standard, name)(DATA[10:]).hexdigest()
+        with source() as file:
+            assert hashlib.file_digest(file, 'md5').digest() == standard.md5(DATA).digest()
+        with source() as file:
+            assert hashlib.file_digest(file, hashlib.sha3_256).digest_size == 32
+
+
+def test_the_rest_is_the_standard_modules():
+    assert hashlib.sha256 is standard.sha256
+    assert hashlib.algorithms_guaranteed == standard.algorithms_guaranteed
+    with pytest.raises(TypeError):
+        hashlib.sha3_256(nosuch=1)
+    with pytest.raises(TypeError):
+        hashlib.sha3_256('text')
+    with pytest.raises(ValueError, match='nosuch'):
+        hashlib.new('nosuch')
