@@ -8,7 +8,7 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 20] = [
+const EDGES: [(&str, &[&str]); 21] = [
     ("apyfal-core", &[]),
     ("apyfal-machine", &["apyfal-core"]),
     ("apyfal-database", &["apyfal-core", "apyfal-machine"]),
@@ -19,7 +19,8 @@ const EDGES: [(&str, &[&str]); 20] = [
     ("apyfal-catalog", &["apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
     ("apyfal-aws", &["apyfal-core"]),
     ("apyfal-storage", &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-tls"]),
-    ("apyfal-engines", &["apyfal-core", "apyfal-machine"]),
+    ("apyfal-deflate", &[]),
+    ("apyfal-engines", &["apyfal-core", "apyfal-deflate", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-package", &["apyfal-core", "apyfal-engines", "apyfal-machine"]),
     (

@@ -35,7 +35,7 @@ const fn target(
 }
 
 /// One for each parser that meets strangers.
-const TARGETS: [Target; 24] = [
+const TARGETS: [Target; 25] = [
     target(
         "form",
         "apyfal-server",
@@ -124,6 +124,7 @@ const TARGETS: [Target; 24] = [
         "",
         "gunzip::tests::any_bytes_are_decompressed_as_others_do_or_refused",
     ),
+    target("deflate", "apyfal-deflate", "", "tests::any_source_comes_back"),
     target("tar", "apyfal-engines", "targz", "targz::header::tests::any_name_comes_back"),
     target(
         "manifest",

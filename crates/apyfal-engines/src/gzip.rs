@@ -13,10 +13,10 @@ use apyfal_core::{
     AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
     Output, ParamKind, ParamSpec, Params, Result,
 };
-use libdeflater::{CompressionLvl, Compressor};
 
 use crate::cpu::Cpu;
-use crate::gzip_format::{Effort, NewHeader, TRAILER, Trailer, set_member_size};
+use crate::gzip_format::{NewHeader, TRAILER, Trailer, set_member_size};
+use crate::gzip_level::{Compressor, Level};
 use crate::ordered;
 
 /// Bytes of the source that become one member.
@@ -98,58 +98,6 @@ fn parts(job: EngineJob) -> Result<(Input, Output, Settings)> {
     };
     let settings = Settings::from_params(&job.params, src.os_name())?;
     Ok((src, dst, settings))
-}
-
-/// How hard to try: libdeflate's levels 1 to 9.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Level(u8);
-
-impl Level {
-    /// The words and digits of the parameter `level`.
-    pub(crate) const CHOICES: [&str; 12] =
-        ["fast", "default", "best", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-
-    /// What the levels mean, for a parameter's help.
-    pub(crate) const HELP: &str = "How hard to try: 1 (fastest) to 9 (smallest); fast and default \
-                                   are 1, best is 6, as small as 'gzip -6' at three times its speed";
-
-    /// Takes one of [`Level::CHOICES`].
-    ///
-    /// On text level 1 is about as quick as `igzip -3`, and smaller; level 3, the next that gains,
-    /// takes 1.6 times as long for 5 % of size. So `default` is 1, and `fast` has nothing quicker.
-    /// `best` is where more time stops to pay: 7 to 9 gain 0.4 to 1.2 % for 1.4 to 2.3 times the
-    /// time.
-    pub(crate) fn from_choice(choice: &str) -> Option<Self> {
-        match choice {
-            "fast" | "default" => Some(Self(1)),
-            "best" => Some(Self(6)),
-            digit => digit.parse().ok().filter(|level| (1..=9).contains(level)).map(Self),
-        }
-    }
-
-    fn compressor(self) -> Compressor {
-        // Every value of the type is one of libdeflate's levels, 0 to 12.
-        Compressor::new(CompressionLvl::new(self.0.into()).unwrap_or_default())
-    }
-
-    /// Whether a block of few symbols takes long.
-    fn may_be_slow(self) -> bool {
-        self.0 >= 7
-    }
-
-    fn effort(self) -> Effort {
-        match self.0 {
-            1 => Effort::Fastest,
-            9 => Effort::Most,
-            _ => Effort::Ordinary,
-        }
-    }
-}
-
-impl From<Level> for flate2::Compression {
-    fn from(level: Level) -> Self {
-        Self::new(level.0.into())
-    }
 }
 
 /// What the user may choose of the result.
@@ -287,7 +235,6 @@ struct Block {
     source_len: usize,
     /// Room for the trailer of the member before, then this member without its own.
     member: Vec<u8>,
-    member_end: usize,
     trailer: [u8; TRAILER],
 }
 
@@ -319,28 +266,22 @@ impl Block {
 
     fn compress(&mut self, compressor: &mut Compressor, settings: &Settings) -> Result<()> {
         let source = &self.source[..self.source_len];
-        let header = settings.header(self.place);
-        let start = TRAILER + header.len();
-        let room = start + compressor.deflate_compress_bound(source.len());
-        if self.member.len() < room {
-            self.member = vec![0; room];
-        }
-        self.member[TRAILER..start].copy_from_slice(&header);
-        let deflated = compressor
-            .deflate_compress(source, &mut self.member[start..])
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        self.member_end = start + deflated;
+        self.member.clear();
+        self.member.resize(TRAILER, 0);
+        self.member.extend(settings.header(self.place));
+        compressor.compress(source, &mut self.member)?;
         self.trailer = Trailer::of(source).to_bytes();
         if self.place != Member::Only {
-            set_member_size(&mut self.member[TRAILER..], header.len() + deflated + TRAILER);
+            let size = self.member.len();
+            set_member_size(&mut self.member[TRAILER..], size);
         }
         Ok(())
     }
 
     /// The trailer of the member before, if there is one, and this member without its own.
     fn member_behind(&mut self, trailer: Option<[u8; TRAILER]>) -> &[u8] {
-        let Some(trailer) = trailer else { return &self.member[TRAILER..self.member_end] };
+        let Some(trailer) = trailer else { return &self.member[TRAILER..] };
         self.member[..TRAILER].copy_from_slice(&trailer);
-        &self.member[..self.member_end]
+        &self.member
     }
 }

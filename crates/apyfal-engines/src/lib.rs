@@ -10,6 +10,7 @@ pub mod exec;
 mod gunzip;
 mod gzip;
 mod gzip_format;
+mod gzip_level;
 mod hyperfire;
 mod jpegenc;
 mod null;

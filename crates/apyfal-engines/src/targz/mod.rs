@@ -14,6 +14,7 @@ use flate2::write::GzEncoder;
 use crate::copy::copy;
 use crate::cpu::{Cpu, Opening};
 use crate::gzip;
+use crate::gzip_level::Level;
 
 mod header;
 mod member;
@@ -51,8 +52,8 @@ pub(crate) fn engine() -> Cpu {
         .default(3),
         ParamSpec::new(
             "level",
-            ParamKind::Choice(gzip::Level::CHOICES.map(Into::into).to_vec()),
-            gzip::Level::HELP,
+            ParamKind::Choice(Level::CHOICES.map(Into::into).to_vec()),
+            Level::HELP,
         )
         .default("default"),
         ParamSpec::new("startOfTx", ParamKind::Bool, "Opens a transaction").default(false),
