@@ -45,6 +45,9 @@ class Ending:
             get_logger().warning("%r could not be ended: %s", client, error)
             if not isinstance(error, Exception):
                 raise
+        finally:
+            # Its files go with it, which at exit nobody else waits for.
+            client._core = None
 
 
 def prepare() -> None:

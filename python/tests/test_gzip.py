@@ -11,8 +11,12 @@ from apyfal import gzip
 
 DATA = b''.join(b'line %d of a text\n' % number for number in range(1_200_000))
 
-# What Python's own tests ask for that does not hold where everything goes through the accelerator, and why.
+# What Python's own tests ask for that does not hold, and why.
 NOT_SO = {
+    # A flush completes what was written, as a member of its own: others can read all of it, and no compressor is flushed.
+    'test_flush_flushes_compressor', 'test_flush_modes'}
+# The same where everything goes through the accelerator.
+NOT_THERE = {
     # It stores names of ASCII alone, and Python's own test uses another one.
     'test_metadata'}
 
@@ -35,7 +39,7 @@ def test_pythons_own_tests(tmp_path, small):
     ended = subprocess.run([sys.executable, str(program)], cwd=tmp_path, text=True, capture_output=True)
     count, *failed = ended.stdout.splitlines()[-1].split() if ended.stdout else ['0']
     assert int(count) >= 60, ended.stderr
-    assert set(failed) <= (NOT_SO if small == 0 else set()), ended.stderr
+    assert set(failed) <= (NOT_SO | NOT_THERE if small == 0 else NOT_SO), ended.stderr
 
 
 @pytest.mark.parametrize('level', [1, 6, 9])

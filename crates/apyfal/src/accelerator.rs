@@ -207,7 +207,8 @@ impl Accelerator {
     /// # Errors
     /// The job failed. A destination that is a URL is then as it was before.
     pub async fn process(&self, call: Call) -> Result<Report> {
-        self.run(self.admit()?, call).await
+        let admission = self.admit()?;
+        self.run(&admission, call).await
     }
 
     /// Lets a job use the open session; from then on stopping waits for it.
@@ -226,7 +227,7 @@ impl Accelerator {
     }
 
     /// Runs a job that was admitted.
-    pub(crate) async fn run(&self, admission: Admission, mut call: Call) -> Result<Report> {
+    pub(crate) async fn run(&self, admission: &Admission, mut call: Call) -> Result<Report> {
         let inner = &*self.0;
         let session = admission.0.id.clone();
         // Its own: a job that is dropped ends no other one that shares the caller's switch.

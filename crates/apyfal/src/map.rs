@@ -28,7 +28,13 @@ impl JobHandle {
         call.cancel = cancel.clone();
         // Admitted now, so that a stop that is called next waits for it.
         let admission = accelerator.admit();
-        let task = tokio::spawn(async move { accelerator.run(admission?, call).await });
+        let task = tokio::spawn(async move {
+            let admission = admission?;
+            let outcome = accelerator.run(&admission, call).await;
+            // Before who waits for the job goes on: with the last one its files are removed.
+            drop(accelerator);
+            outcome
+        });
         Self { task, cancel, progress }
     }
 
