@@ -8,7 +8,7 @@ use crate::setup;
 const DENY_VERSION: &str = "0.20.2";
 
 /// Which crates of the workspace a crate may depend on. Dependencies point downwards only.
-const EDGES: [(&str, &[&str]); 21] = [
+const EDGES: [(&str, &[&str]); 22] = [
     ("apyfal-core", &[]),
     ("apyfal-machine", &["apyfal-core"]),
     ("apyfal-database", &["apyfal-core", "apyfal-machine"]),
@@ -23,6 +23,7 @@ const EDGES: [(&str, &[&str]); 21] = [
     ("apyfal-engines", &["apyfal-core", "apyfal-deflate", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-package", &["apyfal-core", "apyfal-engines", "apyfal-machine"]),
+    ("apyfal-providers", &["apyfal-core", "apyfal-machine"]),
     (
         "apyfal-hosts",
         &[
@@ -30,8 +31,10 @@ const EDGES: [(&str, &[&str]); 21] = [
             "apyfal-catalog",
             "apyfal-client",
             "apyfal-core",
+            "apyfal-database",
             "apyfal-machine",
             "apyfal-package",
+            "apyfal-providers",
             "apyfal-tls",
         ],
     ),
@@ -62,6 +65,7 @@ const EDGES: [(&str, &[&str]); 21] = [
             "apyfal-hosts",
             "apyfal-machine",
             "apyfal-package",
+            "apyfal-providers",
             "apyfal-storage",
             "apyfal-tls",
         ],
@@ -80,7 +84,7 @@ const EDGES: [(&str, &[&str]); 21] = [
         ],
     ),
     ("apyfal-python", &["apyfal"]),
-    ("apyfal-testkit", &["apyfal-core"]),
+    ("apyfal-testkit", &["apyfal-core", "apyfal-providers"]),
 ];
 
 /// Runs every check.

@@ -12,12 +12,14 @@ use common::page::{Page, has_examples, root};
 use common::{Home, bmp, peer, text, words};
 
 /// The pages below, each of which has its test.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     // On two machines.
     "docs/guides/custom-host.md",
     // In the suite of hosts.
     "docs/guides/host.md",
+    // In the suite of hosts that are made.
+    "docs/guides/made-hosts.md",
     // In the suite of packages.
     "docs/guides/your-own-accelerator.md",
     "docs/guides/your-own-program.md",

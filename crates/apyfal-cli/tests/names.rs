@@ -268,7 +268,10 @@ fn the_original_options_work() {
 fn what_is_open_is_listed() {
     let home = Home::new();
     assert_eq!(home.ok(&["list"]), "");
-    assert_eq!(home.ok(&["list", "--json"]).replace([' ', '\n'], ""), "{\"names\":[]}");
+    assert_eq!(
+        home.ok(&["list", "--json"]).replace([' ', '\n'], ""),
+        "{\"names\":[],\"hosts\":[]}"
+    );
     home.ok(&["create", "-a", "cast_gzip", "-n", "../two words"]);
     home.ok(&["start", "-a", "null"]);
     let listed = home.ok(&["list"]);

@@ -41,7 +41,7 @@ pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start}
 pub use nearest::nearest;
 pub use owner::Owner;
 pub use params::{ParamKind, ParamSpec, Params, Stage, truth};
-pub use quantity::size;
+pub use quantity::{duration, limit, size};
 pub use secret::{Secret, is_secret_key, mask};
 pub use shown::{one_line, shorten};
 pub use streams::{InputReader, OutputWriter, Patience, ScratchWriter};

@@ -1,5 +1,7 @@
 //! Amounts as people write them.
 
+use std::time::Duration;
+
 /// Bytes: `1000`, `500M`, `64G`, `1.5 TB`; `KiB`, `MiB` and the like count in steps of 1024. A part of
 /// a byte is left away.
 ///
@@ -35,6 +37,36 @@ pub fn size(text: &str) -> Option<u64> {
     u64::try_from(whole.checked_add(part)?).ok()
 }
 
+/// A duration: `30` or `30s`, `5m`, `2h`, `7d`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text)?;
+    let seconds = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    let seconds = number * seconds;
+    // What is longer would overflow when it is added to a time.
+    (seconds > 0.0 && seconds < 1e10).then(|| Duration::from_secs_f64(seconds))
+}
+
+/// A limit of time, or `none`.
+pub fn limit(text: &str) -> Option<Option<Duration>> {
+    if text.eq_ignore_ascii_case("none") {
+        return Some(None);
+    }
+    duration(text).map(Some)
+}
+
+fn split(text: &str) -> Option<(f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    Some((number.parse().ok()?, unit.trim()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +96,16 @@ mod tests {
             assert_eq!(size(wrong), None, "{wrong}");
         }
         assert_eq!(size(&"9".repeat(100)), None);
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("90"), Some(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Some(Duration::from_secs(7200)));
+        assert_eq!(duration("100ms"), Some(Duration::from_millis(100)));
+        for wrong in ["", "G", "-1", "1X", "1.2.3", "1e5"] {
+            assert!(duration(wrong).is_none(), "{wrong}");
+        }
+        assert!(duration("0").is_none() && duration("99999999999d").is_none());
     }
 }

@@ -1,8 +1,12 @@
-//! Machines that are hosts, and how a machine becomes one.
+//! Machines that are hosts, and how a machine becomes one: made by a provider, or by hand.
 
 mod first_contact;
+mod ledger;
+mod lifecycle;
 mod machine;
 pub mod user_data;
 
 pub use first_contact::FirstContact;
+pub use ledger::{HostRecord, HostState, Ledger, StopMode, Usage, ledger_of};
+pub use lifecycle::{Lifecycle, Limits, Phase, Ready, Watch, host_name};
 pub use machine::Machine;

@@ -13,6 +13,7 @@ mod engines;
 mod faults;
 mod moto;
 mod nginx;
+mod provider_suite;
 mod signals;
 mod trailers;
 
@@ -22,6 +23,7 @@ pub use engines::{engines_suite, twins};
 pub use faults::{Answer, Body, FaultServer, Request};
 pub use moto::Moto;
 pub use nginx::Nginx;
+pub use provider_suite::provider_suite;
 pub use signals::default_signals;
 pub use trailers::TrailerDropper;
 

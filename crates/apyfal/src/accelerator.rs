@@ -288,11 +288,51 @@ impl Accelerator {
         ProcessMap::new(self.clone(), calls.into_iter())
     }
 
-    /// Ends the session, after its running jobs. Without a session it does nothing.
+    /// Ends the session, after its running jobs, and with it the host that was made for it, as
+    /// `stop_mode` says. Without either it does nothing.
+    ///
+    /// # Errors
+    /// The accelerator's program or device could not be stopped in order, or the host has not ended.
+    pub async fn stop(&self) -> Result<Report> {
+        let Some(made) = self.0.place.made_host() else { return self.stop_session().await };
+        let session = self.open_session().clone();
+        let report = match (made.outlives(), session) {
+            // Where the host ends, so does all that is on it.
+            (false, Some(session)) => {
+                session.idle().await;
+                Report::default()
+            }
+            _ => match self.stop_session().await {
+                // It may have ended before.
+                Err(error) if self.is_without_host(&error) => Report::default(),
+                stopped => stopped?,
+            },
+        };
+        self.open_session().take();
+        made.end().await?;
+        Ok(report)
+    }
+
+    /// Whether an error says no more than that the host is gone.
+    fn is_without_host(&self, error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict)
+    }
+
+    /// Whether a host is made for it, which [`stop`](Self::stop) gives back.
+    pub fn has_host_of_its_own(&self) -> bool {
+        self.0.place.made_host().is_some()
+    }
+
+    /// What is to be told of the host that was made for it, and was not told yet.
+    pub fn host_notes(&self) -> Vec<String> {
+        self.0.place.made_host().map(|made| made.notes()).unwrap_or_default()
+    }
+
+    /// Ends the session, after its running jobs, and leaves a host that was made for it.
     ///
     /// # Errors
     /// The accelerator's program or device could not be stopped in order.
-    pub async fn stop(&self) -> Result<Report> {
+    pub async fn stop_session(&self) -> Result<Report> {
         if self.open_session().is_none() {
             return Ok(Report::default());
         }

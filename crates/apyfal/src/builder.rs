@@ -11,11 +11,11 @@ use apyfal_storage::Storage;
 
 use crate::Accelerator;
 use crate::configuration;
+use crate::hosts::Watch;
 use crate::place::Place;
 use crate::surroundings::Surroundings;
 
 /// Makes an [`Accelerator`].
-#[derive(Debug)]
 pub struct AcceleratorBuilder {
     pub(crate) name: String,
     pub(crate) configuration: Configuration,
@@ -26,6 +26,9 @@ pub struct AcceleratorBuilder {
     pub(crate) threads: Option<NonZeroUsize>,
     pub(crate) hosts: Option<Vec<RemoteOptions>>,
     packages: Vec<Store>,
+    /// The name that a host is made for.
+    pub(crate) usage: Option<String>,
+    pub(crate) watch: Option<Watch>,
 }
 
 impl AcceleratorBuilder {
@@ -40,6 +43,8 @@ impl AcceleratorBuilder {
             threads: None,
             hosts: None,
             packages: Vec::new(),
+            usage: None,
+            watch: None,
         }
     }
 
@@ -109,6 +114,22 @@ impl AcceleratorBuilder {
         self
     }
 
+    /// Remembers a host that is made for it by this name: another accelerator of the same name, in
+    /// this process or a later one, uses that host. Without a name it is for this accelerator alone,
+    /// and ends with it, or with its lease.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.usage = Some(name.into());
+        self
+    }
+
+    /// Is told how far a host is that is made for it.
+    #[must_use]
+    pub fn watch_host(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
     /// Whether it is to run on hosts that the caller or the configuration names.
     ///
     /// # Errors
@@ -146,5 +167,17 @@ impl AcceleratorBuilder {
             &surroundings.devices(),
             surroundings.home(),
         )
+    }
+}
+
+impl std::fmt::Debug for AcceleratorBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AcceleratorBuilder")
+            .field("name", &self.name)
+            .field("surroundings", &self.surroundings)
+            .field("root", &self.root)
+            .field("hosts", &self.hosts)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
     }
 }

@@ -75,7 +75,8 @@ impl Names {
         let builder = Accelerator::builder(&record.accelerator)
             .configuration(configuration)
             .surroundings(surroundings)
-            .root(self.root(name));
+            .root(self.root(name))
+            .named(name);
         Ok(match &record.session {
             Some(session) => builder.session(session),
             None => builder,

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::builder::AcceleratorBuilder;
 use crate::configuration;
+use crate::made::{MadeHost, makes};
 use crate::surroundings::Surroundings;
 use crate::temporary::Temporary;
 
@@ -37,6 +38,7 @@ enum Hosts {
     Here,
     One(Remote),
     Pool(Arc<Pool>),
+    Made(Arc<MadeHost>),
 }
 
 /// What an accelerator is where it runs.
@@ -50,8 +52,10 @@ pub(crate) struct About {
 /// The hosts that jobs go to.
 #[derive(Clone, Debug, Default)]
 pub struct ChosenHosts {
-    /// How to use each; none where jobs run on this machine.
+    /// How to use each; none where jobs run on this machine, or on a host that is made.
     pub hosts: Vec<RemoteOptions>,
+    /// The type of the host that is made, where one is.
+    pub made: Option<String>,
     /// What is odd about that.
     pub warning: Option<String>,
 }
@@ -68,19 +72,27 @@ impl ChosenHosts {
         let host_type = section.get("host_type")?.unwrap_or_default();
         let is_away = !host_type.is_empty() && !host_type.eq_ignore_ascii_case("localhost");
         if !hosts.is_empty() || !is_away {
-            return Ok(Self { hosts, warning: None });
+            return Ok(Self { hosts, ..Self::default() });
         }
         let prefers = section.get_bool("prefer_self_hosted")?.unwrap_or(true);
         let is_meant = match &surroundings.machine {
             Some(machine) => machine.runs_here(&host_type, prefers)?,
             None => false,
         };
+        if !is_meant && makes(&host_type) {
+            return Ok(Self { made: Some(host_type), ..Self::default() });
+        }
         let warning = (!is_meant).then(|| {
             format!(
                 "host_type is {host_type}, but without host_ip this version runs everything here"
             )
         });
-        Ok(Self { hosts, warning })
+        Ok(Self { warning, ..Self::default() })
+    }
+
+    /// Whether jobs run on this machine.
+    pub fn is_here(&self) -> bool {
+        self.hosts.is_empty() && self.made.is_none()
     }
 }
 
@@ -91,23 +103,25 @@ impl Place {
     /// What decides it is wrong, or there is no such accelerator on this machine, where it would run.
     pub(crate) fn decide(asked: &AcceleratorBuilder, storage: &Storage) -> Result<Self> {
         let AcceleratorBuilder { configuration, surroundings, .. } = asked;
-        let ChosenHosts { hosts, warning } = match &asked.hosts {
-            Some(hosts) => ChosenHosts { hosts: hosts.clone(), warning: None },
+        let chosen = match &asked.hosts {
+            Some(hosts) => ChosenHosts { hosts: hosts.clone(), ..ChosenHosts::default() },
             None => ChosenHosts::of(configuration, surroundings)?,
         };
+        let is_here = chosen.is_here();
+        let ChosenHosts { hosts, made, warning } = chosen;
         let mut warnings: Vec<_> = warning.into_iter().collect();
-        let is_here = hosts.is_empty();
         // Hosts have accelerators of their own.
-        let registry = match is_here || names_accelerators(configuration) {
+        let registry = match hosts.is_empty() || names_accelerators(configuration) {
             true => Some(asked.registry()?),
             false => None,
         };
         if let Some(registry) = &registry {
             warnings.extend(unknown_accelerators(asked, registry, is_here));
         }
-        let place = match registry.filter(|_| is_here) {
-            Some(registry) => Self::here(asked, registry, storage.clone())?,
-            None => Self::on(hosts, asked.session.is_some())?,
+        let place = match (registry.filter(|_| hosts.is_empty()), made) {
+            (Some(registry), Some(host_type)) => Self::made(asked, &registry, &host_type)?,
+            (Some(registry), None) => Self::here(asked, registry, storage.clone())?,
+            (None, _) => Self::on(hosts, asked.session.is_some())?,
         };
         Ok(Self { warnings, ..place })
     }
@@ -138,6 +152,21 @@ impl Place {
             about: OnceCell::new_with(Some(About { info, width })),
             warnings: Vec::new(),
             _root: temporary,
+        })
+    }
+
+    /// A host that is made once it is needed. What the accelerator is there is known here.
+    fn made(asked: &AcceleratorBuilder, registry: &Registry, host_type: &str) -> Result<Self> {
+        let info = registry.find(&asked.name)?.info().clone();
+        let made = Arc::new(MadeHost::of(asked, host_type, &info.name)?);
+        let threads = std::thread::available_parallelism();
+        let width = 2 * threads.map_or(2, NonZeroUsize::get);
+        Ok(Self {
+            client: made.clone(),
+            hosts: Hosts::Made(made),
+            about: OnceCell::new_with(Some(About { info, width })),
+            warnings: Vec::new(),
+            _root: None,
         })
     }
 
@@ -173,7 +202,9 @@ impl Place {
                 let (info, width) = pool.accelerator(name).await?;
                 Ok(About { info, width })
             }
-            Hosts::Here => Err(Error::new(ErrorKind::Internal, "this machine was not asked")),
+            Hosts::Here | Hosts::Made(_) => {
+                Err(Error::new(ErrorKind::Internal, "what is known was not asked for"))
+            }
         };
         self.about.get_or_try_init(ask).await
     }
@@ -187,12 +218,21 @@ impl Place {
         matches!(self.hosts, Hosts::Here)
     }
 
+    /// The host that is made for it.
+    pub(crate) fn made_host(&self) -> Option<&Arc<MadeHost>> {
+        match &self.hosts {
+            Hosts::Made(made) => Some(made),
+            Hosts::Here | Hosts::One(_) | Hosts::Pool(_) => None,
+        }
+    }
+
     /// The hosts; none where it is this machine.
     pub(crate) fn hosts(&self) -> Vec<Remote> {
         match &self.hosts {
             Hosts::Here => Vec::new(),
             Hosts::One(remote) => vec![remote.clone()],
             Hosts::Pool(pool) => pool.hosts().cloned().collect(),
+            Hosts::Made(made) => made.remote().into_iter().collect(),
         }
     }
 
@@ -200,7 +240,7 @@ impl Place {
     pub(crate) fn load(&self) -> Vec<HostLoad> {
         match &self.hosts {
             Hosts::Pool(pool) => pool.load(),
-            Hosts::Here | Hosts::One(_) => Vec::new(),
+            Hosts::Here | Hosts::One(_) | Hosts::Made(_) => Vec::new(),
         }
     }
 
@@ -210,13 +250,14 @@ impl Place {
             Hosts::Here => None,
             Hosts::One(remote) => remote.lost(),
             Hosts::Pool(pool) => pool.lost(),
+            Hosts::Made(made) => made.remote()?.lost(),
         }
     }
 
     /// What another process takes up a session by.
     pub(crate) fn remembered(&self, session: &str) -> Option<String> {
         match &self.hosts {
-            Hosts::Here | Hosts::One(_) => Some(session.to_owned()),
+            Hosts::Here | Hosts::One(_) | Hosts::Made(_) => Some(session.to_owned()),
             Hosts::Pool(pool) => pool.remembered(session),
         }
     }
@@ -224,7 +265,7 @@ impl Place {
     /// Takes up a session that another process remembered; what it is called here.
     pub(crate) fn take_up(&self, remembered: String) -> Result<String> {
         match &self.hosts {
-            Hosts::Here | Hosts::One(_) => Ok(remembered),
+            Hosts::Here | Hosts::One(_) | Hosts::Made(_) => Ok(remembered),
             Hosts::Pool(pool) => pool.take_up(&remembered),
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use apyfal::hosts::MadeHosts;
 use apyfal::user_data::quoted;
 use apyfal::{Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
@@ -25,9 +26,19 @@ pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
         return clear_all(context);
     }
     let count = context.names.clear()?;
+    tell_of_hosts(context)?;
     context
         .printer
         .note(&format!("forgot {count} accelerator{}", if count == 1 { "" } else { "s" }));
+    Ok(())
+}
+
+/// Says which hosts live on, though their names are forgotten.
+fn tell_of_hosts(context: &Context<'_>) -> Result<()> {
+    let Some(hosts) = MadeHosts::of(&context.surroundings) else { return Ok(()) };
+    for host in hosts.remembered()? {
+        context.printer.warning(format!("the host {} lives on: apyfal stop --all", host.name));
+    }
     Ok(())
 }
 
@@ -43,6 +54,13 @@ fn clear_all(context: &Context<'_>) -> Result<()> {
     let removing = |error: io::Error| {
         Error::from(error).operation(format!("remove what is in '{}'", folder.display()))
     };
+    if let Some(hosts) = MadeHosts::of(&context.surroundings)
+        && let Some(host) = hosts.remembered()?.first()
+    {
+        return Err(
+            refused(format!("the host {} lives", host.name)).hint("end it: apyfal stop --all")
+        );
+    }
     if let Some(path) = in_use(&folder).map_err(removing)? {
         return Err(refused(format!("'{}' is in use", path.display()))
             .hint("end the command or host that uses it"));

@@ -45,20 +45,25 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let has_host = host.get("host_ip").is_some_and(|value| !value.is_null());
     let is_own = !has_host && Machine::default().is_host();
+    let is_made = |value: &Value| value.as_str().is_some_and(apyfal::hosts::is_made);
     if let Some(key) = ["host_type", "instance_id"].iter().find(|key| {
-        !(has_host || is_own && **key == "host_type")
-            && host.get(**key).is_some_and(|value| !value.is_null() && !is_localhost(value))
+        let is_fine = |value| **key == "host_type" && (is_own || is_made(value));
+        !has_host
+            && host
+                .get(**key)
+                .is_some_and(|value| !value.is_null() && !is_localhost(value) && !is_fine(value))
     }) {
-        return Err(Error::new(ErrorKind::Usage, "this version starts no machines")
+        return Err(Error::new(ErrorKind::Usage, "this version makes no such hosts")
             .operation(format!("use '--{key}'"))
             .hint("leave it out to run on this machine")
-            .hint("or name a host that runs 'apyfal serve': --host_ip"));
+            .hint("name a host that runs 'apyfal serve': --host_ip")
+            .hint("or have one made of a process of this machine: --host_type sim"));
     }
     let config = arguments.config.map(|config| remembered_config(&config)).transpose()?;
     if !has_host {
         let configuration = context.configuration(config.as_deref()).await?;
         // First: where it is not to run here, nothing is installed.
-        if context.hosts(&configuration)?.is_empty() {
+        if context.chosen(&configuration)?.is_here() {
             provide::provide(&arguments.accelerator, &configuration, context).await?;
         }
     }
@@ -77,7 +82,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let _lock = context.names.lock(&name, &context.cancel).await?;
     // A name stands for one accelerator: an earlier one ends.
     match context.names.read(&name) {
-        Ok(Some(earlier)) => super::stop::replace(context, &name, &earlier).await,
+        Ok(Some(earlier)) => super::stop::end_for_another(context, &name, &earlier).await?,
         Ok(None) => {}
         Err(error) => context.printer.warning(error),
     }

@@ -1,14 +1,19 @@
 //! `apyfal list`: what is open.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use apyfal::Result;
+use apyfal::hosts::{Listed, MadeHosts};
 use apyfal::names::Record;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::commands::Context;
+use crate::printer::seconds;
 use crate::table::table;
 
-/// List the names of accelerators that were created or started and not stopped yet.
+/// List the names of accelerators that were created or started and not stopped yet, and the hosts
+/// that were made and have not ended.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {}
 
@@ -30,12 +35,22 @@ pub(crate) async fn run(_arguments: Arguments, context: &Context<'_>) -> Result<
             Err(error) => context.printer.warning(error),
         }
     }
+    let hosts = made(context).await?;
     if context.printer.json() {
         let names: Vec<_> = names.iter().map(as_json).collect();
-        return context.printer.result(&format!("{:#}", json!({"names": names})));
+        let hosts: Vec<_> = hosts.iter().map(host_as_json).collect();
+        let told = json!({"names": names, "hosts": hosts});
+        return context.printer.result(&format!("{told:#}"));
+    }
+    if names.is_empty() && hosts.is_empty() {
+        context.printer.note("nothing is open");
+        return Ok(());
+    }
+    if !hosts.is_empty() {
+        let heads = ["MADE HOST", "FOR", "STATE", "AGE", "ADDRESS"];
+        context.printer.result(&table(&heads, hosts.iter().map(host_row).collect()))?;
     }
     if names.is_empty() {
-        context.printer.note("nothing is open");
         return Ok(());
     }
     let rows = names.into_iter().map(|Open { name, record, hosts }| {
@@ -43,6 +58,44 @@ pub(crate) async fn run(_arguments: Arguments, context: &Context<'_>) -> Result<
         vec![name, record.accelerator.clone(), state(&record).to_owned(), hosts]
     });
     context.printer.result(&table(&["NAME", "ACCELERATOR", "STATE", "HOST"], rows.collect()))
+}
+
+/// The hosts that were made. What their providers do not tell is worth a warning.
+async fn made(context: &Context<'_>) -> Result<Vec<Listed>> {
+    let Some(hosts) = MadeHosts::of(&context.surroundings) else { return Ok(Vec::new()) };
+    let (listed, errors) = context.cancel.or_cancelled(hosts.list()).await?;
+    errors.into_iter().for_each(|error| context.printer.warning(error));
+    Ok(listed)
+}
+
+fn host_row(host: &Listed) -> Vec<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let state = match host.is_stray {
+        true => format!("{}, not remembered", host.state),
+        false => host.state.clone(),
+    };
+    vec![
+        host.name.clone(),
+        host.used_by.clone().unwrap_or_else(|| "-".to_owned()),
+        state,
+        seconds((now - host.asked).max(0.0)),
+        host.url.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+fn host_as_json(host: &Listed) -> Value {
+    json!({
+        "name": host.name,
+        "accelerator": host.accelerator,
+        "host_type": host.provider,
+        "used_by": host.used_by,
+        "instance_id": host.instance,
+        "state": host.state,
+        "url": host.url,
+        "asked": host.asked,
+        "stop_mode": host.stop_mode,
+        "remembered": !host.is_stray,
+    })
 }
 
 /// The hosts of a name as they were written: for `create`, else in the configuration.

@@ -28,6 +28,7 @@ pub(crate) mod uninstall;
 pub(crate) mod user_data;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use apyfal::configuration::forget_other_hosts;
 use apyfal::names::{Names, Record};
@@ -153,8 +154,13 @@ impl Context<'_> {
         builder.surroundings(self.surroundings.clone())
     }
 
-    /// Makes an accelerator, and shows what is odd about where it runs.
+    /// Makes an accelerator, and shows what is odd about where it runs, and how far a host is that is
+    /// made for it.
     pub(crate) fn build(&self, builder: AcceleratorBuilder) -> Result<Accelerator> {
+        let printer = self.printer.clone();
+        let builder = builder.watch_host(Arc::new(move |host, phase| {
+            printer.note(&format!("host {}: {phase}", host.name));
+        }));
         if builder.names_hosts()? {
             allow_open_files();
         }
@@ -163,11 +169,22 @@ impl Context<'_> {
         Ok(accelerator)
     }
 
-    /// The hosts that a configuration names. None where jobs run on this machine.
+    /// The hosts that a configuration names. None where jobs run on this machine, or on a host that
+    /// is made.
     pub(crate) fn hosts(&self, configuration: &Configuration) -> Result<Vec<RemoteOptions>> {
+        Ok(self.chosen(configuration)?.hosts)
+    }
+
+    /// Where a configuration has jobs run.
+    pub(crate) fn chosen(&self, configuration: &Configuration) -> Result<ChosenHosts> {
         let chosen = ChosenHosts::of(configuration, &self.surroundings)?;
         chosen.warning.iter().for_each(|warning| self.printer.warning(warning));
-        Ok(chosen.hosts)
+        Ok(chosen)
+    }
+
+    /// Tells what became of the host that was made for an accelerator.
+    pub(crate) fn tell_of_host(&self, accelerator: &Accelerator) {
+        accelerator.host_notes().iter().for_each(|note| self.printer.note(note));
     }
 
     /// The accelerator of a name, its session taken up again where it has one.
@@ -184,6 +201,26 @@ impl Context<'_> {
                 .hint(format!("create one: apyfal create --name {name} --accelerator gzip"))
                 .hint("or do it in one step: apyfal run gzip in.txt out.gz")
         })
+    }
+}
+
+/// The host to make, in commands without a name.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct MadeHostArguments {
+    /// Make a host of this type for it, which ends with it: sim, a process of this machine.
+    #[arg(long = "host_type", alias = "host-type", value_name = "TYPE")]
+    host_type: Option<String>,
+    /// What becomes of that host at the end: term (it is deleted), stop or keep.
+    #[arg(long = "stop_mode", alias = "stop-mode", value_name = "MODE")]
+    stop_mode: Option<String>,
+}
+
+impl MadeHostArguments {
+    /// Sets what was given over what the configuration says, unless it is a parameter of the
+    /// accelerator too.
+    pub(crate) fn apply(self, configuration: &mut Configuration) {
+        configuration.set("host", "host_type", self.host_type.as_deref());
+        configuration.set("host", "stop_mode", self.stop_mode.as_deref());
     }
 }
 

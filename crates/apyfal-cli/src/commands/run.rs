@@ -17,7 +17,9 @@ use serde_json::{Map, Value};
 use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
 use crate::commands::troubles::Troubles;
-use crate::commands::{Context, HostArguments, is_standard_output, one_takes_stdin, title};
+use crate::commands::{
+    Context, HostArguments, MadeHostArguments, is_standard_output, one_takes_stdin, title,
+};
 use crate::progress;
 
 /// How long a host may take to end the session of a job that failed.
@@ -60,17 +62,48 @@ pub(crate) struct Arguments {
     config: Option<String>,
     #[command(flatten)]
     host: HostArguments,
+    #[command(flatten)]
+    made: MadeHostArguments,
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let config = arguments.config.as_deref();
-    let configuration = context.configuration_with(config, arguments.host).await?;
+    let mut configuration = context.configuration_with(config, arguments.host.clone()).await?;
+    arguments.made.clone().apply(&mut configuration);
     let is_start_configured = names_start_source(&configuration);
     let mut builder = context.builder(&arguments.accelerator, configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
     let accelerator = context.build(builder)?;
+    let ran = with(&accelerator, arguments, is_start_configured, context).await;
+    // Whatever happened, and though it was cancelled: what was made for it is given back.
+    given_back(&accelerator, ran, context).await
+}
+
+/// What came of work on an accelerator, once the host that was made for it is given back.
+pub(crate) async fn given_back(
+    accelerator: &Accelerator,
+    ran: Result<()>,
+    context: &Context<'_>,
+) -> Result<()> {
+    let ended = match accelerator.has_host_of_its_own() {
+        true => accelerator.stop().await.map(drop),
+        false => Ok(()),
+    };
+    context.tell_of_host(accelerator);
+    match (ran, ended) {
+        (Err(error), Err(left)) => Err(error.context("left over", left)),
+        (ran, ended) => ran.and(ended),
+    }
+}
+
+async fn with(
+    accelerator: &Accelerator,
+    arguments: Arguments,
+    is_start_configured: bool,
+    context: &mut Context<'_>,
+) -> Result<()> {
     let info = context.cancel.or_cancelled(accelerator.info()).await?;
     let mut parameters = context.take_parameters().and(arguments.set).of(info);
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
@@ -100,25 +133,24 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let full = arguments.parameters.map(Value::from);
     let engine = arguments.on.engine;
     let given = Given { keywords: parameters, full, engine, ..Given::default() };
-    let (start, process) = given.by_stage(info, &accelerator, context).await?;
+    let (start, process) = given.by_stage(info, accelerator, context).await?;
     let start = Given { src: start_src, ..start }.call(context);
     let process = Given { src, dst, ..process };
     let call = || process.clone().call(context).compare(arguments.compare);
     context.printer.engine_note(&accelerator.start(start).await?);
     if !sources.is_empty() {
-        let ran =
-            several::run(&accelerator, info, &sources, call, arguments.compare, context).await;
-        let stopped = stop(&accelerator, ran.is_ok()).await;
+        let ran = several::run(accelerator, info, &sources, call, arguments.compare, context).await;
+        let stopped = stop(accelerator, ran.is_ok()).await;
         return ran.and(stopped);
     }
     let Given { src, dst, .. } = &process;
     let title = title(&info.name, src.as_deref().or(dst.as_deref()));
     let progress = Arc::new(Progress::default());
     let work = accelerator.process(call().progress(progress.clone()));
-    let mut troubles = Troubles::of(&accelerator);
+    let mut troubles = Troubles::of(accelerator);
     let processed = progress::shown(context.printer, &title, &progress, &mut troubles, work).await;
     troubles.tell(context.printer);
-    let stopped = stop(&accelerator, processed.is_ok()).await;
+    let stopped = stop(accelerator, processed.is_ok()).await;
     let report = processed?;
     stopped?;
     // Some programs of one's own report and write nothing.
@@ -137,7 +169,8 @@ fn names_start_source(configuration: &Configuration) -> bool {
 
 /// Ends the session. Where the job failed, a host need not be waited for: it may be the reason.
 pub(crate) async fn stop(accelerator: &Accelerator, went_well: bool) -> Result<()> {
-    let stopping = accelerator.stop();
+    // A host that was made for it is given back once all is done.
+    let stopping = accelerator.stop_session();
     if went_well || accelerator.hosts().is_empty() {
         stopping.await?;
     } else {

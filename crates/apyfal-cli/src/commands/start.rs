@@ -42,8 +42,8 @@ pub(crate) struct Arguments {
     /// Print the full report.
     #[arg(long = "info_dict", alias = "info-dict")]
     info_dict: bool,
-    /// What happens to a host at the end; without meaning on this machine.
-    #[arg(long = "stop_mode", hide = true)]
+    /// What becomes of a host that is made for it, once it is stopped: term, stop or keep.
+    #[arg(long = "stop_mode", alias = "stop-mode", value_name = "MODE")]
     stop_mode: Option<String>,
 }
 
@@ -62,6 +62,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let mut record = Record { session: None, ..earlier.clone() };
     if let Some(accelerator) = arguments.accelerator {
         record.accelerator = accelerator;
+    }
+    if let Some(mode) = arguments.stop_mode {
+        record.host.insert("stop_mode".to_owned(), Value::String(mode));
     }
     let accelerator = context.accelerator(&name, &record).await?;
     let info = context.cancel.or_cancelled(accelerator.info()).await?;
@@ -84,9 +87,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let title = format!("start {}", info.name);
     let started = accelerator.start(call);
     let mut troubles = Troubles::of(&accelerator);
-    let report =
-        progress::shown(context.printer, &title, &progress, &mut troubles, started).await?;
+    let started = progress::shown(context.printer, &title, &progress, &mut troubles, started).await;
+    if started.is_err() && earlier.session.is_none() && accelerator.has_host_of_its_own() {
+        // Nothing of it is in use.
+        return super::run::given_back(&accelerator, started.map(drop), context).await;
+    }
+    let report = started?;
     troubles.tell(context.printer);
+    context.tell_of_host(&accelerator);
     context.printer.engine_note(&report);
     record.session = accelerator.session();
     context.names.write(&name, &record)?;

@@ -1,46 +1,120 @@
 //! `apyfal stop`: end the accelerator of a name.
 
-use apyfal::Result;
+use apyfal::hosts::MadeHosts;
 use apyfal::names::Record;
+use apyfal::{Accelerator, Result};
 use clap::Args;
+use serde_json::Value;
 
 use crate::commands::{Context, Name};
 
 /// Stop the accelerator of a name, after its running jobs, and forget the name.
+///
+/// A host that was made for it is given back. The name is forgotten once that has ended, so that
+/// nothing is left behind that costs.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     name: Name,
-    /// What happens to a host: term, stop or keep; without meaning on this machine.
-    #[arg(long = "stop_mode", alias = "stop-mode", default_value = "term")]
-    stop_mode: String,
+    /// What becomes of a host that was made for it: term (it is deleted), stop or keep. As
+    /// configured if unset.
+    #[arg(long = "stop_mode", alias = "stop-mode", value_name = "MODE")]
+    stop_mode: Option<String>,
+    /// Stop all names, and delete every host that this installation has made.
+    #[arg(long, conflicts_with_all = ["name", "stop_mode"])]
+    all: bool,
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    if arguments.all {
+        return stop_all(context).await;
+    }
     let name = arguments.name.name;
     let _lock = context.names.lock(&name, &context.cancel).await?;
-    let record = context.record(&name)?;
-    let ended = end(context, &name, &record).await;
-    // The name goes even where its program failed to stop in order.
-    context.names.forget(&name)?;
+    let mut record = context.record(&name)?;
+    if let Some(mode) = arguments.stop_mode {
+        record.host.insert("stop_mode".to_owned(), Value::String(mode));
+    }
+    stop(context, &name, &record).await
+}
+
+/// Ends all that a name stands for, and forgets it.
+async fn stop(context: &Context<'_>, name: &str, record: &Record) -> Result<()> {
+    let accelerator = context.accelerator(name, record).await;
+    let has_host = accelerator.as_ref().is_ok_and(Accelerator::has_host_of_its_own);
+    let ended = match &accelerator {
+        Ok(accelerator) if has_host || record.session.is_some() => {
+            let ended = accelerator.stop().await;
+            context.tell_of_host(accelerator);
+            ended.map(drop)
+        }
+        Err(error) if record.session.is_some() => Err(error.duplicate()),
+        _ => Ok(()),
+    };
+    // The name goes even where its program failed to stop in order, but not as long as its host
+    // lives.
+    if !has_host || ended.is_ok() {
+        context.names.forget(name)?;
+    }
     ended
 }
 
-/// Ends the session of a name, where it has one.
-pub(crate) async fn end(context: &Context<'_>, name: &str, record: &Record) -> Result<()> {
-    if record.session.is_some() {
-        context.accelerator(name, record).await?.stop().await?;
+async fn stop_all(context: &Context<'_>) -> Result<()> {
+    let mut failed = None;
+    for (name, record) in context.names.list()? {
+        let _lock = context.names.lock(&name, &context.cancel).await?;
+        let stopped = match record {
+            Ok(record) => {
+                let mut record = record;
+                record.host.insert("stop_mode".to_owned(), Value::String("term".to_owned()));
+                stop(context, &name, &record).await
+            }
+            Err(error) => Err(error),
+        };
+        match stopped {
+            Ok(()) => context.printer.note(&format!("stopped {name}")),
+            Err(error) => {
+                context.printer.warning(&error);
+                failed = failed.or(Some(error));
+            }
+        }
     }
+    if let Some(hosts) = MadeHosts::of(&context.surroundings) {
+        for name in hosts.end_all(&context.cancel).await? {
+            context.printer.note(&format!("ended the host {name}"));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Ends what a name stands for, which is to stand for something else. That its program cannot be
+/// stopped in order is worth a warning, but no reason to be stuck with it.
+///
+/// # Errors
+/// The host that was made for it has not ended.
+pub(crate) async fn end_for_another(
+    context: &Context<'_>,
+    name: &str,
+    earlier: &Record,
+) -> Result<()> {
+    let accelerator = context.accelerator(name, earlier).await;
+    if let Ok(accelerator) = &accelerator
+        && accelerator.has_host_of_its_own()
+    {
+        accelerator.stop().await?;
+        context.tell_of_host(accelerator);
+        return Ok(());
+    }
+    replace(context, name, earlier).await;
     Ok(())
 }
 
-/// Ends the session that a new one takes the place of. That it cannot be stopped in order is worth
-/// a warning, but no reason to be stuck with it.
+/// Ends the session that a new one takes the place of, with the same forbearance.
 pub(crate) async fn replace(context: &Context<'_>, name: &str, earlier: &Record) {
-    if let Err(error) = end(context, name, earlier).await {
+    let Some(session) = &earlier.session else { return };
+    let ended = async { context.accelerator(name, earlier).await?.stop_session().await };
+    if let Err(error) = ended.await {
         context.printer.warning(error);
-        if let Some(session) = &earlier.session {
-            context.names.remove_session(name, session);
-        }
+        context.names.remove_session(name, session);
     }
 }

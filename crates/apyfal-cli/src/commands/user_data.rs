@@ -10,8 +10,8 @@ use apyfal_tls::Identity;
 use clap::Args;
 
 use crate::commands::{Context, requirements};
-use crate::quantity::limit;
 use crate::words::words;
+use apyfal_core::limit;
 
 /// A text is refused beyond this many bytes; user data has less.
 const LIMIT: usize = 1 << 20;

@@ -115,7 +115,11 @@ pub const SECTIONS: &[SectionSpec] = &[
         open: false,
         meaning: "the machine that runs the accelerator",
         keys: &[
-            key("host_type", Text, "provider of the machine: AWS, OpenStack, Alibaba, localhost"),
+            key(
+                "host_type",
+                Text,
+                "provider of the machine: AWS, OpenStack, Alibaba, localhost; sim makes hosts of processes here",
+            ),
             key("client_id", Text, "access key or user at the provider"),
             key("secret_id", Text, "secret key or password at the provider"),
             key("region", Text, "region of the provider"),
@@ -149,6 +153,12 @@ pub const SECTIONS: &[SectionSpec] = &[
                 "name or address of an existing host, which is used but never stopped",
             ),
             key("stop_mode", Text, "what stop does to the host: term, stop or keep (0, 1, 2)"),
+            key(
+                "idle_timeout",
+                Text,
+                "how long a host that is made lives without jobs and clients: 30m if unset, or none",
+            ),
+            key("max_lifetime", Text, "how long it lives in all: 12h if unset, or none"),
             key("host_name_prefix", Text, "first part of the names of hosts"),
             key("key_pair", Text, "SSH key pair at the provider"),
             key("security_group", Text, "firewall rules at the provider"),

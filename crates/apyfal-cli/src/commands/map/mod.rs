@@ -7,15 +7,15 @@ mod tally;
 use std::num::NonZeroUsize;
 
 use apyfal::files::{Asked, FileMap, FileMapOptions, Plan};
-use apyfal::{Error, ErrorKind, Need, Result};
+use apyfal::{Accelerator, Error, ErrorKind, Need, Result};
 use clap::Args;
 use serde_json::Value;
 
 use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
-use crate::commands::run::stop;
+use crate::commands::run::{given_back, stop};
 use crate::commands::troubles::Troubles;
-use crate::commands::{Context, HostArguments, one_takes_stdin};
+use crate::commands::{Context, HostArguments, MadeHostArguments, one_takes_stdin};
 use bars::Bars;
 use jobs::Map;
 use tally::Tally;
@@ -70,6 +70,8 @@ pub(crate) struct Arguments {
     config: Option<String>,
     #[command(flatten)]
     host: HostArguments,
+    #[command(flatten)]
+    made: MadeHostArguments,
 }
 
 /// The words of the command line.
@@ -108,20 +110,31 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     ];
     one_takes_stdin(&from_stdin)?;
     let config = arguments.config.as_deref();
-    let configuration = context.configuration_with(config, arguments.host).await?;
+    let mut configuration = context.configuration_with(config, arguments.host.clone()).await?;
+    arguments.made.clone().apply(&mut configuration);
     let mut builder = context.builder(&words.accelerator, configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
-    let cancel = context.cancel.clone();
     let accelerator = context.build(builder)?;
+    let mapped = map(&accelerator, words, arguments, context).await;
+    given_back(&accelerator, mapped, context).await
+}
+
+async fn map(
+    accelerator: &Accelerator,
+    words: Words,
+    arguments: Arguments,
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let cancel = context.cancel.clone();
     let info = cancel.or_cancelled(accelerator.info()).await?.clone();
     let storage = accelerator.storage().clone();
     if info.src == Need::None {
         return Err(Error::new(ErrorKind::Usage, format!("{} reads nothing", info.name))
             .operation("map it over files"));
     }
-    let mut troubles = Troubles::of(&accelerator);
+    let mut troubles = Troubles::of(accelerator);
     troubles.tell(context.printer);
     if info.start_src == Need::Required && arguments.start_src.is_none() {
         let why = format!("{} needs something to start with", info.name);
@@ -134,7 +147,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let full = arguments.parameters.map(Value::from);
     let engine = arguments.on.engine;
     let given = Given { keywords: parameters.clone(), full, engine, ..Given::default() };
-    let (start, process) = given.by_stage(&info, &accelerator, context).await?;
+    let (start, process) = given.by_stage(&info, accelerator, context).await?;
     let (full, start_src) = (process.full.as_ref(), arguments.start_src.as_deref());
     let asked = Asked::of(&info, &parameters, full, start_src, &storage).await?;
     let journal = plan.journal(context.surroundings.home())?;
@@ -145,7 +158,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let parameters = match cancel.or_cancelled(accelerator.check(process.call(context))).await {
         Ok(parameters) => parameters,
         Err(error) => {
-            stop(&accelerator, false).await?;
+            stop(accelerator, false).await?;
             return Err(error);
         }
     };
@@ -157,7 +170,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         again: arguments.again,
         cancel: cancel.clone(),
     };
-    let files = FileMap::new(&accelerator, plan.items, options).await?;
+    let files = FileMap::new(accelerator, plan.items, options).await?;
     let bars = Bars::new(context.printer, tally.total, accelerator.hosts().len().max(1));
     let fail_fast = arguments.fail_fast;
     let mut map =
@@ -166,8 +179,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let Map { mut tally, bars, mut troubles, .. } = map;
     bars.clear();
     troubles.tell(context.printer);
-    let hosts = tally.by_host(&accelerator, (0, 0, 0));
-    let stopped = stop(&accelerator, tally.is_well() && !cancel.is_cancelled()).await;
+    let hosts = tally.by_host(accelerator, (0, 0, 0));
+    let stopped = stop(accelerator, tally.is_well() && !cancel.is_cancelled()).await;
     tally.show(context.printer, &hosts, bars.elapsed())?;
     if let Some(reason) = tally.ended_by.take() {
         let not_done = tally.total - tally.ended();

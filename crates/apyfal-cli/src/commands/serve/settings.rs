@@ -10,8 +10,8 @@ use apyfal_server::{Lease, LeaseLimits, Limits};
 
 use crate::commands::Context;
 use crate::listen::address;
-use crate::quantity::{duration, limit};
 use crate::words::words;
+use apyfal_core::{duration, limit};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 

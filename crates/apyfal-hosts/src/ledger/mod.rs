@@ -1,0 +1,501 @@
+//! The ledger: what was asked for of providers, durable before it is asked for.
+//!
+//! Each host is a row. Whoever works on one holds its lock, a file; the database is opened for each
+//! look and change alone, so that many processes have it at a time. What is secret in a row goes with
+//! the end of its host.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use apyfal_client::RemoteOptions;
+use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret};
+use apyfal_database::{Failure, Schema};
+use apyfal_machine::lock::{Lock, Mode};
+use apyfal_machine::private;
+use apyfal_providers::{HostSpec, InstanceId, Token};
+use apyfal_tls::{Fingerprint, token};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value;
+
+use crate::FirstContact;
+
+const SCHEMA: Schema = Schema {
+    name: "ledger",
+    owner: "process",
+    // "Apyl".
+    mark: 0x4170_796c,
+    migrations: &[include_str!("1.sql")],
+};
+const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
+                       request, asked, instance, contact, url";
+/// How long one who waits for another does so before the next look.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long is remembered that a host has ended, in seconds.
+const REMEMBERED: f64 = 30.0 * 24.0 * 3600.0;
+
+/// What is recorded of the hosts that were asked for.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    directory: PathBuf,
+}
+
+/// A host that was asked for.
+#[derive(Clone, Debug)]
+pub struct HostRecord {
+    /// What the ledger calls it.
+    pub id: String,
+    /// For whom it was asked.
+    pub usage: Usage,
+    /// What it is called at the provider.
+    pub name: String,
+    /// Its accelerator.
+    pub accelerator: String,
+    /// Who makes it, and where.
+    pub provider: String,
+    /// The region of the provider.
+    pub region: Option<String>,
+    /// How far it is.
+    pub state: HostState,
+    /// What is to become of it once it is stopped.
+    pub stop_mode: StopMode,
+    /// Since when it is asked for, in seconds since 1970.
+    pub asked: f64,
+    /// What the provider calls its machine, once that is known.
+    pub instance: Option<InstanceId>,
+    /// Where it is, once it was contacted.
+    pub url: Option<String>,
+    pub(crate) token: Token,
+    /// None once it has ended.
+    pub(crate) spec: Option<HostSpec>,
+    pub(crate) contact: Option<FirstContact>,
+}
+
+impl HostRecord {
+    /// How to use it, once it was contacted.
+    pub fn options(&self) -> Option<RemoteOptions> {
+        let url = self.url.as_deref()?;
+        Some(self.contact.as_ref()?.host(url))
+    }
+
+    /// What its clients know it by.
+    pub fn proofs(&self) -> Option<(Secret, Fingerprint)> {
+        let contact = self.contact.as_ref()?;
+        Some((contact.token().clone(), contact.fingerprint()))
+    }
+}
+
+/// For whom a host is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Usage {
+    /// For the accelerator of this name, and for no other.
+    Named(String),
+    /// For a process, which asks for what this text says. Where it died, another one that asks for
+    /// the same takes its host.
+    Unnamed(String),
+}
+
+/// How far a host is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HostState {
+    /// It is asked for; whether the provider knows of it is not known.
+    Requested,
+    /// Its machine is made.
+    Made,
+    /// It was contacted, and serves.
+    Ready,
+    /// Its machine is stopped.
+    Stopped,
+    /// It is to end.
+    Ending,
+    /// It has ended.
+    Ended,
+}
+
+/// What becomes of a host once it is stopped.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum StopMode {
+    /// It is deleted.
+    #[default]
+    Term,
+    /// Its machine is stopped, and started again where it is needed again.
+    Stop,
+    /// It goes on.
+    Keep,
+}
+
+/// Words for states: the same in the database and in what people read.
+macro_rules! words {
+    ($type:ty, $($variant:ident = $word:literal),+) => {
+        impl $type {
+            /// The word for it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// What the word says.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words!(
+    HostState,
+    Requested = "requested",
+    Made = "made",
+    Ready = "ready",
+    Stopped = "stopped",
+    Ending = "ending",
+    Ended = "ended"
+);
+words!(StopMode, Term = "term", Stop = "stop", Keep = "keep");
+
+impl Usage {
+    fn text(&self) -> String {
+        match self {
+            Self::Named(name) => format!("named {name}"),
+            Self::Unnamed(what) => format!("unnamed {what}"),
+        }
+    }
+
+    fn of(text: &str) -> Self {
+        match text.strip_prefix("named ") {
+            Some(name) => Self::Named(name.to_owned()),
+            None => Self::Unnamed(text.strip_prefix("unnamed ").unwrap_or(text).to_owned()),
+        }
+    }
+}
+
+impl Ledger {
+    /// The ledger in a directory, which is made with the first host.
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// Which installation this is: a word that no other one has.
+    ///
+    /// # Errors
+    /// It cannot be read, or made.
+    pub fn installation(&self) -> Result<String> {
+        let id = token::load_or_generate(&self.directory.join("installation"))?;
+        Ok(id.expose().to_owned())
+    }
+
+    /// Whether a host was ever asked for.
+    pub fn exists(&self) -> bool {
+        self.path().exists()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("ledger.db")
+    }
+
+    /// Keeps all others from a host, for as long as what is returned is held. None where somebody else
+    /// works on it.
+    ///
+    /// # Errors
+    /// It cannot be locked.
+    pub fn try_lock(&self, id: &str) -> Result<Option<Lock>> {
+        Lock::try_take(&self.directory.join(format!("{id}.lock")), Mode::Exclusive)
+    }
+
+    /// The same, once nobody else does.
+    ///
+    /// # Errors
+    /// It cannot be locked, or `cancel` was thrown.
+    pub async fn lock(&self, id: &str, cancel: &Cancel) -> Result<Lock> {
+        loop {
+            if let Some(lock) = self.try_lock(id)? {
+                return Ok(lock);
+            }
+            cancel.check()?;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Works on the database, which nobody else has open meanwhile.
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        private::make_directory(&self.directory).map_err(|error| {
+            let doing = format!("make the directory '{}'", self.directory.display());
+            Error::from(error).operation(doing)
+        })?;
+        let _turn = Lock::wait(&self.directory.join("turn"), &Cancel::default())?;
+        let path = self.path();
+        let database = SCHEMA.open(&path)?;
+        let connection = database.connection();
+        let failed = |error| Failure::from(error).on(&path).operation("use the ledger of hosts");
+        // What is removed is not there any more.
+        connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
+        work(connection).map_err(failed)
+    }
+
+    /// A row of its own for a host, with what is going to be asked for: from here on it is not
+    /// forgotten.
+    pub(crate) fn begin(
+        &self,
+        usage: &Usage,
+        provider: &str,
+        region: Option<&str>,
+        stop_mode: StopMode,
+        spec: HostSpec,
+        contact: FirstContact,
+    ) -> Result<(HostRecord, Lock)> {
+        let id = unique()?;
+        let host = HostRecord {
+            id: id.clone(),
+            usage: usage.clone(),
+            name: spec.name.clone(),
+            accelerator: spec.accelerator.clone(),
+            provider: provider.to_owned(),
+            region: region.map(str::to_owned),
+            state: HostState::Requested,
+            stop_mode,
+            asked: now(),
+            instance: None,
+            url: None,
+            token: Token(token::generate()?.expose().to_owned()),
+            spec: Some(spec),
+            contact: Some(contact),
+        };
+        private::make_directory(&self.directory)?;
+        let lock = self.try_lock(&id)?.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "somebody else has the id of a new host")
+        })?;
+        self.save(&host)?;
+        Ok((host, lock))
+    }
+
+    /// Writes down how a host is.
+    pub(crate) fn save(&self, host: &HostRecord) -> Result<()> {
+        let json = |value: serde_json::Result<String>| {
+            value.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+        };
+        let has_ended = host.state == HostState::Ended;
+        let spec = host.spec.as_ref().filter(|_| !has_ended);
+        let request = spec.map(serde_json::to_string).map(json).transpose()?;
+        let contact = host.contact.as_ref().filter(|_| !has_ended);
+        let contact = contact.map(|contact| contact.to_json().to_string());
+        self.with(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO host (id, use, name, accelerator, provider, region, state, \
+                 stop_mode, token, request, asked, instance, contact, url) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                params![
+                    host.id,
+                    host.usage.text(),
+                    host.name,
+                    host.accelerator,
+                    host.provider,
+                    host.region,
+                    host.state.as_str(),
+                    host.stop_mode.as_str(),
+                    host.token.0,
+                    request,
+                    host.asked,
+                    host.instance.as_ref().map(|id| &id.0),
+                    contact,
+                    host.url,
+                ],
+            )?;
+            if has_ended {
+                connection.execute(
+                    "DELETE FROM host WHERE state = 'ended' AND asked < ?1",
+                    [now() - REMEMBERED],
+                )?;
+                // What was secret is in no file any more.
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            }
+            Ok(())
+        })?;
+        if has_ended {
+            // Nobody works on it again.
+            let _ = std::fs::remove_file(self.directory.join(format!("{}.lock", host.id)));
+        }
+        Ok(())
+    }
+
+    /// A host, as it is recorded by now.
+    pub(crate) fn read(&self, id: &str) -> Result<Option<HostRecord>> {
+        let sql = format!("SELECT {COLUMNS} FROM host WHERE id = ?1");
+        let row =
+            self.with(|connection| connection.query_row(&sql, [id], RawRow::of).optional())?;
+        row.map(RawRow::record).transpose()
+    }
+
+    /// All hosts that have not ended, the oldest first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn hosts(&self) -> Result<Vec<HostRecord>> {
+        self.select("state <> 'ended'")
+    }
+
+    /// Those of one use.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn of(&self, usage: &Usage) -> Result<Vec<HostRecord>> {
+        Ok(self.hosts()?.into_iter().filter(|host| host.usage == *usage).collect())
+    }
+
+    fn select(&self, condition: &str) -> Result<Vec<HostRecord>> {
+        if !self.exists() {
+            return Ok(Vec::new());
+        }
+        let sql = format!("SELECT {COLUMNS} FROM host WHERE {condition} ORDER BY asked, id");
+        let rows = self.with(|connection| {
+            connection.prepare(&sql)?.query_map([], RawRow::of)?.collect::<Result<Vec<_>, _>>()
+        })?;
+        rows.into_iter().map(RawRow::record).collect()
+    }
+}
+
+/// A row, as it is read.
+struct RawRow {
+    host: HostRecord,
+    state: String,
+    stop_mode: String,
+    request: Option<String>,
+    contact: Option<String>,
+}
+
+impl RawRow {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            host: HostRecord {
+                id: row.get(0)?,
+                usage: Usage::of(&row.get::<_, String>(1)?),
+                name: row.get(2)?,
+                accelerator: row.get(3)?,
+                provider: row.get(4)?,
+                region: row.get(5)?,
+                state: HostState::Ended,
+                stop_mode: StopMode::Term,
+                token: Token(row.get(8)?),
+                asked: row.get(10)?,
+                instance: row.get::<_, Option<String>>(11)?.map(InstanceId),
+                url: row.get(13)?,
+                spec: None,
+                contact: None,
+            },
+            state: row.get(6)?,
+            stop_mode: row.get(7)?,
+            request: row.get(9)?,
+            contact: row.get(12)?,
+        })
+    }
+
+    fn record(self) -> Result<HostRecord> {
+        let Self { host, state, stop_mode, request, contact } = self;
+        let damaged = |what: String| {
+            Error::new(ErrorKind::Conflict, what)
+                .operation(format!("read of the host '{}' in the ledger", host.name))
+        };
+        let unknown = |word: &str| damaged(format!("'{word}' is of a newer version"));
+        let text = |error: serde_json::Error| damaged(error.to_string());
+        let spec = request.map(|request| serde_json::from_str(&request)).transpose();
+        let contact = contact.map(|contact| serde_json::from_str::<Value>(&contact)).transpose();
+        let contact = contact.map_err(text)?;
+        Ok(HostRecord {
+            state: HostState::from_word(&state).ok_or_else(|| unknown(&state))?,
+            stop_mode: StopMode::from_word(&stop_mode).ok_or_else(|| unknown(&stop_mode))?,
+            spec: spec.map_err(text)?,
+            contact: contact.as_ref().map(FirstContact::from_json).transpose()?,
+            ..host
+        })
+    }
+}
+
+/// The ledger of a home directory.
+pub fn ledger_of(home: &Path) -> Ledger {
+    Ledger::at(home.join(".apyfal/hosts"))
+}
+
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// A word that nobody else has.
+fn unique() -> Result<String> {
+    let random = token::generate()?;
+    let characters = random.expose().chars().rev().filter(char::is_ascii_alphanumeric);
+    Ok(characters.take(16).map(|c| c.to_ascii_lowercase()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use apyfal_providers::AtShutdown;
+
+    use super::*;
+
+    fn spec() -> HostSpec {
+        HostSpec {
+            name: "accelize_gzip_261128000000".into(),
+            accelerator: "gzip".into(),
+            installation: "here".into(),
+            instance_type: None,
+            image: None,
+            at_shutdown: AtShutdown::Terminate,
+            idle_timeout: None,
+            max_lifetime: None,
+            files: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_remembered_with_its_secrets_until_it_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::at(folder.path().join("hosts"));
+        assert!(ledger.hosts().unwrap().is_empty() && !ledger.exists());
+        let contact = FirstContact::new(None, None).unwrap();
+        let secret = contact.token().expose().to_owned();
+        let usage = Usage::Named("a b".into());
+        let (mut host, lock) =
+            ledger.begin(&usage, "sim", None, StopMode::Stop, spec(), contact).unwrap();
+        assert!(ledger.try_lock(&host.id).unwrap().is_none(), "it is worked on");
+        drop(lock);
+        assert!(ledger.try_lock(&host.id).unwrap().is_some());
+        host.instance = Some(InstanceId("i-1".into()));
+        host.state = HostState::Made;
+        ledger.save(&host).unwrap();
+        let found = ledger.of(&usage).unwrap().pop().unwrap();
+        assert_eq!((found.state, found.stop_mode), (HostState::Made, StopMode::Stop));
+        assert_eq!(found.spec, Some(spec()));
+        assert_eq!(found.token, host.token);
+        assert_eq!(found.contact.unwrap().token().expose(), secret);
+        assert!(ledger.of(&Usage::Unnamed("a b".into())).unwrap().is_empty());
+
+        let files = || {
+            let files = std::fs::read_dir(folder.path().join("hosts")).unwrap().flatten();
+            files.map(|file| std::fs::read(file.path()).unwrap()).collect::<Vec<_>>().concat()
+        };
+        let has = |text: &str| files().windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(has(&secret));
+        host.state = HostState::Ended;
+        ledger.save(&host).unwrap();
+        assert!(!has(&secret), "no file of the ledger has it any more");
+        assert!(ledger.hosts().unwrap().is_empty());
+        let ended = ledger.read(&host.id).unwrap().unwrap();
+        assert!(ended.state == HostState::Ended && ended.contact.is_none() && ended.spec.is_none());
+    }
+
+    #[test]
+    fn many_use_it_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::at(folder.path());
+        std::thread::scope(|scope| {
+            for index in 0..8 {
+                let ledger = &ledger;
+                scope.spawn(move || {
+                    let usage = Usage::Named(index.to_string());
+                    let contact = FirstContact::new(None, None).unwrap();
+                    ledger.begin(&usage, "sim", None, StopMode::Term, spec(), contact).unwrap();
+                });
+            }
+        });
+        assert_eq!(ledger.hosts().unwrap().len(), 8);
+        let first = ledger.installation().unwrap();
+        assert_eq!(ledger.installation().unwrap(), first);
+    }
+}

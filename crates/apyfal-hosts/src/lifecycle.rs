@@ -1,0 +1,468 @@
+//! The life of a host that a provider makes: asked for, made, contacted, used, given back.
+//!
+//! This alone waits, tries again and cleans up. Each step is written down in the ledger before it is
+//! taken, so that whoever comes after a process that died goes on from there: the request is in the
+//! ledger, with its token, before the provider has it, which makes the same machine of it however
+//! often it is sent. What failed before the host was contacted is undone.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_client::{Remote, RemoteOptions};
+use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_machine::lock::Lock;
+use apyfal_providers::{
+    AtShutdown, HostFilter, HostSpec, Instance, InstanceId, InstanceState, Provider,
+};
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
+
+use crate::FirstContact;
+use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
+
+/// An attempt that is older than this is looked up and never sent again, in seconds: what it was
+/// signed with is no longer good, and the provider may have forgotten its token.
+const OLD: f64 = 3600.0;
+/// How often a token may turn out to be spent in one start.
+const ATTEMPTS: u32 = 3;
+
+/// How long the steps may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until a machine runs, or has ended.
+    pub provision: Duration,
+    /// From then until its host answers.
+    pub boot: Duration,
+    /// Between two looks at a machine.
+    pub pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            provision: Duration::from_secs(420),
+            boot: Duration::from_secs(420),
+            pause: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How far a start is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// All that it needs is settled, and written down.
+    Prepared,
+    /// The provider was asked for it.
+    Requested,
+    /// Its machine runs.
+    Running,
+    /// Its host was contacted.
+    Reachable,
+    /// Its host serves.
+    Ready,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prepared => "prepared",
+            Self::Requested => "requested",
+            Self::Running => "its machine runs",
+            Self::Reachable => "contacted",
+            Self::Ready => "ready",
+        })
+    }
+}
+
+/// Is told how far the start of a host is.
+pub type Watch = Arc<dyn Fn(&HostRecord, Phase) + Send + Sync>;
+
+/// A host that serves.
+#[derive(Debug)]
+pub struct Ready {
+    /// As the ledger has it.
+    pub host: HostRecord,
+    /// How to use it.
+    pub options: RemoteOptions,
+    /// What became of the host that was there before, where it had ended by itself.
+    pub note: Option<String>,
+    /// Keeps others from the host, as long as this is held.
+    pub lock: Lock,
+}
+
+/// Starts and ends the hosts of one provider.
+#[derive(Clone)]
+pub struct Lifecycle {
+    provider: Arc<dyn Provider>,
+    ledger: Ledger,
+    limits: Limits,
+    watch: Watch,
+}
+
+impl fmt::Debug for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lifecycle").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+impl Lifecycle {
+    /// The hosts of a provider that a ledger has.
+    pub fn new(provider: Arc<dyn Provider>, ledger: Ledger, limits: Limits) -> Self {
+        Self { provider, ledger, limits, watch: Arc::new(|_, _| {}) }
+    }
+
+    /// Tells how far a start is.
+    #[must_use]
+    pub fn watched(self, watch: Watch) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Has a host serve: the one of this use, wherever it is on its way, or a new one, which is asked
+    /// for with what `wanted` makes.
+    ///
+    /// # Errors
+    /// It cannot be had. One that was made for it has ended by then, or is in the ledger still, which
+    /// the error says.
+    pub async fn start(
+        &self,
+        usage: &Usage,
+        accelerator: &str,
+        stop_mode: StopMode,
+        wanted: impl Fn() -> Result<(HostSpec, FirstContact)>,
+        cancel: &Cancel,
+    ) -> Result<Ready> {
+        let mut note = None;
+        for _ in 0..ATTEMPTS {
+            let (mut host, lock) = match self.take(usage, cancel).await? {
+                Some(found) => found,
+                None => {
+                    let (spec, contact) = wanted()?;
+                    let info = self.provider.info();
+                    let region = info.region.as_deref();
+                    let ledger = &self.ledger;
+                    ledger.begin(usage, info.name, region, stop_mode, spec, contact)?
+                }
+            };
+            // A name stands for one accelerator, and what it was started for before ends.
+            if host.state == HostState::Ending || host.accelerator != accelerator {
+                self.finish(&mut host).await?;
+                continue;
+            }
+            let was_ready = matches!(host.state, HostState::Ready | HostState::Stopped);
+            host.stop_mode = stop_mode;
+            match self.bring_up(&mut host, cancel).await {
+                Ok(Some(options)) => return Ok(Ready { host, options, note, lock }),
+                Ok(None) => {
+                    if was_ready {
+                        note = Some(format!("the host {} had ended by itself", host.name));
+                    }
+                    self.ended(&mut host)?;
+                }
+                // What was there before stays, as whoever left it there wanted it.
+                Err(error) if was_ready => return Err(self.told(error, &host).await),
+                Err(error) => return Err(self.undone(error, host).await),
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "each host that is made ends at once")
+            .operation("make a host"))
+    }
+
+    /// The host of a use that this process may work on.
+    async fn take(&self, usage: &Usage, cancel: &Cancel) -> Result<Option<(HostRecord, Lock)>> {
+        for found in self.ledger.of(usage)? {
+            let lock = match usage {
+                Usage::Named(_) => Some(self.ledger.lock(&found.id, cancel).await?),
+                Usage::Unnamed(_) => self.ledger.try_lock(&found.id)?,
+            };
+            // Whoever had it may have ended it.
+            if let (Some(lock), Some(host)) = (lock, self.ledger.read(&found.id)?)
+                && host.state != HostState::Ended
+            {
+                return Ok(Some((host, lock)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on from where a host is until it serves. None where it has ended.
+    async fn bring_up(
+        &self,
+        host: &mut HostRecord,
+        cancel: &Cancel,
+    ) -> Result<Option<RemoteOptions>> {
+        if host.state == HostState::Requested {
+            cancel.check()?;
+            (self.watch)(host, Phase::Prepared);
+            // Not given up half way: what it made would not be known.
+            match self.request(host).await? {
+                Some(id) => host.instance = Some(id),
+                None => return Ok(None),
+            }
+            host.state = HostState::Made;
+            self.ledger.save(host)?;
+        }
+        cancel.or_cancelled(self.bring_further(host)).await
+    }
+
+    async fn bring_further(&self, host: &mut HostRecord) -> Result<Option<RemoteOptions>> {
+        (self.watch)(host, Phase::Requested);
+        let Some(instance) = self.running(host).await? else { return Ok(None) };
+        (self.watch)(host, Phase::Running);
+        let contact = host.contact.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
+        })?;
+        let url = instance.url.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "its machine has no address")
+                .operation(format!("reach the host {}", host.name))
+        })?;
+        let options = match host.state {
+            HostState::Made => contact.make(&url, self.limits.boot).await?,
+            _ => {
+                let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };
+                Remote::new(options)?.host().await?;
+                contact.host(&url)
+            }
+        };
+        (self.watch)(host, Phase::Reachable);
+        (host.state, host.url) = (HostState::Ready, Some(url));
+        self.ledger.save(host)?;
+        (self.watch)(host, Phase::Ready);
+        Ok(Some(options))
+    }
+
+    /// Asks for the machine of a host. None where it is known that there is none.
+    async fn request(&self, host: &HostRecord) -> Result<Option<InstanceId>> {
+        if now() - host.asked > OLD {
+            return Ok(self.made_by(host).await?.map(|instance| instance.id));
+        }
+        let spec = host.spec.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
+        })?;
+        self.provider.create(spec, &host.token).await.map(Some)
+    }
+
+    /// The machine that was made for an attempt, looked up by its token.
+    async fn made_by(&self, host: &HostRecord) -> Result<Option<Instance>> {
+        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        loop {
+            let found = self.provider.list(&filter).await?.into_iter().next();
+            let settles = self.provider.info().settles.as_secs_f64();
+            if found.is_some() || now() - host.asked > settles {
+                return Ok(found);
+            }
+            sleep(self.limits.pause).await;
+        }
+    }
+
+    /// Waits until the machine of a host runs, and starts it where it is stopped. None where it has
+    /// ended.
+    async fn running(&self, host: &HostRecord) -> Result<Option<Instance>> {
+        let Some(id) = &host.instance else { return Ok(None) };
+        let end = Instant::now() + self.limits.provision;
+        loop {
+            let found = self.provider.get(id).await?;
+            match found.as_ref().map(|instance| instance.state) {
+                Some(InstanceState::Running) => return Ok(found),
+                Some(InstanceState::Ended | InstanceState::Ending) => return Ok(None),
+                Some(InstanceState::Stopped) => {
+                    self.provider.set_at_shutdown(id, at_shutdown(host.stop_mode)).await?;
+                    self.provider.start(id).await?;
+                }
+                // What was made just now is not found by everybody yet.
+                None if now() - host.asked > self.provider.info().settles.as_secs_f64() => {
+                    return Ok(None);
+                }
+                None | Some(InstanceState::Pending | InstanceState::Stopping) => {}
+            }
+            if Instant::now() > end {
+                let limit = self.limits.provision.as_secs();
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("its machine '{id}' did not run within {limit} s"),
+                )
+                .operation(format!("start the host {}", host.name)));
+            }
+            sleep(self.limits.pause).await;
+        }
+    }
+
+    /// Ends a host, or leaves it, as a mode says. The caller has its lock.
+    ///
+    /// # Errors
+    /// It has not ended as far as the provider tells; it is in the ledger still.
+    pub async fn stop(&self, host: &mut HostRecord, mode: StopMode) -> Result<()> {
+        // Another one may have ended it since this was read.
+        match self.ledger.read(&host.id)? {
+            Some(found) if found.state != HostState::Ended => *host = found,
+            _ => return Ok(()),
+        }
+        if host.state == HostState::Ending || mode == StopMode::Term {
+            return self.finish(host).await;
+        }
+        host.stop_mode = mode;
+        self.ledger.save(host)?;
+        // One that is on its way up is no host yet that could be left for later.
+        let Some(id) = host.instance.clone().filter(|_| host.state != HostState::Made) else {
+            return self.finish(host).await;
+        };
+        self.provider.set_at_shutdown(&id, at_shutdown(mode)).await?;
+        if mode == StopMode::Keep {
+            return Ok(());
+        }
+        self.provider.stop(&id).await?;
+        self.until(host, &id, |state| state == Some(InstanceState::Stopped)).await?;
+        host.state = HostState::Stopped;
+        self.ledger.save(host)
+    }
+
+    /// Ends a host for good, which is looked at until it is so.
+    async fn finish(&self, host: &mut HostRecord) -> Result<()> {
+        if host.state != HostState::Ending {
+            host.state = HostState::Ending;
+            self.ledger.save(host)?;
+        }
+        if host.instance.is_none() {
+            host.instance = self.made_by(host).await?.map(|instance| instance.id);
+        }
+        if let Some(id) = host.instance.clone() {
+            self.provider.terminate(&id).await?;
+            self.until(host, &id, |state| matches!(state, None | Some(InstanceState::Ended)))
+                .await?;
+        }
+        self.ended(host)
+    }
+
+    async fn until(
+        &self,
+        host: &HostRecord,
+        id: &InstanceId,
+        is_it: impl Fn(Option<InstanceState>) -> bool,
+    ) -> Result<()> {
+        let end = Instant::now() + self.limits.provision;
+        loop {
+            let found = self.provider.get(id).await?.map(|instance| instance.state);
+            // One that has ended by itself meanwhile is stopped for good.
+            if is_it(found) || found == Some(InstanceState::Ended) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                let state = found.map_or_else(|| "not found".to_owned(), |state| state.to_string());
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("its machine '{id}' is {state} still"),
+                )
+                .operation(format!("stop the host {}", host.name))
+                .hint("look at it at its provider, and run 'apyfal stop --all' again"));
+            }
+            sleep(self.limits.pause).await;
+        }
+    }
+
+    fn ended(&self, host: &mut HostRecord) -> Result<()> {
+        host.state = HostState::Ended;
+        self.ledger.save(host)
+    }
+
+    /// Ends what a start that failed has made, and says so.
+    async fn undone(&self, error: Error, mut host: HostRecord) -> Error {
+        let error = self.told(error, &host).await;
+        if host.instance.is_none() && is_refusal(error.kind()) {
+            return self.ended(&mut host).err().unwrap_or(error);
+        }
+        match self.finish(&mut host).await {
+            Ok(()) => error,
+            Err(left) => error
+                .context("left over", left)
+                .hint(format!("the host {} may be there still: apyfal stop --all", host.name)),
+        }
+    }
+
+    /// An error with what the machine said last.
+    async fn told(&self, error: Error, host: &HostRecord) -> Error {
+        if error.is_cancelled() {
+            return error;
+        }
+        let said = match &host.instance {
+            Some(id) => self.provider.console(id).await.ok().flatten(),
+            None => None,
+        };
+        let last = said.as_deref().and_then(|said| said.trim().lines().last());
+        match last {
+            Some(last) => error.context("its console", last),
+            None => error,
+        }
+    }
+
+    /// The machine of a host, as the provider tells of it.
+    ///
+    /// # Errors
+    /// The provider does not tell.
+    pub async fn instance(&self, host: &HostRecord) -> Result<Option<Instance>> {
+        match &host.instance {
+            Some(id) => self.provider.get(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Machines of this installation that the ledger does not know, and which have not ended.
+    ///
+    /// # Errors
+    /// The provider does not tell, or the ledger cannot be read.
+    pub async fn strays(&self) -> Result<Vec<Instance>> {
+        let installation = Some(self.ledger.installation()?);
+        let filter = HostFilter { installation, ..HostFilter::default() };
+        let found = self.provider.list(&filter).await?;
+        // What is asked for meanwhile is in the ledger before it is there.
+        let known = self.ledger.hosts()?;
+        let is_known = |instance: &Instance| known.iter().any(|host| host.token == instance.token);
+        let lives = |state| !matches!(state, InstanceState::Ended | InstanceState::Ending);
+        Ok(found.into_iter().filter(|found| lives(found.state) && !is_known(found)).collect())
+    }
+
+    /// Ends a machine that the ledger does not know.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn end_stray(&self, stray: &Instance) -> Result<()> {
+        self.provider.terminate(&stray.id).await
+    }
+}
+
+/// Whether nothing was made where a provider answers so.
+fn is_refusal(kind: ErrorKind) -> bool {
+    use ErrorKind::{Authentication, Capacity, Configuration, Quota, Security, Usage};
+    matches!(kind, Authentication | Capacity | Configuration | Quota | Security | Usage)
+}
+
+/// What becomes of a machine that shuts itself down. One that is kept is to be deleted then: nobody
+/// asked for it to be there for ever.
+fn at_shutdown(mode: StopMode) -> AtShutdown {
+    match mode {
+        StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
+        StopMode::Stop => AtShutdown::Stop,
+    }
+}
+
+/// What a new host is called, by which its accelerator is known:
+/// `[PREFIX_]accelize_ACCELERATOR_yymmddHHMMSS`.
+pub fn host_name(prefix: Option<&str>, accelerator: &str) -> String {
+    let prefix = prefix.filter(|prefix| !prefix.is_empty());
+    let prefix = prefix.map(|prefix| format!("{prefix}_")).unwrap_or_default();
+    let (accelerator, at) = (accelerator.replace('@', "_"), OffsetDateTime::now_utc());
+    let (date, clock) = (at.date(), at.time());
+    format!(
+        "{prefix}accelize_{accelerator}_{:02}{:02}{:02}{:02}{:02}{:02}",
+        date.year() % 100,
+        u8::from(date.month()),
+        date.day(),
+        clock.hour(),
+        clock.minute(),
+        clock.second()
+    )
+}

@@ -1,0 +1,14 @@
+//! Who makes machines for hosts, and ends them.
+//!
+//! A [`Provider`] does what it is told, once: it neither waits for a machine nor tries again what was
+//! refused. When to ask it for what is the host lifecycle's to know, and nobody else's.
+//!
+//! [`Sim`] makes hosts out of processes of this machine.
+
+mod provider;
+mod sim;
+mod spec;
+
+pub use provider::{HostFilter, Instance, InstanceId, InstanceState, Provider, ProviderInfo};
+pub use sim::Sim;
+pub use spec::{AtShutdown, HostSpec, Token};

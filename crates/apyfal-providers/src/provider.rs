@@ -1,0 +1,149 @@
+//! What every provider does.
+
+use std::fmt;
+use std::time::Duration;
+
+use apyfal_core::Result;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{AtShutdown, HostSpec, Token};
+
+/// What a provider is.
+#[derive(Clone, Debug)]
+pub struct ProviderInfo {
+    /// What users call it: `host_type`.
+    pub name: &'static str,
+    /// Where it makes machines, where it has several such places.
+    pub region: Option<String>,
+    /// How long it may take until what was made is found by everybody: until then "not found" means
+    /// "not yet".
+    pub settles: Duration,
+}
+
+/// What a provider calls a machine.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct InstanceId(pub String);
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a machine is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum InstanceState {
+    /// It comes up.
+    Pending,
+    /// It runs.
+    Running,
+    /// It goes down, and stays.
+    Stopping,
+    /// It is down, and can be started.
+    Stopped,
+    /// It is being deleted.
+    Ending,
+    /// It is no more.
+    Ended,
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Ending => "ending",
+            Self::Ended => "ended",
+        })
+    }
+}
+
+/// A machine, as its provider tells of it.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// What the provider calls it.
+    pub id: InstanceId,
+    /// What whoever asked for it called it.
+    pub name: String,
+    /// By which token it was asked for.
+    pub token: Token,
+    /// How it is.
+    pub state: InstanceState,
+    /// Where its host is, once it has an address: `https://host:port`.
+    pub url: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub created: f64,
+}
+
+/// Which machines are meant.
+#[derive(Clone, Debug, Default)]
+pub struct HostFilter {
+    /// Those of this installation.
+    pub installation: Option<String>,
+    /// That which was asked for by this token.
+    pub token: Option<Token>,
+}
+
+/// Makes machines for hosts, and ends them. Every call returns at once, and may be made again.
+///
+/// Errors have the kinds by which the caller decides what to do: `Authentication`, `Security`,
+/// `Quota`, `Configuration` and `Usage` stay what they are, `Capacity` may be different elsewhere,
+/// and after `Unavailable` nobody knows what became of the call.
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// What it is.
+    fn info(&self) -> &ProviderInfo;
+
+    /// Asks for a machine. With the token of one that was asked for before it is that one, whatever
+    /// became of it.
+    ///
+    /// # Errors
+    /// It is refused; `Conflict` where the token was used for another request.
+    async fn create(&self, spec: &HostSpec, token: &Token) -> Result<InstanceId>;
+
+    /// A machine; none where there is none, or not yet, or no more.
+    ///
+    /// # Errors
+    /// The provider does not tell.
+    async fn get(&self, id: &InstanceId) -> Result<Option<Instance>>;
+
+    /// All machines that are meant, those that ended lately included.
+    ///
+    /// # Errors
+    /// The provider does not tell.
+    async fn list(&self, filter: &HostFilter) -> Result<Vec<Instance>>;
+
+    /// Starts one that is stopped.
+    ///
+    /// # Errors
+    /// It is refused.
+    async fn start(&self, id: &InstanceId) -> Result<()>;
+
+    /// Stops one, so that it can be started again.
+    ///
+    /// # Errors
+    /// It is refused.
+    async fn stop(&self, id: &InstanceId) -> Result<()>;
+
+    /// Deletes one. That it is gone already is fine.
+    ///
+    /// # Errors
+    /// It is refused.
+    async fn terminate(&self, id: &InstanceId) -> Result<()>;
+
+    /// What becomes of one that shuts itself down, from now on.
+    ///
+    /// # Errors
+    /// It is refused.
+    async fn set_at_shutdown(&self, id: &InstanceId, mode: AtShutdown) -> Result<()>;
+
+    /// The end of what it said on its console, where that is kept.
+    ///
+    /// # Errors
+    /// The provider does not tell.
+    async fn console(&self, id: &InstanceId) -> Result<Option<String>>;
+}

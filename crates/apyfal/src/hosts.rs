@@ -1,0 +1,170 @@
+//! The hosts that were made, whoever made them: listed, and given back.
+
+use apyfal_core::{Cancel, Error, Result};
+use apyfal_hosts::{Ledger, StopMode, ledger_of};
+
+use crate::known_hosts::KnownHosts;
+use crate::made::{PROVIDERS, lifecycle};
+use crate::surroundings::Surroundings;
+
+pub use apyfal_hosts::{HostRecord, HostState, Phase, Usage, Watch};
+
+/// Whether this version makes hosts of a type.
+pub fn is_made(host_type: &str) -> bool {
+    crate::made::makes(host_type)
+}
+
+/// The hosts that this installation has made.
+#[derive(Clone, Debug)]
+pub struct MadeHosts {
+    ledger: Ledger,
+    surroundings: Surroundings,
+}
+
+/// A host that was made.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What it is called at its provider.
+    pub name: String,
+    /// Its accelerator.
+    pub accelerator: String,
+    /// Who made it: the `host_type`.
+    pub provider: String,
+    /// The name of the accelerator that has it, where it has one.
+    pub used_by: Option<String>,
+    /// What the provider calls its machine, once that is known.
+    pub instance: Option<String>,
+    /// How it is: as its provider tells, else as it is remembered.
+    pub state: String,
+    /// Where it is, once it was contacted.
+    pub url: Option<String>,
+    /// When it was asked for, in seconds since 1970.
+    pub asked: f64,
+    /// What becomes of it once its accelerator is stopped: `term`, `stop` or `keep`.
+    pub stop_mode: &'static str,
+    /// Whether this installation asked for it and does not remember that.
+    pub is_stray: bool,
+}
+
+impl MadeHosts {
+    /// Those of the surroundings of a process; none where there is no home directory.
+    pub fn of(surroundings: &Surroundings) -> Option<Self> {
+        let ledger = ledger_of(surroundings.home()?);
+        Some(Self { ledger, surroundings: surroundings.clone() })
+    }
+
+    /// Those that are remembered and have not ended, without asking anybody.
+    ///
+    /// # Errors
+    /// What is remembered cannot be read.
+    pub fn remembered(&self) -> Result<Vec<HostRecord>> {
+        self.ledger.hosts()
+    }
+
+    /// All that have not ended, the oldest first: those that are remembered, and those that their
+    /// providers know of. What providers cannot tell comes beside it.
+    ///
+    /// # Errors
+    /// What is remembered cannot be read.
+    pub async fn list(&self) -> Result<(Vec<Listed>, Vec<Error>)> {
+        let (mut listed, mut errors) = (Vec::new(), Vec::new());
+        for host in self.ledger.hosts()? {
+            let state = match lifecycle(&host.provider, &self.surroundings) {
+                Ok(lifecycle) => lifecycle.instance(&host).await,
+                Err(error) => Err(error),
+            };
+            let state = match state {
+                Ok(Some(instance)) => instance.state.to_string(),
+                Ok(None) => host.state.as_str().to_owned(),
+                Err(error) => {
+                    errors.push(error);
+                    host.state.as_str().to_owned()
+                }
+            };
+            listed.push(Listed {
+                name: host.name,
+                accelerator: host.accelerator,
+                provider: host.provider,
+                used_by: match host.usage {
+                    Usage::Named(name) => Some(name),
+                    Usage::Unnamed(_) => None,
+                },
+                instance: host.instance.map(|id| id.0),
+                state,
+                url: host.url,
+                asked: host.asked,
+                stop_mode: host.stop_mode.as_str(),
+                is_stray: false,
+            });
+        }
+        for provider in self.providers() {
+            let strays = match lifecycle(provider, &self.surroundings) {
+                Ok(lifecycle) => lifecycle.strays().await,
+                Err(error) => Err(error),
+            };
+            match strays {
+                Ok(strays) => listed.extend(strays.into_iter().map(|stray| Listed {
+                    accelerator: accelerator_of(&stray.name).to_owned(),
+                    name: stray.name,
+                    provider: (*provider).to_owned(),
+                    used_by: None,
+                    instance: Some(stray.id.0),
+                    state: stray.state.to_string(),
+                    url: stray.url,
+                    asked: stray.created,
+                    stop_mode: StopMode::Term.as_str(),
+                    is_stray: true,
+                })),
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok((listed, errors))
+    }
+
+    /// Ends all of them for good; their names at their providers. Those that a living process works on
+    /// are waited for.
+    ///
+    /// # Errors
+    /// One has not ended; all others were tried as well.
+    pub async fn end_all(&self, cancel: &Cancel) -> Result<Vec<String>> {
+        let (mut ended, mut failed) = (Vec::new(), None);
+        for mut host in self.ledger.hosts()? {
+            let name = host.name.clone();
+            match self.end(&mut host, cancel).await {
+                Ok(()) => ended.push(name),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        for provider in self.providers() {
+            let lifecycle = lifecycle(provider, &self.surroundings)?;
+            for stray in lifecycle.strays().await? {
+                lifecycle.end_stray(&stray).await?;
+                ended.push(stray.name);
+            }
+        }
+        failed.map_or(Ok(ended), Err)
+    }
+
+    async fn end(&self, host: &mut HostRecord, cancel: &Cancel) -> Result<()> {
+        let lifecycle = lifecycle(&host.provider, &self.surroundings)?;
+        let _lock = self.ledger.lock(&host.id, cancel).await?;
+        let url = host.url.clone();
+        lifecycle.stop(host, StopMode::Term).await?;
+        if let (Some(url), Some(home)) = (url, self.surroundings.home()) {
+            // It may have been forgotten already.
+            let _ = KnownHosts::below(home).remove(&url, cancel);
+        }
+        Ok(())
+    }
+
+    /// The providers that may have hosts of this installation.
+    fn providers(&self) -> &'static [&'static str] {
+        if self.ledger.exists() { &PROVIDERS } else { &[] }
+    }
+}
+
+/// The accelerator of a host, which its name has.
+fn accelerator_of(name: &str) -> &str {
+    let behind = name.split_once("accelize_").map_or(name, |(_, behind)| behind);
+    behind.rsplit_once('_').map_or(behind, |(accelerator, _)| accelerator)
+}

@@ -1,0 +1,214 @@
+//! A host that is made when it is first needed, and given back once its accelerator is stopped.
+
+mod settings;
+
+use std::sync::Arc;
+
+use apyfal_client::Remote;
+use apyfal_core::{Cancel, Client, Error, ErrorKind, Job, JobIo, Report, Result, Session, Start};
+use apyfal_hosts::{HostRecord, HostState, Lifecycle, StopMode, Usage};
+use apyfal_machine::lock::Lock;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use settings::Settings;
+pub(crate) use settings::{PROVIDERS, lifecycle, makes};
+
+use crate::builder::AcceleratorBuilder;
+use crate::known_hosts::{KnownHosts, Pairing};
+
+/// The host of one accelerator.
+#[derive(Debug)]
+pub(crate) struct MadeHost {
+    lifecycle: Lifecycle,
+    usage: Usage,
+    accelerator: String,
+    settings: Settings,
+    known: KnownHosts,
+    /// One call at a time makes or ends it.
+    changing: tokio::sync::Mutex<()>,
+    current: Mutex<Option<Current>>,
+    notes: Mutex<Vec<String>>,
+}
+
+/// The host, while it is known to this process.
+#[derive(Clone, Debug)]
+struct Current {
+    host: HostRecord,
+    remote: Remote,
+    /// Where it is for this process alone.
+    _lock: Option<Arc<Lock>>,
+}
+
+impl MadeHost {
+    /// The host of an accelerator, where the configuration names a provider. It is not made yet.
+    ///
+    /// # Errors
+    /// The configuration is wrong.
+    pub(crate) fn of(
+        asked: &AcceleratorBuilder,
+        host_type: &str,
+        accelerator: &str,
+    ) -> Result<Self> {
+        let home = asked.surroundings.home().ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "there is no home directory")
+                .operation("find the ledger of the hosts that are made")
+                .hint("say where it is: HOME")
+        })?;
+        let mut lifecycle = lifecycle(host_type, &asked.surroundings)?;
+        if let Some(watch) = asked.watch.clone() {
+            lifecycle = lifecycle.watched(watch);
+        }
+        let settings = Settings::of(&asked.configuration, home)?;
+        let usage = match &asked.usage {
+            Some(name) => Usage::Named(name.clone()),
+            None => Usage::Unnamed(settings.wish(host_type, accelerator)),
+        };
+        Ok(Self {
+            lifecycle,
+            usage,
+            accelerator: accelerator.to_owned(),
+            settings,
+            known: KnownHosts::below(home),
+            changing: tokio::sync::Mutex::default(),
+            current: Mutex::default(),
+            notes: Mutex::default(),
+        })
+    }
+
+    /// The host, made where it is not there.
+    async fn up(&self, cancel: &Cancel) -> Result<Remote> {
+        let _alone = self.changing.lock().await;
+        if let Some(current) = &*self.current.lock() {
+            return Ok(current.remote.clone());
+        }
+        let wanted = || self.settings.wanted(&self.accelerator, self.lifecycle.ledger());
+        let mode = self.settings.stop_mode;
+        let started = self.lifecycle.start(&self.usage, &self.accelerator, mode, wanted, cancel);
+        let ready = started.await?;
+        self.notes.lock().extend(ready.note);
+        let remote = Remote::new(ready.options)?;
+        if let (Some((token, fingerprint)), Some(url)) = (ready.host.proofs(), &ready.host.url) {
+            let pairing = Pairing {
+                token: Some(token),
+                fingerprint: Some(fingerprint),
+                ..Pairing::new(url.as_str())
+            };
+            self.known.remember(pairing, cancel)?;
+        }
+        let is_shared = matches!(self.usage, Usage::Named(_));
+        let lock = (!is_shared).then(|| Arc::new(ready.lock));
+        let current = Current { host: ready.host, remote: remote.clone(), _lock: lock };
+        *self.current.lock() = Some(current);
+        Ok(remote)
+    }
+
+    /// The host that was made before, by this process or another.
+    fn there(&self) -> Result<Current> {
+        if let Some(current) = &*self.current.lock() {
+            return Ok(current.clone());
+        }
+        let mut hosts = match &self.usage {
+            Usage::Named(_) => self.lifecycle.ledger().of(&self.usage)?,
+            Usage::Unnamed(_) => Vec::new(),
+        };
+        hosts.retain(|host| host.state == HostState::Ready);
+        let (Some(host), true) = (hosts.pop(), hosts.is_empty()) else { return Err(self.gone()) };
+        let options = host.options().ok_or_else(|| self.gone())?;
+        let current = Current { host, remote: Remote::new(options)?, _lock: None };
+        Ok(self.current.lock().insert(current).clone())
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(ErrorKind::Conflict, "its host has ended")
+            .operation(format!("use {}", self.accelerator))
+            .hint("start it again: another host is made for it")
+    }
+
+    /// Says of a host that does not answer whether it has ended.
+    async fn told(&self, error: Error, current: &Current) -> Error {
+        if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
+            return error;
+        }
+        let name = &current.host.name;
+        match self.lifecycle.instance(&current.host).await {
+            Ok(Some(instance)) if instance.url.is_some() => error,
+            Ok(None) => error.context("host", format!("{name} has ended")),
+            Ok(Some(instance)) => error.context("host", format!("{name} is {}", instance.state)),
+            Err(_) => error,
+        }
+        .hint("its lease may have run out; start it again: another host is made where it has ended")
+    }
+
+    /// Ends the host as its stop mode says, wherever it is on its way.
+    ///
+    /// # Errors
+    /// It has not ended; it is in the ledger still.
+    pub(crate) async fn end(&self) -> Result<()> {
+        let _alone = self.changing.lock().await;
+        let mode = self.settings.stop_mode;
+        let never = Cancel::default();
+        let current = self.current.lock().clone();
+        let hosts = match (&self.usage, &current) {
+            (Usage::Named(_), _) => self.lifecycle.ledger().of(&self.usage)?,
+            (Usage::Unnamed(_), Some(current)) => vec![current.host.clone()],
+            (Usage::Unnamed(_), None) => Vec::new(),
+        };
+        for mut host in hosts {
+            let _lock = match &self.usage {
+                Usage::Named(_) => Some(self.lifecycle.ledger().lock(&host.id, &never).await?),
+                Usage::Unnamed(_) => None,
+            };
+            let url = host.url.clone();
+            self.lifecycle.stop(&mut host, mode).await?;
+            match (mode, &host.instance) {
+                (StopMode::Keep, Some(id)) if host.state == HostState::Ready => {
+                    self.notes.lock().push(format!("Instance '{id}' is still running"));
+                }
+                _ => {}
+            }
+            if host.state == HostState::Ended
+                && let Some(url) = url
+            {
+                // It may have been forgotten, or be known by a name that somebody gave it.
+                let _ = self.known.remove(&url, &never);
+            }
+        }
+        *self.current.lock() = None;
+        Ok(())
+    }
+
+    /// Whether the host goes on once its accelerator is stopped.
+    pub(crate) fn outlives(&self) -> bool {
+        self.settings.stop_mode != StopMode::Term
+    }
+
+    /// What is to be told of it.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock())
+    }
+
+    /// The host, where this process knows it by now.
+    pub(crate) fn remote(&self) -> Option<Remote> {
+        self.current.lock().as_ref().map(|current| current.remote.clone())
+    }
+}
+
+#[async_trait]
+impl Client for MadeHost {
+    async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
+        self.up(&io.cancel).await?.start(request, io).await
+    }
+
+    async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
+        let current = self.there()?;
+        match current.remote.process(job, io).await {
+            Err(error) => Err(self.told(error, &current).await),
+            done => done,
+        }
+    }
+
+    async fn stop(&self, session: &str) -> Result<Report> {
+        self.there()?.remote.stop(session).await
+    }
+}
