@@ -1,6 +1,9 @@
 //! `src` and `dst` in all their forms: paths, URLs, file objects, memory.
 
+use std::ffi::OsString;
 use std::io::{BufReader, BufWriter};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use apyfal::{Call, Input, Output};
 use pyo3::exceptions::PyTypeError;
@@ -22,8 +25,10 @@ pub(crate) fn with_src(
     raised: &Raised,
 ) -> PyResult<Call> {
     let Some(src) = src else { return Ok(call) };
-    if let Some(url) = path(src, "src")? {
-        return Ok(call.src(url));
+    match path(src, "src")? {
+        Some(Named::Url(url)) => return Ok(call.src(url)),
+        Some(Named::File(path)) => return Ok(call.src_file(path)),
+        None => {}
     }
     if let Ok(bytes) = src.cast::<PyBytes>()
         && bytes.as_bytes().len() <= SMALL
@@ -48,8 +53,10 @@ pub(crate) fn with_dst(
     raised: &Raised,
 ) -> PyResult<Call> {
     let Some(dst) = dst else { return Ok(call) };
-    if let Some(url) = path(dst, "dst")? {
-        return Ok(call.dst(url));
+    match path(dst, "dst")? {
+        Some(Named::Url(url)) => return Ok(call.dst(url)),
+        Some(Named::File(path)) => return Ok(call.dst_file(path)),
+        None => {}
     }
     if let Some(file) = File::of(dst, "dst", "write", raised)? {
         let output = Output::stream(BufWriter::with_capacity(BLOCK, file));
@@ -61,17 +68,32 @@ pub(crate) fn with_dst(
     Err(wrong(dst, "dst"))
 }
 
+/// What a path or URL is.
+enum Named {
+    Url(String),
+    /// One that is no text: files may be called by any bytes.
+    File(PathBuf),
+}
+
 /// A path or URL: a text, or what has one.
-pub(crate) fn path(end: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>> {
-    if end.is_instance_of::<PyString>() {
-        return text(end, name).map(Some);
-    }
-    if !end.hasattr("__fspath__")? {
+fn path(end: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Named>> {
+    let is_text = end.is_instance_of::<PyString>();
+    if !is_text && !end.hasattr("__fspath__")? {
         return Ok(None);
     }
     let os = end.py().import("os")?;
-    let path = os.call_method1("fspath", (end,))?;
-    text(&os.call_method1("fsdecode", (path,))?, name).map(Some)
+    let path = if is_text { end.clone() } else { os.call_method1("fspath", (end,))? };
+    if let Ok(text) = path.cast::<PyString>()
+        && let Ok(text) = text.to_str()
+    {
+        return Ok(Some(Named::Url(text.to_owned())));
+    }
+    // Python has the bytes of such a path as lone surrogates.
+    let Ok(bytes) = os.call_method1("fsencode", (&path,)) else {
+        return text(&path, name).map(|text| Some(Named::Url(text)));
+    };
+    let bytes: Vec<u8> = bytes.extract()?;
+    Ok(Some(Named::File(OsString::from_vec(bytes).into())))
 }
 
 fn wrong(end: &Bound<'_, PyAny>, name: &str) -> PyErr {

@@ -1,4 +1,6 @@
 """What importing the package does: nothing."""
+import pathlib
+
 import apyfal
 
 
@@ -33,6 +35,27 @@ def test_nothing_happens_at_import(program, tmp_path):
         assert 'numpy' not in sys.modules and 'asyncio' not in sys.modules
     ''')
     assert ended.stdout == ended.stderr == ''
+
+
+def test_leftovers_of_the_original_are_told(program, tmp_path):
+    package = pathlib.Path(apyfal.__file__).parent
+    mixed = tmp_path / 'mixed' / 'apyfal'
+    mixed.mkdir(parents=True)
+    for path in package.iterdir():
+        (mixed / path.name).symlink_to(path)
+    ended = program('''
+        import sys
+        sys.path.insert(0, 'mixed')
+        import apyfal
+    ''', flags=('-W', 'default'))
+    assert ended.stderr == ''
+    (mixed / '_utilities.py').touch()
+    ended = program('''
+        import sys
+        sys.path.insert(0, 'mixed')
+        import apyfal
+    ''', flags=('-W', 'default'))
+    assert "_utilities.py': uninstall apyfal and apyfal2" in ended.stderr
 
 
 def test_the_library_prints_nothing(program):

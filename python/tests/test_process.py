@@ -91,6 +91,19 @@ def test_destinations(gzip, tmp_path):
         assert standard_gzip.decompress(bytes(memoryview(room).cast('B')[:count])) == DATA
 
 
+def test_files_whose_names_are_no_text(sha3, gzip, tmp_path):
+    source = os.fsdecode(os.path.join(os.fsencode(tmp_path), b'caf\xe9'))
+    destination = pathlib.Path(source + '.gz')
+    with open(source, 'wb') as file:
+        file.write(DATA)
+    for given in (source, pathlib.Path(source)):
+        assert sha3.process(given, type='sha3-256') == {'digest': DIGEST}
+    gzip.process(source, destination)
+    assert standard_gzip.decompress(destination.read_bytes()) == DATA
+    with pytest.raises(FileNotFoundError, match='caf'):
+        sha3.process(source + 'missing', type='sha3-256')
+
+
 def test_bytes_are_read_while_others_write_to_them(sha3):
     """What comes out is one digest or another, and nothing worse."""
     shared = bytearray(8 << 20)

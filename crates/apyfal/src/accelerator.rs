@@ -7,12 +7,12 @@ use apyfal_core::{
     AcceleratorInfo, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
     Report, Result, Start,
 };
-use apyfal_storage::{Location, Storage};
+use apyfal_storage::Storage;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OnceCell, watch};
 
 use crate::builder::AcceleratorBuilder;
-use crate::call::{Call, End};
+use crate::call::{Call, End, Opened};
 use crate::configuration;
 use crate::map::{JobHandle, ProcessMap};
 use crate::place::Place;
@@ -243,19 +243,15 @@ impl Accelerator {
         let operation = describe(info, call.src.as_ref());
         let run = async {
             (io.src, job.src) = cancel.or_cancelled(self.source(call.src)).await?;
-            match call.dst {
+            match call.dst.map(End::opened).transpose()? {
                 None => {}
-                Some(End::Stream(output)) => io.dst = Some(output),
-                Some(End::Url(url)) => {
-                    let location = Location::parse(&url)?;
-                    if location.is_local() {
-                        let creating = inner.storage.create_output(&location);
-                        let mut created = cancel.or_cancelled(creating).await?;
-                        io.dst = created.take_output();
-                        destination = Some(created);
-                    } else {
-                        job.dst = Some(url);
-                    }
+                Some(Opened::Already(output)) => io.dst = Some(output),
+                Some(Opened::There(url)) => job.dst = Some(url),
+                Some(Opened::Here(location)) => {
+                    let creating = inner.storage.create_output(&location);
+                    let mut created = cancel.or_cancelled(creating).await?;
+                    io.dst = created.take_output();
+                    destination = Some(created);
                 }
             }
             if let (Some(src), Some(dst)) = (&io.src, &io.dst) {
@@ -350,16 +346,12 @@ impl Accelerator {
 
     /// Opens the source here where it is the caller's own, else leaves it to the host.
     async fn source(&self, src: Option<End<Input>>) -> Result<(Option<Input>, Option<String>)> {
-        match src {
+        match src.map(End::opened).transpose()? {
             None => Ok((None, None)),
-            Some(End::Stream(input)) => Ok((Some(input), None)),
-            Some(End::Url(url)) => {
-                let location = Location::parse(&url)?;
-                if location.is_local() {
-                    Ok((Some(self.0.storage.open_input(&location).await?), None))
-                } else {
-                    Ok((None, Some(url)))
-                }
+            Some(Opened::Already(input)) => Ok((Some(input), None)),
+            Some(Opened::There(url)) => Ok((None, Some(url))),
+            Some(Opened::Here(location)) => {
+                Ok((Some(self.0.storage.open_input(&location).await?), None))
             }
         }
     }
@@ -391,11 +383,8 @@ fn check_engine(info: &AcceleratorInfo, parameters: &JobParameters) -> Result<()
 
 /// What a job does, for its errors: `gzip 'a.txt'`.
 fn describe(info: &AcceleratorInfo, src: Option<&End<Input>>) -> String {
-    match src {
-        Some(End::Url(url)) => match Location::parse(url) {
-            Ok(location) => format!("run {} on '{location}'", info.name),
-            Err(_) => format!("run {}", info.name),
-        },
-        _ => format!("run {}", info.name),
+    match src.and_then(End::name) {
+        Some(name) => format!("run {} on '{name}'", info.name),
+        None => format!("run {}", info.name),
     }
 }

@@ -1,5 +1,6 @@
 //! What one `start` or `process` is given.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use apyfal_core::{
@@ -33,11 +34,48 @@ pub struct Call {
     pub(crate) progress: Arc<Progress>,
 }
 
-/// One end of the data: a storage URL, or a stream of the caller's own.
+/// One end of the data: a storage URL, a file of the caller's, or a stream of the caller's own.
 #[derive(Debug)]
 pub(crate) enum End<Stream> {
     Url(String),
+    File(PathBuf),
     Stream(Stream),
+}
+
+/// Who opens one end, and what.
+pub(crate) enum Opened<Stream> {
+    /// The caller, a file of its own.
+    Here(Location),
+    /// Nobody: it is open.
+    Already(Stream),
+    /// The host.
+    There(String),
+}
+
+impl<Stream> End<Stream> {
+    /// Who opens it.
+    ///
+    /// # Errors
+    /// It is no URL.
+    pub(crate) fn opened(self) -> Result<Opened<Stream>> {
+        Ok(match self {
+            Self::Stream(stream) => Opened::Already(stream),
+            Self::File(path) => Opened::Here(Location::File(path)),
+            Self::Url(url) => match Location::parse(&url)? {
+                location if location.is_local() => Opened::Here(location),
+                _ => Opened::There(url),
+            },
+        })
+    }
+
+    /// What it is called, where it is no stream.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self {
+            Self::Url(url) => Some(Location::parse(url).ok()?.to_string()),
+            Self::File(path) => Some(path.display().to_string()),
+            Self::Stream(_) => None,
+        }
+    }
 }
 
 impl Call {
@@ -57,6 +95,20 @@ impl Call {
     #[must_use]
     pub fn dst(mut self, url: impl Into<String>) -> Self {
         self.dst = Some(End::Url(url.into()));
+        self
+    }
+
+    /// Reads a file, whatever characters its path has.
+    #[must_use]
+    pub fn src_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.src = Some(End::File(path.into()));
+        self
+    }
+
+    /// Writes to a file, whatever characters its path has, as [`dst`](Self::dst) does.
+    #[must_use]
+    pub fn dst_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.dst = Some(End::File(path.into()));
         self
     }
 
@@ -153,11 +205,13 @@ impl Call {
         let src = match &self.src {
             None => false,
             Some(End::Url(url)) => is_file(url),
+            Some(End::File(_)) => true,
             Some(End::Stream(input)) => matches!(input.source(), Source::File { .. }),
         };
         let dst = match &self.dst {
             None => true,
             Some(End::Url(url)) => is_file(url),
+            Some(End::File(_)) => true,
             Some(End::Stream(output)) => matches!(output.sink(), Sink::File { .. }),
         };
         src && dst
