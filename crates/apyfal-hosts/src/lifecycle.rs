@@ -466,3 +466,6 @@ pub fn host_name(prefix: Option<&str>, accelerator: &str) -> String {
         clock.second()
     )
 }
+
+#[cfg(test)]
+mod tests;

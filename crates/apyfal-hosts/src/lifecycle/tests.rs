@@ -1,0 +1,281 @@
+//! What a start does where its provider refuses, loses answers, or tells of things late.
+
+use std::collections::VecDeque;
+
+use apyfal_providers::{ProviderInfo, Token};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use super::*;
+
+/// A provider that does as it is told, and notes what it is asked.
+#[derive(Debug)]
+struct Scripted {
+    info: ProviderInfo,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    machines: Vec<Instance>,
+    /// What the next calls of `create` answer; what was asked for is made unless that is a refusal.
+    create: VecDeque<ErrorKind>,
+    /// How often a machine is not found yet.
+    late: usize,
+    /// Which state new machines are in.
+    state: Option<InstanceState>,
+    calls: Vec<String>,
+}
+
+impl Scripted {
+    fn new(settles: Duration) -> Arc<Self> {
+        let info = ProviderInfo { name: "scripted", region: Some("here".into()), settles };
+        Arc::new(Self { info, inner: Mutex::default() })
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Inner)) {
+        change(&mut self.inner.lock());
+    }
+
+    fn living(&self) -> usize {
+        let lives = |machine: &&Instance| machine.state != InstanceState::Ended;
+        self.inner.lock().machines.iter().filter(lives).count()
+    }
+
+    fn count(&self, call: &str) -> usize {
+        self.inner.lock().calls.iter().filter(|made| *made == call).count()
+    }
+
+    fn to(&self, id: &InstanceId, state: InstanceState, call: &str) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.calls.push(call.to_owned());
+        let found = inner.machines.iter_mut().find(|machine| machine.id == *id);
+        if let Some(found) = found {
+            found.state = state;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    fn info(&self) -> &ProviderInfo {
+        &self.info
+    }
+
+    async fn create(&self, spec: &HostSpec, token: &Token) -> Result<InstanceId> {
+        let mut inner = self.inner.lock();
+        inner.calls.push("create".to_owned());
+        let answer = inner.create.pop_front();
+        if let Some(kind) = answer.filter(|kind| is_refusal(*kind)) {
+            return Err(Error::new(kind, "it is refused"));
+        }
+        if !inner.machines.iter().any(|machine| machine.token == *token) {
+            let id = InstanceId(format!("i-{}", inner.machines.len()));
+            let state = inner.state.unwrap_or(InstanceState::Running);
+            let name = spec.name.clone();
+            let token = token.clone();
+            let machine = Instance { id, name, token, state, url: None, created: now() };
+            inner.machines.push(machine);
+        }
+        match answer {
+            Some(kind) => Err(Error::new(kind, "the answer got lost")),
+            None => {
+                let made = inner.machines.iter().find(|machine| machine.token == *token);
+                Ok(made.map(|machine| machine.id.clone()).unwrap())
+            }
+        }
+    }
+
+    async fn get(&self, id: &InstanceId) -> Result<Option<Instance>> {
+        let mut inner = self.inner.lock();
+        if inner.late > 0 {
+            inner.late -= 1;
+            return Ok(None);
+        }
+        Ok(inner.machines.iter().find(|machine| machine.id == *id).cloned())
+    }
+
+    async fn list(&self, filter: &HostFilter) -> Result<Vec<Instance>> {
+        let mut inner = self.inner.lock();
+        inner.calls.push("list".to_owned());
+        let is_meant =
+            |machine: &&Instance| filter.token.as_ref().is_none_or(|token| machine.token == *token);
+        Ok(inner.machines.iter().filter(is_meant).cloned().collect())
+    }
+
+    async fn start(&self, id: &InstanceId) -> Result<()> {
+        self.to(id, InstanceState::Running, "start")
+    }
+
+    async fn stop(&self, id: &InstanceId) -> Result<()> {
+        self.to(id, InstanceState::Stopped, "stop")
+    }
+
+    async fn terminate(&self, id: &InstanceId) -> Result<()> {
+        self.to(id, InstanceState::Ended, "terminate")
+    }
+
+    async fn set_at_shutdown(&self, _id: &InstanceId, _mode: AtShutdown) -> Result<()> {
+        Ok(())
+    }
+
+    async fn console(&self, _id: &InstanceId) -> Result<Option<String>> {
+        Ok(Some("booting\nkernel panic\n".to_owned()))
+    }
+}
+
+struct Test {
+    provider: Arc<Scripted>,
+    lifecycle: Lifecycle,
+    usage: Usage,
+    _home: tempfile::TempDir,
+}
+
+impl Test {
+    fn new(settles: Duration) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let provider = Scripted::new(settles);
+        let limits = Limits {
+            provision: Duration::from_secs(60),
+            boot: Duration::from_secs(60),
+            pause: Duration::from_millis(1),
+        };
+        let ledger = Ledger::at(home.path());
+        let lifecycle = Lifecycle::new(provider.clone(), ledger, limits);
+        Self { provider, lifecycle, usage: Usage::Named("it".into()), _home: home }
+    }
+
+    fn wanted() -> Result<(HostSpec, FirstContact)> {
+        let spec = HostSpec {
+            name: host_name(None, "gzip"),
+            accelerator: "gzip".into(),
+            installation: "here".into(),
+            instance_type: None,
+            image: None,
+            at_shutdown: AtShutdown::Terminate,
+            idle_timeout: None,
+            max_lifetime: None,
+            files: Vec::new(),
+        };
+        Ok((spec, FirstContact::new(None, None)?))
+    }
+
+    /// None of its machines has an address, so that no start ends well.
+    async fn start(&self) -> Error {
+        let never = Cancel::default();
+        let started =
+            self.lifecycle.start(&self.usage, "gzip", StopMode::Term, Self::wanted, &never);
+        started.await.map(drop).unwrap_err()
+    }
+
+    fn recorded(&self) -> Vec<HostRecord> {
+        self.lifecycle.ledger().hosts().unwrap()
+    }
+
+    /// What a process leaves that is killed after it asked.
+    fn asked_before(&self, age: f64) -> HostRecord {
+        let (spec, contact) = Self::wanted().unwrap();
+        let ledger = self.lifecycle.ledger();
+        let begun =
+            ledger.begin(&self.usage, "scripted", None, StopMode::Term, spec, contact).unwrap();
+        let host = HostRecord { asked: now() - age, ..begun.0 };
+        ledger.save(&host).unwrap();
+        host
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_as_it_is_and_looked_for_no_further() {
+    for kind in [ErrorKind::Quota, ErrorKind::Capacity, ErrorKind::Authentication] {
+        let test = Test::new(Duration::from_secs(3600));
+        test.provider.set(|inner| inner.create = [kind].into());
+        assert_eq!(test.start().await.kind(), kind);
+        assert!(test.recorded().is_empty());
+        assert_eq!((test.provider.living(), test.provider.count("list")), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_though_the_answer_got_lost_is_found_and_ended() {
+    let test = Test::new(Duration::from_secs(60));
+    test.provider.set(|inner| inner.create = [ErrorKind::Unavailable].into());
+    let error = test.start().await;
+    assert_eq!(error.message(), "the answer got lost");
+    assert_eq!((test.provider.living(), test.provider.count("create")), (0, 1));
+    assert!(test.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn a_machine_that_cannot_be_used_is_ended_with_its_last_words() {
+    let test = Test::new(Duration::ZERO);
+    let error = test.start().await;
+    assert_eq!(error.message(), "its machine has no address");
+    assert!(error.facts().iter().any(|(_, said)| said == "kernel panic"), "{error:?}");
+    assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn not_found_means_not_yet_as_long_as_things_settle() {
+    let test = Test::new(Duration::from_secs(60));
+    test.provider.set(|inner| inner.late = 5);
+    assert_eq!(test.start().await.message(), "its machine has no address", "it was waited for");
+    assert_eq!(test.provider.count("create"), 1);
+    // Later it means that it is gone: a token is spent, and another one is tried.
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| inner.late = 1);
+    let _ = test.start().await;
+    assert_eq!(test.provider.count("create"), 2);
+}
+
+#[tokio::test]
+async fn an_attempt_goes_on_after_a_kill_and_an_old_one_is_not_sent_again() {
+    let test = Test::new(Duration::ZERO);
+    let host = test.asked_before(10.0);
+    let _ = test.provider.create(host.spec.as_ref().unwrap(), &host.token).await.unwrap();
+    assert_eq!(test.start().await.message(), "its machine has no address");
+    let all = test.provider.inner.lock().machines.len();
+    assert_eq!((all, test.provider.living()), (1, 0), "it was the same one");
+
+    let test = Test::new(Duration::ZERO);
+    let host = test.asked_before(OLD + 1.0);
+    let _ = test.start().await;
+    let asked: Vec<_> = test.provider.inner.lock().machines.clone();
+    assert!(asked.iter().all(|machine| machine.token != host.token), "it was only looked up");
+    assert_eq!((asked.len(), test.provider.living()), (1, 0));
+}
+
+#[tokio::test]
+async fn machines_that_end_at_once_are_not_made_for_ever() {
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| inner.state = Some(InstanceState::Ended));
+    assert_eq!(test.start().await.message(), "each host that is made ends at once");
+    assert_eq!(test.provider.count("create"), 3);
+    assert!(test.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_that_is_cancelled_gives_back_what_it_made() {
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| inner.state = Some(InstanceState::Pending));
+    let cancel = Cancel::default();
+    let starting = test.lifecycle.start(&test.usage, "gzip", StopMode::Keep, Test::wanted, &cancel);
+    let cancelling = async {
+        while test.provider.count("create") == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let (started, ()) = tokio::join!(starting, cancelling);
+    assert!(started.unwrap_err().is_cancelled());
+    assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
+}
+
+#[test]
+fn the_name_of_a_host_tells_its_accelerator() {
+    let name = host_name(Some("team"), "a@b");
+    let (before, when) = name.rsplit_once('_').unwrap();
+    assert_eq!(before, "team_accelize_a_b");
+    assert!(when.len() == 12 && when.bytes().all(|byte| byte.is_ascii_digit()), "{name}");
+    assert!(host_name(None, "gzip").starts_with("accelize_gzip_"));
+}
