@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,6 +11,7 @@ from apyfal import client as _clt
 from apyfal import configuration as _cfg
 from apyfal import host as _hst
 from apyfal._logging import get_logger
+from apyfal._progress import Progress
 
 __all__ = ['Accelerator']
 
@@ -77,6 +78,11 @@ class Accelerator:
         return self._host
 
     @property
+    def public_ip(self) -> str | None:
+        """The address of the host; None where it is this machine."""
+        return None if self._host is None else self._host.public_ip
+
+    @property
     def process_running_count(self) -> int:
         """How many jobs run in the background."""
         return self._tasks_count
@@ -121,7 +127,7 @@ class Accelerator:
 
     def process(self, src: Any = None, dst: Any = None,
                 info_dict: dict[str, Any] | None = None,
-                progress: Callable[[int, int | None, int], object] | None = None,
+                progress: Progress | bool | None = None,
                 **parameters: Any) -> dict[str, Any]:
         """Runs one job.
 
@@ -132,7 +138,7 @@ class Accelerator:
                 (what has ``write``); or a buffer that can be written and has room for it.
             info_dict: Gets what else the accelerator tells: ``['app']['profiling']['wall-clock-time']`` in seconds.
             progress: Called now and then with the bytes read, the bytes to read where that is known, and the bytes
-                written. What it raises ends the job.
+                written. What it raises ends the job. True draws a bar where tqdm is installed.
             parameters: Parameters of the accelerator, as for `start`.
 
         Returns:

@@ -107,6 +107,7 @@ def test_subclasses_keep_what_users_change(host):
         mine.start()
         assert len(mine.process(b'abc')['digest']) == 64
         assert mine.host.host_ip == host and mine.client.url == host
+        assert mine.public_ip == mine.host.public_ip == host
     with pytest.raises(TypeError, match='cannot be pickled'):
         pickle.dumps(mine)
 

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import pathlib
+import sys
 import threading
+import types
 
 import numpy
 import pytest
@@ -298,6 +300,33 @@ def test_progress_is_told(sha3):
     told_once.clear()
     with pytest.raises(LookupError, match='mine'):
         sha3.process(b'abc', progress=raises, type='sha3-256')
+
+
+def test_a_bar_is_drawn_where_there_is_one(sha3, monkeypatch):
+    class Bar:
+        made = []
+
+        def __init__(self, **_):
+            self.n, self.total, self.closed = 0, None, False
+            Bar.made.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.closed = True
+
+        def update(self, count):
+            self.n += count
+    monkeypatch.setitem(sys.modules, 'tqdm', types.ModuleType('tqdm'))
+    monkeypatch.setitem(sys.modules, 'tqdm.auto', types.ModuleType('tqdm.auto'))
+    sys.modules['tqdm.auto'].tqdm = Bar
+    sha3.process(DATA, progress=True, type='sha3-256')
+    assert Bar.made[0].n == len(DATA) and Bar.made[0].closed
+    sha3.process(DATA, progress=False, type='sha3-256')
+    monkeypatch.setitem(sys.modules, 'tqdm.auto', None)
+    sha3.process(DATA, progress=True, type='sha3-256')
+    assert len(Bar.made) == 1
 
 
 def test_not_started_is_said(place):

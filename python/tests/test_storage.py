@@ -2,10 +2,16 @@
 import http.server
 import io
 import pathlib
+import socket
+import subprocess
+import sys
 import threading
+import time
+import warnings
 
 import pytest
 
+import apyfal
 from apyfal import storage
 from apyfal.exceptions import (
     StorageConfigurationException, StorageException, StorageResourceNotExistsException)
@@ -112,6 +118,62 @@ def test_what_is_wrong(url, mode, error, message):
         with storage.open(url, mode):
             pass
     assert message in str(raised.value)
+
+
+@pytest.fixture(scope='module')
+def moto(tmp_path_factory):
+    """The URL of an object store with a bucket."""
+    import boto3
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', '-m', 'moto.server', '-H', '127.0.0.1', '-p', str(port)],
+        cwd=tmp_path_factory.mktemp('moto'), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            assert server.poll() is None
+            try:
+                socket.create_connection(('127.0.0.1', port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        url = f'http://127.0.0.1:{port}'
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            boto3.client('s3', endpoint_url=url, region_name='us-east-1', aws_access_key_id='a',
+                         aws_secret_access_key='b').create_bucket(Bucket='bucket')
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_an_object_store(moto):
+    storage.mount(storage_type='AWS', client_id='AK', secret_id='SK', region='us-east-1',
+                  endpoint=moto, unsecure=True)
+    with storage.open('s3://bucket/key', 'wb') as file:
+        file.write(DATA)
+    with storage.open('s3://bucket/key') as file:
+        assert file.read() == DATA
+    storage.copy('s3://bucket/key', 's3://bucket/copy')
+    storage.copy('s3://bucket/copy', 'here')
+    assert pathlib.Path('here').read_bytes() == DATA
+    with pytest.raises(StorageResourceNotExistsException):
+        storage.copy('s3://bucket/missing', 'here')
+    with pytest.raises(LookupError):
+        with storage.open('s3://bucket/half', 'wb') as file:
+            file.write(DATA)
+            raise LookupError
+    with pytest.raises(FileNotFoundError):
+        storage.copy('s3://bucket/half', 'here')
+    # What the program mounted is where its accelerators read and write.
+    with apyfal.Accelerator('gzip') as gzip, apyfal.Accelerator('gunzip') as gunzip:
+        gzip.start()
+        gunzip.start()
+        gzip.process('s3://bucket/key', 's3://bucket/key.gz')
+        memory = io.BytesIO()
+        gunzip.process('s3://bucket/key.gz', memory)
+    assert memory.getvalue() == DATA
 
 
 def test_mounts():

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 from warnings import warn
@@ -11,6 +10,7 @@ from apyfal import _apyfal
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
 from apyfal._future import submitted
+from apyfal._progress import Progress, shown
 
 __all__ = ['AcceleratorClient']
 
@@ -121,11 +121,13 @@ class AcceleratorClient:
 
     def process(self, src: Any = None, dst: Any = None,
                 info_dict: dict[str, Any] | None = None,
-                progress: Callable[[int, int | None, int], object] | None = None,
+                progress: Progress | bool | None = None,
                 **parameters: Any) -> dict[str, Any]:
         """Runs one job. See `apyfal.Accelerator.process`."""
         full = _full(parameters)
-        response = self._accelerator().process(src, dst, full, parameters, progress)
+        core = self._accelerator()
+        with shown(progress) as tell:
+            response = core.process(src, dst, full, parameters, tell)
         return _result(response, info_dict)
 
     def process_submit(self, src: Any = None, dst: Any = None,
