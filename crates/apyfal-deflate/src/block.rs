@@ -1,10 +1,10 @@
 //! The blocks of a deflate stream: each in the form that is shortest.
 
 use crate::bits::Bits;
-use crate::code::{self, DISTANCES, Lengths, SYMBOLS as LITERALS};
+use crate::code::{self, DISTANCES, LENGTHS, Lengths, SYMBOLS as LITERALS};
 use crate::header::Header;
 use crate::path::Path;
-use crate::tokens::{Counted, MAX_MATCH, MIN_MATCH, SYMBOLS, Token};
+use crate::tokens::{Counted, MIN_MATCH, SYMBOLS, Token};
 
 /// The symbol that ends a block.
 const END: usize = 256;
@@ -45,11 +45,11 @@ impl Codes {
             codes.symbols[literal] = (*code).into();
             codes.symbol_bits[literal] = lengths.symbols[literal];
         }
-        for len in MIN_MATCH as usize..=MAX_MATCH {
-            let (symbol, rest, extra) = code::of_length(len);
+        for (len, length) in LENGTHS.iter().enumerate().skip(MIN_MATCH as usize) {
+            let symbol = usize::from(length.symbol);
             let bits = lengths.symbols[symbol];
-            codes.symbols[254 + len] = u32::from(literals[symbol]) | rest << bits;
-            codes.symbol_bits[254 + len] = bits + extra as u8;
+            codes.symbols[254 + len] = u32::from(literals[symbol]) | u32::from(length.rest) << bits;
+            codes.symbol_bits[254 + len] = bits + length.extra;
         }
         codes.distances[..DISTANCES].copy_from_slice(&far);
         for (code, &bits) in lengths.distances.iter().enumerate() {
@@ -87,10 +87,10 @@ pub(crate) fn write(bits: &mut Bits, counted: &Counted, raw: &[u8], is_last: boo
     symbols[..END].copy_from_slice(&counted.symbols[..END]);
     symbols[END] = 1;
     let mut extra = 0;
-    for len in MIN_MATCH as usize..=MAX_MATCH {
-        let (symbol, _, bits) = code::of_length(len);
-        symbols[symbol] += counted.symbols[254 + len];
-        extra += u64::from(bits * counted.symbols[254 + len]);
+    for (len, length) in LENGTHS.iter().enumerate().skip(MIN_MATCH as usize) {
+        let count = counted.symbols[254 + len];
+        symbols[usize::from(length.symbol)] += count;
+        extra += u64::from(u32::from(length.extra) * count);
     }
     let distances: &[u32; DISTANCES] = counted.distances.first_chunk().unwrap_or(&[0; DISTANCES]);
     for (code, count) in distances.iter().enumerate() {

@@ -52,15 +52,31 @@ impl Lengths {
 }
 
 /// The symbol of a length, its extra bits and how many those are.
-pub(crate) fn of_length(len: usize) -> (usize, u32, u32) {
-    if len == 258 {
-        return (285, 0, 0);
-    }
-    let rest = len as u32 - 3;
-    // Each power of two from 4 on is cut into four symbols.
-    let extra = (rest | 4).ilog2() - 2;
-    (257 + (4 * extra + (rest >> extra)) as usize, rest & ((1 << extra) - 1), extra)
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Length {
+    pub symbol: u16,
+    pub rest: u8,
+    pub extra: u8,
 }
+
+/// Those of the lengths up to 258.
+pub(crate) static LENGTHS: [Length; 259] = {
+    let mut lengths = [Length { symbol: 0, rest: 0, extra: 0 }; 259];
+    let mut len = 3;
+    while len < 258 {
+        let rest = len as u32 - 3;
+        // Each power of two from 4 on is cut into four symbols.
+        let extra = (rest | 4).ilog2() - 2;
+        lengths[len] = Length {
+            symbol: (257 + 4 * extra + (rest >> extra)) as u16,
+            rest: (rest & ((1 << extra) - 1)) as u8,
+            extra: extra as u8,
+        };
+        len += 1;
+    }
+    lengths[258] = Length { symbol: 285, rest: 0, extra: 0 };
+    lengths
+};
 
 /// How many extra bits a distance of this code has.
 pub(crate) fn distance_extra(code: usize) -> u32 {
@@ -86,7 +102,8 @@ mod tests {
             (257, (284, 30, 5)),
             (258, (285, 0, 0)),
         ] {
-            assert_eq!(of_length(len), expected, "of {len}");
+            let Length { symbol, rest, extra } = LENGTHS[len];
+            assert_eq!((symbol, rest, extra), expected, "of {len}");
         }
     }
 

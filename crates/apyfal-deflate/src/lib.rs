@@ -32,7 +32,7 @@ use path::Path;
 const LANES: usize = 3;
 
 /// Shorter sources are worked on as one.
-const LONG: usize = 256 << 10;
+const LONG: usize = 128 << 10;
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
