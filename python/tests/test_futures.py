@@ -148,3 +148,16 @@ def test_sixteen_threads_share_an_accelerator(sha3):
         return True
     with concurrent.futures.ThreadPoolExecutor(16) as threads:
         assert all(threads.map(use, range(16)))
+
+
+def test_of_many_threads_one_makes_it(place):
+    made = []
+    with apyfal.Accelerator('sha3', **place) as accelerator:
+        together = threading.Barrier(16)
+
+        def make(_):
+            together.wait(20)
+            made.append(accelerator.client._accelerator())
+        with concurrent.futures.ThreadPoolExecutor(16) as threads:
+            list(threads.map(make, range(16)))
+    assert len(made) == 16 and len(set(map(id, made))) == 1

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import Future
 from typing import Any
 from warnings import warn
@@ -58,6 +59,7 @@ class AcceleratorClient:
         self._client_type = client_type or self.NAME
         self._stopped = False
         self._core: _apyfal.Accelerator | None = None
+        self._making = threading.Lock()
         self._config = _cfg.create_configuration(config).copy()
         section = self._config['accelize']
         section['client_id'] = accelize_client_id
@@ -81,16 +83,19 @@ class AcceleratorClient:
 
     def _accelerator(self) -> _apyfal.Accelerator:
         """The accelerator where the configuration says. Nobody is contacted before its first call."""
-        if self._core is None:
-            if not self._name:
-                raise _exc.ClientConfigurationException(
-                    "no accelerator is named: Accelerator(accelerator='gzip')")
-            from apyfal import storage
-            self._core = _apyfal.Accelerator(
-                self._name, self._config._core, storage.core(self._config))
-            for warning in self._core.warnings:
-                warn(warning, stacklevel=4)
-        return self._core
+        # Of several threads one makes it.
+        with self._making:
+            core = self._core
+            if core is None:
+                if not self._name:
+                    raise _exc.ClientConfigurationException(
+                        "no accelerator is named: Accelerator(accelerator='gzip')")
+                from apyfal import storage
+                core = self._core = _apyfal.Accelerator(
+                    self._name, self._config._core, storage.core(self._config))
+                for warning in core.warnings:
+                    warn(warning, stacklevel=4)
+        return core
 
     def _width(self) -> int:
         """Among how many jobs under way another one is of use."""
