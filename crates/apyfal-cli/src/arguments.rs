@@ -141,11 +141,11 @@ impl Parameters {
         self
     }
 
-    /// Each value as the Python literal that it is, or as its text; that of `texts` as they were
+    /// Each value as the Python literal that it is, or as its text; those that are text as they were
     /// written.
-    pub(crate) fn literal(self, texts: &[&str]) -> Map<String, Value> {
+    pub(crate) fn literal(self, is_text: impl Fn(&str) -> bool) -> Map<String, Value> {
         let value = |key: &str, word| match word {
-            Word::Text(text) if texts.contains(&key) => Value::String(text),
+            Word::Text(text) if is_text(key) => Value::String(text),
             word => word.literal(),
         };
         self.0.into_iter().map(|(key, word)| (key.clone(), value(&key, word))).collect()
@@ -310,7 +310,7 @@ mod tests {
     fn parameters(line: &str) -> Value {
         let words = line.split(' ').map(OsString::from).collect();
         match parse(words) {
-            Ok(parsed) => Value::Object(parsed.parameters.literal(&[])),
+            Ok(parsed) => Value::Object(parsed.parameters.literal(|_| false)),
             Err(Refused::Ours(error)) => panic!("{error}"),
             Err(Refused::Clap(error)) => panic!("{error}"),
         }
@@ -344,7 +344,7 @@ mod tests {
         ] {
             let parsed = parse(line.split(' ').map(OsString::from).collect()).unwrap();
             assert_eq!(
-                Value::Object(parsed.parameters.literal(&[])),
+                Value::Object(parsed.parameters.literal(|_| false)),
                 json!({"level": 9}),
                 "{line}"
             );
@@ -368,7 +368,7 @@ mod tests {
     fn settings_of_hosts_stay_text_too() {
         let words = "apyfal create -a gzip --token 0123 --k 0123".split(' ');
         let parsed = parse(words.map(OsString::from).collect()).unwrap();
-        let values = Value::Object(parsed.parameters.literal(&["token"]));
+        let values = Value::Object(parsed.parameters.literal(|key| key == "token"));
         assert_eq!(values, json!({"token": "0123", "k": "0123"}));
     }
 

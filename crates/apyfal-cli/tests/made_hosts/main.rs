@@ -164,6 +164,11 @@ fn what_runs_once_leaves_no_host_behind() {
     home.ok(&["map", "gzip", "many", "packed"]);
     assert_eq!(peer("gzip", &["-dc"], &home.read("packed/c.gz")), b"c");
     assert_eq!((cloud.machines().len(), cloud.living()), (3, 0));
+    // Settings are read as the table of the configuration says: this one is text.
+    let typed = ["--instance_type", "0123", "--name", "typed"];
+    home.ok(&[&["create", "--accelerator", "gzip", "--host_type", "sim"], &typed[..]].concat());
+    let record = home.read(".apyfal/command_line/accelerators/typed.json");
+    assert!(text(&record).contains(r#""instance_type": "0123""#), "{}", text(&record));
     // What is wrong is told before anything is made.
     home.fails(2, &["create", "--accelerator", "gzip", "--host_type", "nowhere"]);
     home.fails(3, &["run", "gzip", "notes.txt", "x", "--host_type", "sim", "--stop_mode", "maybe"]);
