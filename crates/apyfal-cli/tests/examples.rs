@@ -12,7 +12,7 @@ use common::page::{Page, has_examples, root};
 use common::{Home, bmp, peer, text, words};
 
 /// The pages below, each of which has its test.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     // On two machines.
     "docs/guides/custom-host.md",
@@ -20,6 +20,8 @@ const PAGES: [&str; 10] = [
     "docs/guides/host.md",
     // In the suite of hosts that are made.
     "docs/guides/made-hosts.md",
+    // In the tests of the package for Python.
+    "docs/guides/python.md",
     // In the suite of packages.
     "docs/guides/your-own-accelerator.md",
     "docs/guides/your-own-program.md",
