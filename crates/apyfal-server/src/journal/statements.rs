@@ -5,7 +5,7 @@ use std::time::Duration;
 use apyfal_api::v2::JobState;
 use apyfal_core::{Error, ErrorKind, mask};
 use apyfal_database::Failure;
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OptionalExtension, PrepFlags, Statement, params};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -52,7 +52,10 @@ impl<'c> Statements<'c> {
         age: Age,
     ) -> rusqlite::Result<Self> {
         let all = (1..=22).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
-        let prepare = |sql: &str| connection.prepare(sql);
+        // They stay: without the flag they take up the memory that SQLite has at hand for what a
+        // statement needs while it runs, and each value of a job would be allocated.
+        let prepare =
+            |sql: &str| connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_PERSISTENT);
         Ok(Self {
             connection,
             age,
