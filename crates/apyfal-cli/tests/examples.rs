@@ -120,6 +120,8 @@ fn readme() {
         page = page.env(name, value);
     }
     page.replace("https://example.org/file", nginx.url("file"))
+        // Run among the tests of Python.
+        .program("program.py")
         // They build the project anew.
         .skip("cargo run --release -- run gzip README.md out.gz")
         .skip("cargo xtask test")
