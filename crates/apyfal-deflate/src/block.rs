@@ -14,7 +14,7 @@ const MOST_STORED: usize = 65_535;
 
 /// How many bytes a source of so many becomes at most, where no block is shorter than it need be.
 pub(crate) const fn bound(len: usize) -> usize {
-    len + len / 1024 + 64
+    len + len / 128 + 64
 }
 
 /// What is written for each token.

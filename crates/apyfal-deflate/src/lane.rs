@@ -21,6 +21,9 @@ pub(crate) const CHUNK: usize = 2 << 10;
 const SKIP: usize = 16 << 10;
 const MOST_SKIPPED: usize = 64 << 10;
 
+/// So much of each chunk is looked at before it is skipped.
+const SAMPLE: usize = 256;
+
 /// A part of the source.
 #[derive(Debug)]
 pub(crate) struct Lane<const SLOTS: usize, const WAYS: usize> {
@@ -185,7 +188,16 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
         if to >= self.quick_end() {
             return;
         }
-        if self.tokens.len() > 2 * CHUNK {
+        // What follows noise may be worth a look.
+        let to = (self.at.next_multiple_of(CHUNK)..to)
+            .step_by(CHUNK)
+            .find(|chunk| !is_flat(&source[*chunk..chunk + SAMPLE]))
+            .unwrap_or(to);
+        if to <= self.at {
+            return;
+        }
+        // What was found to be short is not stored for what follows.
+        if self.tokens.len() > 2 * CHUNK || 64 * self.tokens.len() < 63 * (self.at - self.block) {
             self.end_block(source, path);
         }
         block::store(&mut self.bits, &source[self.block..to], false);

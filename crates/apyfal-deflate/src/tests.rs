@@ -77,6 +77,20 @@ fn any_source_comes_back() {
 }
 
 #[test]
+fn stretches_of_both_kinds_are_each_in_their_form() {
+    let noise = grown(&[4, 255, 255, 255, 4, 255, 255, 255]);
+    for level in LEVELS {
+        for zeros in [5_000, 60_000, 100_000, 700_000] {
+            let source = [&vec![0; zeros][..], &noise[..20_000]].concat();
+            assert!(round_trip(level, &source) < 22_000, "behind {zeros} zeros");
+        }
+        let parts = noise.chunks(8 << 10).take(16);
+        let mixed: Vec<u8> = parts.flat_map(|part| [part, &[0; 56 << 10]].concat()).collect();
+        assert!(round_trip(level, &mixed) < 145_000);
+    }
+}
+
+#[test]
 fn every_length_comes_back() {
     let text = include_bytes!("lane.rs");
     for level in LEVELS {
