@@ -139,7 +139,9 @@ impl Lifecycle {
     ) -> Result<Ready> {
         let mut note = None;
         for _ in 0..ATTEMPTS {
-            let (mut host, lock) = match self.take(usage, cancel).await? {
+            let found = self.take(usage, cancel).await?;
+            let is_new = found.is_none();
+            let (mut host, lock) = match found {
                 Some(found) => found,
                 None => {
                     let (spec, contact) = wanted()?;
@@ -154,7 +156,8 @@ impl Lifecycle {
                 self.finish(&mut host).await?;
                 continue;
             }
-            let was_ready = matches!(host.state, HostState::Ready | HostState::Stopped);
+            let before = host.state;
+            let was_ready = matches!(before, HostState::Ready | HostState::Stopped);
             host.stop_mode = stop_mode;
             match self.bring_up(&mut host, cancel).await {
                 Ok(Some(options)) => return Ok(Ready { host, options, note, lock }),
@@ -165,8 +168,11 @@ impl Lifecycle {
                     self.ended(&mut host)?;
                 }
                 // What was there before stays, as whoever left it there wanted it.
+                Err(error) if before == HostState::Stopped => {
+                    return Err(self.stopped_again(error, host).await);
+                }
                 Err(error) if was_ready => return Err(self.told(error, &host).await),
-                Err(error) => return Err(self.undone(error, host).await),
+                Err(error) => return Err(self.undone(error, host, is_new).await),
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "each host that is made ends at once")
@@ -221,13 +227,17 @@ impl Lifecycle {
             Error::new(ErrorKind::Unavailable, "its machine has no address")
                 .operation(format!("reach the host {}", host.name))
         })?;
-        let options = match host.state {
-            HostState::Made => contact.make(&url, self.limits.boot).await?,
-            _ => {
-                let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };
-                Remote::new(options)?.host().await?;
-                contact.host(&url)
+        let answers = async {
+            if host.state == HostState::Made {
+                return contact.make(&url, self.limits.boot).await;
             }
+            let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };
+            Remote::new(options)?.host().await?;
+            Ok(contact.host(&url))
+        };
+        let options = tokio::select! {
+            answered = answers => answered?,
+            ended = self.goes_down(host, &instance.id) => return ended.map(|()| None),
         };
         (self.watch)(host, Phase::Reachable);
         (host.state, host.url) = (HostState::Ready, Some(url));
@@ -252,8 +262,7 @@ impl Lifecycle {
         let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
         loop {
             let found = self.provider.list(&filter).await?.into_iter().next();
-            let settles = self.provider.info().settles.as_secs_f64();
-            if found.is_some() || now() - host.asked > settles {
+            if found.is_some() || self.has_settled(host) {
                 return Ok(found);
             }
             sleep(self.limits.pause).await;
@@ -275,9 +284,7 @@ impl Lifecycle {
                     self.provider.start(id).await?;
                 }
                 // What was made just now is not found by everybody yet.
-                None if now() - host.asked > self.provider.info().settles.as_secs_f64() => {
-                    return Ok(None);
-                }
+                None if self.has_settled(host) => return Ok(None),
                 None | Some(InstanceState::Pending | InstanceState::Stopping) => {}
             }
             if Instant::now() > end {
@@ -292,6 +299,32 @@ impl Lifecycle {
         }
     }
 
+    /// Returns once the machine of a host that comes up has ended.
+    ///
+    /// # Errors
+    /// It has stopped, and is there still.
+    async fn goes_down(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+        loop {
+            sleep(self.limits.pause).await;
+            // Who is told nothing now is told later.
+            let Ok(found) = self.provider.get(id).await else { continue };
+            match found.map(|instance| instance.state) {
+                Some(InstanceState::Ended | InstanceState::Ending) => return Ok(()),
+                None if self.has_settled(host) => return Ok(()),
+                Some(InstanceState::Stopped | InstanceState::Stopping) => {
+                    return Err(Error::new(ErrorKind::Unavailable, "its machine has stopped")
+                        .operation(format!("reach the host {}", host.name)));
+                }
+                None | Some(InstanceState::Pending | InstanceState::Running) => {}
+            }
+        }
+    }
+
+    /// Whether what was made is found by everybody.
+    fn has_settled(&self, host: &HostRecord) -> bool {
+        now() - host.asked > self.provider.info().settles.as_secs_f64()
+    }
+
     /// Ends a host, or leaves it, as a mode says. The caller has its lock.
     ///
     /// # Errors
@@ -300,7 +333,10 @@ impl Lifecycle {
         // Another one may have ended it since this was read.
         match self.ledger.read(&host.id)? {
             Some(found) if found.state != HostState::Ended => *host = found,
-            _ => return Ok(()),
+            _ => {
+                host.state = HostState::Ended;
+                return Ok(());
+            }
         }
         if host.state == HostState::Ending || mode == StopMode::Term {
             return self.finish(host).await;
@@ -311,6 +347,12 @@ impl Lifecycle {
         let Some(id) = host.instance.clone().filter(|_| host.state != HostState::Made) else {
             return self.finish(host).await;
         };
+        match self.provider.get(&id).await?.map(|instance| instance.state) {
+            // It has ended by itself.
+            Some(InstanceState::Ended) => return self.ended(host),
+            None if self.has_settled(host) => return self.ended(host),
+            _ => {}
+        }
         self.provider.set_at_shutdown(&id, at_shutdown(mode)).await?;
         if mode == StopMode::Keep {
             return Ok(());
@@ -323,10 +365,15 @@ impl Lifecycle {
 
     /// Ends a host for good, which is looked at until it is so.
     async fn finish(&self, host: &mut HostRecord) -> Result<()> {
-        if host.state != HostState::Ending {
-            host.state = HostState::Ending;
-            self.ledger.save(host)?;
-        }
+        // Where that cannot be written down it ends all the same, as it costs meanwhile, and whoever looks
+        // again finds that it has.
+        let noted = match host.state {
+            HostState::Ending => Ok(()),
+            _ => {
+                host.state = HostState::Ending;
+                self.ledger.save(host)
+            }
+        };
         if host.instance.is_none() {
             host.instance = self.made_by(host).await?.map(|instance| instance.id);
         }
@@ -335,7 +382,7 @@ impl Lifecycle {
             self.until(host, &id, |state| matches!(state, None | Some(InstanceState::Ended)))
                 .await?;
         }
-        self.ended(host)
+        noted.and_then(|()| self.ended(host))
     }
 
     async fn until(
@@ -369,10 +416,22 @@ impl Lifecycle {
         self.ledger.save(host)
     }
 
-    /// Ends what a start that failed has made, and says so.
-    async fn undone(&self, error: Error, mut host: HostRecord) -> Error {
+    /// Stops a host again that was stopped before it was to come up, and says so.
+    async fn stopped_again(&self, error: Error, mut host: HostRecord) -> Error {
         let error = self.told(error, &host).await;
-        if host.instance.is_none() && is_refusal(error.kind()) {
+        match self.stop(&mut host, StopMode::Stop).await {
+            Ok(()) => error,
+            Err(left) => error
+                .context("left over", left)
+                .hint(format!("the host {} may run still: apyfal stop --all", host.name)),
+        }
+    }
+
+    /// Ends what a start that failed has made, and says so. Of one that is not `is_new` an earlier
+    /// process may have made something, whatever the provider answered to this one.
+    async fn undone(&self, error: Error, mut host: HostRecord, is_new: bool) -> Error {
+        let error = self.told(error, &host).await;
+        if is_new && host.instance.is_none() && is_refusal(error.kind()) {
             return self.ended(&mut host).err().unwrap_or(error);
         }
         match self.finish(&mut host).await {

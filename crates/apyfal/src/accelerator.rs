@@ -174,7 +174,12 @@ impl Accelerator {
         check_engine(info, &parameters)?;
         let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
         let AcceleratorInfo { name, params, .. } = info;
-        let params = Params::check(name, params, None, &parameters.specific).ok();
+        let checked = Params::check(name, params, None, &parameters.specific);
+        // A host is not made for what it would refuse.
+        let params = match inner.place.made_host().is_some() {
+            true => Some(checked?),
+            false => checked.ok(),
+        };
         let mut request = Start { accelerator: name.to_string(), parameters, src: None };
         (io.src, request.src) = cancel.or_cancelled(self.source(call.src)).await?;
         let session = inner.place.client.start(request, io).await?;

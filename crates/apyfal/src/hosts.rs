@@ -1,13 +1,22 @@
 //! The hosts that were made, whoever made them: listed, and given back.
 
 use apyfal_core::{Cancel, Error, Result};
-use apyfal_hosts::{Ledger, StopMode, ledger_of};
+use apyfal_hosts::{Ledger, ledger_of};
 
 use crate::known_hosts::KnownHosts;
 use crate::made::{PROVIDERS, lifecycle};
 use crate::surroundings::Surroundings;
 
-pub use apyfal_hosts::{HostRecord, HostState, Phase, Usage, Watch};
+pub use apyfal_hosts::{HostRecord, HostState, Phase, StopMode, Usage, Watch};
+
+/// What a text says becomes of a host once it is stopped: `term`, `stop` or `keep`, or the number of the
+/// original's.
+///
+/// # Errors
+/// It is none of these.
+pub fn stop_mode(text: &str) -> Result<StopMode> {
+    crate::made::stop_mode(text)
+}
 
 /// Whether this version makes hosts of a type.
 pub fn is_made(host_type: &str) -> bool {
@@ -145,12 +154,41 @@ impl MadeHosts {
         failed.map_or(Ok(ended), Err)
     }
 
+    /// Ends the hosts that were made for the accelerator of a name, as their stop modes say or as
+    /// `mode` does, whatever became of the configuration that they were made by; their names at their
+    /// providers.
+    ///
+    /// # Errors
+    /// One has not ended.
+    pub async fn end_named(
+        &self,
+        name: &str,
+        mode: Option<StopMode>,
+        cancel: &Cancel,
+    ) -> Result<Vec<String>> {
+        let mut ended = Vec::new();
+        for mut host in self.ledger.of(&Usage::Named(name.to_owned()))? {
+            let mode = mode.unwrap_or(host.stop_mode);
+            self.end_as(&mut host, mode, cancel).await?;
+            if host.state == HostState::Ended {
+                ended.push(host.name);
+            }
+        }
+        Ok(ended)
+    }
+
     async fn end(&self, host: &mut HostRecord, cancel: &Cancel) -> Result<()> {
+        self.end_as(host, StopMode::Term, cancel).await
+    }
+
+    async fn end_as(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {
         let lifecycle = lifecycle(&host.provider, &self.surroundings)?;
         let _lock = self.ledger.lock(&host.id, cancel).await?;
         let url = host.url.clone();
-        lifecycle.stop(host, StopMode::Term).await?;
-        if let (Some(url), Some(home)) = (url, self.surroundings.home()) {
+        lifecycle.stop(host, mode).await?;
+        if host.state == HostState::Ended
+            && let (Some(url), Some(home)) = (url, self.surroundings.home())
+        {
             // It may have been forgotten already.
             let _ = KnownHosts::below(home).remove(&url, cancel);
         }

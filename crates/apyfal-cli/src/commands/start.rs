@@ -67,6 +67,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         record.host.insert("stop_mode".to_owned(), Value::String(mode));
     }
     let accelerator = context.accelerator(&name, &record).await?;
+    if accelerator.has_host_of_its_own() && context.names.read(&name)?.is_none() {
+        // Whoever is to end the host finds it by its name.
+        context.names.write(&name, &record)?;
+    }
     let info = context.cancel.or_cancelled(accelerator.info()).await?;
     record.accelerator = info.name.to_string();
     let progress = Arc::new(Progress::default());

@@ -1,6 +1,6 @@
 //! `apyfal stop`: end the accelerator of a name.
 
-use apyfal::hosts::MadeHosts;
+use apyfal::hosts::{self, MadeHosts, StopMode};
 use apyfal::names::Record;
 use apyfal::{Accelerator, Result};
 use clap::Args;
@@ -29,17 +29,23 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     if arguments.all {
         return stop_all(context).await;
     }
+    let mode = arguments.stop_mode.as_deref().map(hosts::stop_mode).transpose()?;
     let name = arguments.name.name;
     let _lock = context.names.lock(&name, &context.cancel).await?;
     let mut record = context.record(&name)?;
     if let Some(mode) = arguments.stop_mode {
         record.host.insert("stop_mode".to_owned(), Value::String(mode));
     }
-    stop(context, &name, &record).await
+    stop(context, &name, &record, mode).await
 }
 
 /// Ends all that a name stands for, and forgets it.
-async fn stop(context: &Context<'_>, name: &str, record: &Record) -> Result<()> {
+async fn stop(
+    context: &Context<'_>,
+    name: &str,
+    record: &Record,
+    mode: Option<StopMode>,
+) -> Result<()> {
     let accelerator = context.accelerator(name, record).await;
     let has_host = accelerator.as_ref().is_ok_and(Accelerator::has_host_of_its_own);
     let ended = match &accelerator {
@@ -53,10 +59,23 @@ async fn stop(context: &Context<'_>, name: &str, record: &Record) -> Result<()> 
     };
     // The name goes even where its program failed to stop in order, but not as long as its host
     // lives.
-    if !has_host || ended.is_ok() {
-        context.names.forget(name)?;
+    match has_host {
+        true if ended.is_err() => return ended,
+        true => {}
+        false => end_left(context, name, mode).await?,
     }
+    context.names.forget(name)?;
     ended
+}
+
+/// Ends the host that was made for a name, where the configuration does not say any more that it has
+/// one.
+async fn end_left(context: &Context<'_>, name: &str, mode: Option<StopMode>) -> Result<()> {
+    let Some(hosts) = MadeHosts::of(&context.surroundings) else { return Ok(()) };
+    for host in hosts.end_named(name, mode, &context.cancel).await? {
+        context.printer.note(&format!("gave back the host {host}"));
+    }
+    Ok(())
 }
 
 async fn stop_all(context: &Context<'_>) -> Result<()> {
@@ -67,7 +86,7 @@ async fn stop_all(context: &Context<'_>) -> Result<()> {
             Ok(record) => {
                 let mut record = record;
                 record.host.insert("stop_mode".to_owned(), Value::String("term".to_owned()));
-                stop(context, &name, &record).await
+                stop(context, &name, &record, Some(StopMode::Term)).await
             }
             Err(error) => Err(error),
         };
@@ -106,7 +125,7 @@ pub(crate) async fn end_for_another(
         return Ok(());
     }
     replace(context, name, earlier).await;
-    Ok(())
+    end_left(context, name, None).await
 }
 
 /// Ends the session that a new one takes the place of, with the same forbearance.

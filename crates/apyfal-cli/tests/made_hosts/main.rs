@@ -176,6 +176,51 @@ fn what_runs_once_leaves_no_host_behind() {
 }
 
 #[test]
+fn a_host_is_given_back_whatever_became_of_its_configuration() {
+    let cloud = Cloud::new();
+    let Cloud(home) = &cloud;
+    let (mine, none) = ("[host]\nhost_type = sim\n", "");
+    let begin = || {
+        home.write("mine.conf", mine);
+        home.ok(&["create", "--accelerator", "gzip", "--config", "mine.conf"]);
+        home.ok(&["start"]);
+        assert_eq!(cloud.living(), 1);
+    };
+    begin();
+    home.fails(2, &["stop", "--stop_mode", "trem"]);
+    home.write("mine.conf", none);
+    let stopped = home.apyfal(&["stop"]).output().unwrap();
+    assert!(text(&stopped.stderr).contains("gave back the host accelize_gzip_"), "{stopped:?}");
+    assert_eq!(cloud.living(), 0);
+
+    begin();
+    home.write("mine.conf", none);
+    home.ok(&["create", "--accelerator", "sha3"]);
+    assert_eq!(cloud.living(), 0, "the name stands for something else");
+}
+
+#[test]
+fn what_is_wrong_with_a_start_is_told_before_a_host_is_made() {
+    let cloud = Cloud::new();
+    let Cloud(home) = &cloud;
+    home.ok(&["create", "--accelerator", "hyperfire", "--host_type", "sim"]);
+    home.write("words.csv", "a,b\n");
+    home.fails(2, &["start", "--src", "words.csv", "--nonsense", "5"]);
+    assert!(cloud.machines().is_empty());
+}
+
+#[test]
+fn a_host_is_given_back_though_it_cannot_be_remembered() {
+    let cloud = Cloud::new();
+    let Cloud(home) = &cloud;
+    std::fs::create_dir_all(home.path(".apyfal")).unwrap();
+    home.write(".apyfal/known_hosts", "no directory");
+    home.ok(&["run", "gzip", "notes.txt", "notes.gz", "--host_type", "sim"]);
+    assert!(cloud.is_right("notes.gz"));
+    assert_eq!((cloud.machines().len(), cloud.living()), (1, 0));
+}
+
+#[test]
 fn a_host_may_be_stopped_or_kept() {
     let cloud = Cloud::new();
     let Cloud(home) = &cloud;

@@ -271,6 +271,49 @@ async fn a_start_that_is_cancelled_gives_back_what_it_made() {
     assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
 }
 
+#[tokio::test]
+async fn what_an_earlier_process_made_is_ended_though_this_one_is_refused() {
+    let test = Test::new(Duration::ZERO);
+    let host = test.asked_before(10.0);
+    let _ = test.provider.create(host.spec.as_ref().unwrap(), &host.token).await.unwrap();
+    test.provider.set(|inner| inner.create = [ErrorKind::Authentication].into());
+    assert_eq!(test.start().await.kind(), ErrorKind::Authentication);
+    assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
+}
+
+impl Test {
+    /// A host that an earlier process left so.
+    async fn left(&self, state: HostState, machine: InstanceState) -> HostRecord {
+        let host = self.asked_before(10.0);
+        let id = self.provider.create(host.spec.as_ref().unwrap(), &host.token).await.unwrap();
+        self.provider.to(&id, machine, "left").unwrap();
+        let host = HostRecord { instance: Some(id), state, ..host };
+        self.lifecycle.ledger().save(&host).unwrap();
+        host
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_machine_that_does_not_come_up_is_stopped_again() {
+    let test = Test::new(Duration::ZERO);
+    test.left(HostState::Stopped, InstanceState::Stopped).await;
+    assert_eq!(test.start().await.message(), "its machine has no address");
+    assert_eq!(test.recorded()[0].state, HostState::Stopped);
+    assert_eq!(test.provider.inner.lock().machines[0].state, InstanceState::Stopped);
+    assert_eq!((test.provider.count("start"), test.provider.count("stop")), (1, 1));
+}
+
+#[tokio::test]
+async fn one_that_has_ended_by_itself_needs_no_stop() {
+    let test = Test::new(Duration::ZERO);
+    for mode in [StopMode::Term, StopMode::Stop, StopMode::Keep] {
+        let mut host = test.left(HostState::Ready, InstanceState::Ended).await;
+        test.lifecycle.stop(&mut host, mode).await.unwrap();
+        assert_eq!((host.state, test.recorded().len()), (HostState::Ended, 0));
+    }
+    assert_eq!(test.provider.count("stop"), 0);
+}
+
 #[test]
 fn the_name_of_a_host_tells_its_accelerator() {
     let name = host_name(Some("team"), "a@b");

@@ -267,11 +267,17 @@ impl Machine {
             .stdout(Stdio::null())
             .stderr(open("log")?)
             .process_group(0);
-        let mut child = command
-            .spawn()
-            .map_err(|error| not_started(program, error).operation("switch a machine on"))?;
+        // Before it runs: else one whose maker is killed now would come back once it has ended.
         self.record.is_on = true;
         self.save()?;
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                self.record.is_on = false;
+                self.save()?;
+                return Err(not_started(program, error).operation("switch a machine on"));
+            }
+        };
         // Nobody else waits for it.
         std::thread::spawn(move || child.wait());
         Ok(())

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use settings::Settings;
-pub(crate) use settings::{PROVIDERS, lifecycle, makes};
+pub(crate) use settings::{PROVIDERS, lifecycle, makes, stop_mode};
 
 use crate::builder::AcceleratorBuilder;
 use crate::known_hosts::{KnownHosts, Pairing};
@@ -79,8 +79,17 @@ impl MadeHost {
     /// The host, made where it is not there.
     async fn up(&self, cancel: &Cancel) -> Result<Remote> {
         let _alone = self.changing.lock().await;
-        if let Some(current) = &*self.current.lock() {
-            return Ok(current.remote.clone());
+        let current = self.current.lock().clone();
+        if let Some(current) = current {
+            let instance = self.lifecycle.instance(&current.host).await;
+            let has_ended =
+                instance.is_ok_and(|found| found.is_none_or(|found| found.url.is_none()));
+            if !has_ended {
+                return Ok(current.remote);
+            }
+            // Its lease ran out.
+            *self.current.lock() = None;
+            drop(current);
         }
         let wanted = || self.settings.wanted(&self.accelerator, self.lifecycle.ledger());
         let mode = self.settings.stop_mode;
@@ -88,18 +97,21 @@ impl MadeHost {
         let ready = started.await?;
         self.notes.lock().extend(ready.note);
         let remote = Remote::new(ready.options)?;
+        let is_shared = matches!(self.usage, Usage::Named(_));
+        let lock = (!is_shared).then(|| Arc::new(ready.lock));
+        // From here on it is given back, whatever fails.
+        let host = ready.host.clone();
+        *self.current.lock() = Some(Current { host, remote: remote.clone(), _lock: lock });
         if let (Some((token, fingerprint)), Some(url)) = (ready.host.proofs(), &ready.host.url) {
             let pairing = Pairing {
                 token: Some(token),
                 fingerprint: Some(fingerprint),
                 ..Pairing::new(url.as_str())
             };
-            self.known.remember(pairing, cancel)?;
+            if let Err(error) = self.known.remember(pairing, cancel) {
+                self.notes.lock().push(format!("the host is not known by its address: {error}"));
+            }
         }
-        let is_shared = matches!(self.usage, Usage::Named(_));
-        let lock = (!is_shared).then(|| Arc::new(ready.lock));
-        let current = Current { host: ready.host, remote: remote.clone(), _lock: lock };
-        *self.current.lock() = Some(current);
         Ok(remote)
     }
 

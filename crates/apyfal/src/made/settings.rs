@@ -88,7 +88,11 @@ impl Settings {
     /// What tells hosts apart that are made without a name: who asks for the same may take over one
     /// whose process died.
     pub(crate) fn wish(&self, host_type: &str, accelerator: &str) -> String {
-        json!([host_type, accelerator, self.prefix, self.instance_type, self.image]).to_string()
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        let times = [seconds(self.idle_timeout), seconds(self.max_lifetime)];
+        let shows = self.identity.as_ref().map(|identity| identity.fingerprint().to_string());
+        json!([host_type, accelerator, self.prefix, self.instance_type, self.image, times, shows])
+            .to_string()
     }
 
     /// A new host, with all that it is asked for with.
