@@ -113,10 +113,11 @@ fn a_machine_ends_with_its_lease_though_no_host_can_run() {
     // It has the agent, and so needs no network to get it.
     machine.ok("cd && apyfal user-data --accelerator gzip --idle_timeout 1h --max_lifetime 12h \
                 --shutdown_command 'sh -c \"journalctl -u apyfal-end > /mnt/said; poweroff\"' \
-                --agent http://127.0.0.1/apyfal \
+                --agent http://127.0.0.1/apyfal --first_contact /root/contact \
                 --agent_sha256 $(sha256sum /usr/local/bin/apyfal | cut -d' ' -f1) > user-data \
                 && bash user-data || { cat /var/log/apyfal-user-data.log; false; }");
     assert_eq!(machine.ok("systemctl is-active apyfal-end.timer apyfal"), "active\nactive\n");
+    machine.ok("apyfal host add mine https://127.0.0.1:8000 --first_contact /root/contact");
     let looks = |machine: &Machine| machine.ok("systemctl start apyfal-end.service");
 
     // On a full disk no work is taken that needs it, and a lease can be made longer.
