@@ -24,6 +24,8 @@ use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
 /// An attempt that is older than this is looked up and never sent again, in seconds: what it was
 /// signed with is no longer good, and the provider may have forgotten its token.
 const OLD: f64 = 3600.0;
+/// A host that was stopped is no good any more where its life has no more seconds than these.
+const LIFE_LEFT: f64 = 60.0;
 /// How often a token may turn out to be spent in one start.
 const ATTEMPTS: u32 = 3;
 
@@ -137,7 +139,7 @@ impl Lifecycle {
         wanted: impl Fn() -> Result<(HostSpec, FirstContact)>,
         cancel: &Cancel,
     ) -> Result<Ready> {
-        let mut note = None;
+        let (mut note, mut last) = (None, None);
         for _ in 0..ATTEMPTS {
             let found = self.take(usage, cancel).await?;
             let is_new = found.is_none();
@@ -166,6 +168,7 @@ impl Lifecycle {
                         note = Some(format!("the host {} had ended by itself", host.name));
                     }
                     self.ended(&mut host)?;
+                    last = Some(host);
                 }
                 // What was there before stays, as whoever left it there wanted it.
                 Err(error) if before == HostState::Stopped => {
@@ -175,8 +178,12 @@ impl Lifecycle {
                 Err(error) => return Err(self.undone(error, host, is_new).await),
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, "each host that is made ends at once")
-            .operation("make a host"))
+        let error = Error::new(ErrorKind::Unavailable, "each host that is made ends at once")
+            .operation("make a host");
+        match last {
+            Some(host) => Err(self.told(error, &host).await),
+            None => Err(error),
+        }
     }
 
     /// The host of a use that this process may work on.
@@ -229,15 +236,22 @@ impl Lifecycle {
         })?;
         let answers = async {
             if host.state == HostState::Made {
-                return contact.make(&url, self.limits.boot).await;
+                return contact.make(&url, self.limits.boot).await.map(Some);
             }
             let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };
-            Remote::new(options)?.host().await?;
-            Ok(contact.host(&url))
+            let lease = Remote::new(options)?.host().await?.lease;
+            let left = lease.and_then(|lease| lease.life_left);
+            let is_over = host.state == HostState::Stopped && left.is_some_and(|s| s < LIFE_LEFT);
+            Ok((!is_over).then(|| contact.host(&url)))
         };
         let options = tokio::select! {
             answered = answers => answered?,
             ended = self.goes_down(host, &instance.id) => return ended.map(|()| None),
+        };
+        let Some(options) = options else {
+            self.provider.terminate(&instance.id).await?;
+            self.until(host, &instance.id, has_ended).await?;
+            return Ok(None);
         };
         (self.watch)(host, Phase::Reachable);
         (host.state, host.url) = (HostState::Ready, Some(url));
@@ -379,8 +393,7 @@ impl Lifecycle {
         }
         if let Some(id) = host.instance.clone() {
             self.provider.terminate(&id).await?;
-            self.until(host, &id, |state| matches!(state, None | Some(InstanceState::Ended)))
-                .await?;
+            self.until(host, &id, has_ended).await?;
         }
         noted.and_then(|()| self.ended(host))
     }
@@ -491,6 +504,10 @@ impl Lifecycle {
     pub async fn end_stray(&self, stray: &Instance) -> Result<()> {
         self.provider.terminate(&stray.id).await
     }
+}
+
+fn has_ended(state: Option<InstanceState>) -> bool {
+    matches!(state, None | Some(InstanceState::Ended))
 }
 
 /// Whether nothing was made where a provider answers so.

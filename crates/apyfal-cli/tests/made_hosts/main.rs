@@ -268,6 +268,21 @@ fn a_host_whose_lease_ran_out_has_ended_and_another_is_made() {
 }
 
 #[test]
+fn a_stopped_host_whose_life_is_over_gives_way_to_another() {
+    let cloud = Cloud::new();
+    let Cloud(home) = &cloud;
+    let create = ["create", "--accelerator", "gzip", "--host_type", "sim", "--max_lifetime", "50s"];
+    home.ok(&[&create[..], &["--stop_mode", "stop"]].concat());
+    home.ok(&["start"]);
+    home.ok(&["stop"]);
+    home.ok(&[&create[..], &["--stop_mode", "stop"]].concat());
+    home.ok(&["start"]);
+    home.ok(&["process", "-i", "notes.txt", "-o", "notes.gz"]);
+    assert!(cloud.is_right("notes.gz"));
+    assert_eq!((cloud.machines().len(), cloud.living()), (2, 1));
+}
+
+#[test]
 fn a_start_that_is_interrupted_leaves_nothing() {
     let cloud = Cloud::new();
     let Cloud(home) = &cloud;

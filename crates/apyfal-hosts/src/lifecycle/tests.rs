@@ -249,7 +249,9 @@ async fn an_attempt_goes_on_after_a_kill_and_an_old_one_is_not_sent_again() {
 async fn machines_that_end_at_once_are_not_made_for_ever() {
     let test = Test::new(Duration::ZERO);
     test.provider.set(|inner| inner.state = Some(InstanceState::Ended));
-    assert_eq!(test.start().await.message(), "each host that is made ends at once");
+    let error = test.start().await;
+    assert_eq!(error.message(), "each host that is made ends at once");
+    assert!(error.facts().iter().any(|(_, said)| said == "kernel panic"), "{error:?}");
     assert_eq!(test.provider.count("create"), 3);
     assert!(test.recorded().is_empty());
 }
