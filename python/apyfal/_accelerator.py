@@ -64,6 +64,8 @@ class Accelerator:
             accelerator=accelerator, client_type='REST' if is_remote else 'SysCall',
             accelize_client_id=accelize_client_id, accelize_secret_id=accelize_secret_id,
             config=config, host_ip=host_ip, ssl_cert_crt=host_kwargs.get('ssl_cert_crt'))
+        # What the client was told; its own URL is the one that the address turned out to mean.
+        self._host_url = None if self._host is None else self._host.url
         # At the end of the block, by the collector or at exit: once, and in this process alone.
         self._ending = _ending.Ending(self, self._client, self._host)
 
@@ -114,8 +116,9 @@ class Accelerator:
         if self._host is not None:
             self._host.start(accelerator=self._client.name, stop_mode=stop_mode)
             url = self._host.url
-            if url and url != self._client.url and self._client.REMOTE:
+            if url and url != self._host_url and self._client.REMOTE:
                 self._client.url = url  # type: ignore[misc]
+                self._host_url = url
             env = self._host.get_configuration_env()
         env.update(host_env or {})
         get_logger().info("Configuring accelerator...")

@@ -137,6 +137,15 @@ def test_the_program_of_a_user_of_two_machines(host):
         assert info['app']['profiling']['wall-clock-time'] >= 0
 
 
+def test_a_second_start_keeps_what_the_address_meant(host):
+    with apyfal.Accelerator('sha3', host_ip=host + '/') as accelerator:
+        accelerator.start()
+        first = accelerator.client._core
+        accelerator.start()
+        assert accelerator.client._core is first
+        assert accelerator.process(b'abc', type='sha3-256')['digest']
+
+
 def test_sixteen_accelerators_at_once(host):
     import concurrent.futures
 
