@@ -40,11 +40,18 @@ def submitted(
         # Nobody waits for a future that was cancelled.
         if not future.set_running_or_notify_cancel():
             return
+        outcome: dict[str, Any] = {}
+        if response is not None:
+            try:
+                outcome = result(response)
+            except BaseException as wrong:
+                # Who waits must learn it.
+                error = wrong
         try:
-            if response is None:
+            if error is not None:
                 future.set_exception(error)
             else:
-                future.set_result(result(response))
+                future.set_result(outcome)
         except InvalidStateError:
             pass
 

@@ -142,6 +142,11 @@ async def _awaited(begin: Callable[[_Done], _apyfal.Job]) -> dict[str, Any]:
         if not future.done():
             if error is None:
                 future.set_result(response)
+            elif isinstance(error, StopIteration):
+                # No future of asyncio takes it.
+                wrapped = RuntimeError('a file object raised StopIteration')
+                wrapped.__cause__ = error
+                future.set_exception(wrapped)
             else:
                 future.set_exception(error)
 

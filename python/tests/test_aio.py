@@ -73,6 +73,19 @@ async def test_cancelling_a_task_ends_its_job(place):
 
 
 @running
+async def test_what_no_future_can_raise_comes_wrapped(place):
+    class Ends:
+        def read(self, size):
+            raise StopIteration('mine')
+
+    async with aio.Accelerator('sha3', **place) as sha3:
+        await sha3.start()
+        with pytest.raises(RuntimeError, match='StopIteration') as raised:
+            await asyncio.wait_for(sha3.process(Ends(), **TYPE), 20)
+        assert isinstance(raised.value.__cause__, StopIteration)
+
+
+@running
 async def test_a_map(place):
     async def sources():
         for number in range(50):

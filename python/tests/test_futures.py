@@ -44,6 +44,11 @@ def test_futures_are_those_of_python(sha3):
     assert sha3.process_running_count == 0
 
 
+def test_a_result_that_cannot_be_told_ends_the_future(sha3):
+    with pytest.raises((AttributeError, TypeError)):
+        sha3.process_submit(b'abc', info_dict=[1], **TYPE).result(20)
+
+
 def test_a_job_is_counted_and_stopping_waits_for_it(sha3):
     held = Held()
     future = sha3.process_submit(held, **TYPE)
