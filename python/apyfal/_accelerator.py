@@ -201,10 +201,13 @@ class Accelerator:
             stop_mode: What becomes of the host, in place of what was said before.
             info_dict: Gets what the accelerator tells.
         """
+        try:
+            result = self._client.stop(info_dict)
+        finally:
+            if self._host is not None:
+                self._host.stop(stop_mode)
+        # What was interrupted ends with the program.
         self._ending.disarm()
-        result = self._client.stop(info_dict)
-        if self._host is not None:
-            self._host.stop(stop_mode)
         return result
 
     def __enter__(self) -> Accelerator:

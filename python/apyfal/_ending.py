@@ -38,9 +38,11 @@ class Ending:
             return
         self._armed = False
         try:
-            client.stop()
-            if host is not None:
-                host.stop()
+            try:
+                client.stop()
+            finally:
+                if host is not None:
+                    host.stop()
         except BaseException as error:
             get_logger().warning("%r could not be ended: %s", client, error)
             if not isinstance(error, Exception):

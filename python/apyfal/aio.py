@@ -114,14 +114,16 @@ class Accelerator:
 
     async def stop(self, info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Ends the session, after its running jobs. See `apyfal.Accelerator.stop`."""
+        core, result = self.client._core, None
+        try:
+            if core is not None:
+                result = _result(await _awaited(lambda done: core.stop(done)), info_dict)
+        finally:
+            if self.host is not None:
+                self.host.stop()
+        # What was interrupted ends with the program.
         self._accelerator._ending.disarm()
-        core = self.client._core
-        if core is None:
-            return None
-        response = await _awaited(lambda done: core.stop(done))
-        if self.host is not None:
-            self.host.stop()
-        return _result(response, info_dict)
+        return result
 
     async def __aenter__(self) -> Accelerator:
         return self

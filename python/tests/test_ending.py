@@ -105,6 +105,31 @@ def test_the_collector_ends_it_once(sessions):
     assert not list(sessions.iterdir())
 
 
+def test_a_stop_that_is_interrupted_is_made_up_for(sessions, host):
+    class Ended(apyfal.host.Host):
+        count = 0
+
+        def stop(self, stop_mode=None):
+            Ended.count += 1
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    accelerator = apyfal.Accelerator('sha3')
+    accelerator._host = Ended(host_ip=host)
+    accelerator.start()
+    accelerator.client.stop = interrupted
+    try:
+        accelerator.stop()
+    except KeyboardInterrupt:
+        pass
+    assert Ended.count == 1
+    del accelerator.client.stop
+    assert list(sessions.iterdir())
+    del accelerator
+    assert not list(sessions.iterdir())
+
+
 def test_a_child_leaves_what_is_its_parents(program, sessions):
     program('''
     import apyfal, os, warnings
