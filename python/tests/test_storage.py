@@ -14,7 +14,8 @@ import pytest
 import apyfal
 from apyfal import storage
 from apyfal.exceptions import (
-    StorageConfigurationException, StorageException, StorageResourceNotExistsException)
+    AcceleratorException, StorageConfigurationException, StorageException,
+    StorageResourceNotExistsException)
 
 DATA = bytes(range(256)) * 10_000
 
@@ -187,3 +188,28 @@ def test_mounts():
         storage.mount('nosuch')
     with pytest.raises(StorageConfigurationException, match="'regoin' is no option"):
         storage.mount('AWS', regoin='x')
+
+
+def test_a_mount_reaches_accelerators_that_there_are():
+    with apyfal.Accelerator('sha3') as sha3:
+        sha3.start()
+        with pytest.raises(AcceleratorException, match='later'):
+            sha3.process('later://bucket/key')
+        storage.mount('AWS.later', client_id='a', secret_id='hush', region='r', unsecure=True,
+                      endpoint='http://127.0.0.1:9')
+        with pytest.raises(AcceleratorException, match='127.0.0.1:9'):
+            sha3.process('later://bucket/key')
+
+
+def test_a_child_mounts_for_itself(program):
+    program("""
+    import apyfal, os, warnings
+    warnings.simplefilter('ignore')
+    with apyfal.Accelerator('sha3') as sha3:
+        sha3.start()
+        child = os.fork()
+        if not child:
+            apyfal.storage.mount('AWS.own', region='r', endpoint='http://127.0.0.1:9')
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """)

@@ -59,6 +59,7 @@ class AcceleratorClient:
         self._client_type = client_type or self.NAME
         self._stopped = False
         self._core: _apyfal.Accelerator | None = None
+        self._storage: _apyfal.Storage | None = None
         self._making = threading.Lock()
         self._config = _cfg.create_configuration(config).copy()
         section = self._config['accelize']
@@ -91,8 +92,10 @@ class AcceleratorClient:
                     raise _exc.ClientConfigurationException(
                         "no accelerator is named: Accelerator(accelerator='gzip')")
                 from apyfal import storage
+                # It stays, so that what is mounted later reaches it.
+                self._storage = storage.core(self._config)
                 core = self._core = _apyfal.Accelerator(
-                    self._name, self._config._core, storage.core(self._config))
+                    self._name, self._config._core, self._storage)
                 for warning in core.warnings:
                     warn(warning, stacklevel=4)
         return core

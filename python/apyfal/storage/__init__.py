@@ -24,6 +24,8 @@ _mounts: dict[str, dict[str, str]] = {}
 _cores: weakref.WeakSet[_apyfal.Storage] = weakref.WeakSet()
 _own: _apyfal.Storage | None = None
 _own_process = 0
+# In a child those of the parent refuse.
+os.register_at_fork(after_in_child=_cores.clear)
 
 
 def core(config: _cfg.Configuration) -> _apyfal.Storage:
