@@ -90,6 +90,7 @@ class GzipFile(_standard.GzipFile):
     fileobj: Any
     myfileobj: Any
     _buffer: Any
+    _start: int | None
 
     def __init__(self, filename: Any = None, mode: str | None = None, compresslevel: int = 9,
                  fileobj: Any = None, mtime: float | None = None) -> None:
@@ -99,6 +100,7 @@ class GzipFile(_standard.GzipFile):
         wanted = mode or getattr(fileobj, 'mode', 'rb')
         if not isinstance(wanted, str) or not wanted.startswith(('w', 'a', 'x')) or not 1 <= compresslevel <= 9:
             super().__init__(filename, mode, compresslevel, fileobj, mtime)
+            self._start = _place(self.fileobj)
             return
         if mode is None:
             warnings.warn('the mode of GzipFile was taken from its file, which is open for writing: '
@@ -183,10 +185,13 @@ class GzipFile(_standard.GzipFile):
         fileobj: Any = self.fileobj
         if not isinstance(reader.raw, _standard._GzipReader):
             return
+        begin = _place(fileobj)
+        # The reader may have read on, and hold what a seek or a peek left.
+        if begin is None or begin != self._start:
+            return
         try:
-            begin = fileobj.tell()
             compressed = fileobj.read()
-        except (AttributeError, OSError):
+        except OSError:
             return
         result = io.BytesIO()
         try:
@@ -278,6 +283,14 @@ class _Whole(io.RawIOBase):
 
     def tell(self) -> int:
         return self._at
+
+
+def _place(fileobj: Any) -> int | None:
+    """Where a file object is, if it knows that."""
+    try:
+        return int(fileobj.tell())
+    except (AttributeError, TypeError, ValueError, OSError):
+        return None
 
 
 def _is_for_accelerator(level: int, length: int) -> bool:

@@ -77,6 +77,22 @@ def test_a_file_that_was_read_as_a_whole_is_the_same_file():
         assert file.readline() == b'line 0 of a text\n'
 
 
+@pytest.mark.parametrize('before', [
+    lambda file: file.peek(1), lambda file: (file.read(2), file.seek(0)),
+    lambda file: (file.read(), file.seek(0)), lambda file: None])
+def test_a_file_is_whole_whatever_was_read_before(before):
+    class Pieces(io.BytesIO):
+        def read(self, size=-1):
+            left = len(first) - self.tell()
+            return super().read(min(size, left) if size > 0 and left > 0 else size)
+
+    data = os.urandom(1_000_000)
+    first = standard.compress(data[:1000])
+    with gzip.GzipFile(fileobj=Pieces(first + standard.compress(data[1000:]))) as file:
+        before(file)
+        assert file.read() == data
+
+
 def test_a_file_keeps_its_name_and_time():
     with gzip.GzipFile('name.gz', 'wb', mtime=7) as file:
         file.write(DATA)
