@@ -97,7 +97,12 @@ def serve(function: Callable[..., Any]) -> None:
     """Runs the jobs that come on standard input, until that ends. What the function prints goes to standard error."""
     answers = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     os.dup2(2, 1)
-    for line in io.TextIOWrapper(os.fdopen(os.dup(0), 'rb'), 'utf-8'):
+    jobs = io.TextIOWrapper(os.fdopen(os.dup(0), 'rb'), 'utf-8')
+    # What the function starts would read them away.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    for line in jobs:
         _answer(function, json.loads(line), answers)
 
 

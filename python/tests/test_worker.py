@@ -14,6 +14,7 @@ from apyfal.exceptions import AcceleratorException, ClientConfigurationException
 MODULE = '''
 from apyfal.worker import accelerator
 import os
+import subprocess
 
 @accelerator
 def reverse(source: bytes, times: int = 1, mark: str = '100%') -> bytes:
@@ -34,6 +35,10 @@ def counted(source):
     return {'count': len(source)}
 
 @accelerator
+def asking(source):
+    return subprocess.run(['cat'], stdout=subprocess.PIPE, timeout=10).stdout
+
+@accelerator
 def wrong(source):
     return 'text'
 '''
@@ -44,12 +49,20 @@ def accelerators(tmp_path):
     """Accelerators of a module, by name."""
     (tmp_path / 'texts.py').write_text(MODULE)
     sections = ''
-    for name in ('reverse', 'copied', 'counted', 'wrong'):
+    for name in ('reverse', 'copied', 'counted', 'asking', 'wrong'):
         sections += subprocess.run(
             [sys.executable, '-m', 'apyfal.worker', f'texts:{name}', '--section'],
             check=True, capture_output=True, text=True).stdout
     config = apyfal.configuration.Configuration(io.StringIO(sections))
     return lambda name: apyfal.Accelerator(name, config=config)
+
+
+def test_what_a_function_starts_reads_no_jobs(accelerators):
+    with accelerators('asking') as asking:
+        asking.start()
+        for _ in range(2):
+            assert asking.process(b'abc', 'out') == {}
+            assert pathlib.Path('out').read_bytes() == b''
 
 
 def test_a_function_of_bytes(accelerators):
