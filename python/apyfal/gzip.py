@@ -6,16 +6,19 @@ same content to every reader; its bytes differ, since a block is a member of its
 """
 from __future__ import annotations
 
+import atexit
 import gzip as _standard
 import io
 import os
 import time
 import warnings
+import weakref
+from contextlib import ExitStack
 from errno import EBADF
 from gzip import READ, WRITE, BadGzipFile
 from typing import Any
 
-from apyfal._shared import started
+from apyfal._shared import at_exit, started
 from apyfal.exceptions import AcceleratorException
 
 __all__ = ['BadGzipFile', 'GzipFile', 'READ', 'WRITE', 'compress', 'decompress', 'open']
@@ -52,7 +55,7 @@ def decompress(data: Any) -> bytes:
     Raises:
         gzip.BadGzipFile, EOFError, zlib.error: It is no such data, or is cut off.
     """
-    if memoryview(data).nbytes >= SMALL:
+    if memoryview(data).nbytes >= SMALL and not at_exit():
         result = io.BytesIO()
         try:
             started('gunzip').process(data, result)
@@ -121,6 +124,7 @@ class GzipFile(_standard.GzipFile):
         self._held = bytearray()
         self._begun = False
         self.offset = 0
+        _writing.add(self)
 
     def write(self, data: Any) -> int:
         """Writes data, which is compressed once there is enough of it; its length in bytes."""
@@ -157,7 +161,7 @@ class GzipFile(_standard.GzipFile):
             started('gzip').process(data, fileobj, **parameters)
         else:
             mtime = self._write_mtime if is_first else 0
-            with _standard.GzipFile(self.name if is_first else '', 'wb', self._level, fileobj, mtime) as member:
+            with _standard.GzipFile(self.name if is_first else b'', 'wb', self._level, fileobj, mtime) as member:
                 member.write(data)
 
     def flush(self, zlib_mode: int = 2) -> None:
@@ -195,8 +199,8 @@ class GzipFile(_standard.GzipFile):
             return
         result = io.BytesIO()
         try:
-            if len(compressed) < SMALL:
-                raise AcceleratorException('too little')
+            if len(compressed) < SMALL or at_exit():
+                raise AcceleratorException('the standard module does that')
             started('gunzip').process(compressed, result)
         except AcceleratorException:
             # The standard module reads it, or knows how it says what is wrong.
@@ -217,6 +221,7 @@ class GzipFile(_standard.GzipFile):
         fileobj = self.fileobj
         if fileobj is None:
             return
+        _writing.discard(self)
         try:
             if self._held or not self._begun:
                 self._emit_held()
@@ -249,6 +254,18 @@ class GzipFile(_standard.GzipFile):
         if self._writes:
             raise OSError(EBADF, 'peek() on write-only GzipFile object')
         return super().peek(n)
+
+
+# Files that are written to, for the exit of the program: what Python then destroys may find no codecs any more.
+_writing: weakref.WeakSet[GzipFile] = weakref.WeakSet()
+
+
+@atexit.register
+def _write_all() -> None:
+    with ExitStack() as files:
+        for file in list(_writing):
+            if file._held or not file._begun:
+                files.callback(file._emit_held)
 
 
 class _Whole(io.RawIOBase):
@@ -294,7 +311,8 @@ def _place(fileobj: Any) -> int | None:
 
 
 def _is_for_accelerator(level: int, length: int) -> bool:
-    return 1 <= level <= 9 and length >= SMALL
+    # A file that nobody closed is written at exit.
+    return 1 <= level <= 9 and length >= SMALL and not at_exit()
 
 
 def _seconds(mtime: float | None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib as _standard
 from typing import Any
 
-from apyfal._shared import started
+from apyfal._shared import at_exit, started
 
 __all__ = ['file_digest', 'new', 'sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'shake_128', 'shake_256']
 
@@ -96,6 +96,9 @@ def _digest(name: str, source: Any, length: int | None) -> bytes:
     limit = 1 << 20
     if length is not None and length > limit:
         return _standard.new(name, source).digest(length)  # type: ignore[call-arg]
+    if at_exit():
+        given = () if length is None else (length,)
+        return _standard.new(name, source).digest(*given)
     bits: dict[str, Any] = {} if length is None else {'length': 8 * length}
     return bytes.fromhex(started('sha3').process(source, type=_TYPES[name], **bits)['digest'])
 
@@ -136,7 +139,7 @@ def file_digest(fileobj: Any, digest: Any, /, **kwargs: Any) -> Any:
         digest: The hash's name, or what makes one.
     """
     name = digest if isinstance(digest, str) else getattr(digest, '__name__', '')
-    if name not in _TYPES or not hasattr(fileobj, 'read') or name.startswith('shake'):
+    if name not in _TYPES or not hasattr(fileobj, 'read') or name.startswith('shake') or at_exit():
         return _standard.file_digest(fileobj, digest, **kwargs)
     made = _Hash(name, b'', True)
     made._digest = _digest(name, fileobj, None)

@@ -128,3 +128,26 @@ def test_it_works_after_a_fork(program):
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     ''')
+
+
+@pytest.mark.parametrize('before', ['', 'gzip.compress(data)'])
+def test_a_file_that_nobody_closes_is_written_at_exit(program, before):
+    program(f"""
+        import atexit, hashlib, warnings
+        warnings.simplefilter('ignore')
+        data = bytes(range(256)) * 1000
+        def late():
+            assert gzip.decompress(gzip.compress(data)) == data
+            assert ours.sha3_256(data).digest() == hashlib.sha3_256(data).digest()
+            assert ours.shake_128(data).digest(9) == hashlib.shake_128(data).digest(9)
+            with open('late', 'w'):
+                pass
+        atexit.register(late)
+        from apyfal import gzip, hashlib as ours
+        {before}
+        file = gzip.open('open.gz', 'wb')
+        file.write(data)
+    """)
+    with standard.open('open.gz') as file:
+        assert file.read() == bytes(range(256)) * 1000
+    assert os.path.exists('late')
