@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 from ast import literal_eval
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
@@ -106,7 +107,7 @@ class Section(MutableMapping[str, Any]):
         return [part for part in (part.strip() for part in value.split(sep)) if part]
 
     def __repr__(self) -> str:
-        return repr({key: '***' if _is_secret(key) else value
+        return repr({key: '***' if _is_secret(key) else _literally_masked(self.get_literal(key), value)
                      for key, value in self.items()})
 
 
@@ -307,5 +308,24 @@ def _written(value: Any, key: str) -> str:
         f"'{key}' cannot be a '{type(value).__name__}': a configuration holds texts and literals")
 
 
-def _is_secret(key: str) -> bool:
-    return _apyfal.is_secret_key(key)
+def _literally_masked(literal: Any, value: Any) -> Any:
+    """A value of a section: as it is, unless it is a literal that can hold secrets."""
+    return _masked(literal if isinstance(literal, (Mapping, list, tuple)) else value)
+
+
+def _masked(value: Any) -> Any:
+    """A value without its secrets, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: '***' if _is_secret(key) else _masked(held) for key, held in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_masked, value))
+    return _shown(value) if isinstance(value, str) else value
+
+
+def _shown(url: str) -> str:
+    """A text without the user and password that are in a URL of it."""
+    return re.sub(r'(://)[^/?#\s]*@', r'\1***@', url)
+
+
+def _is_secret(key: object) -> bool:
+    return isinstance(key, str) and _apyfal.is_secret_key(key)

@@ -211,3 +211,17 @@ def test_a_configuration_is_written_to_a_file_that_others_cannot_read(config):
     path = pathlib.Path('written.conf')
     assert path.stat().st_mode & 0o777 == 0o600
     assert Configuration('written.conf')['accelize']['secret_id'] == 'hush'
+
+
+def test_what_is_shown_has_no_secrets():
+    config = Configuration()
+    config['host']['boto3_session_kwargs'] = {'aws_secret_access_key': 'hush', 'names': [{'token': 'hush'}]}
+    config['host']['written'] = "{'client_secret': 'hush', 'a': 1}"
+    config['host']['url'] = 'https://me:hush@192.0.2.1/path@b'
+    config['host']['kind'] = '1'
+    shown = repr(config['host'])
+    assert 'hush' not in shown and "'names'" in shown and "'kind': '1'" in shown
+    assert "'https://***@192.0.2.1/path@b'" in shown
+    accelerator = apyfal.Accelerator('sha3', host_ip='http://me:hush@192.0.2.1')
+    assert 'hush' not in repr(accelerator) and '192.0.2.1' in repr(accelerator)
+    assert 'hush' not in repr(accelerator.host) + repr(accelerator.client)

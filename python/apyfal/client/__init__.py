@@ -169,7 +169,7 @@ class AcceleratorClient:
         self.stop()
 
     def __repr__(self) -> str:
-        url = f" url='{self.url}'" if self.url else ''
+        url = f" url='{_cfg._shown(self.url)}'" if self.url else ''
         kind = type(self)
         return (f"<{kind.__module__}.{kind.__qualname__} accelerator='{self._name}' "
                 f"type='{self._client_type}'{url}>")

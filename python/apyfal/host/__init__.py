@@ -185,7 +185,7 @@ class Host:
     def __repr__(self) -> str:
         kind = type(self)
         known = {'type': self._host_type, 'name': self._host_name, 'url': self.url}
-        shown = ''.join(f" {key}='{value}'" for key, value in known.items() if value)
+        shown = ''.join(f" {key}='{_cfg._shown(value)}'" for key, value in known.items() if value)
         return f'<{kind.__module__}.{kind.__qualname__}{shown}>'
 
 
