@@ -59,9 +59,12 @@ class Accelerator:
         elif host_ip or section['host_ip']:
             self._host = _hst.Host(config=config, host_ip=host_ip or section['host_ip'],
                                    stop_mode=stop_mode, **host_kwargs)
-        is_remote = self._host is not None and bool(host_ip or section['host_ip'])
+        # The section of its type may name it alone.
+        address = None if self._host is None else self._host.host_ip
+        if address and address != section['host_ip']:
+            host_ip = address
         self._client = _clt.AcceleratorClient(
-            accelerator=accelerator, client_type='REST' if is_remote else 'SysCall',
+            accelerator=accelerator, client_type='REST' if address else 'SysCall',
             accelize_client_id=accelize_client_id, accelize_secret_id=accelize_secret_id,
             config=config, host_ip=host_ip, ssl_cert_crt=host_kwargs.get('ssl_cert_crt'))
         # What the client was told; its own URL is the one that the address turned out to mean.

@@ -118,6 +118,20 @@ def test_a_type_of_host_without_an_address_runs_here_and_warns():
     assert list(apyfal.iter_accelerators()) == []
 
 
+def test_the_section_of_a_type_of_host_names_its_address(host):
+    config = apyfal.configuration.Configuration()
+    config['host.AWS']['host_ip'] = host
+    with apyfal.Accelerator('sha3', config=config, host_type='AWS') as accelerator:
+        assert type(accelerator.client) is RESTClient and accelerator.public_ip == host
+        accelerator.start()
+        assert accelerator.client.url == host
+        assert accelerator.process(b'abc', type='sha3-256')['digest']
+    config['host']['host_type'] = 'AWS'
+    with AcceleratorClient('sha3', client_type='SysCall', config=config) as client:
+        client.start()
+        assert client.url is None and client.process(b'abc', type='sha3-256')['digest']
+
+
 @pytest.mark.parametrize('name, value', [
     ('accelerator', 3), ('host_type', 3), ('host_ip', 3.5)])
 def test_wrong_types_are_told_by_name(name, value):

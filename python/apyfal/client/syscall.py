@@ -17,3 +17,4 @@ class SysCallClient(AcceleratorClient):
         # A host that the configuration names is not what was asked for.
         for section in ('host', *(name for name in self._config if name.startswith('host.'))):
             self._config._core.unset(section, 'host_ip')
+            self._config._core.unset(section, 'host_type')
