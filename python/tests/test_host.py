@@ -112,9 +112,11 @@ def test_subclasses_keep_what_users_change(host):
         pickle.dumps(mine)
 
 
-def test_a_type_of_host_without_an_address_runs_here_and_warns():
+def test_localhost_is_this_machine_and_another_type_needs_an_address():
     accelerator = apyfal.Accelerator('sha3', host_type='localhost')
     assert accelerator.host is None
+    with pytest.raises(HostConfigurationException, match='host_ip'):
+        apyfal.Accelerator('sha3', host_type='AWS').start()
     assert list(apyfal.iter_accelerators()) == []
 
 
