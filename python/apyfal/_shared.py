@@ -7,7 +7,8 @@ import weakref
 
 import apyfal
 
-_lock = threading.Lock()
+# A destructor or a handler of signals may need one while one is made.
+_lock = threading.RLock()
 _started: dict[tuple[int, str], apyfal.Accelerator] = {}
 
 
@@ -21,7 +22,7 @@ def started(name: str) -> apyfal.Accelerator:
             if found is None:
                 found = apyfal.Accelerator(name)
                 found.start()
-                _started[key] = found
+                found = _started.setdefault(key, found)
                 _mark()
     return found
 
@@ -44,7 +45,7 @@ _running = weakref.finalize(started, bool)
 def _after_fork() -> None:
     # Another thread may have held it, which is not in the child.
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)
