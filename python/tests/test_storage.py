@@ -51,8 +51,9 @@ def test_open(tmp_path):
     with storage.open('text', 'wt', encoding='latin-1', newline='\r\n') as file:
         file.write('é\n')
     assert pathlib.Path('text').read_bytes() == b'\xe9\r\n'
-    with storage.open('text', 'rt', encoding='latin-1') as file:
-        assert list(file) == ['é\n']
+    for mode in ('rt', 'r'):
+        with storage.open('text', mode, encoding='latin-1') as file:
+            assert list(file) == ['é\n']
 
 
 def test_what_raises_leaves_what_was_there():
@@ -71,7 +72,13 @@ def test_file_objects_stay_the_callers():
         assert file.read() == 'text'
     with storage.open(stream, 'rb') as file:
         assert file is stream
+    with pytest.raises(LookupError, match='mine'):
+        with storage.open(stream, 'wt', encoding='utf-8'):
+            raise LookupError('mine')
     assert not stream.closed
+    text = io.StringIO('text')
+    with storage.open(text, 'rt') as file:
+        assert file is text
 
 
 def test_the_web(web):

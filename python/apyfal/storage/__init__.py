@@ -54,18 +54,22 @@ def open(url: Any, mode: str = 'rb', encoding: str | None = None, errors: str | 
 
     Args:
         url: A path or URL, or a file object of bytes.
-        mode: As of Python's own `open`: ``'r'`` or ``'w'``, with ``'b'`` or ``'t'``.
+        mode: As of Python's own `open`: ``'r'`` or ``'w'``, of text unless ``'b'`` is with it.
         encoding, errors, newline: As of Python's own `open`, for text.
 
     Raises:
         apyfal.exceptions.StorageException: There is nothing, or it cannot be read or written.
     """
     if hasattr(url, 'read') or hasattr(url, 'write'):
-        stream = io.TextIOWrapper(url, encoding, errors, newline) if 't' in mode else url
-        yield stream
-        if stream is not url:
-            # The file object stays the caller's.
-            stream.detach()
+        # One of text stays as it is.
+        is_wrapped = 'b' not in mode and not isinstance(url, io.TextIOBase)
+        stream = io.TextIOWrapper(url, encoding, errors, newline) if is_wrapped else url
+        try:
+            yield stream
+        finally:
+            if is_wrapped:
+                # The file object stays the caller's.
+                stream.detach()
         return
     kinds = set(mode) - set('bt')
     if kinds not in ({'r'}, {'w'}):
@@ -78,7 +82,7 @@ def open(url: Any, mode: str = 'rb', encoding: str | None = None, errors: str | 
     else:
         raw = _Writing(_storage().write(url))
         buffered = io.BufferedWriter(raw, 1 << 20)
-    file = io.TextIOWrapper(buffered, encoding, errors, newline) if 't' in mode else buffered
+    file = buffered if 'b' in mode else io.TextIOWrapper(buffered, encoding, errors, newline)
     try:
         yield file
         file.flush()
