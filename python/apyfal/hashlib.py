@@ -141,22 +141,47 @@ def file_digest(fileobj: Any, digest: Any, /, **kwargs: Any) -> Any:
     name = digest if isinstance(digest, str) else getattr(digest, '__name__', '')
     if name not in _TYPES or not hasattr(fileobj, 'read') or name.startswith('shake') or at_exit():
         return _standard.file_digest(fileobj, digest, **kwargs)
-    made = _Hash(name, b'', True)
-    made._digest = _digest(name, fileobj, None)
-    return _FileHash(made)
+    return _FileHash(name, fileobj)
 
 
-class _FileHash:
-    """The hash of a file, which is complete."""
+class _FileHash(_Hash):
+    """The hash of a file. To add to it, the file is read again, by the standard module."""
 
-    def __init__(self, made: _Hash) -> None:
-        self._made = made
-        self.name, self.digest_size, self.block_size = made.name, made.digest_size, made.block_size
+    __slots__ = '_file', '_begin'
 
-    def digest(self) -> bytes:
+    def __init__(self, name: str, fileobj: Any) -> None:
+        super().__init__(name, b'', True)
+        self._file = fileobj
+        try:
+            self._begin: int | None = fileobj.tell()
+        except (AttributeError, OSError):
+            self._begin = None
+        self._digest = _digest(name, fileobj, None)
+
+    def digest(self, *length: Any, **named: Any) -> bytes:
         """The digest."""
-        return self._made._digest or b''
+        if length or named or self._digest is None:
+            return self._inner.digest(*length, **named)
+        return self._digest
 
-    def hexdigest(self) -> str:
-        """The digest in hexadecimal."""
-        return self.digest().hex()
+    def update(self, data: Any, /) -> None:
+        """Adds data, where the file can be read again and is as it was."""
+        if self._digest is not None:
+            read = _standard.new(self.name)
+            if self._begin is not None and not getattr(self._file, 'closed', False):
+                place = self._file.tell()
+                self._file.seek(self._begin)
+                while block := self._file.read(1 << 20):
+                    read.update(block)
+                self._file.seek(place)
+            if read.digest() != self._digest:
+                raise ValueError('nothing can be added to the hash of a file that is closed, changed or a stream')
+            self._inner, self._digest, self._file = read, None, None
+        self._inner.update(data)
+
+    def copy(self) -> _FileHash:
+        """Another one that got the same."""
+        other = object.__new__(_FileHash)
+        other._inner, other._whole, other._digest = self._inner.copy(), None, self._digest
+        other._file, other._begin = self._file, self._begin
+        return other

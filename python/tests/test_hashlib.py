@@ -71,6 +71,19 @@ def test_files():
             assert hashlib.file_digest(file, hashlib.sha3_256).digest_size == 32
 
 
+def test_more_is_added_to_the_hash_of_a_file():
+    file = io.BytesIO(b'before' + DATA)
+    file.seek(6)
+    found = hashlib.file_digest(file, 'sha3_256')
+    other = found.copy()
+    other.update(b'more')
+    assert other.digest() == standard.sha3_256(DATA + b'more').digest() == other.copy().digest()
+    assert found.digest() == standard.sha3_256(DATA).digest() and file.read() == b''
+    file.close()
+    with pytest.raises(ValueError, match='closed'):
+        found.update(b'more')
+
+
 def test_the_rest_is_the_standard_modules():
     assert hashlib.sha256 is standard.sha256
     assert hashlib.algorithms_guaranteed == standard.algorithms_guaranteed
