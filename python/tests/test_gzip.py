@@ -4,10 +4,12 @@ import io
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from apyfal import gzip
+import apyfal
+from apyfal import _shared, gzip
 
 DATA = b''.join(b'line %d of a text\n' % number for number in range(1_200_000))
 
@@ -151,3 +153,21 @@ def test_a_file_that_nobody_closes_is_written_at_exit(program, before):
     with standard.open('open.gz') as file:
         assert file.read() == bytes(range(256)) * 1000
     assert os.path.exists('late')
+
+
+def test_one_that_is_needed_while_another_is_made_is_made(monkeypatch):
+    class Nested:
+        def __init__(self, name):
+            self.name = name
+
+        def start(self):
+            if self.name == 'outer':
+                inner.append(_shared.started('inner').name)
+
+    inner = []
+    monkeypatch.setattr(apyfal, 'Accelerator', Nested)
+    monkeypatch.setattr(_shared, '_started', {})
+    thread = threading.Thread(target=_shared.started, args=('outer',), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert inner == ['inner']
