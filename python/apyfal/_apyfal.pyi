@@ -3,12 +3,14 @@ from typing import Any, final
 
 __all__ = [
     'Accelerator', 'Configuration', 'Job', 'KINDS', 'Reader', 'Storage', 'Writer', '__version__',
-    'is_secret_key']
+    'forked', 'is_secret_key', 'leave']
 
 KINDS: list[str]
 __version__: str
 
+def forked() -> None: ...
 def is_secret_key(key: str) -> bool: ...
+def leave() -> None: ...
 
 @final
 class Accelerator:

@@ -2,13 +2,19 @@
 started it."""
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
 import weakref
 from typing import Any, NoReturn
 
+from apyfal import _apyfal
 from apyfal._logging import get_logger
+
+# Registered before all that ends accelerators, and so the last of it.
+atexit.register(_apyfal.leave)
+os.register_at_fork(after_in_child=_apyfal.forked)
 
 
 class Ending:

@@ -9,6 +9,7 @@ use pyo3::types::{PyByteArray, PyBytes};
 
 use crate::buffers::Memory;
 use crate::errors::Raised;
+use crate::inside::inside;
 
 /// How much is read from or written to a file object at once, at least: each time needs the GIL.
 pub(crate) const BLOCK: usize = 256 << 10;
@@ -53,7 +54,7 @@ impl File {
         &self,
         work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<Option<usize>>,
     ) -> io::Result<usize> {
-        let called = Python::try_attach(|py| work(self.file.bind(py)));
+        let called = inside(|py| work(self.file.bind(py)));
         match called {
             None => Err(io::Error::other("Python is shutting down")),
             Some(Err(error)) => Err(self.raised.keep(error)),

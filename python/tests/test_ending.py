@@ -199,3 +199,18 @@ def test_ten_thousand_leave_nothing(program, sessions):
     assert then[1:] == first[1:], (first, then)
     ''')
     assert not list(sessions.iterdir())
+
+
+def test_a_callback_that_runs_at_the_end_of_the_program_ends(program):
+    ended = program('''
+    import apyfal, time
+    def busy(future):
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            pass
+        print('done', flush=True)
+    with apyfal.Accelerator('sha3') as sha3:
+        sha3.start()
+        sha3.process_submit(b'abc', type='sha3-256').add_done_callback(busy)
+    ''')
+    assert ended.stdout == 'done\n'
