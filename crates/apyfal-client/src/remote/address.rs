@@ -50,7 +50,10 @@ impl Address {
                 .hint("give the token that the host printed: --token"));
         }
         // A zone is no part of what an authority may be; it is put back to the address.
-        let (authority, zone) = without_zone(authority);
+        let (authority, zone) = without_zone(authority, scheme.is_some());
+        if zone.is_some_and(|zone| !zone.chars().all(|c| c.is_ascii_graphic() && c != '%')) {
+            return Err(wrong("its zone is no name of an interface"));
+        }
         // An IPv6 address alone needs no brackets.
         let (host, port) = match authority.parse::<IpAddr>() {
             Ok(ip) => (ip.to_string(), None),
@@ -139,20 +142,30 @@ fn with_port(host: &str, port: u16) -> String {
     }
 }
 
-/// An authority without the zone of its IPv6 address, and that. In URLs its `%` is written as `%25`.
-fn without_zone(authority: &str) -> (String, Option<&str>) {
+/// An authority without the zone of its IPv6 address, and that. In URLs its `%` is written as `%25`,
+/// and often elsewhere too, where a number is that of the interface.
+fn without_zone(authority: &str, is_url: bool) -> (String, Option<&str>) {
     let Some((address, rest)) = authority.split_once('%') else {
         return (authority.to_owned(), None);
     };
     let (zone, rest) = rest.split_at(rest.find(']').unwrap_or(rest.len()));
-    let zone = zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone);
+    let is_encoded = is_url || !zone.bytes().all(|byte| byte.is_ascii_digit());
+    let decoded = zone.strip_prefix("25").filter(|zone| is_encoded && !zone.is_empty());
+    let zone = decoded.unwrap_or(zone);
     (format!("{address}{rest}"), Some(zone))
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.place())
+        match self.zone() {
+            // It would be taken for an encoded '%'.
+            Some(zone) if zone.starts_with("25") => {
+                let host = format!("{}%25{zone}", self.name());
+                write!(f, "{scheme}://{}", with_port(&host, self.port))
+            }
+            _ => write!(f, "{scheme}://{}", self.place()),
+        }
     }
 }
 
@@ -176,6 +189,10 @@ mod tests {
             ("[fe80::1%eth0]:81", "http://[fe80::1%eth0]:81"),
             ("https://[fe80::1%25eth0]", "https://[fe80::1%eth0]:443"),
             ("[fe80::1%2]:81", "http://[fe80::1%2]:81"),
+            ("fe80::1%25eth0", "http://[fe80::1%eth0]:8000"),
+            // The interface with the number 251.
+            ("fe80::1%251", "http://[fe80::1%25251]:8000"),
+            ("http://[fe80::1%25251]", "http://[fe80::1%25251]:8000"),
         ] {
             assert_eq!(Address::parse(text, |_| false).unwrap().to_string(), meant, "{text}");
         }
@@ -199,6 +216,9 @@ mod tests {
             "a b",
             "a%eth0",
             "1.2.3.4%eth0",
+            "fe80::1%eth 0",
+            "fe80::1%eth\0",
+            "::%2525:%2525",
         ] {
             let error = Address::parse(text, |_| false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
