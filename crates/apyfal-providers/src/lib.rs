@@ -5,6 +5,7 @@
 //!
 //! [`Sim`] makes hosts out of processes of this machine.
 
+mod aws;
 mod provider;
 mod sim;
 mod spec;

@@ -1,0 +1,6 @@
+//! Hosts on AWS: machines of EC2.
+
+#![allow(dead_code)]
+
+mod api;
+mod element;
