@@ -4,3 +4,5 @@
 
 mod api;
 mod element;
+mod members;
+mod merge;
