@@ -23,7 +23,10 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("apyfal-engines", &["apyfal-core", "apyfal-deflate", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),
     ("apyfal-package", &["apyfal-core", "apyfal-engines", "apyfal-machine"]),
-    ("apyfal-providers", &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
+    (
+        "apyfal-providers",
+        &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"],
+    ),
     (
         "apyfal-hosts",
         &[
