@@ -10,6 +10,7 @@ mod provider;
 mod sim;
 mod spec;
 
+pub use aws::AwsSettings;
 pub use provider::{HostFilter, Instance, InstanceId, InstanceState, Provider, ProviderInfo};
 pub use sim::Sim;
 pub use spec::{AtShutdown, HostSpec, Token};

@@ -103,6 +103,23 @@ impl Configuration {
         Section::new(self, &self.spelled(name))
     }
 
+    /// What is said of hosts of a type: in its own section, and in `[host]` unless that is of another
+    /// type, whose keys and regions are not for this one.
+    ///
+    /// ```
+    /// use apyfal_core::Configuration;
+    /// # fn main() -> apyfal_core::Result<()> {
+    /// let file = b"[host]\nhost_type = OpenStack\nclient_id = me\n[host.AWS]\nregion = us-east-1\n";
+    /// let mut config = Configuration::parse(file, "accelerator.conf")?;
+    /// assert_eq!(config.host("AWS").get("client_id")?, None);
+    /// assert_eq!(config.host("OpenStack").get("client_id")?.as_deref(), Some("me"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn host(&self, host_type: &str) -> Section<'_> {
+        Section::of_host(self, host_type)
+    }
+
     /// The names of all sections, `DEFAULT` aside; in the order of the file.
     pub fn section_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

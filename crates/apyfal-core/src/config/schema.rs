@@ -167,7 +167,7 @@ pub const SECTIONS: &[SectionSpec] = &[
             key(
                 "allowed_cidr",
                 Text,
-                "addresses that may reach the host: a range such as 192.0.2.7/32",
+                "addresses that may reach the host: ranges such as 192.0.2.7/32; yours alone if unset",
             ),
             key("token", Text, "bearer token of the host"),
             path("token_file", Text, "file that holds the bearer token of the host"),
@@ -177,6 +177,18 @@ pub const SECTIONS: &[SectionSpec] = &[
                 "delete_volumes_on_termination",
                 Bool,
                 "whether volumes end with their instance (AWS)",
+            ),
+            key("subnet_id", Text, "subnet of the host; a default one if unset (AWS)"),
+            key(
+                "security_group_ids",
+                Literal,
+                "ids of security groups to use as they are, instead of security_group (AWS)",
+            ),
+            key("availability_zone", Text, "zone of the region; any if unset (AWS)"),
+            key(
+                "s3_buckets",
+                Literal,
+                "buckets that jobs may reach by the rights of the host: names, or all (AWS)",
             ),
             key("spot_instance", Bool, "whether to use spare capacity at a lower price (AWS)"),
             key("spot_block_duration", Literal, "no effect: spot blocks no longer exist (AWS)"),

@@ -48,6 +48,11 @@ impl<'a> Section<'a> {
         Self { configuration, groups: vec![names] }
     }
 
+    /// What is said of hosts of a type, by `[host]` only where that is not of another one.
+    pub(super) fn of_host(configuration: &'a Configuration, host_type: &str) -> Self {
+        Self::joined(configuration, host_of(configuration, host_type))
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.groups[0][0]
@@ -191,15 +196,15 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Where a storage finds what it does not say itself.
-fn host_of(configuration: &Configuration, storage_type: &str) -> Vec<String> {
+/// Where it stands what holds for a type of hosts, and for storages of that type that do not say it.
+fn host_of(configuration: &Configuration, host_type: &str) -> Vec<String> {
     let host = Section::joined(configuration, vec!["host".to_owned()]);
     // The credentials of one provider are not for another.
     let is_other = match host.get("host_type") {
-        Ok(Some(host_type)) => !host_type.eq_ignore_ascii_case(storage_type),
+        Ok(Some(other)) => !other.eq_ignore_ascii_case(host_type),
         _ => false,
     };
-    let mut names = vec![configuration.spelled(&format!("host.{storage_type}"))];
+    let mut names = vec![configuration.spelled(&format!("host.{host_type}"))];
     if !is_other {
         names.push("host".to_owned());
     }

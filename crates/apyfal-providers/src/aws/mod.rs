@@ -6,3 +6,6 @@ mod api;
 mod element;
 mod members;
 mod merge;
+mod settings;
+
+pub use settings::AwsSettings;

@@ -1,0 +1,239 @@
+//! What the configuration says of hosts on AWS.
+
+pub(crate) mod account;
+pub(crate) mod client;
+mod keywords;
+
+use apyfal_core::config::Section;
+use apyfal_core::{Configuration, Environment, Literal, Result, read_value};
+use serde_json::Value;
+
+use super::merge::Overrides;
+use account::Account;
+use client::ClientOptions;
+use keywords::Keywords;
+
+/// What Apyfal makes in an account is called so, where nobody says otherwise.
+const KEY_PAIR: &str = "AccelizeAWSKeyPair";
+const SECURITY_GROUP: &str = "AccelizeSecurityGroup";
+const ROLE: &str = "AccelizeRole";
+const POLICY: &str = "AccelizePolicy";
+/// The instance profile that has the role.
+pub(crate) const INSTANCE_PROFILE: &str = "AccelizeLoadFPGA";
+
+const SESSION: [&str; 5] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "region_name",
+    "profile_name",
+];
+const CLIENT: [&str; 9] = [
+    "region_name",
+    "api_version",
+    "use_ssl",
+    "verify",
+    "endpoint_url",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "config",
+];
+
+/// What the configuration says of hosts on AWS: `[host.AWS]`, then `[host]` unless that is of another
+/// type. All of it has been looked through: nobody was asked for anything yet.
+#[derive(Clone, Debug)]
+pub struct AwsSettings {
+    account: Account,
+    /// How servers are talked to.
+    pub(crate) client: ClientOptions,
+    /// The first part of the names of hosts.
+    pub(crate) prefix: Option<String>,
+    pub(crate) key_pair: String,
+    pub(crate) security_group: String,
+    pub(crate) role: String,
+    pub(crate) policy: String,
+    /// Whether the user named role or policy: then there is one though the host needs no rights.
+    pub(crate) names_role: bool,
+    pub(crate) buckets: Buckets,
+    pub(crate) use_private_ip: bool,
+    pub(crate) allowed_cidr: Vec<String>,
+    pub(crate) availability_zone: Option<String>,
+    subnet_id: Option<String>,
+    security_group_ids: Vec<String>,
+    pub(crate) spot_instance: bool,
+    pub(crate) delete_volumes: bool,
+    instance_type: Option<String>,
+    image_id: Option<String>,
+    /// An instance that is there already.
+    pub(crate) instance_id: Option<String>,
+    /// What is said of the request for a machine itself.
+    pub(crate) overrides: Overrides,
+    warnings: Vec<String>,
+}
+
+/// The buckets of S3 that jobs of a host may reach by the rights of the host.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Buckets {
+    Named(Vec<String>),
+    All,
+}
+
+impl AwsSettings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A value cannot be what it is, or an argument for boto3 is unknown.
+    pub fn read(configuration: &Configuration) -> Result<Self> {
+        let section = configuration.host("AWS");
+        let session = Keywords::read(&section, "boto3_session_kwargs", &SESSION)?;
+        let client = Keywords::read(&section, "boto3_client_kwargs", &CLIENT)?;
+        let text =
+            |key: &str| -> Result<_> { Ok(section.get(key)?.map(|text| text.trim().to_owned())) };
+        let named = |key: &str, default: &str| -> Result<_> {
+            Ok(text(key)?.unwrap_or_else(|| default.to_owned()))
+        };
+        let truth =
+            |key: &str, default| -> Result<_> { Ok(section.get_bool(key)?.unwrap_or(default)) };
+        let mut warnings = Vec::new();
+        if section.get_literal("spot_block_duration")?.is_some_and(|value| !value.is_null()) {
+            warnings.push(
+                "spot_block_duration has no effect: AWS has no spot blocks any more".to_owned(),
+            );
+        }
+        Ok(Self {
+            account: Account::read(&section, &session, &client)?,
+            client: ClientOptions::read(&client)?,
+            prefix: text("host_name_prefix")?,
+            key_pair: named("key_pair", KEY_PAIR)?,
+            security_group: named("security_group", SECURITY_GROUP)?,
+            role: named("role", ROLE)?,
+            policy: named("policy", POLICY)?,
+            names_role: text("role")?.or(text("policy")?).is_some(),
+            buckets: Buckets::read(&section)?,
+            use_private_ip: truth("use_private_ip", false)?,
+            allowed_cidr: list(&section, "allowed_cidr")?,
+            availability_zone: text("availability_zone")?,
+            subnet_id: text("subnet_id")?,
+            security_group_ids: list(&section, "security_group_ids")?,
+            spot_instance: truth("spot_instance", true)?,
+            delete_volumes: truth("delete_volumes_on_termination", true)?,
+            instance_type: text("instance_type")?,
+            image_id: text("image_id")?,
+            instance_id: text("instance_id")?,
+            overrides: overrides(&section)?,
+            warnings,
+        })
+    }
+
+    /// The user's own script, for hosts to run last.
+    pub fn user_script(&self) -> Option<&str> {
+        self.overrides.user_data()
+    }
+
+    /// What the user should know of these settings.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// An environment that says of account, region and servers what is said here, and all else as
+    /// `base`.
+    pub(crate) fn environment(&self, base: &Environment) -> Environment {
+        self.account.within(base)
+    }
+
+    /// The image of the machine's disk, where one is named.
+    pub(crate) fn image_id(&self) -> Option<&str> {
+        self.overridden("ImageId").or(self.image_id.as_deref())
+    }
+
+    /// The kind of machine, where one is named.
+    pub(crate) fn instance_type(&self) -> Option<&str> {
+        self.overridden("InstanceType").or(self.instance_type.as_deref())
+    }
+
+    /// The subnet, where one is named.
+    pub(crate) fn subnet_id(&self) -> Option<&str> {
+        let interface =
+            || self.overrides.member("NetworkInterfaces")?.get(0)?.get("SubnetId")?.as_str();
+        self.overridden("SubnetId").or_else(interface).or(self.subnet_id.as_deref())
+    }
+
+    /// The security groups, where they are named by their ids.
+    pub(crate) fn security_group_ids(&self) -> Vec<String> {
+        let interface = || self.overrides.member("NetworkInterfaces")?.get(0)?.get("Groups");
+        let ids = self.overrides.member("SecurityGroupIds").or_else(interface);
+        let ids = ids
+            .and_then(Value::as_array)
+            .map(|ids| ids.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+        ids.unwrap_or_else(|| self.security_group_ids.clone())
+    }
+
+    fn overridden(&self, member: &str) -> Option<&str> {
+        self.overrides.member(member)?.as_str()
+    }
+}
+
+impl Buckets {
+    fn read(section: &Section<'_>) -> Result<Self> {
+        let key = "s3_buckets";
+        if section.get(key)?.is_some_and(|text| text.trim() == "all") {
+            return Ok(Self::All);
+        }
+        let names = list(section, key)?;
+        let is_plain =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+        match names.iter().find(|name| !name.chars().all(is_plain)) {
+            Some(wrong) => Err(section
+                .error(key, format!("'{}' is no name of a bucket", apyfal_core::shorten(wrong)))
+                .hint("write names of buckets, one on each line, or 'all'")),
+            None => Ok(Self::Named(names)),
+        }
+    }
+}
+
+/// A list: a literal, or words that spaces, commas or lines separate.
+fn list(section: &Section<'_>, key: &str) -> Result<Vec<String>> {
+    let Some(text) = section.get(key)? else { return Ok(Vec::new()) };
+    let words = |text: &str| {
+        let words = text.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    match read_value(&text) {
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(|| section.error(key, "an item of the list is no text")),
+        Value::String(text) => Ok(words(&text)),
+        _ => Ok(words(&text)),
+    }
+}
+
+/// What is said of the request itself. A script may be given as bytes, as boto3 takes it.
+fn overrides(section: &Section<'_>) -> Result<Overrides> {
+    let key = "boto3_create_instances_kwargs";
+    let Some(text) = section.get(key)? else { return Ok(Overrides::default()) };
+    let mut value = read_value(&text);
+    if let Some(Literal::Dict(members)) = Literal::parse(&text) {
+        for (name, member) in members {
+            if let (Literal::Str(name), Literal::Bytes(bytes)) = (name, member)
+                && name == "UserData"
+            {
+                let text = String::from_utf8(bytes).map_err(|_| {
+                    section
+                        .error(key, "'UserData' is no text")
+                        .hint("it is run after the script of Apyfal, and so has to be a script")
+                })?;
+                value[name] = text.into();
+            }
+        }
+    }
+    Overrides::read(&value).map_err(|error| {
+        let hints = error.hints().iter();
+        hints.fold(section.error(key, error.message()), |error, hint| error.hint(hint))
+    })
+}
+
+#[cfg(test)]
+mod tests;
