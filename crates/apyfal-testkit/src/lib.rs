@@ -9,21 +9,25 @@
 
 mod addresses;
 mod client_suite;
+mod cloud;
 mod engines;
 mod faults;
 mod moto;
 mod nginx;
 mod provider_suite;
+mod python;
 mod signals;
 mod trailers;
 
 pub use addresses::{Unheard, connect_from, own_loopback};
 pub use client_suite::{Kept, client_suite};
+pub use cloud::{Call, Cloud, CloudInstance, Fault, Kill, Rule};
 pub use engines::{engines_suite, twins};
 pub use faults::{Answer, Body, FaultServer, Request};
 pub use moto::Moto;
 pub use nginx::Nginx;
 pub use provider_suite::provider_suite;
+pub use python::python;
 pub use signals::default_signals;
 pub use trailers::TrailerDropper;
 

@@ -1,16 +1,11 @@
 //! A moto server: the API of AWS, kept in memory.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::missing;
-
-/// The release that the tests are written against.
-const RELEASE: &str = "5.2.5";
-const ADVICE: &str = "install python3 and python3-venv";
+use crate::python::{ADVICE, python};
 
 /// Ends with its standard input, which the system closes when the test ends in whatever way.
 const PROGRAM: &str = "
@@ -20,7 +15,7 @@ from moto.server import main
 main(['-H', '127.0.0.1', '-p', '0'])
 ";
 
-/// A running moto server. It takes any credentials.
+/// A running moto server. It takes any credentials; [`Cloud`](crate::Cloud) is as strict as AWS.
 #[derive(Debug)]
 pub struct Moto {
     server: Child,
@@ -117,41 +112,4 @@ fn elements(xml: &str, name: &str) -> Vec<String> {
         .skip(1)
         .filter_map(|rest| Some(rest.split_once(&close)?.0.to_owned()))
         .collect()
-}
-
-/// An interpreter that has moto.
-fn python() -> Result<PathBuf> {
-    let ask = "from importlib.metadata import version; print(version('moto'))";
-    let found = Command::new("python3").args(["-c", ask]).stderr(Stdio::null()).output();
-    if found.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).trim() == RELEASE) {
-        return Ok("python3".into());
-    }
-    let package = format!("moto[server,s3]=={RELEASE}");
-    let root = match std::env::var_os("APYFAL_TESTKIT_DIR") {
-        Some(directory) => PathBuf::from(directory),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testkit"),
-    };
-    std::fs::create_dir_all(&root)?;
-    // Tests start at the same time; the first one installs, the others wait for it.
-    let lock = File::create(root.join("moto.lock"))?;
-    lock.lock()?;
-    let environment = root.join("moto");
-    let python = environment.join("bin/python");
-    let installed = environment.join("installed");
-    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == package) {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", &package]))?;
-    std::fs::write(&installed, package)?;
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().map_err(|error| missing("python3", ADVICE, error))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(missing("python3", ADVICE, format!("{command:?}: {said}")));
-    }
-    Ok(())
 }

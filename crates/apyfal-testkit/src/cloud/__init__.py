@@ -1,0 +1,1 @@
+"""AWS for tests: moto, made as strict as AWS is, with failures that tests ask for."""
