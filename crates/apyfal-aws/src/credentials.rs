@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Environment, Error, ErrorKind, Result};
 use http::Uri;
 use reqsign_aws_v4::{
     AssumeRoleCredentialProvider, AssumeRoleWithWebIdentityCredentialProvider, Credential,
@@ -21,9 +21,14 @@ const REGION: &str = "us-east-1";
 
 /// The credentials that settings lead to.
 pub struct Credentials {
-    provider: Provider,
+    environment: Environment,
     context: Context,
-    kept: Mutex<Option<Credential>>,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    provider: Provider,
+    credential: Option<Credential>,
 }
 
 impl Credentials {
@@ -40,22 +45,8 @@ impl Credentials {
                 home_dir: settings.environment.home.clone(),
                 envs: variables.collect(),
             });
-        let sts = settings.endpoint("sts")?.map(|url| {
-            url.trim_end_matches('/').parse().map_err(|_| {
-                Error::new(ErrorKind::Configuration, format!("'{url}' is no URL"))
-                    .operation("use it as the endpoint of STS")
-            })
-        });
-        let timeout = settings.environment.variable("AWS_METADATA_SERVICE_TIMEOUT");
-        let timeout = timeout.or_else(|| settings.text("metadata_service_timeout"));
-        let reach = Reach {
-            region: settings.region().map(str::to_owned),
-            sts: sts.transpose()?,
-            metadata: settings.text("ec2_metadata_service_endpoint").map(str::to_owned),
-            timeout: Duration::from_secs(timeout.and_then(|text| text.parse().ok()).unwrap_or(1)),
-        };
-        let provider = Provider { source: settings.source()?, reach };
-        Ok(Self { provider, context, kept: Mutex::default() })
+        let kept = Kept { provider: Provider::of(settings)?, credential: None };
+        Ok(Self { environment: settings.environment.clone(), context, kept: Mutex::new(kept) })
     }
 
     /// The credentials, where there are any. Good ones are kept.
@@ -64,11 +55,32 @@ impl Credentials {
     /// Where they should be they cannot be had from.
     pub async fn get(&self) -> Result<Option<Credential>> {
         let mut kept = self.kept.lock().await;
-        if !kept.as_ref().is_some_and(Credential::is_valid) {
-            *kept = self.provider.fetch(&self.context).await?;
+        if !kept.credential.as_ref().is_some_and(Credential::is_valid) {
+            kept.credential = kept.provider.fetch(&self.context).await?;
         }
-        Ok(kept.clone())
+        Ok(kept.credential.clone())
     }
+
+    /// Credentials in place of those that were refused, where there are others by now: the settings
+    /// are read again, and who has them is asked again.
+    ///
+    /// # Errors
+    /// The settings became wrong, or the credentials cannot be had.
+    pub async fn renew(&self, refused: &Credential) -> Result<Option<Credential>> {
+        let mut kept = self.kept.lock().await;
+        // Another one may have done it meanwhile.
+        if kept.credential.as_ref().is_none_or(|kept| is_same(kept, refused)) {
+            kept.provider = Provider::of(&Settings::read(&self.environment)?)?;
+            kept.credential = kept.provider.fetch(&self.context).await?;
+        }
+        Ok(kept.credential.clone().filter(|kept| !is_same(kept, refused)))
+    }
+}
+
+fn is_same(one: &Credential, other: &Credential) -> bool {
+    one.access_key_id == other.access_key_id
+        && one.secret_access_key == other.secret_access_key
+        && one.session_token == other.session_token
 }
 
 impl ProvideCredential for Credentials {
@@ -81,7 +93,7 @@ impl ProvideCredential for Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("source", &self.provider.source).finish_non_exhaustive()
+        f.debug_struct("Credentials").finish_non_exhaustive()
     }
 }
 
@@ -105,6 +117,24 @@ struct Provider {
 }
 
 impl Provider {
+    fn of(settings: &Settings) -> Result<Self> {
+        let sts = settings.endpoint("sts")?.map(|url| {
+            url.trim_end_matches('/').parse().map_err(|_| {
+                Error::new(ErrorKind::Configuration, format!("'{url}' is no URL"))
+                    .operation("use it as the endpoint of STS")
+            })
+        });
+        let timeout = settings.environment.variable("AWS_METADATA_SERVICE_TIMEOUT");
+        let timeout = timeout.or_else(|| settings.text("metadata_service_timeout"));
+        let reach = Reach {
+            region: settings.region().map(str::to_owned),
+            sts: sts.transpose()?,
+            metadata: settings.text("ec2_metadata_service_endpoint").map(str::to_owned),
+            timeout: Duration::from_secs(timeout.and_then(|text| text.parse().ok()).unwrap_or(1)),
+        };
+        Ok(Self { source: settings.source()?, reach })
+    }
+
     async fn fetch(&self, context: &Context) -> Result<Option<Credential>> {
         let region = self.reach.region.clone().unwrap_or_else(|| REGION.to_owned());
         match &self.source {

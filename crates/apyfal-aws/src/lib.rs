@@ -6,15 +6,21 @@
 //! reader of these files here: storages use it, and so shall whatever makes machines there.
 //!
 //! [`Credentials`] are what the settings lead to. They are fetched when first asked for, and again
-//! before they run out.
+//! before they run out, or where they were refused; [`Http`] is how servers are asked for them.
+//!
+//! [`Server`] is where a service is.
 
 mod assume;
 mod credentials;
 mod files;
+mod http;
 mod process;
+mod server;
 mod settings;
 mod source;
 
 pub use credentials::Credentials;
+pub use http::Http;
+pub use server::Server;
 pub use settings::Settings;
 pub use source::{Keys, Role, Source};

@@ -74,24 +74,24 @@ impl Settings {
         Ok(url.filter(|url| !url.is_empty()).or_else(|| self.text("endpoint_url")))
     }
 
-    /// Where S3 is in a region unless another server is named: `s3.eu-west-1.amazonaws.com`.
-    pub fn s3_server(&self, region: &str) -> String {
-        let truth = |variable, key| self.truth(variable, key);
-        let fips = truth("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint");
-        let dual = truth("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint");
-        // The part of the cloud that a region belongs to has a domain of its own.
-        let domain = match region.rsplitn(3, '-').nth(2).unwrap_or(region) {
-            "cn" => "amazonaws.com.cn",
-            "eusc-de" => "amazonaws.eu",
-            "us-iso" => "c2s.ic.gov",
-            "us-isob" => "sc2s.sgov.gov",
-            "us-isof" => "csp.hci.ic.gov",
-            "eu-isoe" => "cloud.adc-e.uk",
-            _ => "amazonaws.com",
-        };
-        let fips = if fips { "-fips" } else { "" };
-        let dual = if dual { "dualstack." } else { "" };
-        format!("s3{fips}.{dual}{region}.{domain}")
+    /// The file of certificates that servers are to be checked by, where the system's are not meant.
+    pub fn ca_bundle(&self) -> Option<&str> {
+        self.environment.variable("AWS_CA_BUNDLE").or_else(|| self.text("ca_bundle"))
+    }
+
+    /// How often a call is made before it counts as failed, where that is set.
+    ///
+    /// # Errors
+    /// It is no number of times.
+    pub fn max_attempts(&self) -> Result<Option<u32>> {
+        let set =
+            self.environment.variable("AWS_MAX_ATTEMPTS").or_else(|| self.text("max_attempts"));
+        let Some(text) = set else { return Ok(None) };
+        match text.parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(Error::new(ErrorKind::Configuration, format!("'{text}' is no number from 1"))
+                .operation("read 'max_attempts' of AWS")),
+        }
     }
 
     /// A key of the profile that is set to something.

@@ -427,7 +427,7 @@ async fn ours(variables: &BTreeMap<String, String>) -> Value {
         let region = settings.region().unwrap_or("us-east-1").to_owned();
         let endpoint = match settings.endpoint("s3")? {
             Some(endpoint) => endpoint.to_owned(),
-            None => format!("https://{}", settings.s3_server(&region)),
+            None => format!("https://{}", settings.server("s3", &region).name),
         };
         let keys = Credentials::new(&settings, Plain)?.get().await?;
         let keys = keys

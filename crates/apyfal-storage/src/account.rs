@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use apyfal_aws::{Credentials, Settings};
-use apyfal_core::{Environment, Error, ErrorKind, Result, root_cause};
-use bytes::Bytes;
-use reqsign_core::HttpSend;
-use reqwest::Client;
+use apyfal_aws::{Credentials, Http, Settings};
+use apyfal_core::{Environment, Error, ErrorKind, Result};
 
 use crate::mount::MountOptions;
 use crate::transport::Transport;
@@ -52,26 +49,4 @@ pub(crate) fn of_aws(error: Error) -> Error {
         _ => ErrorKind::StorageConfiguration,
     };
     error.with_kind(kind).operation("connect to s3://")
-}
-
-/// Asks the servers that give credentials.
-#[derive(Debug)]
-struct Http(Client);
-
-impl HttpSend for Http {
-    async fn http_send(
-        &self,
-        request: http::Request<Bytes>,
-    ) -> reqsign_core::Result<http::Response<Bytes>> {
-        let failed = |error: reqwest::Error| {
-            reqsign_core::Error::unexpected(root_cause(&error.without_url()))
-        };
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
-        let answer = self.0.execute(request).await.map_err(failed)?;
-        let mut response = http::Response::builder().status(answer.status());
-        for (name, value) in answer.headers() {
-            response = response.header(name, value);
-        }
-        Ok(response.body(answer.bytes().await.map_err(failed)?)?)
-    }
 }

@@ -102,7 +102,7 @@ fn s3_server(options: &MountOptions, account: Option<&Account>) -> Result<(Strin
         (Some(endpoint), _) => {
             server_url(endpoint, true).map_err(|error| error.operation("connect to s3://"))?
         }
-        (None, Some(account)) => options.server(&account.settings.s3_server(&region))?,
+        (None, Some(account)) => options.server(&account.settings.server("s3", &region).name)?,
         (None, None) => options.server(&format!("s3.{region}.amazonaws.com"))?,
     };
     Ok((server, region))

@@ -39,7 +39,6 @@ mod local;
 mod location;
 mod mount;
 mod object;
-mod proxy;
 mod storage;
 mod stream;
 mod transport;

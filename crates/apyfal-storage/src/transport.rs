@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_core::{Environment, Error, ErrorKind, Result};
+use apyfal_net::Proxies;
 use apyfal_tls::{Trust, client_config};
 use opendal::{Buffer, HttpBody, HttpTransport, OperationContext};
 use opendal_http_transport_reqwest::ReqwestTransport;
@@ -13,7 +14,6 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::guard::{Guard, same_server};
-use crate::proxy::Proxies;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may be silent while we read.
@@ -122,7 +122,7 @@ impl Transport {
         if let Some(guard) = &self.guard {
             guard.check(&url)?;
         }
-        self.proxies.of_url(&url)?;
+        self.check_proxy(&url)?;
         Ok(self.reads.get(url))
     }
 
@@ -134,9 +134,14 @@ impl Transport {
         let url = Url::parse(url).map_err(|error| {
             Error::new(ErrorKind::StorageConfiguration, format!("'{url}': {error}"))
         })?;
-        self.proxies.of_url(&url)?;
+        self.check_proxy(&url)?;
         let proxy = self.proxies.shown(&url).map(|proxy| ("proxy", proxy));
         Ok([("server", url.origin().ascii_serialization())].into_iter().chain(proxy).collect())
+    }
+
+    fn check_proxy(&self, url: &Url) -> Result<()> {
+        let proxy = self.proxies.of_url(url);
+        proxy.map(drop).map_err(|error| error.with_kind(ErrorKind::StorageConfiguration))
     }
 
     /// The client, for what asks servers by itself.

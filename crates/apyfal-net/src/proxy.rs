@@ -10,13 +10,11 @@ use std::net::IpAddr;
 
 use apyfal_core::{Environment, Error, ErrorKind, Result};
 use ipnet::IpNet;
-use reqwest::Url;
-
-use crate::location::split_scheme;
+use url::Url;
 
 /// The proxies that requests go through.
 #[derive(Clone, Default)]
-pub(crate) struct Proxies {
+pub struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
     exceptions: Vec<Exception>,
@@ -45,7 +43,7 @@ enum Host {
 
 impl Proxies {
     /// Those of the environment.
-    pub(crate) fn of(environment: &Environment) -> Self {
+    pub fn of(environment: &Environment) -> Self {
         // A web server hands the header `Proxy` of a stranger on under this name.
         let is_cgi = environment.variable("REQUEST_METHOD").is_some();
         let named = |name: &str| {
@@ -71,7 +69,7 @@ impl Proxies {
     ///
     /// # Errors
     /// What is named is no proxy.
-    pub(crate) fn of_url(&self, url: &Url) -> Result<Option<&Url>> {
+    pub fn of_url(&self, url: &Url) -> Result<Option<&Url>> {
         let proxy = match url.scheme() {
             "http" => self.http.as_ref(),
             "https" => self.https.as_ref(),
@@ -81,7 +79,7 @@ impl Proxies {
             None => Ok(None),
             Some(Proxy { url: Ok(url), .. }) => Ok(Some(url)),
             Some(Proxy { url: Err(why), variable }) => {
-                Err(Error::new(ErrorKind::StorageConfiguration, *why)
+                Err(Error::new(ErrorKind::Configuration, *why)
                     .operation(format!("use the proxy of {variable}"))
                     .hint("name one such as http://proxy.example:3128"))
             }
@@ -89,7 +87,7 @@ impl Proxies {
     }
 
     /// The proxy of a URL as it may be shown.
-    pub(crate) fn shown(&self, url: &Url) -> Option<String> {
+    pub fn shown(&self, url: &Url) -> Option<String> {
         let proxy = self.of_url(url).ok()??;
         let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
         Some(format!("{}://{}{port}", proxy.scheme(), proxy.host_str()?))
@@ -97,9 +95,9 @@ impl Proxies {
 }
 
 fn parse(text: &str) -> Result<Url, &'static str> {
-    let text = match split_scheme(text) {
-        Some(_) => text.to_owned(),
-        None => format!("http://{text}"),
+    let text = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
     };
     let url = Url::parse(&text).map_err(|_| "it is no URL")?;
     match url.scheme() {
