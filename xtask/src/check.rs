@@ -18,7 +18,10 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("apyfal-client", &["apyfal-api", "apyfal-core", "apyfal-net", "apyfal-tls"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
     ("apyfal-aws", &["apyfal-core"]),
-    ("apyfal-storage", &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
+    (
+        "apyfal-storage",
+        &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"],
+    ),
     ("apyfal-deflate", &[]),
     ("apyfal-engines", &["apyfal-core", "apyfal-deflate", "apyfal-machine"]),
     ("apyfal-devices", &["apyfal-core", "apyfal-machine"]),

@@ -65,6 +65,14 @@ impl Proxies {
         }
     }
 
+    /// Looks whether what is named are proxies, whatever may be reached by them.
+    ///
+    /// # Errors
+    /// One is none.
+    pub fn check(&self) -> Result<()> {
+        [&self.http, &self.https].into_iter().flatten().try_for_each(|proxy| proxy.url().map(drop))
+    }
+
     /// The proxy by which a URL is reached, where there is one.
     ///
     /// # Errors
@@ -75,15 +83,8 @@ impl Proxies {
             "https" => self.https.as_ref(),
             _ => None,
         };
-        match proxy.filter(|_| !self.exceptions.iter().any(|exception| exception.is(url))) {
-            None => Ok(None),
-            Some(Proxy { url: Ok(url), .. }) => Ok(Some(url)),
-            Some(Proxy { url: Err(why), variable }) => {
-                Err(Error::new(ErrorKind::Configuration, *why)
-                    .operation(format!("use the proxy of {variable}"))
-                    .hint("name one such as http://proxy.example:3128"))
-            }
-        }
+        let is_excepted = |_: &&Proxy| self.exceptions.iter().any(|exception| exception.is(url));
+        proxy.filter(|proxy| !is_excepted(proxy)).map(Proxy::url).transpose()
     }
 
     /// The proxy of a URL as it may be shown.
@@ -91,6 +92,16 @@ impl Proxies {
         let proxy = self.of_url(url).ok()??;
         let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
         Some(format!("{}://{}{port}", proxy.scheme(), proxy.host_str()?))
+    }
+}
+
+impl Proxy {
+    fn url(&self) -> Result<&Url> {
+        self.url.as_ref().map_err(|why| {
+            Error::new(ErrorKind::Configuration, *why)
+                .operation(format!("use the proxy of {}", self.variable))
+                .hint("name one such as http://proxy.example:3128")
+        })
     }
 }
 
@@ -188,6 +199,7 @@ mod tests {
         let odd = proxies(&[("http_proxy", "ftp://me:hunter2@p:1")]);
         let error = odd.of_url(&url).unwrap_err();
         assert!(error.to_string().contains("http_proxy"), "{error}");
+        assert!(odd.check().is_err() && proxies(&[("https_proxy", "p:1")]).check().is_ok());
         assert!(!format!("{error} {odd:?}").contains("hunter2"), "{error}");
     }
 

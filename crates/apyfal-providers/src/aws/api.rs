@@ -1,27 +1,35 @@
-//! Signed calls of AWS.
+//! The services of AWS, as they are called.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apyfal_aws::{Credentials, Settings};
 use apyfal_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use reqsign_aws_v4::RequestSigner;
-use reqsign_core::{Context, SignRequest};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
+use super::call::{Answer, Body, Call, FIRST_PAUSE};
 use super::element::Element;
 
 /// What a call is given: names on the wire and values, such as `Filter.1.Name`.
 pub(crate) type Params = Vec<(String, String)>;
 
+const FORM: HeaderValue =
+    HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
 /// Calls the services of one region. Transport faults and throttling are tried again here; all else is
 /// answered at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
-    settings: Arc<Settings>,
-    credentials: Arc<Credentials>,
-    http: reqwest::Client,
-    region: String,
+    pub(super) settings: Arc<Settings>,
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) http: reqwest::Client,
+    pub(super) region: String,
+    pub(super) pace: Duration,
 }
 
 impl Api {
@@ -31,7 +39,7 @@ impl Api {
         http: reqwest::Client,
         region: String,
     ) -> Self {
-        Self { settings, credentials, http, region }
+        Self { settings, credentials, http, region, pace: FIRST_PAUSE }
     }
 
     /// The region that is called.
@@ -42,7 +50,7 @@ impl Api {
     /// An action of EC2.
     ///
     /// # Errors
-    /// It is refused, with the code of AWS in the error's details, or nobody answers.
+    /// It is refused, with [a code](super::failure::code), or nobody answers.
     pub(crate) async fn ec2(&self, action: &str, params: &Params) -> Result<Element> {
         self.query("ec2", "2016-11-15", action, params).await
     }
@@ -63,8 +71,7 @@ impl Api {
             let next = page.text("nextToken").map(str::to_owned);
             all.extend(page.into_items(set));
             let Some(next) = next else { return Ok(all) };
-            params.retain(|(name, _)| name != "NextToken");
-            params.push(("NextToken".to_owned(), next));
+            replace(&mut params, "NextToken", next);
         }
     }
 
@@ -74,6 +81,28 @@ impl Api {
     /// As of [`ec2`](Self::ec2).
     pub(crate) async fn iam(&self, action: &str, params: &Params) -> Result<Element> {
         self.query("iam", "2010-05-08", action, params).await
+    }
+
+    /// All elements of `set` that an action of IAM lists, over all of its pages.
+    ///
+    /// # Errors
+    /// As of [`ec2`](Self::ec2).
+    pub(crate) async fn iam_all(
+        &self,
+        action: &str,
+        params: &Params,
+        set: &str,
+    ) -> Result<Vec<Element>> {
+        let (mut all, mut params) = (Vec::new(), params.clone());
+        loop {
+            let page = self.iam(action, &params).await?;
+            let result = format!("{action}Result");
+            let is_last = page.text(&format!("{result}/IsTruncated")) != Some("true");
+            let next = page.text(&format!("{result}/Marker")).map(str::to_owned);
+            all.extend(page.into_items(&format!("{result}/{set}")));
+            let Some(next) = next.filter(|_| !is_last) else { return Ok(all) };
+            replace(&mut params, "Marker", next);
+        }
     }
 
     /// An action of STS.
@@ -89,46 +118,104 @@ impl Api {
     /// # Errors
     /// As of [`ec2`](Self::ec2).
     pub(crate) async fn ssm(&self, action: &str, body: &Value) -> Result<Value> {
-        let _ = (action, body);
-        Err(Error::new(ErrorKind::Internal, "not there yet"))
+        let (server, region) = self.server("ssm")?;
+        let target = HeaderValue::from_str(&format!("AmazonSSM.{action}"));
+        let target = target.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        let answer = self
+            .send(&Call {
+                service: "ssm",
+                action,
+                params: &[],
+                method: Method::POST,
+                url: format!("{server}/"),
+                region,
+                headers: [(CONTENT_TYPE, JSON), (TARGET, target)].into_iter().collect(),
+                body: Body::Bytes(body.to_string().into()),
+            })
+            .await?;
+        serde_json::from_slice(&answer.body).map_err(|error| strange(error, &server))
+    }
+
+    /// An action of S3 on what is at `path` of a bucket, which begins with a slash and may have a query.
+    ///
+    /// # Errors
+    /// As of [`ec2`](Self::ec2).
+    pub(super) async fn s3(
+        &self,
+        action: &str,
+        method: Method,
+        bucket: &str,
+        path: &str,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Answer> {
+        let (url, region) = self.bucket_url(bucket)?;
+        self.send(&Call {
+            service: "s3",
+            action,
+            params: &[],
+            method,
+            url: format!("{url}{path}"),
+            region,
+            headers,
+            body,
+        })
+        .await
+    }
+
+    /// The URL of a bucket, without a slash at its end, and the region that is signed for.
+    pub(super) fn bucket_url(&self, bucket: &str) -> Result<(String, String)> {
+        let (server, region) = self.server("s3")?;
+        Ok(match (self.settings.endpoint("s3")?, server.split_once("://")) {
+            // Servers that stand for S3 seldom have a name for each bucket.
+            (None, Some((scheme, name))) => (format!("{scheme}://{bucket}.{name}"), region),
+            _ => (format!("{server}/{bucket}"), region),
+        })
+    }
+
+    /// The URL of a service, without a slash at its end, and the region that is signed for.
+    fn server(&self, service: &str) -> Result<(String, String)> {
+        if let Some(named) = self.settings.endpoint(service)? {
+            return Ok((named.trim_end_matches('/').to_owned(), self.region.clone()));
+        }
+        let server = self.settings.server(service, &self.region);
+        Ok((format!("https://{}", server.name), server.region))
     }
 
     async fn query(
         &self,
-        service: &str,
+        service: &'static str,
         version: &str,
         action: &str,
         params: &Params,
     ) -> Result<Element> {
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.append_pair("Action", action).append_pair("Version", version).extend_pairs(params);
-        let endpoint = self.settings.endpoint(service)?.map(str::to_owned);
-        let endpoint =
-            endpoint.unwrap_or_else(|| format!("https://{service}.{}.amazonaws.com", self.region));
-        let internal = |error: String| Error::new(ErrorKind::Internal, error);
-        let request = http::Request::post(format!("{}/", endpoint.trim_end_matches('/')))
-            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
-            .body(())
-            .map_err(|error| internal(error.to_string()))?;
-        let (mut parts, ()) = request.into_parts();
-        let credential = self.credentials.get().await?;
-        RequestSigner::new(service, &self.region)
-            .sign_request(&Context::new(), &mut parts, credential.as_ref(), None)
-            .await
-            .map_err(|error| internal(error.to_string()))?;
-        let body = Bytes::from(body.finish());
-        let request = reqwest::Request::try_from(http::Request::from_parts(parts, body))
-            .map_err(|error| internal(error.to_string()))?;
-        let unavailable = |error: reqwest::Error| {
-            Error::new(ErrorKind::Unavailable, error.without_url().to_string())
-        };
-        let answer = self.http.execute(request).await.map_err(unavailable)?;
-        let is_fine = answer.status().is_success();
-        let text = answer.text().await.map_err(unavailable)?;
-        let element = Element::parse(&text)?;
-        match is_fine {
-            true => Ok(element),
-            false => Err(Error::new(ErrorKind::Unavailable, text)),
-        }
+        let (server, region) = self.server(service)?;
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Action", action).append_pair("Version", version).extend_pairs(params);
+        let answer = self
+            .send(&Call {
+                service,
+                action,
+                params,
+                method: Method::POST,
+                url: format!("{server}/"),
+                region,
+                headers: [(CONTENT_TYPE, FORM)].into_iter().collect(),
+                body: Body::Bytes(Bytes::from(form.finish())),
+            })
+            .await?;
+        Element::parse(&answer.text()).map_err(|error| strange(error.message(), &server))
     }
+}
+
+fn replace(params: &mut Params, name: &str, value: String) {
+    params.retain(|(other, _)| other != name);
+    params.push((name.to_owned(), value));
+}
+
+/// What answers is no service of AWS.
+fn strange(why: impl std::fmt::Display, server: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the answer is not understood: {why}"))
+        .context("server", server)
+        .hint("look whether the endpoint is the one of AWS, and nothing between answers for it")
 }

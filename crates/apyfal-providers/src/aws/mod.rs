@@ -3,9 +3,15 @@
 #![allow(dead_code)]
 
 mod api;
+mod call;
 mod element;
+mod failure;
+mod http;
 mod members;
 mod merge;
+mod quota;
 mod settings;
+#[cfg(test)]
+mod testing;
 
 pub use settings::AwsSettings;
