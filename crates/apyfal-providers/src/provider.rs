@@ -77,6 +77,8 @@ pub struct Instance {
     pub url: Option<String>,
     /// When it was made, in seconds since 1970.
     pub created: f64,
+    /// Why it stopped or ended, as a sentence, where the provider says so.
+    pub ended_by: Option<String>,
 }
 
 /// Which machines are meant.

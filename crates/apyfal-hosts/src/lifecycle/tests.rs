@@ -75,7 +75,8 @@ impl Provider for Scripted {
             let state = inner.state.unwrap_or(InstanceState::Running);
             let name = spec.name.clone();
             let token = token.clone();
-            let machine = Instance { id, name, token, state, url: None, created: now() };
+            let (url, created, ended_by) = (None, now(), None);
+            let machine = Instance { id, name, token, state, url, created, ended_by };
             inner.machines.push(machine);
         }
         match answer {

@@ -80,6 +80,11 @@ impl Overrides {
             .try_fold(first, |value, name| value.get(name))
     }
 
+    /// The first of the network interfaces, where the user says what there are.
+    pub(crate) fn first_interface(&self) -> Option<&Value> {
+        items(self.members.get("NetworkInterfaces")).first()
+    }
+
     /// A request with all that the user says: dictionaries merge, all else replaces. Tags are
     /// [joined](Self::tags) by themselves.
     pub(crate) fn over(&self, mut request: Map<String, Value>) -> Map<String, Value> {

@@ -6,11 +6,15 @@ mod api;
 mod call;
 mod element;
 mod failure;
+mod host_tags;
 mod http;
+mod instances;
 mod members;
 mod merge;
 mod quota;
+mod request;
 mod settings;
+mod spot;
 #[cfg(test)]
 mod testing;
 

@@ -58,7 +58,7 @@ pub struct AwsSettings {
     pub(crate) buckets: Buckets,
     pub(crate) use_private_ip: bool,
     pub(crate) allowed_cidr: Vec<String>,
-    pub(crate) availability_zone: Option<String>,
+    availability_zone: Option<String>,
     subnet_id: Option<String>,
     security_group_ids: Vec<String>,
     pub(crate) spot_instance: bool,
@@ -101,6 +101,16 @@ impl AwsSettings {
                 "spot_block_duration has no effect: AWS has no spot blocks any more".to_owned(),
             );
         }
+        let overrides = overrides(&section)?;
+        if overrides.first_interface().is_some_and(|interface| {
+            interface.get("Groups").or(interface.get("NetworkInterfaceId")).is_none()
+        }) {
+            warnings.push(
+                "NetworkInterfaces names no Groups: the default group of the network may let \
+                 nobody in"
+                    .to_owned(),
+            );
+        }
         Ok(Self {
             account: Account::read(&section, &session, &client)?,
             client: ClientOptions::read(&client)?,
@@ -121,7 +131,7 @@ impl AwsSettings {
             instance_type: text("instance_type")?,
             image_id: text("image_id")?,
             instance_id: text("instance_id")?,
-            overrides: overrides(&section)?,
+            overrides,
             warnings,
         })
     }
@@ -152,21 +162,25 @@ impl AwsSettings {
         self.overridden("InstanceType").or(self.instance_type.as_deref())
     }
 
+    /// The zone, where one is named.
+    pub(crate) fn availability_zone(&self) -> Option<&str> {
+        self.overridden("Placement.AvailabilityZone").or(self.availability_zone.as_deref())
+    }
+
     /// The subnet, where one is named.
     pub(crate) fn subnet_id(&self) -> Option<&str> {
-        let interface =
-            || self.overrides.member("NetworkInterfaces")?.get(0)?.get("SubnetId")?.as_str();
+        let interface = || self.overrides.first_interface()?.get("SubnetId")?.as_str();
         self.overridden("SubnetId").or_else(interface).or(self.subnet_id.as_deref())
     }
 
     /// The security groups, where they are named by their ids.
     pub(crate) fn security_group_ids(&self) -> Vec<String> {
-        let interface = || self.overrides.member("NetworkInterfaces")?.get(0)?.get("Groups");
+        let interface = || self.overrides.first_interface()?.get("Groups");
         let ids = self.overrides.member("SecurityGroupIds").or_else(interface);
-        let ids = ids
-            .and_then(Value::as_array)
-            .map(|ids| ids.iter().filter_map(Value::as_str).map(str::to_owned).collect());
-        ids.unwrap_or_else(|| self.security_group_ids.clone())
+        match ids.and_then(Value::as_array) {
+            Some(ids) => ids.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            None => self.security_group_ids.clone(),
+        }
     }
 
     fn overridden(&self, member: &str) -> Option<&str> {
@@ -215,6 +229,9 @@ fn overrides(section: &Section<'_>) -> Result<Overrides> {
     let key = "boto3_create_instances_kwargs";
     let Some(text) = section.get(key)? else { return Ok(Overrides::default()) };
     let mut value = read_value(&text);
+    if value.is_null() {
+        return Ok(Overrides::default());
+    }
     if let Some(Literal::Dict(members)) = Literal::parse(&text) {
         for (name, member) in members {
             if let (Literal::Str(name), Literal::Bytes(bytes)) = (name, member)

@@ -206,6 +206,7 @@ impl Machine {
             state,
             url: is_up.then(|| format!("https://{}:{PORT}", address(token))),
             created: *created,
+            ended_by: None,
         }
     }
 

@@ -69,7 +69,7 @@ fn every_key_is_read() {
     assert!(!settings.spot_instance && !settings.delete_volumes);
     assert_eq!(settings.prefix.as_deref(), Some("me"));
     assert_eq!(settings.allowed_cidr, ["192.0.2.0/24", "2001:db8::/32"]);
-    assert_eq!(settings.availability_zone.as_deref(), Some("us-east-1a"));
+    assert_eq!(settings.availability_zone(), Some("us-east-1a"));
     assert_eq!(settings.subnet_id(), Some("subnet-1"));
     assert_eq!(settings.security_group_ids(), ["sg-1", "sg-2"]);
     assert_eq!(settings.instance_type(), Some("f2.6xlarge"));
@@ -91,6 +91,19 @@ fn the_request_itself_goes_before_the_keys() {
     assert_eq!(settings.subnet_id(), Some("subnet-2"));
     assert_eq!(settings.security_group_ids(), ["sg-2"]);
     assert_eq!(settings.user_script(), Some("café"));
+    assert!(settings.warnings().is_empty());
+}
+
+#[test]
+fn a_host_that_nobody_may_reach_is_warned_of() {
+    let warnings = |interface: &str| {
+        let kwargs = format!("{{'NetworkInterfaces': [{{'DeviceIndex': 0{interface}}}]}}");
+        settings(&format!("[host]\nboto3_create_instances_kwargs = {kwargs}\n")).warnings().len()
+    };
+    assert_eq!(warnings(""), 1);
+    assert_eq!(warnings(", 'NetworkInterfaceId': 'eni-1'"), 0);
+    let nothing = settings("[host]\nboto3_create_instances_kwargs = None\n");
+    assert!(nothing.warnings().is_empty() && nothing.user_script().is_none());
 }
 
 #[test]

@@ -1,0 +1,187 @@
+//! The request for a machine, exactly as it is sent.
+
+use apyfal_core::{Error, ErrorKind, Result};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::members;
+use super::settings::AwsSettings;
+use super::{host_tags, spot};
+use crate::spec::{AtShutdown, HostSpec, Token};
+
+/// What user data may be, in bytes. Source: EC2, "Run commands when you launch an EC2 instance".
+const USER_DATA: usize = 16 << 10;
+
+/// What was found or made for a machine before it is asked for.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    /// The image of its disk, and what that calls its volumes: `/dev/sda1`.
+    pub(crate) image: &'a str,
+    pub(crate) volumes: &'a [String],
+    pub(crate) instance_type: &'a str,
+    pub(crate) subnet_id: Option<&'a str>,
+    /// Where there is no subnet: else the zone is that of the subnet.
+    pub(crate) zone: Option<&'a str>,
+    pub(crate) security_group_ids: &'a [String],
+    /// Whether the subnet gives a public address only where one is asked for, and one is needed.
+    pub(crate) asks_for_address: bool,
+    pub(crate) key_pair: &'a str,
+    /// What gives it rights, where it needs any.
+    pub(crate) instance_profile: Option<&'a str>,
+    /// The script that makes it a host.
+    pub(crate) user_data: &'a str,
+    /// Who asks, by its name in the account.
+    pub(crate) owner: &'a str,
+    pub(crate) now: Timestamp,
+}
+
+/// The request, but for the token that each attempt has.
+///
+/// # Errors
+/// AWS would refuse it, or take it and do something else.
+pub(crate) fn request(spec: &HostSpec, settings: &AwsSettings, parts: &Parts<'_>) -> Result<Value> {
+    let mut ours = Map::new();
+    let mut set = |name: &str, value: Value| drop(ours.insert(name.to_owned(), value));
+    set("MinCount", json!(1));
+    set("MaxCount", json!(1));
+    set("ImageId", json!(parts.image));
+    set("InstanceType", json!(parts.instance_type));
+    set("KeyName", json!(parts.key_pair));
+    set(
+        "InstanceInitiatedShutdownBehavior",
+        json!(match spec.at_shutdown {
+            AtShutdown::Terminate => "terminate",
+            AtShutdown::Stop => "stop",
+        }),
+    );
+    // What runs within a container on the host is one hop further away.
+    set(
+        "MetadataOptions",
+        json!({
+            "HttpTokens": "required", "HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 1
+        }),
+    );
+    if !parts.volumes.is_empty() {
+        let volume = |name| {
+            json!({"DeviceName": name, "Ebs": {
+                "DeleteOnTermination": settings.delete_volumes, "Encrypted": true
+            }})
+        };
+        set("BlockDeviceMappings", parts.volumes.iter().map(volume).collect());
+    }
+    if let Some(name) = parts.instance_profile {
+        set("IamInstanceProfile", json!({"Name": name}));
+    }
+    set("SecurityGroupIds", json!(parts.security_group_ids));
+    match (parts.subnet_id, parts.zone) {
+        (Some(subnet), _) => set("SubnetId", json!(subnet)),
+        (None, Some(zone)) => set("Placement", json!({"AvailabilityZone": zone})),
+        (None, None) => {}
+    }
+    if let Some(options) = spot::options(spec, settings) {
+        set("InstanceMarketOptions", options);
+    }
+    let mut request = settings.overrides.over(ours);
+    if parts.asks_for_address {
+        ask_for_address(&mut request);
+    }
+    spot::settle(&mut request, spec, settings, parts.now)?;
+    let mut kinds = vec!["instance", "volume", "network-interface"];
+    kinds.extend(spot::is_spot(&request).then_some("spot-instances-request"));
+    let tags = host_tags::of(spec, settings.prefix.as_deref(), parts.owner);
+    request.insert("TagSpecifications".to_owned(), settings.overrides.tags(&tags, &kinds));
+    request.insert("UserData".to_owned(), json!(user_data(parts.user_data)?));
+    let request = request.into();
+    members::check(&request)?;
+    Ok(request)
+}
+
+/// The request of one attempt. Its token is its tag too: not every lookup goes by the token.
+pub(crate) fn with_token(mut request: Value, token: &Token) -> Value {
+    request["ClientToken"] = json!(token);
+    if let Some(kinds) = request["TagSpecifications"].as_array_mut() {
+        let instance = kinds.iter_mut().find(|kind| kind["ResourceType"] == "instance");
+        if let Some(tags) = instance.and_then(|kind| kind["Tags"].as_array_mut()) {
+            tags.push(json!({"Key": host_tags::TOKEN, "Value": token}));
+        }
+    }
+    request
+}
+
+/// Refuses an instance type that AWS has no more.
+///
+/// # Errors
+/// It is one of F1.
+pub(crate) fn check_instance_type(name: &str) -> Result<()> {
+    match name.split('.').next() {
+        Some("f1") => Err(Error::new(ErrorKind::Usage, "AWS ended F1 on 2025-12-20")
+            .operation(format!("use instance type '{name}'"))
+            .hint("there are f2.6xlarge (1 FPGA), f2.12xlarge (2) and f2.48xlarge (8)")
+            .hint("an image of an FPGA has to be made for F2: one for F1 does not load")),
+        _ => Ok(()),
+    }
+}
+
+/// The instance type that is taken where nobody names one.
+pub(crate) fn default_instance_type(needs_fpga: bool, architecture: &str) -> &'static str {
+    match (needs_fpga, architecture) {
+        (true, _) => "f2.6xlarge",
+        (false, "arm64") => "t4g.medium",
+        (false, _) => "t3.medium",
+    }
+}
+
+/// Refuses an image whose programs an instance type cannot run.
+///
+/// # Errors
+/// `supported`, the architectures of the type, does not have that of the image.
+pub(crate) fn check_architecture(
+    (image, architecture): (&str, &str),
+    (instance_type, supported): (&str, &[String]),
+) -> Result<()> {
+    if supported.iter().any(|known| known == architecture) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Usage,
+        format!("the image is for {architecture}, and the type runs {}", supported.join(" or ")),
+    )
+    .operation(format!("run '{image}' on '{instance_type}'"))
+    .hint("name another image_id or instance_type"))
+}
+
+/// Has the machine's first network interface ask for a public address, unless the user says what
+/// interfaces there are. Groups that are named otherwise than by their ids cannot be those of one.
+fn ask_for_address(request: &mut Map<String, Value>) {
+    if request.contains_key("NetworkInterfaces") || request.contains_key("SecurityGroups") {
+        return;
+    }
+    let mut interface = Map::new();
+    interface.insert("DeviceIndex".to_owned(), json!(0));
+    interface.insert("AssociatePublicIpAddress".to_owned(), json!(true));
+    for (member, within) in [
+        ("SubnetId", "SubnetId"),
+        ("SecurityGroupIds", "Groups"),
+        ("PrivateIpAddress", "PrivateIpAddress"),
+        ("Ipv6AddressCount", "Ipv6AddressCount"),
+        ("Ipv6Addresses", "Ipv6Addresses"),
+    ] {
+        if let Some(value) = request.shift_remove(member) {
+            interface.insert(within.to_owned(), value);
+        }
+    }
+    request.insert("NetworkInterfaces".to_owned(), json!([interface]));
+}
+
+fn user_data(script: &str) -> Result<&str> {
+    if script.len() <= USER_DATA {
+        return Ok(script);
+    }
+    let why = format!("it has {} bytes, and AWS takes {USER_DATA}", script.len());
+    Err(Error::new(ErrorKind::Usage, why)
+        .operation("send user data")
+        .hint("have init_script, or UserData of boto3_create_instances_kwargs, fetch what is long"))
+}
+
+#[cfg(test)]
+mod tests;
