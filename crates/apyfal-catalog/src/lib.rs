@@ -8,13 +8,12 @@ mod built_in;
 mod catalog;
 pub mod client;
 mod file;
-mod image;
 mod kept;
 mod original;
 mod requirements;
 pub mod server;
 
+pub use apyfal_core::Image;
 pub use catalog::{Accelerator, Artifact, Catalog};
-pub use image::Image;
 pub use kept::{Kept, Stale};
 pub use requirements::{EVERY_REGION, HostRequirements, Requirements};

@@ -16,6 +16,7 @@ mod context;
 mod engine;
 mod environment;
 mod error;
+mod image;
 mod io;
 mod job;
 mod nearest;
@@ -36,6 +37,7 @@ pub use engine::{
 };
 pub use environment::Environment;
 pub use error::{Details, Error, ErrorKind, Result, causes, root_cause};
+pub use image::Image;
 pub use io::{FileId, Input, Output, Sink, Source, SpareInput, SpareOutput};
 pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start};
 pub use nearest::nearest;

@@ -8,5 +8,5 @@ pub mod user_data;
 
 pub use first_contact::FirstContact;
 pub use ledger::{HostRecord, HostState, Ledger, StopMode, Usage, ledger_of};
-pub use lifecycle::{Lifecycle, Limits, Phase, Ready, Watch, host_name};
+pub use lifecycle::{Lifecycle, Limits, Phase, Ready, Wanted, Watch, host_name};
 pub use machine::Machine;

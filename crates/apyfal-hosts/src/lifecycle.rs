@@ -13,8 +13,9 @@ use apyfal_client::{Remote, RemoteOptions};
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_machine::lock::Lock;
 use apyfal_providers::{
-    AtShutdown, HostFilter, HostSpec, Instance, InstanceId, InstanceState, Provider,
+    AtShutdown, HostFilter, HostSpec, Instance, InstanceId, InstanceState, Provider, ProviderInfo,
 };
+use async_trait::async_trait;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
@@ -26,6 +27,8 @@ use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
 const OLD: f64 = 3600.0;
 /// A host that was stopped is no good any more where its life has no more seconds than these.
 const LIFE_LEFT: f64 = 60.0;
+/// How long a request is sent again that may be taken later, or whose answer got lost.
+const RESENT: Duration = Duration::from_secs(60);
 /// How often a token may turn out to be spent in one start.
 const ATTEMPTS: u32 = 3;
 
@@ -93,6 +96,20 @@ pub struct Ready {
     pub lock: Lock,
 }
 
+/// Knows what a new host is to be.
+#[async_trait]
+pub trait Wanted: Send + Sync {
+    /// One that is new, and how it is contacted first.
+    ///
+    /// # Errors
+    /// What it needs cannot be had.
+    async fn host(
+        &self,
+        lifecycle: &Lifecycle,
+        cancel: &Cancel,
+    ) -> Result<(HostSpec, FirstContact)>;
+}
+
 /// Starts and ends the hosts of one provider.
 #[derive(Clone)]
 pub struct Lifecycle {
@@ -120,13 +137,18 @@ impl Lifecycle {
         Self { watch, ..self }
     }
 
+    /// Who makes them.
+    pub fn provider(&self) -> &ProviderInfo {
+        self.provider.info()
+    }
+
     /// The ledger.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
     /// Has a host serve: the one of this use, wherever it is on its way, or a new one, which is asked
-    /// for with what `wanted` makes.
+    /// for as `wanted` says.
     ///
     /// # Errors
     /// It cannot be had. One that was made for it has ended by then, or is in the ledger still, which
@@ -136,7 +158,7 @@ impl Lifecycle {
         usage: &Usage,
         accelerator: &str,
         stop_mode: StopMode,
-        wanted: impl Fn() -> Result<(HostSpec, FirstContact)>,
+        wanted: &dyn Wanted,
         cancel: &Cancel,
     ) -> Result<Ready> {
         let (mut note, mut last) = (None, None);
@@ -146,11 +168,14 @@ impl Lifecycle {
             let (mut host, lock) = match found {
                 Some(found) => found,
                 None => {
-                    let (spec, contact) = wanted()?;
-                    let info = self.provider.info();
-                    let region = info.region.as_deref();
-                    let ledger = &self.ledger;
-                    ledger.begin(usage, info.name, region, stop_mode, spec, contact)?
+                    let prepare = async {
+                        let (spec, contact) = wanted.host(self, cancel).await?;
+                        let request = self.provider.prepare(&spec).await?;
+                        Ok((spec, request, contact))
+                    };
+                    let (spec, request, contact) = cancel.or_cancelled(prepare).await?;
+                    let (ledger, info) = (&self.ledger, self.provider.info());
+                    ledger.begin(usage, info, stop_mode, &spec, request, contact)?
                 }
             };
             // A name stands for one accelerator, and what it was started for before ends.
@@ -265,10 +290,21 @@ impl Lifecycle {
         if now() - host.asked > OLD {
             return Ok(self.made_by(host).await?.map(|instance| instance.id));
         }
-        let spec = host.spec.as_ref().ok_or_else(|| {
+        let request = host.request.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
         })?;
-        self.provider.create(spec, &host.token).await.map(Some)
+        let end = Instant::now() + RESENT;
+        loop {
+            match self.provider.create(request, &host.token).await {
+                Ok(id) => return Ok(Some(id)),
+                // The token is spent.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.is_retryable() && Instant::now() < end => {
+                    sleep(self.limits.pause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The machine that was made for an attempt, looked up by its token.

@@ -7,7 +7,7 @@ use apyfal_core::Result;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{AtShutdown, HostSpec, Token};
+use crate::spec::{AtShutdown, HostSpec, Request, Token};
 
 /// What a provider is.
 #[derive(Clone, Debug)]
@@ -19,6 +19,9 @@ pub struct ProviderInfo {
     /// How long it may take until what was made is found by everybody: until then "not found" means
     /// "not yet".
     pub settles: Duration,
+    /// Its machines run a script when they first start; without this the provider writes the files of
+    /// their hosts.
+    pub runs_scripts: bool,
 }
 
 /// What a provider calls a machine.
@@ -100,12 +103,20 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// What it is.
     fn info(&self) -> &ProviderInfo;
 
+    /// Settles the exact request for a machine, and has there be what machines share: keys, a
+    /// firewall, a place for files. Nothing of that costs anything, and it may stay.
+    ///
+    /// # Errors
+    /// What is wanted cannot be had, as far as that can be told without asking for it.
+    async fn prepare(&self, spec: &HostSpec) -> Result<Request>;
+
     /// Asks for a machine. With the token of one that was asked for before it is that one, whatever
     /// became of it.
     ///
     /// # Errors
-    /// It is refused; `Conflict` where the token was used for another request.
-    async fn create(&self, spec: &HostSpec, token: &Token) -> Result<InstanceId>;
+    /// It is refused; `Conflict` where the token was used for another request, `NotFound` where what it
+    /// made is no more. One that can be tried again may be taken later.
+    async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId>;
 
     /// A machine; none where there is none, or not yet, or no more.
     ///

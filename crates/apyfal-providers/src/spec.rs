@@ -1,9 +1,13 @@
 //! What a machine is asked for with.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use apyfal_core::{Error, ErrorKind, Image, Result};
 
 /// What becomes of a machine that shuts itself down, as it does when the lease of its host ran out.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -15,8 +19,7 @@ pub enum AtShutdown {
     Stop,
 }
 
-/// The machine that is asked for. The same one, asked for again with the same [`Token`], is the same
-/// machine; so all of it is settled before it is asked for the first time.
+/// The machine that is wanted.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostSpec {
@@ -29,15 +32,17 @@ pub struct HostSpec {
     /// The kind of machine; the provider's choice if there is none.
     pub instance_type: Option<String>,
     /// The image of its disk; the provider's choice if there is none.
-    pub image: Option<String>,
+    pub image: Option<Image>,
+    /// The image of the FPGA that it is to have, where it needs one.
+    pub fpga_image: Option<String>,
     /// What becomes of it when it shuts itself down.
     pub at_shutdown: AtShutdown,
     /// How long its host lives without jobs and clients.
     pub idle_timeout: Option<Duration>,
     /// How long its host lives in all.
     pub max_lifetime: Option<Duration>,
-    /// What is in the directory of its host from the start: names and texts. No secret.
-    pub files: Vec<(String, String)>,
+    /// What makes it a host.
+    pub boot: Boot,
 }
 
 impl fmt::Debug for HostSpec {
@@ -46,8 +51,122 @@ impl fmt::Debug for HostSpec {
             .field("name", &self.name)
             .field("accelerator", &self.accelerator)
             .field("instance_type", &self.instance_type)
-            .field("image", &self.image)
+            .field("image", &self.image.as_ref().map(ToString::to_string))
             .finish_non_exhaustive()
+    }
+}
+
+/// What makes a machine a host. Nothing in it is a secret for longer than until the first contact.
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Boot {
+    /// What is in the directory of its host from the start: names and texts.
+    Files(Vec<(String, String)>),
+    /// What it runs when it first starts.
+    Script(Script),
+}
+
+impl fmt::Debug for Boot {
+    /// Without the texts, which hold what is secret until the first contact.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Files(_) => "Files",
+            Self::Script(_) => "Script",
+        })
+    }
+}
+
+impl Boot {
+    /// The files, where it is files.
+    pub fn files(&self) -> &[(String, String)] {
+        match self {
+            Self::Files(files) => files,
+            Self::Script(_) => &[],
+        }
+    }
+}
+
+/// A script that makes a machine a host when it first starts: its user data.
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Its text. Each of the artifacts is named in it by its [`place`](Artifact::place).
+    pub text: String,
+    /// Files of this machine that it fetches.
+    pub artifacts: Vec<Artifact>,
+    /// What the agent needs of the machine, where that is known.
+    pub agent: AgentNeeds,
+}
+
+impl fmt::Debug for Script {
+    /// Without its text, which holds what is secret until the first contact.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script")
+            .field("artifacts", &self.artifacts)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A file of this machine that a provider puts where a new machine gets it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Artifact {
+    /// What stands for its URL in a script, until the provider has one.
+    pub fn place(&self) -> String {
+        format!("https://artifact.invalid/{}", self.sha256)
+    }
+}
+
+/// What a program needs of the machine that it runs on.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentNeeds {
+    /// The architecture, such as `x86_64`, where it is known.
+    pub architecture: Option<String>,
+    /// The oldest version of the GNU C library that will do, unless it needs none.
+    pub glibc: Option<(u32, u32)>,
+}
+
+/// The exact request for a machine, as its provider understands it. Sent again with the same [`Token`]
+/// it gets the same machine. It may hold what is secret until the first contact.
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Request(serde_json::Value);
+
+impl Request {
+    /// What a provider asks for.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub fn of(request: &impl Serialize) -> Result<Self> {
+        serde_json::to_value(request)
+            .map(Self)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+    }
+
+    /// What was written down.
+    ///
+    /// # Errors
+    /// It is of another provider, or of another version.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(&self.0).map_err(|error| {
+            Error::new(ErrorKind::Conflict, error.to_string())
+                .operation("read the request for a machine")
+        })
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use apyfal_core::ErrorKind;
 use apyfal_providers::{
-    HostFilter, HostSpec, Instance, InstanceId, InstanceState, Provider, Token,
+    HostFilter, HostSpec, Instance, InstanceId, InstanceState, Provider, Request, Token,
 };
 
 /// Checks that a provider keeps the contract of [`Provider`], by a host that `spec` asks for. None is
@@ -15,10 +15,10 @@ use apyfal_providers::{
 pub async fn provider_suite(provider: &dyn Provider, spec: &HostSpec) {
     let suite = Suite { provider, spec };
     suite.nothing_is_there().await;
-    let id = suite.asking_twice_gets_one().await;
+    let (id, request) = suite.asking_twice_gets_one().await;
     suite.it_is_found().await;
     suite.it_is_stopped_and_started(&id).await;
-    suite.it_is_ended_for_good(&id).await;
+    suite.it_is_ended_for_good(&id, &request).await;
 }
 
 struct Suite<'a> {
@@ -58,19 +58,21 @@ impl Suite<'_> {
         assert!(!self.provider.info().name.is_empty());
     }
 
-    async fn asking_twice_gets_one(&self) -> InstanceId {
+    async fn asking_twice_gets_one(&self) -> (InstanceId, Request) {
         let token = Self::token();
-        let create = || self.provider.create(self.spec, &token);
+        let request = self.provider.prepare(self.spec).await.expect("a request");
+        let create = || self.provider.create(&request, &token);
         let (one, other) = tokio::join!(create(), create());
         let id = one.expect("a machine");
         assert_eq!(other.expect("the same machine"), id);
         assert_eq!(create().await.expect("the same machine"), id);
         let another = HostSpec { name: format!("{}x", self.spec.name), ..self.spec.clone() };
+        let another = self.provider.prepare(&another).await.expect("another request");
         let refused = self.provider.create(&another, &token).await.expect_err("a spent token");
         assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
         let all = self.list(HostFilter::default()).await;
         assert_eq!(all.iter().filter(|instance| instance.token == token).count(), 1);
-        id
+        (id, request)
     }
 
     async fn it_is_found(&self) {
@@ -97,15 +99,17 @@ impl Suite<'_> {
         self.until(id, InstanceState::Running).await;
     }
 
-    async fn it_is_ended_for_good(&self, id: &InstanceId) {
+    async fn it_is_ended_for_good(&self, id: &InstanceId, request: &Request) {
         for _ in 0..2 {
             self.provider.terminate(id).await.expect("it ends");
         }
         self.until(id, InstanceState::Ended).await;
         assert!(self.provider.start(id).await.is_err());
         // Its token makes no other.
-        let spent = self.provider.create(self.spec, &Self::token()).await.expect("the one it was");
-        assert_eq!(spent, *id);
+        match self.provider.create(request, &Self::token()).await {
+            Ok(spent) => assert_eq!(spent, *id),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+        }
         self.until(id, InstanceState::Ended).await;
     }
 }

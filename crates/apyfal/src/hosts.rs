@@ -1,10 +1,10 @@
 //! The hosts that were made, whoever made them: listed, and given back.
 
-use apyfal_core::{Cancel, Error, Result};
-use apyfal_hosts::{Ledger, ledger_of};
+use apyfal_core::{Cancel, Configuration, Error, Result};
+use apyfal_hosts::{Ledger, Lifecycle, ledger_of};
 
 use crate::known_hosts::KnownHosts;
-use crate::made::{PROVIDERS, lifecycle};
+use crate::made::{lifecycle, makes};
 use crate::surroundings::Surroundings;
 
 pub use apyfal_hosts::{HostRecord, HostState, Phase, StopMode, Usage, Watch};
@@ -27,6 +27,7 @@ pub fn is_made(host_type: &str) -> bool {
 #[derive(Clone, Debug)]
 pub struct MadeHosts {
     ledger: Ledger,
+    configuration: Configuration,
     surroundings: Surroundings,
 }
 
@@ -56,10 +57,12 @@ pub struct Listed {
 }
 
 impl MadeHosts {
-    /// Those of the surroundings of a process; none where there is no home directory.
-    pub fn of(surroundings: &Surroundings) -> Option<Self> {
+    /// Those of the surroundings of a process; none where there is no home directory. Providers are asked
+    /// as a configuration says.
+    pub fn of(configuration: &Configuration, surroundings: &Surroundings) -> Option<Self> {
         let ledger = ledger_of(surroundings.home()?);
-        Some(Self { ledger, surroundings: surroundings.clone() })
+        let (configuration, surroundings) = (configuration.clone(), surroundings.clone());
+        Some(Self { ledger, configuration, surroundings })
     }
 
     /// Those that are remembered and have not ended, without asking anybody.
@@ -78,7 +81,7 @@ impl MadeHosts {
     pub async fn list(&self) -> Result<(Vec<Listed>, Vec<Error>)> {
         let (mut listed, mut errors) = (Vec::new(), Vec::new());
         for host in self.ledger.hosts()? {
-            let state = match lifecycle(&host.provider, &self.surroundings) {
+            let state = match self.lifecycle(&host.provider, host.region.as_deref()) {
                 Ok(lifecycle) => lifecycle.instance(&host).await,
                 Err(error) => Err(error),
             };
@@ -106,8 +109,8 @@ impl MadeHosts {
                 is_stray: false,
             });
         }
-        for provider in self.providers() {
-            let strays = match lifecycle(provider, &self.surroundings) {
+        for (provider, region) in self.places()? {
+            let strays = match self.lifecycle(&provider, region.as_deref()) {
                 Ok(lifecycle) => lifecycle.strays().await,
                 Err(error) => Err(error),
             };
@@ -115,7 +118,7 @@ impl MadeHosts {
                 Ok(strays) => listed.extend(strays.into_iter().map(|stray| Listed {
                     accelerator: accelerator_of(&stray.name).to_owned(),
                     name: stray.name,
-                    provider: (*provider).to_owned(),
+                    provider: provider.clone(),
                     used_by: None,
                     instance: Some(stray.id.0),
                     state: stray.state.to_string(),
@@ -144,14 +147,22 @@ impl MadeHosts {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        for provider in self.providers() {
-            let lifecycle = lifecycle(provider, &self.surroundings)?;
-            for stray in lifecycle.strays().await? {
-                lifecycle.end_stray(&stray).await?;
-                ended.push(stray.name);
+        for (provider, region) in self.places()? {
+            match self.end_strays(&provider, region.as_deref()).await {
+                Ok(strays) => ended.extend(strays),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         failed.map_or(Ok(ended), Err)
+    }
+
+    async fn end_strays(&self, provider: &str, region: Option<&str>) -> Result<Vec<String>> {
+        let (lifecycle, mut ended) = (self.lifecycle(provider, region)?, Vec::new());
+        for stray in lifecycle.strays().await? {
+            lifecycle.end_stray(&stray).await?;
+            ended.push(stray.name);
+        }
+        Ok(ended)
     }
 
     /// Ends the hosts that were made for the accelerator of a name, as their stop modes say or as
@@ -182,7 +193,7 @@ impl MadeHosts {
     }
 
     async fn end_as(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {
-        let lifecycle = lifecycle(&host.provider, &self.surroundings)?;
+        let lifecycle = self.lifecycle(&host.provider, host.region.as_deref())?;
         let _lock = self.ledger.lock(&host.id, cancel).await?;
         let url = host.url.clone();
         lifecycle.stop(host, mode).await?;
@@ -195,9 +206,33 @@ impl MadeHosts {
         Ok(())
     }
 
-    /// The providers that may have hosts of this installation.
-    fn providers(&self) -> &'static [&'static str] {
-        if self.ledger.exists() { &PROVIDERS } else { &[] }
+    fn lifecycle(&self, provider: &str, region: Option<&str>) -> Result<Lifecycle> {
+        match region {
+            None => lifecycle(provider, &self.configuration, &self.surroundings),
+            Some(region) => {
+                let mut there = self.configuration.clone();
+                there.set(&format!("host.{provider}"), "region", Some(region));
+                lifecycle(provider, &there, &self.surroundings)
+            }
+        }
+    }
+
+    /// Where hosts of this installation may be: where it ever asked for one, as far as is remembered, and
+    /// where it is configured to.
+    fn places(&self) -> Result<Vec<(String, Option<String>)>> {
+        let mut places = self.ledger.places()?;
+        let configured = self.configuration.section("host").get("host_type")?;
+        let configured = configured.filter(|host_type| makes(host_type) && self.ledger.exists());
+        if let Some(host_type) = configured {
+            let region = self.lifecycle(&host_type, None)?.provider().region.clone();
+            let known = |(provider, there): &(String, Option<String>)| {
+                provider.eq_ignore_ascii_case(&host_type) && *there == region
+            };
+            if !places.iter().any(known) {
+                places.push((host_type, region));
+            }
+        }
+        Ok(places)
     }
 }
 

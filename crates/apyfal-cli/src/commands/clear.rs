@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use apyfal::hosts::MadeHosts;
 use apyfal::user_data::quoted;
-use apyfal::{Error, ErrorKind, Result};
+use apyfal::{Configuration, Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
 use clap::Args;
 
@@ -35,7 +35,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
 
 /// Says which hosts live on, though their names are forgotten.
 fn tell_of_hosts(context: &Context<'_>) -> Result<()> {
-    let Some(hosts) = MadeHosts::of(&context.surroundings) else { return Ok(()) };
+    let Some(hosts) = MadeHosts::of(&Configuration::default(), &context.surroundings) else {
+        return Ok(());
+    };
     for host in hosts.remembered()? {
         context.printer.warning(format!("the host {} lives on: apyfal stop --all", host.name));
     }
@@ -54,7 +56,7 @@ fn clear_all(context: &Context<'_>) -> Result<()> {
     let removing = |error: io::Error| {
         Error::from(error).operation(format!("remove what is in '{}'", folder.display()))
     };
-    if let Some(hosts) = MadeHosts::of(&context.surroundings)
+    if let Some(hosts) = MadeHosts::of(&Configuration::default(), &context.surroundings)
         && let Some(host) = hosts.remembered()?.first()
     {
         return Err(

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal::Result;
-use apyfal::hosts::{Listed, MadeHosts};
+use apyfal::hosts::Listed;
 use apyfal::names::Record;
 use clap::Args;
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ pub(crate) async fn run(_arguments: Arguments, context: &Context<'_>) -> Result<
 
 /// The hosts that were made. What their providers do not tell is worth a warning.
 async fn made(context: &Context<'_>) -> Result<Vec<Listed>> {
-    let Some(hosts) = MadeHosts::of(&context.surroundings) else { return Ok(Vec::new()) };
+    let Some(hosts) = context.made_hosts(None).await? else { return Ok(Vec::new()) };
     let (listed, errors) = context.cancel.or_cancelled(hosts.list()).await?;
     errors.into_iter().for_each(|error| context.printer.warning(error));
     Ok(listed)

@@ -31,6 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use apyfal::configuration::forget_other_hosts;
+use apyfal::hosts::MadeHosts;
 use apyfal::names::{Names, Record};
 use apyfal::{
     Accelerator, AcceleratorBuilder, Cancel, ChosenHosts, Configuration, Error, ErrorKind,
@@ -173,6 +174,27 @@ impl Context<'_> {
     /// is made.
     pub(crate) fn hosts(&self, configuration: &Configuration) -> Result<Vec<RemoteOptions>> {
         Ok(self.chosen(configuration)?.hosts)
+    }
+
+    /// The hosts that were made; none where there is no home directory. Their providers are asked as the
+    /// configuration says, and what a name was created with. Where that cannot be read, hosts are
+    /// ended all the same as far as they can be.
+    pub(crate) async fn made_hosts(&self, record: Option<&Record>) -> Result<Option<MadeHosts>> {
+        let config = record.and_then(|record| record.config.as_deref());
+        let loading = apyfal::configuration::load(config, &self.surroundings.environment);
+        let loaded = self.cancel.or_cancelled(loading).await;
+        let mut configuration = match loaded {
+            Err(error) if error.is_cancelled() => return Err(error),
+            Err(error) => {
+                self.printer.warning(error);
+                Configuration::default()
+            }
+            Ok(configuration) => configuration,
+        };
+        for (key, value) in record.into_iter().flat_map(|record| &record.host) {
+            configuration.set_value("host", key, value);
+        }
+        Ok(MadeHosts::of(&configuration, &self.surroundings))
     }
 
     /// Where a configuration has jobs run.

@@ -1,6 +1,6 @@
 //! `apyfal stop`: end the accelerator of a name.
 
-use apyfal::hosts::{self, MadeHosts, StopMode};
+use apyfal::hosts::{self, StopMode};
 use apyfal::names::Record;
 use apyfal::{Accelerator, Result};
 use clap::Args;
@@ -62,7 +62,7 @@ async fn stop(
     match has_host {
         true if ended.is_err() => return ended,
         true => {}
-        false => end_left(context, name, mode).await?,
+        false => end_left(context, name, record, mode).await?,
     }
     context.names.forget(name)?;
     ended
@@ -70,8 +70,13 @@ async fn stop(
 
 /// Ends the host that was made for a name, where the configuration does not say any more that it has
 /// one.
-async fn end_left(context: &Context<'_>, name: &str, mode: Option<StopMode>) -> Result<()> {
-    let Some(hosts) = MadeHosts::of(&context.surroundings) else { return Ok(()) };
+async fn end_left(
+    context: &Context<'_>,
+    name: &str,
+    record: &Record,
+    mode: Option<StopMode>,
+) -> Result<()> {
+    let Some(hosts) = context.made_hosts(Some(record)).await? else { return Ok(()) };
     for host in hosts.end_named(name, mode, &context.cancel).await? {
         context.printer.note(&format!("gave back the host {host}"));
     }
@@ -98,7 +103,7 @@ async fn stop_all(context: &Context<'_>) -> Result<()> {
             }
         }
     }
-    if let Some(hosts) = MadeHosts::of(&context.surroundings) {
+    if let Some(hosts) = context.made_hosts(None).await? {
         for name in hosts.end_all(&context.cancel).await? {
             context.printer.note(&format!("ended the host {name}"));
         }
@@ -125,7 +130,7 @@ pub(crate) async fn end_for_another(
         return Ok(());
     }
     replace(context, name, earlier).await;
-    end_left(context, name, None).await
+    end_left(context, name, earlier, None).await
 }
 
 /// Ends the session that a new one takes the place of, with the same forbearance.

@@ -10,7 +10,7 @@ mod kills;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use apyfal_providers::{AtShutdown, HostSpec, Sim};
+use apyfal_providers::{AtShutdown, Boot, HostSpec, Sim};
 use common::page::Page;
 use common::server::until;
 use common::{Home, peer, text, words};
@@ -72,10 +72,11 @@ async fn processes_of_this_machine_are_a_provider() {
         installation: "here".to_owned(),
         instance_type: None,
         image: None,
+        fpga_image: None,
         at_shutdown: AtShutdown::Terminate,
         idle_timeout: None,
         max_lifetime: None,
-        files: contact.files().map(|(name, text)| (name.to_owned(), text)).into(),
+        boot: Boot::Files(contact.files().map(|(name, text)| (name.to_owned(), text)).into()),
     };
     apyfal_testkit::provider_suite(&sim, &spec).await;
 }

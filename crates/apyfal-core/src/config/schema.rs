@@ -159,6 +159,8 @@ pub const SECTIONS: &[SectionSpec] = &[
                 "how long a host that is made lives without jobs and clients: 30m if unset, or none",
             ),
             key("max_lifetime", Text, "how long it lives in all: 12h if unset, or none"),
+            path("agent", Text, "agent that a host gets when it is made: a path or a web address"),
+            key("agent_sha256", Text, "SHA-256 of that agent"),
             key("host_name_prefix", Text, "first part of the names of hosts"),
             key("key_pair", Text, "SSH key pair at the provider"),
             key("security_group", Text, "firewall rules at the provider"),

@@ -12,7 +12,7 @@ use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret};
 use apyfal_database::{Failure, Schema};
 use apyfal_machine::lock::{Lock, Mode};
 use apyfal_machine::private;
-use apyfal_providers::{HostSpec, InstanceId, Token};
+use apyfal_providers::{HostSpec, InstanceId, ProviderInfo, Request, Token};
 use apyfal_tls::{Fingerprint, token};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub struct HostRecord {
     pub url: Option<String>,
     pub(crate) token: Token,
     /// None once it has ended.
-    pub(crate) spec: Option<HostSpec>,
+    pub(crate) request: Option<Request>,
     pub(crate) contact: Option<FirstContact>,
 }
 
@@ -235,10 +235,10 @@ impl Ledger {
     pub(crate) fn begin(
         &self,
         usage: &Usage,
-        provider: &str,
-        region: Option<&str>,
+        provider: &ProviderInfo,
         stop_mode: StopMode,
-        spec: HostSpec,
+        spec: &HostSpec,
+        request: Request,
         contact: FirstContact,
     ) -> Result<(HostRecord, Lock)> {
         let id = unique()?;
@@ -247,15 +247,15 @@ impl Ledger {
             usage: usage.clone(),
             name: spec.name.clone(),
             accelerator: spec.accelerator.clone(),
-            provider: provider.to_owned(),
-            region: region.map(str::to_owned),
+            provider: provider.name.to_owned(),
+            region: provider.region.clone(),
             state: HostState::Requested,
             stop_mode,
             asked: now(),
             instance: None,
             url: None,
             token: Token(token::generate()?.expose().to_owned()),
-            spec: Some(spec),
+            request: Some(request),
             contact: Some(contact),
         };
         private::make_directory(&self.directory)?;
@@ -272,8 +272,8 @@ impl Ledger {
             value.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
         };
         let has_ended = host.state == HostState::Ended;
-        let spec = host.spec.as_ref().filter(|_| !has_ended);
-        let request = spec.map(serde_json::to_string).map(json).transpose()?;
+        let request = host.request.as_ref().filter(|_| !has_ended);
+        let request = request.map(serde_json::to_string).map(json).transpose()?;
         let contact = host.contact.as_ref().filter(|_| !has_ended);
         let contact = contact.map(|contact| contact.to_json().to_string());
         self.with(|connection| {
@@ -331,6 +331,20 @@ impl Ledger {
         self.select("state <> 'ended'")
     }
 
+    /// Where hosts were asked for: providers, and their regions.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn places(&self) -> Result<Vec<(String, Option<String>)>> {
+        if !self.exists() {
+            return Ok(Vec::new());
+        }
+        self.with(|connection| {
+            let mut select = connection.prepare("SELECT DISTINCT provider, region FROM host")?;
+            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
     /// Those of one use.
     ///
     /// # Errors
@@ -376,7 +390,7 @@ impl RawRow {
                 asked: row.get(10)?,
                 instance: row.get::<_, Option<String>>(11)?.map(InstanceId),
                 url: row.get(13)?,
-                spec: None,
+                request: None,
                 contact: None,
             },
             state: row.get(6)?,
@@ -394,13 +408,13 @@ impl RawRow {
         };
         let unknown = |word: &str| damaged(format!("'{word}' is of a newer version"));
         let text = |error: serde_json::Error| damaged(error.to_string());
-        let spec = request.map(|request| serde_json::from_str(&request)).transpose();
+        let request = request.map(|request| serde_json::from_str(&request)).transpose();
         let contact = contact.map(|contact| serde_json::from_str::<Value>(&contact)).transpose();
         let contact = contact.map_err(text)?;
         Ok(HostRecord {
             state: HostState::from_word(&state).ok_or_else(|| unknown(&state))?,
             stop_mode: StopMode::from_word(&stop_mode).ok_or_else(|| unknown(&stop_mode))?,
-            spec: spec.map_err(text)?,
+            request: request.map_err(text)?,
             contact: contact.as_ref().map(FirstContact::from_json).transpose()?,
             ..host
         })
@@ -425,7 +439,7 @@ fn unique() -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use apyfal_providers::AtShutdown;
+    use apyfal_providers::{AtShutdown, Boot};
 
     use super::*;
 
@@ -436,11 +450,23 @@ mod tests {
             installation: "here".into(),
             instance_type: None,
             image: None,
+            fpga_image: None,
             at_shutdown: AtShutdown::Terminate,
             idle_timeout: None,
             max_lifetime: None,
-            files: Vec::new(),
+            boot: Boot::Files(Vec::new()),
         }
+    }
+
+    fn begin(ledger: &Ledger, usage: &Usage, contact: FirstContact) -> (HostRecord, Lock) {
+        let sim = ProviderInfo {
+            name: "sim",
+            region: None,
+            settles: Duration::ZERO,
+            runs_scripts: false,
+        };
+        let request = Request::of(&spec()).unwrap();
+        ledger.begin(usage, &sim, StopMode::Stop, &spec(), request, contact).unwrap()
     }
 
     #[test]
@@ -451,8 +477,7 @@ mod tests {
         let contact = FirstContact::new(None, None).unwrap();
         let secret = contact.token().expose().to_owned();
         let usage = Usage::Named("a b".into());
-        let (mut host, lock) =
-            ledger.begin(&usage, "sim", None, StopMode::Stop, spec(), contact).unwrap();
+        let (mut host, lock) = begin(&ledger, &usage, contact);
         assert!(ledger.try_lock(&host.id).unwrap().is_none(), "it is worked on");
         drop(lock);
         assert!(ledger.try_lock(&host.id).unwrap().is_some());
@@ -461,7 +486,7 @@ mod tests {
         ledger.save(&host).unwrap();
         let found = ledger.of(&usage).unwrap().pop().unwrap();
         assert_eq!((found.state, found.stop_mode), (HostState::Made, StopMode::Stop));
-        assert_eq!(found.spec, Some(spec()));
+        assert_eq!(found.request, Some(Request::of(&spec()).unwrap()));
         assert_eq!(found.token, host.token);
         assert_eq!(found.contact.unwrap().token().expose(), secret);
         assert!(ledger.of(&Usage::Unnamed("a b".into())).unwrap().is_empty());
@@ -477,7 +502,9 @@ mod tests {
         assert!(!has(&secret), "no file of the ledger has it any more");
         assert!(ledger.hosts().unwrap().is_empty());
         let ended = ledger.read(&host.id).unwrap().unwrap();
-        assert!(ended.state == HostState::Ended && ended.contact.is_none() && ended.spec.is_none());
+        assert!(
+            ended.state == HostState::Ended && ended.contact.is_none() && ended.request.is_none()
+        );
     }
 
     #[test]
@@ -490,7 +517,7 @@ mod tests {
                 scope.spawn(move || {
                     let usage = Usage::Named(index.to_string());
                     let contact = FirstContact::new(None, None).unwrap();
-                    ledger.begin(&usage, "sim", None, StopMode::Term, spec(), contact).unwrap();
+                    begin(ledger, &usage, contact);
                 });
             }
         });

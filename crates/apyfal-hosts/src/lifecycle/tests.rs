@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use apyfal_providers::{ProviderInfo, Token};
-use async_trait::async_trait;
+use apyfal_providers::{Boot, ProviderInfo, Request, Token};
 use parking_lot::Mutex;
 
 use super::*;
@@ -20,6 +19,8 @@ struct Inner {
     machines: Vec<Instance>,
     /// What the next calls of `create` answer; what was asked for is made unless that is a refusal.
     create: VecDeque<ErrorKind>,
+    /// How often a request is not taken yet.
+    not_yet: usize,
     /// How often a machine is not found yet.
     late: usize,
     /// Which state new machines are in.
@@ -29,7 +30,12 @@ struct Inner {
 
 impl Scripted {
     fn new(settles: Duration) -> Arc<Self> {
-        let info = ProviderInfo { name: "scripted", region: Some("here".into()), settles };
+        let info = ProviderInfo {
+            name: "scripted",
+            region: Some("here".into()),
+            settles,
+            runs_scripts: false,
+        };
         Arc::new(Self { info, inner: Mutex::default() })
     }
 
@@ -63,9 +69,19 @@ impl Provider for Scripted {
         &self.info
     }
 
-    async fn create(&self, spec: &HostSpec, token: &Token) -> Result<InstanceId> {
+    async fn prepare(&self, spec: &HostSpec) -> Result<Request> {
+        self.inner.lock().calls.push("prepare".to_owned());
+        Request::of(spec)
+    }
+
+    async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
+        let spec: HostSpec = request.read()?;
         let mut inner = self.inner.lock();
         inner.calls.push("create".to_owned());
+        if inner.not_yet > 0 {
+            inner.not_yet -= 1;
+            return Err(Error::new(ErrorKind::Configuration, "what it needs is new").retryable());
+        }
         let answer = inner.create.pop_front();
         if let Some(kind) = answer.filter(|kind| is_refusal(*kind)) {
             return Err(Error::new(kind, "it is refused"));
@@ -126,6 +142,15 @@ impl Provider for Scripted {
     }
 }
 
+struct New;
+
+#[async_trait]
+impl Wanted for New {
+    async fn host(&self, _: &Lifecycle, _: &Cancel) -> Result<(HostSpec, FirstContact)> {
+        Test::wanted()
+    }
+}
+
 struct Test {
     provider: Arc<Scripted>,
     lifecycle: Lifecycle,
@@ -154,10 +179,11 @@ impl Test {
             installation: "here".into(),
             instance_type: None,
             image: None,
+            fpga_image: None,
             at_shutdown: AtShutdown::Terminate,
             idle_timeout: None,
             max_lifetime: None,
-            files: Vec::new(),
+            boot: Boot::Files(Vec::new()),
         };
         Ok((spec, FirstContact::new(None, None)?))
     }
@@ -165,8 +191,7 @@ impl Test {
     /// None of its machines has an address, so that no start ends well.
     async fn start(&self) -> Error {
         let never = Cancel::default();
-        let started =
-            self.lifecycle.start(&self.usage, "gzip", StopMode::Term, Self::wanted, &never);
+        let started = self.lifecycle.start(&self.usage, "gzip", StopMode::Term, &New, &never);
         started.await.map(drop).unwrap_err()
     }
 
@@ -177,9 +202,10 @@ impl Test {
     /// What a process leaves that is killed after it asked.
     fn asked_before(&self, age: f64) -> HostRecord {
         let (spec, contact) = Self::wanted().unwrap();
-        let ledger = self.lifecycle.ledger();
-        let begun =
-            ledger.begin(&self.usage, "scripted", None, StopMode::Term, spec, contact).unwrap();
+        let (ledger, request) = (self.lifecycle.ledger(), Request::of(&spec).unwrap());
+        let info = self.provider.info();
+        let mode = StopMode::Term;
+        let begun = ledger.begin(&self.usage, info, mode, &spec, request, contact).unwrap();
         let host = HostRecord { asked: now() - age, ..begun.0 };
         ledger.save(&host).unwrap();
         host
@@ -230,10 +256,19 @@ async fn not_found_means_not_yet_as_long_as_things_settle() {
 }
 
 #[tokio::test]
+async fn what_is_not_taken_yet_is_asked_for_again() {
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| inner.not_yet = 2);
+    assert_eq!(test.start().await.message(), "its machine has no address");
+    assert_eq!((test.provider.count("prepare"), test.provider.count("create")), (1, 3));
+    assert_eq!(test.provider.inner.lock().machines.len(), 1);
+}
+
+#[tokio::test]
 async fn an_attempt_goes_on_after_a_kill_and_an_old_one_is_not_sent_again() {
     let test = Test::new(Duration::ZERO);
     let host = test.asked_before(10.0);
-    let _ = test.provider.create(host.spec.as_ref().unwrap(), &host.token).await.unwrap();
+    let _ = test.provider.create(host.request.as_ref().unwrap(), &host.token).await.unwrap();
     assert_eq!(test.start().await.message(), "its machine has no address");
     let all = test.provider.inner.lock().machines.len();
     assert_eq!((all, test.provider.living()), (1, 0), "it was the same one");
@@ -262,7 +297,7 @@ async fn a_start_that_is_cancelled_gives_back_what_it_made() {
     let test = Test::new(Duration::ZERO);
     test.provider.set(|inner| inner.state = Some(InstanceState::Pending));
     let cancel = Cancel::default();
-    let starting = test.lifecycle.start(&test.usage, "gzip", StopMode::Keep, Test::wanted, &cancel);
+    let starting = test.lifecycle.start(&test.usage, "gzip", StopMode::Keep, &New, &cancel);
     let cancelling = async {
         while test.provider.count("create") == 0 {
             tokio::task::yield_now().await;
@@ -278,7 +313,7 @@ async fn a_start_that_is_cancelled_gives_back_what_it_made() {
 async fn what_an_earlier_process_made_is_ended_though_this_one_is_refused() {
     let test = Test::new(Duration::ZERO);
     let host = test.asked_before(10.0);
-    let _ = test.provider.create(host.spec.as_ref().unwrap(), &host.token).await.unwrap();
+    let _ = test.provider.create(host.request.as_ref().unwrap(), &host.token).await.unwrap();
     test.provider.set(|inner| inner.create = [ErrorKind::Authentication].into());
     assert_eq!(test.start().await.kind(), ErrorKind::Authentication);
     assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
@@ -288,7 +323,7 @@ impl Test {
     /// A host that an earlier process left so.
     async fn left(&self, state: HostState, machine: InstanceState) -> HostRecord {
         let host = self.asked_before(10.0);
-        let id = self.provider.create(host.spec.as_ref().unwrap(), &host.token).await.unwrap();
+        let id = self.provider.create(host.request.as_ref().unwrap(), &host.token).await.unwrap();
         self.provider.to(&id, machine, "left").unwrap();
         let host = HostRecord { instance: Some(id), state, ..host };
         self.lifecycle.ledger().save(&host).unwrap();

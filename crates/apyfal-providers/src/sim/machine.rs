@@ -72,7 +72,7 @@ impl Machine {
             private::make_directory(&begun.join("data"))
         };
         make().map_err(|error| Error::from(error).operation("make the directory of a machine"))?;
-        for (name, text) in &spec.files {
+        for (name, text) in spec.boot.files() {
             let path = begun.join("data").join(name);
             private::make_directory(path.parent().unwrap_or(&begun))?;
             write(&path, text)?;

@@ -18,7 +18,7 @@ use apyfal_machine::private;
 use async_trait::async_trait;
 
 use crate::provider::{HostFilter, Instance, InstanceId, Provider, ProviderInfo};
-use crate::spec::{AtShutdown, HostSpec, Token};
+use crate::spec::{AtShutdown, Boot, HostSpec, Request, Token};
 use machine::{Machine, Wanted};
 
 /// Makes hosts out of processes of this machine.
@@ -39,7 +39,12 @@ impl Sim {
     /// The cloud in a directory, whose hosts run `program`: the binary `apyfal`.
     pub fn new(directory: impl Into<PathBuf>, program: impl Into<PathBuf>) -> Self {
         Self {
-            info: ProviderInfo { name: Self::NAME, region: None, settles: Duration::ZERO },
+            info: ProviderInfo {
+                name: Self::NAME,
+                region: None,
+                settles: Duration::ZERO,
+                runs_scripts: false,
+            },
             directory: directory.into(),
             program: program.into(),
             kill_at: None,
@@ -139,8 +144,16 @@ impl Provider for Sim {
         &self.info
     }
 
-    async fn create(&self, spec: &HostSpec, token: &Token) -> Result<InstanceId> {
-        let (spec, token) = (spec.clone(), token.clone());
+    async fn prepare(&self, spec: &HostSpec) -> Result<Request> {
+        match spec.boot {
+            Boot::Files(_) => Request::of(spec),
+            Boot::Script(_) => Err(Error::new(ErrorKind::Usage, "its machines run no script")
+                .operation("make a host of type sim")),
+        }
+    }
+
+    async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
+        let (spec, token) = (request.read::<HostSpec>()?, token.clone());
         let create = move |cloud: &Cloud| {
             let id = id(&token);
             match cloud.machine(&id)? {

@@ -1,7 +1,12 @@
 //! A host that is made when it is first needed, and given back once its accelerator is stopped.
 
+mod agent;
+mod fetched;
+mod providers;
 mod settings;
+mod wanted;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use apyfal_client::Remote;
@@ -12,7 +17,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use settings::Settings;
-pub(crate) use settings::{PROVIDERS, lifecycle, makes, stop_mode};
+use wanted::New;
+
+pub(crate) use providers::{lifecycle, makes};
+pub(crate) use settings::stop_mode;
 
 use crate::builder::AcceleratorBuilder;
 use crate::known_hosts::{KnownHosts, Pairing};
@@ -22,8 +30,7 @@ use crate::known_hosts::{KnownHosts, Pairing};
 pub(crate) struct MadeHost {
     lifecycle: Lifecycle,
     usage: Usage,
-    accelerator: String,
-    settings: Settings,
+    wanted: New,
     known: KnownHosts,
     /// One call at a time makes or ends it.
     changing: tokio::sync::Mutex<()>,
@@ -50,25 +57,27 @@ impl MadeHost {
         host_type: &str,
         accelerator: &str,
     ) -> Result<Self> {
-        let home = asked.surroundings.home().ok_or_else(|| {
-            Error::new(ErrorKind::Configuration, "there is no home directory")
-                .operation("find the ledger of the hosts that are made")
-                .hint("say where it is: HOME")
-        })?;
-        let mut lifecycle = lifecycle(host_type, &asked.surroundings)?;
+        let AcceleratorBuilder { configuration, surroundings, .. } = asked;
+        let mut lifecycle = lifecycle(host_type, configuration, surroundings)?;
         if let Some(watch) = asked.watch.clone() {
             lifecycle = lifecycle.watched(watch);
         }
-        let settings = Settings::of(&asked.configuration, home)?;
+        let home = surroundings.home().unwrap_or(Path::new("/"));
+        let settings = Settings::of(configuration, home)?;
         let usage = match &asked.usage {
             Some(name) => Usage::Named(name.clone()),
-            None => Usage::Unnamed(settings.wish(host_type, accelerator)),
+            None => Usage::Unnamed(settings.wish(configuration, host_type, accelerator)?),
+        };
+        let wanted = New {
+            accelerator: accelerator.to_owned(),
+            configuration: configuration.clone(),
+            surroundings: surroundings.clone(),
+            settings,
         };
         Ok(Self {
             lifecycle,
             usage,
-            accelerator: accelerator.to_owned(),
-            settings,
+            wanted,
             known: KnownHosts::below(home),
             changing: tokio::sync::Mutex::default(),
             current: Mutex::default(),
@@ -91,9 +100,9 @@ impl MadeHost {
             *self.current.lock() = None;
             drop(current);
         }
-        let wanted = || self.settings.wanted(&self.accelerator, self.lifecycle.ledger());
-        let mode = self.settings.stop_mode;
-        let started = self.lifecycle.start(&self.usage, &self.accelerator, mode, wanted, cancel);
+        let New { accelerator, settings, .. } = &self.wanted;
+        let mode = settings.stop_mode;
+        let started = self.lifecycle.start(&self.usage, accelerator, mode, &self.wanted, cancel);
         let ready = started.await?;
         self.notes.lock().extend(ready.note);
         let remote = Remote::new(ready.options)?;
@@ -133,7 +142,7 @@ impl MadeHost {
 
     fn gone(&self) -> Error {
         Error::new(ErrorKind::Conflict, "its host has ended")
-            .operation(format!("use {}", self.accelerator))
+            .operation(format!("use {}", self.wanted.accelerator))
             .hint("start it again: another host is made for it")
     }
 
@@ -158,7 +167,7 @@ impl MadeHost {
     /// It has not ended; it is in the ledger still.
     pub(crate) async fn end(&self) -> Result<()> {
         let _alone = self.changing.lock().await;
-        let mode = self.settings.stop_mode;
+        let mode = self.wanted.settings.stop_mode;
         let never = Cancel::default();
         let current = self.current.lock().clone();
         let hosts = match (&self.usage, &current) {
@@ -192,7 +201,7 @@ impl MadeHost {
 
     /// Whether the host goes on once its accelerator is stopped.
     pub(crate) fn outlives(&self) -> bool {
-        self.settings.stop_mode != StopMode::Term
+        self.wanted.settings.stop_mode != StopMode::Term
     }
 
     /// What is to be told of it.

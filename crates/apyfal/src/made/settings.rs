@@ -1,39 +1,38 @@
-//! What a host is made by: the provider, and what the configuration says of it.
+//! What the configuration says of a host that is to be made, whoever makes it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal_core::{Configuration, Error, ErrorKind, Result, limit};
+use apyfal_catalog::Artifact;
+use apyfal_core::{Cancel, Configuration, Error, ErrorKind, Result, limit};
+use apyfal_hosts::StopMode;
 use apyfal_hosts::user_data::without_secrets;
-use apyfal_hosts::{FirstContact, Ledger, Lifecycle, Limits, StopMode, host_name, ledger_of};
-use apyfal_providers::{AtShutdown, HostSpec, Provider, Sim};
+use apyfal_package::Digest;
 use apyfal_tls::Identity;
 use serde_json::{Value, json};
 
 use crate::configuration::expand;
-use crate::surroundings::Surroundings;
 
-/// Who makes hosts.
-pub(crate) const PROVIDERS: [&str; 1] = [Sim::NAME];
 /// How long a host lives without jobs and clients, and in all, where nobody says so.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 const LIFE: Duration = Duration::from_secs(12 * 3600);
-/// At which step of the simulated cloud this process is killed, for tests.
-const KILL_AT: &str = "APYFAL_SIM_KILL_AT";
 
 /// What the configuration says of a host that is to be made.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) stop_mode: StopMode,
-    prefix: Option<String>,
-    instance_type: Option<String>,
-    image: Option<String>,
-    idle_timeout: Option<Duration>,
-    max_lifetime: Option<Duration>,
-    identity: Option<Identity>,
+    pub(super) prefix: Option<String>,
+    pub(super) instance_type: Option<String>,
+    pub(super) image: Option<String>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_lifetime: Option<Duration>,
+    pub(super) identity: Option<Identity>,
     /// What is sent to it.
-    configuration: Option<Configuration>,
+    pub(super) configuration: Option<Configuration>,
+    /// The agent and its SHA-256, where one is named.
+    pub(super) agent: Option<Artifact>,
+    /// The user's own script, which the host runs last when it first starts.
+    pub(super) init_script: Option<String>,
 }
 
 impl Settings {
@@ -73,6 +72,16 @@ impl Settings {
             }
             _ => None,
         };
+        let agent = match (section.get("agent")?, section.get("agent_sha256")?) {
+            (Some(url), Some(sha256)) => Some(Artifact { url, sha256 }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(section.error("agent", "it needs its SHA-256 beside it: agent_sha256"));
+            }
+            (None, Some(_)) => {
+                return Err(section.error("agent_sha256", "it needs the agent beside it: agent"));
+            }
+        };
         Ok(Self {
             stop_mode,
             prefix: section.get("host_name_prefix")?,
@@ -82,42 +91,31 @@ impl Settings {
             max_lifetime: time("max_lifetime", LIFE)?,
             identity,
             configuration: sent,
+            agent,
+            init_script: section.get("init_script")?,
         })
     }
 
-    /// What tells hosts apart that are made without a name: who asks for the same may take over one
-    /// whose process died.
-    pub(crate) fn wish(&self, host_type: &str, accelerator: &str) -> String {
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
-        let times = [seconds(self.idle_timeout), seconds(self.max_lifetime)];
-        let shows = self.identity.as_ref().map(|identity| identity.fingerprint().to_string());
-        json!([host_type, accelerator, self.prefix, self.instance_type, self.image, times, shows])
-            .to_string()
-    }
-
-    /// A new host, with all that it is asked for with.
-    pub(crate) fn wanted(
+    /// What tells hosts apart that are made without a name, though not what it is: who asks for the same
+    /// may take over one whose process died. All that is configured of hosts counts, and what is sent.
+    ///
+    /// # Errors
+    /// The configuration cannot be interpolated, or written.
+    pub(crate) fn wish(
         &self,
+        configuration: &Configuration,
+        host_type: &str,
         accelerator: &str,
-        ledger: &Ledger,
-    ) -> Result<(HostSpec, FirstContact)> {
-        let contact = FirstContact::new(self.identity.clone(), self.configuration.as_ref())?;
-        let files = contact.files().map(|(name, text)| (name.to_owned(), text));
-        let spec = HostSpec {
-            name: host_name(self.prefix.as_deref(), accelerator),
-            accelerator: accelerator.to_owned(),
-            installation: ledger.installation()?,
-            instance_type: self.instance_type.clone(),
-            image: self.image.clone(),
-            at_shutdown: match self.stop_mode {
-                StopMode::Stop => AtShutdown::Stop,
-                StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
-            },
-            idle_timeout: self.idle_timeout,
-            max_lifetime: self.max_lifetime,
-            files: files.into(),
-        };
-        Ok((spec, contact))
+    ) -> Result<String> {
+        let mut entries = configuration.section(&format!("host.{host_type}")).entries()?;
+        // What becomes of it later is no part of what it is.
+        entries.retain(|(key, _)| *key != "stop_mode");
+        entries.sort_unstable();
+        let sent = self.configuration.as_ref().map(Configuration::write).transpose()?;
+        let shows = self.identity.as_ref().map(|identity| identity.fingerprint().to_string());
+        let whole = json!([entries, sent, shows]).to_string();
+        let digest = Digest::of(whole.as_bytes(), &Cancel::default())?;
+        Ok(format!("{accelerator} on {host_type}: {digest}"))
     }
 }
 
@@ -133,46 +131,4 @@ pub(crate) fn stop_mode(text: &str) -> Result<StopMode> {
         Error::new(ErrorKind::Usage, format!("a stop mode cannot be '{text}'"))
             .hint("it is term, stop or keep")
     })
-}
-
-/// Whether this version makes hosts of a type.
-pub(crate) fn makes(host_type: &str) -> bool {
-    PROVIDERS.iter().any(|known| known.eq_ignore_ascii_case(host_type))
-}
-
-/// Who makes hosts of a type.
-fn provider(host_type: &str, surroundings: &Surroundings) -> Result<Option<Arc<dyn Provider>>> {
-    if !makes(host_type) {
-        return Ok(None);
-    }
-    let (Some(home), Some(program)) = (surroundings.home(), &surroundings.program) else {
-        return Err(Error::new(ErrorKind::Configuration, "no binary 'apyfal' is known")
-            .operation("make a host of type sim")
-            .hint("a program passes in Surroundings::of_process()"));
-    };
-    let kill_at = surroundings.environment.variable(KILL_AT).and_then(|step| step.parse().ok());
-    let sim = Sim::new(home.join(".apyfal/sim"), program.clone()).kill_at(kill_at);
-    Ok(Some(Arc::new(sim)))
-}
-
-/// The hosts of a type.
-///
-/// # Errors
-/// Nobody makes them, or what that one needs is missing.
-pub(crate) fn lifecycle(host_type: &str, surroundings: &Surroundings) -> Result<Lifecycle> {
-    let (Some(provider), Some(home)) = (provider(host_type, surroundings)?, surroundings.home())
-    else {
-        return Err(Error::new(
-            ErrorKind::Usage,
-            format!("this version makes no hosts of type {host_type}"),
-        )
-        .hint("name a host that runs 'apyfal serve': host_ip")
-        .hint("host_type = sim makes hosts of processes of this machine, to try it out"));
-    };
-    let mut limits = Limits::default();
-    if provider.info().name == Sim::NAME {
-        // It has nobody to spare.
-        limits.pause = Duration::from_millis(50);
-    }
-    Ok(Lifecycle::new(provider, ledger_of(home), limits))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use apyfal_core::Configuration;
 
 use super::*;
+use crate::spec::Boot;
 
 const NOW: &str = "2030-01-31T12:00:00Z";
 static VOLUMES: LazyLock<[String; 1]> = LazyLock::new(|| ["/dev/sda1".to_owned()]);
@@ -19,7 +20,8 @@ fn spec() -> HostSpec {
         at_shutdown: AtShutdown::Terminate,
         idle_timeout: Some(Duration::from_secs(1800)),
         max_lifetime: Some(Duration::from_secs(12 * 3600)),
-        files: Vec::new(),
+        fpga_image: None,
+        boot: Boot::Files(Vec::new()),
     }
 }
 

@@ -1,0 +1,61 @@
+//! Who makes hosts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_core::{Configuration, Error, ErrorKind, Result};
+use apyfal_hosts::{Lifecycle, Limits, ledger_of};
+use apyfal_providers::{Provider, Sim};
+
+use crate::surroundings::Surroundings;
+
+/// The types of hosts that are made.
+const PROVIDERS: [&str; 1] = [Sim::NAME];
+/// At which step of the simulated cloud this process is killed, for tests.
+const KILL_AT: &str = "APYFAL_SIM_KILL_AT";
+
+/// Whether this version makes hosts of a type.
+pub(crate) fn makes(host_type: &str) -> bool {
+    PROVIDERS.iter().any(|known| known.eq_ignore_ascii_case(host_type))
+}
+
+/// The hosts of a type.
+///
+/// # Errors
+/// Nobody makes them, or what that one needs is missing.
+pub(crate) fn lifecycle(
+    host_type: &str,
+    configuration: &Configuration,
+    surroundings: &Surroundings,
+) -> Result<Lifecycle> {
+    let _ = configuration;
+    let home = surroundings.home().ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "there is no home directory")
+            .operation("find the ledger of the hosts that are made")
+            .hint("say where it is: HOME")
+    })?;
+    let mut limits = Limits::default();
+    let provider: Arc<dyn Provider> = match host_type {
+        sim if sim.eq_ignore_ascii_case(Sim::NAME) => {
+            // It has nobody to spare.
+            limits.pause = Duration::from_millis(50);
+            let program = surroundings.program.clone().ok_or_else(|| {
+                Error::new(ErrorKind::Configuration, "no binary 'apyfal' is known")
+                    .operation("make a host of type sim")
+                    .hint("a program passes in Surroundings::of_process()")
+            })?;
+            let kill_at = surroundings.environment.variable(KILL_AT);
+            let kill_at = kill_at.and_then(|step| step.parse().ok());
+            Arc::new(Sim::new(home.join(".apyfal/sim"), program).kill_at(kill_at))
+        }
+        _ => {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("this version makes no hosts of type {host_type}"),
+            )
+            .hint("name a host that runs 'apyfal serve': host_ip")
+            .hint("host_type = sim makes hosts of processes of this machine, to try it out"));
+        }
+    };
+    Ok(Lifecycle::new(provider, ledger_of(home), limits))
+}

@@ -1,0 +1,189 @@
+//! A new host, as it is wanted: what its machine is, and what makes that a host.
+
+use std::path::PathBuf;
+
+use apyfal_catalog::{Artifact, Catalog, Requirements};
+use apyfal_core::{Cancel, Configuration, Error, Image, Result};
+use apyfal_hosts::user_data::UserData;
+use apyfal_hosts::{FirstContact, Lifecycle, StopMode, Wanted, host_name};
+use apyfal_package::{Installed, archive};
+use apyfal_providers::{AtShutdown, Boot, HostSpec, ProviderInfo, Script};
+use apyfal_storage::Location;
+use async_trait::async_trait;
+
+use super::agent::Agent;
+use super::fetched::Fetched;
+use super::settings::Settings;
+use crate::catalog;
+use crate::surroundings::Surroundings;
+
+/// Where hosts of clouds listen: what networks let through.
+const LISTEN: &str = "0.0.0.0:443";
+/// What ends a machine that belongs to nobody else.
+const SHUTDOWN: [&str; 3] = ["shutdown", "-P", "now"];
+/// A script is refused beyond this many bytes; user data has less.
+const LONGEST_SCRIPT: usize = 1 << 20;
+
+/// All that decides what a new host is.
+#[derive(Debug)]
+pub(super) struct New {
+    pub(super) accelerator: String,
+    pub(super) configuration: Configuration,
+    pub(super) surroundings: Surroundings,
+    pub(super) settings: Settings,
+}
+
+/// What the accelerator needs of a machine of a cloud.
+struct Needs {
+    there: Requirements,
+    package: Option<Fetched>,
+    agent: Option<Artifact>,
+}
+
+#[async_trait]
+impl Wanted for New {
+    async fn host(
+        &self,
+        lifecycle: &Lifecycle,
+        cancel: &Cancel,
+    ) -> Result<(HostSpec, FirstContact)> {
+        let Self { accelerator, settings, .. } = self;
+        let info = lifecycle.provider();
+        let contact = FirstContact::new(settings.identity.clone(), self.sent()?.as_ref())?;
+        let (there, boot) = if info.runs_scripts {
+            let needs = self.needs(info, cancel).await?;
+            let script = self.script(&needs, &contact, cancel).await?;
+            (needs.there, Boot::Script(script))
+        } else {
+            let files = contact.files().map(|(name, text)| (name.to_owned(), text));
+            (Requirements::default(), Boot::Files(files.into()))
+        };
+        let spec = HostSpec {
+            name: host_name(settings.prefix.as_deref(), accelerator),
+            accelerator: accelerator.clone(),
+            installation: lifecycle.ledger().installation()?,
+            instance_type: settings.instance_type.clone().or(there.instancetype),
+            image: match &settings.image {
+                Some(named) => {
+                    Some(there.images.get(named).cloned().unwrap_or_else(|| named_image(named)))
+                }
+                None => there.image,
+            },
+            fpga_image: there.fpgaimage,
+            at_shutdown: match settings.stop_mode {
+                StopMode::Stop => AtShutdown::Stop,
+                StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
+            },
+            idle_timeout: settings.idle_timeout,
+            max_lifetime: settings.max_lifetime,
+            boot,
+        };
+        Ok((spec, contact))
+    }
+}
+
+impl New {
+    /// The configuration that it gets: what is to be sent, and an accelerator that is configured here.
+    fn sent(&self) -> Result<Option<Configuration>> {
+        let section = format!("accelerator.{}", self.accelerator);
+        let own = self.configuration.section(&section).entries()?;
+        if own.is_empty() {
+            return Ok(self.settings.configuration.clone());
+        }
+        let mut sent = self.settings.configuration.clone().unwrap_or_default();
+        for (key, value) in own {
+            sent.set(&section, key, Some(&value));
+        }
+        Ok(Some(sent))
+    }
+
+    /// What the catalog says; what it does not know runs on what built-in accelerators run on.
+    async fn needs(&self, provider: &ProviderInfo, cancel: &Cancel) -> Result<Needs> {
+        let Self { accelerator, surroundings, .. } = self;
+        let finding = catalog::find(None, &self.configuration, &surroundings.environment);
+        let found = cancel.or_cancelled(finding).await?;
+        let installed = self.installed();
+        let stock = Catalog::built_in([accelerator.as_str()])?;
+        let is_known = found.catalog.accelerator(accelerator).is_ok();
+        let is_ours = is_known || (installed.is_none() && !self.is_configured());
+        // Where it is neither known nor ours, the error is the catalog's, which tells what there is.
+        let catalog = if is_ours { &found.catalog } else { &stock };
+        let requirements = catalog.requirements(provider.name, accelerator)?;
+        let there = requirements.region(provider.region.as_deref())?.clone();
+        let package = match (&catalog.accelerator(accelerator)?.1.package, installed) {
+            (Some(package), _) => Some(Fetched::of(package)?),
+            (None, Some(installed)) => Some(self.packed(&installed, cancel)?),
+            (None, None) => None,
+        };
+        let agent = found.catalog.agents.get(std::env::consts::ARCH).cloned();
+        Ok(Needs { there, package, agent })
+    }
+
+    fn installed(&self) -> Option<Installed> {
+        let stores = self.surroundings.packages();
+        stores.iter().rev().find_map(|store| store.find(&self.accelerator).ok())
+    }
+
+    fn is_configured(&self) -> bool {
+        let names = self.configuration.subsections("accelerator");
+        names.iter().any(|name| name.eq_ignore_ascii_case(&self.accelerator))
+    }
+
+    /// The archive of an installed package, made anew: the same content is the same archive.
+    fn packed(&self, installed: &Installed, cancel: &Cancel) -> Result<Fetched> {
+        let home = self.surroundings.home().map_or_else(std::env::temp_dir, PathBuf::from);
+        let folder = home.join(".apyfal/hosts/packages");
+        let make = || -> Result<Fetched> {
+            apyfal_machine::private::make_directory(&folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+            archive::pack(&installed.files, &installed.manifest, file.as_file_mut(), cancel)?;
+            let path = folder.join(format!("{}.apyfal", self.accelerator));
+            file.persist(&path).map_err(|error| Error::from(error.error))?;
+            Fetched::file(path, cancel)
+        };
+        make().map_err(|error| {
+            error.as_reason().operation(format!("pack {} for a new machine", self.accelerator))
+        })
+    }
+
+    async fn script(
+        &self,
+        needs: &Needs,
+        contact: &FirstContact,
+        cancel: &Cancel,
+    ) -> Result<Script> {
+        let Self { settings, surroundings, .. } = self;
+        let program = surroundings.program.as_deref();
+        let agent = Agent::find(settings.agent.as_ref(), needs.agent.as_ref(), program, cancel)?;
+        let data = UserData {
+            accelerator: self.accelerator.clone(),
+            agent: agent.fetched.artifact(),
+            package: needs.package.as_ref().map(Fetched::artifact),
+            first_contact: contact.clone(),
+            listen: LISTEN.to_owned(),
+            idle_timeout: settings.idle_timeout,
+            max_lifetime: settings.max_lifetime,
+            shutdown_command: SHUTDOWN.map(str::to_owned).into(),
+            fpgaimage: needs.there.fpgaimage.clone(),
+            init_script: self.init_script(cancel).await?,
+        };
+        let fetched = [Some(&agent.fetched), needs.package.as_ref()];
+        let artifacts = fetched.into_iter().flatten().filter_map(Fetched::here).cloned();
+        Ok(Script { text: data.script()?, artifacts: artifacts.collect(), agent: agent.needs })
+    }
+
+    async fn init_script(&self, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
+        let Some(url) = &self.settings.init_script else { return Ok(None) };
+        let location = Location::parse(url)?;
+        let storage = self.surroundings.storage(&self.configuration)?;
+        cancel.or_cancelled(storage.read(&location, LONGEST_SCRIPT)).await.map(Some)
+    }
+}
+
+/// The image that a configuration names by itself: by its id, or by a parameter that holds it.
+fn named_image(named: &str) -> Image {
+    match named.strip_prefix("resolve:ssm:") {
+        Some(parameter) => Image::Parameter { ssm: parameter.to_owned() },
+        None => Image::Id(named.to_owned()),
+    }
+}
