@@ -25,6 +25,12 @@ impl Environment {
         let found = self.variables.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
+
+    /// Gives a variable a value, or none.
+    pub fn assign(&mut self, name: &str, value: Option<&str>) {
+        self.variables.retain(|(key, _)| key != name);
+        self.variables.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
 }
 
 impl fmt::Debug for Environment {

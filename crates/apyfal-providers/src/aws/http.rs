@@ -10,15 +10,23 @@ use apyfal_tls::{Certificates, Trust, client_config};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Proxy};
 
+use super::settings::client::ClientOptions;
+
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take in all, where the request does not say otherwise.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// A client that trusts whom the settings say, by the proxies of the environment.
+/// A client that trusts whom the settings say, by the proxies of the environment, and waits as long as
+/// the options say.
 ///
 /// # Errors
 /// There are no certificates to check servers by, or what should be a proxy is none.
-pub(crate) fn client(settings: &Settings, environment: &Environment) -> Result<Client> {
+pub(crate) fn client(
+    settings: &Settings,
+    environment: &Environment,
+    options: &ClientOptions,
+) -> Result<Client> {
+    let answer = options.read_timeout.unwrap_or(ANSWER);
     let trust = match settings.ca_bundle() {
         Some(file) => Trust::Certificates(Certificates::load(Path::new(file))?),
         None => Trust::System,
@@ -37,10 +45,10 @@ pub(crate) fn client(settings: &Settings, environment: &Environment) -> Result<C
         .user_agent(concat!("apyfal/", env!("CARGO_PKG_VERSION")))
         // A signature is good for one server.
         .redirect(Policy::none())
-        .connect_timeout(CONNECT)
-        .timeout(ANSWER)
+        .connect_timeout(options.connect_timeout.unwrap_or(CONNECT))
+        .timeout(answer)
         // However long a request may take, a server that is gone takes no more of it.
-        .tcp_user_timeout(ANSWER)
+        .tcp_user_timeout(answer)
         .build()
         .map_err(|error| {
             let why = error.to_string();

@@ -149,7 +149,10 @@ impl AwsSettings {
     /// An environment that says of account, region and servers what is said here, and all else as
     /// `base`.
     pub(crate) fn environment(&self, base: &Environment) -> Environment {
-        self.account.within(base)
+        let mut environment = base.clone();
+        self.account.apply(&mut environment);
+        self.client.apply(&mut environment);
+        environment
     }
 
     /// The image of the machine's disk, where one is named.

@@ -8,6 +8,7 @@ use apyfal_core::Environment;
 
 use super::api::Api;
 use super::http::client;
+use super::settings::client::ClientOptions;
 
 /// The region of tests.
 pub(super) const REGION: &str = "eu-west-1";
@@ -28,7 +29,7 @@ pub(super) fn environment(server: &str, more: &[(&str, &str)]) -> Environment {
 /// Calls what an environment names, without waiting long before calls are made again.
 pub(super) fn api_of(environment: &Environment) -> Api {
     let settings = Settings::read(environment).unwrap();
-    let http = client(&settings, environment).unwrap();
+    let http = client(&settings, environment, &ClientOptions::default()).unwrap();
     let credentials = Credentials::new(&settings, Http(http.clone())).unwrap();
     let mut api = Api::new(Arc::new(settings), Arc::new(credentials), http, REGION.to_owned());
     api.pace = Duration::from_millis(1);

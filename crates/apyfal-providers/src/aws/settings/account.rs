@@ -61,37 +61,29 @@ impl Account {
         Ok(account)
     }
 
-    /// The environment that says all of it.
-    pub(super) fn within(&self, base: &Environment) -> Environment {
-        let mut environment = base.clone();
-        let mut set = |name: &str, value: Option<&str>| {
-            environment.variables.retain(|(known, _)| known != name);
-            let value = value.map(|value| (name.to_owned(), value.to_owned()));
-            environment.variables.extend(value);
-        };
+    /// Has an environment say all of it.
+    pub(super) fn apply(&self, environment: &mut Environment) {
         if let Some(profile) = &self.profile {
-            OF_KEYS.iter().for_each(|name| set(name, None));
-            set("AWS_DEFAULT_PROFILE", None);
-            set("AWS_PROFILE", Some(profile));
+            OF_KEYS.iter().for_each(|name| environment.assign(name, None));
+            environment.assign("AWS_DEFAULT_PROFILE", None);
+            environment.assign("AWS_PROFILE", Some(profile));
         }
         if let Some(keys) = &self.keys {
-            set("AWS_ACCESS_KEY_ID", Some(&keys.id));
-            set("AWS_SECRET_ACCESS_KEY", Some(keys.secret.expose()));
-            set("AWS_SESSION_TOKEN", keys.token.as_ref().map(Secret::expose));
-            set("AWS_SECURITY_TOKEN", None);
+            let token = keys.token.as_ref().map(Secret::expose);
+            environment.assign("AWS_ACCESS_KEY_ID", Some(&keys.id));
+            environment.assign("AWS_SECRET_ACCESS_KEY", Some(keys.secret.expose()));
+            environment.assign("AWS_SESSION_TOKEN", token);
+            environment.assign("AWS_SECURITY_TOKEN", None);
         }
         if let Some(region) = &self.region {
-            set("AWS_DEFAULT_REGION", Some(region));
+            environment.assign("AWS_DEFAULT_REGION", Some(region));
         }
         if let Some(endpoint) = &self.endpoint {
-            let of_endpoints = |name: &&String| name.starts_with("AWS_ENDPOINT_URL");
-            let names = base.variables.iter().map(|(name, _)| name);
-            names.filter(of_endpoints).for_each(|name| set(name, None));
-            set("AWS_ENDPOINT_URL", Some(endpoint));
+            environment.variables.retain(|(name, _)| !name.starts_with("AWS_ENDPOINT_URL"));
+            environment.assign("AWS_ENDPOINT_URL", Some(endpoint));
             // A profile may say otherwise.
-            set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", Some("false"));
+            environment.assign("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", Some("false"));
         }
-        environment
     }
 }
 

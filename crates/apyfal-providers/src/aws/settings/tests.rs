@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use apyfal_aws::Settings;
 use apyfal_core::ErrorKind;
+use apyfal_net::Proxies;
 
 use super::account::region;
-use super::client::Verify;
 use super::*;
 
 fn configuration(text: &str) -> Configuration {
@@ -218,22 +218,30 @@ fn a_region_is_named_and_is_one() {
 
 #[test]
 fn options_of_the_client_are_read() {
-    let options = settings(
-        "[host]\nboto3_client_kwargs = {'verify': '/ca.pem', 'use_ssl': False, 'api_version': \
-         '2016-11-15', 'config': {'connect_timeout': 2, 'read_timeout': 0.5, 'retries': {'max_attempts': \
-         3, 'mode': 'adaptive'}, 'proxies': {'https': 'http://proxy:3128'}}}\n",
-    );
-    let expected = ClientOptions {
-        verify: Verify::File("/ca.pem".into()),
-        is_plain: true,
-        connect_timeout: Some(Duration::from_secs(2)),
-        read_timeout: Some(Duration::from_millis(500)),
-        attempts: Some(4),
-        proxies: vec![("https".into(), "http://proxy:3128".into())],
-    };
-    assert_eq!(options.client, expected);
-    let options = settings("[host]\nboto3_client_kwargs = {'verify': False, 'config': None}\n");
-    assert_eq!(options.client.verify, Verify::Nobody);
+    let text = "[host]\nboto3_client_kwargs = {'verify': '/ca.pem', 'use_ssl': True, 'api_version': \
+                '2016-11-15', 'config': {'connect_timeout': 2, 'read_timeout': 0.5, 'retries': \
+                {'max_attempts': 3, 'mode': 'adaptive'}, 'proxies': {'https': 'http://proxy:3128'}}}\n";
+    let client = settings(text).client;
+    assert_eq!(client.connect_timeout, Some(Duration::from_secs(2)));
+    assert_eq!(client.read_timeout, Some(Duration::from_millis(500)));
+    let expected = pairs(&[
+        ("AWS_CA_BUNDLE", "/ca.pem"),
+        ("AWS_MAX_ATTEMPTS", "4"),
+        ("HTTP_PROXY", "http://other"),
+        ("all_proxy", ""),
+        ("http_proxy", ""),
+        ("https_proxy", "http://proxy:3128"),
+        ("no_proxy", ""),
+    ]);
+    let base = [("HTTP_PROXY", "http://other"), ("no_proxy", "*")];
+    assert_eq!(variables(text, &base), expected);
+    let proxies = Proxies::of(&settings(text).environment(&environment(&base)));
+    let of = |url: &str| proxies.of_url(&url.parse().unwrap()).unwrap().map(ToString::to_string);
+    assert_eq!(of("https://ec2.example").as_deref(), Some("http://proxy:3128/"));
+    assert_eq!(of("http://ec2.example"), None, "boto3 does not mix them with the environment's");
+    let own = "[host]\nboto3_client_kwargs = {'endpoint_url': 'http://127.0.0.1:5000', 'verify': \
+               False, 'use_ssl': False, 'config': None}\n";
+    assert_eq!(settings(own).client, ClientOptions::default());
 }
 
 #[test]
@@ -255,7 +263,19 @@ fn what_boto3_would_not_take_is_refused() {
             "'endpoint_url' takes a URL, with http:// or https://",
             "",
         ),
-        ("client", "{'verify': 1}", "'verify' takes True, False or a path", ""),
+        (
+            "client",
+            "{'verify': False}",
+            "'verify' cannot be False: servers are sent what is secret",
+            "name the certificate of the server, or of who signed it: a path",
+        ),
+        (
+            "client",
+            "{'use_ssl': False, 'endpoint_url': 'https://ec2.example'}",
+            "'use_ssl' cannot be False: servers are sent what is secret",
+            "a server of your own may have an endpoint_url that begins with http://",
+        ),
+        ("client", "{'verify': 1}", "'verify' takes a path, or True", ""),
         ("client", "{'api_version': '2015-10-01'}", "'api_version' can be '2016-11-15' only", ""),
         (
             "client",
