@@ -5,7 +5,7 @@ use crate::spec::HostSpec;
 /// By which token it was asked for.
 pub(crate) const TOKEN: &str = "apyfal:token";
 /// Which installation of Apyfal asked for it.
-const INSTALLATION: &str = "apyfal:installation";
+pub(crate) const INSTALLATION: &str = "apyfal:installation";
 /// Who asked for it, by the name in the account.
 const OWNER: &str = "apyfal:owner";
 /// The accelerator of clients that name none.

@@ -4,6 +4,8 @@
 
 mod api;
 mod call;
+#[cfg(test)]
+mod cloud;
 mod element;
 mod failure;
 mod host_tags;
@@ -11,10 +13,12 @@ mod http;
 mod instances;
 mod members;
 mod merge;
+mod network;
 mod quota;
 mod request;
 mod settings;
 mod spot;
+mod tags;
 #[cfg(test)]
 mod testing;
 

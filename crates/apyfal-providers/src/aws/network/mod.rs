@@ -1,0 +1,127 @@
+//! Where a host is in the network of an account, and who may connect to it.
+//!
+//! Everything is looked up before anything is made, so that what cannot work is told before it costs
+//! something. What was made a moment ago may not be found yet: that is an error that says so
+//! ([`Error::is_retryable`]), and the whole is asked for again.
+
+mod address;
+mod cidr;
+mod group;
+mod place;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use apyfal_core::{Error, Result};
+use ipnet::IpNet;
+
+use super::api::Api;
+use super::element::Element;
+use place::Place;
+
+/// What the network of a host is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct NetworkWishes {
+    /// The subnet; a default one if there is none.
+    pub(crate) subnet_id: Option<String>,
+    /// The security groups, which stay as they are; if there are none, that of a name.
+    pub(crate) security_group_ids: Vec<String>,
+    /// The name of a security group, which is made where the network has none.
+    pub(crate) security_group: String,
+    /// The zone; EC2's choice if there is none.
+    pub(crate) availability_zone: Option<String>,
+    /// Whether the host is reached by its address in its network, and needs no public one.
+    pub(crate) use_private_ip: bool,
+    /// From where it may be reached; from this machine alone if there are none.
+    pub(crate) allowed_cidr: Vec<String>,
+    /// The ports at which it may be reached.
+    pub(crate) ports: Vec<u16>,
+    /// Who asks: an installation of Apyfal, by its id.
+    pub(crate) installation: String,
+    /// The URL that tells who asks it what their public address is.
+    pub(crate) address_service: String,
+}
+
+/// The network of a host, in terms of RunInstances.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Network {
+    /// The subnet, where one is settled: else EC2 takes the default one of a zone that has room.
+    pub(crate) subnet_id: Option<String>,
+    /// The security groups.
+    pub(crate) security_group_ids: Vec<String>,
+    /// The zone, where one is settled.
+    pub(crate) zone: Option<String>,
+    /// Whether a public address has to be asked for, by a network interface
+    /// (`AssociatePublicIpAddress`): one is needed, and the subnet gives none by itself.
+    pub(crate) public_address: bool,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Looks up the network of a host, and lets the caller in.
+///
+/// # Errors
+/// Something that is named does not exist or does not fit, there is no default, nobody tells the
+/// caller's address, or AWS refuses.
+pub(crate) async fn network(api: &Api, wishes: &NetworkWishes) -> Result<Network> {
+    let network = async {
+        let allowed = cidr::parse_all(&wishes.allowed_cidr)?;
+        let (place, callers) =
+            tokio::try_join!(place::find(api, wishes), public_callers(wishes, allowed))?;
+        let (groups, warnings) = match wishes.security_group_ids.is_empty() {
+            false => (wishes.security_group_ids.clone(), Vec::new()),
+            true => own_group(api, wishes, &place, callers).await?,
+        };
+        Ok(Network {
+            subnet_id: place.subnet_id,
+            security_group_ids: groups,
+            zone: place.zone,
+            public_address: place.asks_for_address,
+            warnings,
+        })
+    };
+    network
+        .await
+        .map_err(|error: Error| error.as_reason().operation("set up the network of a host"))
+}
+
+/// From where the host may be reached, as far as that is known without its network.
+async fn public_callers(wishes: &NetworkWishes, allowed: Vec<IpNet>) -> Result<Vec<IpNet>> {
+    let is_settled = !allowed.is_empty() || !wishes.security_group_ids.is_empty();
+    match is_settled || wishes.use_private_ip {
+        true => Ok(allowed),
+        false => address::public(&wishes.address_service).await,
+    }
+}
+
+/// The security group of a name, with what lets callers in.
+async fn own_group(
+    api: &Api,
+    wishes: &NetworkWishes,
+    place: &Place,
+    callers: Vec<IpNet>,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let callers = match callers.is_empty() {
+        true => address::private(place.block)?,
+        false => callers,
+    };
+    let group =
+        group::find_or_make(api, &place.vpc, &wishes.security_group, &wishes.installation).await?;
+    let warnings =
+        rules::let_in(api, &group, &callers, &wishes.ports, &wishes.installation).await?;
+    Ok((vec![group.id], warnings))
+}
+
+/// All that an action of EC2 lists in `set` and of which `filter` has one of the values.
+async fn list(
+    api: &Api,
+    action: &str,
+    set: &str,
+    filter: &str,
+    values: &[&str],
+) -> Result<Vec<Element>> {
+    let mut params = vec![("Filter.1.Name".to_owned(), filter.to_owned())];
+    let values = (1..).zip(values);
+    params.extend(values.map(|(n, value)| (format!("Filter.1.Value.{n}"), (*value).to_owned())));
+    api.ec2_all(action, &params, set).await
+}
