@@ -90,8 +90,9 @@ pub struct Ready {
     pub host: HostRecord,
     /// How to use it.
     pub options: RemoteOptions,
-    /// What became of the host that was there before, where it had ended by itself.
-    pub note: Option<String>,
+    /// What the user should know: of the host that is new, and what became of the one before, where that
+    /// had ended by itself.
+    pub notes: Vec<String>,
     /// Keeps others from the host, as long as this is held.
     pub lock: Lock,
 }
@@ -161,7 +162,7 @@ impl Lifecycle {
         wanted: &dyn Wanted,
         cancel: &Cancel,
     ) -> Result<Ready> {
-        let (mut note, mut last) = (None, None);
+        let (mut notes, mut last) = (Vec::new(), None);
         for _ in 0..ATTEMPTS {
             let found = self.take(usage, cancel).await?;
             let is_new = found.is_none();
@@ -170,12 +171,13 @@ impl Lifecycle {
                 None => {
                     let prepare = async {
                         let (spec, contact) = wanted.host(self, cancel).await?;
-                        let request = self.provider.prepare(&spec).await?;
-                        Ok((spec, request, contact))
+                        let prepared = self.provider.prepare(&spec).await?;
+                        Ok((spec, prepared, contact))
                     };
-                    let (spec, request, contact) = cancel.or_cancelled(prepare).await?;
+                    let (spec, mut prepared, contact) = cancel.or_cancelled(prepare).await?;
+                    notes.append(&mut prepared.warnings);
                     let (ledger, info) = (&self.ledger, self.provider.info());
-                    ledger.begin(usage, info, stop_mode, &spec, request, contact)?
+                    ledger.begin(usage, info, stop_mode, &spec, prepared, contact)?
                 }
             };
             // A name stands for one accelerator, and what it was started for before ends.
@@ -187,10 +189,10 @@ impl Lifecycle {
             let was_ready = matches!(before, HostState::Ready | HostState::Stopped);
             host.stop_mode = stop_mode;
             match self.bring_up(&mut host, cancel).await {
-                Ok(Some(options)) => return Ok(Ready { host, options, note, lock }),
+                Ok(Some(options)) => return Ok(Ready { host, options, notes, lock }),
                 Ok(None) => {
                     if was_ready {
-                        note = Some(format!("the host {} had ended by itself", host.name));
+                        notes.push(format!("the host {} had ended by itself", host.name));
                     }
                     self.ended(&mut host)?;
                     last = Some(host);

@@ -76,6 +76,17 @@ impl Machine {
         .map(|path| self.root.join(path))
     }
 
+    /// What lets the host load images into FPGA devices: the socket and the service of the helper, and
+    /// what the host's own unit needs for it.
+    pub fn devices(&self) -> [PathBuf; 3] {
+        [
+            "etc/systemd/system/apyfal-device.socket",
+            "etc/systemd/system/apyfal-device@.service",
+            "etc/systemd/system/apyfal.service.d/device.conf",
+        ]
+        .map(|path| self.root.join(path))
+    }
+
     /// What the host remembers.
     pub fn data_dir(&self) -> PathBuf {
         self.root.join("var/lib/apyfal")
@@ -108,11 +119,6 @@ impl Machine {
             "usr/local/bin/apyfal",
         ];
         paths.iter().map(|path| self.root.join(path)).collect()
-    }
-
-    /// The unit by which images are loaded into FPGA devices.
-    pub fn device_socket(&self) -> PathBuf {
-        self.root.join("etc/systemd/system/apyfal-device.socket")
     }
 
     /// Whether systemd runs it.

@@ -13,4 +13,6 @@ mod spec;
 pub use aws::AwsSettings;
 pub use provider::{HostFilter, Instance, InstanceId, InstanceState, Provider, ProviderInfo};
 pub use sim::Sim;
-pub use spec::{AgentNeeds, Artifact, AtShutdown, Boot, HostSpec, Request, Script, Token};
+pub use spec::{
+    AgentNeeds, Artifact, AtShutdown, Boot, HostSpec, Login, Prepared, Request, Script, Token,
+};

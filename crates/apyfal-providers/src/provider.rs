@@ -7,7 +7,7 @@ use apyfal_core::Result;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{AtShutdown, HostSpec, Request, Token};
+use crate::spec::{AtShutdown, HostSpec, Prepared, Request, Token};
 
 /// What a provider is.
 #[derive(Clone, Debug)]
@@ -22,6 +22,24 @@ pub struct ProviderInfo {
     /// Its machines run a script when they first start; without this the provider writes the files of
     /// their hosts.
     pub runs_scripts: bool,
+    /// A script of the user's that its settings name, for hosts to run last.
+    pub user_script: Option<String>,
+    /// What the user should know of its settings.
+    pub warnings: Vec<String>,
+}
+
+impl ProviderInfo {
+    /// One that has no regions, takes effect at once and writes files.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            region: None,
+            settles: Duration::ZERO,
+            runs_scripts: false,
+            user_script: None,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// What a provider calls a machine.
@@ -108,7 +126,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What is wanted cannot be had, as far as that can be told without asking for it.
-    async fn prepare(&self, spec: &HostSpec) -> Result<Request>;
+    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared>;
 
     /// Asks for a machine. With the token of one that was asked for before it is that one, whatever
     /// became of it.

@@ -135,6 +135,35 @@ pub struct AgentNeeds {
     pub glibc: Option<(u32, u32)>,
 }
 
+/// What a provider has settled for a machine before it is asked for.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// What is going to be asked for.
+    pub request: Request,
+    /// How people log in to the machine, where they can.
+    pub login: Option<Login>,
+    /// What the user should know of it.
+    pub warnings: Vec<String>,
+}
+
+impl From<Request> for Prepared {
+    fn from(request: Request) -> Self {
+        Self { request, login: None, warnings: Vec::new() }
+    }
+}
+
+/// How people log in to a machine, by ssh.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The user of its image.
+    pub user: String,
+    /// What the provider calls the key pair.
+    pub key_pair: String,
+    /// The file with the private key.
+    pub private_key: PathBuf,
+}
+
 /// The exact request for a machine, as its provider understands it. Sent again with the same [`Token`]
 /// it gets the same machine. It may hold what is secret until the first contact.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]

@@ -123,6 +123,7 @@ impl Place {
             (Some(registry), None) => Self::here(asked, registry, storage.clone())?,
             (None, _) => Self::on(hosts, asked.session.is_some())?,
         };
+        warnings.extend_from_slice(&place.warnings);
         Ok(Self { warnings, ..place })
     }
 
@@ -163,9 +164,9 @@ impl Place {
         let width = 2 * threads.map_or(2, NonZeroUsize::get);
         Ok(Self {
             client: made.clone(),
-            hosts: Hosts::Made(made),
             about: OnceCell::new_with(Some(About { info, width })),
-            warnings: Vec::new(),
+            warnings: made.warnings().to_vec(),
+            hosts: Hosts::Made(made),
             _root: None,
         })
     }

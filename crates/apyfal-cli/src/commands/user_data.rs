@@ -143,9 +143,9 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         shutdown_command: words(&arguments.shutdown_command)
             .map_err(|why| Error::new(ErrorKind::Usage, why).operation("use --shutdown_command"))?,
         fpgaimage,
-        init_script: match arguments.init_script.clone().or(own_script) {
-            Some(url) => Some(bytes(&url, &configuration, context).await?),
-            None => None,
+        init_scripts: match arguments.init_script.clone().or(own_script) {
+            Some(url) => vec![bytes(&url, &configuration, context).await?],
+            None => Vec::new(),
         },
         accelerator: needs.accelerator,
     };

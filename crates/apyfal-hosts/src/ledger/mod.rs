@@ -12,7 +12,7 @@ use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret};
 use apyfal_database::{Failure, Schema};
 use apyfal_machine::lock::{Lock, Mode};
 use apyfal_machine::private;
-use apyfal_providers::{HostSpec, InstanceId, ProviderInfo, Request, Token};
+use apyfal_providers::{HostSpec, InstanceId, Login, Prepared, ProviderInfo, Request, Token};
 use apyfal_tls::{Fingerprint, token};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
@@ -24,10 +24,10 @@ const SCHEMA: Schema = Schema {
     owner: "process",
     // "Apyl".
     mark: 0x4170_796c,
-    migrations: &[include_str!("1.sql")],
+    migrations: &[include_str!("1.sql"), include_str!("2.sql")],
 };
 const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
-                       request, asked, instance, contact, url";
+                       request, asked, instance, contact, url, login";
 /// How long one who waits for another does so before the next look.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long is remembered that a host has ended, in seconds.
@@ -64,6 +64,8 @@ pub struct HostRecord {
     pub instance: Option<InstanceId>,
     /// Where it is, once it was contacted.
     pub url: Option<String>,
+    /// How people log in to its machine, where they can.
+    pub login: Option<Login>,
     pub(crate) token: Token,
     /// None once it has ended.
     pub(crate) request: Option<Request>,
@@ -238,7 +240,7 @@ impl Ledger {
         provider: &ProviderInfo,
         stop_mode: StopMode,
         spec: &HostSpec,
-        request: Request,
+        prepared: Prepared,
         contact: FirstContact,
     ) -> Result<(HostRecord, Lock)> {
         let id = unique()?;
@@ -255,7 +257,8 @@ impl Ledger {
             instance: None,
             url: None,
             token: Token(token::generate()?.expose().to_owned()),
-            request: Some(request),
+            request: Some(prepared.request),
+            login: prepared.login,
             contact: Some(contact),
         };
         private::make_directory(&self.directory)?;
@@ -274,13 +277,14 @@ impl Ledger {
         let has_ended = host.state == HostState::Ended;
         let request = host.request.as_ref().filter(|_| !has_ended);
         let request = request.map(serde_json::to_string).map(json).transpose()?;
+        let login = host.login.as_ref().map(serde_json::to_string).map(json).transpose()?;
         let contact = host.contact.as_ref().filter(|_| !has_ended);
         let contact = contact.map(|contact| contact.to_json().to_string());
         self.with(|connection| {
             connection.execute(
                 "INSERT OR REPLACE INTO host (id, use, name, accelerator, provider, region, state, \
-                 stop_mode, token, request, asked, instance, contact, url) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 stop_mode, token, request, asked, instance, contact, url, login) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
                 params![
                     host.id,
                     host.usage.text(),
@@ -296,6 +300,7 @@ impl Ledger {
                     host.instance.as_ref().map(|id| &id.0),
                     contact,
                     host.url,
+                    login,
                 ],
             )?;
             if has_ended {
@@ -372,6 +377,7 @@ struct RawRow {
     stop_mode: String,
     request: Option<String>,
     contact: Option<String>,
+    login: Option<String>,
 }
 
 impl RawRow {
@@ -391,17 +397,19 @@ impl RawRow {
                 instance: row.get::<_, Option<String>>(11)?.map(InstanceId),
                 url: row.get(13)?,
                 request: None,
+                login: None,
                 contact: None,
             },
             state: row.get(6)?,
             stop_mode: row.get(7)?,
             request: row.get(9)?,
             contact: row.get(12)?,
+            login: row.get(14)?,
         })
     }
 
     fn record(self) -> Result<HostRecord> {
-        let Self { host, state, stop_mode, request, contact } = self;
+        let Self { host, state, stop_mode, request, contact, login } = self;
         let damaged = |what: String| {
             Error::new(ErrorKind::Conflict, what)
                 .operation(format!("read of the host '{}' in the ledger", host.name))
@@ -411,10 +419,12 @@ impl RawRow {
         let request = request.map(|request| serde_json::from_str(&request)).transpose();
         let contact = contact.map(|contact| serde_json::from_str::<Value>(&contact)).transpose();
         let contact = contact.map_err(text)?;
+        let login = login.map(|login| serde_json::from_str(&login)).transpose();
         Ok(HostRecord {
             state: HostState::from_word(&state).ok_or_else(|| unknown(&state))?,
             stop_mode: StopMode::from_word(&stop_mode).ok_or_else(|| unknown(&stop_mode))?,
             request: request.map_err(text)?,
+            login: login.map_err(text)?,
             contact: contact.as_ref().map(FirstContact::from_json).transpose()?,
             ..host
         })
@@ -459,14 +469,12 @@ mod tests {
     }
 
     fn begin(ledger: &Ledger, usage: &Usage, contact: FirstContact) -> (HostRecord, Lock) {
-        let sim = ProviderInfo {
-            name: "sim",
-            region: None,
-            settles: Duration::ZERO,
-            runs_scripts: false,
-        };
+        let sim = ProviderInfo::new("sim");
+        let login =
+            Login { user: "ubuntu".into(), key_pair: "key".into(), private_key: "/key.pem".into() };
         let request = Request::of(&spec()).unwrap();
-        ledger.begin(usage, &sim, StopMode::Stop, &spec(), request, contact).unwrap()
+        let prepared = Prepared { login: Some(login), ..request.into() };
+        ledger.begin(usage, &sim, StopMode::Stop, &spec(), prepared, contact).unwrap()
     }
 
     #[test]
@@ -488,6 +496,7 @@ mod tests {
         assert_eq!((found.state, found.stop_mode), (HostState::Made, StopMode::Stop));
         assert_eq!(found.request, Some(Request::of(&spec()).unwrap()));
         assert_eq!(found.token, host.token);
+        assert_eq!(found.login.unwrap().user, "ubuntu");
         assert_eq!(found.contact.unwrap().token().expose(), secret);
         assert!(ledger.of(&Usage::Unnamed("a b".into())).unwrap().is_empty());
 

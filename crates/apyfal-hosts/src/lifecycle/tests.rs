@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use apyfal_providers::{Boot, ProviderInfo, Request, Token};
+use apyfal_providers::{Boot, Prepared, ProviderInfo, Request, Token};
 use parking_lot::Mutex;
 
 use super::*;
@@ -30,12 +30,8 @@ struct Inner {
 
 impl Scripted {
     fn new(settles: Duration) -> Arc<Self> {
-        let info = ProviderInfo {
-            name: "scripted",
-            region: Some("here".into()),
-            settles,
-            runs_scripts: false,
-        };
+        let region = Some("here".into());
+        let info = ProviderInfo { region, settles, ..ProviderInfo::new("scripted") };
         Arc::new(Self { info, inner: Mutex::default() })
     }
 
@@ -69,9 +65,9 @@ impl Provider for Scripted {
         &self.info
     }
 
-    async fn prepare(&self, spec: &HostSpec) -> Result<Request> {
+    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
         self.inner.lock().calls.push("prepare".to_owned());
-        Request::of(spec)
+        Request::of(spec).map(Prepared::from)
     }
 
     async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
@@ -202,7 +198,7 @@ impl Test {
     /// What a process leaves that is killed after it asked.
     fn asked_before(&self, age: f64) -> HostRecord {
         let (spec, contact) = Self::wanted().unwrap();
-        let (ledger, request) = (self.lifecycle.ledger(), Request::of(&spec).unwrap());
+        let (ledger, request) = (self.lifecycle.ledger(), Request::of(&spec).unwrap().into());
         let info = self.provider.info();
         let mode = StopMode::Term;
         let begun = ledger.begin(&self.usage, info, mode, &spec, request, contact).unwrap();

@@ -17,6 +17,11 @@ const ARM: Duration = Duration::from_secs(20 * 60);
 /// that it is the one that this was written for. Its own script does not bear `set -u`.
 const AWS_SDK: &str = "command -v fpga-load-local-image >/dev/null || (
     set +u
+    if command -v apt-get >/dev/null; then
+        apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y git gcc make
+    elif command -v dnf >/dev/null; then
+        dnf install -y git gcc make
+    fi
     cd /opt && git clone --depth 1 --branch v2.0.4 https://github.com/aws/aws-fpga.git &&
     cd aws-fpga && . ./sdk_setup.sh
 ) || fail 'cannot install the tools of the FPGA'
@@ -54,8 +59,9 @@ pub struct UserData {
     pub shutdown_command: Vec<String>,
     /// The FPGA image of AWS, whose tools are then installed where they are missing.
     pub fpgaimage: Option<String>,
-    /// A script of the user's own, run last: by the program on its first line, else by bash.
-    pub init_script: Option<Vec<u8>>,
+    /// Scripts of the user's own, run last, one after the other: by the program on the first line of
+    /// each, else by bash.
+    pub init_scripts: Vec<Vec<u8>>,
 }
 
 impl UserData {
@@ -91,13 +97,20 @@ impl UserData {
                 "AGENT_SHA256" => &sha256,
                 "PACKAGE" => &install,
                 "DEVICE" => self.device(),
+                "DEVICES" => {
+                    if self.device().is_empty() {
+                        ""
+                    } else {
+                        " --devices"
+                    }
+                }
                 "CONFIGURATION" => &configuration,
                 "FIRST_CONTACT" => &contact,
                 "END" => &ending,
                 _ => return None,
             })
         });
-        if let Some(own) = &self.init_script {
+        for own in &self.init_scripts {
             script += &init_script::lines(own)?;
         }
         if script.len() > LIMIT {
@@ -231,7 +244,7 @@ mod tests {
             max_lifetime: None,
             shutdown_command: vec!["shutdown".into(), "-P".into(), "now".into()],
             fpgaimage: None,
-            init_script: None,
+            init_scripts: Vec::new(),
         }
     }
 
@@ -249,7 +262,8 @@ mod tests {
     fn it_is_a_script_that_says_all() {
         let mut data = user_data();
         data.fpgaimage = Some("agfi-0123456789abcdef0".into());
-        data.init_script = Some(b"#!/bin/bash -x\necho own\n".to_vec());
+        data.init_scripts =
+            vec![b"#!/bin/bash -x\necho own\n".to_vec(), b"#!/bin/sh\necho also\n".to_vec()];
         let script = data.script().unwrap();
         is_bash(&script);
         assert!(!script.contains('@') || !script.contains("@AGENT"), "{script}");
@@ -257,6 +271,8 @@ mod tests {
         assert!(script.contains("idle_timeout = 1800s"));
         assert!(script.contains("aws-fpga.git"));
         assert!(script.contains("\n#!/bin/bash -x\necho own\n"), "{script}");
+        assert!(script.ends_with("fail \"init_script ended with status $?\"\n"), "{script}");
+        assert!(script.contains("\n#!/bin/sh\necho also\n"), "{script}");
         assert!(script.len() < LIMIT * 2 / 3, "{}", script.len());
     }
 
@@ -296,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_refused() {
         let mut data = user_data();
-        data.init_script = Some(b"# long\n".repeat(3000));
+        data.init_scripts = vec![b"# long\n".repeat(3000)];
         let error = data.script().unwrap_err();
         assert!(error.to_string().contains("clouds take 16384"), "{error}");
     }

@@ -25,6 +25,8 @@ umask 077
 exec >>/var/log/apyfal-user-data.log 2>&1
 fail() {
     echo "apyfal: $*"
+    # What the provider shows of the machine.
+    echo "apyfal: $*" 2>/dev/null >/dev/console
     exit 1
 }
 
@@ -84,11 +86,11 @@ if [ ! -e /var/lib/apyfal/token ]; then
 @FIRST_CONTACT@
 fi
 @DEVICE@
-"$APYFAL" host install --no_start --config /etc/apyfal/new.conf || fail 'cannot make this machine a host'
+"$APYFAL" host install --no_start@DEVICES@ --config /etc/apyfal/new.conf || fail 'cannot make this machine a host'
 rm -f /etc/apyfal/new.conf
 @PACKAGE@
 if [ -d /run/systemd/system ]; then
-    "$APYFAL" host install || fail 'cannot start the service'
+    "$APYFAL" host install@DEVICES@ || fail 'cannot start the service'
 else
     (
         while :; do

@@ -10,7 +10,6 @@ mod machine;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_machine::lock::Lock;
@@ -18,7 +17,7 @@ use apyfal_machine::private;
 use async_trait::async_trait;
 
 use crate::provider::{HostFilter, Instance, InstanceId, Provider, ProviderInfo};
-use crate::spec::{AtShutdown, Boot, HostSpec, Request, Token};
+use crate::spec::{AtShutdown, Boot, HostSpec, Prepared, Request, Token};
 use machine::{Machine, Wanted};
 
 /// Makes hosts out of processes of this machine.
@@ -39,12 +38,7 @@ impl Sim {
     /// The cloud in a directory, whose hosts run `program`: the binary `apyfal`.
     pub fn new(directory: impl Into<PathBuf>, program: impl Into<PathBuf>) -> Self {
         Self {
-            info: ProviderInfo {
-                name: Self::NAME,
-                region: None,
-                settles: Duration::ZERO,
-                runs_scripts: false,
-            },
+            info: ProviderInfo::new(Self::NAME),
             directory: directory.into(),
             program: program.into(),
             kill_at: None,
@@ -144,9 +138,9 @@ impl Provider for Sim {
         &self.info
     }
 
-    async fn prepare(&self, spec: &HostSpec) -> Result<Request> {
+    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
         match spec.boot {
-            Boot::Files(_) => Request::of(spec),
+            Boot::Files(_) => Request::of(spec).map(Prepared::from),
             Boot::Script(_) => Err(Error::new(ErrorKind::Usage, "its machines run no script")
                 .operation("make a host of type sim")),
         }

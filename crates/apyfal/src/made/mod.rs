@@ -104,7 +104,7 @@ impl MadeHost {
         let mode = settings.stop_mode;
         let started = self.lifecycle.start(&self.usage, accelerator, mode, &self.wanted, cancel);
         let ready = started.await?;
-        self.notes.lock().extend(ready.note);
+        self.notes.lock().extend(ready.notes);
         let remote = Remote::new(ready.options)?;
         let is_shared = matches!(self.usage, Usage::Named(_));
         let lock = (!is_shared).then(|| Arc::new(ready.lock));
@@ -197,6 +197,11 @@ impl MadeHost {
         }
         *self.current.lock() = None;
         Ok(())
+    }
+
+    /// What is odd about how it is configured.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.lifecycle.provider().warnings
     }
 
     /// Whether the host goes on once its accelerator is stopped.

@@ -52,7 +52,7 @@ impl Wanted for New {
         let contact = FirstContact::new(settings.identity.clone(), self.sent()?.as_ref())?;
         let (there, boot) = if info.runs_scripts {
             let needs = self.needs(info, cancel).await?;
-            let script = self.script(&needs, &contact, cancel).await?;
+            let script = self.script(info, &needs, &contact, cancel).await?;
             (needs.there, Boot::Script(script))
         } else {
             let files = contact.files().map(|(name, text)| (name.to_owned(), text));
@@ -148,6 +148,7 @@ impl New {
 
     async fn script(
         &self,
+        info: &ProviderInfo,
         needs: &Needs,
         contact: &FirstContact,
         cancel: &Cancel,
@@ -165,18 +166,23 @@ impl New {
             max_lifetime: settings.max_lifetime,
             shutdown_command: SHUTDOWN.map(str::to_owned).into(),
             fpgaimage: needs.there.fpgaimage.clone(),
-            init_script: self.init_script(cancel).await?,
+            init_scripts: self.init_scripts(info, cancel).await?,
         };
         let fetched = [Some(&agent.fetched), needs.package.as_ref()];
         let artifacts = fetched.into_iter().flatten().filter_map(Fetched::here).cloned();
         Ok(Script { text: data.script()?, artifacts: artifacts.collect(), agent: agent.needs })
     }
 
-    async fn init_script(&self, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
-        let Some(url) = &self.settings.init_script else { return Ok(None) };
-        let location = Location::parse(url)?;
-        let storage = self.surroundings.storage(&self.configuration)?;
-        cancel.or_cancelled(storage.read(&location, LONGEST_SCRIPT)).await.map(Some)
+    /// The user's own scripts: the one that is configured, and what the provider itself is told.
+    async fn init_scripts(&self, info: &ProviderInfo, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+        let mut scripts = Vec::new();
+        if let Some(url) = &self.settings.init_script {
+            let location = Location::parse(url)?;
+            let storage = self.surroundings.storage(&self.configuration)?;
+            scripts.push(cancel.or_cancelled(storage.read(&location, LONGEST_SCRIPT)).await?);
+        }
+        scripts.extend(info.user_script.clone().map(String::into_bytes));
+        Ok(scripts)
     }
 }
 

@@ -22,6 +22,14 @@ const END: [(&str, u32); 3] = [
     (include_str!("../../../../../deploy/apyfal-end.service"), 0o644),
     (include_str!("../../../../../deploy/apyfal-end.timer"), 0o644),
 ];
+/// In the order of [`Machine::devices`].
+const DEVICES: [&str; 3] = [
+    include_str!("../../../../../deploy/apyfal-device.socket"),
+    include_str!("../../../../../deploy/apyfal-device@.service"),
+    include_str!("../../../../../deploy/apyfal-device.conf"),
+];
+/// Whose members may load images into FPGA devices.
+const DEVICE_GROUP: &str = "apyfal-device";
 const EVERYWHERE: &str = "0.0.0.0:8000";
 const MARKER: &str = "\
 # This machine is a host of Apyfal: jobs run here by themselves. 'apyfal host install' wrote this
@@ -49,6 +57,9 @@ pub(crate) struct Arguments {
     /// The host's configuration, instead of one made of these options.
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["listen", "accelerator", "idle_timeout", "max_lifetime"])]
     config: Option<PathBuf>,
+    /// Let the host load images into FPGA devices, by a helper that has the right to.
+    #[arg(long)]
+    devices: bool,
     /// Do not start the service.
     #[arg(long = "no_start", alias = "no-start")]
     no_start: bool,
@@ -75,6 +86,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         // An earlier run may have left this to this one.
         systemctl(&["daemon-reload"]).await?;
         systemctl(&["enable", "--now", "apyfal-end.timer"]).await?;
+        if arguments.devices {
+            make_group().await?;
+            systemctl(&["enable", "--now", "apyfal-device.socket"]).await?;
+        }
         systemctl(&["enable", "apyfal.service"]).await?;
         if changes.count > 0 {
             systemctl(&["restart", "apyfal.service"]).await?;
@@ -140,6 +155,12 @@ fn set_up<'a>(
     for (path, (text, mode)) in machine.end().iter().zip(END) {
         changes.file(path, text.as_bytes(), mode)?;
     }
+    if arguments.devices {
+        for (path, text) in machine.devices().iter().zip(DEVICES) {
+            changes.directory(path.parent().unwrap_or(Path::new("/")), 0o755)?;
+            changes.file(path, text.as_bytes(), 0o644)?;
+        }
+    }
     // From here on the machine ends with its lease, whether the host ever serves or not.
     Lease::arm(&data_dir, limits)?;
     if limits != LeaseLimits::default() {
@@ -148,6 +169,25 @@ fn set_up<'a>(
     // Last: what is marked is whole.
     changes.file(&machine.marker(), MARKER.as_bytes(), 0o644)?;
     Ok(changes)
+}
+
+/// Makes the group of those who may load images.
+async fn make_group() -> Result<()> {
+    // One that is there is fine.
+    let making = tokio::process::Command::new("groupadd")
+        .args(["--force", "--system", DEVICE_GROUP])
+        .status()
+        .await;
+    let failed = |why: String| {
+        Error::new(ErrorKind::Engine, why)
+            .operation(format!("make the group '{DEVICE_GROUP}'"))
+            .hint(format!("make it by hand: groupadd --system {DEVICE_GROUP}"))
+    };
+    match making {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(failed(format!("groupadd ended with {status}"))),
+        Err(error) => Err(failed(error.to_string())),
+    }
 }
 
 /// Makes what the host proves itself by and asks clients for, unless it gets that with its first

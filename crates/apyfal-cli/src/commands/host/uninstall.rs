@@ -68,7 +68,8 @@ pub(crate) async fn run(arguments: &Arguments, context: &Context<'_>) -> Result<
         remove(&path)?;
     }
     if arguments.purge {
-        if has_systemd && machine.device_socket().exists() {
+        let [socket, ..] = machine.devices();
+        if has_systemd && socket.exists() {
             systemctl(&["disable", "--now", "apyfal-device.socket"]).await?;
         }
         // Links are removed, and not what they lead to.
