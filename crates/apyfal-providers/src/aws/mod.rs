@@ -11,6 +11,7 @@ mod failure;
 mod host_tags;
 mod http;
 mod instances;
+mod images;
 mod members;
 mod merge;
 mod network;

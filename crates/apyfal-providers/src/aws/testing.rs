@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use apyfal_aws::{Credentials, Http, Settings};
 use apyfal_core::Environment;
+use apyfal_testkit::Cloud;
 
 use super::api::Api;
 use super::http::client;
@@ -39,4 +40,13 @@ pub(super) fn api_of(environment: &Environment) -> Api {
 /// Calls one server for all services.
 pub(super) fn api(server: &str) -> Api {
     api_of(&environment(server, &[]))
+}
+
+/// What leads to a cloud as its owner, in the region of tests.
+pub(super) fn of_cloud(cloud: &Cloud) -> Environment {
+    let variables = cloud.environment().into_iter();
+    Environment {
+        variables: variables.map(|(name, value)| (name.to_owned(), value)).collect(),
+        home: None,
+    }
 }
