@@ -114,7 +114,8 @@ impl Api {
         }
     }
 
-    async fn credential(&self) -> Result<Credential> {
+    /// What calls are signed with.
+    pub(super) async fn credential(&self) -> Result<Credential> {
         self.credentials.get().await?.ok_or_else(|| {
             Error::new(ErrorKind::Authentication, "no credentials of AWS were found")
                 .hint("set client_id and secret_id in section [host.AWS] of the configuration")

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 mod api;
+mod bucket;
 mod call;
 #[cfg(test)]
 mod cloud;
@@ -10,8 +11,8 @@ mod element;
 mod failure;
 mod host_tags;
 mod http;
-mod instances;
 mod images;
+mod instances;
 mod members;
 mod merge;
 mod network;

@@ -33,6 +33,7 @@ pub(super) fn of_code(code: &str) -> Option<(&'static str, &'static str)> {
         "VpcLimitExceeded" => ("vpc", "L-F678F1CE"),
         "SecurityGroupLimitExceeded" => ("vpc", "L-E79EC296"),
         "RulesPerSecurityGroupLimitExceeded" => ("vpc", "L-0EA8095F"),
+        "TooManyBuckets" => ("s3", "L-DC2B2D3D"),
         "NetworkInterfaceLimitExceeded" => ("vpc", "L-DF5E4CA3"),
         _ => return None,
     })
