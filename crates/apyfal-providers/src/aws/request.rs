@@ -156,9 +156,9 @@ fn ask_for_address(request: &mut Map<String, Value>) {
     if request.contains_key("NetworkInterfaces") || request.contains_key("SecurityGroups") {
         return;
     }
-    let mut interface = Map::new();
-    interface.insert("DeviceIndex".to_owned(), json!(0));
-    interface.insert("AssociatePublicIpAddress".to_owned(), json!(true));
+    let mut interface = json!({
+        "DeviceIndex": 0, "AssociatePublicIpAddress": true, "DeleteOnTermination": true
+    });
     for (member, within) in [
         ("SubnetId", "SubnetId"),
         ("SecurityGroupIds", "Groups"),
@@ -167,7 +167,7 @@ fn ask_for_address(request: &mut Map<String, Value>) {
         ("Ipv6Addresses", "Ipv6Addresses"),
     ] {
         if let Some(value) = request.shift_remove(member) {
-            interface.insert(within.to_owned(), value);
+            interface[within] = value;
         }
     }
     request.insert("NetworkInterfaces".to_owned(), json!([interface]));

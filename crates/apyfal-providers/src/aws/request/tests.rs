@@ -2,8 +2,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use apyfal_core::Configuration;
+use apyfal_testkit::Cloud;
 
 use super::*;
+use crate::aws::instances;
+use crate::aws::testing::{api_of, environment};
+use crate::provider::InstanceState;
 use crate::spec::Boot;
 
 const NOW: &str = "2030-01-31T12:00:00Z";
@@ -38,12 +42,8 @@ fn said(kwargs: &str) -> AwsSettings {
     settings(&format!("boto3_create_instances_kwargs = {kwargs}"))
 }
 
-fn made<'a>(
-    change: impl FnOnce(&mut Parts<'a>),
-    spec: &HostSpec,
-    settings: &AwsSettings,
-) -> Result<Value> {
-    let mut parts = Parts {
+fn parts<'a>() -> Parts<'a> {
+    Parts {
         image: "ami-1",
         volumes: &*VOLUMES,
         instance_type: "t3.medium",
@@ -56,17 +56,15 @@ fn made<'a>(
         user_data: "#!/bin/bash\n",
         owner: "arn:aws:iam::123456789012:user/me",
         now: NOW.parse().unwrap(),
-    };
-    change(&mut parts);
-    request(spec, settings, &parts)
+    }
 }
 
 fn plain(spec: &HostSpec, settings: &AwsSettings) -> Value {
-    made(|_| {}, spec, settings).unwrap()
+    request(spec, settings, &parts()).unwrap()
 }
 
 fn refused(spec: &HostSpec, settings: &AwsSettings) -> String {
-    made(|_| {}, spec, settings).unwrap_err().to_string()
+    request(spec, settings, &parts()).unwrap_err().to_string()
 }
 
 fn kinds(request: &Value) -> Vec<&str> {
@@ -111,8 +109,8 @@ fn a_request_has_what_the_original_asked_for_and_what_is_safe() {
         ],
         "UserData": "#!/bin/bash\n",
     });
-    let change = |parts: &mut Parts<'_>| parts.instance_profile = Some("AccelizeLoadFPGA");
-    assert_eq!(made(change, &spec(), &settings("")).unwrap(), expected);
+    let parts = Parts { instance_profile: Some("AccelizeLoadFPGA"), ..parts() };
+    assert_eq!(request(&spec(), &settings(""), &parts).unwrap(), expected);
 }
 
 #[test]
@@ -194,26 +192,29 @@ fn a_persistent_spot_request_ends_with_the_lease() {
 
 #[test]
 fn an_address_is_asked_for_by_an_interface() {
-    let ask = |parts: &mut Parts<'_>| parts.asks_for_address = true;
-    let request = made(ask, &spec(), &settings("")).unwrap();
+    let made = |settings: &AwsSettings| {
+        request(&spec(), settings, &Parts { asks_for_address: true, ..parts() }).unwrap()
+    };
+    let request = made(&settings(""));
     let expected = json!([{"DeviceIndex": 0, "AssociatePublicIpAddress": true,
-                           "SubnetId": "subnet-1", "Groups": ["sg-1"]}]);
+                           "DeleteOnTermination": true, "SubnetId": "subnet-1", "Groups": ["sg-1"]}]);
     assert_eq!(request["NetworkInterfaces"], expected);
     assert!(request.get("SubnetId").is_none() && request.get("SecurityGroupIds").is_none());
     let theirs = said("{'NetworkInterfaces': [{'NetworkInterfaceId': 'eni-1', 'DeviceIndex': 0}]}");
-    let request = made(ask, &spec(), &theirs).unwrap();
+    let request = made(&theirs);
     let expected = json!([{"NetworkInterfaceId": "eni-1", "DeviceIndex": 0}]);
     assert_eq!(request["NetworkInterfaces"], expected);
     assert!(request.get("SubnetId").is_none() && request.get("SecurityGroupIds").is_none());
     let own_address = said("{'PrivateIpAddress': '10.0.0.9'}");
-    let request = made(ask, &spec(), &own_address).unwrap();
+    let request = made(&own_address);
     assert_eq!(request["NetworkInterfaces"][0]["PrivateIpAddress"], "10.0.0.9");
     assert_eq!(request.get("PrivateIpAddress"), None);
 }
 
 #[test]
 fn a_zone_is_named_where_there_is_no_subnet() {
-    let request = made(|parts| parts.subnet_id = None, &spec(), &settings("")).unwrap();
+    let parts = Parts { subnet_id: None, ..parts() };
+    let request = request(&spec(), &settings(""), &parts).unwrap();
     assert_eq!(request["Placement"], json!({"AvailabilityZone": "us-east-1a"}));
     assert_eq!(plain(&spec(), &settings("")).get("Placement"), None);
 }
@@ -221,11 +222,11 @@ fn a_zone_is_named_where_there_is_no_subnet() {
 #[test]
 fn what_cannot_work_is_refused_before_it_costs_anything() {
     let script = "#".repeat(USER_DATA + 1);
-    let error = made(|parts| parts.user_data = &script, &spec(), &settings("")).unwrap_err();
+    let with = |user_data| request(&spec(), &settings(""), &Parts { user_data, ..parts() });
+    let error = with(&script).unwrap_err();
     let message = "cannot send user data: it has 16385 bytes, and AWS takes 16384";
     assert_eq!(error.to_string(), message);
-    let script = &script[1..];
-    made(|parts| parts.user_data = script, &spec(), &settings("")).unwrap();
+    with(&script[1..]).unwrap();
 
     let error = check_instance_type("f1.2xlarge").unwrap_err();
     assert_eq!(
@@ -249,4 +250,61 @@ fn a_machine_without_fpga_is_a_small_one() {
     assert_eq!(default_instance_type(true, "x86_64"), "f2.6xlarge");
     assert_eq!(default_instance_type(false, "x86_64"), "t3.medium");
     assert_eq!(default_instance_type(false, "arm64"), "t4g.medium");
+}
+
+/// A cloud as strict as AWS takes the request, makes it once, and tells of the machine.
+#[tokio::test]
+async fn a_cloud_makes_one_machine_of_it() {
+    let cloud = Cloud::start().unwrap();
+    let more = cloud.environment();
+    let more: Vec<_> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut api = api_of(&environment(cloud.url(), &more));
+    "us-east-1".clone_into(&mut api.region);
+    let key = vec![("KeyName".to_owned(), "AccelizeAWSKeyPair".to_owned())];
+    api.ec2("CreateKeyPair", &key).await.unwrap();
+    let images = vec![
+        ("Filter.1.Name".to_owned(), "name".to_owned()),
+        ("Filter.1.Value.1".to_owned(), "ubuntu/*-amd64-*".to_owned()),
+    ];
+    let images = api.ec2_all("DescribeImages", &images, "imagesSet").await.unwrap();
+    let image = images[0].text("imageId").unwrap();
+    let subnets = api.ec2_all("DescribeSubnets", &Vec::new(), "subnetSet").await.unwrap();
+    let subnet = subnets[0].text("subnetId").unwrap();
+    let groups = api.ec2_all("DescribeSecurityGroups", &Vec::new(), "securityGroupInfo").await;
+    let groups = [groups.unwrap()[0].text("groupId").unwrap().to_owned()];
+    let parts = Parts {
+        image,
+        subnet_id: Some(subnet),
+        security_group_ids: &groups,
+        asks_for_address: true,
+        ..parts()
+    };
+    let request = request(&spec(), &settings(""), &parts).unwrap();
+    let request = with_token(request, &Token("t-1".into()));
+    for _ in 0..2 {
+        api.ec2("RunInstances", &members::flatten(&request)).await.unwrap();
+    }
+    let made = cloud.instances();
+    let [made] = &made[..] else { panic!("{made:?}") };
+    assert_eq!(made.user_data, "#!/bin/bash\n");
+    assert_eq!(
+        (made.at_shutdown.as_str(), made.instance_type.as_str()),
+        ("terminate", "t3.medium")
+    );
+    assert_eq!(made.key_name.as_deref(), Some("AccelizeAWSKeyPair"));
+    assert_eq!(made.tags["apyfal:installation"], "8f1c");
+    assert!(made.spot_request.is_some());
+    let instance = loop {
+        let all = api.ec2_all("DescribeInstances", &Vec::new(), "reservationSet").await.unwrap();
+        let instance = all[0].items("instancesSet").next().unwrap();
+        let instance = instances::instance(instance, false).unwrap();
+        if instance.state != InstanceState::Pending {
+            break instance;
+        }
+    };
+    assert_eq!(instance.state, InstanceState::Running);
+    assert_eq!((instance.id.0.as_str(), instance.token.0.as_str()), (made.id.as_str(), "t-1"));
+    assert_eq!(instance.name, spec().name);
+    assert_eq!(instance.url, made.public_address.as_ref().map(|ip| format!("https://{ip}")));
+    assert!(instance.url.is_some() && instance.ended_by.is_none());
 }
