@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 21] = [
+const PROGRAMS: [(&str, &str); 22] = [
     ("bsdtar", "libarchive-tools"),
     ("cc", "gcc"),
     ("chromedriver", "chromium-driver"),
@@ -19,6 +19,7 @@ const PROGRAMS: [(&str, &str); 21] = [
     ("ip", "iproute2"),
     ("libdeflate-gzip", "libdeflate-tools"),
     ("make", "make"),
+    ("nft", "nftables"),
     ("nginx", "nginx-light"),
     ("openssl", "openssl"),
     ("perl", "perl"),

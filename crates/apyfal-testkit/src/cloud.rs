@@ -55,6 +55,8 @@ pub struct CloudInstance {
     pub zone: String,
     /// `running`.
     pub state: String,
+    /// How often it was started.
+    pub starts: u32,
     /// Its address in its network.
     pub private_address: Option<String>,
     /// That by which others reach it.

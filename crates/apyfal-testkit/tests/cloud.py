@@ -219,6 +219,20 @@ class Instances(Case):
         self.state(name, "terminated")
         self.refused("IncorrectInstanceState", self.ec2.start_instances, InstanceIds=[name])
 
+    def test_what_its_groups_let_in(self):
+        group = self.ec2.create_security_group(GroupName="g", Description="x")["GroupId"]
+        for words in (
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 23, "CidrIp": "10.0.0.0/8"},
+            {"IpProtocol": "-1", "CidrIp": "10.1.0.0/16"},
+        ):
+            self.ec2.authorize_security_group_ingress(GroupId=group, **words)
+        name = run(self.ec2, SecurityGroupIds=[group])["InstanceId"]
+        rules = cloud("instances")[-1]["rules"]
+        ssh = {"protocol": "tcp", "first": 22, "last": 23, "source": "10.0.0.0/8"}
+        every = {"protocol": "-1", "first": None, "last": None, "source": "10.1.0.0/16"}
+        self.assertEqual(rules, [ssh, every])
+        self.ec2.terminate_instances(InstanceIds=[name])
+
     def test_what_is_tagged_is_all_of_it(self):
         kinds = ("instance", "volume", "network-interface", "spot-instances-request")
         tags = [{"ResourceType": kind, "Tags": [{"Key": "by", "Value": "me"}]} for kind in kinds]

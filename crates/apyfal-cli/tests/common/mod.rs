@@ -2,8 +2,10 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
+pub mod bare_machine;
 pub mod browser;
 pub mod http;
+pub mod machine;
 pub mod namespaces;
 pub mod page;
 pub mod server;

@@ -3,10 +3,11 @@
 
 use std::process::{Child, Stdio};
 
-use crate::bare_machine::BareMachine;
+use crate::common::bare_machine::BareMachine;
+use crate::common::machine::Machine;
 use crate::common::server::until;
 use crate::common::{Home, page, text, words};
-use crate::two_machines::{HOST, Machine, TwoMachines};
+use crate::two_machines::{HOST, TwoMachines};
 use crate::{line, ok, word_after};
 
 /// Where the catalog server is: on the client's machine.

@@ -5,9 +5,10 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::common::machine::Machine;
 use crate::common::server::until;
 use crate::common::{Home, words};
-use crate::two_machines::{HOST, Machine, TwoMachines};
+use crate::two_machines::{HOST, TwoMachines};
 use crate::{Serving, ok, word_after};
 
 /// A host with an accelerator that thinks before it reads, known to the client as `my_host`, and its

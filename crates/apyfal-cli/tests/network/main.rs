@@ -5,7 +5,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod bare_machine;
 mod custom_host;
 mod gone;
 mod link;
@@ -14,9 +13,10 @@ mod two_machines;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::machine::Machine;
 use common::server::until_some;
 use common::{Home, text};
-use two_machines::{HOST, Machine, TwoMachines};
+use two_machines::{HOST, TwoMachines};
 
 /// `apyfal serve` on a machine; it is killed when this is dropped.
 struct Serving {

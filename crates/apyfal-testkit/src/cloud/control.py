@@ -88,6 +88,7 @@ def shown(instance: Instance) -> dict:
         "region": instance.region_name,
         "zone": instance.placement.zone,
         "state": instance.state,
+        "starts": instance.starts,
         "private_address": instance.private_ip,
         "public_address": instance.public_ip,
         "user_data": user_data.decode(errors="replace"),
@@ -111,11 +112,10 @@ def rules(instance: Instance) -> list[dict]:
             "protocol": rule.ip_protocol,
             "first": rule.from_port,
             "last": rule.to_port,
-            "source": source.get("CidrIp") or source.get("CidrIpv6"),
+            "source": rule.ip_range.get("CidrIp") or rule.ip_range.get("CidrIpv6"),
         }
         for group in groups.values()
         for rule in group.ingress_rules
-        for source in rule.ip_ranges
     ]
 
 

@@ -72,6 +72,16 @@ def change(instance: Instance, previous: InstanceState) -> dict[str, object]:
     return {"InstanceId": instance.id, "CurrentState": current, "PreviousState": previous}
 
 
+def counted(original: Callable[[Instance], InstanceState]):
+    """How often an instance was started shows who watches it that it was stopped meanwhile."""
+
+    def start(instance: Instance) -> InstanceState:
+        instance.starts += 1
+        return original(instance)
+
+    return start
+
+
 def start_instances(self: InstanceResponse) -> ActionResult:
     instances = self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds", []))
     for instance in instances:
@@ -190,7 +200,8 @@ def passes_filter_dict(original: Callable[[Instance, dict], bool]):
 
 
 def install() -> None:
-    Instance.start = passing(Instance.start, "pending", "running")
+    Instance.starts = 1
+    Instance.start = counted(passing(Instance.start, "pending", "running"))
     Instance.stop = passing(Instance.stop, "stopping", "stopped")
     Instance.terminate = passing(Instance.terminate, "shutting-down", "terminated")
     InstanceBackend.all_reservations = all_reservations(InstanceBackend.all_reservations)
