@@ -13,6 +13,7 @@ mod host_tags;
 mod http;
 mod images;
 mod instances;
+mod keys;
 mod members;
 mod merge;
 mod network;
