@@ -19,6 +19,7 @@ mod merge;
 mod network;
 mod quota;
 mod request;
+mod rights;
 mod settings;
 mod spot;
 mod tags;

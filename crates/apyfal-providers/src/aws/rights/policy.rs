@@ -1,0 +1,122 @@
+//! The policy of hosts.
+
+use apyfal_core::{Error, ErrorKind, Result};
+use serde_json::Value;
+
+use super::{RightsWishes, document, is_own, make, params, params_of_new, settling};
+use crate::aws::api::Api;
+use crate::aws::element::Element;
+use crate::aws::failure;
+
+/// A policy.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) arn: String,
+    pub(super) warning: Option<String>,
+}
+
+/// The policy of a name, in whatever case it is written there, saying what it is to say; made where
+/// there is none. None where it would say nothing.
+pub(super) async fn find_or_make(api: &Api, wishes: &RightsWishes) -> Result<Option<Policy>> {
+    let Some(document) = &wishes.policy_document else { return Ok(None) };
+    if let Some(found) = find(api, &wishes.policy).await? {
+        return bring_up_to_date(api, wishes, &found, document).await.map(Some);
+    }
+    let text = document.to_string();
+    let own = [
+        ("PolicyName", wishes.policy.as_str()),
+        ("Description", "What hosts of Apyfal may do"),
+        ("PolicyDocument", &text),
+    ];
+    let made = make(api, "CreatePolicy", &params_of_new(&own, &wishes.installation)).await?;
+    let found = match &made {
+        Some(made) => made.at("CreatePolicyResult/Policy").and_then(arn),
+        // Another process made it at the same time.
+        None => find(api, &wishes.policy).await?.as_ref().and_then(arn),
+    };
+    let unseen = || {
+        let why =
+            format!("the policy '{}' was made a moment ago, and is not found yet", wishes.policy);
+        Error::new(ErrorKind::Unavailable, why).retryable()
+    };
+    Ok(Some(Policy { arn: found.ok_or_else(unseen)?, warning: None }))
+}
+
+fn arn(policy: &Element) -> Option<String> {
+    policy.text("Arn").map(str::to_owned)
+}
+
+async fn find(api: &Api, name: &str) -> Result<Option<Element>> {
+    let own = params(&[("Scope", "Local"), ("MaxItems", "1000")]);
+    let policies = api.iam_all("ListPolicies", &own, "Policies").await?;
+    let is_meant = |policy: &Element| {
+        policy.text("PolicyName").is_some_and(|its| its.eq_ignore_ascii_case(name))
+    };
+    Ok(policies.into_iter().find(is_meant))
+}
+
+/// Has a policy say what it is to say, if it is our own; else there is a warning.
+async fn bring_up_to_date(
+    api: &Api,
+    wishes: &RightsWishes,
+    policy: &Element,
+    document: &Value,
+) -> Result<Policy> {
+    let unclear = |what| {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("AWS tells no {what} of the policy '{}'", wishes.policy),
+        )
+    };
+    let arn = arn(policy).ok_or_else(|| unclear("ARN"))?;
+    let version = policy.text("DefaultVersionId").ok_or_else(|| unclear("version"))?;
+    let said = api
+        .iam("GetPolicyVersion", &params(&[("PolicyArn", &arn), ("VersionId", version)]))
+        .await
+        .map_err(settling)?;
+    let said = said.text("GetPolicyVersionResult/PolicyVersion/Document").and_then(document::read);
+    if said.as_ref() == Some(document) {
+        return Ok(Policy { arn, warning: None });
+    }
+    let whole = api.iam("GetPolicy", &params(&[("PolicyArn", &arn)])).await.map_err(settling)?;
+    let whole = whole.at("GetPolicyResult/Policy");
+    if !whole.is_some_and(|policy| is_own(policy, &wishes.installation)) {
+        let warning = format!(
+            "the policy '{}' stays as it is, as it is not of this installation, and does not say what hosts need: \
+             if they lack rights, name another one: policy = MyPolicy",
+            wishes.policy
+        );
+        return Ok(Policy { arn, warning: Some(warning) });
+    }
+    add_version(api, &arn, &document.to_string()).await?;
+    Ok(Policy { arn, warning: None })
+}
+
+/// Makes a new version of a policy the one that counts, in place of the oldest one where there are as
+/// many as may be.
+async fn add_version(api: &Api, arn: &str, document: &str) -> Result<()> {
+    let new = params(&[("PolicyArn", arn), ("PolicyDocument", document), ("SetAsDefault", "true")]);
+    match api.iam("CreatePolicyVersion", &new).await {
+        Err(error) if failure::code(&error) == Some("LimitExceeded") => {
+            let versions = api
+                .iam_all("ListPolicyVersions", &params(&[("PolicyArn", arn)]), "Versions")
+                .await?;
+            let Some(oldest) = oldest(&versions) else { return Err(error) };
+            let old = params(&[("PolicyArn", arn), ("VersionId", oldest)]);
+            match api.iam("DeletePolicyVersion", &old).await {
+                // Another process deleted it.
+                Err(error) if failure::code(&error) != Some("NoSuchEntity") => return Err(error),
+                _ => {}
+            }
+            api.iam("CreatePolicyVersion", &new).await.map(drop)
+        }
+        made => made.map(drop),
+    }
+}
+
+/// The oldest version that does not count.
+fn oldest(versions: &[Element]) -> Option<&str> {
+    let others = versions.iter().filter(|version| version.text("IsDefaultVersion") != Some("true"));
+    let ids = others.filter_map(|version| version.text("VersionId"));
+    ids.min_by_key(|id| id.trim_start_matches('v').parse::<u64>().unwrap_or(u64::MAX))
+}

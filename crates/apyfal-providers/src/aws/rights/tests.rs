@@ -1,0 +1,197 @@
+//! Rights in the account of moto, which all tests share: so each has names of its own.
+
+use super::*;
+use crate::aws::cloud::{Cloud, refusal};
+use crate::aws::settings::Buckets;
+
+/// Names with a start of their own, of rights to use FPGAs and one bucket.
+fn wishes(start: &str) -> RightsWishes {
+    let buckets = Buckets::Named(vec!["data".to_owned()]);
+    RightsWishes {
+        role: format!("{start}Role"),
+        policy: format!("{start}Policy"),
+        profile: format!("{start}LoadFPGA"),
+        policy_document: document::of_host("eu-west-1", true, &buckets),
+        trust_document: document::of_trust("eu-west-1"),
+        installation: "one".to_owned(),
+    }
+}
+
+const LOOKS: [&str; 5] = [
+    "GetInstanceProfile",
+    "GetPolicyVersion",
+    "GetRole",
+    "ListAttachedRolePolicies",
+    "ListPolicies",
+];
+
+fn sorted(mut actions: Vec<String>) -> Vec<String> {
+    actions.sort_unstable();
+    actions
+}
+
+/// The document of a policy, and how many versions it has.
+async fn policy(api: &Api, name: &str) -> (Value, usize) {
+    let policies = api.iam_all("ListPolicies", &params(&[("Scope", "Local")]), "Policies").await;
+    let policies = policies.unwrap();
+    let policy = policies.iter().find(|policy| policy.text("PolicyName") == Some(name)).unwrap();
+    let (arn, version) = (policy.text("Arn").unwrap(), policy.text("DefaultVersionId").unwrap());
+    let version = params(&[("PolicyArn", arn), ("VersionId", version)]);
+    let said = api.iam("GetPolicyVersion", &version).await.unwrap();
+    let said = said.text("GetPolicyVersionResult/PolicyVersion/Document").unwrap();
+    let all = api.iam_all("ListPolicyVersions", &params(&[("PolicyArn", arn)]), "Versions").await;
+    (document::read(said).unwrap(), all.unwrap().len())
+}
+
+/// The role of an instance profile, and the policies of that.
+async fn given(api: &Api, profile: &str) -> (String, Vec<String>) {
+    let params = params(&[("InstanceProfileName", profile)]);
+    let found = api.iam("GetInstanceProfile", &params).await.unwrap();
+    let role = found.items("GetInstanceProfileResult/InstanceProfile/Roles").next().unwrap();
+    let role = role.text("RoleName").unwrap().to_owned();
+    let attached = super::params(&[("RoleName", &role)]);
+    let attached = api.iam("ListAttachedRolePolicies", &attached).await.unwrap();
+    let attached = attached.items("ListAttachedRolePoliciesResult/AttachedPolicies");
+    (role, attached.map(|policy| policy.text("PolicyName").unwrap().to_owned()).collect())
+}
+
+#[tokio::test]
+async fn from_nothing_and_a_second_time() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let wishes = wishes("Nothing");
+    let (made, actions) = cloud.actions(rights(&api, &wishes)).await;
+    let made = made.unwrap();
+    assert_eq!((made.profile.as_str(), made.is_new), ("NothingLoadFPGA", true));
+    assert_eq!(made.warnings, Vec::<String>::new());
+    let changes =
+        actions.iter().filter(|name| !name.starts_with("Get") && !name.starts_with("List"));
+    assert_eq!(
+        sorted(changes.cloned().collect()),
+        [
+            "AddRoleToInstanceProfile",
+            "AttachRolePolicy",
+            "CreateInstanceProfile",
+            "CreatePolicy",
+            "CreateRole",
+        ]
+    );
+    let expected = ("NothingRole".to_owned(), vec!["NothingPolicy".to_owned()]);
+    assert_eq!(given(&api, "NothingLoadFPGA").await, expected);
+    assert_eq!(policy(&api, "NothingPolicy").await, (wishes.policy_document.clone().unwrap(), 1));
+
+    let (again, actions) = cloud.actions(rights(&api, &wishes)).await;
+    assert_eq!(again.unwrap(), Rights { is_new: false, ..made.clone() });
+    assert_eq!(sorted(actions), LOOKS);
+
+    let other_case = RightsWishes {
+        role: "NOTHINGrole".to_owned(),
+        policy: "nothingPOLICY".to_owned(),
+        profile: "nothingloadfpga".to_owned(),
+        ..wishes
+    };
+    let (again, actions) = cloud.actions(rights(&api, &other_case)).await;
+    assert_eq!(again.unwrap(), Rights { is_new: false, ..made });
+    assert!(
+        actions.iter().all(|name| name.starts_with("Get") || name.starts_with("List")),
+        "{actions:?}"
+    );
+}
+
+#[tokio::test]
+async fn two_at_the_same_time_have_the_same() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let wishes = wishes("Two");
+    let (one, two) = tokio::join!(rights(&api, &wishes), rights(&api, &wishes));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.profile, two.profile);
+    assert_eq!(given(&api, "TwoLoadFPGA").await.1, ["TwoPolicy"]);
+}
+
+#[tokio::test]
+async fn a_role_alone_has_no_policy() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let wishes = RightsWishes { policy_document: None, ..wishes("Alone") };
+    let made = rights(&api, &wishes).await.unwrap();
+    assert_eq!(given(&api, &made.profile).await, ("AloneRole".to_owned(), Vec::new()));
+}
+
+#[tokio::test]
+async fn our_own_policy_follows_what_is_needed() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let mut wishes = wishes("Own");
+    rights(&api, &wishes).await.unwrap();
+    // There are five versions at most.
+    for number in 0..7 {
+        let buckets = Buckets::Named(vec![format!("bucket-{number}")]);
+        wishes.policy_document = document::of_host("eu-west-1", false, &buckets);
+        let warnings = rights(&api, &wishes).await.unwrap().warnings;
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+    assert_eq!(policy(&api, "OwnPolicy").await, (wishes.policy_document.unwrap(), 5));
+}
+
+#[tokio::test]
+async fn our_own_role_can_be_taken_up() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let wishes = wishes("Trust");
+    let other = RightsWishes {
+        trust_document: serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"},
+                           "Action": "sts:AssumeRole"}],
+        }),
+        ..wishes.clone()
+    };
+    rights(&api, &other).await.unwrap();
+    // Somebody else is told, and changes nothing.
+    let elsewhere = RightsWishes { installation: "two".to_owned(), ..wishes.clone() };
+    let warnings = rights(&api, &elsewhere).await.unwrap().warnings;
+    assert!(warnings[0].starts_with("hosts cannot take up the role 'TrustRole'"), "{warnings:?}");
+    let (_, actions) = cloud.actions(rights(&api, &wishes)).await;
+    assert!(actions.contains(&"UpdateAssumeRolePolicy".to_owned()));
+    let (_, actions) = cloud.actions(rights(&api, &wishes)).await;
+    assert_eq!(sorted(actions), LOOKS);
+}
+
+#[tokio::test]
+async fn what_somebody_else_made_is_used_and_told_and_stays() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let wishes = wishes("Else");
+    let theirs = document::of_host("eu-west-1", false, &Buckets::All).unwrap();
+    let made = params(&[("PolicyName", "elsePolicy"), ("PolicyDocument", &theirs.to_string())]);
+    api.iam("CreatePolicy", &made).await.unwrap();
+    let found = rights(&api, &wishes).await.unwrap();
+    assert!(found.warnings[0].starts_with("the policy 'ElsePolicy' stays as it is"), "{found:?}");
+    assert_eq!(policy(&api, "elsePolicy").await, (theirs, 1));
+    assert_eq!(given(&api, &found.profile).await.1, ["elsePolicy"]);
+}
+
+#[tokio::test]
+async fn a_profile_of_another_role_stays_and_ours_is_called_after_both() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let first = wishes("Profile");
+    rights(&api, &first).await.unwrap();
+    let named = RightsWishes { role: "mine".to_owned(), ..first.clone() };
+    let made = rights(&api, &named).await.unwrap();
+    assert_eq!(made.profile, "ProfileLoadFPGA-mine");
+    assert_eq!(given(&api, &made.profile).await.0, "mine");
+    assert_eq!(given(&api, "ProfileLoadFPGA").await.0, "ProfileRole");
+    assert!(!rights(&api, &named).await.unwrap().is_new);
+}
+
+#[tokio::test]
+async fn what_was_made_a_moment_ago_is_asked_for_again() {
+    let cloud = Cloud::with(|asked| match &*asked["Action"] {
+        "AttachRolePolicy" => Some(refusal(404, "NoSuchEntity")),
+        _ => None,
+    });
+    let error = rights(&cloud.api(), &wishes("Moment")).await.unwrap_err();
+    assert!(error.is_retryable() && error.kind() == ErrorKind::Unavailable, "{error}");
+}
