@@ -10,6 +10,7 @@ use reqsign_aws_v4::{Credential, RequestSigner};
 use reqsign_core::hash::hex_sha256;
 use reqsign_core::{Context, SignRequest};
 use reqwest::Url;
+use tokio_util::io::ReaderStream;
 
 use super::api::Api;
 use super::failure;
@@ -23,6 +24,9 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// The least that a line is taken to carry in a second.
 const SLOWEST: u64 = 32 << 10;
+
+/// How much of a file is read at once.
+const BLOCK: usize = 256 << 10;
 
 const CONTENT_SHA_256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
@@ -103,7 +107,9 @@ impl Api {
             }
             let longest = self.pace.saturating_mul(1 << (attempt - 1).min(10)).min(LONGEST_PAUSE);
             let pause = longest.mul_f64(fastrand::f64());
-            if !error.is_retryable() || attempt >= limit || since.elapsed() + pause > PATIENCE {
+            // What took long to send is worth another try too.
+            let is_late = attempt > 1 && since.elapsed() + pause > PATIENCE;
+            if !error.is_retryable() || attempt >= limit || is_late {
                 return Err(match attempt {
                     1 => error,
                     _ => error.context("attempts", attempt),
@@ -186,10 +192,10 @@ impl Body {
         match self {
             Self::Bytes(bytes) => Ok(bytes.clone().into()),
             Self::File { path, .. } => {
-                let file = tokio::fs::File::open(path).await;
-                file.map(Into::into).map_err(|error| {
+                let file = tokio::fs::File::open(path).await.map_err(|error| {
                     Error::from_io(error).operation(format!("read '{}'", path.display()))
-                })
+                })?;
+                Ok(reqwest::Body::wrap_stream(ReaderStream::with_capacity(file, BLOCK)))
             }
         }
     }

@@ -13,6 +13,28 @@ use super::quota;
 /// How far a clock may be off before signatures are refused for it, in seconds: five minutes and more.
 const SKEW: i64 = 240;
 
+/// The regions that every account may use from its start. Source: "Specify which AWS Regions your
+/// account can use" of the guide to managing accounts.
+const OPEN_TO_ALL: [&str; 17] = [
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+];
+
 /// The facts that programs look for here.
 const CODE: &str = "code";
 const PLAN: &str = "plan";
@@ -200,9 +222,18 @@ fn advised(
         (_, "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired") => {
             error.hint("get new credentials: aws sso login, or what else gave them")
         }
-        (ErrorKind::Authentication, _) => error
-            .hint("look at client_id and secret_id of section [host.AWS], if they are set")
-            .hint("else at what the tools of AWS use: aws sts get-caller-identity"),
+        (ErrorKind::Authentication, _) => {
+            let error = error
+                .hint("look at client_id and secret_id of section [host.AWS], if they are set")
+                .hint("else at what the tools of AWS use: aws sts get-caller-identity");
+            match OPEN_TO_ALL.contains(&call.region.as_str()) {
+                true => error,
+                false => error.hint(format!(
+                    "or enable region {} for the account: not all are from the start",
+                    call.region
+                )),
+            }
+        }
         (_, "OptInRequired" | "PendingVerification" | "Blocked" | "NotSignedUp") => error,
         (ErrorKind::Security, _) => {
             let meant = format!("{}:{}", call.service, call.action);

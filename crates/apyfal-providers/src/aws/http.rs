@@ -55,3 +55,64 @@ pub(crate) fn client(
             Error::new(ErrorKind::Internal, why).operation("set up the HTTP client").source(error)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use apyfal_tls::{Identity, server_config};
+    use rustls::{ServerConnection, Stream};
+
+    use super::*;
+    use crate::aws::api::Params;
+    use crate::aws::testing::{api_of, environment};
+
+    /// A server of HTTPS that answers every request with an empty element; its URL.
+    fn server(identity: &Identity) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let config = server_config(identity, &[b"http/1.1"]).unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(std::io::Result::ok) {
+                let mut connection = ServerConnection::new(config.clone()).unwrap();
+                let mut stream = Stream::new(&mut connection, &mut stream);
+                // A client that does not trust it is gone by now.
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<R/>");
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn servers_are_those_that_somebody_vouches_for() {
+        let identity = Identity::generate().unwrap();
+        let url = server(&identity);
+        let directory = tempfile::tempdir().unwrap();
+        let bundle = directory.path().join("bundle.pem");
+        std::fs::write(&bundle, identity.certificate_pem()).unwrap();
+
+        let known = environment(&url, &[("AWS_CA_BUNDLE", bundle.to_str().unwrap())]);
+        api_of(&known).ec2("DescribeRegions", &Params::new()).await.unwrap();
+
+        let error = api_of(&environment(&url, &[])).ec2("DescribeRegions", &Params::new()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+        assert!(error.to_string().contains("no authority") && !error.is_retryable(), "{error}");
+        assert!(error.hints()[0].contains("AWS_CA_BUNDLE"), "{error:?}");
+
+        let settings = Settings::read(&environment(&url, &[("AWS_CA_BUNDLE", "/none")])).unwrap();
+        let none = client(&settings, &Environment::default(), &ClientOptions::default());
+        assert!(none.unwrap_err().to_string().contains("/none"));
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_refused_before_anybody_is_called() {
+        let environment = environment("http://a", &[("https_proxy", "ftp://p")]);
+        let settings = Settings::read(&environment).unwrap();
+        let error = client(&settings, &environment, &ClientOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("https_proxy"), "{error}");
+    }
+}
