@@ -29,3 +29,8 @@ pub(crate) fn of(
     ];
     tags.map(|(key, value)| (key, value.chars().take(LONGEST).collect())).into()
 }
+
+/// Whether a tag is for Apyfal alone to set.
+pub(crate) fn is_ours(key: &str) -> bool {
+    key.starts_with("apyfal:")
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use apyfal_core::{Error, ErrorKind, Literal, Result, shorten};
 use serde_json::{Map, Value, json};
 
-use super::members;
+use super::{host_tags, members};
 
 /// Members that are Apyfal's alone, and why.
 const OURS: [(&str, &str); 2] = [
@@ -111,7 +111,8 @@ impl Overrides {
                 all.push(theirs.clone());
                 continue;
             };
-            for tag in items(theirs.get("Tags")) {
+            let is_ours = |tag: &&Value| tag["Key"].as_str().is_some_and(host_tags::is_ours);
+            for tag in items(theirs.get("Tags")).iter().filter(|tag| !is_ours(tag)) {
                 if !items(known.get("Tags")).iter().any(|known| known["Key"] == tag["Key"])
                     && let Some(tags) = known["Tags"].as_array_mut()
                 {
@@ -226,7 +227,7 @@ mod tests {
     fn our_tags_stay_and_others_join() {
         let tag = |key: &str, value: &str| json!({"Key": key, "Value": value});
         let theirs = json!({"TagSpecifications": [
-            {"ResourceType": "instance", "Tags": [tag("Name", "theirs"), tag("Team", "t")]},
+            {"ResourceType": "instance", "Tags": [tag("Name", "theirs"), tag("Team", "t"), tag("apyfal:token", "theirs")]},
             {"ResourceType": "instance", "Tags": [tag("Cost", "c"), tag("Team", "again")]},
             {"ResourceType": "elastic-gpu", "Tags": [tag("Name", "gpu")]},
         ]});

@@ -9,16 +9,19 @@ use super::settings::AwsSettings;
 use crate::spec::{AtShutdown, HostSpec};
 
 /// What is asked for where the user asks for nothing else: one machine, which is deleted where its
-/// capacity is needed. A machine of that kind cannot be stopped, so one that is to be is on demand.
+/// capacity is needed. A machine of that kind cannot be stopped, so one that is to be is on demand,
+/// unless the user says what spare capacity it is to be of.
 pub(crate) fn options(spec: &HostSpec, settings: &AwsSettings) -> Option<Value> {
     let said = |member| settings.overrides.member(&format!("InstanceMarketOptions.{member}"));
-    let is_other = said("MarketType").is_some_and(|market| market != "spot");
-    if !settings.spot_instance || spec.at_shutdown == AtShutdown::Stop || is_other {
+    if said("MarketType").is_some_and(|market| market != "spot") {
         return None;
     }
-    Some(json!({"MarketType": "spot", "SpotOptions": {
-        "SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"
-    }}))
+    if settings.spot_instance && spec.at_shutdown == AtShutdown::Terminate {
+        return Some(json!({"MarketType": "spot", "SpotOptions": {
+            "SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"
+        }}));
+    }
+    said("SpotOptions").map(|_| json!({"MarketType": "spot"}))
 }
 
 /// Whether a request is one for spare capacity.

@@ -143,6 +143,11 @@ fn a_machine_that_is_to_be_stopped_is_on_demand() {
     let message =
         "cannot ask AWS for a spot instance: AWS stops no machine of a one-time spot request";
     assert_eq!(refused(&to_stop(), &one_time), message);
+    let persistent =
+        said("{'InstanceMarketOptions': {'SpotOptions': {'SpotInstanceType': 'persistent'}}}");
+    let request = plain(&to_stop(), &persistent);
+    assert_eq!(request["InstanceMarketOptions"]["MarketType"], "spot");
+    assert_eq!(request["InstanceInitiatedShutdownBehavior"], "stop");
     let other = said("{'InstanceMarketOptions': {'MarketType': 'capacity-block'}}");
     let request = plain(&spec(), &other);
     assert_eq!(request["InstanceMarketOptions"], json!({"MarketType": "capacity-block"}));
