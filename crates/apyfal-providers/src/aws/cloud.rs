@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use apyfal_testkit::{Answer, FaultServer, Request};
+use apyfal_testkit::{Answer, Body, Fault, FaultServer, Request};
 
 use super::api::{Api, Params};
 use super::element::Element;
@@ -56,6 +56,12 @@ impl Cloud {
         let mut api = api_of(&environment(&self.server.url(), &keys));
         self.region.clone_into(&mut api.region);
         api
+    }
+
+    /// Has the answer to the first call of an action get lost that has this parameter, which is no other
+    /// test's, after it was done.
+    pub(crate) fn lose(&self, action: &str, name: &str, value: &str) {
+        self.shared.fail(&Fault::of(action).having(name, value).times(1).lost());
     }
 
     /// The actions that were asked for while something was done.
@@ -115,7 +121,7 @@ fn forward(address: &str, request: &Request) -> Answer {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return Answer::new(502, "moto gives no answer");
+        return Answer::new(502, "").body(Body::Nothing);
     };
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

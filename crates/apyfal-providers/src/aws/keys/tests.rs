@@ -126,3 +126,14 @@ async fn nothing_is_imported_whose_private_key_is_lost() {
     let wishes = self::wishes(&self::home());
     assert!(key_pair(&denied.api(), &wishes).await.is_err());
 }
+
+#[tokio::test]
+async fn an_answer_that_is_lost_changes_nothing() {
+    let (cloud, home) = (Cloud::start(), home());
+    let api = cloud.api();
+    let wishes = KeyWishes { name: "OfLostAnswers".to_owned(), ..wishes(&home) };
+    cloud.lose("ImportKeyPair", "KeyName", "OfLostAnswers");
+    let made = key_pair(&api, &wishes).await.unwrap();
+    assert_eq!(made.name, "OfLostAnswers");
+    assert_eq!(of_account(&api, &made.name).await, public(&made));
+}

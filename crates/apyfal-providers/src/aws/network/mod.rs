@@ -107,8 +107,11 @@ async fn own_group(
     };
     let group =
         group::find_or_make(api, &place.vpc, &wishes.security_group, &wishes.installation).await?;
-    let warnings =
+    let mut warnings =
         rules::let_in(api, &group, &callers, &wishes.ports, &wishes.installation).await?;
+    if callers.iter().any(|network| network.prefix_len() == 0) {
+        warnings.push("allowed_cidr lets everybody in the world connect to hosts".to_owned());
+    }
     Ok((vec![group.id], warnings))
 }
 

@@ -80,11 +80,11 @@ async fn named(api: &Api, wishes: &NetworkWishes, id: &str) -> Result<Place> {
 async fn default(api: &Api, wishes: &NetworkWishes) -> Result<Place> {
     let subnets = list(api, "DescribeSubnets", "subnetSet", "default-for-az", &["true"]).await?;
     let Some(zone) = &wishes.availability_zone else {
-        let Some(any) = subnets.first() else { return Err(no_default(api).await) };
         let places = subnets.iter().map(|subnet| within(subnet, wishes));
-        let places = places.collect::<Result<Vec<_>>>()?;
-        let asks_for_address = places.iter().any(|place| place.asks_for_address);
-        return Ok(Place { subnet_id: None, zone: None, asks_for_address, ..within(any, wishes)? });
+        return match any_of(places.collect::<Result<_>>()?) {
+            Some(place) => Ok(place),
+            None => Err(no_default(api).await),
+        };
     };
     match subnets.iter().find(|subnet| is_in(subnet, zone)) {
         Some(subnet) => within(subnet, wishes),
@@ -97,6 +97,17 @@ async fn default(api: &Api, wishes: &NetworkWishes) -> Result<Place> {
                 .hint("or name a subnet of that zone: subnet_id = subnet-…"))
         }
     }
+}
+
+/// Any of some places: which one is left to EC2, unless some give no public addresses by themselves.
+fn any_of(mut places: Vec<Place>) -> Option<Place> {
+    let is_open = places.iter().all(|place| !place.asks_for_address);
+    let best = places.iter().position(|place| !place.asks_for_address).unwrap_or(0);
+    let place = (best < places.len()).then(|| places.swap_remove(best))?;
+    Some(match is_open {
+        true => Place { subnet_id: None, zone: None, ..place },
+        false => place,
+    })
 }
 
 /// Why there are no default subnets.
@@ -199,6 +210,25 @@ fn wrong(why: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn place(subnet: &str, asks_for_address: bool) -> Place {
+        Place {
+            vpc: "vpc-1".to_owned(),
+            subnet_id: Some(subnet.to_owned()),
+            zone: Some(format!("zone of {subnet}")),
+            block: "10.0.0.0/20".parse().unwrap(),
+            asks_for_address,
+        }
+    }
+
+    #[test]
+    fn which_subnet_it_is_is_settled_only_where_that_matters() {
+        assert_eq!(any_of(Vec::new()), None);
+        let any = any_of(vec![place("a", false), place("b", false)]).unwrap();
+        assert_eq!((any.subnet_id, any.zone, any.asks_for_address), (None, None, false));
+        assert_eq!(any_of(vec![place("a", true), place("b", false)]), Some(place("b", false)));
+        assert_eq!(any_of(vec![place("a", true), place("b", true)]), Some(place("a", true)));
+    }
 
     fn tables(routes: &str) -> Vec<Element> {
         let document = format!(

@@ -337,3 +337,54 @@ async fn no_default_network_is_told_before_anything_is_made() {
     );
     assert!(error.hints()[1].contains("aws ec2 create-default-vpc --region"));
 }
+
+#[tokio::test]
+async fn the_whole_world_is_let_in_only_where_it_is_meant_and_told() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let open = NetworkWishes { allowed_cidr: vec!["0.0.0.0/0".to_owned()], ..wishes() };
+    let made = network(&api, &open).await.unwrap();
+    assert_eq!(made.warnings, ["allowed_cidr lets everybody in the world connect to hosts"]);
+    assert_eq!(rules(&api, &made.security_group_ids[0]).await.len(), 2);
+    // What was open is closed for the next host.
+    network(&api, &wishes()).await.unwrap();
+    let left = rules(&api, &made.security_group_ids[0]).await;
+    assert!(left.iter().all(|rule| rule.contains(ADDRESS)), "{left:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_changes_nothing() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let wishes = NetworkWishes {
+        security_group: "OfLostAnswers".to_owned(),
+        allowed_cidr: vec!["192.0.2.77".to_owned()],
+        ..wishes()
+    };
+    cloud.lose("CreateSecurityGroup", "GroupName", "OfLostAnswers");
+    cloud.lose(
+        "AuthorizeSecurityGroupIngress",
+        "IpPermissions.1.IpRanges.1.CidrIp",
+        "192.0.2.77/32",
+    );
+    let (made, actions) = cloud.actions(network(&api, &wishes)).await;
+    let twice = |name: &str| actions.iter().filter(|action| *action == name).count();
+    assert_eq!((twice("CreateSecurityGroup"), twice("AuthorizeSecurityGroupIngress")), (2, 3));
+    assert_eq!(
+        rules(&api, &made.unwrap().security_group_ids[0]).await,
+        ["22 192.0.2.77/32 apyfal one", "443 192.0.2.77/32 apyfal one"]
+    );
+}
+
+#[tokio::test]
+async fn who_may_not_look_at_routes_is_not_kept_from_a_subnet() {
+    let cloud = Cloud::with(|asked| match &*asked["Action"] {
+        "DescribeRouteTables" => Some(refusal(403, "UnauthorizedOperation")),
+        _ => None,
+    });
+    let api = cloud.api();
+    let (_, subnet) = make_vpc(&api).await;
+    let there = NetworkWishes { subnet_id: Some(subnet.clone()), ..wishes() };
+    let made = network(&api, &there).await.unwrap();
+    assert_eq!((made.subnet_id, made.public_address), (Some(subnet), true));
+}

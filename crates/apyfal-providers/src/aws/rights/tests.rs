@@ -195,3 +195,18 @@ async fn what_was_made_a_moment_ago_is_asked_for_again() {
     let error = rights(&cloud.api(), &wishes("Moment")).await.unwrap_err();
     assert!(error.is_retryable() && error.kind() == ErrorKind::Unavailable, "{error}");
 }
+
+#[tokio::test]
+async fn answers_that_are_lost_change_nothing() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    cloud.lose("CreateRole", "RoleName", "LostRole");
+    cloud.lose("CreatePolicy", "PolicyName", "LostPolicy");
+    cloud.lose("CreateInstanceProfile", "InstanceProfileName", "LostLoadFPGA");
+    cloud.lose("AttachRolePolicy", "RoleName", "LostRole");
+    cloud.lose("AddRoleToInstanceProfile", "RoleName", "LostRole");
+    let made = rights(&api, &wishes("Lost")).await.unwrap();
+    assert_eq!((made.profile.as_str(), made.is_new), ("LostLoadFPGA", true));
+    let expected = ("LostRole".to_owned(), vec!["LostPolicy".to_owned()]);
+    assert_eq!(given(&api, &made.profile).await, expected);
+}
