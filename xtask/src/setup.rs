@@ -31,6 +31,9 @@ const PROGRAMS: [(&str, &str); 22] = [
     ("zstd", "zstd"),
 ];
 
+/// Packages of the Debian that tests boot, beside the least of it.
+const DEBIAN_PACKAGES: &str = "systemd-sysv,curl";
+
 /// Packages of PyPI that tests import or run, at tested versions.
 const PYTHON_PACKAGES: [&str; 9] = [
     "boto3==1.43.11",
@@ -125,7 +128,9 @@ pub(crate) fn python(target: &Path) -> Result<PathBuf> {
 /// A Debian that tests boot, from where this machine has its own.
 pub(crate) fn debian(target: &Path) -> Result {
     let tree = target.join("test-debian");
-    if tree.exists() || !is_root() {
+    let stamp = target.join("test-debian.installed");
+    let is_there = || std::fs::read_to_string(&stamp).is_ok_and(|made| made == DEBIAN_PACKAGES);
+    if !is_root() || tree.exists() && is_there() {
         return Ok(());
     }
     let release = std::fs::read_to_string("/etc/os-release")?;
@@ -144,17 +149,21 @@ pub(crate) fn debian(target: &Path) -> Result {
     let mirror = mirror.ok_or("apt has no mirror of this release")?;
     println!("installing a Debian for tests of the service");
     let new = target.join("test-debian.new");
-    if new.exists() {
-        std::fs::remove_dir_all(&new)?;
+    for old in [&new, &tree] {
+        if old.exists() {
+            std::fs::remove_dir_all(old)?;
+        }
     }
     run::quiet(
         Command::new("debootstrap")
-            .args(["--variant=minbase", "--include=systemd-sysv", release])
+            .arg("--variant=minbase")
+            .args([&format!("--include={DEBIAN_PACKAGES}"), release])
             .arg(&new)
             .arg(mirror),
     )?;
     // As a whole, or not at all.
     std::fs::rename(new, tree)?;
+    std::fs::write(stamp, DEBIAN_PACKAGES)?;
     Ok(())
 }
 

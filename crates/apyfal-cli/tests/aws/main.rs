@@ -9,6 +9,7 @@ mod common;
 mod machines;
 mod metal;
 mod server;
+mod system;
 mod user_data;
 
 use std::process::{Output, Stdio};

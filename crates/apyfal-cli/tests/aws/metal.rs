@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use apyfal_testkit::{Cloud, CloudInstance};
 
+use crate::common::debian::Debian;
 use crate::common::machine::Machine;
 use crate::common::namespaces;
 use crate::server::Server;
+use crate::system::{self, Install};
 
 /// Where the cloud is.
 const CLOUD: &str = "10.77.0.1";
@@ -34,8 +36,19 @@ pub(crate) struct Metal {
 }
 
 impl Metal {
-    /// None where the environment says that there can be none, which is told.
+    /// Machines that start at once. None where the environment says that there can be none, which is
+    /// told.
     pub(crate) fn new() -> Option<Self> {
+        Self::of(system::bare)
+    }
+
+    /// Machines that systemd runs.
+    pub(crate) fn with_systemd() -> Option<Self> {
+        Debian::new("1M", "--private-network", |_| {})?;
+        Self::of(system::debian)
+    }
+
+    fn of(install: Install) -> Option<Self> {
         let words = namespaces::network()?;
         let has_user = words.len() > 1;
         let mut unshare = Command::new("unshare");
@@ -51,7 +64,7 @@ impl Metal {
         let machines = Arc::<Mutex<BTreeMap<String, Server>>>::default();
         let ends = Arc::<AtomicBool>::default();
         let mut watched =
-            Watched { hub, cloud: cloud.clone(), machines: machines.clone(), number: 0 };
+            Watched { hub, cloud: cloud.clone(), machines: machines.clone(), install, number: 0 };
         let told = ends.clone();
         let watcher = std::thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
@@ -119,6 +132,7 @@ struct Watched {
     hub: Machine,
     cloud: Arc<Cloud>,
     machines: Arc<Mutex<BTreeMap<String, Server>>>,
+    install: Install,
     /// How many machines there were.
     number: usize,
 }
@@ -154,6 +168,6 @@ impl Watched {
         let cable = format!("server{}", self.number);
         let address = instance.private_address.clone().expect("an address");
         let network = attached(&self.hub, &cable, &address, ROUTER);
-        Server::new(network, cable, address)
+        Server::new(network, cable, address, self.install)
     }
 }

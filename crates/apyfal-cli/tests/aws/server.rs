@@ -1,26 +1,9 @@
 //! One machine of a cloud.
 
-use std::process::{Child, Stdio};
-
 use apyfal_testkit::{CloudInstance, Rule};
 
-use crate::common::bare_machine::BareMachine;
 use crate::common::machine::Machine;
-use crate::common::text;
-
-/// What runs at each start: user data at the first one, as cloud-init has it from the metadata
-/// service; from then on what the system of the machine starts by itself.
-const STARTS: &str = r#"
-kept=/var/lib/cloud/instance
-if [ ! -e $kept ]; then
-    mkdir -p $kept
-    service=http://169.254.169.254/latest
-    token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $service/api/token)
-    curl -sf -H "X-aws-ec2-metadata-token: $token" -o $kept/user-data $service/user-data || exit
-    chmod 700 $kept/user-data
-    exec $kept/user-data
-fi
-"#;
+use crate::system::{Install, System};
 
 /// A machine that follows its instance.
 pub(crate) struct Server {
@@ -29,31 +12,29 @@ pub(crate) struct Server {
     cable: String,
     address: String,
     public: Option<String>,
-    system: Option<BareMachine>,
+    install: Install,
+    system: Option<Box<dyn System>>,
     /// Which start of its instance it came from, and whether it shut down since then.
     start: u32,
     is_down: bool,
     rules: Option<Vec<Rule>>,
-    first_steps: Option<Child>,
     /// How much of the console was told.
     told: usize,
-    folder: tempfile::TempDir,
 }
 
 impl Server {
-    pub(crate) fn new(network: Machine, cable: String, address: String) -> Self {
+    pub(crate) fn new(network: Machine, cable: String, address: String, install: Install) -> Self {
         Self {
             network,
             cable,
             address,
             public: None,
+            install,
             system: None,
             start: 0,
             is_down: true,
             rules: None,
-            first_steps: None,
             told: 0,
-            folder: tempfile::tempdir().expect("a directory"),
         }
     }
 
@@ -66,13 +47,13 @@ impl Server {
     }
 
     /// What is on it.
-    pub(crate) fn system(&self) -> &BareMachine {
-        self.system.as_ref().expect("a machine that was started")
+    pub(crate) fn system(&self) -> &dyn System {
+        self.system.as_deref().expect("a machine that was started")
     }
 
     /// Whether it runs.
     pub(crate) fn is_on(&mut self) -> bool {
-        self.system.as_mut().is_some_and(BareMachine::is_on)
+        self.system.as_mut().is_some_and(|system| system.is_on())
     }
 
     /// Does what its instance does; whether it has just shut down by itself.
@@ -99,29 +80,15 @@ impl Server {
     }
 
     fn power_on(&mut self) {
-        let system = match &mut self.system {
-            Some(system) => {
-                system.power_on(&self.network);
-                system
-            }
-            none => none.insert(BareMachine::boot(&self.network)),
-        };
-        let console = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.path().join("console"))
-            .expect("a file");
-        let mut starts = system.command(STARTS);
-        starts.stdin(Stdio::null()).stdout(console.try_clone().expect("a file")).stderr(console);
-        self.first_steps = Some(starts.spawn().expect("nsenter runs"));
+        match &mut self.system {
+            Some(system) => system.power_on(),
+            none => *none = Some((self.install)(&self.network)),
+        }
     }
 
     fn power_off(&mut self) {
         if let Some(system) = &mut self.system {
             system.power_off();
-        }
-        if let Some(mut steps) = self.first_steps.take() {
-            let _ = steps.wait();
         }
     }
 
@@ -141,15 +108,9 @@ impl Server {
 
     /// All that it said on its console, where it said more than before.
     pub(crate) fn said(&mut self) -> Option<String> {
-        let console = std::fs::read(self.folder.path().join("console")).unwrap_or_default();
+        let console = self.system.as_ref()?.console();
         let is_more = console.len() > std::mem::replace(&mut self.told, console.len());
-        is_more.then(|| text(&console))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.power_off();
+        is_more.then_some(console)
     }
 }
 

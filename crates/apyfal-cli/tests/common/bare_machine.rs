@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
-use crate::common::machine::Machine;
+use crate::common::machine::{Machine, Way};
 use crate::common::server::until;
 
 /// Makes the disk, which is there until the input ends.
@@ -54,7 +54,7 @@ pub struct BareMachine {
     _disk_stdin: ChildStdin,
     running: Option<Running>,
     root: tempfile::TempDir,
-    has_user: bool,
+    network: Way,
 }
 
 /// What is there while it is on.
@@ -73,14 +73,14 @@ impl BareMachine {
         unshare.args(["unshare", "--mount", "bash", "-c", DISK, "disk"]).arg(root.path());
         let (disk, stdin) = said(&mut unshare, "made");
         let mut machine =
-            Self { disk, _disk_stdin: stdin, running: None, root, has_user: network.has_user() };
-        machine.power_on(network);
+            Self { disk, _disk_stdin: stdin, running: None, root, network: network.way() };
+        machine.power_on();
         machine
     }
 
     /// Starts it once more, with the disk as it is.
-    pub fn power_on(&mut self, network: &Machine) {
-        let mut boot = network.enter();
+    pub fn power_on(&mut self) {
+        let mut boot = self.network.enter();
         boot.arg("nsenter")
             .arg(format!("--target={}", self.disk.id()))
             .args(["--mount", "unshare", "--mount", "--pid", "--fork", "--kill-child"])
@@ -145,7 +145,7 @@ impl BareMachine {
         command
             .arg(format!("--target={}", running.pid))
             .args(["--net", "--mount", "--pid", "--root"]);
-        if self.has_user {
+        if self.network.has_user() {
             command.args(["--user", "--preserve-credentials"]);
         }
         command

@@ -11,8 +11,31 @@ pub struct Machine {
     holder: Child,
     /// Its end is the holder's end.
     _stdin: ChildStdin,
+    way: Way,
+}
+
+/// The way into a namespace.
+#[derive(Clone, Copy)]
+pub struct Way {
     pid: u32,
     has_user: bool,
+}
+
+impl Way {
+    /// What runs a command there.
+    pub fn enter(self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--target={}", self.pid)).arg("--net");
+        if self.has_user {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command
+    }
+
+    /// Whether it leads into a user namespace.
+    pub fn has_user(self) -> bool {
+        self.has_user
+    }
 }
 
 impl Machine {
@@ -31,22 +54,28 @@ impl Machine {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
             .expect("a line");
         let pid = line.trim().parse().expect("the number of a process");
-        Self { _stdin: holder.stdin.take().expect("a pipe"), holder, pid, has_user }
+        let way = Way { pid, has_user };
+        Self { _stdin: holder.stdin.take().expect("a pipe"), holder, way }
     }
 
     /// What runs a command on this machine.
     pub fn enter(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--target={}", self.pid)).arg("--net");
-        if self.has_user {
-            command.args(["--user", "--preserve-credentials"]);
-        }
-        command
+        self.way.enter()
+    }
+
+    /// The way into it.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Its network, as a file.
+    pub fn network(&self) -> String {
+        format!("/proc/{}/ns/net", self.way.pid)
     }
 
     /// Whether it is of a user namespace of its own.
     pub fn has_user(&self) -> bool {
-        self.has_user
+        self.way.has_user()
     }
 
     /// Sets up its network.
@@ -56,8 +85,13 @@ impl Machine {
 
     /// Runs a program in its network, which must succeed, with this input.
     pub fn feed(&self, words: &[&str], input: &str) {
-        let mut child =
-            self.enter().args(words).stdin(Stdio::piped()).spawn().expect("nsenter runs");
+        let mut child = self
+            .enter()
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("nsenter runs");
         let mut stdin = child.stdin.take().expect("a pipe");
         stdin.write_all(input.as_bytes()).expect("a program that reads");
         drop(stdin);
@@ -68,7 +102,7 @@ impl Machine {
     /// Makes an interface on each of two machines of one user namespace: what goes into one comes
     /// out of the other.
     pub fn lay_cable(&self, here: &str, other: &Self, there: &str) {
-        let there = ["type", "veth", "peer", "name", there, "netns", &other.pid.to_string()];
+        let there = ["type", "veth", "peer", "name", there, "netns", &other.way.pid.to_string()];
         self.ip(&[&["link", "add", here], &there[..]].concat());
     }
 

@@ -4,6 +4,7 @@
 
 pub mod bare_machine;
 pub mod browser;
+pub mod debian;
 pub mod http;
 pub mod machine;
 pub mod namespaces;

@@ -6,13 +6,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod machine;
-
 use std::collections::BTreeSet;
 
+use common::debian::Debian;
 use common::server::until;
 use common::text;
-use machine::Machine;
 
 /// A host that only this machine sees.
 const INSTALL: &str = "apyfal host install --accelerator gzip --listen 127.0.0.1:8000";
@@ -23,7 +21,7 @@ const RUN: &str = "echo hello > /tmp/in && apyfal run gzip /tmp/in /tmp/out --ho
 const FILES: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /tmp -o -path /root \
                      -o -path /var/log/journal -o -path /var/lib/systemd \\) -prune -o -print | sort";
 
-impl Machine {
+impl Debian {
     fn is_serving(&self) -> bool {
         self.bash("apyfal host status --host_ip 127.0.0.1:8000").status.success()
     }
@@ -44,7 +42,7 @@ impl Machine {
 
 #[test]
 fn a_service_is_installed_killed_started_again_and_removed() {
-    let Some(mut machine) = Machine::boot() else { return };
+    let Some(mut machine) = Debian::boot() else { return };
     let before = machine.ok(FILES);
     machine.ok(INSTALL);
     assert_eq!(machine.ok(RUN), "hello\n");
@@ -83,7 +81,7 @@ fn a_service_is_installed_killed_started_again_and_removed() {
 
 #[test]
 fn a_machine_ends_with_its_host_though_the_disk_is_full() {
-    let Some(mut machine) = Machine::boot() else { return };
+    let Some(mut machine) = Debian::boot() else { return };
     // As soon as it serves, the disk is full, and no job is taken.
     let full = "mkdir -p /etc/apyfal /etc/systemd/system/apyfal.service.d
         cat > /etc/systemd/system/apyfal.service.d/full.conf <<'END'
@@ -109,7 +107,7 @@ END
 
 #[test]
 fn a_machine_ends_with_its_lease_though_no_host_can_run() {
-    let Some(mut machine) = Machine::boot() else { return };
+    let Some(mut machine) = Debian::boot() else { return };
     // It has the agent, and so needs no network to get it.
     machine.ok("cd && apyfal user-data --accelerator gzip --idle_timeout 1h --max_lifetime 12h \
                 --shutdown_command 'sh -c \"journalctl -u apyfal-end > /mnt/said; poweroff\"' \
@@ -118,7 +116,7 @@ fn a_machine_ends_with_its_lease_though_no_host_can_run() {
                 && bash user-data || { cat /var/log/apyfal-user-data.log; false; }");
     assert_eq!(machine.ok("systemctl is-active apyfal-end.timer apyfal"), "active\nactive\n");
     machine.ok("apyfal host add mine https://127.0.0.1:8000 --first_contact /root/contact");
-    let looks = |machine: &Machine| machine.ok("systemctl start apyfal-end.service");
+    let looks = |machine: &Debian| machine.ok("systemctl start apyfal-end.service");
 
     // On a full disk no work is taken that needs it, and a lease can be made longer.
     machine.ok("cat /dev/zero > /full || true");
