@@ -141,6 +141,11 @@ impl Parameters {
         self
     }
 
+    /// Takes out those of some names.
+    pub(crate) fn take(&mut self, is_taken: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.extract_if(.., |(key, _)| is_taken(key)).collect())
+    }
+
     /// Each value as the Python literal that it is, or as its text; those that are text as they were
     /// written.
     pub(crate) fn literal(self, is_text: impl Fn(&str) -> bool) -> Map<String, Value> {

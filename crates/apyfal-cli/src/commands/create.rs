@@ -5,11 +5,10 @@ use std::path::Path;
 use apyfal::configuration::PROOFS;
 use apyfal::names::Record;
 use apyfal::{Configuration, Error, ErrorKind, Machine, Pairing, Result};
-use apyfal_core::config::schema;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::commands::{Context, Name, host, provide};
+use crate::commands::{Context, Name, host, host_settings, provide};
 use crate::paths::{is_read_once, remembered};
 
 /// Settings that need a value.
@@ -34,8 +33,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let name = arguments.name.name;
-    // As the table of the configuration says: an id of digits is text.
-    let mut host = context.take_parameters().literal(|key| is_text("host", key));
+    let mut host = context.take_parameters().literal(host_settings::is_text);
     if let Some(key) = VALUED.iter().find(|key| host.get(**key) == Some(&Value::Bool(true))) {
         return Err(Error::new(ErrorKind::Usage, format!("'--{key}' needs a value")));
     }
@@ -90,13 +88,6 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     context.names.forget(&name)?;
     context.names.write(&name, &record)
-}
-
-/// Whether the configuration takes the value of a key as it is written.
-fn is_text(section: &str, key: &str) -> bool {
-    let known = schema::section(section)
-        .is_some_and(|section| section.keys.iter().any(|spec| spec.name == key));
-    known && schema::form(section, key) == schema::Form::Text
 }
 
 fn is_localhost(value: &Value) -> bool {

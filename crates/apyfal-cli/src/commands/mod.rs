@@ -10,6 +10,7 @@ pub(crate) mod create;
 pub(crate) mod device_helper;
 pub(crate) mod devices;
 pub(crate) mod host;
+pub(crate) mod host_settings;
 pub(crate) mod init;
 pub(crate) mod install;
 pub(crate) mod list;
@@ -223,26 +224,6 @@ impl Context<'_> {
                 .hint(format!("create one: apyfal create --name {name} --accelerator gzip"))
                 .hint("or do it in one step: apyfal run gzip in.txt out.gz")
         })
-    }
-}
-
-/// The host to make, in commands without a name.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct MadeHostArguments {
-    /// Make a host of this type for it, which ends with it: sim, a process of this machine.
-    #[arg(long = "host_type", alias = "host-type", value_name = "TYPE")]
-    host_type: Option<String>,
-    /// What becomes of that host at the end: term (it is deleted), stop or keep.
-    #[arg(long = "stop_mode", alias = "stop-mode", value_name = "MODE")]
-    stop_mode: Option<String>,
-}
-
-impl MadeHostArguments {
-    /// Sets what was given over what the configuration says, unless it is a parameter of the
-    /// accelerator too.
-    pub(crate) fn apply(self, configuration: &mut Configuration) {
-        configuration.set("host", "host_type", self.host_type.as_deref());
-        configuration.set("host", "stop_mode", self.stop_mode.as_deref());
     }
 }
 

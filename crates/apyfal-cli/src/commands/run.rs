@@ -16,10 +16,9 @@ use serde_json::{Map, Value};
 
 use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
+use crate::commands::host_settings::MadeHostArguments;
 use crate::commands::troubles::Troubles;
-use crate::commands::{
-    Context, HostArguments, MadeHostArguments, is_standard_output, one_takes_stdin, title,
-};
+use crate::commands::{Context, HostArguments, is_standard_output, one_takes_stdin, title};
 use crate::progress;
 
 /// How long a host may take to end the session of a job that failed.
@@ -69,7 +68,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<()> {
     let config = arguments.config.as_deref();
     let mut configuration = context.configuration_with(config, arguments.host.clone()).await?;
-    arguments.made.clone().apply(&mut configuration);
+    arguments.made.apply(&arguments.accelerator, &mut configuration, context)?;
     let is_start_configured = names_start_source(&configuration);
     let mut builder = context.builder(&arguments.accelerator, configuration);
     if let Some(threads) = arguments.threads {

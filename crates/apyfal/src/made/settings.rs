@@ -38,7 +38,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn of(configuration: &Configuration, home: &Path) -> Result<Self> {
         let kind = configuration.section("host").get("host_type")?.unwrap_or_default();
-        let section = configuration.section(&format!("host.{kind}"));
+        let section = configuration.host(&kind);
         let time = |key: &str, default: Duration| match section.get(key)? {
             None => Ok(Some(default)),
             Some(text) => limit(text.trim()).ok_or_else(|| {
@@ -107,7 +107,7 @@ impl Settings {
         host_type: &str,
         accelerator: &str,
     ) -> Result<String> {
-        let mut entries = configuration.section(&format!("host.{host_type}")).entries()?;
+        let mut entries = configuration.host(host_type).entries()?;
         // What becomes of it later is no part of what it is.
         entries.retain(|(key, _)| *key != "stop_mode");
         entries.sort_unstable();

@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
+use crate::commands::host_settings::MadeHostArguments;
 use crate::commands::run::{given_back, stop};
 use crate::commands::troubles::Troubles;
-use crate::commands::{Context, HostArguments, MadeHostArguments, one_takes_stdin};
+use crate::commands::{Context, HostArguments, one_takes_stdin};
 use bars::Bars;
 use jobs::Map;
 use tally::Tally;
@@ -111,7 +112,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     one_takes_stdin(&from_stdin)?;
     let config = arguments.config.as_deref();
     let mut configuration = context.configuration_with(config, arguments.host.clone()).await?;
-    arguments.made.clone().apply(&mut configuration);
+    arguments.made.apply(&words.accelerator, &mut configuration, context)?;
     let mut builder = context.builder(&words.accelerator, configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
