@@ -1,6 +1,6 @@
 //! The image that a machine starts from: found by what the catalog or the user says of it.
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Image, Result};
 use serde_json::json;
 
 use super::api::{Api, Params};
@@ -9,7 +9,7 @@ use super::failure;
 
 /// An image, as EC2 tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Image {
+pub(crate) struct Ami {
     /// `ami-…`.
     pub(crate) id: String,
     pub(crate) name: String,
@@ -23,55 +23,27 @@ pub(crate) struct Image {
     pub(crate) user: &'static str,
 }
 
-/// What is said of an image. The texts are those of `apyfal-catalog`, whose `Image` shows itself so.
-#[derive(Debug, PartialEq)]
-enum Named<'a> {
-    Id(&'a str),
-    /// A public parameter of AWS Systems Manager has the id.
-    Parameter(&'a str),
-    /// The newest of an account whose name is so, `*` standing for anything.
-    Newest {
-        owner: &'a str,
-        name: &'a str,
-    },
-}
-
-impl<'a> Named<'a> {
-    fn parse(text: &'a str) -> Result<Self> {
-        if text.starts_with("ami-") {
-            return Ok(Self::Id(text));
-        }
-        if let Some(parameter) = text.strip_prefix("resolve:ssm:") {
-            return Ok(Self::Parameter(parameter));
-        }
-        let newest = text.strip_prefix("newest of ");
-        match newest.and_then(|newest| newest.split_once(" named ")) {
-            Some((owner, name)) => Ok(Self::Newest { owner, name }),
-            None => Err(Error::new(ErrorKind::Configuration, "it is none that AWS knows")
-                .hint("write its id: ami-…")
-                .hint("or the parameter of Systems Manager that has it: resolve:ssm:/aws/service/…")
-                .hint("or what the catalog calls it: apyfal catalog")),
-        }
-    }
-}
-
-/// Looks for an image: by its id, by a parameter that has it (`resolve:ssm:/aws/service/…`), or the
-/// newest of an account (`newest of 099720109477 named ubuntu/*`).
+/// Looks for an image: by its id, by a parameter of Systems Manager that has that, or the newest of an
+/// account.
 ///
 /// # Errors
 /// There is none in this region, or nobody may start from it.
-pub(crate) async fn find(api: &Api, named: &str) -> Result<Image> {
+pub(crate) async fn find(api: &Api, named: &Image) -> Result<Ami> {
     let found = async {
-        match Named::parse(named)? {
-            Named::Id(id) => by_id(api, id).await,
-            Named::Parameter(parameter) => by_id(api, &id_in(api, parameter).await?).await,
-            Named::Newest { owner, name } => newest(api, owner, name).await,
+        match named {
+            Image::Id(id) if id.starts_with("ami-") => by_id(api, id).await,
+            Image::Id(_) => Err(Error::new(ErrorKind::Configuration, "it is none that AWS knows")
+                .hint("write its id: ami-…")
+                .hint("or the parameter of Systems Manager that has it: resolve:ssm:/aws/service/…")
+                .hint("or what the catalog calls it: apyfal requirements")),
+            Image::Parameter { ssm } => by_id(api, &id_in(api, ssm).await?).await,
+            Image::Name { name, owner } => newest(api, owner, name).await,
         }
     };
     found.await.map_err(|error| error.operation(format!("use image '{named}'")))
 }
 
-async fn by_id(api: &Api, id: &str) -> Result<Image> {
+async fn by_id(api: &Api, id: &str) -> Result<Ami> {
     let params = vec![("ImageId.1".to_owned(), id.to_owned())];
     let found = api.ec2_all("DescribeImages", &params, "imagesSet").await;
     let found = found.map_err(|error| match failure::code(&error) {
@@ -114,7 +86,7 @@ async fn id_in(api: &Api, parameter: &str) -> Result<String> {
     }
 }
 
-async fn newest(api: &Api, owner: &str, name: &str) -> Result<Image> {
+async fn newest(api: &Api, owner: &str, name: &str) -> Result<Ami> {
     let params: Params = [
         ("Owner.1", owner),
         ("Filter.1.Name", "name"),
@@ -137,7 +109,7 @@ async fn newest(api: &Api, owner: &str, name: &str) -> Result<Image> {
     })
 }
 
-fn read(image: &Element) -> Image {
+fn read(image: &Element) -> Ami {
     let text = |key: &str| image.text(key).unwrap_or_default().to_owned();
     let (name, owner) = (text("name"), text("imageOwnerId"));
     let root = image.text("rootDeviceName").filter(|_| image.text("rootDeviceType") == Some("ebs"));
@@ -145,13 +117,36 @@ fn read(image: &Element) -> Image {
     let others = image.items("blockDeviceMapping").filter(is_volume);
     let others = others.filter_map(|device| device.text("deviceName"));
     let others = others.filter(|name| Some(*name) != root);
-    Image {
+    Ami {
         id: text("imageId"),
         architecture: text("architecture"),
         volumes: root.into_iter().chain(others).map(str::to_owned).collect(),
         user: user(&name, &owner),
         name,
         owner,
+    }
+}
+
+impl Ami {
+    /// The version of the GNU C library that it has, where its name tells.
+    pub(crate) fn glibc(&self) -> Option<(u32, u32)> {
+        let name = self.name.to_ascii_lowercase();
+        // Sources: the package lists of the makers.
+        let known = [
+            ("ubuntu-noble-24.04", 39),
+            ("ubuntu-jammy-22.04", 35),
+            ("ubuntu-focal-20.04", 31),
+            ("debian-13", 41),
+            ("debian-12", 36),
+            ("debian-11", 31),
+            ("al2023", 34),
+            ("amzn2", 26),
+            ("rocky-9", 34),
+            ("rocky-8", 28),
+            ("rhel-9", 34),
+            ("rhel-8", 28),
+        ];
+        known.iter().find(|(part, _)| name.contains(part)).map(|(_, minor)| (2, *minor))
     }
 }
 
@@ -194,29 +189,38 @@ mod tests {
     const UBUNTU: &str =
         "/aws/service/canonical/ubuntu/server/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id";
 
+    fn id(id: &str) -> Image {
+        Image::Id(id.to_owned())
+    }
+
     #[tokio::test]
     async fn it_is_found_by_id_by_parameter_and_by_name() {
         let cloud = Cloud::start().unwrap();
         let api = api_of(&of_cloud(&cloud));
-        let found = find(&api, &format!("resolve:ssm:{UBUNTU}")).await.unwrap();
+        let parameter = |ssm: &str| Image::Parameter { ssm: ssm.to_owned() };
+        let newest = |owner: &str, name: &str| Image::Name {
+            name: name.to_owned(),
+            owner: owner.to_owned(),
+        };
+        let found = find(&api, &parameter(UBUNTU)).await.unwrap();
         assert_eq!((&*found.architecture, found.user), ("arm64", "ubuntu"));
         assert_eq!(found.volumes, ["/dev/sda1"]);
-        assert_eq!(find(&api, &found.id).await.unwrap(), found);
-        let named = format!("newest of {} named ubuntu/*-arm64-server-*", found.owner);
+        assert_eq!(find(&api, &id(&found.id)).await.unwrap(), found);
+        let named = newest(&found.owner, "ubuntu/*-arm64-server-*");
         assert_eq!(find(&api, &named).await.unwrap(), found);
-        let debian = find(&api, "newest of 136693071363 named debian-12-amd64-*").await.unwrap();
+        let debian = find(&api, &newest("136693071363", "debian-12-amd64-*")).await.unwrap();
         assert_eq!((debian.user, &*debian.architecture), ("admin", "x86_64"));
 
         for (named, expected) in [
-            ("ubuntu", "resolve:ssm:"),
-            ("ami-00000000000000000", "one region"),
-            ("resolve:ssm:/aws/service/nothing", "aws ssm get-parameter"),
-            ("newest of 136693071363 named nothing-*", "has none of that name"),
+            (id("ubuntu"), "resolve:ssm:"),
+            (id("ami-00000000000000000"), "one region"),
+            (parameter("/aws/service/nothing"), "aws ssm get-parameter"),
+            (newest("136693071363", "nothing-*"), "has none of that name"),
         ] {
             let error = find(&api, named).await.unwrap_err();
             let whole = format!("{error} {:?}", error.hints());
             assert_eq!(error.kind(), ErrorKind::Configuration, "{whole}");
-            assert!(whole.contains(expected) && whole.contains(named), "{whole}");
+            assert!(whole.contains(expected) && whole.contains(&named.to_string()), "{whole}");
         }
     }
 
@@ -238,12 +242,12 @@ mod tests {
         });
         let server = server.unwrap();
         let api = api(&server.url());
-        let error = find(&api, "ami-1").await.unwrap_err();
+        let error = find(&api, &id("ami-1")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Security);
         assert!(error.hints()[0].contains("share"), "{error:?}");
-        let error = find(&api, "ami-1").await.unwrap_err();
+        let error = find(&api, &id("ami-1")).await.unwrap_err();
         assert!(error.is_retryable() && error.to_string().contains("pending"), "{error}");
-        assert!(!find(&api, "ami-1").await.unwrap_err().is_retryable());
+        assert!(!find(&api, &id("ami-1")).await.unwrap_err().is_retryable());
     }
 
     #[test]
@@ -256,6 +260,18 @@ mod tests {
              </blockDeviceMapping></item>",
         );
         assert_eq!(read(&image.unwrap()).volumes, ["/dev/b", "/dev/a"]);
+    }
+
+    #[test]
+    fn what_c_library_it_has_is_known_by_its_name() {
+        let glibc = |name: &str| {
+            let item = format!("<item><name>{name}</name></item>");
+            read(&Element::parse(&item).unwrap()).glibc()
+        };
+        let ubuntu = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-1";
+        assert_eq!(glibc(ubuntu), Some((2, 39)));
+        assert_eq!(glibc("al2023-ami-2023.5.2-kernel-6.1-x86_64"), Some((2, 34)));
+        assert_eq!(glibc("mine"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Hosts on AWS: machines of EC2.
-
-#![allow(dead_code)]
+//!
+//! What a host needs around it is looked up or made first ([`prepare`]), then the exact request is
+//! settled ([`request`]), which is sent as often as need be. All else here are single calls.
 
 mod api;
 mod bucket;
@@ -12,11 +13,13 @@ mod failure;
 mod host_tags;
 mod http;
 mod images;
+mod instance_types;
 mod instances;
 mod keys;
 mod members;
 mod merge;
 mod network;
+mod prepare;
 mod quota;
 mod request;
 mod rights;
@@ -26,4 +29,230 @@ mod tags;
 #[cfg(test)]
 mod testing;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apyfal_aws::{Credentials, Http, Settings};
+use apyfal_core::{Configuration, Environment, Error, ErrorKind, Result};
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
 pub use settings::AwsSettings;
+
+use api::{Api, Params};
+use element::Element;
+
+use crate::provider::{HostFilter, Instance, InstanceId, Provider, ProviderInfo};
+use crate::spec::{AtShutdown, HostSpec, Prepared, Request, Token};
+
+/// How long EC2 may take until what was made is found by every call. Source: EC2 API reference,
+/// "Eventual consistency"; five minutes are the most that it advises to wait.
+const SETTLES: Duration = Duration::from_secs(300);
+
+/// Makes hosts out of machines of EC2, in one region.
+#[derive(Debug)]
+pub struct Aws {
+    info: ProviderInfo,
+    settings: AwsSettings,
+    api: Api,
+    /// Where private keys are kept.
+    ssh: PathBuf,
+}
+
+impl Aws {
+    /// What users call it.
+    pub const NAME: &str = "AWS";
+
+    /// The account and region that a configuration says, or an environment as the tools of AWS read it.
+    /// Nobody is asked for anything yet.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or names no region.
+    pub fn new(configuration: &Configuration, environment: &Environment) -> Result<Self> {
+        let settings = AwsSettings::read(configuration)?;
+        let environment = settings.environment(environment);
+        let account = Arc::new(Settings::read(&environment)?);
+        let region = account.region().map(str::to_owned).ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "no region is named")
+                .operation("make a host on AWS")
+                .hint("name one: region = eu-west-1 in section [host.AWS]")
+                .hint("or as the tools of AWS do: AWS_DEFAULT_REGION, or aws configure")
+        })?;
+        let http = http::client(&account, &environment, &settings.client)?;
+        let credentials = Arc::new(Credentials::new(&account, Http(http.clone()))?);
+        let home = environment.home.clone().unwrap_or_default();
+        let info = ProviderInfo {
+            region: Some(region.clone()),
+            settles: SETTLES,
+            runs_scripts: true,
+            user_script: settings.user_script().map(str::to_owned),
+            warnings: settings.warnings().to_vec(),
+            ..ProviderInfo::new(Self::NAME)
+        };
+        let api = Api::new(account, credentials, http, region);
+        Ok(Self { info, settings, api, ssh: home.join(".ssh") })
+    }
+
+    /// An action on one machine.
+    async fn on(&self, action: &str, id: &InstanceId, more: &[(&str, &str)]) -> Result<Element> {
+        let mut params = vec![("InstanceId.1".to_owned(), id.0.clone())];
+        params.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.api.ec2(action, &params).await.map_err(|error| error.context("instance", id))
+    }
+
+    /// All machines that filters leave, those that ended lately included.
+    async fn described(&self, params: &Params) -> Result<Vec<Element>> {
+        let sets = self.api.ec2_all("DescribeInstances", params, "reservationSet").await?;
+        Ok(sets.into_iter().flat_map(|set| set.into_items("instancesSet")).collect())
+    }
+
+    async fn find(&self, id: &InstanceId) -> Result<Option<Element>> {
+        match self.described(&vec![("InstanceId.1".to_owned(), id.0.clone())]).await {
+            Ok(found) => Ok(found.into_iter().next()),
+            Err(error) if is_unknown(&error) => Ok(None),
+            Err(error) => Err(error.operation(format!("look at the instance '{id}'"))),
+        }
+    }
+
+    fn instance(&self, item: &Element) -> Result<Instance> {
+        instances::instance(item, self.settings.use_private_ip)
+    }
+}
+
+#[async_trait]
+impl Provider for Aws {
+    fn info(&self) -> &ProviderInfo {
+        &self.info
+    }
+
+    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
+        prepare::prepare(&self.api, &self.settings, &self.ssh, spec).await
+    }
+
+    async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
+        let request = request::with_token(request.read::<Value>()?, token);
+        let made = self.api.ec2("RunInstances", &members::flatten(&request)).await;
+        let made = made.map_err(|error| refused(error, &request))?;
+        let id = made.items("instancesSet").next().and_then(|item| item.text("instanceId"));
+        id.map(|id| InstanceId(id.to_owned())).ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "the answer names no instance")
+                .operation("make a host on AWS")
+                .retryable()
+        })
+    }
+
+    async fn get(&self, id: &InstanceId) -> Result<Option<Instance>> {
+        self.find(id).await?.map(|item| self.instance(&item)).transpose()
+    }
+
+    async fn list(&self, filter: &HostFilter) -> Result<Vec<Instance>> {
+        let tags = [
+            (host_tags::INSTALLATION, filter.installation.as_ref()),
+            (host_tags::TOKEN, filter.token.as_ref().map(|token| &token.0)),
+        ];
+        let named = tags.iter().filter_map(|(tag, value)| Some((format!("tag:{tag}"), *value)?));
+        let mut filters: Vec<_> =
+            named.filter_map(|(name, value)| Some((name, value?.clone()))).collect();
+        // Whatever is none of ours is nobody's here.
+        if filters.is_empty() {
+            filters.push(("tag-key".to_owned(), host_tags::INSTALLATION.to_owned()));
+        }
+        let params = filters.into_iter().zip(1..).flat_map(|((name, value), at)| {
+            [(format!("Filter.{at}.Name"), name), (format!("Filter.{at}.Value.1"), value)]
+        });
+        let found = self.described(&params.collect()).await;
+        let found = found.map_err(|error| error.operation("list the hosts on AWS"))?;
+        found.iter().map(|item| self.instance(item)).collect()
+    }
+
+    async fn start(&self, id: &InstanceId) -> Result<()> {
+        let started = self.on("StartInstances", id, &[]).await;
+        started.map(drop).map_err(|error| error.operation(format!("start the instance '{id}'")))
+    }
+
+    async fn stop(&self, id: &InstanceId) -> Result<()> {
+        let stopped = self.on("StopInstances", id, &[]).await;
+        stopped.map(drop).map_err(|error| {
+            let error = error.operation(format!("stop the instance '{id}'"));
+            match failure::code(&error) {
+                Some("UnsupportedOperation") => error
+                    .hint("AWS stops no machine of a one-time spot request")
+                    .hint("make it with stop_mode = stop, or end it: apyfal stop --stop_mode term"),
+                _ => error,
+            }
+        })
+    }
+
+    async fn terminate(&self, id: &InstanceId) -> Result<()> {
+        let ending = async {
+            // An open request for spare capacity would make another one, with the same user data.
+            let Some(item) = self.find(id).await? else { return Ok(()) };
+            spot::cancel(&self.api, &item).await?;
+            match self.on("TerminateInstances", id, &[]).await {
+                Err(error) if !is_unknown(&error) => Err(error),
+                _ => Ok(()),
+            }
+        };
+        ending.await.map_err(|error| error.operation(format!("end the instance '{id}'")))
+    }
+
+    async fn set_at_shutdown(&self, id: &InstanceId, mode: AtShutdown) -> Result<()> {
+        let params = [
+            ("InstanceId", id.0.as_str()),
+            ("InstanceInitiatedShutdownBehavior.Value", at_shutdown(mode)),
+        ];
+        let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let changed = self.api.ec2("ModifyInstanceAttribute", &params.into()).await;
+        changed.map(drop).map_err(|error| {
+            let doing = format!("say what becomes of the instance '{id}' when it shuts down");
+            error.operation(doing)
+        })
+    }
+
+    async fn console(&self, id: &InstanceId) -> Result<Option<String>> {
+        let params = vec![("InstanceId".to_owned(), id.0.clone())];
+        let said = self.api.ec2("GetConsoleOutput", &params).await?;
+        let said = said.text("output").and_then(|text| {
+            let text: String = text.split_ascii_whitespace().collect();
+            STANDARD.decode(text).ok()
+        });
+        Ok(said.map(|said| String::from_utf8_lossy(&said).into_owned()))
+    }
+}
+
+/// What AWS calls it.
+fn at_shutdown(mode: AtShutdown) -> &'static str {
+    match mode {
+        AtShutdown::Terminate => "terminate",
+        AtShutdown::Stop => "stop",
+    }
+}
+
+/// Whether there is no such machine, or not yet, or no more.
+fn is_unknown(error: &Error) -> bool {
+    matches!(
+        failure::code(error),
+        Some("InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed")
+    )
+}
+
+/// What is to be thought of a request that AWS refused.
+fn refused(error: Error, request: &Value) -> Error {
+    let wants = |what: &str| request[what].as_str().unwrap_or("?").to_owned();
+    let error = match failure::code(&error) {
+        // What its token made has ended.
+        Some("IdempotentInstanceTerminated") => error.with_kind(ErrorKind::NotFound),
+        // An instance profile that was made just now is not known to all of EC2 yet.
+        Some("InvalidParameterValue") if error.message().contains("iamInstanceProfile") => {
+            error.retryable()
+        }
+        _ => error,
+    };
+    error
+        .operation("make a host on AWS")
+        .context("instance type", wants("InstanceType"))
+        .context("image", wants("ImageId"))
+}

@@ -1,0 +1,203 @@
+//! What a host needs before it is asked for: looked up, made where it is missing, and settled as the
+//! exact request.
+
+use std::path::Path;
+
+use apyfal_core::{Error, ErrorKind, Image, Result};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::api::{Api, Params};
+use super::bucket::Bucket;
+use super::images::{self, Ami};
+use super::keys::{KeyWishes, key_pair};
+use super::network::{NetworkWishes, network};
+use super::request::{self, Parts};
+use super::rights::{Rights, RightsWishes, document, rights};
+use super::settings::{AwsSettings, INSTANCE_PROFILE};
+use super::instance_types;
+use crate::spec::{AgentNeeds, Boot, HostSpec, Login, Prepared, Request, Script};
+
+/// Where hosts are reached: by people, and by clients.
+const PORTS: [u16; 2] = [22, 443];
+/// Tells who asks what their public address is.
+const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
+
+/// Settles the request for a host.
+///
+/// # Errors
+/// What is wanted does not exist, does not fit or is refused. No machine was asked for.
+pub(crate) async fn prepare(
+    api: &Api,
+    settings: &AwsSettings,
+    ssh: &Path,
+    spec: &HostSpec,
+) -> Result<Prepared> {
+    let Boot::Script(script) = &spec.boot else {
+        return Err(Error::new(ErrorKind::Internal, "a machine of AWS is told nothing else than a script"));
+    };
+    // First what only looks: what is wrong is told before anything is made.
+    let ((image, instance_type), owner) =
+        tokio::try_join!(machine(api, settings, spec, &script.agent), owner(api))?;
+    let network = network(api, &network_wishes(settings, spec)).await?;
+    let key_wishes = KeyWishes {
+        name: settings.key_pair.clone(),
+        directory: ssh.to_owned(),
+        installation: spec.installation.clone(),
+    };
+    let (keys, rights, user_data) = tokio::try_join!(
+        key_pair(api, &key_wishes),
+        needed_rights(api, settings, spec),
+        user_data(api, script),
+    )?;
+    let parts = Parts {
+        image: &image.id,
+        volumes: &image.volumes,
+        instance_type: &instance_type,
+        subnet_id: network.subnet_id.as_deref(),
+        zone: network.zone.as_deref(),
+        security_group_ids: &network.security_group_ids,
+        asks_for_address: network.public_address,
+        key_pair: &keys.name,
+        instance_profile: rights.as_ref().map(|rights| rights.profile.as_str()),
+        user_data: &user_data,
+        owner: &owner,
+        now: Timestamp::now(),
+    };
+    let request = Request::of(&request::request(spec, settings, &parts)?)?;
+    let login = Login {
+        user: image.user.to_owned(),
+        key_pair: keys.name.clone(),
+        private_key: keys.private_key.clone(),
+    };
+    let of_rights = rights.into_iter().flat_map(|rights| rights.warnings);
+    let warnings = network.warnings.into_iter().chain(of_rights).collect();
+    Ok(Prepared { request, login: Some(login), warnings })
+}
+
+/// The image and the kind of the machine, which fit each other and the agent.
+async fn machine(
+    api: &Api,
+    settings: &AwsSettings,
+    spec: &HostSpec,
+    agent: &AgentNeeds,
+) -> Result<(Ami, String)> {
+    // What is said of the request itself goes last, and so before all else.
+    let overridden = settings.overrides.member("ImageId").and_then(Value::as_str);
+    let named = overridden.map(|id| Image::Id(id.to_owned())).or_else(|| spec.image.clone());
+    let named = named.ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "nothing names an image")
+            .operation("make a host on AWS")
+            .hint("name one: image_id in section [host.AWS]")
+    })?;
+    let image = images::find(api, &named).await?;
+    let overridden = settings.overrides.member("InstanceType").and_then(Value::as_str);
+    let named = overridden.or(spec.instance_type.as_deref());
+    let instance_type = named.map_or_else(
+        || request::default_instance_type(spec.fpga_image.is_some(), &image.architecture),
+        |named| named,
+    );
+    request::check_instance_type(instance_type)?;
+    let supported = instance_types::architectures(api, instance_type).await?;
+    request::check_architecture(
+        (&named_image(&image), &image.architecture),
+        (instance_type, &supported),
+    )?;
+    fits(&image, agent)?;
+    Ok((image, instance_type.to_owned()))
+}
+
+fn named_image(image: &Ami) -> String {
+    match image.name.is_empty() {
+        true => image.id.clone(),
+        false => format!("{} ({})", image.id, image.name),
+    }
+}
+
+/// Refuses an image that cannot run the agent.
+fn fits(image: &Ami, agent: &AgentNeeds) -> Result<()> {
+    let refused = |why: String| {
+        Error::new(ErrorKind::Configuration, why)
+            .operation(format!("run this agent on the image '{}'", named_image(image)))
+            .hint("one for any machine of an architecture: cargo xtask dist")
+            .hint("then name it: agent and agent_sha256 in section [host]")
+    };
+    let architecture = match image.architecture.as_str() {
+        "arm64" => "aarch64",
+        other => other,
+    };
+    if let Some(own) = agent.architecture.as_deref().filter(|own| *own != architecture) {
+        return Err(refused(format!("it is for {own}, and the image for {architecture}")));
+    }
+    match (agent.glibc, image.glibc()) {
+        (Some(needed), Some(has)) if needed > has => Err(refused(format!(
+            "it needs the GNU C library {}.{}, and the image has {}.{}",
+            needed.0, needed.1, has.0, has.1
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Who asks, as the account knows it.
+async fn owner(api: &Api) -> Result<String> {
+    let answer = api.sts("GetCallerIdentity", &Params::new()).await?;
+    Ok(answer.text("GetCallerIdentityResult/Arn").unwrap_or_default().to_owned())
+}
+
+fn network_wishes(settings: &AwsSettings, spec: &HostSpec) -> NetworkWishes {
+    NetworkWishes {
+        subnet_id: settings.subnet_id().map(str::to_owned),
+        security_group_ids: settings.security_group_ids(),
+        security_group: settings.security_group.clone(),
+        availability_zone: settings.availability_zone().map(str::to_owned),
+        use_private_ip: settings.use_private_ip,
+        allowed_cidr: settings.allowed_cidr.clone(),
+        ports: PORTS.into(),
+        installation: spec.installation.clone(),
+        address_service: ADDRESS_SERVICE.to_owned(),
+    }
+}
+
+/// The rights of the host, where it needs any.
+async fn needed_rights(
+    api: &Api,
+    settings: &AwsSettings,
+    spec: &HostSpec,
+) -> Result<Option<Rights>> {
+    let region = api.region();
+    let policy_document =
+        document::of_host(region, spec.fpga_image.is_some(), &settings.buckets);
+    if policy_document.is_none() && !settings.names_role {
+        return Ok(None);
+    }
+    let wishes = RightsWishes {
+        role: settings.role.clone(),
+        policy: settings.policy.clone(),
+        profile: INSTANCE_PROFILE.to_owned(),
+        policy_document,
+        trust_document: document::of_trust(region),
+        installation: spec.installation.clone(),
+    };
+    rights(api, &wishes).await.map(Some)
+}
+
+/// The script, with the files that it fetches where it can.
+async fn user_data(api: &Api, script: &Script) -> Result<String> {
+    let mut text = script.text.clone();
+    if script.artifacts.is_empty() {
+        return Ok(text);
+    }
+    let bucket = Bucket::of(api).await?;
+    for artifact in &script.artifacts {
+        bucket.put(&artifact.path, &artifact.sha256).await.map_err(|error| match error.kind() {
+            ErrorKind::Security => error
+                .hint("without S3, put the agent where hosts reach it: cargo xtask dist")
+                .hint("then name it: agent and agent_sha256 in section [host]"),
+            _ => error,
+        })?;
+        let url = bucket.url(&artifact.sha256).await?;
+        // A URL has no quotes of its own, and all else in it means nothing between these.
+        text = text.replace(&artifact.place(), &format!("'{}'", url.url.expose()));
+    }
+    Ok(text)
+}
