@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep};
 use crate::FirstContact;
 use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
 
-/// An attempt that is older than this is looked up and never sent again, in seconds: what it was
-/// signed with is no longer good, and the provider may have forgotten its token.
+/// An attempt that is older than this is looked up and never sent again, in seconds: the provider may
+/// have forgotten its token.
 const OLD: f64 = 3600.0;
 /// A host that was stopped is no good any more where its life has no more seconds than these.
 const LIFE_LEFT: f64 = 60.0;
@@ -289,7 +289,7 @@ impl Lifecycle {
 
     /// Asks for the machine of a host. None where it is known that there is none.
     async fn request(&self, host: &HostRecord) -> Result<Option<InstanceId>> {
-        if now() - host.asked > OLD {
+        if now() > host.good_until.unwrap_or(f64::MAX).min(host.asked + OLD) {
             return Ok(self.made_by(host).await?.map(|instance| instance.id));
         }
         let request = host.request.as_ref().ok_or_else(|| {

@@ -140,6 +140,8 @@ pub struct AgentNeeds {
 pub struct Prepared {
     /// What is going to be asked for.
     pub request: Request,
+    /// For how long it may be sent, where what is in it does not last.
+    pub good_for: Option<Duration>,
     /// How people log in to the machine, where they can.
     pub login: Option<Login>,
     /// What the user should know of it.
@@ -148,7 +150,7 @@ pub struct Prepared {
 
 impl From<Request> for Prepared {
     fn from(request: Request) -> Self {
-        Self { request, login: None, warnings: Vec::new() }
+        Self { request, good_for: None, login: None, warnings: Vec::new() }
     }
 }
 

@@ -27,7 +27,8 @@ const SCHEMA: Schema = Schema {
     migrations: &[include_str!("1.sql"), include_str!("2.sql")],
 };
 const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
-                       request, asked, instance, contact, url, login";
+                       request, asked, instance, contact, url, login, \
+                       good_until";
 /// How long one who waits for another does so before the next look.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long is remembered that a host has ended, in seconds.
@@ -66,6 +67,8 @@ pub struct HostRecord {
     pub url: Option<String>,
     /// How people log in to its machine, where they can.
     pub login: Option<Login>,
+    /// Until when its request may be sent, where what is in it does not last.
+    pub(crate) good_until: Option<f64>,
     pub(crate) token: Token,
     /// None once it has ended.
     pub(crate) request: Option<Request>,
@@ -259,6 +262,7 @@ impl Ledger {
             token: Token(token::generate()?.expose().to_owned()),
             request: Some(prepared.request),
             login: prepared.login,
+            good_until: prepared.good_for.map(|time| now() + time.as_secs_f64()),
             contact: Some(contact),
         };
         private::make_directory(&self.directory)?;
@@ -283,8 +287,8 @@ impl Ledger {
         self.with(|connection| {
             connection.execute(
                 "INSERT OR REPLACE INTO host (id, use, name, accelerator, provider, region, state, \
-                 stop_mode, token, request, asked, instance, contact, url, login) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 stop_mode, token, request, asked, instance, contact, url, login, good_until) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                 params![
                     host.id,
                     host.usage.text(),
@@ -301,6 +305,7 @@ impl Ledger {
                     contact,
                     host.url,
                     login,
+                    host.good_until,
                 ],
             )?;
             if has_ended {
@@ -398,6 +403,7 @@ impl RawRow {
                 url: row.get(13)?,
                 request: None,
                 login: None,
+                good_until: row.get(15)?,
                 contact: None,
             },
             state: row.get(6)?,

@@ -190,8 +190,11 @@ impl Api {
         params: &Params,
     ) -> Result<Element> {
         let (server, region) = self.server(service)?;
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", action).append_pair("Version", version).extend_pairs(params);
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", action)
+            .append_pair("Version", version)
+            .extend_pairs(params)
+            .finish();
         let answer = self
             .send(&Call {
                 service,
@@ -201,7 +204,7 @@ impl Api {
                 url: format!("{server}/"),
                 region,
                 headers: [(CONTENT_TYPE, FORM)].into_iter().collect(),
-                body: Body::Bytes(Bytes::from(form.finish())),
+                body: Body::Bytes(Bytes::from(form)),
             })
             .await?;
         Element::parse(&answer.text()).map_err(|error| strange(error.message(), &server))

@@ -52,11 +52,6 @@ impl Bucket {
         Ok(Self { api: api.clone(), name, account })
     }
 
-    /// What it is called.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Puts a file there, unless it is there already. `sha256` is its digest in hexadecimal digits.
     ///
     /// # Errors

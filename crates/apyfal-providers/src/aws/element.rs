@@ -73,7 +73,12 @@ impl Element {
 
     /// The text of the element at a path, where it has any.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
-        Some(self.at(path)?.text.trim()).filter(|text| !text.is_empty())
+        self.at(path)?.own_text()
+    }
+
+    /// Its own text, where it has any.
+    pub(crate) fn own_text(&self) -> Option<&str> {
+        Some(self.text.trim()).filter(|text| !text.is_empty())
     }
 
     /// The elements within the one at a path; none where there is no such one: those of

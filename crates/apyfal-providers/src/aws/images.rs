@@ -217,7 +217,7 @@ mod tests {
             (parameter("/aws/service/nothing"), "aws ssm get-parameter"),
             (newest("136693071363", "nothing-*"), "has none of that name"),
         ] {
-            let error = find(&api, named).await.unwrap_err();
+            let error = find(&api, &named).await.unwrap_err();
             let whole = format!("{error} {:?}", error.hints());
             assert_eq!(error.kind(), ErrorKind::Configuration, "{whole}");
             assert!(whole.contains(expected) && whole.contains(&named.to_string()), "{whole}");

@@ -28,14 +28,13 @@ pub(crate) async fn architectures(api: &Api, name: &str) -> Result<Vec<String>> 
 }
 
 /// Adds to an error the types that an account on the free plan may use, where it is refused for that.
-pub(crate) async fn with_free_types(api: &Api, error: Error) -> Error {
+pub(crate) async fn with_free_ones(api: &Api, error: Error) -> Error {
     if !failure::is_of_free_plan(&error) {
         return error;
     }
-    let params: Params =
-        [("Filter.1.Name", "free-tier-eligible"), ("Filter.1.Value.1", "true")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+    let params: Params = [("Filter.1.Name", "free-tier-eligible"), ("Filter.1.Value.1", "true")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     let Ok(types) = api.ec2_all("DescribeInstanceTypes", &params, "instanceTypeSet").await else {
         return error;
     };

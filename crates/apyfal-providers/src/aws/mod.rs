@@ -25,6 +25,7 @@ mod request;
 mod rights;
 mod settings;
 mod spot;
+mod spot_requests;
 mod tags;
 #[cfg(test)]
 mod testing;
@@ -36,8 +37,7 @@ use std::time::Duration;
 use apyfal_aws::{Credentials, Http, Settings};
 use apyfal_core::{Configuration, Environment, Error, ErrorKind, Result};
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde_json::Value;
 
 pub use settings::AwsSettings;
@@ -75,12 +75,7 @@ impl Aws {
         let settings = AwsSettings::read(configuration)?;
         let environment = settings.environment(environment);
         let account = Arc::new(Settings::read(&environment)?);
-        let region = account.region().map(str::to_owned).ok_or_else(|| {
-            Error::new(ErrorKind::Configuration, "no region is named")
-                .operation("make a host on AWS")
-                .hint("name one: region = eu-west-1 in section [host.AWS]")
-                .hint("or as the tools of AWS do: AWS_DEFAULT_REGION, or aws configure")
-        })?;
+        let region = settings::account::region(&account)?;
         let http = http::client(&account, &environment, &settings.client)?;
         let credentials = Arc::new(Credentials::new(&account, Http(http.clone()))?);
         let home = environment.home.clone().unwrap_or_default();
@@ -135,7 +130,13 @@ impl Provider for Aws {
     async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
         let request = request::with_token(request.read::<Value>()?, token);
         let made = self.api.ec2("RunInstances", &members::flatten(&request)).await;
-        let made = made.map_err(|error| refused(error, &request))?;
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let error = instance_types::with_free_ones(&self.api, error).await;
+                return Err(refused(error, &request));
+            }
+        };
         let id = made.items("instancesSet").next().and_then(|item| item.text("instanceId"));
         id.map(|id| InstanceId(id.to_owned())).ok_or_else(|| {
             Error::new(ErrorKind::Unavailable, "the answer names no instance")
@@ -149,13 +150,12 @@ impl Provider for Aws {
     }
 
     async fn list(&self, filter: &HostFilter) -> Result<Vec<Instance>> {
-        let tags = [
-            (host_tags::INSTALLATION, filter.installation.as_ref()),
-            (host_tags::TOKEN, filter.token.as_ref().map(|token| &token.0)),
-        ];
-        let named = tags.iter().filter_map(|(tag, value)| Some((format!("tag:{tag}"), *value)?));
-        let mut filters: Vec<_> =
-            named.filter_map(|(name, value)| Some((name, value?.clone()))).collect();
+        let token = filter.token.as_ref().map(|token| &token.0);
+        let tags =
+            [(host_tags::INSTALLATION, filter.installation.as_ref()), (host_tags::TOKEN, token)];
+        let meant =
+            |(tag, value): (&str, Option<&String>)| Some((format!("tag:{tag}"), value?.clone()));
+        let mut filters: Vec<_> = tags.into_iter().filter_map(meant).collect();
         // Whatever is none of ours is nobody's here.
         if filters.is_empty() {
             filters.push(("tag-key".to_owned(), host_tags::INSTALLATION.to_owned()));
@@ -190,7 +190,7 @@ impl Provider for Aws {
         let ending = async {
             // An open request for spare capacity would make another one, with the same user data.
             let Some(item) = self.find(id).await? else { return Ok(()) };
-            spot::cancel(&self.api, &item).await?;
+            spot_requests::cancel(&self.api, &item).await?;
             match self.on("TerminateInstances", id, &[]).await {
                 Err(error) if !is_unknown(&error) => Err(error),
                 _ => Ok(()),
@@ -217,7 +217,7 @@ impl Provider for Aws {
         let said = self.api.ec2("GetConsoleOutput", &params).await?;
         let said = said.text("output").and_then(|text| {
             let text: String = text.split_ascii_whitespace().collect();
-            STANDARD.decode(text).ok()
+            BASE64.decode(text.as_bytes()).ok()
         });
         Ok(said.map(|said| String::from_utf8_lossy(&said).into_owned()))
     }

@@ -2,20 +2,20 @@
 //! exact request.
 
 use std::path::Path;
+use std::time::Duration;
 
 use apyfal_core::{Error, ErrorKind, Image, Result};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::api::{Api, Params};
 use super::bucket::Bucket;
 use super::images::{self, Ami};
+use super::instance_types;
 use super::keys::{KeyWishes, key_pair};
 use super::network::{NetworkWishes, network};
 use super::request::{self, Parts};
 use super::rights::{Rights, RightsWishes, document, rights};
 use super::settings::{AwsSettings, INSTANCE_PROFILE};
-use super::instance_types;
 use crate::spec::{AgentNeeds, Boot, HostSpec, Login, Prepared, Request, Script};
 
 /// Where hosts are reached: by people, and by clients.
@@ -34,7 +34,10 @@ pub(crate) async fn prepare(
     spec: &HostSpec,
 ) -> Result<Prepared> {
     let Boot::Script(script) = &spec.boot else {
-        return Err(Error::new(ErrorKind::Internal, "a machine of AWS is told nothing else than a script"));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "a machine of AWS is told nothing else than a script",
+        ));
     };
     // First what only looks: what is wrong is told before anything is made.
     let ((image, instance_type), owner) =
@@ -45,7 +48,7 @@ pub(crate) async fn prepare(
         directory: ssh.to_owned(),
         installation: spec.installation.clone(),
     };
-    let (keys, rights, user_data) = tokio::try_join!(
+    let (keys, rights, (user_data, good_for)) = tokio::try_join!(
         key_pair(api, &key_wishes),
         needed_rights(api, settings, spec),
         user_data(api, script),
@@ -72,7 +75,7 @@ pub(crate) async fn prepare(
     };
     let of_rights = rights.into_iter().flat_map(|rights| rights.warnings);
     let warnings = network.warnings.into_iter().chain(of_rights).collect();
-    Ok(Prepared { request, login: Some(login), warnings })
+    Ok(Prepared { request, good_for, login: Some(login), warnings })
 }
 
 /// The image and the kind of the machine, which fit each other and the agent.
@@ -83,20 +86,18 @@ async fn machine(
     agent: &AgentNeeds,
 ) -> Result<(Ami, String)> {
     // What is said of the request itself goes last, and so before all else.
-    let overridden = settings.overrides.member("ImageId").and_then(Value::as_str);
-    let named = overridden.map(|id| Image::Id(id.to_owned())).or_else(|| spec.image.clone());
+    let named = settings.image_id().map(|id| Image::Id(id.to_owned()));
+    let named = named.or_else(|| spec.image.clone());
     let named = named.ok_or_else(|| {
         Error::new(ErrorKind::Configuration, "nothing names an image")
             .operation("make a host on AWS")
             .hint("name one: image_id in section [host.AWS]")
     })?;
     let image = images::find(api, &named).await?;
-    let overridden = settings.overrides.member("InstanceType").and_then(Value::as_str);
-    let named = overridden.or(spec.instance_type.as_deref());
-    let instance_type = named.map_or_else(
-        || request::default_instance_type(spec.fpga_image.is_some(), &image.architecture),
-        |named| named,
-    );
+    let named = settings.instance_type().or(spec.instance_type.as_deref());
+    let instance_type = named.unwrap_or_else(|| {
+        request::default_instance_type(spec.fpga_image.is_some(), &image.architecture)
+    });
     request::check_instance_type(instance_type)?;
     let supported = instance_types::architectures(api, instance_type).await?;
     request::check_architecture(
@@ -165,8 +166,7 @@ async fn needed_rights(
     spec: &HostSpec,
 ) -> Result<Option<Rights>> {
     let region = api.region();
-    let policy_document =
-        document::of_host(region, spec.fpga_image.is_some(), &settings.buckets);
+    let policy_document = document::of_host(region, spec.fpga_image.is_some(), &settings.buckets);
     if policy_document.is_none() && !settings.names_role {
         return Ok(None);
     }
@@ -181,11 +181,11 @@ async fn needed_rights(
     rights(api, &wishes).await.map(Some)
 }
 
-/// The script, with the files that it fetches where it can.
-async fn user_data(api: &Api, script: &Script) -> Result<String> {
-    let mut text = script.text.clone();
+/// The script, with the files that it fetches where it can, and for how long they are there.
+async fn user_data(api: &Api, script: &Script) -> Result<(String, Option<Duration>)> {
+    let (mut text, mut good_for) = (script.text.clone(), None);
     if script.artifacts.is_empty() {
-        return Ok(text);
+        return Ok((text, None));
     }
     let bucket = Bucket::of(api).await?;
     for artifact in &script.artifacts {
@@ -196,8 +196,9 @@ async fn user_data(api: &Api, script: &Script) -> Result<String> {
             _ => error,
         })?;
         let url = bucket.url(&artifact.sha256).await?;
+        good_for = Some(good_for.map_or(url.good_for, |good_for| url.good_for.min(good_for)));
         // A URL has no quotes of its own, and all else in it means nothing between these.
         text = text.replace(&artifact.place(), &format!("'{}'", url.url.expose()));
     }
-    Ok(text)
+    Ok((text, good_for))
 }

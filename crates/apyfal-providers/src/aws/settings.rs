@@ -63,10 +63,6 @@ pub struct AwsSettings {
     security_group_ids: Vec<String>,
     pub(crate) spot_instance: bool,
     pub(crate) delete_volumes: bool,
-    instance_type: Option<String>,
-    image_id: Option<String>,
-    /// An instance that is there already.
-    pub(crate) instance_id: Option<String>,
     /// What is said of the request for a machine itself.
     pub(crate) overrides: Overrides,
     warnings: Vec<String>,
@@ -128,9 +124,6 @@ impl AwsSettings {
             security_group_ids: list(&section, "security_group_ids")?,
             spot_instance: truth("spot_instance", true)?,
             delete_volumes: truth("delete_volumes_on_termination", true)?,
-            instance_type: text("instance_type")?,
-            image_id: text("image_id")?,
-            instance_id: text("instance_id")?,
             overrides,
             warnings,
         })
@@ -155,14 +148,14 @@ impl AwsSettings {
         environment
     }
 
-    /// The image of the machine's disk, where one is named.
+    /// The image of the machine's disk, where the request itself names one.
     pub(crate) fn image_id(&self) -> Option<&str> {
-        self.overridden("ImageId").or(self.image_id.as_deref())
+        self.overridden("ImageId")
     }
 
-    /// The kind of machine, where one is named.
+    /// The kind of machine, where the request itself names one.
     pub(crate) fn instance_type(&self) -> Option<&str> {
-        self.overridden("InstanceType").or(self.instance_type.as_deref())
+        self.overridden("InstanceType")
     }
 
     /// The zone, where one is named.

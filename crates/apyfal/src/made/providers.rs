@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use apyfal_core::{Configuration, Error, ErrorKind, Result};
 use apyfal_hosts::{Lifecycle, Limits, ledger_of};
-use apyfal_providers::{Provider, Sim};
+use apyfal_providers::{Aws, Provider, Sim};
 
 use crate::surroundings::Surroundings;
 
 /// The types of hosts that are made.
-const PROVIDERS: [&str; 1] = [Sim::NAME];
+const PROVIDERS: [&str; 2] = [Aws::NAME, Sim::NAME];
 /// At which step of the simulated cloud this process is killed, for tests.
 const KILL_AT: &str = "APYFAL_SIM_KILL_AT";
 
@@ -28,7 +28,6 @@ pub(crate) fn lifecycle(
     configuration: &Configuration,
     surroundings: &Surroundings,
 ) -> Result<Lifecycle> {
-    let _ = configuration;
     let home = surroundings.home().ok_or_else(|| {
         Error::new(ErrorKind::Configuration, "there is no home directory")
             .operation("find the ledger of the hosts that are made")
@@ -47,6 +46,9 @@ pub(crate) fn lifecycle(
             let kill_at = surroundings.environment.variable(KILL_AT);
             let kill_at = kill_at.and_then(|step| step.parse().ok());
             Arc::new(Sim::new(home.join(".apyfal/sim"), program).kill_at(kill_at))
+        }
+        aws if aws.eq_ignore_ascii_case(Aws::NAME) => {
+            Arc::new(Aws::new(configuration, &surroundings.environment)?)
         }
         _ => {
             return Err(Error::new(

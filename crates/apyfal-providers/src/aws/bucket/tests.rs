@@ -29,7 +29,7 @@ async fn a_file_is_sent_once_and_fetched_by_its_url() {
     let api = api_of(&of_cloud(&cloud));
     let (_directory, file, data, sha256) = file(3 << 20);
     let bucket = Bucket::of(&api).await.unwrap();
-    assert_eq!(bucket.name(), "apyfal-123456789012-eu-west-1");
+    assert_eq!(&bucket.name, "apyfal-123456789012-eu-west-1");
     bucket.put(&file, &sha256).await.unwrap();
     bucket.put(&file, &sha256).await.unwrap();
     for (action, count) in
@@ -67,11 +67,11 @@ async fn nothing_is_put_into_the_bucket_of_others() {
     let api = api_of(&of_cloud(&cloud));
     let (_directory, file, _, sha256) = file(10);
     let bucket = Bucket::of(&api).await.unwrap();
-    cloud.take_bucket(bucket.name());
+    cloud.take_bucket(&bucket.name);
     let error = bucket.put(&file, &sha256).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     assert!(error.to_string().contains("another account's"), "{error}");
-    assert!(error.to_string().contains(bucket.name()), "{error}");
+    assert!(error.to_string().contains(&bucket.name), "{error}");
     assert_eq!(cloud.count("PutObject"), 0);
 }
 

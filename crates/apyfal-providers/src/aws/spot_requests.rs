@@ -1,0 +1,37 @@
+//! Requests for spare capacity that outlive their machines.
+
+use apyfal_core::Result;
+
+use super::api::{Api, Params};
+use super::element::Element;
+use super::failure;
+
+/// Cancels the open request by which a machine was made: else AWS makes another one in its place, with
+/// the same user data. One that is not open any more is fine, and a machine that was made otherwise.
+///
+/// # Errors
+/// AWS refuses, and may make another machine.
+pub(crate) async fn cancel(api: &Api, instance: &Element) -> Result<()> {
+    let Some(id) = instance.text("spotInstanceRequestId") else { return Ok(()) };
+    let params: Params = vec![("SpotInstanceRequestId.1".to_owned(), id.to_owned())];
+    let found = api
+        .ec2_all("DescribeSpotInstanceRequests", &params, "spotInstanceRequestSet")
+        .await
+        .or_else(gone)?;
+    let is_open = |request: &Element| {
+        request.text("type") == Some("persistent")
+            && matches!(request.text("state"), Some("open" | "active" | "disabled"))
+    };
+    if !found.iter().any(is_open) {
+        return Ok(());
+    }
+    api.ec2("CancelSpotInstanceRequests", &params).await.map(drop).or_else(gone)
+}
+
+/// One that is not there makes nothing.
+fn gone<T: Default>(error: apyfal_core::Error) -> Result<T> {
+    match failure::code(&error) {
+        Some("InvalidSpotInstanceRequestID.NotFound") => Ok(T::default()),
+        _ => Err(error),
+    }
+}
