@@ -1,5 +1,7 @@
 //! Hosts on AWS keep the contract of every provider, against a cloud that is as strict.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use apyfal_core::{Configuration, Environment, ErrorKind, Image};

@@ -57,14 +57,18 @@ fn a_machine_that_is_meant_runs_it_and_any_other_warns() {
     };
     let made =
         |text: &str| configured("gzip", text).surroundings(at(home.path(), root.path())).build();
-    let aws = "[host]\nhost_type = AWS\n";
-    let warnings = made(aws).unwrap().warnings().to_vec();
-    let warning = "host_type is AWS, but without host_ip this version runs everything here";
+    let other = "[host]\nhost_type = OpenStack\n";
+    let warnings = made(other).unwrap().warnings().to_vec();
+    let warning = "host_type is OpenStack, but without host_ip this version runs everything here";
     assert_eq!(warnings, [warning]);
+    let aws = "[host]\nhost_type = AWS\n";
+    let error = made(aws).unwrap_err();
+    assert!(error.hints()[0].contains("region = us-east-1"), "nothing is made by guess: {error:?}");
     assert!(made("[host]\nhost_type = localhost\n").unwrap().warnings().is_empty());
     file("sys/class/dmi/id/sys_vendor", "Amazon EC2\n");
     assert_eq!(made(aws).unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(made(&format!("{aws}prefer_self_hosted = False\n")).unwrap().warnings(), [warning]);
+    let elsewhere = made(&format!("{aws}region = us-east-1\nprefer_self_hosted = False\n"));
+    assert!(elsewhere.unwrap().has_host_of_its_own());
     file("etc/apyfal/host", "");
     assert!(made(aws).unwrap().warnings().is_empty());
     let slip = made("[process.gzpi]\nlevel = 1\n").unwrap();

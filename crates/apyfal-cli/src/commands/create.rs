@@ -53,11 +53,18 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
                 .get(**key)
                 .is_some_and(|value| !value.is_null() && !is_localhost(value) && !is_fine(value))
     }) {
-        return Err(Error::new(ErrorKind::Usage, "this version makes no such hosts")
-            .operation(format!("use '--{key}'"))
-            .hint("leave it out to run on this machine")
-            .hint("name a host that runs 'apyfal serve': --host_ip")
-            .hint("or have one made of a process of this machine: --host_type sim"));
+        let error = match *key {
+            "instance_id" => {
+                Error::new(ErrorKind::Usage, "a machine that is there is used by its address")
+                    .hint("make it a host, on that machine: sudo apyfal host install")
+                    .hint("then pair it, and name it: apyfal host add, --host_ip")
+            }
+            _ => Error::new(ErrorKind::Usage, "this version makes no such hosts")
+                .hint("leave it out to run on this machine")
+                .hint("name a host that runs 'apyfal serve': --host_ip")
+                .hint("or have one made: --host_type AWS, or sim, a process of this machine"),
+        };
+        return Err(error.operation(format!("use '--{key}'")));
     }
     let config = arguments.config.map(|config| remembered_config(&config)).transpose()?;
     if !has_host {

@@ -50,7 +50,7 @@ fn the_configuration_names_a_host_too() {
         String::from_utf8(output.stderr).unwrap().contains("runs everything here")
     };
     // A kind of host that is not there yet is told of, unless there is an address.
-    assert!(warned("[host]\nhost_type = AWS\n"));
+    assert!(warned("[host]\nhost_type = OpenStack\n"));
     let named = format!("[host]\nhost_type = AWS\n[host.AWS]\nhost_ip = {}\n", server.address());
     assert!(!warned(&named));
     assert!(!warned("[host]\nhost_type = localhost\n"));
