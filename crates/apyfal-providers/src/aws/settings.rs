@@ -111,7 +111,10 @@ impl AwsSettings {
             account: Account::read(&section, &session, &client)?,
             client: ClientOptions::read(&client)?,
             prefix: text("host_name_prefix")?,
-            key_pair: named("key_pair", KEY_PAIR)?,
+            key_pair: match overrides.member("KeyName").and_then(Value::as_str) {
+                Some(name) => name.to_owned(),
+                None => named("key_pair", KEY_PAIR)?,
+            },
             security_group: named("security_group", SECURITY_GROUP)?,
             role: named("role", ROLE)?,
             policy: named("policy", POLICY)?,

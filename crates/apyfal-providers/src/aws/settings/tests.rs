@@ -81,7 +81,7 @@ fn every_key_is_read() {
 fn the_request_itself_goes_before_the_keys() {
     let settings = settings(
         "[host]\nsubnet_id = subnet-1\nimage_id = ami-1\nsecurity_group_ids = sg-1\n\
-         boto3_create_instances_kwargs = {'ImageId': 'ami-2', 'InstanceType': 'f2.6xlarge',\n  \
+         boto3_create_instances_kwargs = {'ImageId': 'ami-2', 'InstanceType': 'f2.6xlarge', 'KeyName': 'k',\n  \
          'NetworkInterfaces': [{'SubnetId': 'subnet-2', 'Groups': ['sg-2']}], 'UserData': b'caf\\xc3\\xa9'}\n",
     );
     assert_eq!(settings.image_id(), Some("ami-2"));
@@ -89,6 +89,7 @@ fn the_request_itself_goes_before_the_keys() {
     assert_eq!(settings.subnet_id(), Some("subnet-2"));
     assert_eq!(settings.security_group_ids(), ["sg-2"]);
     assert_eq!(settings.user_script(), Some("café"));
+    assert_eq!(settings.key_pair, "k");
     assert!(settings.warnings().is_empty());
 }
 
