@@ -113,18 +113,11 @@ impl Bucket {
 
     /// Makes the bucket where it is not there.
     async fn make(&self) -> Result<()> {
-        let taken = |error: Error| {
-            error
-                .with_kind(ErrorKind::Conflict)
-                .without_hints()
-                .prefixed("the bucket is another account's")
-                .hint("nothing of this account is put there: look who could have guessed its name")
-        };
         match self.head("ListBucket", "").await {
             Ok(()) => return Ok(()),
-            // What is denied may be the bucket of others, or a right that is missing: making it tells.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Security) => {}
-            Err(error) if error.kind() == ErrorKind::Configuration => return Err(taken(error)),
+            // The answer to such a question has no text. Whether it is the bucket of others, or a right
+            // is missing, is told to who makes it.
+            Err(error) if is_unclear(&error) => {}
             Err(error) => return Err(error),
         }
         let place = self.api.region();
@@ -141,7 +134,11 @@ impl Bucket {
             Ok(_) => self.close().await,
             Err(error) => match failure::code(&error) {
                 Some("BucketAlreadyOwnedByYou") => Ok(()),
-                Some("BucketAlreadyExists") => Err(taken(error)),
+                Some("BucketAlreadyExists") => Err(error
+                    .with_kind(ErrorKind::Conflict)
+                    .without_hints()
+                    .prefixed("the bucket is another account's")
+                    .hint("nothing is put there: its name can be guessed, and was taken")),
                 _ => Err(error),
             },
         }
@@ -176,6 +173,11 @@ impl Bucket {
     fn headers(&self) -> HeaderMap {
         [(OWNER, self.account.clone())].into_iter().collect()
     }
+}
+
+/// Whether a refusal without a text may mean that something is not there.
+fn is_unclear(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Security | ErrorKind::Configuration)
 }
 
 /// Where a file is in the bucket.

@@ -59,6 +59,10 @@ async fn by_id(api: &Api, id: &str) -> Result<Ami> {
         return Err(error.context("region", api.region()).hint("an image is of one region"));
     };
     match image.text("imageState") {
+        _ if image.text("platform") == Some("windows") => {
+            Err(Error::new(ErrorKind::Configuration, "it is one of Windows")
+                .hint("name one of Linux"))
+        }
         Some("available") | None => Ok(read(&image)),
         Some(state) => {
             let error = Error::new(ErrorKind::Configuration, format!("the image is {state}"));
@@ -232,13 +236,14 @@ mod tests {
                 "<Response><Errors><Error><Code>AuthFailure</Code><Message>Not authorized for \
                  images: [ami-1]</Message></Error></Errors></Response>",
             ),
-            number => Answer::new(
-                200,
-                format!(
-                    "<R><imagesSet><item><imageState>{}</imageState></item></imagesSet></R>",
-                    ["pending", "failed"][number - 1]
-                ),
-            ),
+            number => {
+                let told = [
+                    "<imageState>pending</imageState>",
+                    "<imageState>failed</imageState>",
+                    "<imageState>available</imageState><platform>windows</platform>",
+                ][number - 1];
+                Answer::new(200, format!("<R><imagesSet><item>{told}</item></imagesSet></R>"))
+            }
         });
         let server = server.unwrap();
         let api = api(&server.url());
@@ -248,6 +253,8 @@ mod tests {
         let error = find(&api, &id("ami-1")).await.unwrap_err();
         assert!(error.is_retryable() && error.to_string().contains("pending"), "{error}");
         assert!(!find(&api, &id("ami-1")).await.unwrap_err().is_retryable());
+        let error = find(&api, &id("ami-1")).await.unwrap_err();
+        assert!(error.to_string().contains("Windows"), "{error}");
     }
 
     #[test]
