@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::commands::{
     accelerators, catalog, clear, completions, copy, create, device_helper, devices, host, init,
-    install, list, logs, map, pack, process, requirements, run, serve, start, stop, uninstall,
+    install, list, logs, map, pack, process, requirements, run, serve, ssh, start, stop, uninstall,
     user_data,
 };
 
@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Process(process::Arguments),
     Stop(stop::Arguments),
     List(list::Arguments),
+    Ssh(ssh::Arguments),
     Serve(serve::Arguments),
     Logs(logs::Arguments),
     Host(host::Arguments),

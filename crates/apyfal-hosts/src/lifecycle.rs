@@ -520,19 +520,26 @@ impl Lifecycle {
         }
     }
 
-    /// Machines of this installation that the ledger does not know, and which have not ended.
+    /// All machines of this installation, those that ended lately included.
+    ///
+    /// # Errors
+    /// The provider does not tell.
+    pub async fn machines(&self) -> Result<Vec<Instance>> {
+        let installation = Some(self.ledger.installation()?);
+        self.provider.list(&HostFilter { installation, ..HostFilter::default() }).await
+    }
+
+    /// Those of them that the ledger does not know, and which have not ended.
     ///
     /// # Errors
     /// The provider does not tell, or the ledger cannot be read.
     pub async fn strays(&self) -> Result<Vec<Instance>> {
-        let installation = Some(self.ledger.installation()?);
-        let filter = HostFilter { installation, ..HostFilter::default() };
-        let found = self.provider.list(&filter).await?;
+        let found = self.machines().await?;
         // What is asked for meanwhile is in the ledger before it is there.
         let known = self.ledger.hosts()?;
         let is_known = |instance: &Instance| known.iter().any(|host| host.token == instance.token);
-        let lives = |state| !matches!(state, InstanceState::Ended | InstanceState::Ending);
-        Ok(found.into_iter().filter(|found| lives(found.state) && !is_known(found)).collect())
+        let is_stray = |found: &Instance| found.state.is_alive() && !is_known(found);
+        Ok(found.into_iter().filter(is_stray).collect())
     }
 
     /// Ends a machine that the ledger does not know.

@@ -70,6 +70,13 @@ pub enum InstanceState {
     Ended,
 }
 
+impl InstanceState {
+    /// Whether it is there, and may cost.
+    pub fn is_alive(self) -> bool {
+        !matches!(self, Self::Ending | Self::Ended)
+    }
+}
+
 impl fmt::Display for InstanceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

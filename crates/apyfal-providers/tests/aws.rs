@@ -101,6 +101,8 @@ async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
     let spec = HostSpec { at_shutdown: AtShutdown::Terminate, ..spec() };
     let prepared = aws.prepare(&spec).await.unwrap();
     let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
+    aws.set_at_shutdown(&id, AtShutdown::Terminate).await.unwrap();
+    assert_eq!(account.cloud.instances()[0].at_shutdown, "stop", "else it is replaced for ever");
     aws.terminate(&id).await.unwrap();
     aws.terminate(&id).await.unwrap();
     let all = aws.list(&HostFilter::default()).await.unwrap();

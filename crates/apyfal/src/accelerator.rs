@@ -7,6 +7,7 @@ use apyfal_core::{
     AcceleratorInfo, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
     Report, Result, Start,
 };
+use apyfal_providers::Login;
 use apyfal_storage::Storage;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OnceCell, watch};
@@ -322,6 +323,11 @@ impl Accelerator {
     /// Whether a host is made for it, which [`stop`](Self::stop) gives back.
     pub fn has_host_of_its_own(&self) -> bool {
         self.0.place.made_host().is_some()
+    }
+
+    /// How people log in to the machine of the host that was made for it, where they can.
+    pub fn host_login(&self) -> Option<Login> {
+        self.0.place.made_host()?.login()
     }
 
     /// What is to be told of the host that was made for it, and was not told yet.

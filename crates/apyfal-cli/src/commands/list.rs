@@ -47,7 +47,7 @@ pub(crate) async fn run(_arguments: Arguments, context: &Context<'_>) -> Result<
         return Ok(());
     }
     if !hosts.is_empty() {
-        let heads = ["MADE HOST", "FOR", "STATE", "AGE", "ADDRESS"];
+        let heads = ["MADE HOST", "FOR", "STATE", "AGE", "ENDS IN", "ADDRESS"];
         context.printer.result(&table(&heads, hosts.iter().map(host_row).collect()))?;
     }
     if names.is_empty() {
@@ -79,6 +79,7 @@ fn host_row(host: &Listed) -> Vec<String> {
         host.used_by.clone().unwrap_or_else(|| "-".to_owned()),
         state,
         seconds((now - host.asked).max(0.0)),
+        host.left.map_or_else(|| "-".to_owned(), seconds),
         host.url.clone().unwrap_or_else(|| "-".to_owned()),
     ]
 }
@@ -88,11 +89,13 @@ fn host_as_json(host: &Listed) -> Value {
         "name": host.name,
         "accelerator": host.accelerator,
         "host_type": host.provider,
+        "region": host.region,
         "used_by": host.used_by,
         "instance_id": host.instance,
         "state": host.state,
         "url": host.url,
         "asked": host.asked,
+        "ends_in": host.left,
         "stop_mode": host.stop_mode,
         "remembered": !host.is_stray,
     })

@@ -22,6 +22,7 @@ pub(crate) mod provide;
 pub(crate) mod requirements;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod ssh;
 pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod troubles;
@@ -83,6 +84,7 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Command::Process(arguments) => process::run(arguments, &mut context).await,
         Command::Stop(arguments) => stop::run(arguments, &context).await,
         Command::List(arguments) => list::run(arguments, &context).await,
+        Command::Ssh(arguments) => ssh::run(arguments, &context).await,
         Command::Serve(arguments) => return serve::run(arguments, &context).await,
         Command::Host(arguments) => host::run(arguments, &context).await,
         Command::Logs(arguments) => logs::run(arguments, &context).await,

@@ -111,7 +111,12 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         return context.printer.result(&format!("{:#}", report.to_json()));
     }
     match super::place(&accelerator) {
-        Some(place) => context.printer.note(&place),
+        Some(place) => {
+            context.printer.note(&place);
+            if let Some(login) = accelerator.host_login() {
+                context.printer.note(&format!("SSH key pair: {}", login.key_pair));
+            }
+        }
         None => context.printer.note(&format!("{} is ready on this machine", report.accelerator)),
     }
     Ok(())

@@ -82,6 +82,11 @@ impl HostRecord {
         Some(self.contact.as_ref()?.host(url))
     }
 
+    /// Whether it was asked for by a token.
+    pub fn asked_by(&self, token: &Token) -> bool {
+        self.token == *token
+    }
+
     /// What its clients know it by.
     pub fn proofs(&self) -> Option<(Secret, Fingerprint)> {
         let contact = self.contact.as_ref()?;

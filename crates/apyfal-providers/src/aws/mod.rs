@@ -200,15 +200,22 @@ impl Provider for Aws {
     }
 
     async fn set_at_shutdown(&self, id: &InstanceId, mode: AtShutdown) -> Result<()> {
-        let params = [
-            ("InstanceId", id.0.as_str()),
-            ("InstanceInitiatedShutdownBehavior.Value", at_shutdown(mode)),
-        ];
-        let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let changed = self.api.ec2("ModifyInstanceAttribute", &params.into()).await;
-        changed.map(drop).map_err(|error| {
-            let doing = format!("say what becomes of the instance '{id}' when it shuts down");
-            error.operation(doing)
+        let changing = async {
+            // One that AWS would replace stops, and is deleted by whoever cancels its request.
+            let replaced = match self.find(id).await? {
+                Some(item) => spot_requests::would_replace(&self.api, &item).await?,
+                None => false,
+            };
+            let mode = if replaced { AtShutdown::Stop } else { mode };
+            let params = [
+                ("InstanceId", id.0.as_str()),
+                ("InstanceInitiatedShutdownBehavior.Value", at_shutdown(mode)),
+            ];
+            let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            self.api.ec2("ModifyInstanceAttribute", &params.into()).await.map(drop)
+        };
+        changing.await.map_err(|error| {
+            error.operation(format!("say what becomes of '{id}' when it shuts down"))
         })
     }
 

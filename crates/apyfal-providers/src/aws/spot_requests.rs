@@ -12,20 +12,35 @@ use super::failure;
 /// # Errors
 /// AWS refuses, and may make another machine.
 pub(crate) async fn cancel(api: &Api, instance: &Element) -> Result<()> {
-    let Some(id) = instance.text("spotInstanceRequestId") else { return Ok(()) };
-    let params: Params = vec![("SpotInstanceRequestId.1".to_owned(), id.to_owned())];
+    match open(api, instance).await? {
+        Some(request) => {
+            api.ec2("CancelSpotInstanceRequests", &request).await.map(drop).or_else(gone)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether AWS would make another machine in place of one.
+///
+/// # Errors
+/// AWS does not tell.
+pub(crate) async fn would_replace(api: &Api, instance: &Element) -> Result<bool> {
+    Ok(open(api, instance).await?.is_some())
+}
+
+/// The open request by which a machine was made, where that makes more than one.
+async fn open(api: &Api, instance: &Element) -> Result<Option<Params>> {
+    let Some(id) = instance.text("spotInstanceRequestId") else { return Ok(None) };
+    let request: Params = vec![("SpotInstanceRequestId.1".to_owned(), id.to_owned())];
     let found = api
-        .ec2_all("DescribeSpotInstanceRequests", &params, "spotInstanceRequestSet")
+        .ec2_all("DescribeSpotInstanceRequests", &request, "spotInstanceRequestSet")
         .await
         .or_else(gone)?;
     let is_open = |request: &Element| {
         request.text("type") == Some("persistent")
             && matches!(request.text("state"), Some("open" | "active" | "disabled"))
     };
-    if !found.iter().any(is_open) {
-        return Ok(());
-    }
-    api.ec2("CancelSpotInstanceRequests", &params).await.map(drop).or_else(gone)
+    Ok(found.iter().any(is_open).then_some(request))
 }
 
 /// One that is not there makes nothing.

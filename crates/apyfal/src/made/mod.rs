@@ -13,6 +13,7 @@ use apyfal_client::Remote;
 use apyfal_core::{Cancel, Client, Error, ErrorKind, Job, JobIo, Report, Result, Session, Start};
 use apyfal_hosts::{HostRecord, HostState, Lifecycle, StopMode, Usage};
 use apyfal_machine::lock::Lock;
+use apyfal_providers::Login;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
@@ -197,6 +198,11 @@ impl MadeHost {
         }
         *self.current.lock() = None;
         Ok(())
+    }
+
+    /// How people log in to its machine, where that is known by now.
+    pub(crate) fn login(&self) -> Option<Login> {
+        self.current.lock().as_ref()?.host.login.clone()
     }
 
     /// What is odd about how it is configured.

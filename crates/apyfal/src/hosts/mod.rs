@@ -1,6 +1,8 @@
 //! The hosts that were made, whoever made them: listed, and given back.
 
-use apyfal_core::{Cancel, Configuration, Error, Result};
+mod listed;
+
+use apyfal_core::{Cancel, Configuration, Result};
 use apyfal_hosts::{Ledger, Lifecycle, ledger_of};
 
 use crate::known_hosts::KnownHosts;
@@ -8,6 +10,8 @@ use crate::made::{lifecycle, makes};
 use crate::surroundings::Surroundings;
 
 pub use apyfal_hosts::{HostRecord, HostState, Phase, StopMode, Usage, Watch};
+pub use apyfal_providers::Login;
+pub use listed::Listed;
 
 /// What a text says becomes of a host once it is stopped: `term`, `stop` or `keep`, or the number of the
 /// original's.
@@ -31,31 +35,6 @@ pub struct MadeHosts {
     surroundings: Surroundings,
 }
 
-/// A host that was made.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// What it is called at its provider.
-    pub name: String,
-    /// Its accelerator.
-    pub accelerator: String,
-    /// Who made it: the `host_type`.
-    pub provider: String,
-    /// The name of the accelerator that has it, where it has one.
-    pub used_by: Option<String>,
-    /// What the provider calls its machine, once that is known.
-    pub instance: Option<String>,
-    /// How it is: as its provider tells, else as it is remembered.
-    pub state: String,
-    /// Where it is, once it was contacted.
-    pub url: Option<String>,
-    /// When it was asked for, in seconds since 1970.
-    pub asked: f64,
-    /// What becomes of it once its accelerator is stopped: `term`, `stop` or `keep`.
-    pub stop_mode: &'static str,
-    /// Whether this installation asked for it and does not remember that.
-    pub is_stray: bool,
-}
-
 impl MadeHosts {
     /// Those of the surroundings of a process; none where there is no home directory. Providers are asked
     /// as a configuration says.
@@ -71,66 +50,6 @@ impl MadeHosts {
     /// What is remembered cannot be read.
     pub fn remembered(&self) -> Result<Vec<HostRecord>> {
         self.ledger.hosts()
-    }
-
-    /// All that have not ended, the oldest first: those that are remembered, and those that their
-    /// providers know of. What providers cannot tell comes beside it.
-    ///
-    /// # Errors
-    /// What is remembered cannot be read.
-    pub async fn list(&self) -> Result<(Vec<Listed>, Vec<Error>)> {
-        let (mut listed, mut errors) = (Vec::new(), Vec::new());
-        for host in self.ledger.hosts()? {
-            let state = match self.lifecycle(&host.provider, host.region.as_deref()) {
-                Ok(lifecycle) => lifecycle.instance(&host).await,
-                Err(error) => Err(error),
-            };
-            let state = match state {
-                Ok(Some(instance)) => instance.state.to_string(),
-                Ok(None) => host.state.as_str().to_owned(),
-                Err(error) => {
-                    errors.push(error);
-                    host.state.as_str().to_owned()
-                }
-            };
-            listed.push(Listed {
-                name: host.name,
-                accelerator: host.accelerator,
-                provider: host.provider,
-                used_by: match host.usage {
-                    Usage::Named(name) => Some(name),
-                    Usage::Unnamed(_) => None,
-                },
-                instance: host.instance.map(|id| id.0),
-                state,
-                url: host.url,
-                asked: host.asked,
-                stop_mode: host.stop_mode.as_str(),
-                is_stray: false,
-            });
-        }
-        for (provider, region) in self.places()? {
-            let strays = match self.lifecycle(&provider, region.as_deref()) {
-                Ok(lifecycle) => lifecycle.strays().await,
-                Err(error) => Err(error),
-            };
-            match strays {
-                Ok(strays) => listed.extend(strays.into_iter().map(|stray| Listed {
-                    accelerator: accelerator_of(&stray.name).to_owned(),
-                    name: stray.name,
-                    provider: provider.clone(),
-                    used_by: None,
-                    instance: Some(stray.id.0),
-                    state: stray.state.to_string(),
-                    url: stray.url,
-                    asked: stray.created,
-                    stop_mode: StopMode::Term.as_str(),
-                    is_stray: true,
-                })),
-                Err(error) => errors.push(error),
-            }
-        }
-        Ok((listed, errors))
     }
 
     /// Ends all of them for good; their names at their providers. Those that a living process works on
@@ -234,10 +153,4 @@ impl MadeHosts {
         }
         Ok(places)
     }
-}
-
-/// The accelerator of a host, which its name has.
-fn accelerator_of(name: &str) -> &str {
-    let behind = name.split_once("accelize_").map_or(name, |(_, behind)| behind);
-    behind.rsplit_once('_').map_or(behind, |(accelerator, _)| accelerator)
 }

@@ -1,0 +1,75 @@
+//! `apyfal ssh`: log in to the machine of a host that was made.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use apyfal::hosts::{HostRecord, Usage};
+use apyfal::{Error, ErrorKind, Location, Result};
+use clap::Args;
+
+use crate::commands::Context;
+
+/// Log in to the machine of a host that was made, by ssh and the key pair that it was made with.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The name of its accelerator, or the host's own name or instance id as 'apyfal list' shows them.
+    #[arg(default_value = "default")]
+    name: String,
+    /// What to run there, instead of a shell; further options are those of ssh.
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
+    let Arguments { name, command } = arguments;
+    let hosts = context.made_hosts(None).await?;
+    let hosts = hosts.map(|hosts| hosts.remembered()).transpose()?.unwrap_or_default();
+    let failed = |why: &str| {
+        Error::new(ErrorKind::NotFound, why).operation(format!("log in to the host of '{name}'"))
+    };
+    let found = hosts.iter().find(|host| is_meant(host, &name)).ok_or_else(|| {
+        failed("no host was made for it").hint("'apyfal list' shows those that were made")
+    })?;
+    let login = found
+        .login
+        .as_ref()
+        .ok_or_else(|| failed(&format!("nobody can log in to hosts of type {}", found.provider)))?;
+    let url = found
+        .url
+        .as_deref()
+        .ok_or_else(|| failed("it is not ready").hint("'apyfal list' shows how far it is"))?;
+    let address = address(url)?;
+    let known = context.surroundings.environment.home.clone().unwrap_or_default();
+    let known = known.join(".apyfal/hosts/ssh_known_hosts");
+    let alias = found.instance.as_ref().map_or(found.name.as_str(), |id| id.0.as_str());
+    // An address is another machine's tomorrow: each is known by what its provider calls it.
+    let error = Command::new("ssh")
+        .arg("-i")
+        .arg(&login.private_key)
+        .args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=accept-new"])
+        .arg("-o")
+        .arg(format!("HostKeyAlias={alias}"))
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", known.display()))
+        .arg(format!("{}@{address}", login.user))
+        .args(command)
+        .exec();
+    Err(Error::from(error).operation("run ssh").hint("install the client of OpenSSH"))
+}
+
+fn is_meant(host: &HostRecord, name: &str) -> bool {
+    matches!(&host.usage, Usage::Named(used_by) if used_by == name)
+        || host.name == name
+        || host.instance.as_ref().is_some_and(|id| id.0 == name)
+}
+
+/// The address in a URL, as ssh takes it.
+fn address(url: &str) -> Result<String> {
+    match Location::parse(url)? {
+        Location::Http(url) => {
+            let host = url.host_str().unwrap_or_default();
+            Ok(host.trim_matches(['[', ']']).to_owned())
+        }
+        _ => Err(Error::new(ErrorKind::Internal, "a host has no address of the web")),
+    }
+}
