@@ -73,6 +73,9 @@ pub(crate) struct Arguments {
     /// secrets, and goes once the contact is made.
     #[arg(long = "first_contact", alias = "first-contact", value_name = "FILE")]
     first_contact: Option<PathBuf>,
+    /// The machine gets rights at its provider, such as an instance profile, which jobs may use.
+    #[arg(long)]
+    role: bool,
     /// Where the host listens.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8000")]
     listen: String,
@@ -142,6 +145,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         max_lifetime: arguments.max_lifetime.0,
         shutdown_command: words(&arguments.shutdown_command)
             .map_err(|why| Error::new(ErrorKind::Usage, why).operation("use --shutdown_command"))?,
+        has_role: arguments.role,
         fpgaimage,
         init_scripts: match arguments.init_script.clone().or(own_script) {
             Some(url) => vec![bytes(&url, &configuration, context).await?],

@@ -57,6 +57,9 @@ pub struct UserData {
     pub max_lifetime: Option<Duration>,
     /// What ends the machine.
     pub shutdown_command: Vec<String>,
+    /// Whether the machine has rights at its provider, which the host then uses for jobs. Else nothing that
+    /// the host runs may ask for what the machine is told: its user data, and rights that it may get.
+    pub has_role: bool,
     /// The FPGA image of AWS, whose tools are then installed where they are missing.
     pub fpgaimage: Option<String>,
     /// Scripts of the user's own, run last, one after the other: by the program on the first line of
@@ -87,6 +90,7 @@ impl UserData {
             true => ENDING.iter().map(|(path, text)| put(path, text)).collect(),
             false => "    :\n".to_owned(),
         };
+        let metadata = if self.has_role { String::new() } else { no_metadata() };
         let (url, sha256) = (quoted(&self.agent.url), quoted(&self.agent.sha256));
         let mut script = filled(|name| {
             Some(match name {
@@ -97,6 +101,7 @@ impl UserData {
                 "AGENT_SHA256" => &sha256,
                 "PACKAGE" => &install,
                 "DEVICE" => self.device(),
+                "METADATA" => &metadata,
                 "DEVICES" => {
                     if self.device().is_empty() {
                         ""
@@ -157,6 +162,14 @@ impl UserData {
             _ => "",
         }
     }
+}
+
+/// The lines that keep what the host runs from the services by which machines of clouds learn what they
+/// are told. Sources: AWS, "Instance metadata"; Alibaba Cloud, "Instance metadata".
+fn no_metadata() -> String {
+    let unit = "[Service]\nIPAddressDeny=169.254.169.254 fd00:ec2::254 100.100.100.200\n";
+    let folder = "/etc/systemd/system/apyfal.service.d";
+    format!("mkdir -p {folder}\n{}", put(&format!("{folder}/metadata.conf"), unit))
 }
 
 /// The lines that write a file.
@@ -243,6 +256,7 @@ mod tests {
             idle_timeout: Some(Duration::from_secs(1800)),
             max_lifetime: None,
             shutdown_command: vec!["shutdown".into(), "-P".into(), "now".into()],
+            has_role: false,
             fpgaimage: None,
             init_scripts: Vec::new(),
         }
@@ -274,6 +288,14 @@ mod tests {
         assert!(script.ends_with("fail \"init_script ended with status $?\"\n"), "{script}");
         assert!(script.contains("\n#!/bin/sh\necho also\n"), "{script}");
         assert!(script.len() < LIMIT * 2 / 3, "{}", script.len());
+    }
+
+    #[test]
+    fn what_a_machine_is_told_is_not_for_jobs_unless_it_has_rights() {
+        let script = user_data().script().unwrap();
+        assert!(script.contains("IPAddressDeny=169.254.169.254 fd00:ec2::254"), "{script}");
+        let script = UserData { has_role: true, ..user_data() }.script().unwrap();
+        assert!(!script.contains("IPAddressDeny"), "{script}");
     }
 
     #[test]

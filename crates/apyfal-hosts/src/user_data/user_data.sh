@@ -86,6 +86,7 @@ if [ ! -e /var/lib/apyfal/token ]; then
 @FIRST_CONTACT@
 fi
 @DEVICE@
+@METADATA@
 "$APYFAL" host install --no_start@DEVICES@ --config /etc/apyfal/new.conf || fail 'cannot make this machine a host'
 rm -f /etc/apyfal/new.conf
 @PACKAGE@
