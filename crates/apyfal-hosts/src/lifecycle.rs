@@ -276,8 +276,7 @@ impl Lifecycle {
             ended = self.goes_down(host, &instance.id) => return ended.map(|()| None),
         };
         let Some(options) = options else {
-            self.provider.terminate(&instance.id).await?;
-            self.until(host, &instance.id, has_ended).await?;
+            self.delete(host, &instance.id).await?;
             return Ok(None);
         };
         (self.watch)(host, Phase::Reachable);
@@ -430,24 +429,37 @@ impl Lifecycle {
             host.instance = self.made_by(host).await?.map(|instance| instance.id);
         }
         if let Some(id) = host.instance.clone() {
-            self.provider.terminate(&id).await?;
-            self.until(host, &id, has_ended).await?;
+            self.delete(host, &id).await?;
         }
         noted.and_then(|()| self.ended(host))
     }
 
+    /// Deletes a machine, and waits until it is gone.
+    async fn delete(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+        loop {
+            self.provider.terminate(id).await?;
+            let found = self.until(host, id, has_ended).await?;
+            // What is not found yet was not told to end either.
+            if found.is_some() || self.has_settled(host) {
+                return Ok(());
+            }
+            sleep(self.limits.pause).await;
+        }
+    }
+
+    /// Waits until a machine is in a state, which is returned.
     async fn until(
         &self,
         host: &HostRecord,
         id: &InstanceId,
         is_it: impl Fn(Option<InstanceState>) -> bool,
-    ) -> Result<()> {
+    ) -> Result<Option<InstanceState>> {
         let end = Instant::now() + self.limits.provision;
         loop {
             let found = self.provider.get(id).await?.map(|instance| instance.state);
             // One that has ended by itself meanwhile is stopped for good.
             if is_it(found) || found == Some(InstanceState::Ended) {
-                return Ok(());
+                return Ok(found);
             }
             if Instant::now() > end {
                 let state = found.map_or_else(|| "not found".to_owned(), |state| state.to_string());

@@ -96,6 +96,16 @@ pub struct Rule {
     pub source: Option<String>,
 }
 
+impl Call {
+    /// In one line: `ec2 RunInstances 500 InsufficientInstanceCapacity`.
+    pub fn shown(&self) -> String {
+        let Self { service, action, status, error, .. } = self;
+        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+        let error = error.as_deref().unwrap_or_default();
+        format!("{service} {action} {status} {error}").trim_end().to_owned()
+    }
+}
+
 impl Cloud {
     /// Starts one on the loopback interface. moto is had as in [`Moto::start`](crate::Moto::start).
     ///

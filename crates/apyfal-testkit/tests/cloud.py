@@ -1,5 +1,6 @@
 """What boto3 gets of the cloud of the tests: all that it asks for rightly, and what AWS refuses."""
 
+import ipaddress
 import json
 import os
 import socket
@@ -218,6 +219,16 @@ class Instances(Case):
             self.ec2.terminate_instances(InstanceIds=[name])
         self.state(name, "terminated")
         self.refused("IncorrectInstanceState", self.ec2.start_instances, InstanceIds=[name])
+
+    def test_what_names_no_network_is_in_the_default_one(self):
+        made = run(self.ec2, Placement={"AvailabilityZone": "us-east-1c"})
+        subnet = self.ec2.describe_subnets(SubnetIds=[made["SubnetId"]])["Subnets"][0]
+        self.assertTrue(subnet["DefaultForAz"])
+        self.assertEqual(subnet["AvailabilityZone"], "us-east-1c")
+        network = ipaddress.ip_network(subnet["CidrBlock"])
+        self.assertIn(ipaddress.ip_address(made["PrivateIpAddress"]), network)
+        self.assertIn("PublicIpAddress", self.state(made["InstanceId"], "running"))
+        self.ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
 
     def test_what_its_groups_let_in(self):
         group = self.ec2.create_security_group(GroupName="g", Description="x")["GroupId"]

@@ -7,6 +7,7 @@
 mod common;
 
 mod machines;
+mod made;
 mod metal;
 mod server;
 mod system;

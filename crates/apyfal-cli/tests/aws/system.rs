@@ -50,7 +50,10 @@ pub(crate) type Install = fn(&Machine) -> Box<dyn System>;
 
 /// One that starts at once.
 pub(crate) fn bare(network: &Machine) -> Box<dyn System> {
-    let machine = BareMachine::boot(network);
+    started(BareMachine::boot(network))
+}
+
+fn started(machine: BareMachine) -> Box<dyn System> {
     let folder = tempfile::tempdir().expect("a directory");
     let mut bare = Bare { machine, cloud_init: None, folder };
     bare.first_steps();

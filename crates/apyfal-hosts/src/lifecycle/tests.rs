@@ -51,6 +51,9 @@ impl Scripted {
     fn to(&self, id: &InstanceId, state: InstanceState, call: &str) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.calls.push(call.to_owned());
+        if inner.late > 0 {
+            return Ok(());
+        }
         let found = inner.machines.iter_mut().find(|machine| machine.id == *id);
         if let Some(found) = found {
             found.state = state;
@@ -249,6 +252,19 @@ async fn not_found_means_not_yet_as_long_as_things_settle() {
     test.provider.set(|inner| inner.late = 1);
     let _ = test.start().await;
     assert_eq!(test.provider.count("create"), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_found_yet_is_ended_once_it_is_found() {
+    let test = Test::new(Duration::from_secs(60));
+    let mut host = test.asked_before(0.0);
+    let request = Request::of(&Test::wanted().unwrap().0).unwrap();
+    host.instance = Some(test.provider.create(&request, &host.token).await.unwrap());
+    host.state = HostState::Made;
+    test.lifecycle.ledger().save(&host).unwrap();
+    test.provider.set(|inner| inner.late = 3);
+    test.lifecycle.stop(&mut host, StopMode::Term).await.unwrap();
+    assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
 }
 
 #[tokio::test]

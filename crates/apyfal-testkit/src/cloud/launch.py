@@ -38,6 +38,7 @@ def run_instances(self: InstanceResponse) -> ActionResult:
     if token and place in _answered:
         return ActionResult(known(*_answered[place], asked))
     check(self)
+    settle_subnet(self)
     reservation = launch(self)
     if self._get_param("InstanceMarketOptions.MarketType") == "spot":
         for instance in reservation.instances:
@@ -54,6 +55,21 @@ def zone(self: InstanceResponse) -> str:
     if subnet:
         return self.ec2_backend.get_subnet(subnet).availability_zone
     return self._get_param("Placement.AvailabilityZone", "")
+
+
+def settle_subnet(self: InstanceResponse) -> None:
+    """What names no network is in a subnet of the default VPC, where its type is offered."""
+    if self._get_param("SubnetId") or self._get_param("NetworkInterfaces", []):
+        return
+    name = self._get_param("InstanceType", "m1.small")
+    offered = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region, [])
+    where = {offer["Location"] for offer in offered if offer["InstanceType"] == name}
+    subnets = self.ec2_backend.get_default_subnets()
+    place = self._get_param("Placement.AvailabilityZone")
+    fitting = sorted(where & set(subnets)) if place is None else [place]
+    # Where there is none, moto says so.
+    if fitting and fitting[0] in subnets:
+        self.params["SubnetId"] = subnets[fitting[0]].id
 
 
 def known(before: dict, reservation: Reservation, asked: dict) -> Reservation:

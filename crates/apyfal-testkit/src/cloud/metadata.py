@@ -30,8 +30,9 @@ class Metadata:
         return response(environ, start_response)
 
     def answer(self, request: Request) -> Response:
-        address = request.remote_addr
-        instance = next((one for one in all_instances() if one.private_ip == address), None)
+        # An address is given out again once its instance has ended.
+        living = (one for one in all_instances() if one.state in ("pending", "running"))
+        instance = next((one for one in living if one.private_ip == request.remote_addr), None)
         if instance is None:
             return Response("there is no such instance", 404)
         if request.path == "/latest/api/token":
