@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Parser;
 
 mod bench;
+mod bench_aws;
 mod bench_host;
 mod bench_python;
 mod check;
@@ -60,6 +61,7 @@ enum Command {
         seed: Option<u64>,
     },
     Bench(bench::Options),
+    BenchAws(bench_aws::Options),
     BenchHost(bench_host::Options),
     BenchPython(bench_python::Options),
     Dist(dist::Options),
@@ -78,6 +80,7 @@ fn main() -> run::Result {
         Command::Soak { seconds, faults: false, .. } => soak::all(seconds, target),
         Command::Soak { seconds, seed, .. } => soak::faults(seconds, seed),
         Command::Bench(options) => Ok(bench::run(&options)?),
+        Command::BenchAws(options) => bench_aws::run(&options),
         Command::BenchHost(options) => Ok(bench_host::run(&options)?),
         Command::BenchPython(options) => bench_python::run(&options, target),
         Command::Dist(options) => dist::run(&options, target),

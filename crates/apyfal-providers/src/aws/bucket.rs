@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqsign_core::hash::hex_sha256;
 use reqsign_core::time::Timestamp;
 
-use super::api::{Api, Params};
+use super::api::Api;
 use super::call::Body;
 use super::failure;
 
@@ -39,13 +39,11 @@ pub(crate) struct SignedUrl {
 }
 
 impl Bucket {
-    /// The bucket of whoever calls, which may not be there yet.
+    /// The bucket of an account, which may not be there yet.
     ///
     /// # Errors
-    /// Nobody says whose account it is.
-    pub(crate) async fn of(api: &Api) -> Result<Self> {
-        let answer = api.sts("GetCallerIdentity", &Params::new()).await?;
-        let account = answer.text("GetCallerIdentityResult/Account").unwrap_or_default();
+    /// The account has no number.
+    pub(crate) fn of(api: &Api, account: &str) -> Result<Self> {
         let name = format!("apyfal-{account}-{}", api.region());
         let account = HeaderValue::from_str(account)
             .map_err(|_| Error::new(ErrorKind::Unavailable, "the account has no number"))?;

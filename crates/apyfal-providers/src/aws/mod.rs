@@ -6,6 +6,7 @@
 mod api;
 mod bucket;
 mod call;
+mod caller;
 #[cfg(test)]
 mod cloud;
 mod element;

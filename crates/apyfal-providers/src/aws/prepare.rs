@@ -7,12 +7,13 @@ use std::time::Duration;
 use apyfal_core::{Error, ErrorKind, Image, Result};
 use jiff::Timestamp;
 
-use super::api::{Api, Params};
+use super::api::Api;
 use super::bucket::Bucket;
+use super::caller::Caller;
 use super::images::{self, Ami};
 use super::instance_types;
 use super::keys::{KeyWishes, key_pair};
-use super::network::{NetworkWishes, network};
+use super::network::{self, NetworkWishes};
 use super::request::{self, Parts};
 use super::rights::{Rights, RightsWishes, document, rights};
 use super::settings::{AwsSettings, INSTANCE_PROFILE};
@@ -39,19 +40,23 @@ pub(crate) async fn prepare(
             "a machine of AWS is told nothing else than a script",
         ));
     };
-    // First what only looks: what is wrong is told before anything is made.
-    let ((image, instance_type), owner) =
-        tokio::try_join!(machine(api, settings, spec, &script.agent), owner(api))?;
-    let network = network(api, &network_wishes(settings, spec)).await?;
+    let network_wishes = network_wishes(settings, spec);
     let key_wishes = KeyWishes {
         name: settings.key_pair.clone(),
         directory: ssh.to_owned(),
         installation: spec.installation.clone(),
     };
-    let (keys, rights, (user_data, good_for)) = tokio::try_join!(
+    // First what only looks: what is wrong is told before anything is made.
+    let ((image, instance_type), surroundings, caller) = tokio::try_join!(
+        machine(api, settings, spec, &script.agent),
+        network::look_up(api, &network_wishes),
+        Caller::of(api),
+    )?;
+    let (network, keys, rights, (user_data, good_for)) = tokio::try_join!(
+        surroundings.let_in(api, &network_wishes),
         key_pair(api, &key_wishes),
         needed_rights(api, settings, spec),
-        user_data(api, script),
+        user_data(api, script, &caller.account),
     )?;
     let parts = Parts {
         image: &image.id,
@@ -64,7 +69,7 @@ pub(crate) async fn prepare(
         key_pair: &keys.name,
         instance_profile: rights.as_ref().map(|rights| rights.profile.as_str()),
         user_data: &user_data,
-        owner: &owner,
+        owner: &caller.arn,
         now: Timestamp::now(),
     };
     let request = Request::of(&request::request(spec, settings, &parts)?)?;
@@ -93,13 +98,19 @@ async fn machine(
             .operation("make a host on AWS")
             .hint("name one: image_id in section [host.AWS]")
     })?;
-    let image = images::find(api, &named).await?;
-    let named = settings.instance_type().or(spec.instance_type.as_deref());
-    let instance_type = named.unwrap_or_else(|| {
+    let named_type = settings.instance_type().or(spec.instance_type.as_deref());
+    let (image, supported) = tokio::try_join!(images::find(api, &named), async {
+        let Some(name) = named_type else { return Ok(None) };
+        request::check_instance_type(name)?;
+        instance_types::architectures(api, name).await.map(Some)
+    })?;
+    let instance_type = named_type.unwrap_or_else(|| {
         request::default_instance_type(spec.fpga_image.is_some(), &image.architecture)
     });
-    request::check_instance_type(instance_type)?;
-    let supported = instance_types::architectures(api, instance_type).await?;
+    let supported = match supported {
+        Some(supported) => supported,
+        None => instance_types::architectures(api, instance_type).await?,
+    };
     request::check_architecture(
         (&named_image(&image), &image.architecture),
         (instance_type, &supported),
@@ -139,12 +150,6 @@ fn fits(image: &Ami, agent: &AgentNeeds) -> Result<()> {
     }
 }
 
-/// Who asks, as the account knows it.
-async fn owner(api: &Api) -> Result<String> {
-    let answer = api.sts("GetCallerIdentity", &Params::new()).await?;
-    Ok(answer.text("GetCallerIdentityResult/Arn").unwrap_or_default().to_owned())
-}
-
 fn network_wishes(settings: &AwsSettings, spec: &HostSpec) -> NetworkWishes {
     NetworkWishes {
         subnet_id: settings.subnet_id().map(str::to_owned),
@@ -182,12 +187,16 @@ async fn needed_rights(
 }
 
 /// The script, with the files that it fetches where it can, and for how long they are there.
-async fn user_data(api: &Api, script: &Script) -> Result<(String, Option<Duration>)> {
+async fn user_data(
+    api: &Api,
+    script: &Script,
+    account: &str,
+) -> Result<(String, Option<Duration>)> {
     let (mut text, mut good_for) = (script.text.clone(), None);
     if script.artifacts.is_empty() {
         return Ok((text, None));
     }
-    let bucket = Bucket::of(api).await?;
+    let bucket = Bucket::of(api, account)?;
     for artifact in &script.artifacts {
         bucket.put(&artifact.path, &artifact.sha256).await.map_err(|error| match error.kind() {
             ErrorKind::Security => error

@@ -3,6 +3,7 @@
 import io
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -14,6 +15,7 @@ from .call import Call
 from .control import Control
 from .errors import Refused
 from .faults import Faults, Lost
+from .settings import SETTINGS
 
 
 class Gate:
@@ -31,6 +33,7 @@ class Gate:
         if request.path.startswith("/_cloud/"):
             return self.control.answer(request)(environ, start_response)
         call = Call(request)
+        time.sleep(SETTINGS.distance)
         try:
             response = self.answer(call, environ)
         except Lost:

@@ -11,6 +11,8 @@ class Settings:
     unseen: float = 0.0
     # Seconds in which a new instance profile is not known to EC2.
     profile: float = 0.0
+    # Seconds that each call and its answer are under way.
+    distance: float = 0.0
     # Whether the account has the free plan, which few types of instances are part of.
     free_plan: bool = False
 

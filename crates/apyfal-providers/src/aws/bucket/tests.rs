@@ -5,6 +5,7 @@ use apyfal_testkit::{Cloud, Fault};
 use tempfile::TempDir;
 
 use super::*;
+use crate::aws::caller::Caller;
 use crate::aws::testing::{api_of, environment, of_cloud};
 
 /// The files of a test, and one in them with its digest.
@@ -15,6 +16,10 @@ fn file(len: usize) -> (TempDir, PathBuf, Vec<u8>, String) {
     std::fs::write(&file, &data).unwrap();
     let sha256 = hex_sha256(&data);
     (directory, file, data, sha256)
+}
+
+async fn bucket(api: &Api) -> Bucket {
+    Bucket::of(api, &Caller::of(api).await.unwrap().account).unwrap()
 }
 
 /// What whoever has no more than a URL gets.
@@ -28,7 +33,7 @@ async fn a_file_is_sent_once_and_fetched_by_its_url() {
     let cloud = Cloud::start().unwrap();
     let api = api_of(&of_cloud(&cloud));
     let (_directory, file, data, sha256) = file(3 << 20);
-    let bucket = Bucket::of(&api).await.unwrap();
+    let bucket = bucket(&api).await;
     assert_eq!(&bucket.name, "apyfal-123456789012-eu-west-1");
     bucket.put(&file, &sha256).await.unwrap();
     bucket.put(&file, &sha256).await.unwrap();
@@ -55,7 +60,7 @@ async fn lost_answers_do_no_harm() {
         cloud.fail(&Fault::of(action).times(1).lost());
     }
     cloud.fail(&Fault::of("PutObject").times(2).error("SlowDown", 503));
-    let bucket = Bucket::of(&api).await.unwrap();
+    let bucket = bucket(&api).await;
     bucket.put(&file, &sha256).await.unwrap();
     let signed = bucket.url(&sha256).await.unwrap();
     assert_eq!(fetch(&api, signed.url.expose()).await, (200, data));
@@ -66,7 +71,7 @@ async fn nothing_is_put_into_the_bucket_of_others() {
     let cloud = Cloud::start().unwrap();
     let api = api_of(&of_cloud(&cloud));
     let (_directory, file, _, sha256) = file(10);
-    let bucket = Bucket::of(&api).await.unwrap();
+    let bucket = bucket(&api).await;
     cloud.take_bucket(&bucket.name);
     let error = bucket.put(&file, &sha256).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
@@ -84,7 +89,7 @@ async fn who_may_not_use_buckets_is_told_so() {
         ("PutPublicAccessBlock", ""),
     ] {
         let cloud = Cloud::start().unwrap();
-        let bucket = Bucket::of(&api_of(&of_cloud(&cloud))).await.unwrap();
+        let bucket = bucket(&api_of(&of_cloud(&cloud))).await;
         cloud.fail(&Fault::of(action).error("AccessDenied", 403).message("Access Denied"));
         match bucket.put(&file, &sha256).await {
             // It is closed without that.
@@ -100,7 +105,7 @@ async fn who_may_not_use_buckets_is_told_so() {
 #[tokio::test]
 async fn what_is_not_as_it_is_said_is_refused() {
     let cloud = Cloud::start().unwrap();
-    let bucket = Bucket::of(&api_of(&of_cloud(&cloud))).await.unwrap();
+    let bucket = bucket(&api_of(&of_cloud(&cloud))).await;
     let (directory, file, _, _) = file(10);
     bucket.put(&file, &"0".repeat(64)).await.unwrap_err();
     assert_eq!(bucket.put(&file, "0").await.unwrap_err().kind(), ErrorKind::Usage);

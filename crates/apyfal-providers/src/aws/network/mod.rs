@@ -58,19 +58,39 @@ pub(crate) struct Network {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Looks up the network of a host, and lets the caller in.
+/// What a host finds in the account, before anything is made for it.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    place: Place,
+    /// From where it may be reached, as far as that is known without its network.
+    callers: Vec<IpNet>,
+}
+
+/// Looks up where a host is put, and who is to reach it.
 ///
 /// # Errors
-/// Something that is named does not exist or does not fit, there is no default, nobody tells the
-/// caller's address, or AWS refuses.
-pub(crate) async fn network(api: &Api, wishes: &NetworkWishes) -> Result<Network> {
-    let network = async {
+/// Something that is named does not exist or does not fit, there is no default, or nobody tells the
+/// caller's address.
+pub(crate) async fn look_up(api: &Api, wishes: &NetworkWishes) -> Result<Surroundings> {
+    let found = async {
         let allowed = cidr::parse_all(&wishes.allowed_cidr)?;
         let (place, callers) =
             tokio::try_join!(place::find(api, wishes), public_callers(wishes, allowed))?;
+        Ok(Surroundings { place, callers })
+    };
+    found.await.map_err(failed)
+}
+
+impl Surroundings {
+    /// The network of the host, where callers are let in.
+    ///
+    /// # Errors
+    /// AWS refuses.
+    pub(crate) async fn let_in(self, api: &Api, wishes: &NetworkWishes) -> Result<Network> {
+        let Self { place, callers } = self;
         let (groups, warnings) = match wishes.security_group_ids.is_empty() {
             false => (wishes.security_group_ids.clone(), Vec::new()),
-            true => own_group(api, wishes, &place, callers).await?,
+            true => own_group(api, wishes, &place, callers).await.map_err(failed)?,
         };
         Ok(Network {
             subnet_id: place.subnet_id,
@@ -79,10 +99,11 @@ pub(crate) async fn network(api: &Api, wishes: &NetworkWishes) -> Result<Network
             public_address: place.asks_for_address,
             warnings,
         })
-    };
-    network
-        .await
-        .map_err(|error: Error| error.as_reason().operation("set up the network of a host"))
+    }
+}
+
+fn failed(error: Error) -> Error {
+    error.as_reason().operation("set up the network of a host")
 }
 
 /// From where the host may be reached, as far as that is known without its network.

@@ -23,6 +23,10 @@ fn wishes() -> NetworkWishes {
     }
 }
 
+async fn network(api: &Api, wishes: &NetworkWishes) -> Result<Network> {
+    look_up(api, wishes).await?.let_in(api, wishes).await
+}
+
 async fn described(api: &Api, group: &str) -> Element {
     let found =
         list(api, "DescribeSecurityGroups", "securityGroupInfo", "group-id", &[group]).await;

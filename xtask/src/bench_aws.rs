@@ -1,0 +1,28 @@
+//! `cargo xtask bench-aws`: machines of AWS beside a program of boto3 that makes the same calls.
+
+use std::process::Command;
+
+use clap::Args;
+
+use crate::run::{self, Result};
+
+/// Compare how machines of AWS are asked for and listed with a program of boto3 that makes the same calls.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// How often each pair is measured, the two in turn.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The build that is measured: dev for who is in a hurry.
+    #[arg(long, default_value = "release")]
+    profile: String,
+}
+
+/// Builds the program that measures, and runs it.
+pub(crate) fn run(options: &Options) -> Result {
+    let Options { rounds, profile } = options;
+    run::shown(
+        Command::new("cargo")
+            .args(["run", "--locked", "--package=apyfal-providers", "--example=launch"])
+            .args(["--profile", profile, "--", &rounds.max(&1).to_string()]),
+    )
+}
