@@ -89,6 +89,8 @@ async fn what_is_wrong_is_told_before_a_machine_is_asked_for() {
         assert!(told.contains(why), "{told}");
     }
     assert_eq!(account.cloud.count("RunInstances"), 0);
+    let left = account.cloud.left();
+    assert!(left["security_groups"].is_empty() && left["key_pairs"].is_empty(), "{left:?}");
 }
 
 #[tokio::test]
