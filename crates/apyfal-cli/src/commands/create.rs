@@ -37,6 +37,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     if let Some(key) = VALUED.iter().find(|key| host.get(**key) == Some(&Value::Bool(true))) {
         return Err(Error::new(ErrorKind::Usage, format!("'--{key}' needs a value")));
     }
+    host_settings::check(host.keys())?;
     let pairings = given(&host)?;
     for key in ["token_file", "ssl_cert_crt"] {
         if let Some(Value::String(path)) = host.get_mut(key) {

@@ -2,6 +2,7 @@
 
 use apyfal::{Configuration, Error, ErrorKind, Registry, Result};
 use apyfal_core::config::schema;
+use apyfal_core::nearest;
 use clap::Args;
 
 use crate::commands::Context;
@@ -75,6 +76,23 @@ impl MadeHostArguments {
 fn is_parameter(registry: &Registry, accelerator: &str, key: &str) -> bool {
     let found = registry.find(accelerator);
     found.is_ok_and(|engine| engine.info().params.iter().any(|spec| spec.name == key))
+}
+
+/// Refuses what is no setting of hosts.
+///
+/// # Errors
+/// One is none, such as a slip: a host would be made that is another one.
+pub(crate) fn check<'k>(keys: impl IntoIterator<Item = &'k String>) -> Result<()> {
+    // The original took its account by options of this kind.
+    let is_known = |key: &str| is_setting(key) || key.starts_with("accelize_");
+    let Some(unknown) = keys.into_iter().find(|key| !is_known(key)) else { return Ok(()) };
+    let keys = schema::section(SECTION).map(|section| section.keys).unwrap_or_default();
+    let error = Error::new(ErrorKind::Usage, "hosts have no such setting")
+        .operation(format!("use '--{unknown}'"));
+    Err(match nearest(unknown, keys.iter().map(|spec| spec.name)) {
+        Some(near) => error.hint(format!("did you mean '--{near}'?")),
+        None => error.hint("docs/reference/configuration.md lists them in section [host]"),
+    })
 }
 
 /// Whether hosts have a setting of this name.

@@ -125,7 +125,8 @@ impl Provider for Aws {
     }
 
     async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
-        prepare::prepare(&self.api, &self.settings, &self.ssh, spec).await
+        let prepared = prepare::prepare(&self.api, &self.settings, &self.ssh, spec).await;
+        prepared.map_err(|error| error.operation("make a host on AWS"))
     }
 
     async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
