@@ -13,7 +13,8 @@ use apyfal_client::{Remote, RemoteOptions};
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_machine::lock::Lock;
 use apyfal_providers::{
-    AtShutdown, HostFilter, HostSpec, Instance, InstanceId, InstanceState, Provider, ProviderInfo,
+    AtShutdown, HostFilter, HostSpec, Instance, InstanceId, InstanceState, Prepared, Provider,
+    ProviderInfo,
 };
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -27,8 +28,9 @@ use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
 const OLD: f64 = 3600.0;
 /// A host that was stopped is no good any more where its life has no more seconds than these.
 const LIFE_LEFT: f64 = 60.0;
-/// How long a request is sent again that may be taken later, or whose answer got lost.
-const RESENT: Duration = Duration::from_secs(60);
+/// How long is tried again what a provider does not take yet, since what it made is not known to all of
+/// it, and a request whose answer got lost.
+const SETTLING: Duration = Duration::from_secs(120);
 /// How often a token may turn out to be spent in one start.
 const ATTEMPTS: u32 = 3;
 
@@ -171,7 +173,7 @@ impl Lifecycle {
                 None => {
                     let prepare = async {
                         let (spec, contact) = wanted.host(self, cancel).await?;
-                        let prepared = self.provider.prepare(&spec).await?;
+                        let prepared = self.prepare(&spec).await?;
                         Ok((spec, prepared, contact))
                     };
                     let (spec, mut prepared, contact) = cancel.or_cancelled(prepare).await?;
@@ -187,12 +189,18 @@ impl Lifecycle {
             }
             let before = host.state;
             let was_ready = matches!(before, HostState::Ready | HostState::Stopped);
+            if before == HostState::Ready
+                && at_shutdown(host.stop_mode) != at_shutdown(stop_mode)
+                && let Some(id) = &host.instance
+            {
+                self.provider.set_at_shutdown(id, at_shutdown(stop_mode)).await?;
+            }
             host.stop_mode = stop_mode;
             match self.bring_up(&mut host, cancel).await {
                 Ok(Some(options)) => return Ok(Ready { host, options, notes, lock }),
                 Ok(None) => {
                     if was_ready {
-                        notes.push(format!("the host {} had ended by itself", host.name));
+                        notes.push(self.ended_by(&host).await);
                     }
                     self.ended(&mut host)?;
                     last = Some(host);
@@ -213,6 +221,24 @@ impl Lifecycle {
         }
     }
 
+    /// Has the provider settle the request, again where what it has just made is not known to all of it.
+    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
+        let end = Instant::now() + SETTLING;
+        loop {
+            match self.provider.prepare(spec).await {
+                // A provider that nobody reaches was tried often enough.
+                Err(error)
+                    if error.is_retryable()
+                        && error.kind() != ErrorKind::Unavailable
+                        && Instant::now() < end =>
+                {
+                    sleep(self.limits.pause).await;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
     /// The host of a use that this process may work on.
     async fn take(&self, usage: &Usage, cancel: &Cancel) -> Result<Option<(HostRecord, Lock)>> {
         for found in self.ledger.of(usage)? {
@@ -224,10 +250,39 @@ impl Lifecycle {
             if let (Some(lock), Some(host)) = (lock, self.ledger.read(&found.id)?)
                 && host.state != HostState::Ended
             {
-                return Ok(Some((host, lock)));
+                match (self.check_is_ours(&host).await, usage) {
+                    (Ok(()), _) => return Ok(Some((host, lock))),
+                    (Err(error), Usage::Named(_)) => return Err(error),
+                    (Err(_), Usage::Unnamed(_)) => {}
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Checks that a host is one of this provider, region and account: elsewhere nobody knows of it, which
+    /// says nothing about whether it is there.
+    async fn check_is_ours(&self, host: &HostRecord) -> Result<()> {
+        let info = self.provider.info();
+        let elsewhere = |what: &str, its: &str, ours: &str| {
+            let its = format!("it is in the {what} {its}, and this is {ours}");
+            Err(Error::new(ErrorKind::Conflict, its)
+                .operation(format!("find the host {}", host.name))
+                .hint("end it there first, or go on there"))
+        };
+        if host.provider != info.name {
+            return elsewhere("host type", &host.provider, info.name);
+        }
+        if let (Some(its), Some(ours)) = (&host.region, &info.region)
+            && its != ours
+        {
+            return elsewhere("region", its, ours);
+        }
+        let Some(its) = &host.account else { return Ok(()) };
+        match self.provider.account().await? {
+            Some(ours) if ours != *its => elsewhere("account", its, &ours),
+            _ => Ok(()),
+        }
     }
 
     /// Goes on from where a host is until it serves. None where it has ended.
@@ -252,7 +307,16 @@ impl Lifecycle {
 
     async fn bring_further(&self, host: &mut HostRecord) -> Result<Option<RemoteOptions>> {
         (self.watch)(host, Phase::Requested);
-        let Some(instance) = self.running(host).await? else { return Ok(None) };
+        let is_back = matches!(host.state, HostState::Ready | HostState::Stopped);
+        let admitted = async {
+            match is_back {
+                // This machine may have another address than when the host was made.
+                true => self.provider.admit(&self.ledger.installation()?).await,
+                false => Ok(()),
+            }
+        };
+        let (instance, admitted) = tokio::join!(self.running(host), admitted);
+        let Some(instance) = instance? else { return Ok(None) };
         (self.watch)(host, Phase::Running);
         let contact = host.contact.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
@@ -272,11 +336,14 @@ impl Lifecycle {
             Ok((!is_over).then(|| contact.host(&url)))
         };
         let options = tokio::select! {
-            answered = answers => answered?,
+            answered = answers => answered.map_err(|error| match admitted {
+                Ok(()) => error,
+                Err(why) => error.context("its firewall", why),
+            })?,
             ended = self.goes_down(host, &instance.id) => return ended.map(|()| None),
         };
         let Some(options) = options else {
-            self.delete(host, &instance.id).await?;
+            self.terminated(host, &instance.id).await?;
             return Ok(None);
         };
         (self.watch)(host, Phase::Reachable);
@@ -287,22 +354,28 @@ impl Lifecycle {
     }
 
     /// Asks for the machine of a host. None where it is known that there is none.
-    async fn request(&self, host: &HostRecord) -> Result<Option<InstanceId>> {
+    async fn request(&self, host: &mut HostRecord) -> Result<Option<InstanceId>> {
         if now() > host.good_until.unwrap_or(f64::MAX).min(host.asked + OLD) {
             return Ok(self.made_by(host).await?.map(|instance| instance.id));
         }
-        let request = host.request.as_ref().ok_or_else(|| {
+        let request = host.request.clone().ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
         })?;
-        let end = Instant::now() + RESENT;
+        let (end, mut is_unsure) = (Instant::now() + SETTLING, false);
         loop {
-            match self.provider.create(request, &host.token).await {
+            // From here on, for a while, that nothing is found means nothing.
+            host.sent = Some(now());
+            self.ledger.save(host)?;
+            match self.provider.create(&request, &host.token).await {
                 Ok(id) => return Ok(Some(id)),
                 // The token is spent.
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(error) if error.is_retryable() && Instant::now() < end => {
+                    is_unsure |= !is_refusal(error.kind());
                     sleep(self.limits.pause).await;
                 }
+                // An earlier answer got lost, so that this refusal says nothing about the request before.
+                Err(error) if is_unsure => return Err(error.with_kind(ErrorKind::Unavailable)),
                 Err(error) => return Err(error),
             }
         }
@@ -373,7 +446,7 @@ impl Lifecycle {
 
     /// Whether what was made is found by everybody.
     fn has_settled(&self, host: &HostRecord) -> bool {
-        now() - host.asked > self.provider.info().settles.as_secs_f64()
+        now() - host.sent.unwrap_or(host.asked) > self.provider.info().settles.as_secs_f64()
     }
 
     /// Ends a host, or leaves it, as a mode says. The caller has its lock.
@@ -389,6 +462,7 @@ impl Lifecycle {
                 return Ok(());
             }
         }
+        self.check_is_ours(host).await?;
         if host.state == HostState::Ending || mode == StopMode::Term {
             return self.finish(host).await;
         }
@@ -399,17 +473,18 @@ impl Lifecycle {
             return self.finish(host).await;
         };
         match self.provider.get(&id).await?.map(|instance| instance.state) {
-            // It has ended by itself.
-            Some(InstanceState::Ended) => return self.ended(host),
+            // It has ended by itself, or is about to.
+            Some(InstanceState::Ended | InstanceState::Ending) => return self.finish(host).await,
             None if self.has_settled(host) => return self.ended(host),
             _ => {}
         }
-        self.provider.set_at_shutdown(&id, at_shutdown(mode)).await?;
         if mode == StopMode::Keep {
-            return Ok(());
+            return self.provider.set_at_shutdown(&id, at_shutdown(mode)).await;
         }
+        // First: one that cannot be stopped is to be deleted with its lease as before.
         self.provider.stop(&id).await?;
-        self.until(host, &id, |state| state == Some(InstanceState::Stopped)).await?;
+        self.provider.set_at_shutdown(&id, at_shutdown(mode)).await?;
+        self.stopped(host, &id).await?;
         host.state = HostState::Stopped;
         self.ledger.save(host)
     }
@@ -429,48 +504,39 @@ impl Lifecycle {
             host.instance = self.made_by(host).await?.map(|instance| instance.id);
         }
         if let Some(id) = host.instance.clone() {
-            self.delete(host, &id).await?;
+            self.terminated(host, &id).await?;
         }
         noted.and_then(|()| self.ended(host))
     }
 
-    /// Deletes a machine, and waits until it is gone.
-    async fn delete(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+    /// Deletes a machine, until it has ended for everybody. One that was asked for just now may not be
+    /// found yet, and is deleted once it is.
+    async fn terminated(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+        let end = Instant::now() + self.limits.provision;
+        self.provider.terminate(id).await?;
         loop {
-            self.provider.terminate(id).await?;
-            let found = self.until(host, id, has_ended).await?;
-            // What is not found yet was not told to end either.
-            if found.is_some() || self.has_settled(host) {
-                return Ok(());
+            match self.provider.get(id).await?.map(|instance| instance.state) {
+                Some(InstanceState::Ended) => return Ok(()),
+                None if self.has_settled(host) => return Ok(()),
+                None => self.provider.terminate(id).await?,
+                Some(state) if Instant::now() > end => return Err(still(host, id, state)),
+                Some(_) => {}
             }
             sleep(self.limits.pause).await;
         }
     }
 
-    /// Waits until a machine is in a state, which is returned.
-    async fn until(
-        &self,
-        host: &HostRecord,
-        id: &InstanceId,
-        is_it: impl Fn(Option<InstanceState>) -> bool,
-    ) -> Result<Option<InstanceState>> {
+    /// Waits until a machine is down.
+    async fn stopped(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
         let end = Instant::now() + self.limits.provision;
         loop {
-            let found = self.provider.get(id).await?.map(|instance| instance.state);
-            // One that has ended by itself meanwhile is stopped for good.
-            if is_it(found) || found == Some(InstanceState::Ended) {
-                return Ok(found);
+            match self.provider.get(id).await?.map(|instance| instance.state) {
+                // One that has ended by itself meanwhile is stopped for good.
+                Some(InstanceState::Stopped | InstanceState::Ended) => return Ok(()),
+                None if self.has_settled(host) => return Ok(()),
+                Some(state) if Instant::now() > end => return Err(still(host, id, state)),
+                _ => sleep(self.limits.pause).await,
             }
-            if Instant::now() > end {
-                let state = found.map_or_else(|| "not found".to_owned(), |state| state.to_string());
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("its machine '{id}' is {state} still"),
-                )
-                .operation(format!("stop the host {}", host.name))
-                .hint("look at it at its provider, and run 'apyfal stop --all' again"));
-            }
-            sleep(self.limits.pause).await;
         }
     }
 
@@ -502,6 +568,25 @@ impl Lifecycle {
             Err(left) => error
                 .context("left over", left)
                 .hint(format!("the host {} may be there still: apyfal stop --all", host.name)),
+        }
+    }
+
+    /// That a host has ended by itself, and why where its provider says so.
+    async fn ended_by(&self, host: &HostRecord) -> String {
+        let instance = self.instance(host).await.ok().flatten();
+        let why = instance.and_then(|instance| instance.ended_by);
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        format!("the host {} had ended by itself{why}", host.name)
+    }
+
+    /// Whether the machine of a host is there no more, as far as its provider tells.
+    ///
+    /// # Errors
+    /// The provider does not tell.
+    pub async fn is_gone(&self, host: &HostRecord) -> Result<bool> {
+        match self.instance(host).await? {
+            Some(instance) => Ok(instance.url.is_none()),
+            None => Ok(self.has_settled(host)),
         }
     }
 
@@ -557,14 +642,28 @@ impl Lifecycle {
     /// Ends a machine that the ledger does not know.
     ///
     /// # Errors
-    /// It is refused.
+    /// It is refused, or it has not ended.
     pub async fn end_stray(&self, stray: &Instance) -> Result<()> {
-        self.provider.terminate(&stray.id).await
+        let end = Instant::now() + self.limits.provision;
+        self.provider.terminate(&stray.id).await?;
+        while let Some(found) = self.provider.get(&stray.id).await?
+            && found.state != InstanceState::Ended
+        {
+            if Instant::now() > end {
+                let why = format!("its machine '{}' is {} still", stray.id, found.state);
+                return Err(Error::new(ErrorKind::Timeout, why)
+                    .operation(format!("end the host {}", stray.name)));
+            }
+            sleep(self.limits.pause).await;
+        }
+        Ok(())
     }
 }
 
-fn has_ended(state: Option<InstanceState>) -> bool {
-    matches!(state, None | Some(InstanceState::Ended))
+fn still(host: &HostRecord, id: &InstanceId, state: InstanceState) -> Error {
+    Error::new(ErrorKind::Timeout, format!("its machine '{id}' is {state} still"))
+        .operation(format!("stop the host {}", host.name))
+        .hint("look at it at its provider, and run 'apyfal stop --all' again")
 }
 
 /// Whether nothing was made where a provider answers so.

@@ -143,6 +143,22 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// made is no more. One that can be tried again may be taken later.
     async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId>;
 
+    /// Which account it is, where there are several.
+    ///
+    /// # Errors
+    /// The provider does not tell.
+    async fn account(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Lets this machine reach the hosts of an installation, wherever it is by now.
+    ///
+    /// # Errors
+    /// It is refused.
+    async fn admit(&self, _installation: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// A machine; none where there is none, or not yet, or no more.
     ///
     /// # Errors

@@ -144,13 +144,15 @@ pub struct Prepared {
     pub good_for: Option<Duration>,
     /// How people log in to the machine, where they can.
     pub login: Option<Login>,
+    /// The account that it is asked for in, where there are several.
+    pub account: Option<String>,
     /// What the user should know of it.
     pub warnings: Vec<String>,
 }
 
 impl From<Request> for Prepared {
     fn from(request: Request) -> Self {
-        Self { request, good_for: None, login: None, warnings: Vec::new() }
+        Self { request, good_for: None, login: None, account: None, warnings: Vec::new() }
     }
 }
 

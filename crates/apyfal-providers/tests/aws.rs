@@ -46,7 +46,7 @@ impl Account {
         let environment =
             Environment { variables: variables.collect(), home: Some(self.home.path().to_owned()) };
         let configuration = Configuration::parse(text.as_bytes(), "accelerator.conf").unwrap();
-        Aws::new(&configuration, &environment).unwrap()
+        Aws::new(&configuration, &environment, None).unwrap()
     }
 }
 

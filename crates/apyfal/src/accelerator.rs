@@ -302,17 +302,18 @@ impl Accelerator {
             // Where the host ends, so does all that is on it.
             (false, Some(session)) => {
                 session.idle().await;
-                Report::default()
+                Ok(Report::default())
             }
             _ => match self.stop_session().await {
                 // It may have ended before.
-                Err(error) if self.is_without_host(&error) => Report::default(),
-                stopped => stopped?,
+                Err(error) if self.is_without_host(&error) => Ok(Report::default()),
+                stopped => stopped,
             },
         };
         self.open_session().take();
+        // Whatever became of the session: a host costs.
         made.end().await?;
-        Ok(report)
+        report
     }
 
     /// Whether an error says no more than that the host is gone.

@@ -104,8 +104,14 @@ async fn stop_all(context: &Context<'_>) -> Result<()> {
         }
     }
     if let Some(hosts) = context.made_hosts(None).await? {
-        for name in hosts.end_all(&context.cancel).await? {
-            context.printer.note(&format!("ended the host {name}"));
+        for ended in hosts.end_all(&context.cancel).await {
+            match ended {
+                Ok(name) => context.printer.note(&format!("ended the host {name}")),
+                Err(error) => {
+                    context.printer.warning(&error);
+                    failed = failed.or(Some(error));
+                }
+            }
         }
     }
     failed.map_or(Ok(()), Err)

@@ -28,7 +28,7 @@ const SCHEMA: Schema = Schema {
 };
 const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
                        request, asked, instance, contact, url, login, \
-                       good_until";
+                       good_until, sent, account";
 /// How long one who waits for another does so before the next look.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long is remembered that a host has ended, in seconds.
@@ -69,6 +69,10 @@ pub struct HostRecord {
     pub login: Option<Login>,
     /// Until when its request may be sent, where what is in it does not last.
     pub(crate) good_until: Option<f64>,
+    /// When its request was last sent.
+    pub(crate) sent: Option<f64>,
+    /// The account at its provider, where that tells.
+    pub(crate) account: Option<String>,
     pub(crate) token: Token,
     /// None once it has ended.
     pub(crate) request: Option<Request>,
@@ -267,6 +271,8 @@ impl Ledger {
             token: Token(token::generate()?.expose().to_owned()),
             request: Some(prepared.request),
             login: prepared.login,
+            account: prepared.account,
+            sent: None,
             good_until: prepared.good_for.map(|time| now() + time.as_secs_f64()),
             contact: Some(contact),
         };
@@ -292,8 +298,9 @@ impl Ledger {
         self.with(|connection| {
             connection.execute(
                 "INSERT OR REPLACE INTO host (id, use, name, accelerator, provider, region, state, \
-                 stop_mode, token, request, asked, instance, contact, url, login, good_until) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 stop_mode, token, request, asked, instance, contact, url, login, good_until, \
+                 sent, account) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
                 params![
                     host.id,
                     host.usage.text(),
@@ -311,6 +318,8 @@ impl Ledger {
                     host.url,
                     login,
                     host.good_until,
+                    host.sent,
+                    host.account,
                 ],
             )?;
             if has_ended {
@@ -409,6 +418,8 @@ impl RawRow {
                 request: None,
                 login: None,
                 good_until: row.get(15)?,
+                sent: row.get(16)?,
+                account: row.get(17)?,
                 contact: None,
             },
             state: row.get(6)?,

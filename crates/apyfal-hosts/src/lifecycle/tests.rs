@@ -21,6 +21,8 @@ struct Inner {
     create: VecDeque<ErrorKind>,
     /// How often a request is not taken yet.
     not_yet: usize,
+    /// How often it is made, and the answer gets lost in a way that it is asked for again.
+    lost: usize,
     /// How often a machine is not found yet.
     late: usize,
     /// Which state new machines are in.
@@ -81,7 +83,9 @@ impl Provider for Scripted {
             inner.not_yet -= 1;
             return Err(Error::new(ErrorKind::Configuration, "what it needs is new").retryable());
         }
-        let answer = inner.create.pop_front();
+        let is_lost = inner.lost > 0;
+        inner.lost = inner.lost.saturating_sub(1);
+        let answer = if is_lost { None } else { inner.create.pop_front() };
         if let Some(kind) = answer.filter(|kind| is_refusal(*kind)) {
             return Err(Error::new(kind, "it is refused"));
         }
@@ -95,6 +99,9 @@ impl Provider for Scripted {
             inner.machines.push(machine);
         }
         match answer {
+            None if is_lost => {
+                Err(Error::new(ErrorKind::Unavailable, "the answer got lost").retryable())
+            }
             Some(kind) => Err(Error::new(kind, "the answer got lost")),
             None => {
                 let made = inner.machines.iter().find(|machine| machine.token == *token);
@@ -274,6 +281,53 @@ async fn what_is_not_taken_yet_is_asked_for_again() {
     assert_eq!(test.start().await.message(), "its machine has no address");
     assert_eq!((test.provider.count("prepare"), test.provider.count("create")), (1, 3));
     assert_eq!(test.provider.inner.lock().machines.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_found_yet_is_ended_once_it_is() {
+    let test = Test::new(Duration::from_secs(3600));
+    let cancel = Cancel::default();
+    test.provider.set(|inner| {
+        inner.late = 5;
+        inner.state = Some(InstanceState::Running);
+    });
+    let starting = test.lifecycle.start(&test.usage, "gzip", StopMode::Term, &New, &cancel);
+    let given_up = async {
+        while test.provider.count("create") == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let (started, ()) = tokio::join!(starting, given_up);
+    assert!(started.unwrap_err().is_cancelled());
+    assert_eq!(test.provider.living(), 0, "not found was not taken for ended");
+    assert!(test.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_says_nothing_about_what_was_made() {
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| {
+        inner.lost = 1;
+        inner.create = [ErrorKind::Security].into();
+    });
+    assert_eq!(test.start().await.kind(), ErrorKind::Unavailable);
+    assert_eq!(test.provider.inner.lock().machines.len(), 1);
+    assert_eq!(test.provider.living(), 0, "it was looked up and ended");
+}
+
+#[tokio::test]
+async fn one_of_another_region_is_neither_ended_nor_replaced() {
+    let test = Test::new(Duration::ZERO);
+    let host = test.left(HostState::Ready, InstanceState::Running).await;
+    let mut elsewhere = HostRecord { region: Some("there".into()), ..host };
+    test.lifecycle.ledger().save(&elsewhere).unwrap();
+    let error = test.start().await;
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("region there, and this is here"), "{error}");
+    let error = test.lifecycle.stop(&mut elsewhere, StopMode::Term).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!((test.provider.living(), test.recorded().len()), (1, 1));
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ impl Account {
         let variables = self.variables().map(|(name, value)| (name.to_owned(), value)).collect();
         let environment = Environment { variables, home: Some(self.home.path().to_owned()) };
         let configuration = Configuration::parse(CONFIGURATION.as_bytes(), "accelerator.conf")?;
-        Aws::new(&configuration, &environment)
+        Aws::new(&configuration, &environment, None)
     }
 
     /// The calls since the first `seen` ones, in the order of their names.

@@ -82,7 +82,7 @@ impl Api {
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answer> {
         let (since, set) = (Instant::now(), self.settings.max_attempts()?);
         let mut renewed = None;
-        let mut attempt = 1;
+        let (mut attempt, mut has_lost) = (1, false);
         loop {
             let credential = match renewed.clone() {
                 Some(renewed) => renewed,
@@ -97,7 +97,10 @@ impl Api {
                 Failed::Unreached(_) => set.unwrap_or(UNREACHED),
                 _ => set.unwrap_or(u32::MAX),
             };
+            let is_lost = matches!(failed, Failed::Lost(_));
             let (Failed::Refused(error) | Failed::Unreached(error) | Failed::Lost(error)) = failed;
+            // What a server in trouble did nobody knows either.
+            let is_lost = is_lost || error.kind() == ErrorKind::Unavailable;
             if error.kind() == ErrorKind::Authentication && renewed.is_none() {
                 // Keys that were replaced, or expired before their time; else the refusal stands.
                 if let Ok(Some(other)) = self.credentials.renew(&credential).await {
@@ -110,11 +113,13 @@ impl Api {
             // What took long to send is worth another try too.
             let is_late = attempt > 1 && since.elapsed() + pause > PATIENCE;
             if !error.is_retryable() || attempt >= limit || is_late {
-                return Err(match attempt {
-                    1 => error,
-                    _ => error.context("attempts", attempt),
+                return Err(match (attempt, has_lost) {
+                    (1, _) => error,
+                    (_, false) => error.context("attempts", attempt),
+                    (_, true) => failure::after_lost(error.context("attempts", attempt)),
                 });
             }
+            has_lost |= is_lost;
             tokio::time::sleep(pause).await;
             attempt += 1;
         }

@@ -38,6 +38,7 @@ const OPEN_TO_ALL: [&str; 17] = [
 /// The facts that programs look for here.
 const CODE: &str = "code";
 const PLAN: &str = "plan";
+const LOST: &str = "an earlier answer";
 
 /// The code by which AWS says what was wrong: `InvalidGroup.Duplicate`.
 pub(crate) fn code(error: &Error) -> Option<&str> {
@@ -47,6 +48,16 @@ pub(crate) fn code(error: &Error) -> Option<&str> {
 /// Whether the type of an instance is refused as the account is on the free plan.
 pub(crate) fn is_of_free_plan(error: &Error) -> bool {
     fact(error, PLAN) == Some("free")
+}
+
+/// The error for a call that was made before without an answer: what that did is not known.
+pub(super) fn after_lost(error: Error) -> Error {
+    error.context(LOST, "got lost")
+}
+
+/// Whether a call was made before without an answer.
+pub(crate) fn is_after_lost(error: &Error) -> bool {
+    fact(error, LOST).is_some()
 }
 
 fn fact<'a>(error: &'a Error, name: &str) -> Option<&'a str> {

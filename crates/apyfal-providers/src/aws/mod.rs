@@ -40,10 +40,12 @@ use apyfal_core::{Configuration, Environment, Error, ErrorKind, Result};
 use async_trait::async_trait;
 use data_encoding::BASE64;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 pub use settings::AwsSettings;
 
 use api::{Api, Params};
+use caller::Caller;
 use element::Element;
 
 use crate::provider::{HostFilter, Instance, InstanceId, Provider, ProviderInfo};
@@ -61,22 +63,31 @@ pub struct Aws {
     api: Api,
     /// Where private keys are kept.
     ssh: PathBuf,
+    /// Who asks, once that was asked.
+    caller: OnceCell<Caller>,
 }
 
 impl Aws {
     /// What users call it.
     pub const NAME: &str = "AWS";
 
-    /// The account and region that a configuration says, or an environment as the tools of AWS read it.
-    /// Nobody is asked for anything yet.
+    /// The account and region that a configuration says, or an environment as the tools of AWS read it;
+    /// another region where one is named. Nobody is asked for anything yet.
     ///
     /// # Errors
     /// The configuration is wrong, or names no region.
-    pub fn new(configuration: &Configuration, environment: &Environment) -> Result<Self> {
+    pub fn new(
+        configuration: &Configuration,
+        environment: &Environment,
+        region: Option<&str>,
+    ) -> Result<Self> {
         let settings = AwsSettings::read(configuration)?;
         let environment = settings.environment(environment);
         let account = Arc::new(Settings::read(&environment)?);
-        let region = settings::account::region(&account)?;
+        let region = match region {
+            Some(region) => region.to_owned(),
+            None => settings::account::region(&account)?,
+        };
         let http = http::client(&account, &environment, &settings.client)?;
         let credentials = Arc::new(Credentials::new(&account, Http(http.clone()))?);
         let home = environment.home.clone().unwrap_or_default();
@@ -89,7 +100,7 @@ impl Aws {
             ..ProviderInfo::new(Self::NAME)
         };
         let api = Api::new(account, credentials, http, region);
-        Ok(Self { info, settings, api, ssh: home.join(".ssh") })
+        Ok(Self { info, settings, api, ssh: home.join(".ssh"), caller: OnceCell::new() })
     }
 
     /// An action on one machine.
@@ -147,6 +158,17 @@ impl Provider for Aws {
         })
     }
 
+    async fn account(&self) -> Result<Option<String>> {
+        let caller = self.caller.get_or_try_init(|| Caller::of(&self.api)).await?;
+        Ok(Some(caller.account.clone()))
+    }
+
+    async fn admit(&self, installation: &str) -> Result<()> {
+        let wishes = prepare::network_wishes(&self.settings, installation);
+        let surroundings = network::look_up(&self.api, &wishes).await?;
+        surroundings.let_in(&self.api, &wishes).await.map(drop)
+    }
+
     async fn get(&self, id: &InstanceId) -> Result<Option<Instance>> {
         self.find(id).await?.map(|item| self.instance(&item)).transpose()
     }
@@ -191,8 +213,10 @@ impl Provider for Aws {
     async fn terminate(&self, id: &InstanceId) -> Result<()> {
         let ending = async {
             // An open request for spare capacity would make another one, with the same user data.
-            let Some(item) = self.find(id).await? else { return Ok(()) };
-            spot_requests::cancel(&self.api, &item).await?;
+            if let Some(item) = self.find(id).await? {
+                spot_requests::cancel(&self.api, &item).await?;
+            }
+            // One that is not found may be there all the same.
             match self.on("TerminateInstances", id, &[]).await {
                 Err(error) if !is_unknown(&error) => Err(error),
                 _ => Ok(()),
@@ -242,10 +266,12 @@ fn at_shutdown(mode: AtShutdown) -> &'static str {
 
 /// Whether there is no such machine, or not yet, or no more.
 fn is_unknown(error: &Error) -> bool {
-    matches!(
-        failure::code(error),
-        Some("InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed")
-    )
+    failure::code(error) == Some("InvalidInstanceID.NotFound")
+}
+
+fn is_about_profile(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("iaminstanceprofile") || message.contains("iam instance profile")
 }
 
 /// What is to be thought of a request that AWS refused.
@@ -254,10 +280,14 @@ fn refused(error: Error, request: &Value) -> Error {
     let error = match failure::code(&error) {
         // What its token made has ended.
         Some("IdempotentInstanceTerminated") => error.with_kind(ErrorKind::NotFound),
-        // An instance profile that was made just now is not known to all of EC2 yet.
-        Some("InvalidParameterValue") if error.message().contains("iamInstanceProfile") => {
-            error.retryable()
+        // What was made just now is not known to all of EC2 yet: "Invalid IAM Instance Profile name", or
+        // one that "has no associated IAM Roles".
+        Some("InvalidParameterValue") if is_about_profile(error.message()) => error.retryable(),
+        Some("InvalidKeyPair.NotFound" | "InvalidGroup.NotFound") => {
+            error.with_kind(ErrorKind::Configuration).retryable()
         }
+        _ if failure::is_after_lost(&error) => error.with_kind(ErrorKind::Unavailable),
+        _ if error.kind() == ErrorKind::NotFound => error.with_kind(ErrorKind::Configuration),
         _ => error,
     };
     error

@@ -40,7 +40,7 @@ pub(crate) async fn prepare(
             "a machine of AWS is told nothing else than a script",
         ));
     };
-    let network_wishes = network_wishes(settings, spec);
+    let network_wishes = network_wishes(settings, &spec.installation);
     let key_wishes = KeyWishes {
         name: settings.key_pair.clone(),
         directory: ssh.to_owned(),
@@ -80,7 +80,7 @@ pub(crate) async fn prepare(
     };
     let of_rights = rights.into_iter().flat_map(|rights| rights.warnings);
     let warnings = network.warnings.into_iter().chain(of_rights).collect();
-    Ok(Prepared { request, good_for, login: Some(login), warnings })
+    Ok(Prepared { request, good_for, login: Some(login), account: Some(caller.account), warnings })
 }
 
 /// The image and the kind of the machine, which fit each other and the agent.
@@ -150,7 +150,7 @@ fn fits(image: &Ami, agent: &AgentNeeds) -> Result<()> {
     }
 }
 
-fn network_wishes(settings: &AwsSettings, spec: &HostSpec) -> NetworkWishes {
+pub(crate) fn network_wishes(settings: &AwsSettings, installation: &str) -> NetworkWishes {
     NetworkWishes {
         subnet_id: settings.subnet_id().map(str::to_owned),
         security_group_ids: settings.security_group_ids(),
@@ -159,7 +159,7 @@ fn network_wishes(settings: &AwsSettings, spec: &HostSpec) -> NetworkWishes {
         use_private_ip: settings.use_private_ip,
         allowed_cidr: settings.allowed_cidr.clone(),
         ports: PORTS.into(),
-        installation: spec.installation.clone(),
+        installation: installation.to_owned(),
         address_service: ADDRESS_SERVICE.to_owned(),
     }
 }

@@ -4,6 +4,7 @@ mod listed;
 
 use apyfal_core::{Cancel, Configuration, Result};
 use apyfal_hosts::{Ledger, Lifecycle, ledger_of};
+use futures::{StreamExt, stream};
 
 use crate::known_hosts::KnownHosts;
 use crate::made::{lifecycle, makes};
@@ -26,6 +27,9 @@ pub fn stop_mode(text: &str) -> Result<StopMode> {
 pub fn is_made(host_type: &str) -> bool {
     crate::made::makes(host_type)
 }
+
+/// How many hosts are ended at a time: each takes a while, and costs meanwhile.
+const AT_ONCE: usize = 32;
 
 /// The hosts that this installation has made.
 #[derive(Clone, Debug)]
@@ -52,36 +56,45 @@ impl MadeHosts {
         self.ledger.hosts()
     }
 
-    /// Ends all of them for good; their names at their providers. Those that a living process works on
-    /// are waited for.
-    ///
-    /// # Errors
-    /// One has not ended; all others were tried as well.
-    pub async fn end_all(&self, cancel: &Cancel) -> Result<Vec<String>> {
-        let (mut ended, mut failed) = (Vec::new(), None);
-        for mut host in self.ledger.hosts()? {
+    /// Ends all of them for good, also those that only their providers know of. Those that a living process
+    /// works on are waited for, and keep no other one. Returns what became of each: its name at its
+    /// provider, or why it has not ended.
+    pub async fn end_all(&self, cancel: &Cancel) -> Vec<Result<String>> {
+        let hosts = match self.ledger.hosts() {
+            Ok(hosts) => hosts,
+            Err(error) => return vec![Err(error)],
+        };
+        let ending = hosts.into_iter().map(async |mut host| {
             let name = host.name.clone();
-            match self.end(&mut host, cancel).await {
-                Ok(()) => ended.push(name),
-                Err(error) => failed = failed.or(Some(error)),
+            self.end_as(&mut host, StopMode::Term, cancel).await.map(|()| name)
+        });
+        let mut ended: Vec<_> = stream::iter(ending).buffer_unordered(AT_ONCE).collect().await;
+        match self.places() {
+            Ok(places) => {
+                for (provider, region) in places {
+                    ended.extend(self.end_strays(&provider, region.as_deref()).await);
+                }
             }
+            Err(error) => ended.push(Err(error)),
         }
-        for (provider, region) in self.places()? {
-            match self.end_strays(&provider, region.as_deref()).await {
-                Ok(strays) => ended.extend(strays),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        failed.map_or(Ok(ended), Err)
+        ended
     }
 
-    async fn end_strays(&self, provider: &str, region: Option<&str>) -> Result<Vec<String>> {
-        let (lifecycle, mut ended) = (self.lifecycle(provider, region)?, Vec::new());
-        for stray in lifecycle.strays().await? {
-            lifecycle.end_stray(&stray).await?;
-            ended.push(stray.name);
-        }
-        Ok(ended)
+    async fn end_strays(&self, provider: &str, region: Option<&str>) -> Vec<Result<String>> {
+        let found = async {
+            let lifecycle = self.lifecycle(provider, region)?;
+            let strays = lifecycle.strays().await?;
+            Ok((lifecycle, strays))
+        };
+        let (lifecycle, strays) = match found.await {
+            Ok(found) => found,
+            Err(error) => return vec![Err(error)],
+        };
+        let lifecycle = &lifecycle;
+        let ending = strays
+            .into_iter()
+            .map(async |stray| lifecycle.end_stray(&stray).await.map(|()| stray.name));
+        stream::iter(ending).buffer_unordered(AT_ONCE).collect().await
     }
 
     /// Ends the hosts that were made for the accelerator of a name, as their stop modes say or as
@@ -107,10 +120,6 @@ impl MadeHosts {
         Ok(ended)
     }
 
-    async fn end(&self, host: &mut HostRecord, cancel: &Cancel) -> Result<()> {
-        self.end_as(host, StopMode::Term, cancel).await
-    }
-
     async fn end_as(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {
         let lifecycle = self.lifecycle(&host.provider, host.region.as_deref())?;
         let _lock = self.ledger.lock(&host.id, cancel).await?;
@@ -126,14 +135,7 @@ impl MadeHosts {
     }
 
     fn lifecycle(&self, provider: &str, region: Option<&str>) -> Result<Lifecycle> {
-        match region {
-            None => lifecycle(provider, &self.configuration, &self.surroundings),
-            Some(region) => {
-                let mut there = self.configuration.clone();
-                there.set(&format!("host.{provider}"), "region", Some(region));
-                lifecycle(provider, &there, &self.surroundings)
-            }
-        }
+        lifecycle(provider, region, &self.configuration, &self.surroundings)
     }
 
     /// Where hosts of this installation may be: where it ever asked for one, as far as is remembered, and
@@ -143,7 +145,9 @@ impl MadeHosts {
         let configured = self.configuration.section("host").get("host_type")?;
         let configured = configured.filter(|host_type| makes(host_type) && self.ledger.exists());
         if let Some(host_type) = configured {
-            let region = self.lifecycle(&host_type, None)?.provider().region.clone();
+            // Where none is named, nothing was made.
+            let Ok(there) = self.lifecycle(&host_type, None) else { return Ok(places) };
+            let region = there.provider().region.clone();
             let known = |(provider, there): &(String, Option<String>)| {
                 provider.eq_ignore_ascii_case(&host_type) && *there == region
             };

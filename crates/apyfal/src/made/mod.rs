@@ -59,15 +59,27 @@ impl MadeHost {
         accelerator: &str,
     ) -> Result<Self> {
         let AcceleratorBuilder { configuration, surroundings, .. } = asked;
-        let mut lifecycle = lifecycle(host_type, configuration, surroundings)?;
+        let mut lifecycle = lifecycle(host_type, None, configuration, surroundings)?;
         if let Some(watch) = asked.watch.clone() {
             lifecycle = lifecycle.watched(watch);
+        }
+        if configuration.host(host_type).get("instance_id")?.is_some() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "a machine that is there is used by its address",
+            )
+            .operation("use instance_id")
+            .hint("make it a host, on that machine: sudo apyfal host install")
+            .hint("then pair it, and name it: apyfal host add, host_ip"));
         }
         let home = surroundings.home().unwrap_or(Path::new("/"));
         let settings = Settings::of(configuration, home)?;
         let usage = match &asked.usage {
             Some(name) => Usage::Named(name.clone()),
-            None => Usage::Unnamed(settings.wish(configuration, host_type, accelerator)?),
+            None => {
+                let place = (host_type, lifecycle.provider().region.as_deref());
+                Usage::Unnamed(settings.wish(configuration, place, accelerator)?)
+            }
         };
         let wanted = New {
             accelerator: accelerator.to_owned(),
@@ -91,10 +103,7 @@ impl MadeHost {
         let _alone = self.changing.lock().await;
         let current = self.current.lock().clone();
         if let Some(current) = current {
-            let instance = self.lifecycle.instance(&current.host).await;
-            let has_ended =
-                instance.is_ok_and(|found| found.is_none_or(|found| found.url.is_none()));
-            if !has_ended {
+            if !self.lifecycle.is_gone(&current.host).await.unwrap_or(false) {
                 return Ok(current.remote);
             }
             // Its lease ran out.
@@ -171,18 +180,24 @@ impl MadeHost {
         let mode = self.wanted.settings.stop_mode;
         let never = Cancel::default();
         let current = self.current.lock().clone();
+        let ledger = self.lifecycle.ledger();
         let hosts = match (&self.usage, &current) {
-            (Usage::Named(_), _) => self.lifecycle.ledger().of(&self.usage)?,
+            // One whose start was given up half way is in the ledger alone.
+            (Usage::Named(_), _) | (Usage::Unnamed(_), None) => ledger.of(&self.usage)?,
             (Usage::Unnamed(_), Some(current)) => vec![current.host.clone()],
-            (Usage::Unnamed(_), None) => Vec::new(),
         };
         for mut host in hosts {
-            let _lock = match &self.usage {
-                Usage::Named(_) => Some(self.lifecycle.ledger().lock(&host.id, &never).await?),
-                Usage::Unnamed(_) => None,
+            let _lock = match (&self.usage, &current) {
+                (Usage::Named(_), _) => Some(ledger.lock(&host.id, &never).await?),
+                (Usage::Unnamed(_), Some(_)) => None,
+                (Usage::Unnamed(_), None) => match ledger.try_lock(&host.id)? {
+                    // It is another process's.
+                    None => continue,
+                    lock => lock,
+                },
             };
             let url = host.url.clone();
-            self.lifecycle.stop(&mut host, mode).await?;
+            self.of_host(&host)?.stop(&mut host, mode).await?;
             match (mode, &host.instance) {
                 (StopMode::Keep, Some(id)) if host.state == HostState::Ready => {
                     self.notes.lock().push(format!("Instance '{id}' is still running"));
@@ -203,6 +218,16 @@ impl MadeHost {
     /// How people log in to its machine, where that is known by now.
     pub(crate) fn login(&self) -> Option<Login> {
         self.current.lock().as_ref()?.host.login.clone()
+    }
+
+    /// The lifecycle of the place where a host is, whatever is configured by now.
+    fn of_host(&self, host: &HostRecord) -> Result<Lifecycle> {
+        let info = self.lifecycle.provider();
+        if host.provider == info.name && host.region == info.region {
+            return Ok(self.lifecycle.clone());
+        }
+        let New { configuration, surroundings, .. } = &self.wanted;
+        lifecycle(&host.provider, host.region.as_deref(), configuration, surroundings)
     }
 
     /// What is odd about how it is configured.

@@ -19,12 +19,13 @@ pub(crate) fn makes(host_type: &str) -> bool {
     PROVIDERS.iter().any(|known| known.eq_ignore_ascii_case(host_type))
 }
 
-/// The hosts of a type.
+/// The hosts of a type, in a region where one is named, else where the configuration says.
 ///
 /// # Errors
 /// Nobody makes them, or what that one needs is missing.
 pub(crate) fn lifecycle(
     host_type: &str,
+    region: Option<&str>,
     configuration: &Configuration,
     surroundings: &Surroundings,
 ) -> Result<Lifecycle> {
@@ -48,7 +49,7 @@ pub(crate) fn lifecycle(
             Arc::new(Sim::new(home.join(".apyfal/sim"), program).kill_at(kill_at))
         }
         aws if aws.eq_ignore_ascii_case(Aws::NAME) => {
-            Arc::new(Aws::new(configuration, &surroundings.environment)?)
+            Arc::new(Aws::new(configuration, &surroundings.environment, region)?)
         }
         _ => {
             return Err(Error::new(

@@ -104,7 +104,7 @@ impl Settings {
     pub(crate) fn wish(
         &self,
         configuration: &Configuration,
-        host_type: &str,
+        (host_type, region): (&str, Option<&str>),
         accelerator: &str,
     ) -> Result<String> {
         let mut entries = configuration.host(host_type).entries()?;
@@ -113,7 +113,7 @@ impl Settings {
         entries.sort_unstable();
         let sent = self.configuration.as_ref().map(Configuration::write).transpose()?;
         let shows = self.identity.as_ref().map(|identity| identity.fingerprint().to_string());
-        let whole = json!([entries, sent, shows]).to_string();
+        let whole = json!([entries, sent, shows, region]).to_string();
         let digest = Digest::of(whole.as_bytes(), &Cancel::default())?;
         Ok(format!("{accelerator} on {host_type}: {digest}"))
     }

@@ -17,8 +17,8 @@ use super::settings::Settings;
 use crate::catalog;
 use crate::surroundings::Surroundings;
 
-/// Where hosts of clouds listen: what networks let through.
-const LISTEN: &str = "0.0.0.0:443";
+/// Where hosts of clouds listen: what networks let through, by IPv4 as well as IPv6.
+const LISTEN: &str = "[::]:443";
 /// What ends a machine that belongs to nobody else.
 const SHUTDOWN: [&str; 3] = ["shutdown", "-P", "now"];
 /// A script is refused beyond this many bytes; user data has less.
