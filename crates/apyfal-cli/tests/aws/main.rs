@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod kills;
 mod machines;
 mod made;
 mod metal;

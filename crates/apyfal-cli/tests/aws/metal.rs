@@ -42,6 +42,11 @@ impl Metal {
         Self::of(system::bare)
     }
 
+    /// Machines whose image has the agent.
+    pub(crate) fn with_agent() -> Option<Self> {
+        Self::of(system::with_agent)
+    }
+
     /// Machines that systemd runs.
     pub(crate) fn with_systemd() -> Option<Self> {
         Debian::new("1M", "--private-network", |_| {})?;

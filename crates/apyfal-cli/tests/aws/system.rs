@@ -53,6 +53,15 @@ pub(crate) fn bare(network: &Machine) -> Box<dyn System> {
     started(BareMachine::boot(network))
 }
 
+/// The same of an image that has the agent.
+pub(crate) fn with_agent(network: &Machine) -> Box<dyn System> {
+    let machine = BareMachine::boot(network);
+    let folder = machine.path("usr/local/bin");
+    std::fs::create_dir_all(&folder).expect("a directory");
+    std::fs::copy(env!("CARGO_BIN_EXE_apyfal"), folder.join("apyfal")).expect("a copy");
+    started(machine)
+}
+
 fn started(machine: BareMachine) -> Box<dyn System> {
     let folder = tempfile::tempdir().expect("a directory");
     let mut bare = Bare { machine, cloud_init: None, folder };
