@@ -22,6 +22,8 @@ pub struct ProviderInfo {
     /// Its machines run a script when they first start; without this the provider writes the files of
     /// their hosts.
     pub runs_scripts: bool,
+    /// Its hosts have rights of their own there, which what runs on them may use.
+    pub gives_rights: bool,
     /// A script of the user's that its settings name, for hosts to run last.
     pub user_script: Option<String>,
     /// What the user should know of its settings.
@@ -36,6 +38,7 @@ impl ProviderInfo {
             region: None,
             settles: Duration::ZERO,
             runs_scripts: false,
+            gives_rights: false,
             user_script: None,
             warnings: Vec::new(),
         }

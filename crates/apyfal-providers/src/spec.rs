@@ -164,8 +164,8 @@ pub struct Login {
     pub user: String,
     /// What the provider calls the key pair.
     pub key_pair: String,
-    /// The file with the private key.
-    pub private_key: PathBuf,
+    /// The file with the private key, where that is here.
+    pub private_key: Option<PathBuf>,
 }
 
 /// The exact request for a machine, as its provider understands it. Sent again with the same [`Token`]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apyfal_core::{Configuration, Environment, ErrorKind, Image};
 use apyfal_providers::{
-    AgentNeeds, AtShutdown, Aws, Boot, HostFilter, HostSpec, Provider, Script, Token,
+    AgentNeeds, Artifact, AtShutdown, Aws, Boot, HostFilter, HostSpec, Provider, Script, Token,
 };
 use apyfal_testkit::{Cloud, Fault};
 
@@ -109,6 +109,86 @@ async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
     aws.terminate(&id).await.unwrap();
     let all = aws.list(&HostFilter::default()).await.unwrap();
     assert_eq!(all.len(), 1, "{all:?}");
+}
+
+#[tokio::test]
+async fn only_who_asks_for_persistent_spare_capacity_needs_rights_to_its_requests() {
+    let account = Account::new();
+    let spec = HostSpec { at_shutdown: AtShutdown::Terminate, ..spec() };
+    let denied = Fault::of("DescribeSpotInstanceRequests").error("UnauthorizedOperation", 403);
+    account.cloud.fail(&denied);
+    let aws = account.aws("");
+    let prepared = aws.prepare(&spec).await.unwrap();
+    let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
+    assert!(account.cloud.instances()[0].spot_request.is_some());
+    aws.set_at_shutdown(&id, AtShutdown::Terminate).await.unwrap();
+    aws.terminate(&id).await.unwrap();
+
+    let aws = account.aws(
+        "boto3_create_instances_kwargs = {'InstanceMarketOptions': {\n  \
+         'SpotOptions': {'SpotInstanceType': 'persistent'}}}\n",
+    );
+    let prepared = aws.prepare(&spec).await.unwrap();
+    let id = aws.create(&prepared.request, &Token("two".into())).await.unwrap();
+    let error = aws.terminate(&id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+    assert!(format!("{:?}", error.hints()).contains("ec2:DescribeSpotInstanceRequests"));
+}
+
+#[tokio::test]
+async fn what_the_request_itself_says_is_looked_up_and_used() {
+    let account = Account::new();
+    let kwargs = format!("{{'ImageId': 'resolve:ssm:{IMAGE}', 'KeyName': 'theirs'}}");
+    let aws = account.aws(&format!("boto3_create_instances_kwargs = {kwargs}\n"));
+    let error = aws.prepare(&spec()).await.unwrap_err();
+    assert!(error.to_string().contains("'theirs'"), "{error}");
+    assert_eq!(account.cloud.count("ImportKeyPair"), 0);
+    assert!(!aws.info().gives_rights && account.aws("role = mine\n").info().gives_rights);
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_is_refused_before_anything_is_made() {
+    let account = Account::new();
+    let agent = account.home.path().join("agent");
+    std::fs::write(&agent, "agent").unwrap();
+    let artifact = Artifact { path: agent, sha256: "0".repeat(64) };
+    let long = format!("#!/bin/sh\n# {}\nget {}\n", "x".repeat(16 << 10), artifact.place());
+    let script = Script { text: long, artifacts: vec![artifact], agent: AgentNeeds::default() };
+    let too_long = HostSpec { boot: Boot::Script(script), ..spec() };
+    let one_time =
+        "boto3_create_instances_kwargs = {'InstanceMarketOptions': {'MarketType': 'spot'}}\n";
+    for (more, spec, why) in
+        [("", too_long, "AWS takes 16384"), (one_time, spec(), "one-time spot request")]
+    {
+        let error = account.aws(more).prepare(&spec).await.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    let makes = |action: &str| {
+        ["Create", "Import", "Put", "Authorize"].iter().any(|verb| action.starts_with(verb))
+    };
+    let made: Vec<_> = account
+        .cloud
+        .calls()
+        .into_iter()
+        .map(|call| call.action)
+        .filter(|action| makes(action))
+        .collect();
+    assert_eq!(made, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_console_is_read_as_new_as_it_can_be() {
+    let account = Account::new();
+    let aws = account.aws("");
+    let prepared = aws.prepare(&spec()).await.unwrap();
+    let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
+    account.cloud.set_console(&id.0, "Linux\napyfal: cannot get it\nlogin:\n");
+    let expected = Some("Linux\napyfal: cannot get it".to_owned());
+    assert_eq!(aws.console(&id).await.unwrap(), expected);
+    let old = Fault::of("GetConsoleOutput").having("Latest", "true");
+    account.cloud.fail(&old.error("UnsupportedOperation", 400).times(1));
+    assert_eq!(aws.console(&id).await.unwrap(), expected);
+    assert_eq!(account.cloud.count("GetConsoleOutput"), 3);
 }
 
 #[tokio::test]

@@ -43,10 +43,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let known = known.join(".apyfal/hosts/ssh_known_hosts");
     let alias = found.instance.as_ref().map_or(found.name.as_str(), |id| id.0.as_str());
     // An address is another machine's tomorrow: each is known by what its provider calls it.
-    let error = Command::new("ssh")
-        .arg("-i")
-        .arg(&login.private_key)
-        .args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=accept-new"])
+    let mut ssh = Command::new("ssh");
+    // Without a file it is for ssh to have the key: from its agent, or its own configuration.
+    if let Some(private_key) = &login.private_key {
+        ssh.arg("-i").arg(private_key).args(["-o", "IdentitiesOnly=yes"]);
+    }
+    let error = ssh
+        .args(["-o", "StrictHostKeyChecking=accept-new"])
         .arg("-o")
         .arg(format!("HostKeyAlias={alias}"))
         .arg("-o")

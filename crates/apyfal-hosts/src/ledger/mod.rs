@@ -492,8 +492,11 @@ mod tests {
 
     fn begin(ledger: &Ledger, usage: &Usage, contact: FirstContact) -> (HostRecord, Lock) {
         let sim = ProviderInfo::new("sim");
-        let login =
-            Login { user: "ubuntu".into(), key_pair: "key".into(), private_key: "/key.pem".into() };
+        let login = Login {
+            user: "ubuntu".into(),
+            key_pair: "key".into(),
+            private_key: Some("/key.pem".into()),
+        };
         let request = Request::of(&spec()).unwrap();
         let prepared = Prepared { login: Some(login), ..request.into() };
         ledger.begin(usage, &sim, StopMode::Stop, &spec(), prepared, contact).unwrap()

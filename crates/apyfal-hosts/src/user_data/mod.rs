@@ -273,6 +273,21 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_fetched_is_told_without_its_signature() {
+        let fetch = SCRIPT.split("# fetch URL").nth(1).unwrap();
+        let fetch = &fetch[fetch.find('\n').unwrap()..fetch.find("\n}\n").unwrap() + 3];
+        let script = format!(
+            "fail() {{ echo \"$*\"; }}\nsleep() {{ :; }}\ncurl() {{ return 22; }}\n{fetch}\n\
+             fetch 'https://b.example/sha256/1?X-Amz-Signature=s3cret' 1 /nonexistent/agent 2>&1"
+        );
+        let said = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&said.stdout),
+            "cannot get https://b.example/sha256/1 with the SHA-256 1\n"
+        );
+    }
+
+    #[test]
     fn it_is_a_script_that_says_all() {
         let mut data = user_data();
         data.fpgaimage = Some("agfi-0123456789abcdef0".into());

@@ -72,7 +72,8 @@ fetch() {
         sleep $((try * 2))
     done
     rm -f "$3.new"
-    fail "cannot get $1 with the SHA-256 $2"
+    # Without its query, which has the signature of one that is signed.
+    fail "cannot get ${1%%\?*} with the SHA-256 $2"
 }
 
 if ! echo "@AGENT_SHA256@  $APYFAL" | sha256sum -c --status 2>/dev/null; then

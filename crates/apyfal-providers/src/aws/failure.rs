@@ -220,15 +220,6 @@ fn advised(
         call.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
     };
     let instance_type = param("InstanceType");
-    let ended = instance_type.starts_with("f1.")
-        && matches!(error.kind(), ErrorKind::Capacity | ErrorKind::Configuration);
-    if ended {
-        return error
-            .hint(
-                "AWS ended its f1 instances in 2025: f2.6xlarge is the least that has an FPGA now",
-            )
-            .hint("what is loaded into the FPGA has to be built for f2 as well");
-    }
     match (error.kind(), code) {
         (_, "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired") => {
             error.hint("get new credentials: aws sso login, or what else gave them")

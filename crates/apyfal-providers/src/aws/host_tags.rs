@@ -10,6 +10,8 @@ pub(crate) const INSTALLATION: &str = "apyfal:installation";
 const OWNER: &str = "apyfal:owner";
 /// The accelerator of clients that name none.
 const ACCELERATOR: &str = "apyfal:accelerator";
+/// How it was asked for, where that outlives it: `persistent`.
+pub(crate) const SPOT: &str = "apyfal:spot";
 /// What tags hold at most, in characters.
 const LONGEST: usize = 256;
 

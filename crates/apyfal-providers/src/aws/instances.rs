@@ -1,6 +1,6 @@
 //! Machines, as EC2 tells of them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use apyfal_core::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -73,14 +73,30 @@ fn state(name: &str) -> InstanceState {
     }
 }
 
-/// Where it is reached: by an address of IPv6 where it has no other.
+/// Where it is reached: by IPv6 where it has no other address, or this machine has no way to that.
 fn address(item: &Element, use_private_ip: bool) -> Option<IpAddr> {
     let v4 = if use_private_ip { "privateIpAddress" } else { "ipAddress" };
     let interface = item.items("networkInterfaceSet").find_map(|interface| {
         interface.items("ipv6AddressesSet").find_map(|address| address.text("ipv6Address"))
     });
     let v6 = item.text("ipv6Address").or(interface);
-    item.text(v4).or(v6)?.parse().ok()
+    let parsed = |text: Option<&str>| text?.parse().ok();
+    reached([parsed(item.text(v4)), parsed(v6)], has_way)
+}
+
+/// The first of some addresses to which there is a way; if there is to none, the first.
+fn reached(addresses: [Option<IpAddr>; 2], has_way: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let known = || addresses.into_iter().flatten();
+    known().find(|address| has_way(*address)).or_else(|| known().next())
+}
+
+/// Whether the system knows a way from this machine to an address. Nothing is sent.
+fn has_way(to: IpAddr) -> bool {
+    let any: IpAddr = match to {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    UdpSocket::bind((any, 0)).is_ok_and(|socket| socket.connect((to, 443)).is_ok())
 }
 
 /// Why it ended or stopped, as a sentence, where EC2 says so.
@@ -154,6 +170,18 @@ mod tests {
                          2001:db8::8</ipv6Address></item></ipv6AddressesSet></item></networkInterfaceSet>";
         assert_eq!(url(interface, true).as_deref(), Some("https://[2001:db8::8]"));
         assert_eq!(instance(&at("stopped", v4), false).unwrap().url, None);
+    }
+
+    #[test]
+    fn it_is_reached_by_the_family_that_this_machine_has() {
+        let [v4, v6] = ["192.0.2.7", "2001:db8::7"].map(|text| text.parse::<IpAddr>().unwrap());
+        let both = [Some(v4), Some(v6)];
+        assert_eq!(reached(both, |_| true), Some(v4));
+        assert_eq!(reached(both, |address| address.is_ipv6()), Some(v6));
+        assert_eq!(reached(both, |_| false), Some(v4));
+        assert_eq!(reached([None, Some(v6)], |_| false), Some(v6));
+        assert_eq!(reached([None, None], |_| true), None);
+        assert!(has_way(Ipv4Addr::LOCALHOST.into()));
     }
 
     #[test]

@@ -12,6 +12,8 @@ const OURS: [(&str, &str); 2] = [
     ("ClientToken", "each attempt has a token of its own, by which it is found again"),
     ("DryRun", "it would have no host made"),
 ];
+/// Members that keep Apyfal from ending a host, or from stopping it.
+const PROTECTS: [&str; 2] = ["DisableApiTermination", "DisableApiStop"];
 /// Where a user says the first, what Apyfal says of the second goes: AWS takes only one of them.
 const EXCLUDED: [(&str, &str); 14] = [
     ("IamInstanceProfile.Arn", "IamInstanceProfile.Name"),
@@ -57,6 +59,12 @@ impl Overrides {
                 return Err(usage(format!("'{name}' cannot be {count}")).hint(
                     "each host is asked for by itself: AcceleratorPoolExecutor makes several",
                 ));
+            }
+        }
+        for name in PROTECTS {
+            if members.get(name) == Some(&Value::Bool(true)) {
+                return Err(usage(format!("'{name}' cannot be True"))
+                    .hint("Apyfal could not end the host, which would cost for ever"));
             }
         }
         let user_data = match members.shift_remove("UserData") {
@@ -257,6 +265,8 @@ mod tests {
             (json!({"DryRun": false}), "'DryRun' is not for users to set"),
             (json!({"MinCount": 2}), "'MinCount' cannot be 2"),
             (json!({"MinCount": 1, "MaxCount": 4}), "'MaxCount' cannot be 4"),
+            (json!({"DisableApiTermination": true}), "'DisableApiTermination' cannot be True"),
+            (json!({"DisableApiStop": true}), "'DisableApiStop' cannot be True"),
             (json!({"Spam": 1}), "RunInstances has no member 'Spam'"),
             (json!("text"), "the request cannot be 'text'"),
         ] {

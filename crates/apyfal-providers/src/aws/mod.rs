@@ -9,6 +9,7 @@ mod call;
 mod caller;
 #[cfg(test)]
 mod cloud;
+mod console;
 mod element;
 mod failure;
 mod host_tags;
@@ -38,7 +39,6 @@ use std::time::Duration;
 use apyfal_aws::{Credentials, Http, Settings};
 use apyfal_core::{Configuration, Environment, Error, ErrorKind, Result};
 use async_trait::async_trait;
-use data_encoding::BASE64;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -95,6 +95,7 @@ impl Aws {
             region: Some(region.clone()),
             settles: SETTLES,
             runs_scripts: true,
+            gives_rights: settings.gives_rights(),
             user_script: settings.user_script().map(str::to_owned),
             warnings: settings.warnings().to_vec(),
             ..ProviderInfo::new(Self::NAME)
@@ -184,10 +185,11 @@ impl Provider for Aws {
         if filters.is_empty() {
             filters.push(("tag-key".to_owned(), host_tags::INSTALLATION.to_owned()));
         }
-        let params = filters.into_iter().zip(1..).flat_map(|((name, value), at)| {
+        let filters = filters.into_iter().zip(1..).flat_map(|((name, value), at)| {
             [(format!("Filter.{at}.Name"), name), (format!("Filter.{at}.Value.1"), value)]
         });
-        let found = self.described(&params.collect()).await;
+        let whole_pages = ("MaxResults".to_owned(), "1000".to_owned());
+        let found = self.described(&filters.chain([whole_pages]).collect()).await;
         let found = found.map_err(|error| error.operation("list the hosts on AWS"))?;
         found.iter().map(|item| self.instance(item)).collect()
     }
@@ -246,13 +248,7 @@ impl Provider for Aws {
     }
 
     async fn console(&self, id: &InstanceId) -> Result<Option<String>> {
-        let params = vec![("InstanceId".to_owned(), id.0.clone())];
-        let said = self.api.ec2("GetConsoleOutput", &params).await?;
-        let said = said.text("output").and_then(|text| {
-            let text: String = text.split_ascii_whitespace().collect();
-            BASE64.decode(text.as_bytes()).ok()
-        });
-        Ok(said.map(|said| String::from_utf8_lossy(&said).into_owned()))
+        console::of(&self.api, id).await
     }
 }
 

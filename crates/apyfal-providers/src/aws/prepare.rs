@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Image, Result};
+use apyfal_core::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 
 use super::api::Api;
@@ -23,6 +23,11 @@ use crate::spec::{AgentNeeds, Boot, HostSpec, Login, Prepared, Request, Script};
 const PORTS: [u16; 2] = [22, 443];
 /// Tells who asks what their public address is.
 const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
+/// How long the URLs that a machine gets are good for at least when it is asked for: it has to come up
+/// before it fetches anything.
+const TO_BOOT: Duration = Duration::from_secs(600);
+/// For how long a request may be sent where credentials end too soon for that.
+const AT_LEAST: Duration = Duration::from_secs(60);
 
 /// Settles the request for a host.
 ///
@@ -43,6 +48,7 @@ pub(crate) async fn prepare(
     let network_wishes = network_wishes(settings, &spec.installation);
     let key_wishes = KeyWishes {
         name: settings.key_pair.clone(),
+        is_given: settings.names_key,
         directory: ssh.to_owned(),
         installation: spec.installation.clone(),
     };
@@ -52,16 +58,32 @@ pub(crate) async fn prepare(
         network::look_up(api, &network_wishes),
         Caller::of(api),
     )?;
-    let (network, keys, rights, (user_data, good_for)) = tokio::try_join!(
-        surroundings.let_in(api, &network_wishes),
-        key_pair(api, &key_wishes),
-        needed_rights(api, settings, spec),
-        user_data(api, script, &caller.account),
-    )?;
+    let bucket = Bucket::of(api, &caller.account)?;
+    // What is refused of the request is refused whatever the names in it are going to be.
     let parts = Parts {
         image: &image.id,
         volumes: &image.volumes,
         instance_type: &instance_type,
+        subnet_id: None,
+        zone: None,
+        security_group_ids: &[],
+        asks_for_address: false,
+        key_pair: &settings.key_pair,
+        instance_profile: None,
+        user_data: &user_data(&bucket, script).await?.0,
+        owner: &caller.arn,
+        now: Timestamp::now(),
+    };
+    request::request(spec, settings, &parts)?;
+    let (network, keys, rights, ()) = tokio::try_join!(
+        surroundings.let_in(api, &network_wishes),
+        key_pair(api, &key_wishes),
+        needed_rights(api, settings, spec),
+        put(&bucket, script),
+    )?;
+    // A URL is signed when all is there: it is good from then on.
+    let (user_data, good_for) = user_data(&bucket, script).await?;
+    let parts = Parts {
         subnet_id: network.subnet_id.as_deref(),
         zone: network.zone.as_deref(),
         security_group_ids: &network.security_group_ids,
@@ -69,8 +91,7 @@ pub(crate) async fn prepare(
         key_pair: &keys.name,
         instance_profile: rights.as_ref().map(|rights| rights.profile.as_str()),
         user_data: &user_data,
-        owner: &caller.arn,
-        now: Timestamp::now(),
+        ..parts
     };
     let request = Request::of(&request::request(spec, settings, &parts)?)?;
     let login = Login {
@@ -91,8 +112,7 @@ async fn machine(
     agent: &AgentNeeds,
 ) -> Result<(Ami, String)> {
     // What is said of the request itself goes last, and so before all else.
-    let named = settings.image_id().map(|id| Image::Id(id.to_owned()));
-    let named = named.or_else(|| spec.image.clone());
+    let named = settings.image().or_else(|| spec.image.clone());
     let named = named.ok_or_else(|| {
         Error::new(ErrorKind::Configuration, "nothing names an image")
             .operation("make a host on AWS")
@@ -186,17 +206,8 @@ async fn needed_rights(
     rights(api, &wishes).await.map(Some)
 }
 
-/// The script, with the files that it fetches where it can, and for how long they are there.
-async fn user_data(
-    api: &Api,
-    script: &Script,
-    account: &str,
-) -> Result<(String, Option<Duration>)> {
-    let (mut text, mut good_for) = (script.text.clone(), None);
-    if script.artifacts.is_empty() {
-        return Ok((text, None));
-    }
-    let bucket = Bucket::of(api, account)?;
+/// Puts the files that a script fetches where it can.
+async fn put(bucket: &Bucket, script: &Script) -> Result<()> {
     for artifact in &script.artifacts {
         bucket.put(&artifact.path, &artifact.sha256).await.map_err(|error| match error.kind() {
             ErrorKind::Security => error
@@ -204,8 +215,18 @@ async fn user_data(
                 .hint("then name it: agent and agent_sha256 in section [host]"),
             _ => error,
         })?;
+    }
+    Ok(())
+}
+
+/// The script, with where its files are or are going to be, and for how long it may be sent.
+async fn user_data(bucket: &Bucket, script: &Script) -> Result<(String, Option<Duration>)> {
+    let mut text = script.text.clone();
+    let mut good_for: Option<Duration> = None;
+    for artifact in &script.artifacts {
         let url = bucket.url(&artifact.sha256).await?;
-        good_for = Some(good_for.map_or(url.good_for, |good_for| url.good_for.min(good_for)));
+        let sendable = url.good_for.saturating_sub(TO_BOOT).max(AT_LEAST);
+        good_for = Some(good_for.map_or(sendable, |good_for| good_for.min(sendable)));
         // A URL has no quotes of its own, and all else in it means nothing between these.
         text = text.replace(&artifact.place(), &format!("'{}'", url.url.expose()));
     }

@@ -82,13 +82,18 @@ pub(crate) fn request(spec: &HostSpec, settings: &AwsSettings, parts: &Parts<'_>
         set("InstanceMarketOptions", options);
     }
     let mut request = settings.overrides.over(ours);
+    // What the user says of it was looked for like any other one, and may be no id.
+    request.insert("ImageId".to_owned(), json!(parts.image));
     if parts.asks_for_address {
         ask_for_address(&mut request);
     }
     spot::settle(&mut request, spec, settings, parts.now)?;
     let mut kinds = vec!["instance", "volume", "network-interface"];
     kinds.extend(spot::is_spot(&request).then_some("spot-instances-request"));
-    let tags = host_tags::of(spec, settings.prefix.as_deref(), parts.owner);
+    let mut tags = host_tags::of(spec, settings.prefix.as_deref(), parts.owner);
+    if spot::is_persistent(&request) {
+        tags.push((host_tags::SPOT, "persistent".to_owned()));
+    }
     request.insert("TagSpecifications".to_owned(), settings.overrides.tags(&tags, &kinds));
     request.insert("UserData".to_owned(), json!(user_data(parts.user_data)?));
     let request = request.into();

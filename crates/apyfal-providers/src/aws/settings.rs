@@ -5,7 +5,7 @@ pub(crate) mod client;
 mod keywords;
 
 use apyfal_core::config::Section;
-use apyfal_core::{Configuration, Environment, Literal, Result, read_value};
+use apyfal_core::{Configuration, Environment, Image, Literal, Result, read_value};
 use serde_json::Value;
 
 use super::merge::Overrides;
@@ -50,6 +50,8 @@ pub struct AwsSettings {
     /// The first part of the names of hosts.
     pub(crate) prefix: Option<String>,
     pub(crate) key_pair: String,
+    /// Whether the request itself names it: then it is used as it is, whoever has its private key.
+    pub(crate) names_key: bool,
     pub(crate) security_group: String,
     pub(crate) role: String,
     pub(crate) policy: String,
@@ -111,6 +113,7 @@ impl AwsSettings {
             account: Account::read(&section, &session, &client)?,
             client: ClientOptions::read(&client)?,
             prefix: text("host_name_prefix")?,
+            names_key: overrides.member("KeyName").is_some(),
             key_pair: match overrides.member("KeyName").and_then(Value::as_str) {
                 Some(name) => name.to_owned(),
                 None => named("key_pair", KEY_PAIR)?,
@@ -151,9 +154,19 @@ impl AwsSettings {
         environment
     }
 
+    /// Whether hosts have rights of their own in the account, or may have.
+    pub(crate) fn gives_rights(&self) -> bool {
+        let names_bucket = self.buckets != Buckets::Named(Vec::new());
+        names_bucket || self.names_role || self.overrides.member("IamInstanceProfile").is_some()
+    }
+
     /// The image of the machine's disk, where the request itself names one.
-    pub(crate) fn image_id(&self) -> Option<&str> {
-        self.overridden("ImageId")
+    pub(crate) fn image(&self) -> Option<Image> {
+        let named = self.overridden("ImageId")?;
+        Some(match named.strip_prefix("resolve:ssm:") {
+            Some(parameter) => Image::Parameter { ssm: parameter.to_owned() },
+            None => Image::Id(named.to_owned()),
+        })
     }
 
     /// The kind of machine, where the request itself names one.
@@ -190,10 +203,10 @@ impl AwsSettings {
 impl Buckets {
     fn read(section: &Section<'_>) -> Result<Self> {
         let key = "s3_buckets";
-        if section.get(key)?.is_some_and(|text| text.trim() == "all") {
+        let names = list(section, key)?;
+        if names == ["all"] {
             return Ok(Self::All);
         }
-        let names = list(section, key)?;
         let is_plain =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
         match names.iter().find(|name| !name.chars().all(is_plain)) {

@@ -29,6 +29,12 @@ pub(crate) fn is_spot(request: &Map<String, Value>) -> bool {
     request.get("InstanceMarketOptions").is_some_and(|market| market["MarketType"] == "spot")
 }
 
+/// Whether it is one that has AWS replace its machine.
+pub(crate) fn is_persistent(request: &Map<String, Value>) -> bool {
+    is_spot(request)
+        && request["InstanceMarketOptions"]["SpotOptions"]["SpotInstanceType"] == "persistent"
+}
+
 /// Makes of a request for spare capacity one that ends with the lease of its host.
 ///
 /// AWS replaces a machine of a persistent request that was deleted, for ever: so it is stopped instead
@@ -45,9 +51,10 @@ pub(crate) fn settle(
     if !is_spot(request) {
         return Ok(());
     }
+    let is_persistent = is_persistent(request);
     let hibernates = request.contains_key("HibernationOptions");
     let market = &mut request["InstanceMarketOptions"];
-    if market["SpotOptions"]["SpotInstanceType"] != "persistent" {
+    if !is_persistent {
         return match spec.at_shutdown {
             AtShutdown::Terminate => Ok(()),
             AtShutdown::Stop => Err(refused("AWS stops no machine of a one-time spot request")

@@ -1,10 +1,13 @@
 //! Requests for spare capacity that outlive their machines.
+//!
+//! Machines that Apyfal made say by a tag whether theirs does. So only who asks for persistent ones needs
+//! the rights to look at requests and to cancel them.
 
 use apyfal_core::Result;
 
 use super::api::{Api, Params};
 use super::element::Element;
-use super::failure;
+use super::{failure, host_tags};
 
 /// Cancels the open request by which a machine was made: else AWS makes another one in its place, with
 /// the same user data. One that is not open any more is fine, and a machine that was made otherwise.
@@ -31,6 +34,11 @@ pub(crate) async fn would_replace(api: &Api, instance: &Element) -> Result<bool>
 /// The open request by which a machine was made, where that makes more than one.
 async fn open(api: &Api, instance: &Element) -> Result<Option<Params>> {
     let Some(id) = instance.text("spotInstanceRequestId") else { return Ok(None) };
+    // Of a machine that somebody else made only AWS knows.
+    let is_ours = instance.tag(host_tags::INSTALLATION).is_some();
+    if is_ours && instance.tag(host_tags::SPOT).is_none() {
+        return Ok(None);
+    }
     let request: Params = vec![("SpotInstanceRequestId.1".to_owned(), id.to_owned())];
     let found = api
         .ec2_all("DescribeSpotInstanceRequests", &request, "spotInstanceRequestSet")

@@ -96,12 +96,7 @@ async fn a_refusal_says_what_may_be_done_about_it() {
         // A server error of EC2 that stays.
         (refusal(500, "InsufficientInstanceCapacity", "No"), &f2, Kind::Capacity, "another zone"),
         (refusal(400, "SpotMaxPriceTooLow", "No"), &f2, Kind::Capacity, "offer more"),
-        (
-            refusal(400, "Unsupported", "No"),
-            &[("InstanceType", "f1.2xlarge")],
-            Kind::Capacity,
-            "f2.6xlarge",
-        ),
+        (refusal(400, "Unsupported", "No"), &f2, Kind::Capacity, "another zone"),
         (refusal(400, "VPCIdNotSpecified", "No"), &[], Kind::Configuration, "subnet_id"),
         (refusal(400, "InvalidAMIID.NotFound", "No"), &[], Kind::Configuration, "eu-west-1"),
         (refusal(400, "InvalidSubnetID.NotFound", "No"), &[], Kind::Configuration, ""),

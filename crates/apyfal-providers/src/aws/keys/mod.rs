@@ -25,29 +25,34 @@ use file::KeyFile;
 pub(crate) struct KeyWishes {
     /// What it is called.
     pub(crate) name: String,
+    /// Whether it is the one of exactly this name, whoever has its private key.
+    pub(crate) is_given: bool,
     /// Where private keys are: `~/.ssh`.
     pub(crate) directory: PathBuf,
     /// Who asks: an installation of Apyfal, by its id.
     pub(crate) installation: String,
 }
 
-/// A key pair whose private key is here.
+/// A key pair.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct KeyPair {
     /// What EC2 calls it.
     pub(crate) name: String,
-    /// The file of its private key.
-    pub(crate) private_key: PathBuf,
+    /// The file of its private key, where that is here.
+    pub(crate) private_key: Option<PathBuf>,
 }
 
 /// The key pair of a name, in whatever case it is written there. Where its private key is not here, it
-/// is another one, whose name ends with what tells it from all others.
+/// is another one, whose name ends with what tells it from all others; one that is given stays what it is.
 ///
 /// # Errors
 /// The private key cannot be kept, or AWS refuses.
 pub(crate) async fn key_pair(api: &Api, wishes: &KeyWishes) -> Result<KeyPair> {
     let key_pair = async {
         let (pairs, files) = tokio::try_join!(described(api), files(wishes))?;
+        if wishes.is_given {
+            return given(&pairs, &files, &wishes.name);
+        }
         if let Some(found) = of_both(&pairs, &files, &wishes.name) {
             return Ok(found);
         }
@@ -59,7 +64,7 @@ pub(crate) async fn key_pair(api: &Api, wishes: &KeyWishes) -> Result<KeyPair> {
         }
         for name in names {
             if import(api, &name, &file.public, &wishes.installation).await? {
-                return Ok(KeyPair { name, private_key: file.path });
+                return Ok(KeyPair { name, private_key: Some(file.path) });
             }
         }
         Err(Error::new(ErrorKind::Conflict, "both its names were taken by others meanwhile"))
@@ -106,6 +111,16 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?
 }
 
+/// The key pair of exactly this name, with its private key where that is here.
+fn given(pairs: &[Pair], files: &[KeyFile], name: &str) -> Result<KeyPair> {
+    let pair = pairs.iter().find(|pair| pair.name == name).ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "the account has no such key pair")
+            .hint("leave KeyName out: key_pair names one that is made where there is none")
+    })?;
+    let file = files.iter().find(|file| pair.public.as_ref() == Some(&file.public));
+    Ok(KeyPair { name: name.to_owned(), private_key: file.map(|file| file.path.clone()) })
+}
+
 /// A key pair of one of our names whose private key is here.
 fn of_both(pairs: &[Pair], files: &[KeyFile], name: &str) -> Option<KeyPair> {
     pairs.iter().find_map(|pair| {
@@ -113,7 +128,7 @@ fn of_both(pairs: &[Pair], files: &[KeyFile], name: &str) -> Option<KeyPair> {
         let is_ours =
             [name, &own_name(name, public)].iter().any(|n| pair.name.eq_ignore_ascii_case(n));
         let file = files.iter().find(|file| is_ours && file.public == *public)?;
-        Some(KeyPair { name: pair.name.clone(), private_key: file.path.clone() })
+        Some(KeyPair { name: pair.name.clone(), private_key: Some(file.path.clone()) })
     })
 }
 

@@ -8,6 +8,7 @@ use crate::aws::cloud::{Cloud, params, refusal};
 fn wishes(home: &tempfile::TempDir) -> KeyWishes {
     KeyWishes {
         name: "AccelizeAWSKeyPair".to_owned(),
+        is_given: false,
         directory: home.path().join(".ssh"),
         installation: "one".to_owned(),
     }
@@ -19,7 +20,7 @@ fn home() -> tempfile::TempDir {
 
 /// The public part of a file, as ssh says it.
 fn public(key: &KeyPair) -> KeyData {
-    let text = fs::read_to_string(&key.private_key).unwrap();
+    let text = fs::read_to_string(key.private_key.as_ref().unwrap()).unwrap();
     private::public_of(&text).unwrap().0
 }
 
@@ -37,7 +38,7 @@ async fn from_nothing_and_a_second_time() {
     let made = made.unwrap();
     assert_eq!(actions, ["DescribeKeyPairs", "ImportKeyPair"]);
     assert_eq!(made.name, "AccelizeAWSKeyPair");
-    assert_eq!(made.private_key, wishes.directory.join("AccelizeAWSKeyPair.pem"));
+    assert_eq!(made.private_key, Some(wishes.directory.join("AccelizeAWSKeyPair.pem")));
     assert_eq!(of_account(&api, &made.name).await, public(&made));
     let tagged = api.ec2_all("DescribeKeyPairs", &params(&[]), "keySet").await.unwrap();
     assert_eq!(tagged[0].tag("apyfal:installation"), Some("one"));
@@ -63,7 +64,7 @@ async fn a_key_that_ec2_made_is_known_by_its_file() {
         fs::write(&path, made.text("keyMaterial").unwrap()).unwrap();
         let wishes = KeyWishes { name: name.to_owned(), ..wishes.clone() };
         let (found, actions) = cloud.actions(key_pair(&api, &wishes)).await;
-        assert_eq!(found.unwrap(), KeyPair { name: name.to_owned(), private_key: path });
+        assert_eq!(found.unwrap(), KeyPair { name: name.to_owned(), private_key: Some(path) });
         assert_eq!(actions, ["DescribeKeyPairs"]);
     }
 }
@@ -136,4 +137,21 @@ async fn an_answer_that_is_lost_changes_nothing() {
     let made = key_pair(&api, &wishes).await.unwrap();
     assert_eq!(made.name, "OfLostAnswers");
     assert_eq!(of_account(&api, &made.name).await, public(&made));
+}
+
+#[tokio::test]
+async fn one_that_is_given_is_used_whoever_has_its_private_key() {
+    let (cloud, home) = (Cloud::start(), home());
+    let api = cloud.api();
+    let given = |name: &str| KeyWishes { name: name.to_owned(), is_given: true, ..wishes(&home) };
+    let theirs = params(&[("KeyName", "theirs"), ("KeyType", "ed25519")]);
+    api.ec2("CreateKeyPair", &theirs).await.unwrap();
+    let (found, actions) = cloud.actions(key_pair(&api, &given("theirs"))).await;
+    assert_eq!(found.unwrap(), KeyPair { name: "theirs".to_owned(), private_key: None });
+    assert_eq!(actions, ["DescribeKeyPairs"]);
+    let ours = key_pair(&api, &wishes(&home)).await.unwrap();
+    assert_eq!(key_pair(&api, &given(&ours.name)).await.unwrap(), ours);
+    let error = key_pair(&api, &given("nobodys")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("no such key pair"), "{error}");
 }

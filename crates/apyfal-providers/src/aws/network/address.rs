@@ -14,13 +14,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The same over IPv6, which a machine may seem to have without it leading anywhere.
 const PATIENCE_V6: Duration = Duration::from_secs(1);
 
-/// The public addresses of this machine, as the service at `url` sees them: the one of IPv4, by which
-/// hosts are reached, and that of IPv6 where there is one.
+/// The public addresses of this machine, as the service at `url` sees them: those of IPv4 and of IPv6, as
+/// far as it has them.
 ///
 /// No proxy is asked: hosts are connected to without one too.
 ///
 /// # Errors
-/// Nobody tells the one of IPv4.
+/// Nobody tells either.
 pub(super) async fn public(url: &str) -> Result<Vec<IpNet>> {
     let unknown = |error: Error| {
         error.operation(format!("learn the public address of this machine from '{url}'")).hint(
@@ -42,9 +42,10 @@ pub(super) async fn public(url: &str) -> Result<Vec<IpNet>> {
     let v4 = client(Ipv4Addr::UNSPECIFIED.into(), PATIENCE).map_err(unknown)?;
     let v6 = client(Ipv6Addr::UNSPECIFIED.into(), PATIENCE_V6).map_err(unknown)?;
     let (v4, v6) = tokio::join!(ask(&v4, url, IpAddr::is_ipv4), ask(&v6, url, IpAddr::is_ipv6));
-    let mut addresses = vec![v4.map_err(unknown)?];
-    addresses.extend(v6.ok());
-    Ok(addresses)
+    match (v4, v6) {
+        (Err(error), Err(_)) => Err(unknown(error)),
+        (v4, v6) => Ok(v4.into_iter().chain(v6).collect()),
+    }
 }
 
 async fn ask(client: &Client, url: &str, is_of_family: fn(&IpAddr) -> bool) -> Result<IpNet> {
@@ -100,6 +101,22 @@ mod tests {
     async fn it_is_what_the_service_sees() {
         let told_is = told(Answer::new(200, "203.0.113.7\n")).await.unwrap();
         assert_eq!(told_is, ["203.0.113.7/32".parse().unwrap()]);
+    }
+
+    #[tokio::test]
+    async fn a_machine_may_have_ipv6_alone() {
+        // Where the tests run there may be none at all.
+        let Ok(listener) = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else { return };
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let service = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            std::io::Read::read(&mut client, &mut request).unwrap();
+            let answer = b"HTTP/1.0 200 OK\r\nContent-Length: 12\r\n\r\n2001:db8::1\n";
+            std::io::Write::write_all(&mut client, answer).unwrap();
+        });
+        assert_eq!(public(&url).await.unwrap(), ["2001:db8::1/128".parse().unwrap()]);
+        service.join().unwrap();
     }
 
     #[tokio::test]

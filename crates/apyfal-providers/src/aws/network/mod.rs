@@ -63,7 +63,7 @@ pub(crate) struct Network {
 pub(crate) struct Surroundings {
     place: Place,
     /// From where it may be reached, as far as that is known without its network.
-    callers: Vec<IpNet>,
+    callers: Option<Callers>,
 }
 
 /// Looks up where a host is put, and who is to reach it.
@@ -75,7 +75,7 @@ pub(crate) async fn look_up(api: &Api, wishes: &NetworkWishes) -> Result<Surroun
     let found = async {
         let allowed = cidr::parse_all(&wishes.allowed_cidr)?;
         let (place, callers) =
-            tokio::try_join!(place::find(api, wishes), public_callers(wishes, allowed))?;
+            tokio::try_join!(place::find(api, wishes), callers(wishes, allowed))?;
         Ok(Surroundings { place, callers })
     };
     found.await.map_err(failed)
@@ -106,13 +106,34 @@ fn failed(error: Error) -> Error {
     error.as_reason().operation("set up the network of a host")
 }
 
-/// From where the host may be reached, as far as that is known without its network.
-async fn public_callers(wishes: &NetworkWishes, allowed: Vec<IpNet>) -> Result<Vec<IpNet>> {
-    let is_settled = !allowed.is_empty() || !wishes.security_group_ids.is_empty();
-    match is_settled || wishes.use_private_ip {
-        true => Ok(allowed),
-        false => address::public(&wishes.address_service).await,
+/// From where a host may be reached.
+#[derive(Debug)]
+enum Callers {
+    /// From networks that the user named.
+    Named(Vec<IpNet>),
+    /// From the public addresses of this machine, as they are now.
+    Public(Vec<IpNet>),
+    /// From the address that this machine has on its way to the network of the host, as it is now.
+    Private(Vec<IpNet>),
+}
+
+impl Callers {
+    fn networks(&self) -> &[IpNet] {
+        match self {
+            Self::Named(networks) | Self::Public(networks) | Self::Private(networks) => networks,
+        }
     }
+}
+
+/// From where the host may be reached, where that is known without its network.
+async fn callers(wishes: &NetworkWishes, allowed: Vec<IpNet>) -> Result<Option<Callers>> {
+    if !allowed.is_empty() {
+        return Ok(Some(Callers::Named(allowed)));
+    }
+    if wishes.use_private_ip || !wishes.security_group_ids.is_empty() {
+        return Ok(None);
+    }
+    address::public(&wishes.address_service).await.map(Callers::Public).map(Some)
 }
 
 /// The security group of a name, with what lets callers in.
@@ -120,17 +141,17 @@ async fn own_group(
     api: &Api,
     wishes: &NetworkWishes,
     place: &Place,
-    callers: Vec<IpNet>,
+    callers: Option<Callers>,
 ) -> Result<(Vec<String>, Vec<String>)> {
-    let callers = match callers.is_empty() {
-        true => address::private(place.block)?,
-        false => callers,
+    let callers = match callers {
+        Some(callers) => callers,
+        None => Callers::Private(address::private(place.block)?),
     };
     let group =
         group::find_or_make(api, &place.vpc, &wishes.security_group, &wishes.installation).await?;
     let mut warnings =
         rules::let_in(api, &group, &callers, &wishes.ports, &wishes.installation).await?;
-    if callers.iter().any(|network| network.prefix_len() == 0) {
+    if callers.networks().iter().any(|network| network.prefix_len() == 0) {
         warnings.push("allowed_cidr lets everybody in the world connect to hosts".to_owned());
     }
     Ok((vec![group.id], warnings))

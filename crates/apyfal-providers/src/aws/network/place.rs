@@ -186,7 +186,10 @@ fn within(subnet: &Element, wishes: &NetworkWishes) -> Result<Place> {
         subnet_id: subnet.text("subnetId").map(str::to_owned),
         zone: zone_of(subnet).map(str::to_owned),
         block: block.ok_or_else(|| missing("addresses"))?,
-        asks_for_address: !wishes.use_private_ip && !is_true(subnet, "mapPublicIpOnLaunch"),
+        // Addresses of IPv6 are public by themselves.
+        asks_for_address: !wishes.use_private_ip
+            && subnet.text("cidrBlock").is_some()
+            && !is_true(subnet, "mapPublicIpOnLaunch"),
     })
 }
 
@@ -228,6 +231,33 @@ mod tests {
         assert_eq!((any.subnet_id, any.zone, any.asks_for_address), (None, None, false));
         assert_eq!(any_of(vec![place("a", true), place("b", false)]), Some(place("b", false)));
         assert_eq!(any_of(vec![place("a", true), place("b", true)]), Some(place("a", true)));
+    }
+
+    #[test]
+    fn an_address_is_asked_for_only_where_there_are_some() {
+        let wishes = NetworkWishes {
+            subnet_id: None,
+            security_group_ids: Vec::new(),
+            security_group: "g".to_owned(),
+            availability_zone: None,
+            use_private_ip: false,
+            allowed_cidr: Vec::new(),
+            ports: Vec::new(),
+            installation: "one".to_owned(),
+            address_service: String::new(),
+        };
+        let v6 = "<ipv6CidrBlockAssociationSet><item><ipv6CidrBlock>2001:db8::/64</ipv6CidrBlock>\
+                  </item></ipv6CidrBlockAssociationSet>";
+        let asks = |blocks: &str, public: &str| {
+            let subnet = format!(
+                "<item><subnetId>s</subnetId><vpcId>v</vpcId>{blocks}\
+                 <mapPublicIpOnLaunch>{public}</mapPublicIpOnLaunch></item>"
+            );
+            within(&Element::parse(&subnet).unwrap(), &wishes).unwrap().asks_for_address
+        };
+        let v4 = "<cidrBlock>10.0.0.0/20</cidrBlock>";
+        assert!(asks(v4, "false") && asks(&format!("{v4}{v6}"), "false"));
+        assert!(!asks(v4, "true") && !asks(v6, "false"));
     }
 
     fn tables(routes: &str) -> Vec<Element> {

@@ -1,40 +1,50 @@
 //! What a security group lets in.
 //!
 //! The group has one name in the account, so several installations of Apyfal, and people, may have
-//! rules in it. A rule says by its description which installation made it.
+//! rules in it. A rule says by its description which installation made it, and whether for an address that
+//! was [measured](Callers). Only such a rule is ever taken back, by the one that made it, once its machine
+//! has another address: networks that somebody named stay, as another host may be reached from there.
+//!
+//! AWS has no two rules for the same network and port, so those behind one address share the rule of the
+//! first one. For that it is taken back only while no machine of another installation is in the group.
 
 use apyfal_core::{Error, ErrorKind, Result};
 use futures::future::{join_all, try_join_all};
 use ipnet::IpNet;
 
 use super::group::Group;
+use super::{Callers, list};
 use crate::aws::api::{Api, Params};
 use crate::aws::element::Element;
-use crate::aws::failure;
+use crate::aws::{failure, tags};
 
-/// Has a group let callers in, and takes back what this installation let in before from elsewhere.
-/// What is there already is not asked for, and rules of others stay as they are.
+/// Has a group let callers in, and takes back what this installation let in before from where it was
+/// then. What is there already is not asked for, and rules of others stay as they are.
 ///
 /// # Errors
 /// AWS refuses to let somebody in. That it refuses to take something back is a warning.
 pub(super) async fn let_in(
     api: &Api,
     group: &Group,
-    callers: &[IpNet],
+    callers: &Callers,
     ports: &[u16],
     installation: &str,
 ) -> Result<Vec<String>> {
     let present: Vec<_> = group.permissions.iter().flat_map(Rule::all_of).collect();
-    let mark = format!("apyfal {installation}");
+    let mark = mark(callers, installation);
     // Each by itself: one that is there already must not keep others from being made.
-    try_join_all(missing(&present, callers, ports, &mark).iter().map(async |rule| {
+    try_join_all(missing(&present, callers.networks(), ports, &mark).iter().map(async |rule| {
         match api.ec2("AuthorizeSecurityGroupIngress", &rule.params(&group.id)).await {
             Err(error) if failure::code(&error) == Some("InvalidPermission.Duplicate") => Ok(()),
             made => made.map(drop).map_err(|error| refused(error, rule, group)),
         }
     }))
     .await?;
-    let taken_back = join_all(outdated(&present, callers, &mark).into_iter().map(async |rule| {
+    let mut outdated = outdated(&present, callers, &mark);
+    if !outdated.is_empty() && is_used_by_others(api, group, installation).await? {
+        outdated.clear();
+    }
+    let taken_back = join_all(outdated.into_iter().map(async |rule| {
         match api.ec2("RevokeSecurityGroupIngress", &rule.params(&group.id)).await {
             Err(error) if failure::code(&error) != Some("InvalidPermission.NotFound") => Some(
                 format!("{rule} stays allowed by {}, as it cannot be revoked: {error}", group.id),
@@ -45,7 +55,28 @@ pub(super) async fn let_in(
     Ok(taken_back.await.into_iter().flatten().collect())
 }
 
-/// What callers need and the group lacks. Rules of this installation count only where they stay.
+/// What the rules of an installation are described by. A machine has a public address and one in the
+/// network, of which one says nothing of the other.
+fn mark(callers: &Callers, installation: &str) -> String {
+    match callers {
+        Callers::Named(_) => format!("apyfal {installation}"),
+        Callers::Public(_) => format!("apyfal {installation} measured"),
+        Callers::Private(_) => format!("apyfal {installation} measured within"),
+    }
+}
+
+/// Whether there are machines of other installations in a group.
+async fn is_used_by_others(api: &Api, group: &Group, installation: &str) -> Result<bool> {
+    let (action, set, filter) = ("DescribeInstances", "reservationSet", "instance.group-id");
+    let sets = list(api, action, set, filter, &[&group.id]).await?;
+    let others = |instance: &Element| {
+        instance.tag(tags::INSTALLATION) != Some(installation)
+            && instance.text("instanceState/name") != Some("terminated")
+    };
+    Ok(sets.iter().any(|set| set.items("instancesSet").any(others)))
+}
+
+/// What callers need and the group lacks. What goes has networks that are none of theirs.
 fn missing(present: &[Rule], callers: &[IpNet], ports: &[u16], mark: &str) -> Vec<Rule> {
     let wanted = callers.iter().flat_map(|network| {
         ports.iter().map(|port| Rule {
@@ -55,13 +86,16 @@ fn missing(present: &[Rule], callers: &[IpNet], ports: &[u16], mark: &str) -> Ve
             description: Some(mark.to_owned()),
         })
     });
-    let stays = |rule: &&Rule| !rule.is_by(mark) || callers.contains(&rule.network);
-    wanted.filter(|wanted| !present.iter().filter(stays).any(|rule| rule.covers(wanted))).collect()
+    wanted.filter(|wanted| !present.iter().any(|rule| rule.covers(wanted))).collect()
 }
 
-/// What this installation let in from networks that are not the callers' any more. Where nobody told
+/// What this installation let in from addresses that are not its machine's any more. Where nobody told
 /// the address of a family, that of yesterday may be it.
-fn outdated<'a>(present: &'a [Rule], callers: &[IpNet], mark: &str) -> Vec<&'a Rule> {
+fn outdated<'a>(present: &'a [Rule], callers: &Callers, mark: &str) -> Vec<&'a Rule> {
+    let callers = match callers {
+        Callers::Named(_) => return Vec::new(),
+        Callers::Public(addresses) | Callers::Private(addresses) => addresses,
+    };
     let is_v4 = |network: &IpNet| matches!(network, IpNet::V4(_));
     let is_outdated = |rule: &&Rule| {
         let mut of_family = callers.iter().filter(|caller| is_v4(caller) == is_v4(&rule.network));
@@ -212,8 +246,6 @@ mod tests {
             rule((0, 65535), "10.0.0.0/8", "a person"),
             rule((22, 22), "1.2.3.4/32", "apyfal b"),
             rule((443, 443), "1.2.3.4/32", "apyfal a"),
-            // Goes, so it does not help.
-            rule((22, 443), "9.0.0.0/8", "apyfal a"),
         ];
         let missing = |callers: &[&str]| {
             let missing = missing(&present, &networks(callers), &[22, 443], "apyfal a");
@@ -231,18 +263,24 @@ mod tests {
     #[test]
     fn only_ones_own_of_yesterday_goes() {
         let present = [
-            rule((22, 22), "1.2.3.4/32", "apyfal a"),
-            rule((80, 80), "5.6.7.8/32", "apyfal a"),
-            rule((22, 22), "5.6.7.8/32", "apyfal b"),
-            rule((22, 22), "5.6.7.8/32", "mine, not that of apyfal a"),
-            rule((22, 22), "2001:db8::1/128", "apyfal a"),
+            rule((22, 22), "1.2.3.4/32", "apyfal a measured"),
+            rule((80, 80), "5.6.7.8/32", "apyfal a measured"),
+            rule((22, 22), "5.6.7.8/32", "apyfal b measured"),
+            rule((22, 22), "5.6.7.9/32", "apyfal a"),
+            rule((22, 22), "10.0.0.7/32", "apyfal a measured within"),
+            rule((22, 22), "5.6.7.8/32", "mine, not that of apyfal a measured"),
+            rule((22, 22), "2001:db8::1/128", "apyfal a measured"),
         ];
-        let outdated = |callers: &[&str]| {
-            let outdated = outdated(&present, &networks(callers), "apyfal a");
+        let of = |callers: Callers| {
+            let mark = mark(&callers, "a");
+            let outdated = outdated(&present, &callers, &mark);
             outdated.iter().map(|rule| rule.network.to_string()).collect::<Vec<_>>()
         };
+        let outdated = |callers: &[&str]| of(Callers::Public(networks(callers)));
         assert_eq!(outdated(&["1.2.3.4/32"]), ["5.6.7.8/32"]);
         assert_eq!(outdated(&["1.2.3.4/32", "2001:db8::2/128"]), ["5.6.7.8/32", "2001:db8::1/128"]);
         assert!(outdated(&[]).is_empty());
+        assert_eq!(of(Callers::Private(networks(&["10.0.0.8/32"]))), ["10.0.0.7/32"]);
+        assert!(of(Callers::Named(networks(&["1.2.3.4/32"]))).is_empty());
     }
 }

@@ -27,6 +27,16 @@ async fn network(api: &Api, wishes: &NetworkWishes) -> Result<Network> {
     look_up(api, wishes).await?.let_in(api, wishes).await
 }
 
+/// Tells everybody that they are at `ADDRESS`.
+fn service() -> FaultServer {
+    FaultServer::start(|_| Answer::new(200, "203.0.113.7")).unwrap()
+}
+
+/// For a host that is reached from where this machine is.
+fn measured(service: &FaultServer) -> NetworkWishes {
+    NetworkWishes { allowed_cidr: Vec::new(), address_service: service.url(), ..wishes() }
+}
+
 async fn described(api: &Api, group: &str) -> Element {
     let found =
         list(api, "DescribeSecurityGroups", "securityGroupInfo", "group-id", &[group]).await;
@@ -137,20 +147,45 @@ async fn rules_of_others_stay_and_those_of_yesterday_go() {
     let api = cloud.api();
     let vpc = default_vpc(&api).await;
     let group = make_group(&api, &vpc, "AccelizeSecurityGroup").await;
-    allow(&api, &group, "22", "198.51.100.1/32", "apyfal one").await;
-    allow(&api, &group, "22", "198.51.100.3/32", "apyfal two").await;
+    allow(&api, &group, "22", "198.51.100.1/32", "apyfal one measured").await;
+    allow(&api, &group, "22", "198.51.100.3/32", "apyfal two measured").await;
     allow(&api, &group, "443", "198.51.100.2/32", "a person").await;
-    allow(&api, &group, "443", ADDRESS, "apyfal two").await;
-    let warnings = network(&api, &wishes()).await.unwrap().warnings;
+    allow(&api, &group, "443", "198.51.100.4/32", "apyfal one").await;
+    allow(&api, &group, "443", ADDRESS, "apyfal two measured").await;
+    let service = service();
+    let warnings = network(&api, &measured(&service)).await.unwrap().warnings;
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(
         rules(&api, &group).await,
         [
-            "22 198.51.100.3/32 apyfal two",
-            "22 203.0.113.7/32 apyfal one",
+            "22 198.51.100.3/32 apyfal two measured",
+            "22 203.0.113.7/32 apyfal one measured",
             "443 198.51.100.2/32 a person",
-            "443 203.0.113.7/32 apyfal two",
+            "443 198.51.100.4/32 apyfal one",
+            "443 203.0.113.7/32 apyfal two measured",
         ]
+    );
+}
+
+#[tokio::test]
+async fn a_rule_stays_while_others_may_share_it() {
+    let cloud = Cloud::with(|asked| {
+        let instances = "<R><reservationSet><item><instancesSet><item><instanceState>\
+                         <name>stopped</name></instanceState><tagSet><item>\
+                         <key>apyfal:installation</key><value>two</value></item></tagSet></item>\
+                         </instancesSet></item></reservationSet></R>";
+        (asked["Action"] == "DescribeInstances").then(|| Answer::new(200, instances))
+    });
+    let api = cloud.api();
+    let vpc = default_vpc(&api).await;
+    let group = make_group(&api, &vpc, "AccelizeSecurityGroup").await;
+    allow(&api, &group, "22", "198.51.100.1/32", "apyfal one measured").await;
+    let service = service();
+    let wishes = NetworkWishes { ports: vec![22], ..measured(&service) };
+    network(&api, &wishes).await.unwrap();
+    assert_eq!(
+        rules(&api, &group).await,
+        ["22 198.51.100.1/32 apyfal one measured", "22 203.0.113.7/32 apyfal one measured"]
     );
 }
 
@@ -183,11 +218,13 @@ async fn a_rule_that_cannot_be_revoked_is_told() {
         is_revoke.then(|| refusal(403, "UnauthorizedOperation"))
     });
     let api = cloud.api();
-    network(&api, &wishes()).await.unwrap();
-    let moved = NetworkWishes { allowed_cidr: vec!["192.0.2.0/24".to_owned()], ..wishes() };
-    let warnings = network(&api, &moved).await.unwrap().warnings;
-    assert_eq!(warnings.len(), 2);
-    assert!(warnings[0].starts_with("203.0.113.7/32 to port "), "{warnings:?}");
+    let vpc = default_vpc(&api).await;
+    let group = make_group(&api, &vpc, "AccelizeSecurityGroup").await;
+    allow(&api, &group, "22", "198.51.100.1/32", "apyfal one measured").await;
+    let service = service();
+    let warnings = network(&api, &measured(&service)).await.unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("198.51.100.1/32 to port 22"), "{warnings:?}");
 }
 
 #[tokio::test]
@@ -212,7 +249,7 @@ async fn the_callers_address_is_what_is_let_in() {
         ..wishes()
     };
     let group = network(&api, &public).await.unwrap().security_group_ids.remove(0);
-    assert_eq!(rules(&api, &group).await, ["80 198.51.100.9/32 apyfal one"]);
+    assert_eq!(rules(&api, &group).await, ["80 198.51.100.9/32 apyfal one measured"]);
     // Nobody is asked where the private address counts.
     let private =
         NetworkWishes { use_private_ip: true, installation: "two".to_owned(), ..public.clone() };
@@ -350,10 +387,9 @@ async fn the_whole_world_is_let_in_only_where_it_is_meant_and_told() {
     let made = network(&api, &open).await.unwrap();
     assert_eq!(made.warnings, ["allowed_cidr lets everybody in the world connect to hosts"]);
     assert_eq!(rules(&api, &made.security_group_ids[0]).await.len(), 2);
-    // What was open is closed for the next host.
+    // It was named, so that it is not taken back when another host is reached from elsewhere.
     network(&api, &wishes()).await.unwrap();
-    let left = rules(&api, &made.security_group_ids[0]).await;
-    assert!(left.iter().all(|rule| rule.contains(ADDRESS)), "{left:?}");
+    assert_eq!(rules(&api, &made.security_group_ids[0]).await.len(), 2);
 }
 
 #[tokio::test]

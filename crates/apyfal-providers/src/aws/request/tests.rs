@@ -178,6 +178,8 @@ fn a_persistent_spot_request_ends_with_the_lease() {
     }});
     assert_eq!(request["InstanceMarketOptions"], expected);
     assert_eq!(request["InstanceInitiatedShutdownBehavior"], "stop");
+    let tag = json!({"Key": "apyfal:spot", "Value": "persistent"});
+    assert!(request["TagSpecifications"][0]["Tags"].as_array().unwrap().contains(&tag));
     let until = |options: &str, spec: &HostSpec| {
         plain(spec, &persistent(options))["InstanceMarketOptions"]["SpotOptions"]["ValidUntil"]
             .clone()
@@ -214,6 +216,12 @@ fn an_address_is_asked_for_by_an_interface() {
     let request = made(&own_address);
     assert_eq!(request["NetworkInterfaces"][0]["PrivateIpAddress"], "10.0.0.9");
     assert_eq!(request.get("PrivateIpAddress"), None);
+}
+
+#[test]
+fn the_image_is_the_one_that_was_found() {
+    let request = plain(&spec(), &said("{'ImageId': 'resolve:ssm:/aws/service/x'}"));
+    assert_eq!(request["ImageId"], "ami-1");
 }
 
 #[test]

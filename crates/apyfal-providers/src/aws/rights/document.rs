@@ -45,6 +45,35 @@ pub(crate) fn of_host(region: &str, has_fpga: bool, buckets: &Buckets) -> Option
     (!statements.is_empty()).then(|| json!({"Version": "2012-10-17", "Statement": statements}))
 }
 
+/// What a document of [`of_host`] says, and all of another one. Statements of the same name are one.
+pub(super) fn joined(said: Option<&Value>, needed: &Value) -> Value {
+    let Some(said) = said else { return needed.clone() };
+    let mut joined = said.clone();
+    let Some(statements) = joined["Statement"].as_array_mut() else { return needed.clone() };
+    for new in needed["Statement"].as_array().into_iter().flatten() {
+        let same = statements.iter_mut().find(|said| said["Sid"] == new["Sid"]);
+        let Some(same) = same else {
+            statements.push(new.clone());
+            continue;
+        };
+        for part in ["Action", "Resource"] {
+            let mut all = list(&same[part]);
+            let lacks: Vec<_> =
+                list(&new[part]).into_iter().filter(|item| !all.contains(item)).collect();
+            if !lacks.is_empty() {
+                all.extend(lacks);
+                same[part] = all.into();
+            }
+        }
+    }
+    joined
+}
+
+/// One or several, as IAM takes both.
+fn list(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
+}
+
 /// Who may take up the role of hosts: machines of EC2.
 pub(crate) fn of_trust(region: &str) -> Value {
     let domain = match partition(region) {
@@ -110,6 +139,17 @@ mod tests {
         assert_eq!(all["Statement"][1]["Resource"][0], "arn:aws-us-gov:s3:::*");
         let actions = all["Statement"][1]["Action"].as_array().unwrap();
         assert!(actions.iter().all(|action| !action.as_str().unwrap().contains('*')));
+    }
+
+    #[test]
+    fn what_one_host_may_no_other_takes_away() {
+        let of = |fpga, names: &[&str]| of_host("eu-west-1", fpga, &named(names)).unwrap();
+        let both = joined(Some(&of(true, &["a"])), &of(false, &["b"]));
+        assert_eq!(both, of(true, &["a", "b"]));
+        assert_eq!(joined(Some(&both), &of(false, &["a"])), both);
+        assert_eq!(joined(Some(&both), &of(true, &["b"])), both);
+        assert_eq!(joined(None, &both), both);
+        assert_eq!(joined(Some(&json!({})), &both), both);
     }
 
     #[test]

@@ -39,8 +39,6 @@ pub(crate) struct RightsWishes {
 pub(crate) struct Rights {
     /// The name of the instance profile.
     pub(crate) profile: String,
-    /// Whether it was made or changed a moment ago: EC2 may take some seconds to know of it.
-    pub(crate) is_new: bool,
     /// What the user should know.
     pub(crate) warnings: Vec<String>,
 }
@@ -56,12 +54,12 @@ pub(crate) async fn rights(api: &Api, wishes: &RightsWishes) -> Result<Rights> {
             policy::find_or_make(api, wishes),
             profile::find_or_make(api, wishes),
         )?;
-        let (_, is_new) = tokio::try_join!(
+        tokio::try_join!(
             role::attach(api, &role, policy.as_ref()),
             profile::add(api, &profile, &role),
         )?;
         let warnings = role.warning.into_iter().chain(policy.and_then(|policy| policy.warning));
-        Ok(Rights { profile: profile.name, is_new, warnings: warnings.collect() })
+        Ok(Rights { profile: profile.name, warnings: warnings.collect() })
     };
     rights.await.map_err(|error: Error| error.as_reason().operation("set up the rights of a host"))
 }

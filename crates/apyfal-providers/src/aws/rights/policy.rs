@@ -55,7 +55,7 @@ async fn find(api: &Api, name: &str) -> Result<Option<Element>> {
     Ok(policies.into_iter().find(is_meant))
 }
 
-/// Has a policy say what it is to say, if it is our own; else there is a warning.
+/// Has a policy say what it is to say beside what it says, if it is our own; else there is a warning.
 async fn bring_up_to_date(
     api: &Api,
     wishes: &RightsWishes,
@@ -75,7 +75,9 @@ async fn bring_up_to_date(
         .await
         .map_err(settling)?;
     let said = said.text("GetPolicyVersionResult/PolicyVersion/Document").and_then(document::read);
-    if said.as_ref() == Some(document) {
+    // Other hosts may need what it says already.
+    let joined = document::joined(said.as_ref(), document);
+    if said.as_ref() == Some(&joined) {
         return Ok(Policy { arn, warning: None });
     }
     let whole = api.iam("GetPolicy", &params(&[("PolicyArn", &arn)])).await.map_err(settling)?;
@@ -88,7 +90,7 @@ async fn bring_up_to_date(
         );
         return Ok(Policy { arn, warning: Some(warning) });
     }
-    add_version(api, &arn, &document.to_string()).await?;
+    add_version(api, &arn, &joined.to_string()).await?;
     Ok(Policy { arn, warning: None })
 }
 

@@ -13,7 +13,6 @@ use crate::aws::failure;
 pub(super) struct Profile {
     pub(super) name: String,
     role: Option<String>,
-    is_new: bool,
 }
 
 /// The instance profile of a name, in whatever case it is written there; made where there is none. Where
@@ -30,7 +29,7 @@ pub(super) async fn find_or_make(api: &Api, wishes: &RightsWishes) -> Result<Pro
                 let own = [("InstanceProfileName", name.as_str())];
                 make(api, "CreateInstanceProfile", &params_of_new(&own, &wishes.installation))
                     .await?;
-                Profile { name: name.clone(), role: None, is_new: true }
+                Profile { name: name.clone(), role: None }
             }
         };
         if profile.role.as_ref().is_none_or(|role| role.eq_ignore_ascii_case(&wishes.role)) {
@@ -60,16 +59,15 @@ async fn get(api: &Api, name: &str) -> Result<Option<Profile>> {
     let profile = |profile: &Element| Profile {
         name: profile.text("InstanceProfileName").unwrap_or(name).to_owned(),
         role: profile.items("Roles").find_map(|role| role.text("RoleName")).map(str::to_owned),
-        is_new: false,
     };
     let found = found.as_ref();
     Ok(found.and_then(|found| found.at("GetInstanceProfileResult/InstanceProfile")).map(profile))
 }
 
-/// Gives an instance profile its role, unless it has it; whether something about it is new.
-pub(super) async fn add(api: &Api, profile: &Profile, role: &Role) -> Result<bool> {
+/// Gives an instance profile its role, unless it has it.
+pub(super) async fn add(api: &Api, profile: &Profile, role: &Role) -> Result<()> {
     if profile.role.is_some() {
-        return Ok(profile.is_new);
+        return Ok(());
     }
     let params = params(&[("InstanceProfileName", &profile.name), ("RoleName", &role.name)]);
     match api.iam("AddRoleToInstanceProfile", &params).await {
@@ -77,10 +75,10 @@ pub(super) async fn add(api: &Api, profile: &Profile, role: &Role) -> Result<boo
         Err(error) if failure::code(&error) == Some("LimitExceeded") => {
             let found = get(api, &profile.name).await?.and_then(|profile| profile.role);
             match found {
-                Some(found) if found.eq_ignore_ascii_case(&role.name) => Ok(true),
+                Some(found) if found.eq_ignore_ascii_case(&role.name) => Ok(()),
                 _ => Err(error),
             }
         }
-        added => added.map(|_| true).map_err(settling),
+        added => added.map(drop).map_err(settling),
     }
 }

@@ -62,7 +62,7 @@ async fn from_nothing_and_a_second_time() {
     let wishes = wishes("Nothing");
     let (made, actions) = cloud.actions(rights(&api, &wishes)).await;
     let made = made.unwrap();
-    assert_eq!((made.profile.as_str(), made.is_new), ("NothingLoadFPGA", true));
+    assert_eq!(made.profile, "NothingLoadFPGA");
     assert_eq!(made.warnings, Vec::<String>::new());
     let changes =
         actions.iter().filter(|name| !name.starts_with("Get") && !name.starts_with("List"));
@@ -81,7 +81,7 @@ async fn from_nothing_and_a_second_time() {
     assert_eq!(policy(&api, "NothingPolicy").await, (wishes.policy_document.clone().unwrap(), 1));
 
     let (again, actions) = cloud.actions(rights(&api, &wishes)).await;
-    assert_eq!(again.unwrap(), Rights { is_new: false, ..made.clone() });
+    assert_eq!(again.unwrap(), made);
     assert_eq!(sorted(actions), LOOKS);
 
     let other_case = RightsWishes {
@@ -91,7 +91,7 @@ async fn from_nothing_and_a_second_time() {
         ..wishes
     };
     let (again, actions) = cloud.actions(rights(&api, &other_case)).await;
-    assert_eq!(again.unwrap(), Rights { is_new: false, ..made });
+    assert_eq!(again.unwrap(), made);
     assert!(
         actions.iter().all(|name| name.starts_with("Get") || name.starts_with("List")),
         "{actions:?}"
@@ -119,19 +119,24 @@ async fn a_role_alone_has_no_policy() {
 }
 
 #[tokio::test]
-async fn our_own_policy_follows_what_is_needed() {
+async fn our_own_policy_grows_with_what_is_needed() {
     let cloud = Cloud::start();
     let api = cloud.api();
     let mut wishes = wishes("Own");
     rights(&api, &wishes).await.unwrap();
+    let mut names = vec!["data".to_owned()];
     // There are five versions at most.
     for number in 0..7 {
-        let buckets = Buckets::Named(vec![format!("bucket-{number}")]);
+        names.push(format!("bucket-{number}"));
+        let buckets = Buckets::Named(names[number + 1..].to_vec());
         wishes.policy_document = document::of_host("eu-west-1", false, &buckets);
         let warnings = rights(&api, &wishes).await.unwrap().warnings;
         assert!(warnings.is_empty(), "{warnings:?}");
     }
-    assert_eq!(policy(&api, "OwnPolicy").await, (wishes.policy_document.unwrap(), 5));
+    let all = document::of_host("eu-west-1", true, &Buckets::Named(names)).unwrap();
+    assert_eq!(policy(&api, "OwnPolicy").await, (all, 5));
+    let (_, actions) = cloud.actions(rights(&api, &wishes)).await;
+    assert_eq!(sorted(actions), LOOKS, "it says that already");
 }
 
 #[tokio::test]
@@ -183,7 +188,7 @@ async fn a_profile_of_another_role_stays_and_ours_is_called_after_both() {
     assert_eq!(made.profile, "ProfileLoadFPGA-mine");
     assert_eq!(given(&api, &made.profile).await.0, "mine");
     assert_eq!(given(&api, "ProfileLoadFPGA").await.0, "ProfileRole");
-    assert!(!rights(&api, &named).await.unwrap().is_new);
+    assert_eq!(rights(&api, &named).await.unwrap(), made);
 }
 
 #[tokio::test]
@@ -206,7 +211,7 @@ async fn answers_that_are_lost_change_nothing() {
     cloud.lose("AttachRolePolicy", "RoleName", "LostRole");
     cloud.lose("AddRoleToInstanceProfile", "RoleName", "LostRole");
     let made = rights(&api, &wishes("Lost")).await.unwrap();
-    assert_eq!((made.profile.as_str(), made.is_new), ("LostLoadFPGA", true));
+    assert_eq!(made.profile, "LostLoadFPGA");
     let expected = ("LostRole".to_owned(), vec!["LostPolicy".to_owned()]);
     assert_eq!(given(&api, &made.profile).await, expected);
 }

@@ -72,7 +72,7 @@ fn every_key_is_read() {
     assert_eq!(settings.availability_zone(), Some("us-east-1a"));
     assert_eq!(settings.subnet_id(), Some("subnet-1"));
     assert_eq!(settings.security_group_ids(), ["sg-1", "sg-2"]);
-    assert_eq!((settings.instance_type(), settings.image_id()), (None, None));
+    assert_eq!((settings.instance_type(), settings.image()), (None, None));
     assert_eq!(settings.buckets, Buckets::Named(vec!["one".into(), "two.three".into()]));
     assert_eq!(settings.warnings().len(), 1);
 }
@@ -84,13 +84,35 @@ fn the_request_itself_goes_before_the_keys() {
          boto3_create_instances_kwargs = {'ImageId': 'ami-2', 'InstanceType': 'f2.6xlarge', 'KeyName': 'k',\n  \
          'NetworkInterfaces': [{'SubnetId': 'subnet-2', 'Groups': ['sg-2']}], 'UserData': b'caf\\xc3\\xa9'}\n",
     );
-    assert_eq!(settings.image_id(), Some("ami-2"));
+    assert_eq!(settings.image(), Some(Image::Id("ami-2".into())));
     assert_eq!(settings.instance_type(), Some("f2.6xlarge"));
     assert_eq!(settings.subnet_id(), Some("subnet-2"));
     assert_eq!(settings.security_group_ids(), ["sg-2"]);
     assert_eq!(settings.user_script(), Some("café"));
-    assert_eq!(settings.key_pair, "k");
+    assert_eq!((settings.key_pair.as_str(), settings.names_key), ("k", true));
     assert!(settings.warnings().is_empty());
+}
+
+#[test]
+fn an_image_of_the_request_may_be_a_parameter() {
+    let settings = settings(
+        "[host]\nboto3_create_instances_kwargs = {'ImageId': 'resolve:ssm:/aws/service/x'}\n",
+    );
+    assert_eq!(settings.image(), Some(Image::Parameter { ssm: "/aws/service/x".into() }));
+}
+
+#[test]
+fn whether_hosts_have_rights_is_known() {
+    assert!(!settings("").gives_rights() && !settings("[host]\nkey_pair = k\n").gives_rights());
+    for gives in [
+        "s3_buckets = all",
+        "s3_buckets = one",
+        "role = mine",
+        "policy = mine",
+        "boto3_create_instances_kwargs = {'IamInstanceProfile': {'Name': 'mine'}}",
+    ] {
+        assert!(settings(&format!("[host.AWS]\n{gives}\n")).gives_rights(), "{gives}");
+    }
 }
 
 #[test]
@@ -107,9 +129,9 @@ fn a_host_that_nobody_may_reach_is_warned_of() {
 
 #[test]
 fn buckets_are_names_or_all() {
-    assert_eq!(settings("[host.AWS]\ns3_buckets = all\n").buckets, Buckets::All);
-    let named = settings("[host.AWS]\ns3_buckets = ['all']\n").buckets;
-    assert_eq!(named, Buckets::Named(vec!["all".into()]), "a bucket may be called so");
+    for all in ["all", "'all'", "['all']"] {
+        assert_eq!(settings(&format!("[host.AWS]\ns3_buckets = {all}\n")).buckets, Buckets::All);
+    }
     for wrong in ["*", "s3://bucket", "One", "a/b"] {
         let (message, _) = refused(&format!("[host.AWS]\ns3_buckets = {wrong}\n"));
         assert_eq!(message, format!("'{wrong}' is no name of a bucket"));
