@@ -16,9 +16,12 @@ use super::testing::{api_of, environment};
 /// What is asked for: the action and its parameters.
 pub(crate) type Asked = BTreeMap<String, String>;
 
+/// What belongs to the whole account is asked for here.
+const GLOBAL: &str = "us-east-1";
+/// Each has zones that end with a and b.
 const REGIONS: &str = "\
-    us-east-1 us-east-2 us-west-1 us-west-2 eu-west-1 eu-west-2 eu-west-3 eu-central-1 \
-    eu-central-2 eu-north-1 eu-south-1 eu-south-2 ap-south-1 ap-south-2 ap-northeast-1 \
+    us-east-2 us-west-1 us-west-2 eu-west-1 eu-west-2 eu-west-3 eu-central-1 \
+    eu-central-2 eu-north-1 eu-south-1 eu-south-2 ap-south-1 ap-south-2 \
     ap-northeast-2 ap-northeast-3 ap-southeast-1 ap-southeast-2 ap-southeast-3 \
     ap-southeast-4 ap-southeast-5 ap-east-1 ca-central-1 ca-west-1 sa-east-1 me-south-1 \
     me-central-1 af-south-1 il-central-1 mx-central-1 ap-southeast-7";
@@ -39,12 +42,26 @@ impl Cloud {
     /// One in which `instead` answers what it wants to.
     pub(crate) fn with(instead: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> Self {
         static TAKEN: AtomicUsize = AtomicUsize::new(0);
+        let region = REGIONS.split(' ').nth(TAKEN.fetch_add(1, Ordering::Relaxed)).unwrap();
+        Self::at(region, instead)
+    }
+
+    /// One for what belongs to the whole account, so that names tell whose it is.
+    pub(crate) fn global(
+        instead: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
+        Self::at(GLOBAL, instead)
+    }
+
+    fn at(
+        region: &'static str,
+        instead: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
         let shared = shared();
         let address = shared.url().strip_prefix("http://").unwrap().to_owned();
         let server = FaultServer::start(move |request| {
             instead(&asked(request)).unwrap_or_else(|| forward(&address, request))
         });
-        let region = REGIONS.split(' ').nth(TAKEN.fetch_add(1, Ordering::Relaxed)).unwrap();
         Self { server: server.unwrap(), region, shared }
     }
 

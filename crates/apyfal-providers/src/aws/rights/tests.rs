@@ -57,7 +57,7 @@ async fn given(api: &Api, profile: &str) -> (String, Vec<String>) {
 
 #[tokio::test]
 async fn from_nothing_and_a_second_time() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     let wishes = wishes("Nothing");
     let (made, actions) = cloud.actions(rights(&api, &wishes)).await;
@@ -100,7 +100,7 @@ async fn from_nothing_and_a_second_time() {
 
 #[tokio::test]
 async fn two_at_the_same_time_have_the_same() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     let wishes = wishes("Two");
     let (one, two) = tokio::join!(rights(&api, &wishes), rights(&api, &wishes));
@@ -111,7 +111,7 @@ async fn two_at_the_same_time_have_the_same() {
 
 #[tokio::test]
 async fn a_role_alone_has_no_policy() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     let wishes = RightsWishes { policy_document: None, ..wishes("Alone") };
     let made = rights(&api, &wishes).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_role_alone_has_no_policy() {
 
 #[tokio::test]
 async fn our_own_policy_grows_with_what_is_needed() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     let mut wishes = wishes("Own");
     rights(&api, &wishes).await.unwrap();
@@ -141,7 +141,7 @@ async fn our_own_policy_grows_with_what_is_needed() {
 
 #[tokio::test]
 async fn our_own_role_can_be_taken_up() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     let wishes = wishes("Trust");
     let other = RightsWishes {
@@ -165,7 +165,7 @@ async fn our_own_role_can_be_taken_up() {
 
 #[tokio::test]
 async fn what_somebody_else_made_is_used_and_told_and_stays() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     let wishes = wishes("Else");
     let theirs = document::of_host("eu-west-1", false, &Buckets::All).unwrap();
@@ -179,7 +179,7 @@ async fn what_somebody_else_made_is_used_and_told_and_stays() {
 
 #[tokio::test]
 async fn a_profile_of_another_role_stays_and_ours_is_called_after_both() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     let first = wishes("Profile");
     rights(&api, &first).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_profile_of_another_role_stays_and_ours_is_called_after_both() {
 
 #[tokio::test]
 async fn what_was_made_a_moment_ago_is_asked_for_again() {
-    let cloud = Cloud::with(|asked| match &*asked["Action"] {
+    let cloud = Cloud::global(|asked| match &*asked["Action"] {
         "AttachRolePolicy" => Some(refusal(404, "NoSuchEntity")),
         _ => None,
     });
@@ -203,7 +203,7 @@ async fn what_was_made_a_moment_ago_is_asked_for_again() {
 
 #[tokio::test]
 async fn answers_that_are_lost_change_nothing() {
-    let cloud = Cloud::start();
+    let cloud = Cloud::global(|_| None);
     let api = cloud.api();
     cloud.lose("CreateRole", "RoleName", "LostRole");
     cloud.lose("CreatePolicy", "PolicyName", "LostPolicy");
