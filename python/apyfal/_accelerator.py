@@ -12,6 +12,7 @@ from apyfal import configuration as _cfg
 from apyfal import host as _hst
 from apyfal._logging import get_logger
 from apyfal._progress import Progress
+from apyfal.host import _made
 
 __all__ = ['Accelerator']
 
@@ -19,14 +20,16 @@ __all__ = ['Accelerator']
 class Accelerator:
     """An accelerated function: it is started, processes, and is stopped. A context manager stops it by itself.
 
-    It runs on this machine, or on the host that `host_ip` or the configuration names.
+    It runs on this machine, on the host that `host_ip` or the configuration names, or on one that is made for it and
+    given back at the end, where `host_type` or the configuration says of which type.
 
     Args:
         accelerator: Its name: ``'gzip'``, ``'sha3'``.
         config: A configuration, or what `apyfal.configuration.Configuration` takes.
         accelize_client_id: The account at the catalog's server.
         accelize_secret_id: Its secret.
-        host_type: The type of host: ``'localhost'`` for this machine, ``'AWS'``.
+        host_type: The type of host: ``'localhost'`` for this machine, ``'AWS'``, or ``'sim'``, a process of this
+            machine that is used as one in a cloud.
         host_ip: The address, URL or name of a host that runs already.
         stop_mode: What becomes of the host at the end: ``'term'`` (0), ``'stop'`` (1) or ``'keep'`` (2).
         prefer_self_hosted: Use this machine where it is a host itself. True by default.
@@ -56,6 +59,10 @@ class Accelerator:
             self._host = _hst.Host(
                 host_type=kind, config=config, host_ip=host_ip, stop_mode=stop_mode,
                 **host_kwargs)
+            config = self._host._config
+            if self._host._is_made and config._core.chosen()[1]:
+                # This machine is the host that is meant.
+                self._host = None
         elif host_ip or section['host_ip']:
             self._host = _hst.Host(config=config, host_ip=host_ip or section['host_ip'],
                                    stop_mode=stop_mode, **host_kwargs)
@@ -63,10 +70,13 @@ class Accelerator:
         address = None if self._host is None else self._host.host_ip
         if address and address != section['host_ip']:
             host_ip = address
+        is_away = address or (self._host is not None and self._host._is_made)
         self._client = _clt.AcceleratorClient(
-            accelerator=accelerator, client_type='REST' if address else 'SysCall',
+            accelerator=accelerator, client_type='REST' if is_away else 'SysCall',
             accelize_client_id=accelize_client_id, accelize_secret_id=accelize_secret_id,
             config=config, host_ip=host_ip, ssl_cert_crt=host_kwargs.get('ssl_cert_crt'))
+        if self._made_host is not None:
+            self._made_host._attach(self._client)
         # What the client was told; its own URL is the one that the address turned out to mean.
         self._host_url = None if self._host is None else self._host.url
         # At the end of the block, by the collector or at exit: once, and in this process alone.
@@ -114,22 +124,46 @@ class Accelerator:
         Raises:
             apyfal.exceptions.AcceleratorException: It does not start.
         """
+        env = self._before_start(stop_mode)
+        env.update(host_env or {})
+        try:
+            result = self._client.start(src=src, info_dict=info_dict, host_env=env, reload=reload,
+                                        reset=reset, **parameters)
+        finally:
+            self._tell()
+        self._ending.arm()
+        get_logger().info("Accelerator ready")
+        return result
+
+    def _before_start(self, stop_mode: str | int | None = None) -> dict[str, Any]:
+        """Has the host be there, or be made by the start that follows; the environment that it tells."""
         _ending.prepare()
-        env: dict[str, Any] = {}
+        step = "Configuring accelerator..."
+        made = self._made_host
+        if made is not None:
+            made.stop_mode = stop_mode
+            # From here on there may be something to give back.
+            self._ending.arm()
+            made._begin(step)
+            return made.get_configuration_env()
         if self._host is not None:
             self._host.start(accelerator=self._client.name, stop_mode=stop_mode)
             url = self._host.url
             if url and url != self._host_url and self._client.REMOTE:
                 self._client.url = url  # type: ignore[misc]
                 self._host_url = url
-            env = self._host.get_configuration_env()
-        env.update(host_env or {})
-        get_logger().info("Configuring accelerator...")
-        result = self._client.start(src=src, info_dict=info_dict, host_env=env, reload=reload,
-                                    reset=reset, **parameters)
-        self._ending.arm()
-        get_logger().info("Accelerator ready")
-        return result
+        get_logger().info(step)
+        return {} if self._host is None else self._host.get_configuration_env()
+
+    @property
+    def _made_host(self) -> _made.MadeHost | None:
+        """The host, where it is made."""
+        host = self._host
+        return host if isinstance(host, _made.MadeHost) and host._is_made else None
+
+    def _tell(self) -> None:
+        if self._made_host is not None:
+            self._made_host._tell()
 
     def process(self, src: Any = None, dst: Any = None,
                 info_dict: dict[str, Any] | None = None,
@@ -204,14 +238,32 @@ class Accelerator:
             stop_mode: What becomes of the host, in place of what was said before.
             info_dict: Gets what the accelerator tells.
         """
-        try:
-            result = self._client.stop(info_dict)
-        finally:
-            if self._host is not None:
-                self._host.stop(stop_mode)
+        made = self._made_host
+        if made is not None:
+            result = self._give_back(made, stop_mode, info_dict)
+        else:
+            try:
+                result = self._client.stop(info_dict)
+            finally:
+                if self._host is not None:
+                    self._host.stop(stop_mode)
         # What was interrupted ends with the program.
         self._ending.disarm()
         return result
+
+    def _give_back(self, made: _made.MadeHost, stop_mode: str | int | None,
+                   info_dict: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Ends the session and with it the host, which only the library knows to do in order."""
+        made.stop_mode = stop_mode
+        made._find()
+        try:
+            return self._client.stop(info_dict)
+        except KeyboardInterrupt:
+            made._left()
+            self._ending.disarm()
+            raise
+        finally:
+            made._tell()
 
     def __enter__(self) -> Accelerator:
         return self

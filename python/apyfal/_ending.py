@@ -47,7 +47,8 @@ class Ending:
             try:
                 client.stop()
             finally:
-                if host is not None:
+                # One that was made is given back by the client.
+                if host is not None and not host._is_made:
                     host.stop()
         except BaseException as error:
             get_logger().warning("%r could not be ended: %s", client, error)

@@ -8,34 +8,51 @@ from typing import Any
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
 from apyfal._accelerator import Accelerator
-from apyfal.host import Host
+from apyfal._logging import get_logger
+from apyfal.host._made import MadeHost, running
 
 __all__ = ['iter_accelerators']
+
+_FILTERS = ('accelerator', 'host_name', 'host_type', 'instance_id', 'key_pair', 'public_ip',
+            'region', 'url')
 
 
 def iter_accelerators(config: Any = None, host_name_prefix: bool | str = True,
                       **filters: str) -> Iterator[Accelerator]:
-    """The accelerators of hosts that run, of all types of host that the configuration names.
+    """The accelerators of the hosts that this installation has made and that run. Their hosts are kept at the end,
+    unless another stop mode is said.
 
     Args:
         config: A configuration, or what `apyfal.configuration.Configuration` takes.
         host_name_prefix: What their hosts' names begin with: True for what the configuration says, False for any.
-        filters: Regular expressions that what is known of a host must match from its start: `host_type`,
-            `accelerator`, `instance_id`, `instance_type`, `public_ip`, `private_ip`, `host_name`,
-            `security_group`, `image_id`, `key_pair`, `url`.
+        filters: Regular expressions that what is known of a host must match from its start: `accelerator`,
+            `host_name`, `host_type`, `instance_id`, `key_pair`, `public_ip`, `region`, `url`.
+
+    Raises:
+        apyfal.exceptions.HostConfigurationException: What a filter is of is not known of hosts.
     """
     config = _cfg.create_configuration(config)
-    kinds = {name.partition('.')[2] for name in config if name.startswith('host.')}
-    kinds.add(config['host']['host_type'] or '')
     patterns = {key: re.compile(pattern) for key, pattern in filters.items()}
-    for kind in sorted(kind for kind in kinds if kind and kind.lower() != 'localhost'):
-        try:
-            hosts = list(Host(host_type=kind, config=config).iter_hosts(host_name_prefix))
-        except _exc.HostException:
-            # One that cannot be asked has nothing to tell.
-            continue
-        for known in hosts:
-            if all(pattern.match(str(known.get(key, ''))) for key, pattern in patterns.items()):
-                yield Accelerator(accelerator=known.get('accelerator'), config=config,
-                                  host_type=kind, host_ip=known.get('public_ip'),
-                                  stop_mode='keep')
+    for key in patterns:
+        if key not in _FILTERS:
+            raise _exc.HostConfigurationException(
+                f"hosts cannot be chosen by '{key}': of each is known {', '.join(_FILTERS)}")
+    hosts, errors = running(config, host_name_prefix)
+    for error in errors:
+        # One that cannot be asked has nothing to tell.
+        get_logger().warning('%s', error)
+    for known in hosts:
+        if all(pattern.match(str(known.get(key) or '')) for key, pattern in patterns.items()):
+            yield _accelerator(config, known)
+
+
+def _accelerator(config: _cfg.Configuration, known: dict[str, Any]) -> Accelerator:
+    where = {'region': known['region']} if known.get('region') else {}
+    accelerator = Accelerator(
+        accelerator=known['accelerator'], config=config, host_type=known['host_type'],
+        stop_mode='keep', prefer_self_hosted=False, instance_id=known['instance_id'], **where)
+    host = accelerator.host
+    assert isinstance(host, MadeHost)
+    # It answers from the listing.
+    host._known = known
+    return accelerator

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Any
 
 import apyfal
-from apyfal import _apyfal, _ending
+from apyfal import _apyfal
 from apyfal.client import _full, _result
 from apyfal.host import Host
 
@@ -50,16 +50,15 @@ class Accelerator:
                     host_env: dict[str, Any] | None = None, reload: bool | None = None,
                     reset: bool | None = None, **parameters: Any) -> dict[str, Any]:
         """Makes the accelerator ready for jobs. See `apyfal.Accelerator.start`."""
-        _ending.prepare()
-        env: dict[str, Any] = {}
-        if self.host is not None:
-            self.host.start(accelerator=self.client.name)
-            env = self.host.get_configuration_env()
+        env = self._accelerator._before_start()
         env.update(host_env or {})
         full = _full(parameters)
         core = self.client._accelerator()
-        response = await _awaited(
-            lambda done: core.start(src, full, parameters, env, reload, reset, done))
+        try:
+            response = await _awaited(
+                lambda done: core.start(src, full, parameters, env, reload, reset, done))
+        finally:
+            self._accelerator._tell()
         self._accelerator._ending.arm()
         return _result(response, info_dict)
 
@@ -114,12 +113,17 @@ class Accelerator:
 
     async def stop(self, info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Ends the session, after its running jobs. See `apyfal.Accelerator.stop`."""
+        made = self._accelerator._made_host
+        if made is not None:
+            made._find()
         core, result = self.client._core, None
         try:
             if core is not None:
                 result = _result(await _awaited(lambda done: core.stop(done)), info_dict)
         finally:
-            if self.host is not None:
+            if made is not None:
+                made._tell()
+            elif self.host is not None:
                 self.host.stop()
         # What was interrupted ends with the program.
         self._accelerator._ending.disarm()

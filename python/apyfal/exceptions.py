@@ -141,6 +141,8 @@ class StorageRuntimeException(StorageException):
 
 _CLIENT = (ClientConfigurationException, ClientAuthenticationException,
            ClientSecurityException, ClientRuntimeException)
+_HOST = (HostConfigurationException, HostAuthenticationException,
+         HostAuthenticationException, HostRuntimeException)
 _STORAGE = (StorageConfigurationException, StorageAuthenticationException,
             StorageAuthenticationException, StorageRuntimeException)
 _CONFIGURATION, _AUTHENTICATION, _SECURITY, _RUNTIME = range(4)
@@ -177,7 +179,7 @@ def class_of(kind: str, domain: str) -> type[AcceleratorException]:
 
     Args:
         kind: One of ``apyfal._apyfal.KINDS``.
-        domain: Whose failure it is: ``'client'`` or ``'storage'``.
+        domain: Whose failure it is: ``'client'``, ``'host'`` or ``'storage'``.
     """
     place, also = _KINDS.get(kind, (_RUNTIME, None))
     found: type[AcceleratorException]
@@ -186,7 +188,7 @@ def class_of(kind: str, domain: str) -> type[AcceleratorException]:
         if kind == 'storage-not-found':
             found = StorageResourceNotExistsException
     else:
-        found = _CLIENT[place]
+        found = (_HOST if domain == 'host' else _CLIENT)[place]
     return found if also is None else _with(found, also)
 
 

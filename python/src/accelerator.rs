@@ -1,6 +1,9 @@
 //! Accelerators.
 
-use apyfal::{Call, Report, Result, Surroundings};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use apyfal::{Call, Report, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
@@ -8,9 +11,10 @@ use serde_json::{Value, json};
 use crate::call::{Given, Starting, amounts};
 use crate::configuration::Configuration;
 use crate::errors::{Domain, Raised, raised};
+use crate::hosts::{about, surroundings, watch};
 use crate::job::{Job, in_background};
 use crate::owned::Owned;
-use crate::runtime::{runtime, wait, wait_and};
+use crate::runtime::{runtime, wait, wait_and, wait_for_all};
 use crate::storage::Storage;
 use crate::values::{from_json, from_map};
 
@@ -24,21 +28,36 @@ pub(crate) struct Accelerator(Owned<apyfal::Accelerator>);
 
 #[pymethods]
 impl Accelerator {
+    /// `watch_host` is told how far a host is that is made for it, `host_timeout` is how long its steps may
+    /// take in seconds; `program` is the binary `apyfal`.
     #[new]
+    #[pyo3(signature = (name, configuration, storage, watch_host = None, host_timeout = None,
+                        program = None))]
     fn new(
         py: Python<'_>,
         name: String,
         configuration: &Configuration,
         storage: &Storage,
+        watch_host: Option<Py<PyAny>>,
+        host_timeout: Option<f64>,
+        program: Option<PathBuf>,
     ) -> PyResult<Self> {
         let made = py.detach(|| {
             // What it is made of may belong to the runtime.
             let _entered = runtime()?.enter();
-            apyfal::Accelerator::builder(name)
+            let mut builder = apyfal::Accelerator::builder(name)
                 .configuration(configuration.snapshot())
-                .surroundings(Surroundings::of_process())
-                .storage(storage.get()?.clone())
-                .build()
+                .surroundings(surroundings(program))
+                .storage(storage.get()?.clone());
+            if let Some(function) = watch_host {
+                builder = builder.watch_host(watch(function));
+            }
+            if let Some(time) = host_timeout {
+                // What is no time at all is none.
+                builder =
+                    builder.host_timeout(Duration::try_from_secs_f64(time).unwrap_or_default());
+            }
+            builder.build()
         });
         let made = made.map_err(|error| raised(py, &error, Domain::Client))?;
         Ok(Self(Owned::new(made)))
@@ -54,6 +73,46 @@ impl Accelerator {
     #[getter]
     fn hosts(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         Ok(self.get(py)?.hosts().iter().map(|host| host.url().to_owned()).collect())
+    }
+
+    /// Whether a host is made for it.
+    #[getter]
+    fn has_host_of_its_own(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.get(py)?.has_host_of_its_own())
+    }
+
+    /// What is remembered of the host that was made for it, from then on until it is given back.
+    #[getter]
+    fn host<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.get(py)?.host().map(|host| about(py, &host)).transpose()
+    }
+
+    /// What is to be told of that host, and was not told yet.
+    fn host_notes(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(self.get(py)?.host_notes())
+    }
+
+    /// What is to become of that host.
+    #[getter]
+    fn stop_mode(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        Ok(self.get(py)?.stop_mode().map(apyfal::hosts::StopMode::as_str))
+    }
+
+    #[setter]
+    fn set_stop_mode(&self, py: Python<'_>, mode: &str) -> PyResult<()> {
+        let mode =
+            apyfal::hosts::stop_mode(mode).map_err(|error| raised(py, &error, Domain::Host))?;
+        self.get(py)?.set_stop_mode(mode);
+        Ok(())
+    }
+
+    /// Has that host be there, without a session.
+    fn make_host(&self, py: Python<'_>) -> PyResult<()> {
+        let (accelerator, job) = (self.get(py)?.clone(), Job::default());
+        let cancel = job.switch().clone();
+        let work = async move { accelerator.make_host(&cancel).await };
+        let outcome = wait_for_all(py, job.switch(), work)?;
+        outcome.map_err(|error| raised(py, &error, Domain::Host))
     }
 
     /// Among how many jobs under way another one is of use.
@@ -86,7 +145,9 @@ impl Accelerator {
             let work = async move { starting.run(&accelerator).await };
             return in_background(py, work, Job::new(cancel, progress), kept, done);
         }
-        let outcome = wait(py, &cancel, starting.run(accelerator))?;
+        let accelerator = accelerator.clone();
+        let work = async move { starting.run(&accelerator).await };
+        let outcome = wait_for_all(py, &cancel, work)?;
         response(py, &kept, outcome)
     }
 

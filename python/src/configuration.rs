@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use apyfal::configuration::{forget_other_hosts, load};
-use apyfal::{Cancel, Surroundings};
+use apyfal::{Cancel, ChosenHosts, Surroundings};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -84,6 +84,15 @@ impl Configuration {
             .map_err(|error| raised(py, &error, Domain::Client))?;
         configuration.set("host", "host_ip", Some(address));
         Ok(())
+    }
+
+    /// Where jobs run as it says: the type of the host that is made for them, where one is, and whether
+    /// it is this machine.
+    fn chosen(&self, py: Python<'_>) -> PyResult<(Option<String>, bool)> {
+        let chosen = ChosenHosts::of(&self.snapshot(), &Surroundings::of_process())
+            .map_err(|error| raised(py, &error, Domain::Host))?;
+        let is_here = chosen.is_here();
+        Ok((chosen.made, is_here))
     }
 
     /// The text of a file that reads back equal.

@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Domain {
     Client,
+    Host,
     Storage,
 }
 
@@ -19,6 +20,7 @@ impl Domain {
     fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::Host => "host",
             Self::Storage => "storage",
         }
     }
@@ -37,6 +39,11 @@ fn exception(py: Python<'_>, error: &Error, domain: Domain) -> PyResult<PyErr> {
     details.set_item("parameter", &known.parameter)?;
     details.set_item("job", &known.job)?;
     details.set_item("host", &known.host)?;
+    // Whoever asks for a job may have a host made by it.
+    let domain = match apyfal::hosts::is_of_provider(error) {
+        true => Domain::Host,
+        false => domain,
+    };
     let arguments = (
         error.kind().as_str(),
         domain.as_str(),

@@ -11,6 +11,7 @@ mod configuration;
 mod ends;
 mod errors;
 mod files;
+mod hosts;
 mod inside;
 mod job;
 mod owned;
@@ -39,6 +40,8 @@ mod _apyfal {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add_function(wrap_pyfunction!(super::configuration::is_secret_key, module)?)?;
+        module.add_function(wrap_pyfunction!(super::hosts::is_made, module)?)?;
+        module.add_function(wrap_pyfunction!(super::hosts::made_hosts, module)?)?;
         module.add_function(wrap_pyfunction!(super::inside::leave, module)?)?;
         module.add_function(wrap_pyfunction!(super::inside::forked, module)?)?;
         module.add("KINDS", apyfal::ErrorKind::ALL.map(apyfal::ErrorKind::as_str).to_vec())

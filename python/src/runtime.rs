@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use apyfal::{Cancel, Error, Result};
+use apyfal::{Cancel, Error, ErrorKind, Result};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
@@ -68,6 +68,23 @@ pub(crate) fn wait<T: Send>(
     work: impl Future<Output = Result<T>> + Send,
 ) -> PyResult<Result<T>> {
     wait_and(py, cancel, work, |_| Ok(()))
+}
+
+/// As [`wait`], for work that must tidy up where it is cancelled, however long that takes: nobody waits
+/// for it then, and it goes on.
+pub(crate) fn wait_for_all<T: Send + 'static>(
+    py: Python<'_>,
+    cancel: &Cancel,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> PyResult<Result<T>> {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return Ok(Err(error)),
+    };
+    let working = runtime.spawn(work);
+    wait(py, cancel, async {
+        working.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?
+    })
 }
 
 /// As [`wait`], and does something now and then meanwhile. What that raises comes out as well.

@@ -24,6 +24,17 @@ fn installed(place: &Path) -> PathBuf {
     place.to_owned()
 }
 
+/// The directory of the binary `apyfal`, which hosts that are made run. Cargo builds it for the tests of
+/// its own package alone.
+fn programs() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--package", "apyfal-cli"]);
+    let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+    assert!(built.success(), "the binary apyfal cannot be built");
+    let tests = std::env::current_exe().unwrap();
+    tests.ancestors().nth(2).unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pytest_is_content() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,6 +43,8 @@ async fn pytest_is_content() {
     let host = common::Host::start(&data).await;
     let site = folder.path().join("site");
     std::fs::create_dir(&site).unwrap();
+    let found = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(programs()).chain(std::env::split_paths(&found));
     let mut pytest = Command::new("python3");
     pytest
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"])
@@ -40,6 +53,7 @@ async fn pytest_is_content() {
         .current_dir(folder.path())
         .env("PYTHONPATH", installed(&site))
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PATH", std::env::join_paths(path).unwrap())
         .env("HOME", folder.path())
         .env("APYFAL_TEST_HOST", host.url())
         .env_remove("APYFAL_CONFIG_FILE");

@@ -43,7 +43,8 @@ def test_what_they_say():
 
 def test_every_kind_has_a_class_in_each_domain():
     for kind in _apyfal.KINDS:
-        for domain, root in (('client', ClientException), ('storage', StorageException)):
+        for domain, root in (('client', ClientException), ('host', HostException),
+                             ('storage', StorageException)):
             found = exceptions.class_of(kind, domain)
             assert issubclass(found, root), kind
             raised = exceptions.from_core(kind, domain, 'text', ['do'], {'host': 'h', 'job': None})
@@ -58,6 +59,6 @@ def test_every_kind_has_a_class_in_each_domain():
     ('storage-not-found', FileNotFoundError), ('security', PermissionError),
     ('timeout', TimeoutError)])
 def test_some_are_what_new_code_catches(kind, builtin):
-    for domain in ('client', 'storage'):
+    for domain in ('client', 'host', 'storage'):
         assert issubclass(exceptions.class_of(kind, domain), builtin)
         assert exceptions.class_of(kind, domain).__name__ in exceptions.__all__

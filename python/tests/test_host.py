@@ -62,9 +62,8 @@ def test_what_a_host_tells():
 
 
 def test_a_host_that_cannot_be_made_says_so():
-    host = AWSHost(region='us-east-1')
-    with pytest.raises(HostConfigurationException, match='host_ip'):
-        host.start(accelerator='gzip', image_id='ami-1', instance_type='f2.6xlarge')
+    with pytest.raises(HostConfigurationException, match='region'):
+        AWSHost().start(accelerator='gzip', image_id='ami-1', instance_type='f2.6xlarge')
     with pytest.raises(HostConfigurationException, match='no host is named'):
         Host().start()
 
@@ -112,11 +111,9 @@ def test_subclasses_keep_what_users_change(host):
         pickle.dumps(mine)
 
 
-def test_localhost_is_this_machine_and_another_type_needs_an_address():
+def test_localhost_is_this_machine():
     accelerator = apyfal.Accelerator('sha3', host_type='localhost')
     assert accelerator.host is None
-    with pytest.raises(HostConfigurationException, match='host_ip'):
-        apyfal.Accelerator('sha3', host_type='AWS').start()
     assert list(apyfal.iter_accelerators()) == []
 
 

@@ -140,6 +140,12 @@ impl Lifecycle {
         Self { watch, ..self }
     }
 
+    /// Gives a machine this long to run, and its host as long again to answer.
+    #[must_use]
+    pub fn patient(self, time: Duration) -> Self {
+        Self { limits: Limits { provision: time, boot: time, ..self.limits }, ..self }
+    }
+
     /// Who makes them.
     pub fn provider(&self) -> &ProviderInfo {
         self.provider.info()
@@ -236,6 +242,47 @@ impl Lifecycle {
                 }
                 settled => return settled,
             }
+        }
+    }
+
+    /// Has a host serve that is there, whoever it was made for: the one whose machine its provider
+    /// calls so.
+    ///
+    /// # Errors
+    /// The ledger has none, another process works on it, it has ended, or it does not come up.
+    pub async fn resume(
+        &self,
+        id: &InstanceId,
+        stop_mode: StopMode,
+        cancel: &Cancel,
+    ) -> Result<Ready> {
+        let (mut host, lock) = self.ledger.take(id)?;
+        let (info, before) = (self.provider.info(), host.state);
+        // Elsewhere it is not found, and would be taken for one that has ended.
+        if host.provider != info.name || host.region != info.region {
+            let there = [Some(host.provider), host.region].into_iter().flatten();
+            let there = there.collect::<Vec<_>>().join(", ");
+            return Err(Error::new(ErrorKind::Configuration, format!("it is of {there}"))
+                .operation(format!("use the instance '{id}'"))
+                .hint("name its host_type and region"));
+        }
+        let gone = || {
+            Error::new(ErrorKind::Conflict, format!("the host {} has ended", host.name))
+                .operation(format!("use the instance '{id}'"))
+                .hint("leave out instance_id: another host is made")
+        };
+        if before == HostState::Ending {
+            return Err(gone());
+        }
+        let gone = gone();
+        host.stop_mode = stop_mode;
+        match self.bring_up(&mut host, cancel).await {
+            Ok(Some(options)) => Ok(Ready { host, options, notes: Vec::new(), lock }),
+            Ok(None) => self.ended(&mut host).and(Err(gone)),
+            Err(error) if before == HostState::Stopped => {
+                Err(self.stopped_again(error, host).await)
+            }
+            Err(error) => Err(self.told(error, &host).await),
         }
     }
 

@@ -1,12 +1,14 @@
 //! The accelerator: the three calls, wherever it runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use apyfal_client::{HostLoad, Remote};
 use apyfal_core::{
-    AcceleratorInfo, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
-    Report, Result, Start,
+    AcceleratorInfo, Cancel, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters,
+    Params, Report, Result, Start,
 };
+use apyfal_hosts::{HostRecord, StopMode};
 use apyfal_providers::Login;
 use apyfal_storage::Storage;
 use parking_lot::{Mutex, MutexGuard};
@@ -37,6 +39,8 @@ struct Inner {
     configuration: Configuration,
     /// The open session, where there is one.
     session: Mutex<Option<Arc<OpenSession>>>,
+    /// One call at a time ends a session.
+    ending: tokio::sync::Mutex<()>,
     /// What the configuration says of the parameters of `start` and of `process`.
     start_defaults: OnceCell<JobParameters>,
     process_defaults: OnceCell<JobParameters>,
@@ -49,11 +53,14 @@ struct OpenSession {
     /// What it was started with, where it was here.
     params: Option<Params>,
     jobs: watch::Sender<usize>,
+    /// It gets no more jobs: it is being stopped, or that was interrupted.
+    is_closed: AtomicBool,
 }
 
 impl OpenSession {
     fn new(id: String, params: Option<Params>) -> Arc<Self> {
-        Arc::new(Self { id, params, jobs: watch::Sender::new(0) })
+        let is_closed = AtomicBool::new(false);
+        Arc::new(Self { id, params, jobs: watch::Sender::new(0), is_closed })
     }
 
     /// Waits until no job uses it.
@@ -92,6 +99,7 @@ impl Accelerator {
             storage,
             configuration,
             session: Mutex::new(session.map(|id| OpenSession::new(id, None))),
+            ending: tokio::sync::Mutex::default(),
             start_defaults: OnceCell::new(),
             process_defaults: OnceCell::new(),
         }))
@@ -184,6 +192,7 @@ impl Accelerator {
         let mut request = Start { accelerator: name.to_string(), parameters, src: None };
         (io.src, request.src) = cancel.or_cancelled(self.source(call.src)).await?;
         let session = inner.place.client.start(request, io).await?;
+        let _alone = inner.ending.lock().await;
         let earlier = self.open_session().replace(OpenSession::new(session.id, params));
         if let Some(earlier) = earlier {
             earlier.idle().await;
@@ -220,7 +229,8 @@ impl Accelerator {
     /// Lets a job use the open session; from then on stopping waits for it.
     pub(crate) fn admit(&self) -> Result<Admission> {
         let open = self.open_session();
-        let session = open.as_ref().ok_or_else(|| {
+        let session = open.as_ref().filter(|open| !open.is_closed.load(Ordering::SeqCst));
+        let session = session.ok_or_else(|| {
             Error::new(ErrorKind::Conflict, format!("{} is not started", self.name()))
                 .hint("call start first")
         })?;
@@ -290,21 +300,31 @@ impl Accelerator {
         ProcessMap::new(self.clone(), calls.into_iter())
     }
 
+    /// The open session, which gets no more jobs.
+    fn close_session(&self) -> Option<Arc<OpenSession>> {
+        let open = self.open_session();
+        let session = open.as_ref()?;
+        session.is_closed.store(true, Ordering::SeqCst);
+        Some(session.clone())
+    }
+
     /// Ends the session, after its running jobs, and with it the host that was made for it, as
-    /// `stop_mode` says. Without either it does nothing.
+    /// `stop_mode` says. Without either it does nothing. One that is dropped before it is done can be
+    /// called again.
     ///
     /// # Errors
     /// The accelerator's program or device could not be stopped in order, or the host has not ended.
     pub async fn stop(&self) -> Result<Report> {
         let Some(made) = self.0.place.made_host() else { return self.stop_session().await };
-        let session = self.open_session().clone();
-        let report = match (made.outlives(), session) {
+        let report = match made.outlives() {
             // Where the host ends, so does all that is on it.
-            (false, Some(session)) => {
-                session.idle().await;
+            false => {
+                if let Some(session) = self.close_session() {
+                    session.idle().await;
+                }
                 Ok(Report::default())
             }
-            _ => match self.stop_session().await {
+            true => match self.stop_session().await {
                 // It may have ended before.
                 Err(error) if self.is_without_host(&error) => Ok(Report::default()),
                 stopped => stopped,
@@ -331,6 +351,35 @@ impl Accelerator {
         self.0.place.made_host()?.login()
     }
 
+    /// Has the host be there that is made for it, if it is to have one. [`start`](Self::start) does so
+    /// by itself, once it knows that it can use it.
+    ///
+    /// # Errors
+    /// It cannot be made. What was made by then has ended, or is in the ledger, which the error says.
+    pub async fn make_host(&self, cancel: &Cancel) -> Result<()> {
+        match self.0.place.made_host() {
+            Some(made) => made.up(cancel).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The host that was made for it, as it is remembered; none before, and after it was given back.
+    pub fn host(&self) -> Option<HostRecord> {
+        self.0.place.made_host()?.record()
+    }
+
+    /// What is to become of the host that is made for it; none where there is no such host.
+    pub fn stop_mode(&self) -> Option<StopMode> {
+        self.0.place.made_host().map(|made| made.stop_mode())
+    }
+
+    /// Says what is to become of the host that is made for it, in place of what the configuration says.
+    pub fn set_stop_mode(&self, mode: StopMode) {
+        if let Some(made) = self.0.place.made_host() {
+            made.set_stop_mode(mode);
+        }
+    }
+
     /// What is to be told of the host that was made for it, and was not told yet.
     pub fn host_notes(&self) -> Vec<String> {
         self.0.place.made_host().map(|made| made.notes()).unwrap_or_default()
@@ -346,14 +395,14 @@ impl Accelerator {
         }
         // Several hosts are told apart by whether they answer.
         self.info().await?;
-        let session = self.open_session().take();
-        match session {
-            Some(session) => {
-                session.idle().await;
-                self.0.place.client.stop(&session.id).await
-            }
-            None => Ok(Report::default()),
-        }
+        // Who comes second finds it stopped.
+        let _alone = self.0.ending.lock().await;
+        let Some(session) = self.close_session() else { return Ok(Report::default()) };
+        session.idle().await;
+        let stopped = self.0.place.client.stop(&session.id).await;
+        // Not before: until then whoever is interrupted can stop it again.
+        self.open_session().take();
+        stopped
     }
 
     /// Opens the source here where it is the caller's own, else leaves it to the host.

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use apyfal_client::RemoteOptions;
 use apyfal_core::{Configuration, Result};
@@ -29,6 +30,7 @@ pub struct AcceleratorBuilder {
     /// The name that a host is made for.
     pub(crate) usage: Option<String>,
     pub(crate) watch: Option<Watch>,
+    pub(crate) host_timeout: Option<Duration>,
 }
 
 impl AcceleratorBuilder {
@@ -45,6 +47,7 @@ impl AcceleratorBuilder {
             packages: Vec::new(),
             usage: None,
             watch: None,
+            host_timeout: None,
         }
     }
 
@@ -127,6 +130,14 @@ impl AcceleratorBuilder {
     #[must_use]
     pub fn watch_host(mut self, watch: Watch) -> Self {
         self.watch = Some(watch);
+        self
+    }
+
+    /// Gives the machine of a host that is made for it this long to run, and the host as long again to
+    /// answer; 7 minutes each without it.
+    #[must_use]
+    pub fn host_timeout(mut self, time: Duration) -> Self {
+        self.host_timeout = Some(time);
         self
     }
 

@@ -154,6 +154,31 @@ async fn stopping_waits_for_submitted_jobs() {
     }
 }
 
+#[tokio::test]
+async fn a_stop_that_is_interrupted_can_be_made_again() {
+    let folder = files(0);
+    let here = || Accelerator::builder("null").root(folder.path());
+    let accelerator = here().build().unwrap();
+    accelerator.start(Call::new()).await.unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let call = || Call::new().dst(path(&folder, "out"));
+    let job = accelerator.process_submit(call().input(Input::stream(reader)));
+    tokio::select! {
+        biased;
+        stopped = accelerator.stop() => panic!("it did not wait for its job: {stopped:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    let session = accelerator.session().expect("it is not forgotten");
+    let error = accelerator.process(call().input(Input::bytes(b"x"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "it gets no more jobs");
+    drop(writer);
+    job.await.unwrap();
+    accelerator.stop().await.unwrap();
+    assert_eq!(accelerator.session(), None);
+    let later = here().session(session).build().unwrap();
+    later.process(call().input(Input::bytes(b"x"))).await.unwrap_err();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_come_from_everywhere_in_order() {
     let folder = files(1);

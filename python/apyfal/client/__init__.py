@@ -3,15 +3,20 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from apyfal import _apyfal
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
 from apyfal._future import submitted
+from apyfal._program import program
 from apyfal._progress import Progress, shown
+
+if TYPE_CHECKING:
+    from apyfal.host._made import MadeHost
 
 __all__ = ['AcceleratorClient']
 
@@ -61,6 +66,8 @@ class AcceleratorClient:
         self._core: _apyfal.Accelerator | None = None
         self._storage: _apyfal.Storage | None = None
         self._making = threading.Lock()
+        # The host that is made for it, where there is one: it is told how far that is.
+        self._host: weakref.ref[MadeHost] | None = None
         self._config = _cfg.create_configuration(config).copy()
         section = self._config['accelize']
         section['client_id'] = accelize_client_id
@@ -94,8 +101,14 @@ class AcceleratorClient:
                 from apyfal import storage
                 # It stays, so that what is mounted later reaches it.
                 self._storage = storage.core(self._config)
-                core = self._core = _apyfal.Accelerator(
-                    self._name, self._config._core, self._storage)
+                host = None if self._host is None else self._host()
+                core = _apyfal.Accelerator(
+                    self._name, self._config._core, self._storage,
+                    None if host is None else host._watcher(),
+                    None if host is None else float(host.TIMEOUT), program())
+                if host is not None:
+                    host._made_by(core)
+                self._core = core
                 for warning in core.warnings:
                     warn(warning, stacklevel=4)
         return core
@@ -150,7 +163,7 @@ class AcceleratorClient:
 
     def stop(self, info_dict: dict[str, Any] | None = None,
              full_stop: bool = True) -> dict[str, Any] | None:
-        """Ends the accelerator's session, after its running jobs.
+        """Ends the accelerator's session, after its running jobs; and a host that was made for it.
 
         Args:
             info_dict: Gets what the accelerator tells.

@@ -24,7 +24,11 @@ class RESTClient(AcceleratorClient):
     @property
     def url(self) -> str | None:
         """The URL of the host. Setting it makes the client use another host from its next start on."""
-        return self._url
+        hosts = self._core.hosts if self._core is not None else None
+        if hosts:
+            return hosts[0]
+        made = None if self._host is None else self._host()
+        return self._url if made is None else made.url
 
     @url.setter
     def url(self, url: str) -> None:
@@ -40,13 +44,11 @@ class RESTClient(AcceleratorClient):
         return self._config['host'].get_literal('ssl_cert_crt')
 
     def _accelerator(self) -> Any:
-        if self._core is None and not self._config['host']['host_ip']:
+        if self._core is None and not self._config['host']['host_ip'] \
+                and self._config._core.chosen()[0] is None:
             raise _exc.ClientConfigurationException(
                 "no host is named: RESTClient(accelerator, host_ip='192.0.2.1')")
-        core = super()._accelerator()
-        hosts = core.hosts
-        self._url = hosts[0] if hosts else self._url
-        return core
+        return super()._accelerator()
 
 
 def _url(host_ip: str | None) -> str | None:

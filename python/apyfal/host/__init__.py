@@ -7,6 +7,7 @@ from typing import Any
 
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
+from apyfal._literals import carried
 
 __all__ = ['Host']
 
@@ -52,11 +53,13 @@ class Host:
     def __init__(self, host_type: str | None = None, config: Any = None,
                  host_ip: str | None = None, stop_mode: str | int | None = None,
                  host_name_prefix: str | None = None, **_: Any) -> None:
-        self._config = _cfg.create_configuration(config)
+        # A copy: what is said here is said of this host alone.
+        self._config = _cfg.create_configuration(config).copy()
         self._host_type = host_type or self.NAME
+        self._say(host_name_prefix=host_name_prefix)
         section = self._section()
         self._host_ip = host_ip or section['host_ip']
-        self._host_name_prefix = host_name_prefix or section['host_name_prefix'] or ''
+        self._host_name_prefix = section['host_name_prefix'] or ''
         self._host_name: str | None = None
         self._accelerator: str | None = None
         self._config_env: dict[str, Any] = {}
@@ -67,6 +70,17 @@ class Host:
 
     def _section(self) -> _cfg.Section:
         return self._config[f'host.{self.NAME}' if self.NAME else 'host']
+
+    def _say(self, **given: Any) -> None:
+        """Puts what was given over what the configuration says."""
+        section = self._section()
+        for key, value in given.items():
+            section[key] = carried(value, key)
+
+    @property
+    def _is_made(self) -> bool:
+        """Whether it is made, and given back, by this object."""
+        return False
 
     def _unbuilt(self) -> _exc.HostConfigurationException:
         if self.NAME is None:
@@ -143,7 +157,8 @@ class Host:
         self.stop_mode = stop_mode
         self._accelerator = accelerator
         self._config_env = dict((accel_parameters or {}).get('env') or {})
-        if not self._host_ip and (self._host_type or '').lower() != 'localhost':
+        is_here = (self._host_type or '').lower() == 'localhost'
+        if not (self._host_ip or self._is_made or is_here):
             raise self._unbuilt()
 
     def stop(self, stop_mode: str | int | None = None) -> None:
@@ -190,11 +205,12 @@ class Host:
 
 
 def _class_of(host_type: str) -> type[Host]:
-    for name in ('aws', 'openstack', 'alibaba'):
+    for name in ('aws', 'openstack', 'alibaba', 'sim'):
         if host_type.lower() == name:
             module = importlib.import_module(f'apyfal.host.{name}')
             return next(found for found in vars(module).values()
                         if isinstance(found, type) and issubclass(found, Host)
                         and (found.NAME or '').lower() == name)
     raise _exc.HostConfigurationException(
-        f"host_type cannot be '{host_type}': there are 'AWS', 'OpenStack', 'Alibaba' and 'localhost'")
+        f"host_type cannot be '{host_type}': there are 'AWS', 'OpenStack', 'Alibaba', "
+        "'localhost', and 'sim' to try it out")

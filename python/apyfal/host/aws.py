@@ -1,8 +1,11 @@
 """Hosts on AWS."""
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+from apyfal import exceptions as _exc
+from apyfal._literals import carried
 from apyfal.host._csp import CSPHost
 
 __all__ = ['AWSHost']
@@ -11,22 +14,22 @@ __all__ = ['AWSHost']
 class AWSHost(CSPHost):
     """A host on EC2.
 
-    This version makes no machines: it uses one that runs, by `host_ip`.
-
     Args:
         role: The name of the machine's role.
         policy: The name of its policy.
         delete_volumes_on_termination: Delete the machine's volumes with it.
         spot_instance: Ask for a spot instance.
         spot_block_duration: No longer offered by AWS.
+        subnet_id, availability_zone, security_group_ids: The network that it is in.
+        s3_buckets: The buckets that its jobs may reach by its own rights: names, or ``'all'``.
         boto3_session_kwargs, boto3_client_kwargs, boto3_create_instances_kwargs:
-            What boto3 takes in those places.
+            What boto3 takes in those places: dictionaries, also with bytes, times and `botocore.config.Config`.
         kwargs: As of the other hosts of providers: `client_id`, `secret_id`, `region` and so on.
     """
     NAME = 'AWS'
     DOC_URL = 'https://aws.amazon.com'
 
-    #: What the machine's role may do.
+    #: What the machine's role may do; what is made where buckets are named says more.
     POLICY_DOCUMENT: dict[str, Any] = {
         'Version': '2012-10-17',
         'Statement': [{
@@ -53,30 +56,55 @@ class AWSHost(CSPHost):
                  spot_instance: bool | None = None, spot_block_duration: int | None = None,
                  boto3_session_kwargs: dict[str, Any] | None = None,
                  boto3_client_kwargs: dict[str, Any] | None = None,
-                 boto3_create_instances_kwargs: dict[str, Any] | None = None,
+                 boto3_create_instances_kwargs: dict[str, Any] | None = None, *,
+                 subnet_id: str | None = None, availability_zone: str | None = None,
+                 security_group_ids: Any = None, s3_buckets: Any = None,
                  **kwargs: Any) -> None:
         super().__init__(host_type, config, **kwargs)
-        section = self._section()
-
-        def given(name: str, value: Any) -> Any:
-            return section.get_literal(name) if value is None else value
-        self._role = role or section['role'] or f'{self._PARAMETER_PREFIX}Role'
-        self._policy = policy or section['policy'] or f'{self._PARAMETER_PREFIX}Policy'
-        self._delete_volumes = given('delete_volumes_on_termination',
-                                     delete_volumes_on_termination)
-        self._spot_instance = given('spot_instance', spot_instance)
-        self._spot_block_duration = given('spot_block_duration', spot_block_duration)
-        self._boto3_session_kwargs = given('boto3_session_kwargs', boto3_session_kwargs)
-        self._boto3_client_kwargs = given('boto3_client_kwargs', boto3_client_kwargs)
-        self._boto3_create_instances_kwargs = given(
-            'boto3_create_instances_kwargs', boto3_create_instances_kwargs)
+        self._say(role=role, policy=policy,
+                  delete_volumes_on_termination=delete_volumes_on_termination,
+                  spot_instance=spot_instance, spot_block_duration=spot_block_duration,
+                  boto3_session_kwargs=boto3_session_kwargs,
+                  boto3_client_kwargs=boto3_client_kwargs,
+                  boto3_create_instances_kwargs=boto3_create_instances_kwargs,
+                  subnet_id=subnet_id, availability_zone=availability_zone,
+                  security_group_ids=security_group_ids, s3_buckets=s3_buckets)
 
     @property
     def role(self) -> str:
         """The name of the machine's role."""
-        return str(self._role)
+        return self._named('role', 'Role')
 
     @property
     def policy(self) -> str:
         """The name of its policy."""
-        return str(self._policy)
+        return self._named('policy', 'Policy')
+
+    def _check(self) -> None:
+        for name, instead in _INSTEAD.items():
+            if getattr(self, name) != _DEFAULTS[name]:
+                raise _exc.HostConfigurationException(
+                    f"a {name} that was changed cannot be carried over: {instead}")
+        options = self.SPOT_INSTANCE_MARKET_OPTIONS
+        if options != _DEFAULTS['SPOT_INSTANCE_MARKET_OPTIONS'] \
+                and self._section().get_literal('spot_instance') is not False:
+            key = 'boto3_create_instances_kwargs'
+            under = carried(options, 'SPOT_INSTANCE_MARKET_OPTIONS')
+            self._say(**{key: _merged(under, self._section().get_literal(key) or {})})
+
+
+#: What of the class cannot be carried over, and what does the same.
+_INSTEAD = {
+    'POLICY_DOCUMENT': "name a policy of your account, by policy='…', or buckets by s3_buckets",
+    'ASSUME_ROLE_POLICY_DOCUMENT': "name a role of your account, by role='…'",
+    'ALLOW_PORTS': 'name security groups by security_group_ids, which are used as they are',
+}
+_DEFAULTS = {name: copy.deepcopy(getattr(AWSHost, name))
+             for name in (*_INSTEAD, 'SPOT_INSTANCE_MARKET_OPTIONS')}
+
+
+def _merged(under: Any, over: Any) -> Any:
+    """A dictionary over another one, at any depth."""
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return {**under, **{key: _merged(under.get(key), value) for key, value in over.items()}}

@@ -377,6 +377,38 @@ impl Ledger {
         Ok(self.hosts()?.into_iter().filter(|host| host.usage == *usage).collect())
     }
 
+    /// The host whose machine its provider calls so.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn with_instance(&self, id: &InstanceId) -> Result<Option<HostRecord>> {
+        Ok(self.hosts()?.into_iter().find(|host| host.instance.as_ref() == Some(id)))
+    }
+
+    /// The same, kept from all others for as long as the lock is held.
+    ///
+    /// # Errors
+    /// There is none here, or somebody else works on it.
+    pub fn take(&self, id: &InstanceId) -> Result<(HostRecord, Lock)> {
+        let doing = || format!("use the instance '{id}'");
+        let unknown = || {
+            Error::new(ErrorKind::Configuration, "this installation has made no such host")
+                .operation(doing())
+                .hint("'apyfal list' shows those that it has")
+                .hint("a machine that is there is made a host on it: sudo apyfal host install")
+                .hint("then pair it, and name it: apyfal host add, host_ip")
+        };
+        let found = self.with_instance(id)?.ok_or_else(unknown)?;
+        let lock = self.try_lock(&found.id)?.ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, format!("a process uses the host {}", found.name))
+                .operation(doing())
+                .hint("name it by its address to use it too: host_ip")
+        })?;
+        // Whoever had it may have ended it.
+        let host = self.read(&found.id)?.filter(|host| host.state != HostState::Ended);
+        Ok((host.ok_or_else(unknown)?, lock))
+    }
+
     fn select(&self, condition: &str) -> Result<Vec<HostRecord>> {
         if !self.exists() {
             return Ok(Vec::new());

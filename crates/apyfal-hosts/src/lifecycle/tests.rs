@@ -426,3 +426,22 @@ fn the_name_of_a_host_tells_its_accelerator() {
     assert!(when.len() == 12 && when.bytes().all(|byte| byte.is_ascii_digit()), "{name}");
     assert!(host_name(None, "gzip").starts_with("accelize_gzip_"));
 }
+
+#[tokio::test]
+async fn a_machine_is_used_by_its_id_where_it_is_known_free_and_alive() {
+    let test = Test::new(Duration::ZERO);
+    let (id, never) = (InstanceId("m-1".into()), Cancel::default());
+    let resume = || test.lifecycle.resume(&id, StopMode::Keep, &never);
+    assert_eq!(resume().await.unwrap_err().kind(), ErrorKind::Configuration);
+    let (asked, state) = (test.asked_before(0.0), HostState::Ready);
+    let host = HostRecord { instance: Some(id.clone()), state, ..asked };
+    let ledger = test.lifecycle.ledger();
+    ledger.save(&host).unwrap();
+    let lock = ledger.try_lock(&host.id).unwrap().unwrap();
+    let error = resume().await.unwrap_err();
+    assert!(error.message().starts_with("a process uses the host"), "{error}");
+    drop(lock);
+    let error = resume().await.unwrap_err();
+    assert!(error.message().ends_with("has ended"), "{error}");
+    assert!(test.recorded().is_empty());
+}

@@ -2,12 +2,12 @@
 
 mod listed;
 
-use apyfal_core::{Cancel, Configuration, Result};
+use apyfal_core::{Cancel, Configuration, Error, Result};
 use apyfal_hosts::{Ledger, Lifecycle, ledger_of};
 use futures::{StreamExt, stream};
 
 use crate::known_hosts::KnownHosts;
-use crate::made::{lifecycle, makes};
+use crate::made::{lifecycle, makes, of_provider};
 use crate::surroundings::Surroundings;
 
 pub use apyfal_hosts::{HostRecord, HostState, Phase, StopMode, Usage, Watch};
@@ -26,6 +26,12 @@ pub fn stop_mode(text: &str) -> Result<StopMode> {
 /// Whether this version makes hosts of a type.
 pub fn is_made(host_type: &str) -> bool {
     crate::made::makes(host_type)
+}
+
+/// Whether an error is about a host that is made, or about its provider, and not about what is done
+/// there.
+pub fn is_of_provider(error: &Error) -> bool {
+    crate::made::is_of_provider(error)
 }
 
 /// How many hosts are ended at a time: each takes a while, and costs meanwhile.
@@ -136,6 +142,7 @@ impl MadeHosts {
 
     fn lifecycle(&self, provider: &str, region: Option<&str>) -> Result<Lifecycle> {
         lifecycle(provider, region, &self.configuration, &self.surroundings)
+            .map_err(|error| of_provider(error, provider))
     }
 
     /// Where hosts of this installation may be: where it ever asked for one, as far as is remembered, and

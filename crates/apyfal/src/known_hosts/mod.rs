@@ -161,7 +161,7 @@ impl KnownHosts {
     fn find_at(
         &self,
         text: &str,
-        at: impl FnOnce(&Address) -> Result<Option<KnownHost>>,
+        at: impl Fn(&Address) -> Result<Option<KnownHost>>,
     ) -> Result<Option<KnownHost>> {
         let text = text.trim();
         if let Some(host) = self.read(&self.path(text)).or_else(unreadable_is_unknown)? {
@@ -173,7 +173,15 @@ impl KnownHosts {
             !text.contains("://")
                 || known_address(&host.pairing).is_ok_and(|at| at.tls == address.tls)
         };
-        Ok(at(&address)?.filter(is_meant))
+        let mut found = at(&address)?;
+        if found.is_none() && !text.contains("://") {
+            // Hosts in clouds are where web servers are.
+            let Ok(address) = Address::parse(&format!("https://{text}"), |_| false) else {
+                return Ok(None);
+            };
+            found = at(&address)?;
+        }
+        Ok(found.filter(is_meant))
     }
 
     /// What is given of a host, and what is known of it beside that. Its address may be its name.

@@ -49,6 +49,10 @@ fn a_host_is_found_by_its_name_and_its_address() {
     {
         assert!(known.find(text).unwrap().is_none(), "{text}");
     }
+    add(&known, "cloud", with_token("https://192.0.2.9")).unwrap();
+    assert_eq!(known.find("192.0.2.9").unwrap().unwrap().pairing.url, "https://192.0.2.9:443");
+    assert!(known.find("192.0.2.9:8000").unwrap().is_none());
+    known.remove("192.0.2.9", &Cancel::default()).unwrap();
     let kept = home.path().join(".apyfal/known_hosts");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&kept), mode(&kept.join("gpu1.json"))), (0o700, 0o600));

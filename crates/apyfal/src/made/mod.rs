@@ -13,7 +13,7 @@ use apyfal_client::Remote;
 use apyfal_core::{Cancel, Client, Error, ErrorKind, Job, JobIo, Report, Result, Session, Start};
 use apyfal_hosts::{HostRecord, HostState, Lifecycle, StopMode, Usage};
 use apyfal_machine::lock::Lock;
-use apyfal_providers::Login;
+use apyfal_providers::{InstanceId, Login};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
@@ -26,17 +26,29 @@ pub(crate) use settings::stop_mode;
 use crate::builder::AcceleratorBuilder;
 use crate::known_hosts::{KnownHosts, Pairing};
 
+/// The fact of an error that says who makes the host.
+const PROVIDER: &str = "provider";
+
 /// The host of one accelerator.
 #[derive(Debug)]
 pub(crate) struct MadeHost {
     lifecycle: Lifecycle,
-    usage: Usage,
+    which: Which,
     wanted: New,
     known: KnownHosts,
     /// One call at a time makes or ends it.
     changing: tokio::sync::Mutex<()>,
     current: Mutex<Option<Current>>,
     notes: Mutex<Vec<String>>,
+}
+
+/// Which host it is.
+#[derive(Debug)]
+enum Which {
+    /// The one that is made for this use.
+    For(Usage),
+    /// One that is there.
+    There(InstanceId),
 }
 
 /// The host, while it is known to this process.
@@ -59,37 +71,36 @@ impl MadeHost {
         accelerator: &str,
     ) -> Result<Self> {
         let AcceleratorBuilder { configuration, surroundings, .. } = asked;
-        let mut lifecycle = lifecycle(host_type, None, configuration, surroundings)?;
+        let mut lifecycle = lifecycle(host_type, None, configuration, surroundings)
+            .map_err(|error| of_provider(error, host_type))?;
         if let Some(watch) = asked.watch.clone() {
             lifecycle = lifecycle.watched(watch);
         }
-        if configuration.host(host_type).get("instance_id")?.is_some() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "a machine that is there is used by its address",
-            )
-            .operation("use instance_id")
-            .hint("make it a host, on that machine: sudo apyfal host install")
-            .hint("then pair it, and name it: apyfal host add, host_ip"));
+        if let Some(time) = asked.host_timeout {
+            lifecycle = lifecycle.patient(time);
         }
         let home = surroundings.home().unwrap_or(Path::new("/"));
-        let settings = Settings::of(configuration, home)?;
-        let usage = match &asked.usage {
-            Some(name) => Usage::Named(name.clone()),
-            None => {
+        let settings = Settings::of(configuration, home)
+            .map_err(|error| of_provider(error, lifecycle.provider().name))?;
+        let which = match (&settings.instance, &asked.usage) {
+            (Some(id), _) => Which::There(id.clone()),
+            (None, Some(name)) => Which::For(Usage::Named(name.clone())),
+            (None, None) => {
                 let place = (host_type, lifecycle.provider().region.as_deref());
-                Usage::Unnamed(settings.wish(configuration, place, accelerator)?)
+                Which::For(Usage::Unnamed(settings.wish(configuration, place, accelerator)?))
             }
         };
+        let stop_mode = Mutex::new(settings.stop_mode);
         let wanted = New {
             accelerator: accelerator.to_owned(),
             configuration: configuration.clone(),
             surroundings: surroundings.clone(),
             settings,
+            stop_mode,
         };
         Ok(Self {
             lifecycle,
-            usage,
+            which,
             wanted,
             known: KnownHosts::below(home),
             changing: tokio::sync::Mutex::default(),
@@ -99,7 +110,14 @@ impl MadeHost {
     }
 
     /// The host, made where it is not there.
-    async fn up(&self, cancel: &Cancel) -> Result<Remote> {
+    ///
+    /// # Errors
+    /// It cannot be had; the error is [of its provider](is_of_provider).
+    pub(crate) async fn up(&self, cancel: &Cancel) -> Result<Remote> {
+        self.brought_up(cancel).await.map_err(|error| self.of_provider(error))
+    }
+
+    async fn brought_up(&self, cancel: &Cancel) -> Result<Remote> {
         let _alone = self.changing.lock().await;
         let current = self.current.lock().clone();
         if let Some(current) = current {
@@ -110,14 +128,16 @@ impl MadeHost {
             *self.current.lock() = None;
             drop(current);
         }
-        let New { accelerator, settings, .. } = &self.wanted;
-        let mode = settings.stop_mode;
-        let started = self.lifecycle.start(&self.usage, accelerator, mode, &self.wanted, cancel);
-        let ready = started.await?;
+        let (wanted, mode) = (&self.wanted, self.stop_mode());
+        let ready = match &self.which {
+            Which::For(usage) => {
+                self.lifecycle.start(usage, &wanted.accelerator, mode, wanted, cancel).await?
+            }
+            Which::There(id) => self.lifecycle.resume(id, mode, cancel).await?,
+        };
         self.notes.lock().extend(ready.notes);
         let remote = Remote::new(ready.options)?;
-        let is_shared = matches!(self.usage, Usage::Named(_));
-        let lock = (!is_shared).then(|| Arc::new(ready.lock));
+        let lock = (!self.is_shared()).then(|| Arc::new(ready.lock));
         // From here on it is given back, whatever fails.
         let host = ready.host.clone();
         *self.current.lock() = Some(Current { host, remote: remote.clone(), _lock: lock });
@@ -139,9 +159,11 @@ impl MadeHost {
         if let Some(current) = &*self.current.lock() {
             return Ok(current.clone());
         }
-        let mut hosts = match &self.usage {
-            Usage::Named(_) => self.lifecycle.ledger().of(&self.usage)?,
-            Usage::Unnamed(_) => Vec::new(),
+        let ledger = self.lifecycle.ledger();
+        let mut hosts = match &self.which {
+            Which::For(usage @ Usage::Named(_)) => ledger.of(usage)?,
+            Which::For(Usage::Unnamed(_)) => Vec::new(),
+            Which::There(id) => ledger.with_instance(id)?.into_iter().collect(),
         };
         hosts.retain(|host| host.state == HostState::Ready);
         let (Some(host), true) = (hosts.pop(), hosts.is_empty()) else { return Err(self.gone()) };
@@ -174,28 +196,46 @@ impl MadeHost {
     /// Ends the host as its stop mode says, wherever it is on its way.
     ///
     /// # Errors
-    /// It has not ended; it is in the ledger still.
+    /// It has not ended; it is in the ledger still. The error is [of its provider](is_of_provider).
     pub(crate) async fn end(&self) -> Result<()> {
+        self.ended().await.map_err(|error| self.of_provider(error))
+    }
+
+    async fn ended(&self) -> Result<()> {
         let _alone = self.changing.lock().await;
-        let mode = self.wanted.settings.stop_mode;
-        let never = Cancel::default();
+        let (ledger, mode, never) = (self.lifecycle.ledger(), self.stop_mode(), Cancel::default());
         let current = self.current.lock().clone();
-        let ledger = self.lifecycle.ledger();
-        let hosts = match (&self.usage, &current) {
-            // One whose start was given up half way is in the ledger alone.
-            (Usage::Named(_), _) | (Usage::Unnamed(_), None) => ledger.of(&self.usage)?,
-            (Usage::Unnamed(_), Some(current)) => vec![current.host.clone()],
+        // Each with its lock, unless that is held already.
+        let hosts = match (&self.which, &current) {
+            (Which::For(usage @ Usage::Named(_)), _) => {
+                let mut hosts = Vec::new();
+                for host in ledger.of(usage)? {
+                    let lock = ledger.lock(&host.id, &never).await?;
+                    hosts.push((host, Some(lock)));
+                }
+                hosts
+            }
+            (_, Some(current)) => vec![(current.host.clone(), None)],
+            (Which::There(id), None) if ledger.with_instance(id)?.is_some() => {
+                let (host, lock) = ledger.take(id)?;
+                vec![(host, Some(lock))]
+            }
+            (Which::There(_), None) => Vec::new(),
+            (Which::For(usage), None) => {
+                // One whose start was given up half way is in the ledger alone. Others are not of this
+                // accelerator: they were left there, or another process has them.
+                let mut hosts = Vec::new();
+                for host in ledger.of(usage)? {
+                    if !matches!(host.state, HostState::Ready | HostState::Stopped)
+                        && let Some(lock) = ledger.try_lock(&host.id)?
+                    {
+                        hosts.push((host, Some(lock)));
+                    }
+                }
+                hosts
+            }
         };
-        for mut host in hosts {
-            let _lock = match (&self.usage, &current) {
-                (Usage::Named(_), _) => Some(ledger.lock(&host.id, &never).await?),
-                (Usage::Unnamed(_), Some(_)) => None,
-                (Usage::Unnamed(_), None) => match ledger.try_lock(&host.id)? {
-                    // It is another process's.
-                    None => continue,
-                    lock => lock,
-                },
-            };
+        for (mut host, _lock) in hosts {
             let url = host.url.clone();
             self.of_host(&host)?.stop(&mut host, mode).await?;
             match (mode, &host.instance) {
@@ -237,7 +277,25 @@ impl MadeHost {
 
     /// Whether the host goes on once its accelerator is stopped.
     pub(crate) fn outlives(&self) -> bool {
-        self.wanted.settings.stop_mode != StopMode::Term
+        self.stop_mode() != StopMode::Term
+    }
+
+    /// What is to become of it.
+    pub(crate) fn stop_mode(&self) -> StopMode {
+        *self.wanted.stop_mode.lock()
+    }
+
+    pub(crate) fn set_stop_mode(&self, mode: StopMode) {
+        *self.wanted.stop_mode.lock() = mode;
+    }
+
+    /// Whether other processes use it too, each for as long as a call takes.
+    fn is_shared(&self) -> bool {
+        matches!(self.which, Which::For(Usage::Named(_)))
+    }
+
+    fn of_provider(&self, error: Error) -> Error {
+        of_provider(error, self.lifecycle.provider().name)
     }
 
     /// What is to be told of it.
@@ -245,10 +303,28 @@ impl MadeHost {
         std::mem::take(&mut *self.notes.lock())
     }
 
+    /// What is remembered of it, where this process knows it by now.
+    pub(crate) fn record(&self) -> Option<HostRecord> {
+        self.current.lock().as_ref().map(|current| current.host.clone())
+    }
+
     /// The host, where this process knows it by now.
     pub(crate) fn remote(&self) -> Option<Remote> {
         self.current.lock().as_ref().map(|current| current.remote.clone())
     }
+}
+
+/// Says whose host an error is about.
+pub(crate) fn of_provider(error: Error, host_type: &str) -> Error {
+    match error.is_cancelled() || is_of_provider(&error) {
+        true => error,
+        false => error.context(PROVIDER, host_type),
+    }
+}
+
+/// Whether an error is about a host that is made, and not about what is done there.
+pub(crate) fn is_of_provider(error: &Error) -> bool {
+    error.facts().iter().any(|(key, _)| key == PROVIDER)
 }
 
 #[async_trait]

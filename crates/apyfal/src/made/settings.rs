@@ -8,6 +8,7 @@ use apyfal_core::{Cancel, Configuration, Error, ErrorKind, Result, limit};
 use apyfal_hosts::StopMode;
 use apyfal_hosts::user_data::without_secrets;
 use apyfal_package::Digest;
+use apyfal_providers::InstanceId;
 use apyfal_tls::Identity;
 use serde_json::{Value, json};
 
@@ -20,7 +21,9 @@ const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// What the configuration says of a host that is to be made.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) stop_mode: StopMode,
+    pub(super) stop_mode: StopMode,
+    /// What a provider calls a machine that is there, and is to be used.
+    pub(super) instance: Option<InstanceId>,
     pub(super) prefix: Option<String>,
     pub(super) instance_type: Option<String>,
     pub(super) image: Option<String>,
@@ -47,7 +50,10 @@ impl Settings {
                     .hint("a duration such as 30m or 12h, or none")
             }),
         };
+        let instance = section.get("instance_id")?.map(|id| InstanceId(id.trim().to_owned()));
         let stop_mode = match section.get("stop_mode")? {
+            // It was there before.
+            None if instance.is_some() => StopMode::Keep,
             None => StopMode::Term,
             Some(text) => stop_mode(text.trim())
                 .map_err(|error| section.error("stop_mode", error.message().to_owned()))?,
@@ -84,6 +90,7 @@ impl Settings {
         };
         Ok(Self {
             stop_mode,
+            instance,
             prefix: section.get("host_name_prefix")?,
             instance_type: section.get("instance_type")?,
             image: section.get("image_id")?,

@@ -10,6 +10,7 @@ use apyfal_package::{Installed, archive};
 use apyfal_providers::{AtShutdown, Boot, HostSpec, ProviderInfo, Script};
 use apyfal_storage::Location;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use super::agent::Agent;
 use super::fetched::Fetched;
@@ -31,6 +32,8 @@ pub(super) struct New {
     pub(super) configuration: Configuration,
     pub(super) surroundings: Surroundings,
     pub(super) settings: Settings,
+    /// What is to become of it, as the settings say or who uses it.
+    pub(super) stop_mode: Mutex<StopMode>,
 }
 
 /// What the accelerator needs of a machine of a cloud.
@@ -70,7 +73,7 @@ impl Wanted for New {
                 None => there.image,
             },
             fpga_image: there.fpgaimage,
-            at_shutdown: match settings.stop_mode {
+            at_shutdown: match *self.stop_mode.lock() {
                 StopMode::Stop => AtShutdown::Stop,
                 StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
             },

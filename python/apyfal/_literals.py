@@ -1,0 +1,58 @@
+"""Objects that are given as arguments, as values that a configuration holds."""
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ['carried']
+
+_DEPTH = 50
+
+
+def carried(value: Any, name: str) -> Any:
+    """A value as a text or literal of the same meaning.
+
+    Args:
+        value: What boto3 takes too: dictionaries, lists, bytes, times, `botocore.config.Config`.
+        name: What errors call it.
+
+    Raises:
+        TypeError: It cannot be carried over.
+        ValueError: It holds itself.
+    """
+    return _carried(value, name, _DEPTH)
+
+
+def _carried(value: Any, name: str, depth: int) -> Any:
+    if not depth:
+        raise ValueError(f"'{name}' is nested more than {_DEPTH} deep, or holds itself")
+    if value is None or isinstance(value, (str, bytes, bool, int, float)):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, datetime.datetime):
+        # One without a zone is in that of this machine, as for boto3.
+        return value.astimezone().isoformat()
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Mapping):
+        return {_key(key, name): _carried(held, f"{name}['{key}']", depth - 1)
+                for key, held in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_carried(held, f'{name}[{index}]', depth - 1)
+                for index, held in enumerate(value)]
+    kind = type(value)
+    if (kind.__module__, kind.__name__) == ('botocore.config', 'Config'):
+        # Botocore gives no other way to what was said.
+        said = value._user_provided_options
+        return _carried(dict(said), name, depth - 1)
+    raise TypeError(f"'{name}' cannot be a '{kind.__module__}.{kind.__qualname__}': "
+                    'it takes texts, numbers, bytes, times, lists and dictionaries')
+
+
+def _key(key: Any, name: str) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key of '{name}' must be a str, not '{type(key).__name__}'")
+    return key
