@@ -4,6 +4,8 @@
 //! of it again. What breaks a test is written to `__fuzz__/TEST/crashes`, and tried as well.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -171,6 +173,7 @@ impl Target {
     /// much.
     fn fuzz(&self, seconds: u64, target: &Path) -> Result {
         let test = self.built(&target.join("fuzz"))?;
+        let again = self.again(&test, &target.join("fuzz"))?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(self.package);
         let root = root.canonicalize()?;
         let beside = root.join("src").join(self.folder).join("__fuzz__");
@@ -181,7 +184,7 @@ impl Target {
             fs::create_dir_all(folder)?;
         }
         let outcome = self.libfuzzer(
-            &test,
+            (&test, &again),
             &root,
             &format!(
                 "{} {} -max_total_time={seconds} -timeout=10 -print_final_stats=1 \
@@ -203,7 +206,7 @@ impl Target {
             corpus.display(),
             grown.display()
         );
-        self.libfuzzer(&test, &root, &merge)?;
+        self.libfuzzer((&test, &again), &root, &merge)?;
         fs::remove_dir_all(&corpus)?;
         fs::create_dir_all(&corpus)?;
         for entry in fs::read_dir(&least)? {
@@ -213,9 +216,23 @@ impl Target {
         Ok(())
     }
 
-    fn libfuzzer(&self, test: &Path, root: &Path, words: &str) -> Result {
+    /// A program that runs this test and no other: libFuzzer starts itself again by its own name alone,
+    /// and would run the first test of all.
+    fn again(&self, test: &Path, folder: &Path) -> Result<PathBuf> {
+        let path = folder.canonicalize()?.join(format!("{}.sh", self.name));
+        let program = test.display();
+        fs::write(
+            &path,
+            format!("#!/bin/sh\nexec '{program}' '{}' --exact --nocapture\n", self.test),
+        )?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+
+    fn libfuzzer(&self, (test, again): (&Path, &Path), root: &Path, words: &str) -> Result {
         run::shown(
             Command::new(test)
+                .arg0(again)
                 .args([self.test, "--exact", "--nocapture"])
                 .current_dir(root)
                 .env("BOLERO_LIBFUZZER_ARGS", words),
