@@ -168,19 +168,13 @@ impl New {
             idle_timeout: settings.idle_timeout,
             max_lifetime: settings.max_lifetime,
             shutdown_command: SHUTDOWN.map(str::to_owned).into(),
-            has_role: self.has_role(info)?,
+            has_role: info.gives_rights,
             fpgaimage: needs.there.fpgaimage.clone(),
             init_scripts: self.init_scripts(info, cancel).await?,
         };
         let fetched = [Some(&agent.fetched), needs.package.as_ref()];
         let artifacts = fetched.into_iter().flatten().filter_map(Fetched::here).cloned();
         Ok(Script { text: data.script()?, artifacts: artifacts.collect(), agent: agent.needs })
-    }
-
-    /// Whether the host uses rights at the provider for its jobs.
-    fn has_role(&self, info: &ProviderInfo) -> Result<bool> {
-        let section = self.configuration.host(info.name);
-        Ok(section.get("s3_buckets")?.or(section.get("role")?).is_some())
     }
 
     /// The user's own scripts: the one that is configured, and what the provider itself is told.
