@@ -63,15 +63,15 @@ pub(super) fn find_or_make(directory: &Path, name: &str) -> Result<KeyFile> {
     let (text, public) = private::make(name)?;
     loop {
         let path = free_path(directory, name);
+        // What is not in the way of the path may have come before it was chosen.
+        if let Some(found) = find(directory, name)? {
+            return Ok(found);
+        }
         let made = owners::make_directory(directory)
             .and_then(|()| owners::create_read_only(&path, text.expose().as_bytes()));
         match made {
             Ok(()) => return Ok(KeyFile { path, public, is_encrypted: false }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if let Some(found) = find(directory, name)? {
-                    return Ok(found);
-                }
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
                 let operation = format!("write the private key '{}'", path.display());
                 return Err(Error::from(error).operation(operation));
