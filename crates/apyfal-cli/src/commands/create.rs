@@ -46,13 +46,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let has_host = host.get("host_ip").is_some_and(|value| !value.is_null());
     let is_own = !has_host && Machine::default().is_host();
-    let is_made = |value: &Value| value.as_str().is_some_and(apyfal::hosts::is_made);
+    let host_type = host.get("host_type").and_then(Value::as_str);
+    let is_made = host_type.is_some_and(apyfal::hosts::is_made);
     if let Some(key) = ["host_type", "instance_id"].iter().find(|key| {
-        let is_fine = |value| **key == "host_type" && (is_own || is_made(value));
+        let is_fine = is_made || (**key == "host_type" && is_own);
         !has_host
             && host
                 .get(**key)
-                .is_some_and(|value| !value.is_null() && !is_localhost(value) && !is_fine(value))
+                .is_some_and(|value| !value.is_null() && !is_localhost(value) && !is_fine)
     }) {
         let error = match *key {
             "instance_id" => {
