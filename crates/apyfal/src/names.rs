@@ -214,11 +214,17 @@ impl Names {
         }
     }
 
-    /// Forgets all names; returns how many there were.
+    /// Forgets all names but those that are kept; returns how many were forgotten.
     ///
     /// # Errors
-    /// Something cannot be removed.
-    pub fn clear(&self) -> Result<usize> {
+    /// Something cannot be read or removed.
+    pub fn clear(&self, kept: &[String]) -> Result<usize> {
+        if !kept.is_empty() {
+            let names = self.list()?.into_iter().map(|(name, _)| name);
+            let forgotten: Vec<_> = names.filter(|name| !kept.contains(name)).collect();
+            forgotten.iter().try_for_each(|name| self.forget(name))?;
+            return Ok(forgotten.len());
+        }
         let count = match fs::read_dir(&self.folder) {
             Ok(entries) => entries
                 .flatten()
@@ -262,9 +268,9 @@ mod tests {
         assert_eq!(names.read("a/b").unwrap(), Some(record));
         let mode = fs::metadata(names.record_path("a/b")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(names.clear().unwrap(), 1);
+        assert_eq!(names.clear(&[]).unwrap(), 1);
         assert_eq!(names.read("a/b").unwrap(), None);
-        assert_eq!(names.clear().unwrap(), 0);
+        assert_eq!(names.clear(&[]).unwrap(), 0);
     }
 
     #[test]

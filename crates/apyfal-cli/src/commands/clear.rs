@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use apyfal::hosts::MadeHosts;
+use apyfal::hosts::{HostRecord, MadeHosts, Usage};
 use apyfal::user_data::quoted;
 use apyfal::{Configuration, Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
@@ -13,6 +13,8 @@ use clap::Args;
 use crate::commands::Context;
 
 /// Forget all names, and stop nothing.
+///
+/// Those whose hosts were made and live are kept: by them the hosts are ended.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Remove all that is below ~/.apyfal: hosts and their tokens, packages, what this user's own host
@@ -25,23 +27,29 @@ pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
     if arguments.all {
         return clear_all(context);
     }
-    let count = context.names.clear()?;
-    tell_of_hosts(context)?;
+    let count = context.names.clear(&kept(context)?)?;
     context
         .printer
         .note(&format!("forgot {count} accelerator{}", if count == 1 { "" } else { "s" }));
     Ok(())
 }
 
-/// Says which hosts live on, though their names are forgotten.
-fn tell_of_hosts(context: &Context<'_>) -> Result<()> {
-    let Some(hosts) = MadeHosts::of(&Configuration::default(), &context.surroundings) else {
-        return Ok(());
-    };
-    for host in hosts.remembered()? {
-        context.printer.warning(format!("the host {} lives on: apyfal stop --all", host.name));
+/// The names that have hosts which live: they are how those are ended. Says which hosts live on.
+fn kept(context: &Context<'_>) -> Result<Vec<String>> {
+    let hosts = MadeHosts::of(&Configuration::default(), &context.surroundings);
+    let hosts = hosts.map(|hosts| hosts.remembered()).transpose()?.unwrap_or_default();
+    let mut kept = Vec::new();
+    for HostRecord { usage, name: host, .. } in hosts {
+        context.printer.warning(match usage {
+            Usage::Named(name) => {
+                let stop = format!("apyfal stop --name {}", quoted(&name));
+                kept.push(name);
+                format!("the host {host} lives on, and its name is kept: {stop}")
+            }
+            Usage::Unnamed(_) => format!("the host {host} lives on: apyfal stop --all"),
+        });
     }
-    Ok(())
+    Ok(kept)
 }
 
 fn clear_all(context: &Context<'_>) -> Result<()> {
