@@ -5,85 +5,35 @@
 //! ledger, with its token, before the provider has it, which makes the same machine of it however
 //! often it is sent. What failed before the host was contacted is undone.
 
+mod coming_up;
+mod ending;
+mod phase;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal_client::{Remote, RemoteOptions};
+use apyfal_client::RemoteOptions;
 use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_machine::lock::Lock;
 use apyfal_providers::{
-    AtShutdown, HostFilter, HostSpec, Instance, InstanceId, InstanceState, Prepared, Provider,
-    ProviderInfo,
+    HostFilter, HostSpec, Instance, InstanceId, Prepared, Provider, ProviderInfo,
 };
 use async_trait::async_trait;
-use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
+
+pub use phase::{Limits, Phase, Watch};
+
+use ending::at_shutdown;
 
 use crate::FirstContact;
 use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
 
-/// An attempt that is older than this is looked up and never sent again, in seconds: the provider may
-/// have forgotten its token.
-const OLD: f64 = 3600.0;
-/// A host that was stopped is no good any more where its life has no more seconds than these.
-const LIFE_LEFT: f64 = 60.0;
 /// How long is tried again what a provider does not take yet, since what it made is not known to all of
 /// it, and a request whose answer got lost.
 const SETTLING: Duration = Duration::from_secs(120);
 /// How often a token may turn out to be spent in one start.
 const ATTEMPTS: u32 = 3;
-
-/// How long the steps may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Until a machine runs, or has ended.
-    pub provision: Duration,
-    /// From then until its host answers.
-    pub boot: Duration,
-    /// Between two looks at a machine.
-    pub pause: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            provision: Duration::from_secs(420),
-            boot: Duration::from_secs(420),
-            pause: Duration::from_secs(1),
-        }
-    }
-}
-
-/// How far a start is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Phase {
-    /// All that it needs is settled, and written down.
-    Prepared,
-    /// The provider was asked for it.
-    Requested,
-    /// Its machine runs.
-    Running,
-    /// Its host was contacted.
-    Reachable,
-    /// Its host serves.
-    Ready,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Prepared => "prepared",
-            Self::Requested => "requested",
-            Self::Running => "its machine runs",
-            Self::Reachable => "contacted",
-            Self::Ready => "ready",
-        })
-    }
-}
-
-/// Is told how far the start of a host is.
-pub type Watch = Arc<dyn Fn(&HostRecord, Phase) + Send + Sync>;
 
 /// A host that serves.
 #[derive(Debug)]
@@ -332,290 +282,9 @@ impl Lifecycle {
         }
     }
 
-    /// Goes on from where a host is until it serves. None where it has ended.
-    async fn bring_up(
-        &self,
-        host: &mut HostRecord,
-        cancel: &Cancel,
-    ) -> Result<Option<RemoteOptions>> {
-        if host.state == HostState::Requested {
-            cancel.check()?;
-            (self.watch)(host, Phase::Prepared);
-            // Not given up half way: what it made would not be known.
-            match self.request(host).await? {
-                Some(id) => host.instance = Some(id),
-                None => return Ok(None),
-            }
-            host.state = HostState::Made;
-            self.ledger.save(host)?;
-        }
-        cancel.or_cancelled(self.bring_further(host)).await
-    }
-
-    async fn bring_further(&self, host: &mut HostRecord) -> Result<Option<RemoteOptions>> {
-        (self.watch)(host, Phase::Requested);
-        let is_back = matches!(host.state, HostState::Ready | HostState::Stopped);
-        let admitted = async {
-            match is_back {
-                // This machine may have another address than when the host was made.
-                true => self.provider.admit(&self.ledger.installation()?).await,
-                false => Ok(()),
-            }
-        };
-        let (instance, admitted) = tokio::join!(self.running(host), admitted);
-        let Some(instance) = instance? else { return Ok(None) };
-        (self.watch)(host, Phase::Running);
-        let contact = host.contact.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
-        })?;
-        let url = instance.url.ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, "its machine has no address")
-                .operation(format!("reach the host {}", host.name))
-        })?;
-        let answers = async {
-            if host.state == HostState::Made {
-                return contact.make(&url, self.limits.boot).await.map(Some);
-            }
-            let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };
-            let lease = Remote::new(options)?.host().await?.lease;
-            let left = lease.and_then(|lease| lease.life_left);
-            let is_over = host.state == HostState::Stopped && left.is_some_and(|s| s < LIFE_LEFT);
-            Ok((!is_over).then(|| contact.host(&url)))
-        };
-        let options = tokio::select! {
-            answered = answers => answered.map_err(|error| match admitted {
-                Ok(()) => error,
-                Err(why) => error.context("its firewall", why),
-            })?,
-            ended = self.goes_down(host, &instance.id) => return ended.map(|()| None),
-        };
-        let Some(options) = options else {
-            self.terminated(host, &instance.id).await?;
-            return Ok(None);
-        };
-        (self.watch)(host, Phase::Reachable);
-        (host.state, host.url) = (HostState::Ready, Some(url));
-        self.ledger.save(host)?;
-        (self.watch)(host, Phase::Ready);
-        Ok(Some(options))
-    }
-
-    /// Asks for the machine of a host. None where it is known that there is none.
-    async fn request(&self, host: &mut HostRecord) -> Result<Option<InstanceId>> {
-        if now() > host.good_until.unwrap_or(f64::MAX).min(host.asked + OLD) {
-            return Ok(self.made_by(host).await?.map(|instance| instance.id));
-        }
-        let request = host.request.clone().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
-        })?;
-        let (end, mut is_unsure) = (Instant::now() + SETTLING, false);
-        loop {
-            // From here on, for a while, that nothing is found means nothing.
-            host.sent = Some(now());
-            self.ledger.save(host)?;
-            match self.provider.create(&request, &host.token).await {
-                Ok(id) => return Ok(Some(id)),
-                // The token is spent.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                Err(error) if error.is_retryable() && Instant::now() < end => {
-                    is_unsure |= !is_refusal(error.kind());
-                    sleep(self.limits.pause).await;
-                }
-                // An earlier answer got lost, so that this refusal says nothing about the request before.
-                Err(error) if is_unsure => return Err(error.with_kind(ErrorKind::Unavailable)),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The machine that was made for an attempt, looked up by its token.
-    async fn made_by(&self, host: &HostRecord) -> Result<Option<Instance>> {
-        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
-        loop {
-            let found = self.provider.list(&filter).await?.into_iter().next();
-            if found.is_some() || self.has_settled(host) {
-                return Ok(found);
-            }
-            sleep(self.limits.pause).await;
-        }
-    }
-
-    /// Waits until the machine of a host runs, and starts it where it is stopped. None where it has
-    /// ended.
-    async fn running(&self, host: &HostRecord) -> Result<Option<Instance>> {
-        let Some(id) = &host.instance else { return Ok(None) };
-        let end = Instant::now() + self.limits.provision;
-        loop {
-            let found = self.provider.get(id).await?;
-            match found.as_ref().map(|instance| instance.state) {
-                Some(InstanceState::Running) => return Ok(found),
-                Some(InstanceState::Ended | InstanceState::Ending) => return Ok(None),
-                Some(InstanceState::Stopped) => {
-                    self.provider.set_at_shutdown(id, at_shutdown(host.stop_mode)).await?;
-                    self.provider.start(id).await?;
-                }
-                // What was made just now is not found by everybody yet.
-                None if self.has_settled(host) => return Ok(None),
-                None | Some(InstanceState::Pending | InstanceState::Stopping) => {}
-            }
-            if Instant::now() > end {
-                let limit = self.limits.provision.as_secs();
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("its machine '{id}' did not run within {limit} s"),
-                )
-                .operation(format!("start the host {}", host.name)));
-            }
-            sleep(self.limits.pause).await;
-        }
-    }
-
-    /// Returns once the machine of a host that comes up has ended.
-    ///
-    /// # Errors
-    /// It has stopped, and is there still.
-    async fn goes_down(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
-        loop {
-            sleep(self.limits.pause).await;
-            // Who is told nothing now is told later.
-            let Ok(found) = self.provider.get(id).await else { continue };
-            match found.map(|instance| instance.state) {
-                Some(InstanceState::Ended | InstanceState::Ending) => return Ok(()),
-                None if self.has_settled(host) => return Ok(()),
-                Some(InstanceState::Stopped | InstanceState::Stopping) => {
-                    return Err(Error::new(ErrorKind::Unavailable, "its machine has stopped")
-                        .operation(format!("reach the host {}", host.name)));
-                }
-                None | Some(InstanceState::Pending | InstanceState::Running) => {}
-            }
-        }
-    }
-
     /// Whether what was made is found by everybody.
     fn has_settled(&self, host: &HostRecord) -> bool {
         now() - host.sent.unwrap_or(host.asked) > self.provider.info().settles.as_secs_f64()
-    }
-
-    /// Ends a host, or leaves it, as a mode says. The caller has its lock.
-    ///
-    /// # Errors
-    /// It has not ended as far as the provider tells; it is in the ledger still.
-    pub async fn stop(&self, host: &mut HostRecord, mode: StopMode) -> Result<()> {
-        // Another one may have ended it since this was read.
-        match self.ledger.read(&host.id)? {
-            Some(found) if found.state != HostState::Ended => *host = found,
-            _ => {
-                host.state = HostState::Ended;
-                return Ok(());
-            }
-        }
-        self.check_is_ours(host).await?;
-        if host.state == HostState::Ending || mode == StopMode::Term {
-            return self.finish(host).await;
-        }
-        host.stop_mode = mode;
-        self.ledger.save(host)?;
-        // One that is on its way up is no host yet that could be left for later.
-        let Some(id) = host.instance.clone().filter(|_| host.state != HostState::Made) else {
-            return self.finish(host).await;
-        };
-        match self.provider.get(&id).await?.map(|instance| instance.state) {
-            // It has ended by itself, or is about to.
-            Some(InstanceState::Ended | InstanceState::Ending) => return self.finish(host).await,
-            None if self.has_settled(host) => return self.ended(host),
-            _ => {}
-        }
-        if mode == StopMode::Keep {
-            return self.provider.set_at_shutdown(&id, at_shutdown(mode)).await;
-        }
-        // First: one that cannot be stopped is to be deleted with its lease as before.
-        self.provider.stop(&id).await?;
-        self.provider.set_at_shutdown(&id, at_shutdown(mode)).await?;
-        self.stopped(host, &id).await?;
-        host.state = HostState::Stopped;
-        self.ledger.save(host)
-    }
-
-    /// Ends a host for good, which is looked at until it is so.
-    async fn finish(&self, host: &mut HostRecord) -> Result<()> {
-        // Where that cannot be written down it ends all the same, as it costs meanwhile, and whoever looks
-        // again finds that it has.
-        let noted = match host.state {
-            HostState::Ending => Ok(()),
-            _ => {
-                host.state = HostState::Ending;
-                self.ledger.save(host)
-            }
-        };
-        if host.instance.is_none() {
-            host.instance = self.made_by(host).await?.map(|instance| instance.id);
-        }
-        if let Some(id) = host.instance.clone() {
-            self.terminated(host, &id).await?;
-        }
-        noted.and_then(|()| self.ended(host))
-    }
-
-    /// Deletes a machine, until it has ended for everybody. One that was asked for just now may not be
-    /// found yet, and is deleted once it is.
-    async fn terminated(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
-        let end = Instant::now() + self.limits.provision;
-        self.provider.terminate(id).await?;
-        loop {
-            match self.provider.get(id).await?.map(|instance| instance.state) {
-                Some(InstanceState::Ended) => return Ok(()),
-                None if self.has_settled(host) => return Ok(()),
-                None => self.provider.terminate(id).await?,
-                Some(state) if Instant::now() > end => return Err(still(host, id, state)),
-                Some(_) => {}
-            }
-            sleep(self.limits.pause).await;
-        }
-    }
-
-    /// Waits until a machine is down.
-    async fn stopped(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
-        let end = Instant::now() + self.limits.provision;
-        loop {
-            match self.provider.get(id).await?.map(|instance| instance.state) {
-                // One that has ended by itself meanwhile is stopped for good.
-                Some(InstanceState::Stopped | InstanceState::Ended) => return Ok(()),
-                None if self.has_settled(host) => return Ok(()),
-                Some(state) if Instant::now() > end => return Err(still(host, id, state)),
-                _ => sleep(self.limits.pause).await,
-            }
-        }
-    }
-
-    fn ended(&self, host: &mut HostRecord) -> Result<()> {
-        host.state = HostState::Ended;
-        self.ledger.save(host)
-    }
-
-    /// Stops a host again that was stopped before it was to come up, and says so.
-    async fn stopped_again(&self, error: Error, mut host: HostRecord) -> Error {
-        let error = self.told(error, &host).await;
-        match self.stop(&mut host, StopMode::Stop).await {
-            Ok(()) => error,
-            Err(left) => error
-                .context("left over", left)
-                .hint(format!("the host {} may run still: apyfal stop --all", host.name)),
-        }
-    }
-
-    /// Ends what a start that failed has made, and says so. Of one that is not `is_new` an earlier
-    /// process may have made something, whatever the provider answered to this one.
-    async fn undone(&self, error: Error, mut host: HostRecord, is_new: bool) -> Error {
-        let error = self.told(error, &host).await;
-        if is_new && host.instance.is_none() && is_refusal(error.kind()) {
-            return self.ended(&mut host).err().unwrap_or(error);
-        }
-        match self.finish(&mut host).await {
-            Ok(()) => error,
-            Err(left) => error
-                .context("left over", left)
-                .hint(format!("the host {} may be there still: apyfal stop --all", host.name)),
-        }
     }
 
     /// That a host has ended by itself, and why where its provider says so.
@@ -685,65 +354,6 @@ impl Lifecycle {
         let is_stray = |found: &Instance| found.state.is_alive() && !is_known(found);
         Ok(found.into_iter().filter(is_stray).collect())
     }
-
-    /// Ends a machine that the ledger does not know.
-    ///
-    /// # Errors
-    /// It is refused, or it has not ended.
-    pub async fn end_stray(&self, stray: &Instance) -> Result<()> {
-        let end = Instant::now() + self.limits.provision;
-        self.provider.terminate(&stray.id).await?;
-        while let Some(found) = self.provider.get(&stray.id).await?
-            && found.state != InstanceState::Ended
-        {
-            if Instant::now() > end {
-                let why = format!("its machine '{}' is {} still", stray.id, found.state);
-                return Err(Error::new(ErrorKind::Timeout, why)
-                    .operation(format!("end the host {}", stray.name)));
-            }
-            sleep(self.limits.pause).await;
-        }
-        Ok(())
-    }
-}
-
-fn still(host: &HostRecord, id: &InstanceId, state: InstanceState) -> Error {
-    Error::new(ErrorKind::Timeout, format!("its machine '{id}' is {state} still"))
-        .operation(format!("stop the host {}", host.name))
-        .hint("look at it at its provider, and run 'apyfal stop --all' again")
-}
-
-/// Whether nothing was made where a provider answers so.
-fn is_refusal(kind: ErrorKind) -> bool {
-    use ErrorKind::{Authentication, Capacity, Configuration, Quota, Security, Usage};
-    matches!(kind, Authentication | Capacity | Configuration | Quota | Security | Usage)
-}
-
-/// What becomes of a machine that shuts itself down. One that is kept is to be deleted then: nobody
-/// asked for it to be there for ever.
-fn at_shutdown(mode: StopMode) -> AtShutdown {
-    match mode {
-        StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
-        StopMode::Stop => AtShutdown::Stop,
-    }
-}
-
-/// What a new host is called, by which its accelerator is known:
-/// `[PREFIX_]accelize_ACCELERATOR_yymmddHHMMSS`.
-pub fn host_name(prefix: Option<&str>, accelerator: &str) -> String {
-    let prefix = prefix.filter(|prefix| !prefix.is_empty());
-    let prefix = prefix.map(|prefix| format!("{prefix}_")).unwrap_or_default();
-    let (accelerator, at) = (accelerator.replace('@', "_"), OffsetDateTime::now_utc());
-    let (date, clock) = (at.date(), at.time());
-    format!(
-        "{prefix}accelize_{accelerator}_{:02}{:02}{:02}{:02}{:02}{:02}",
-        date.year() % 100,
-        u8::from(date.month()),
-        date.day(),
-        clock.hour(),
-        clock.minute(),
-        clock.second()
-    )
 }
 
 #[cfg(test)]

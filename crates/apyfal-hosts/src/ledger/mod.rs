@@ -4,18 +4,23 @@
 //! look and change alone, so that many processes have it at a time. What is secret in a row goes with
 //! the end of its host.
 
+mod record;
+mod row;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use apyfal_client::RemoteOptions;
-use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret};
+use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_database::{Failure, Schema};
 use apyfal_machine::lock::{Lock, Mode};
 use apyfal_machine::private;
-use apyfal_providers::{HostSpec, InstanceId, Login, Prepared, ProviderInfo, Request, Token};
-use apyfal_tls::{Fingerprint, token};
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::Value;
+use apyfal_providers::{HostSpec, InstanceId, Prepared, ProviderInfo, Token};
+use apyfal_tls::token;
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub use record::{HostRecord, HostState, StopMode, Usage};
+
+use row::RawRow;
 
 use crate::FirstContact;
 
@@ -38,147 +43,6 @@ const REMEMBERED: f64 = 30.0 * 24.0 * 3600.0;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     directory: PathBuf,
-}
-
-/// A host that was asked for.
-#[derive(Clone, Debug)]
-pub struct HostRecord {
-    /// What the ledger calls it.
-    pub id: String,
-    /// For whom it was asked.
-    pub usage: Usage,
-    /// What it is called at the provider.
-    pub name: String,
-    /// Its accelerator.
-    pub accelerator: String,
-    /// Who makes it, and where.
-    pub provider: String,
-    /// The region of the provider.
-    pub region: Option<String>,
-    /// How far it is.
-    pub state: HostState,
-    /// What is to become of it once it is stopped.
-    pub stop_mode: StopMode,
-    /// Since when it is asked for, in seconds since 1970.
-    pub asked: f64,
-    /// What the provider calls its machine, once that is known.
-    pub instance: Option<InstanceId>,
-    /// Where it is, once it was contacted.
-    pub url: Option<String>,
-    /// How people log in to its machine, where they can.
-    pub login: Option<Login>,
-    /// Until when its request may be sent, where what is in it does not last.
-    pub(crate) good_until: Option<f64>,
-    /// When its request was last sent.
-    pub(crate) sent: Option<f64>,
-    /// The account at its provider, where that tells.
-    pub(crate) account: Option<String>,
-    pub(crate) token: Token,
-    /// None once it has ended.
-    pub(crate) request: Option<Request>,
-    pub(crate) contact: Option<FirstContact>,
-}
-
-impl HostRecord {
-    /// How to use it, once it was contacted.
-    pub fn options(&self) -> Option<RemoteOptions> {
-        let url = self.url.as_deref()?;
-        Some(self.contact.as_ref()?.host(url))
-    }
-
-    /// Whether it was asked for by a token.
-    pub fn asked_by(&self, token: &Token) -> bool {
-        self.token == *token
-    }
-
-    /// What its clients know it by.
-    pub fn proofs(&self) -> Option<(Secret, Fingerprint)> {
-        let contact = self.contact.as_ref()?;
-        Some((contact.token().clone(), contact.fingerprint()))
-    }
-}
-
-/// For whom a host is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Usage {
-    /// For the accelerator of this name, and for no other.
-    Named(String),
-    /// For a process, which asks for what this text says. Where it died, another one that asks for
-    /// the same takes its host.
-    Unnamed(String),
-}
-
-/// How far a host is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HostState {
-    /// It is asked for; whether the provider knows of it is not known.
-    Requested,
-    /// Its machine is made.
-    Made,
-    /// It was contacted, and serves.
-    Ready,
-    /// Its machine is stopped.
-    Stopped,
-    /// It is to end.
-    Ending,
-    /// It has ended.
-    Ended,
-}
-
-/// What becomes of a host once it is stopped.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum StopMode {
-    /// It is deleted.
-    #[default]
-    Term,
-    /// Its machine is stopped, and started again where it is needed again.
-    Stop,
-    /// It goes on.
-    Keep,
-}
-
-/// Words for states: the same in the database and in what people read.
-macro_rules! words {
-    ($type:ty, $($variant:ident = $word:literal),+) => {
-        impl $type {
-            /// The word for it.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// What the word says.
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-
-words!(
-    HostState,
-    Requested = "requested",
-    Made = "made",
-    Ready = "ready",
-    Stopped = "stopped",
-    Ending = "ending",
-    Ended = "ended"
-);
-words!(StopMode, Term = "term", Stop = "stop", Keep = "keep");
-
-impl Usage {
-    fn text(&self) -> String {
-        match self {
-            Self::Named(name) => format!("named {name}"),
-            Self::Unnamed(what) => format!("unnamed {what}"),
-        }
-    }
-
-    fn of(text: &str) -> Self {
-        match text.strip_prefix("named ") {
-            Some(name) => Self::Named(name.to_owned()),
-            None => Self::Unnamed(text.strip_prefix("unnamed ").unwrap_or(text).to_owned()),
-        }
-    }
 }
 
 impl Ledger {
@@ -421,70 +285,6 @@ impl Ledger {
     }
 }
 
-/// A row, as it is read.
-struct RawRow {
-    host: HostRecord,
-    state: String,
-    stop_mode: String,
-    request: Option<String>,
-    contact: Option<String>,
-    login: Option<String>,
-}
-
-impl RawRow {
-    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            host: HostRecord {
-                id: row.get(0)?,
-                usage: Usage::of(&row.get::<_, String>(1)?),
-                name: row.get(2)?,
-                accelerator: row.get(3)?,
-                provider: row.get(4)?,
-                region: row.get(5)?,
-                state: HostState::Ended,
-                stop_mode: StopMode::Term,
-                token: Token(row.get(8)?),
-                asked: row.get(10)?,
-                instance: row.get::<_, Option<String>>(11)?.map(InstanceId),
-                url: row.get(13)?,
-                request: None,
-                login: None,
-                good_until: row.get(15)?,
-                sent: row.get(16)?,
-                account: row.get(17)?,
-                contact: None,
-            },
-            state: row.get(6)?,
-            stop_mode: row.get(7)?,
-            request: row.get(9)?,
-            contact: row.get(12)?,
-            login: row.get(14)?,
-        })
-    }
-
-    fn record(self) -> Result<HostRecord> {
-        let Self { host, state, stop_mode, request, contact, login } = self;
-        let damaged = |what: String| {
-            Error::new(ErrorKind::Conflict, what)
-                .operation(format!("read of the host '{}' in the ledger", host.name))
-        };
-        let unknown = |word: &str| damaged(format!("'{word}' is of a newer version"));
-        let text = |error: serde_json::Error| damaged(error.to_string());
-        let request = request.map(|request| serde_json::from_str(&request)).transpose();
-        let contact = contact.map(|contact| serde_json::from_str::<Value>(&contact)).transpose();
-        let contact = contact.map_err(text)?;
-        let login = login.map(|login| serde_json::from_str(&login)).transpose();
-        Ok(HostRecord {
-            state: HostState::from_word(&state).ok_or_else(|| unknown(&state))?,
-            stop_mode: StopMode::from_word(&stop_mode).ok_or_else(|| unknown(&stop_mode))?,
-            request: request.map_err(text)?,
-            login: login.map_err(text)?,
-            contact: contact.as_ref().map(FirstContact::from_json).transpose()?,
-            ..host
-        })
-    }
-}
-
 /// The ledger of a home directory.
 pub fn ledger_of(home: &Path) -> Ledger {
     Ledger::at(home.join(".apyfal/hosts"))
@@ -503,7 +303,7 @@ fn unique() -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use apyfal_providers::{AtShutdown, Boot};
+    use apyfal_providers::{AtShutdown, Boot, Login, Request};
 
     use super::*;
 

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use apyfal_providers::{Boot, Prepared, ProviderInfo, Request, Token};
+use apyfal_providers::{AtShutdown, Boot, InstanceState, Prepared, ProviderInfo, Request, Token};
 use parking_lot::Mutex;
 
+use super::coming_up::{OLD, is_refusal};
 use super::*;
+use crate::host_name;
 
 /// A provider that does as it is told, and notes what it is asked.
 #[derive(Debug)]
@@ -416,15 +418,6 @@ async fn one_that_has_ended_by_itself_needs_no_stop() {
         assert_eq!((host.state, test.recorded().len()), (HostState::Ended, 0));
     }
     assert_eq!(test.provider.count("stop"), 0);
-}
-
-#[test]
-fn the_name_of_a_host_tells_its_accelerator() {
-    let name = host_name(Some("team"), "a@b");
-    let (before, when) = name.rsplit_once('_').unwrap();
-    assert_eq!(before, "team_accelize_a_b");
-    assert!(when.len() == 12 && when.bytes().all(|byte| byte.is_ascii_digit()), "{name}");
-    assert!(host_name(None, "gzip").starts_with("accelize_gzip_"));
 }
 
 #[tokio::test]

@@ -1,0 +1,149 @@
+//! What is recorded of a host.
+
+use apyfal_client::RemoteOptions;
+use apyfal_core::Secret;
+use apyfal_providers::{InstanceId, Login, Request, Token};
+use apyfal_tls::Fingerprint;
+
+use crate::FirstContact;
+
+/// A host that was asked for.
+#[derive(Clone, Debug)]
+pub struct HostRecord {
+    /// What the ledger calls it.
+    pub id: String,
+    /// For whom it was asked.
+    pub usage: Usage,
+    /// What it is called at the provider.
+    pub name: String,
+    /// Its accelerator.
+    pub accelerator: String,
+    /// Who makes it, and where.
+    pub provider: String,
+    /// The region of the provider.
+    pub region: Option<String>,
+    /// How far it is.
+    pub state: HostState,
+    /// What is to become of it once it is stopped.
+    pub stop_mode: StopMode,
+    /// Since when it is asked for, in seconds since 1970.
+    pub asked: f64,
+    /// What the provider calls its machine, once that is known.
+    pub instance: Option<InstanceId>,
+    /// Where it is, once it was contacted.
+    pub url: Option<String>,
+    /// How people log in to its machine, where they can.
+    pub login: Option<Login>,
+    /// Until when its request may be sent, where what is in it does not last.
+    pub(crate) good_until: Option<f64>,
+    /// When its request was last sent.
+    pub(crate) sent: Option<f64>,
+    /// The account at its provider, where that tells.
+    pub(crate) account: Option<String>,
+    pub(crate) token: Token,
+    /// None once it has ended.
+    pub(crate) request: Option<Request>,
+    pub(crate) contact: Option<FirstContact>,
+}
+
+impl HostRecord {
+    /// How to use it, once it was contacted.
+    pub fn options(&self) -> Option<RemoteOptions> {
+        let url = self.url.as_deref()?;
+        Some(self.contact.as_ref()?.host(url))
+    }
+
+    /// Whether it was asked for by a token.
+    pub fn asked_by(&self, token: &Token) -> bool {
+        self.token == *token
+    }
+
+    /// What its clients know it by.
+    pub fn proofs(&self) -> Option<(Secret, Fingerprint)> {
+        let contact = self.contact.as_ref()?;
+        Some((contact.token().clone(), contact.fingerprint()))
+    }
+}
+
+/// For whom a host is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Usage {
+    /// For the accelerator of this name, and for no other.
+    Named(String),
+    /// For a process, which asks for what this text says. Where it died, another one that asks for
+    /// the same takes its host.
+    Unnamed(String),
+}
+
+/// How far a host is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HostState {
+    /// It is asked for; whether the provider knows of it is not known.
+    Requested,
+    /// Its machine is made.
+    Made,
+    /// It was contacted, and serves.
+    Ready,
+    /// Its machine is stopped.
+    Stopped,
+    /// It is to end.
+    Ending,
+    /// It has ended.
+    Ended,
+}
+
+/// What becomes of a host once it is stopped.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum StopMode {
+    /// It is deleted.
+    #[default]
+    Term,
+    /// Its machine is stopped, and started again where it is needed again.
+    Stop,
+    /// It goes on.
+    Keep,
+}
+
+/// Words for states: the same in the database and in what people read.
+macro_rules! words {
+    ($type:ty, $($variant:ident = $word:literal),+) => {
+        impl $type {
+            /// The word for it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// What the word says.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words!(
+    HostState,
+    Requested = "requested",
+    Made = "made",
+    Ready = "ready",
+    Stopped = "stopped",
+    Ending = "ending",
+    Ended = "ended"
+);
+words!(StopMode, Term = "term", Stop = "stop", Keep = "keep");
+
+impl Usage {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Named(name) => format!("named {name}"),
+            Self::Unnamed(what) => format!("unnamed {what}"),
+        }
+    }
+
+    pub(super) fn of(text: &str) -> Self {
+        match text.strip_prefix("named ") {
+            Some(name) => Self::Named(name.to_owned()),
+            None => Self::Unnamed(text.strip_prefix("unnamed ").unwrap_or(text).to_owned()),
+        }
+    }
+}

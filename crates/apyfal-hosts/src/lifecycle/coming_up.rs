@@ -1,0 +1,183 @@
+//! From a request to a host that serves.
+
+use apyfal_client::{Remote, RemoteOptions};
+use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
+use tokio::time::{Instant, sleep};
+
+use super::ending::at_shutdown;
+use super::{Lifecycle, Phase, SETTLING};
+use crate::ledger::{HostRecord, HostState, now};
+
+/// An attempt that is older than this is looked up and never sent again, in seconds: the provider may
+/// have forgotten its token.
+pub(super) const OLD: f64 = 3600.0;
+/// A host that was stopped is no good any more where its life has no more seconds than these.
+const LIFE_LEFT: f64 = 60.0;
+
+impl Lifecycle {
+    /// Goes on from where a host is until it serves. None where it has ended.
+    pub(super) async fn bring_up(
+        &self,
+        host: &mut HostRecord,
+        cancel: &Cancel,
+    ) -> Result<Option<RemoteOptions>> {
+        if host.state == HostState::Requested {
+            cancel.check()?;
+            (self.watch)(host, Phase::Prepared);
+            // Not given up half way: what it made would not be known.
+            match self.request(host).await? {
+                Some(id) => host.instance = Some(id),
+                None => return Ok(None),
+            }
+            host.state = HostState::Made;
+            self.ledger.save(host)?;
+        }
+        cancel.or_cancelled(self.bring_further(host)).await
+    }
+
+    async fn bring_further(&self, host: &mut HostRecord) -> Result<Option<RemoteOptions>> {
+        (self.watch)(host, Phase::Requested);
+        let is_back = matches!(host.state, HostState::Ready | HostState::Stopped);
+        let admitted = async {
+            match is_back {
+                // This machine may have another address than when the host was made.
+                true => self.provider.admit(&self.ledger.installation()?).await,
+                false => Ok(()),
+            }
+        };
+        let (instance, admitted) = tokio::join!(self.running(host), admitted);
+        let Some(instance) = instance? else { return Ok(None) };
+        (self.watch)(host, Phase::Running);
+        let contact = host.contact.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
+        })?;
+        let url = instance.url.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "its machine has no address")
+                .operation(format!("reach the host {}", host.name))
+        })?;
+        let answers = async {
+            if host.state == HostState::Made {
+                return contact.make(&url, self.limits.boot).await.map(Some);
+            }
+            let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };
+            let lease = Remote::new(options)?.host().await?.lease;
+            let left = lease.and_then(|lease| lease.life_left);
+            let is_over = host.state == HostState::Stopped && left.is_some_and(|s| s < LIFE_LEFT);
+            Ok((!is_over).then(|| contact.host(&url)))
+        };
+        let options = tokio::select! {
+            answered = answers => answered.map_err(|error| match admitted {
+                Ok(()) => error,
+                Err(why) => error.context("its firewall", why),
+            })?,
+            ended = self.goes_down(host, &instance.id) => return ended.map(|()| None),
+        };
+        let Some(options) = options else {
+            self.terminated(host, &instance.id).await?;
+            return Ok(None);
+        };
+        (self.watch)(host, Phase::Reachable);
+        (host.state, host.url) = (HostState::Ready, Some(url));
+        self.ledger.save(host)?;
+        (self.watch)(host, Phase::Ready);
+        Ok(Some(options))
+    }
+
+    /// Asks for the machine of a host. None where it is known that there is none.
+    async fn request(&self, host: &mut HostRecord) -> Result<Option<InstanceId>> {
+        if now() > host.good_until.unwrap_or(f64::MAX).min(host.asked + OLD) {
+            return Ok(self.made_by(host).await?.map(|instance| instance.id));
+        }
+        let request = host.request.clone().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
+        })?;
+        let (end, mut is_unsure) = (Instant::now() + SETTLING, false);
+        loop {
+            // From here on, for a while, that nothing is found means nothing.
+            host.sent = Some(now());
+            self.ledger.save(host)?;
+            match self.provider.create(&request, &host.token).await {
+                Ok(id) => return Ok(Some(id)),
+                // The token is spent.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.is_retryable() && Instant::now() < end => {
+                    is_unsure |= !is_refusal(error.kind());
+                    sleep(self.limits.pause).await;
+                }
+                // An earlier answer got lost, so that this refusal says nothing about the request before.
+                Err(error) if is_unsure => return Err(error.with_kind(ErrorKind::Unavailable)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The machine that was made for an attempt, looked up by its token.
+    pub(super) async fn made_by(&self, host: &HostRecord) -> Result<Option<Instance>> {
+        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        loop {
+            let found = self.provider.list(&filter).await?.into_iter().next();
+            if found.is_some() || self.has_settled(host) {
+                return Ok(found);
+            }
+            sleep(self.limits.pause).await;
+        }
+    }
+
+    /// Waits until the machine of a host runs, and starts it where it is stopped. None where it has
+    /// ended.
+    async fn running(&self, host: &HostRecord) -> Result<Option<Instance>> {
+        let Some(id) = &host.instance else { return Ok(None) };
+        let end = Instant::now() + self.limits.provision;
+        loop {
+            let found = self.provider.get(id).await?;
+            match found.as_ref().map(|instance| instance.state) {
+                Some(InstanceState::Running) => return Ok(found),
+                Some(InstanceState::Ended | InstanceState::Ending) => return Ok(None),
+                Some(InstanceState::Stopped) => {
+                    self.provider.set_at_shutdown(id, at_shutdown(host.stop_mode)).await?;
+                    self.provider.start(id).await?;
+                }
+                // What was made just now is not found by everybody yet.
+                None if self.has_settled(host) => return Ok(None),
+                None | Some(InstanceState::Pending | InstanceState::Stopping) => {}
+            }
+            if Instant::now() > end {
+                let limit = self.limits.provision.as_secs();
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("its machine '{id}' did not run within {limit} s"),
+                )
+                .operation(format!("start the host {}", host.name)));
+            }
+            sleep(self.limits.pause).await;
+        }
+    }
+
+    /// Returns once the machine of a host that comes up has ended.
+    ///
+    /// # Errors
+    /// It has stopped, and is there still.
+    async fn goes_down(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+        loop {
+            sleep(self.limits.pause).await;
+            // Who is told nothing now is told later.
+            let Ok(found) = self.provider.get(id).await else { continue };
+            match found.map(|instance| instance.state) {
+                Some(InstanceState::Ended | InstanceState::Ending) => return Ok(()),
+                None if self.has_settled(host) => return Ok(()),
+                Some(InstanceState::Stopped | InstanceState::Stopping) => {
+                    return Err(Error::new(ErrorKind::Unavailable, "its machine has stopped")
+                        .operation(format!("reach the host {}", host.name)));
+                }
+                None | Some(InstanceState::Pending | InstanceState::Running) => {}
+            }
+        }
+    }
+}
+
+/// Whether nothing was made where a provider answers so.
+pub(super) fn is_refusal(kind: ErrorKind) -> bool {
+    use ErrorKind::{Authentication, Capacity, Configuration, Quota, Security, Usage};
+    matches!(kind, Authentication | Capacity | Configuration | Quota | Security | Usage)
+}

@@ -1,0 +1,168 @@
+//! The end of a host, or its rest.
+
+use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_providers::{AtShutdown, Instance, InstanceId, InstanceState};
+use tokio::time::{Instant, sleep};
+
+use super::Lifecycle;
+use super::coming_up::is_refusal;
+use crate::ledger::{HostRecord, HostState, StopMode};
+
+impl Lifecycle {
+    /// Ends a host, or leaves it, as a mode says. The caller has its lock.
+    ///
+    /// # Errors
+    /// It has not ended as far as the provider tells; it is in the ledger still.
+    pub async fn stop(&self, host: &mut HostRecord, mode: StopMode) -> Result<()> {
+        // Another one may have ended it since this was read.
+        match self.ledger.read(&host.id)? {
+            Some(found) if found.state != HostState::Ended => *host = found,
+            _ => {
+                host.state = HostState::Ended;
+                return Ok(());
+            }
+        }
+        self.check_is_ours(host).await?;
+        if host.state == HostState::Ending || mode == StopMode::Term {
+            return self.finish(host).await;
+        }
+        host.stop_mode = mode;
+        self.ledger.save(host)?;
+        // One that is on its way up is no host yet that could be left for later.
+        let Some(id) = host.instance.clone().filter(|_| host.state != HostState::Made) else {
+            return self.finish(host).await;
+        };
+        match self.provider.get(&id).await?.map(|instance| instance.state) {
+            // It has ended by itself, or is about to.
+            Some(InstanceState::Ended | InstanceState::Ending) => return self.finish(host).await,
+            None if self.has_settled(host) => return self.ended(host),
+            _ => {}
+        }
+        if mode == StopMode::Keep {
+            return self.provider.set_at_shutdown(&id, at_shutdown(mode)).await;
+        }
+        // First: one that cannot be stopped is to be deleted with its lease as before.
+        self.provider.stop(&id).await?;
+        self.provider.set_at_shutdown(&id, at_shutdown(mode)).await?;
+        self.stopped(host, &id).await?;
+        host.state = HostState::Stopped;
+        self.ledger.save(host)
+    }
+
+    /// Ends a host for good, which is looked at until it is so.
+    pub(super) async fn finish(&self, host: &mut HostRecord) -> Result<()> {
+        // Where that cannot be written down it ends all the same, as it costs meanwhile, and whoever looks
+        // again finds that it has.
+        let noted = match host.state {
+            HostState::Ending => Ok(()),
+            _ => {
+                host.state = HostState::Ending;
+                self.ledger.save(host)
+            }
+        };
+        if host.instance.is_none() {
+            host.instance = self.made_by(host).await?.map(|instance| instance.id);
+        }
+        if let Some(id) = host.instance.clone() {
+            self.terminated(host, &id).await?;
+        }
+        noted.and_then(|()| self.ended(host))
+    }
+
+    /// Deletes a machine, until it has ended for everybody. One that was asked for just now may not be
+    /// found yet, and is deleted once it is.
+    pub(super) async fn terminated(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+        let end = Instant::now() + self.limits.provision;
+        self.provider.terminate(id).await?;
+        loop {
+            match self.provider.get(id).await?.map(|instance| instance.state) {
+                Some(InstanceState::Ended) => return Ok(()),
+                None if self.has_settled(host) => return Ok(()),
+                None => self.provider.terminate(id).await?,
+                Some(state) if Instant::now() > end => return Err(still(host, id, state)),
+                Some(_) => {}
+            }
+            sleep(self.limits.pause).await;
+        }
+    }
+
+    /// Waits until a machine is down.
+    async fn stopped(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+        let end = Instant::now() + self.limits.provision;
+        loop {
+            match self.provider.get(id).await?.map(|instance| instance.state) {
+                // One that has ended by itself meanwhile is stopped for good.
+                Some(InstanceState::Stopped | InstanceState::Ended) => return Ok(()),
+                None if self.has_settled(host) => return Ok(()),
+                Some(state) if Instant::now() > end => return Err(still(host, id, state)),
+                _ => sleep(self.limits.pause).await,
+            }
+        }
+    }
+
+    pub(super) fn ended(&self, host: &mut HostRecord) -> Result<()> {
+        host.state = HostState::Ended;
+        self.ledger.save(host)
+    }
+
+    /// Stops a host again that was stopped before it was to come up, and says so.
+    pub(super) async fn stopped_again(&self, error: Error, mut host: HostRecord) -> Error {
+        let error = self.told(error, &host).await;
+        match self.stop(&mut host, StopMode::Stop).await {
+            Ok(()) => error,
+            Err(left) => error
+                .context("left over", left)
+                .hint(format!("the host {} may run still: apyfal stop --all", host.name)),
+        }
+    }
+
+    /// Ends what a start that failed has made, and says so. Of one that is not `is_new` an earlier
+    /// process may have made something, whatever the provider answered to this one.
+    pub(super) async fn undone(&self, error: Error, mut host: HostRecord, is_new: bool) -> Error {
+        let error = self.told(error, &host).await;
+        if is_new && host.instance.is_none() && is_refusal(error.kind()) {
+            return self.ended(&mut host).err().unwrap_or(error);
+        }
+        match self.finish(&mut host).await {
+            Ok(()) => error,
+            Err(left) => error
+                .context("left over", left)
+                .hint(format!("the host {} may be there still: apyfal stop --all", host.name)),
+        }
+    }
+
+    /// Ends a machine that the ledger does not know.
+    ///
+    /// # Errors
+    /// It is refused, or it has not ended.
+    pub async fn end_stray(&self, stray: &Instance) -> Result<()> {
+        let end = Instant::now() + self.limits.provision;
+        self.provider.terminate(&stray.id).await?;
+        while let Some(found) = self.provider.get(&stray.id).await?
+            && found.state != InstanceState::Ended
+        {
+            if Instant::now() > end {
+                let why = format!("its machine '{}' is {} still", stray.id, found.state);
+                return Err(Error::new(ErrorKind::Timeout, why)
+                    .operation(format!("end the host {}", stray.name)));
+            }
+            sleep(self.limits.pause).await;
+        }
+        Ok(())
+    }
+}
+
+fn still(host: &HostRecord, id: &InstanceId, state: InstanceState) -> Error {
+    Error::new(ErrorKind::Timeout, format!("its machine '{id}' is {state} still"))
+        .operation(format!("stop the host {}", host.name))
+        .hint("look at it at its provider, and run 'apyfal stop --all' again")
+}
+
+/// What becomes of a machine that shuts itself down. One that is kept is to be deleted then: nobody
+/// asked for it to be there for ever.
+pub(super) fn at_shutdown(mode: StopMode) -> AtShutdown {
+    match mode {
+        StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
+        StopMode::Stop => AtShutdown::Stop,
+    }
+}

@@ -1,0 +1,58 @@
+//! How far the start of a host is, and how long its steps may take.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ledger::HostRecord;
+
+/// How long the steps may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until a machine runs, or has ended.
+    pub provision: Duration,
+    /// From then until its host answers.
+    pub boot: Duration,
+    /// Between two looks at a machine.
+    pub pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            provision: Duration::from_secs(420),
+            boot: Duration::from_secs(420),
+            pause: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How far a start is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// All that it needs is settled, and written down.
+    Prepared,
+    /// The provider was asked for it.
+    Requested,
+    /// Its machine runs.
+    Running,
+    /// Its host was contacted.
+    Reachable,
+    /// Its host serves.
+    Ready,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prepared => "prepared",
+            Self::Requested => "requested",
+            Self::Running => "its machine runs",
+            Self::Reachable => "contacted",
+            Self::Ready => "ready",
+        })
+    }
+}
+
+/// Is told how far the start of a host is.
+pub type Watch = Arc<dyn Fn(&HostRecord, Phase) + Send + Sync>;
