@@ -24,8 +24,6 @@ use tokio::time::{Instant, sleep};
 
 pub use phase::{Limits, Phase, Watch};
 
-use ending::at_shutdown;
-
 use crate::FirstContact;
 use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
 
@@ -146,10 +144,10 @@ impl Lifecycle {
             let before = host.state;
             let was_ready = matches!(before, HostState::Ready | HostState::Stopped);
             if before == HostState::Ready
-                && at_shutdown(host.stop_mode) != at_shutdown(stop_mode)
+                && host.stop_mode.at_shutdown() != stop_mode.at_shutdown()
                 && let Some(id) = &host.instance
             {
-                self.provider.set_at_shutdown(id, at_shutdown(stop_mode)).await?;
+                self.provider.set_at_shutdown(id, stop_mode.at_shutdown()).await?;
             }
             host.stop_mode = stop_mode;
             match self.bring_up(&mut host, cancel).await {

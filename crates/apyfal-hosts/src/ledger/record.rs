@@ -2,7 +2,7 @@
 
 use apyfal_client::RemoteOptions;
 use apyfal_core::Secret;
-use apyfal_providers::{InstanceId, Login, Request, Token};
+use apyfal_providers::{AtShutdown, InstanceId, Login, Request, Token};
 use apyfal_tls::Fingerprint;
 
 use crate::FirstContact;
@@ -131,6 +131,17 @@ words!(
     Ended = "ended"
 );
 words!(StopMode, Term = "term", Stop = "stop", Keep = "keep");
+
+impl StopMode {
+    /// What becomes of a machine that shuts itself down. One that is kept is to be deleted then: nobody
+    /// asked for it to be there for ever.
+    pub fn at_shutdown(self) -> AtShutdown {
+        match self {
+            Self::Term | Self::Keep => AtShutdown::Terminate,
+            Self::Stop => AtShutdown::Stop,
+        }
+    }
+}
 
 impl Usage {
     pub(super) fn text(&self) -> String {

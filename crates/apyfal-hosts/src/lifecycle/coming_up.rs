@@ -5,7 +5,6 @@ use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
 use tokio::time::{Instant, sleep};
 
-use super::ending::at_shutdown;
 use super::{Lifecycle, Phase, SETTLING};
 use crate::ledger::{HostRecord, HostState, now};
 
@@ -135,7 +134,7 @@ impl Lifecycle {
                 Some(InstanceState::Running) => return Ok(found),
                 Some(InstanceState::Ended | InstanceState::Ending) => return Ok(None),
                 Some(InstanceState::Stopped) => {
-                    self.provider.set_at_shutdown(id, at_shutdown(host.stop_mode)).await?;
+                    self.provider.set_at_shutdown(id, host.stop_mode.at_shutdown()).await?;
                     self.provider.start(id).await?;
                 }
                 // What was made just now is not found by everybody yet.

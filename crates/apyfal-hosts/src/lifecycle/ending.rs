@@ -1,7 +1,7 @@
 //! The end of a host, or its rest.
 
 use apyfal_core::{Error, ErrorKind, Result};
-use apyfal_providers::{AtShutdown, Instance, InstanceId, InstanceState};
+use apyfal_providers::{Instance, InstanceId, InstanceState};
 use tokio::time::{Instant, sleep};
 
 use super::Lifecycle;
@@ -39,11 +39,11 @@ impl Lifecycle {
             _ => {}
         }
         if mode == StopMode::Keep {
-            return self.provider.set_at_shutdown(&id, at_shutdown(mode)).await;
+            return self.provider.set_at_shutdown(&id, mode.at_shutdown()).await;
         }
         // First: one that cannot be stopped is to be deleted with its lease as before.
         self.provider.stop(&id).await?;
-        self.provider.set_at_shutdown(&id, at_shutdown(mode)).await?;
+        self.provider.set_at_shutdown(&id, mode.at_shutdown()).await?;
         self.stopped(host, &id).await?;
         host.state = HostState::Stopped;
         self.ledger.save(host)
@@ -156,13 +156,4 @@ fn still(host: &HostRecord, id: &InstanceId, state: InstanceState) -> Error {
     Error::new(ErrorKind::Timeout, format!("its machine '{id}' is {state} still"))
         .operation(format!("stop the host {}", host.name))
         .hint("look at it at its provider, and run 'apyfal stop --all' again")
-}
-
-/// What becomes of a machine that shuts itself down. One that is kept is to be deleted then: nobody
-/// asked for it to be there for ever.
-pub(super) fn at_shutdown(mode: StopMode) -> AtShutdown {
-    match mode {
-        StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
-        StopMode::Stop => AtShutdown::Stop,
-    }
 }

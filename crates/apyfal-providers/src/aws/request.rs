@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::members;
 use super::settings::AwsSettings;
 use super::{host_tags, spot};
-use crate::spec::{AtShutdown, HostSpec, Token};
+use crate::spec::{HostSpec, Token};
 
 /// What user data may be, in bytes. Source: EC2, "Run commands when you launch an EC2 instance".
 const USER_DATA: usize = 16 << 10;
@@ -49,10 +49,7 @@ pub(crate) fn request(spec: &HostSpec, settings: &AwsSettings, parts: &Parts<'_>
     set("KeyName", json!(parts.key_pair));
     set(
         "InstanceInitiatedShutdownBehavior",
-        json!(match spec.at_shutdown {
-            AtShutdown::Terminate => "terminate",
-            AtShutdown::Stop => "stop",
-        }),
+        json!(super::at_shutdown(spec.at_shutdown)),
     );
     // What runs within a container on the host is one hop further away.
     set(

@@ -7,7 +7,7 @@ use apyfal_core::{Cancel, Configuration, Error, Image, Result};
 use apyfal_hosts::user_data::UserData;
 use apyfal_hosts::{FirstContact, Lifecycle, StopMode, Wanted, host_name};
 use apyfal_package::{Installed, archive};
-use apyfal_providers::{AtShutdown, Boot, HostSpec, ProviderInfo, Script};
+use apyfal_providers::{Boot, HostSpec, ProviderInfo, Script};
 use apyfal_storage::Location;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -73,10 +73,7 @@ impl Wanted for New {
                 None => there.image,
             },
             fpga_image: there.fpgaimage,
-            at_shutdown: match *self.stop_mode.lock() {
-                StopMode::Stop => AtShutdown::Stop,
-                StopMode::Term | StopMode::Keep => AtShutdown::Terminate,
-            },
+            at_shutdown: self.stop_mode.lock().at_shutdown(),
             idle_timeout: settings.idle_timeout,
             max_lifetime: settings.max_lifetime,
             boot,

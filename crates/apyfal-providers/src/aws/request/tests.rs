@@ -8,7 +8,7 @@ use super::*;
 use crate::aws::instances;
 use crate::aws::testing::{api_of, environment};
 use crate::provider::InstanceState;
-use crate::spec::Boot;
+use crate::spec::{AtShutdown, Boot};
 
 const NOW: &str = "2030-01-31T12:00:00Z";
 static VOLUMES: LazyLock<[String; 1]> = LazyLock::new(|| ["/dev/sda1".to_owned()]);
