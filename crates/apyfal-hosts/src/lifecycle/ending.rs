@@ -78,8 +78,10 @@ impl Lifecycle {
             match self.provider.get(id).await?.map(|instance| instance.state) {
                 Some(InstanceState::Ended) => return Ok(()),
                 None if self.has_settled(host) => return Ok(()),
-                None => self.provider.terminate(id).await?,
                 Some(state) if Instant::now() > end => return Err(still(host, id, state)),
+                // It was not there yet when it was told to end.
+                None => self.provider.terminate(id).await?,
+                Some(state) if state.is_alive() => self.provider.terminate(id).await?,
                 Some(_) => {}
             }
             sleep(self.limits.pause).await;

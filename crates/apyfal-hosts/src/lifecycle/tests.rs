@@ -25,6 +25,8 @@ struct Inner {
     not_yet: usize,
     /// How often it is made, and the answer gets lost in a way that it is asked for again.
     lost: usize,
+    /// How often a change is not heard.
+    deaf: usize,
     /// How often a machine is not found yet.
     late: usize,
     /// Which state new machines are in.
@@ -55,7 +57,8 @@ impl Scripted {
     fn to(&self, id: &InstanceId, state: InstanceState, call: &str) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.calls.push(call.to_owned());
-        if inner.late > 0 {
+        if inner.late > 0 || inner.deaf > 0 {
+            inner.deaf = inner.deaf.saturating_sub(1);
             return Ok(());
         }
         let found = inner.machines.iter_mut().find(|machine| machine.id == *id);
@@ -304,6 +307,20 @@ async fn what_is_not_found_yet_is_ended_once_it_is() {
     assert!(started.unwrap_err().is_cancelled());
     assert_eq!(test.provider.living(), 0, "not found was not taken for ended");
     assert!(test.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_told_to_end_before_it_was_there_is_told_again() {
+    let test = Test::new(Duration::from_secs(3600));
+    let mut host = test.asked_before(0.0);
+    let request = Request::of(&Test::wanted().unwrap().0).unwrap();
+    host.instance = Some(test.provider.create(&request, &host.token).await.unwrap());
+    host.state = HostState::Made;
+    test.lifecycle.ledger().save(&host).unwrap();
+    // It is there as soon as the first look comes, and was not when it was told to end.
+    test.provider.set(|inner| inner.deaf = 1);
+    test.lifecycle.stop(&mut host, StopMode::Term).await.unwrap();
+    assert_eq!((test.provider.living(), test.provider.count("terminate")), (0, 2));
 }
 
 #[tokio::test]

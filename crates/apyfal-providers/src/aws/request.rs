@@ -47,10 +47,7 @@ pub(crate) fn request(spec: &HostSpec, settings: &AwsSettings, parts: &Parts<'_>
     set("ImageId", json!(parts.image));
     set("InstanceType", json!(parts.instance_type));
     set("KeyName", json!(parts.key_pair));
-    set(
-        "InstanceInitiatedShutdownBehavior",
-        json!(super::at_shutdown(spec.at_shutdown)),
-    );
+    set("InstanceInitiatedShutdownBehavior", json!(super::at_shutdown(spec.at_shutdown)));
     // What runs within a container on the host is one hop further away.
     set(
         "MetadataOptions",
