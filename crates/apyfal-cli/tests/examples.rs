@@ -12,8 +12,10 @@ use common::page::{Page, has_examples, root};
 use common::{Home, bmp, peer, text, words};
 
 /// The pages below, each of which has its test.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
+    // On machines of a cloud.
+    "docs/guides/aws.md",
     // On two machines.
     "docs/guides/custom-host.md",
     // In the suite of hosts.

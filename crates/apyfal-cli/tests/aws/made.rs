@@ -1,7 +1,7 @@
 //! Hosts that are made on AWS, from nothing to a processed file to nothing.
 
 use crate::common::server::until;
-use crate::common::{Home, peer, words};
+use crate::common::{Home, page, peer, words};
 use crate::metal::{CLIENT, Metal};
 use crate::{ok, until_state};
 
@@ -61,6 +61,18 @@ fn from_nothing_to_a_processed_file_to_nothing() {
     ok(&metal, &home, "apyfal stop");
     assert_nothing_is_left(&metal, "stopped");
     until("its machine is gone", || metal.machines().is_empty());
+}
+
+#[test]
+fn the_guide_runs_as_it_stands() {
+    let Some(metal) = Metal::new() else { return };
+    let home = owner("");
+    for line in page::lines("docs/guides/aws.md") {
+        ok(&metal, &home, &line);
+    }
+    assert!(is_right(&home, "notes.txt.gz") && is_right(&home, "again.gz"));
+    assert_eq!(metal.cloud.count("RunInstances"), 2);
+    assert_nothing_is_left(&metal, "the end of the guide");
 }
 
 #[test]

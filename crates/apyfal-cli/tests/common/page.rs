@@ -41,6 +41,13 @@ pub fn has_examples(path: &Path) -> bool {
     !steps(&std::fs::read_to_string(path).expect("a page")).is_empty()
 }
 
+/// The lines of a page that a reader types, for who runs them elsewhere.
+pub fn lines(name: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(root().join(name)).expect("a page");
+    let steps = steps(&page);
+    steps.iter().filter_map(Step::line).map(str::to_owned).collect()
+}
+
 impl<'a> Page<'a> {
     /// Reads a page, by its path in the repository.
     pub fn read(name: &str) -> Self {
