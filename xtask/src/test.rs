@@ -16,6 +16,8 @@ pub(crate) fn all(target: &Path) -> Result {
     run::shown(
         Command::new("cargo")
             .args(["test", "--workspace", "--locked", "--no-fail-fast"])
-            .env("PATH", path),
+            .env("PATH", path)
+            // Tests that need what others build find it.
+            .env("APYFAL_TEST_ALL", "1"),
     )
 }
