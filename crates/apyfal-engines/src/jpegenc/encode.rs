@@ -1,15 +1,16 @@
 //! An image, band by band, to one JPEG stream.
 
-use std::io::{Read, Seek, Write};
-use std::sync::OnceLock;
+use std::io::Write;
 
 use apyfal_core::{Error, ErrorKind, JobContext, Params, Result};
-use tempfile::spooled_tempfile_in;
 
-use super::band::{Band, Subsampling};
-use super::huffman::{Blocks, Counts, Decoder, Recoder, TABLES, Table};
-use super::source::{MAX_IN_MEMORY, Source};
-use super::stream;
+use super::band::Band;
+use super::color::Subsampling;
+use super::huffman::{Codes, Counts, TABLES, Table};
+use super::quantization::{Divisors, Steps, tables};
+use super::scan::{Counter, Writer};
+use super::source::{Reading, Source};
+use super::stream::{self, Header};
 use crate::ordered;
 
 /// MCUs in a band, about: enough to spread the cost of its header, and few enough to divide a small
@@ -19,8 +20,10 @@ const BAND_MCUS: usize = 512;
 /// An image and how it is encoded.
 pub(super) struct Encoding {
     source: Source,
-    quality: u8,
     subsampling: Subsampling,
+    /// Of luma and of chroma.
+    steps: [Steps; 2],
+    divisors: [Divisors; 2],
     optimize: bool,
 }
 
@@ -30,7 +33,7 @@ struct Work {
     number: usize,
     height: usize,
     rows: Vec<u8>,
-    jpeg: Vec<u8>,
+    scan: Vec<u8>,
     counts: Counts,
 }
 
@@ -42,10 +45,12 @@ impl Encoding {
             Some("4:2:2") => (2, 1),
             _ => (2, 2),
         };
+        let steps = tables(params.integer("quality").map_or(75, |quality| quality as u8));
         Self {
             source,
-            quality: params.integer("quality").map_or(75, |quality| quality as u8),
             subsampling: Subsampling { horizontal, vertical },
+            divisors: [Divisors::new(&steps[0]), Divisors::new(&steps[1])],
+            steps,
             optimize: params.flag("optimize"),
         }
     }
@@ -55,101 +60,59 @@ impl Encoding {
     /// # Errors
     /// Reading or writing failed, or the job was cancelled.
     pub(super) fn write(&self, writer: &mut (impl Write + Send), ctx: &JobContext) -> Result<()> {
-        if self.optimize {
-            self.write_optimized(writer, ctx)?;
+        let (tables, reading) = if self.optimize {
+            (self.count(ctx)?.tables(), Reading::Again)
         } else {
-            self.write_standard(writer, ctx)?;
-        }
-        Ok(writer.write_all(&stream::EOI)?)
-    }
-
-    /// With the Huffman tables of the standard.
-    fn write_standard(&self, writer: &mut (impl Write + Send), ctx: &JobContext) -> Result<()> {
-        self.encode_bands(
-            ctx,
-            |_| Ok(()),
-            |work| {
-                match work.number {
-                    0 => writer.write_all(&self.header(&work.jpeg, None)?)?,
-                    number => writer.write_all(&stream::restart(number))?,
-                }
-                Ok(writer.write_all(stream::entropy_coded(&work.jpeg)?)?)
-            },
-        )
-    }
-
-    /// With Huffman tables of its own: encoded and counted first, then coded again.
-    fn write_optimized(&self, writer: &mut (impl Write + Send), ctx: &JobContext) -> Result<()> {
-        // Every band defines the same tables, so the first one to be encoded will do.
-        let decoder = OnceLock::new();
-        let mut counts = Counts::default();
-        let mut first = Vec::new();
-        let mut lengths = Vec::new();
-        let mut spool = spooled_tempfile_in(MAX_IN_MEMORY, ctx.scratch());
-        self.encode_bands(
-            ctx,
-            |work| {
-                work.counts = Counts::default();
-                let decoder = match decoder.get() {
-                    Some(decoder) => decoder,
-                    None => {
-                        let tables = stream::tables(&work.jpeg)?;
-                        decoder.get_or_init(|| Decoder::new(&tables))
-                    }
-                };
-                let scan = stream::entropy_coded(&work.jpeg)?;
-                work.counts.add_scan(scan, decoder, &self.blocks(work.height))
-            },
-            |work| {
-                let scan = stream::entropy_coded(&work.jpeg)?;
-                if work.number == 0 {
-                    first.extend_from_slice(&work.jpeg);
-                }
-                counts.add(&work.counts);
-                lengths.push((scan.len(), work.height));
-                Ok(ctx.scratch_writer(&mut spool).write_all(scan)?)
-            },
-        )?;
-
-        spool.rewind()?;
-        let tables = counts.tables();
-        writer.write_all(&self.header(&first, Some(&tables))?)?;
-        let Some(decoder) = decoder.into_inner() else {
-            return Err(Error::new(ErrorKind::Internal, "an image had no bands"));
+            (Table::standard(), Reading::First)
         };
-        let recoder = Recoder::new(decoder, &tables);
-        let mut bands = lengths.into_iter().enumerate();
-        ordered::run(
-            ctx.threads().min(self.bands()),
-            || (),
-            |work: &mut Work| {
-                ctx.check()?;
-                let Some((number, (len, height))) = bands.next() else { return Ok(false) };
-                (work.number, work.height) = (number, height);
-                work.rows.resize(len, 0);
-                spool.read_exact(&mut work.rows)?;
-                Ok(true)
-            },
-            |(), work| {
-                work.jpeg.clear();
-                recoder.recode(&work.rows, &self.blocks(work.height), &mut work.jpeg)
+        writer.write_all(&self.header(&tables))?;
+        let codes = Codes::new(&tables);
+        self.for_bands(
+            reading,
+            ctx,
+            |band, work| {
+                work.scan.clear();
+                let mut scan = Writer::new(&codes, &mut work.scan);
+                band.transform(&self.divisors, |mcus| scan.add(mcus));
+                if scan.finish() { Ok(()) } else { Err(changed()) }
             },
             |work| {
                 if work.number > 0 {
                     writer.write_all(&stream::restart(work.number))?;
                 }
-                Ok(writer.write_all(&work.jpeg)?)
+                Ok(writer.write_all(&work.scan)?)
             },
-        )
+        )?;
+        Ok(writer.write_all(&stream::EOI)?)
     }
 
-    /// Encodes all bands on all threads: each is finished where it was encoded, and then written in
-    /// order.
-    fn encode_bands(
+    /// Counts all symbols, so that the Huffman tables can be made for them.
+    fn count(&self, ctx: &JobContext) -> Result<Counts> {
+        let mut counts = Counts::default();
+        self.for_bands(
+            Reading::First,
+            ctx,
+            |band, work| {
+                work.counts = Counts::default();
+                let mut counter = Counter::new(&mut work.counts);
+                band.transform(&self.divisors, |mcus| counter.add(mcus));
+                Ok(())
+            },
+            |work| {
+                counts.add(&work.counts);
+                Ok(())
+            },
+        )?;
+        Ok(counts)
+    }
+
+    /// Works on all bands on all threads, and takes what became of them in order.
+    fn for_bands(
         &self,
+        reading: Reading,
         ctx: &JobContext,
-        finish: impl Fn(&mut Work) -> Result<()> + Sync,
-        write: impl FnMut(&mut Work) -> Result<()> + Send,
+        work: impl Fn(&Band<'_>, &mut Work) -> Result<()> + Sync,
+        take: impl FnMut(&mut Work) -> Result<()> + Send,
     ) -> Result<()> {
         let mut next = 0;
         ordered::run(
@@ -164,30 +127,36 @@ impl Encoding {
                 let bottom = (top + self.band_height()).min(self.source.bmp.height);
                 (work.number, work.height) = (next, bottom - top);
                 next += 1;
-                self.source.rows(top, bottom, &mut work.rows, ctx)?;
+                self.source.rows(top, bottom, &mut work.rows, reading, ctx)?;
                 Ok(true)
             },
-            |(), work| {
-                work.jpeg.clear();
+            |(), one| {
+                let rows = std::mem::take(&mut one.rows);
                 let band = Band {
                     bmp: &self.source.bmp,
-                    rows: &work.rows,
-                    height: work.height,
+                    rows: &rows,
+                    height: one.height,
                     subsampling: self.subsampling,
                 };
-                band.encode(self.quality, &mut work.jpeg).map_err(|error| {
-                    Error::new(ErrorKind::Internal, "a band could not be encoded").source(error)
-                })?;
-                finish(work)
+                work(&band, one)?;
+                one.rows = rows;
+                Ok(())
             },
-            write,
+            take,
         )
     }
 
-    fn header(&self, first_band: &[u8], tables: Option<&[Table; TABLES]>) -> Result<Vec<u8>> {
-        let restart_interval =
-            (self.bands() > 1).then(|| self.blocks(self.band_height()).mcus as u16);
-        stream::header(first_band, self.source.bmp.height as u16, restart_interval, tables)
+    fn header(&self, tables: &[Table; TABLES]) -> Vec<u8> {
+        let mcus = self.mcus_across() * self.band_height() / (8 * self.subsampling.vertical);
+        Header {
+            width: self.source.bmp.width,
+            height: self.source.bmp.height,
+            subsampling: self.subsampling,
+            steps: &self.steps,
+            tables,
+            restart_interval: (self.bands() > 1).then_some(mcus),
+        }
+        .to_bytes()
     }
 
     /// MCUs beside each other: 8,192 at most, so that a restart interval, at most 65,535 MCUs, holds
@@ -204,11 +173,11 @@ impl Encoding {
     fn bands(&self) -> usize {
         self.source.bmp.height.div_ceil(self.band_height())
     }
+}
 
-    /// The blocks of a band.
-    fn blocks(&self, height: usize) -> Blocks {
-        let Subsampling { horizontal, vertical } = self.subsampling;
-        let down = height.div_ceil(8 * vertical);
-        Blocks { mcus: self.mcus_across() * down, luma: horizontal * vertical }
-    }
+/// The error where an image has symbols that it did not have when they were counted.
+fn changed() -> Error {
+    Error::new(ErrorKind::InvalidData, "it changed while it was read")
+        .operation("read the BMP image")
+        .hint("run it again when nobody writes to it")
 }

@@ -1,12 +1,37 @@
-//! Huffman tables made for one image: ITU-T T.81, annex K.2.
-//!
-//! Bands are encoded with the standard tables first. Their symbols are counted, and then written
-//! again with codes that fit the counts; the coefficients are not touched.
-
-use apyfal_core::{Error, ErrorKind, Result};
+//! Huffman tables: those of ITU-T T.81, annex K.3, and such as are made for one image, annex K.2.
 
 /// Tables of a scan: DC and AC of luma, DC and AC of chroma.
 pub(super) const TABLES: usize = 4;
+
+/// Runs and sizes of luma, from the shortest code to the longest: table K.5.
+const LUMA_AC: [u8; 162] = [
+    0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07,
+    0x22, 0x71, 0x14, 0x32, 0x81, 0x91, 0xa1, 0x08, 0x23, 0x42, 0xb1, 0xc1, 0x15, 0x52, 0xd1, 0xf0,
+    0x24, 0x33, 0x62, 0x72, 0x82, 0x09, 0x0a, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x25, 0x26, 0x27, 0x28,
+    0x29, 0x2a, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49,
+    0x4a, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69,
+    0x6a, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89,
+    0x8a, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,
+    0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3, 0xc4, 0xc5,
+    0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe1, 0xe2,
+    0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8,
+    0xf9, 0xfa,
+];
+
+/// Those of chroma: table K.6.
+const CHROMA_AC: [u8; 162] = [
+    0x00, 0x01, 0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71,
+    0x13, 0x22, 0x32, 0x81, 0x08, 0x14, 0x42, 0x91, 0xa1, 0xb1, 0xc1, 0x09, 0x23, 0x33, 0x52, 0xf0,
+    0x15, 0x62, 0x72, 0xd1, 0x0a, 0x16, 0x24, 0x34, 0xe1, 0x25, 0xf1, 0x17, 0x18, 0x19, 0x1a, 0x26,
+    0x27, 0x28, 0x29, 0x2a, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48,
+    0x49, 0x4a, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68,
+    0x69, 0x6a, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87,
+    0x88, 0x89, 0x8a, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5,
+    0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3,
+    0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda,
+    0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8,
+    0xf9, 0xfa,
+];
 
 /// How often each symbol of each table occurs.
 #[derive(Clone, Debug)]
@@ -19,16 +44,10 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Adds the symbols of an entropy-coded segment.
-    pub(super) fn add_scan(
-        &mut self,
-        scan: &[u8],
-        decoder: &Decoder,
-        blocks: &Blocks,
-    ) -> Result<()> {
-        decoder.symbols(scan, blocks, |table, symbol, _, _| {
-            self.0[table][usize::from(symbol)] += 1;
-        })
+    /// Counts a symbol of a table.
+    #[inline(always)]
+    pub(super) fn count(&mut self, table: usize, symbol: u8) {
+        self.0[table][usize::from(symbol)] += 1;
     }
 
     /// Adds counts.
@@ -44,13 +63,6 @@ impl Counts {
     }
 }
 
-/// The blocks of a scan: how many MCUs, and in each so many blocks of luma before two of chroma.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Blocks {
-    pub(super) mcus: usize,
-    pub(super) luma: usize,
-}
-
 /// A Huffman table as the stream defines it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Table {
@@ -61,6 +73,18 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// The tables of annex K.3.
+    pub(super) fn standard() -> [Self; TABLES] {
+        let first: [u8; 12] = std::array::from_fn(|symbol| symbol as u8);
+        let table = |counts, symbols: &[u8]| Self { counts, symbols: symbols.to_vec() };
+        [
+            table([0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &first),
+            table([0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125], &LUMA_AC),
+            table([0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &first),
+            table([0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119], &CHROMA_AC),
+        ]
+    }
+
     /// The procedures of figures K.1 to K.4.
     fn optimal(frequencies: &[u64; 256]) -> Self {
         // One more symbol takes the code of all ones, which may not occur.
@@ -124,166 +148,34 @@ impl Table {
         payload.extend_from_slice(&self.symbols);
         payload
     }
-
-    /// The tables of a DHT segment's payload with their numbers.
-    pub(super) fn parse(mut payload: &[u8]) -> Option<Vec<(usize, Self)>> {
-        let mut tables = Vec::new();
-        while let [kind, rest @ ..] = payload {
-            let (counts, rest) = rest.split_first_chunk::<16>()?;
-            let count = counts.iter().map(|count| usize::from(*count)).sum();
-            let symbols = rest.get(..count)?.to_vec();
-            payload = &rest[count..];
-            let index = usize::from((kind & 1) << 1 | kind >> 4);
-            tables.push((index, Self { counts: *counts, symbols }));
-        }
-        Some(tables)
-    }
 }
 
-/// Reads symbols that were written with given tables.
+/// The codes of the symbols of all tables.
 #[derive(Debug)]
-pub(super) struct Decoder {
-    /// By the next 16 bits: the symbol and the length of its code.
-    lookup: Vec<[(u8, u8); 1 << 16]>,
+pub(super) struct Codes([[Code; 256]; TABLES]);
+
+/// A symbol's code and its length, which is 0 where the table has no such symbol.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Code {
+    pub(super) bits: u16,
+    pub(super) length: u8,
 }
 
-impl Decoder {
+impl Codes {
     pub(super) fn new(tables: &[Table; TABLES]) -> Self {
-        let lookup = tables.iter().map(|table| {
-            let mut lookup = [(0, 0); 1 << 16];
-            for (symbol, code, length) in table.codes() {
-                let start = usize::from(code) << (16 - length);
-                lookup[start..start + (1 << (16 - length))].fill((symbol, length));
-            }
-            lookup
-        });
-        Self { lookup: lookup.collect() }
-    }
-
-    /// Calls `visit` with table, symbol, and the bits that follow it, and how many those are.
-    fn symbols(
-        &self,
-        scan: &[u8],
-        blocks: &Blocks,
-        mut visit: impl FnMut(usize, u8, u64, u8),
-    ) -> Result<()> {
-        let mut bits = BitReader::new(scan);
-        for _ in 0..blocks.mcus {
-            for block in 0..blocks.luma + 2 {
-                let dc = if block < blocks.luma { 0 } else { 2 };
-                let mut next = |table: usize| {
-                    let ahead = bits.peek()?;
-                    let (symbol, length) = self.lookup[table][(ahead >> 48) as usize];
-                    let extra = symbol & 0x0f;
-                    let value = (ahead << length) >> 1 >> (63 - extra);
-                    bits.skip(length + extra);
-                    visit(table, symbol, value, extra);
-                    (length > 0).then_some(symbol)
-                };
-                next(dc).ok_or_else(malformed)?;
-                let mut coefficient = 1;
-                while coefficient < 64 {
-                    let symbol = next(dc + 1).ok_or_else(malformed)?;
-                    if symbol == 0 {
-                        break;
-                    }
-                    coefficient += 1 + usize::from(symbol >> 4);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes the symbols of scans again with other tables.
-#[derive(Debug)]
-pub(super) struct Recoder {
-    decoder: Decoder,
-    /// By symbol: the code and its length.
-    codes: [[(u16, u8); 256]; TABLES],
-}
-
-impl Recoder {
-    pub(super) fn new(decoder: Decoder, tables: &[Table; TABLES]) -> Self {
-        let mut codes = [[(0, 0); 256]; TABLES];
+        let mut codes = [[Code::default(); 256]; TABLES];
         for (codes, table) in codes.iter_mut().zip(tables) {
-            for (symbol, code, length) in table.codes() {
-                codes[usize::from(symbol)] = (code, length);
+            for (symbol, bits, length) in table.codes() {
+                codes[usize::from(symbol)] = Code { bits, length };
             }
         }
-        Self { decoder, codes }
-    }
-
-    /// Appends an entropy-coded segment to `output`.
-    pub(super) fn recode(&self, scan: &[u8], blocks: &Blocks, output: &mut Vec<u8>) -> Result<()> {
-        let mut writer = BitWriter { output, bits: 0, count: 0 };
-        self.decoder.symbols(scan, blocks, |table, symbol, value, extra| {
-            let (code, length) = self.codes[table][usize::from(symbol)];
-            writer.put(u64::from(code) << extra | value, length + extra);
-        })?;
-        // Fill up with ones: section F.1.2.3.
-        writer.put(0x7f, 7);
-        Ok(())
-    }
-}
-
-/// The bits of an entropy-coded segment without the zero bytes that follow its 0xff bytes.
-struct BitReader {
-    bytes: Vec<u8>,
-    position: usize,
-}
-
-impl BitReader {
-    fn new(scan: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(scan.len() + 8);
-        let mut rest = scan;
-        while let Some(at) = memchr::memchr(0xff, rest) {
-            bytes.extend_from_slice(&rest[..=at]);
-            rest = rest.get(at + 2..).unwrap_or_default();
-        }
-        bytes.extend_from_slice(rest);
-        bytes.extend([0; 8]);
-        Self { bytes, position: 0 }
-    }
-
-    /// At least the next 57 bits, from the highest one on.
-    #[inline(always)]
-    fn peek(&self) -> Option<u64> {
-        let bytes = self.bytes.get(self.position / 8..)?.first_chunk()?;
-        Some(u64::from_be_bytes(*bytes) << (self.position % 8))
+        Self(codes)
     }
 
     #[inline(always)]
-    fn skip(&mut self, count: u8) {
-        self.position += usize::from(count);
+    pub(super) fn get(&self, table: usize, symbol: u8) -> Code {
+        self.0[table][usize::from(symbol)]
     }
-}
-
-struct BitWriter<'a> {
-    output: &'a mut Vec<u8>,
-    bits: u64,
-    count: u8,
-}
-
-impl BitWriter<'_> {
-    /// Writes the low `count` bits of `bits`, up to 32 of them.
-    #[inline(always)]
-    fn put(&mut self, bits: u64, count: u8) {
-        self.bits = self.bits << count | bits;
-        self.count += count;
-        while self.count >= 8 {
-            self.count -= 8;
-            let byte = (self.bits >> self.count) as u8;
-            self.output.push(byte);
-            if byte == 0xff {
-                self.output.push(0);
-            }
-        }
-    }
-}
-
-fn malformed() -> Error {
-    Error::new(ErrorKind::Internal, "the encoder made an entropy-coded segment of an unknown form")
 }
 
 #[cfg(test)]
@@ -332,14 +224,20 @@ mod tests {
     }
 
     #[test]
-    fn definitions_read_back() {
-        let mut frequencies = [0; 256];
-        frequencies.iter_mut().enumerate().for_each(|(i, count)| *count = (i * i) as u64);
-        let table = Table::optimal(&frequencies);
-        for index in 0..TABLES {
-            let parsed = Table::parse(&table.definition(index)).unwrap();
-            assert_eq!(parsed, [(index, table.clone())]);
+    fn the_standard_has_each_symbol_of_a_block_once() {
+        for (number, table) in Table::standard().iter().enumerate() {
+            let lengths = lengths(table);
+            for symbol in 0..=255_u8 {
+                let (run, size) = (symbol >> 4, symbol & 15);
+                let occurs = match number % 2 {
+                    0 => symbol <= 11,
+                    _ => (1..=10).contains(&size) || size == 0 && (run == 0 || run == 15),
+                };
+                assert_eq!(lengths[usize::from(symbol)] > 0, occurs, "{number} {symbol:#x}");
+            }
+            let count: usize = table.counts.iter().map(|count| usize::from(*count)).sum();
+            assert_eq!(count, table.symbols.len());
+            assert!(table.codes().all(|(_, code, length)| u32::from(code) + 1 < 1 << length));
         }
-        assert_eq!(Table::parse(&[0; 5]), None);
     }
 }

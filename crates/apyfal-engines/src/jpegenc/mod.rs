@@ -7,12 +7,16 @@
 
 mod band;
 mod bmp;
+mod color;
 mod encode;
 mod huffman;
+mod quantization;
+mod scan;
 mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use std::io::Write;
 

@@ -18,6 +18,13 @@ pub(super) struct Source {
     bytes: Bytes,
 }
 
+/// How often rows were read before: progress counts them once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    First,
+    Again,
+}
+
 enum Bytes {
     /// The job's own file.
     File(File),
@@ -62,18 +69,31 @@ impl Source {
     }
 
     /// Reads the rows from `top` up to `bottom`, in the order in which they are stored.
+    ///
+    /// # Errors
+    /// The file became shorter, reading failed, or the job was cancelled.
     pub(super) fn rows(
         &self,
         top: usize,
         bottom: usize,
         rows: &mut Vec<u8>,
+        reading: Reading,
         ctx: &JobContext,
     ) -> Result<()> {
         let (offset, len) = self.bmp.place(top, bottom);
         rows.resize(len, 0);
         match &self.bytes {
             Bytes::File(file) => {
-                let count = ctx.read_at(file, rows, offset)?;
+                let count = match reading {
+                    Reading::First => ctx.read_at(file, rows, offset)?,
+                    Reading::Again => file.read_exact_at(rows, offset).map_or_else(
+                        |error| match error.kind() {
+                            std::io::ErrorKind::UnexpectedEof => Ok(0),
+                            _ => Err(error),
+                        },
+                        |()| Ok(len),
+                    )?,
+                };
                 if count < len {
                     return Err(Error::cut_off(offset + count as u64, self.bmp.end())
                         .operation("read the BMP image"));

@@ -1,19 +1,20 @@
-//! One JPEG stream made of bands that were encoded each for itself.
+//! The marker segments of a JPEG stream: ITU-T T.81, annex B, and T.871 (JFIF).
 //!
-//! The encoder starts every image with the DC predictions at zero and ends it on a whole byte. That
-//! is what a restart marker does within an image (ITU-T T.81, sections E.1.4 and F.1.2.1.1), so the
-//! entropy-coded segments of the bands, with restart markers between, are those of the whole image.
+//! Bands are coded each for itself: predictions begin at zero, and the last byte is filled up. That is
+//! what a restart marker does within an image (sections E.1.4 and F.1.2.1.1), so the entropy-coded
+//! segments of the bands, with restart markers between, are those of the whole image.
 
-use std::ops::Range;
-
-use apyfal_core::{Error, ErrorKind, Result};
-
+use super::color::Subsampling;
 use super::huffman::{TABLES, Table};
+use super::quantization::Steps;
+use super::scan::ZIGZAG;
 
+const APP0: u8 = 0xe0;
+const DQT: u8 = 0xdb;
 const SOF0: u8 = 0xc0;
 const DHT: u8 = 0xc4;
-const SOS: u8 = 0xda;
 const DRI: u8 = 0xdd;
+const SOS: u8 = 0xda;
 const RST0: u8 = 0xd0;
 
 /// What starts a stream.
@@ -22,97 +23,54 @@ const SOI: [u8; 2] = [0xff, 0xd8];
 /// What ends it.
 pub(super) const EOI: [u8; 2] = [0xff, 0xd9];
 
-/// The marker segments of an encoded image, up to the entropy-coded one.
-struct Segments<'a> {
-    jpeg: &'a [u8],
-    position: usize,
+/// What stands before the first band.
+pub(super) struct Header<'a> {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) subsampling: Subsampling,
+    /// Of luma and of chroma.
+    pub(super) steps: &'a [Steps; 2],
+    pub(super) tables: &'a [Table; TABLES],
+    /// MCUs in a band, where there are several.
+    pub(super) restart_interval: Option<usize>,
 }
 
-impl Iterator for Segments<'_> {
-    /// A marker's code, and where its segment is, the marker included.
-    type Item = (u8, Range<usize>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let Some([0xff, code, high, low]) = self.jpeg.get(self.position..)?.first_chunk() else {
-            return None;
-        };
-        let start = self.position;
-        self.position += 2 + usize::from(u16::from_be_bytes([*high, *low]));
-        Some((*code, start..self.position))
-    }
-}
-
-fn segments(jpeg: &[u8]) -> Segments<'_> {
-    Segments { jpeg, position: 2 }
-}
-
-/// The entropy-coded segment of an encoded band.
-pub(super) fn entropy_coded(jpeg: &[u8]) -> Result<&[u8]> {
-    let scan = segments(jpeg).find(|(code, _)| *code == SOS);
-    scan.and_then(|(_, scan)| jpeg.get(scan.end..)?.strip_suffix(&EOI)).ok_or_else(malformed)
-}
-
-/// The Huffman tables that an encoded band defines.
-pub(super) fn tables(jpeg: &[u8]) -> Result<[Table; TABLES]> {
-    let mut tables = [const { None }; TABLES];
-    for (_, segment) in segments(jpeg).filter(|(code, _)| *code == DHT) {
-        let payload = jpeg.get(segment.start + 4..segment.end).ok_or_else(malformed)?;
-        for (index, table) in Table::parse(payload).ok_or_else(malformed)? {
-            *tables.get_mut(index).ok_or_else(malformed)? = Some(table);
+impl Header<'_> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = SOI.to_vec();
+        // Version 1.2, square pixels, no thumbnail.
+        push_segment(&mut bytes, APP0, b"JFIF\0\x01\x02\x00\x00\x01\x00\x01\x00\x00");
+        for (number, steps) in self.steps.iter().enumerate() {
+            let mut payload = vec![number as u8];
+            payload.extend(ZIGZAG.map(|(u, v)| steps[8 * v + u]));
+            push_segment(&mut bytes, DQT, &payload);
         }
-    }
-    match tables {
-        [Some(a), Some(b), Some(c), Some(d)] => Ok([a, b, c, d]),
-        _ => Err(malformed()),
+        // Eight bits, three components: number, how often sampled, quantization table.
+        let mut payload = vec![8];
+        payload.extend((self.height as u16).to_be_bytes());
+        payload.extend((self.width as u16).to_be_bytes());
+        let Subsampling { horizontal, vertical } = self.subsampling;
+        payload.extend([3, 1, (horizontal << 4 | vertical) as u8, 0, 2, 0x11, 1, 3, 0x11, 1]);
+        push_segment(&mut bytes, SOF0, &payload);
+        for (number, table) in self.tables.iter().enumerate() {
+            push_segment(&mut bytes, DHT, &table.definition(number));
+        }
+        if let Some(mcus) = self.restart_interval {
+            push_segment(&mut bytes, DRI, &(mcus as u16).to_be_bytes());
+        }
+        // The components with their Huffman tables, and all coefficients of all bits.
+        push_segment(&mut bytes, SOS, &[3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0]);
+        bytes
     }
 }
 
-/// The header of the whole image: that of its first band with the whole height, a restart interval
-/// in MCUs where there are more bands, and other Huffman tables if given.
-pub(super) fn header(
-    band: &[u8],
-    height: u16,
-    interval: Option<u16>,
-    tables: Option<&[Table; TABLES]>,
-) -> Result<Vec<u8>> {
-    let mut header = SOI.to_vec();
-    for (code, range) in segments(band) {
-        let segment = band.get(range).ok_or_else(malformed)?;
-        match code {
-            DHT if tables.is_some() => continue,
-            SOS => {
-                for (index, table) in tables.into_iter().flatten().enumerate() {
-                    push_segment(&mut header, DHT, &table.definition(index));
-                }
-                if let Some(interval) = interval {
-                    push_segment(&mut header, DRI, &interval.to_be_bytes());
-                }
-                header.extend_from_slice(segment);
-                return Ok(header);
-            }
-            _ => {}
-        }
-        let start = header.len();
-        header.extend_from_slice(segment);
-        if code == SOF0 {
-            // After the marker, the segment's length and the precision.
-            header[start + 5..][..2].copy_from_slice(&height.to_be_bytes());
-        }
-    }
-    Err(malformed())
-}
-
-fn push_segment(header: &mut Vec<u8>, code: u8, payload: &[u8]) {
-    header.extend([0xff, code]);
-    header.extend((2 + payload.len() as u16).to_be_bytes());
-    header.extend_from_slice(payload);
+fn push_segment(bytes: &mut Vec<u8>, code: u8, payload: &[u8]) {
+    bytes.extend([0xff, code]);
+    bytes.extend((2 + payload.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(payload);
 }
 
 /// The marker that stands before a band, the first one excepted.
 pub(super) fn restart(band: usize) -> [u8; 2] {
     [0xff, RST0 + ((band - 1) % 8) as u8]
-}
-
-fn malformed() -> Error {
-    Error::new(ErrorKind::Internal, "the encoder made a JPEG stream of an unknown form")
 }

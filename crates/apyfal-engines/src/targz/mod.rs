@@ -191,7 +191,7 @@ impl TargzSession {
         let added = u64::from(job.src.is_some());
         let mut addition = self.addition(job.src, &job.params, count, Vec::new(), ctx)?;
         if start {
-            transaction.begin()?;
+            transaction.begin();
         }
         let mut draft = transaction.draft()?;
         if addition.is_some() {

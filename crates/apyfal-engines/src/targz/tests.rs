@@ -594,6 +594,32 @@ fn a_killed_process_loses_nothing_that_was_added() {
 }
 
 #[test]
+fn a_start_that_fails_leaves_the_archive_that_ended_before() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    let bench = Bench::new(3);
+    // Twice, since the next transaction takes the place that the one before had.
+    for (round, content) in ["first", "second"].into_iter().enumerate() {
+        bench.add(text("a", content), json!({"startOfTx": 1})).unwrap();
+        let archive = bench.get(None, json!({"endOfTx": 1})).unwrap();
+        assert_eq!(extracted("tar", &archive), owned(&[("a", content)]));
+        let broken = || Some(Input::stream(Broken).with_name("b"));
+        bench.add(broken(), json!({"startOfTx": 1})).unwrap_err();
+        assert_eq!(bench.get(None, json!({"again": 1})).unwrap(), archive, "round {round}");
+        let error = bench.get(None, json!({"endOfTx": 1})).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "nothing was started");
+    }
+    bench.add(None, json!({"startOfTx": 1})).unwrap();
+    let spools = fs::read_dir(bench.path("state/transaction")).unwrap().flatten();
+    let spools = spools.filter(|entry| entry.file_name().as_bytes().ends_with(b"spool"));
+    assert_eq!(spools.count(), 1, "what is not needed is gone");
+}
+
+#[test]
 fn stopping_the_session_discards_its_transaction() {
     let bench = Bench::new(3);
     bench.add(text("a", "x"), json!({"startOfTx": 1})).unwrap();

@@ -5,6 +5,9 @@
 //! once the manifest says so, which happens by an atomic rename after its bytes are on the disk.
 //! So a crash at any moment loses nothing that was added and leaves nothing half added: whatever
 //! the spool has beyond the manifest's length is cut off by the next call.
+//!
+//! A transaction that starts has the other one of two spools, so that the archive that ended before
+//! is there until the first call of the next has succeeded.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -15,7 +18,7 @@ use apyfal_core::{Error, ErrorKind, JobContext, Result};
 use apyfal_machine::lock::Lock;
 use serde::{Deserialize, Serialize};
 
-const SPOOL: &str = "spool";
+const SPOOLS: [&str; 2] = ["spool", "other-spool"];
 const MANIFEST: &str = "manifest.json";
 
 /// The transaction of a session, locked while this value lives.
@@ -33,6 +36,9 @@ struct Manifest {
     /// The archive was given out. It is kept until the next transaction starts, in case the one
     /// who asked for it never got it.
     ended: bool,
+    /// Which spool it has.
+    #[serde(default)]
+    spool: usize,
 }
 
 impl Transaction {
@@ -73,15 +79,15 @@ impl Transaction {
         self.manifest.as_ref().map_or(0, |manifest| manifest.members)
     }
 
-    /// Starts an empty one in the place of one that has ended. It is there once something was
-    /// [committed](Draft::commit).
-    ///
-    /// # Errors
-    /// The state cannot be changed.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        self.discard()?;
-        self.manifest = Some(Manifest::default());
-        Ok(())
+    /// Starts an empty one in the place of one that has ended. It is there, and the other one is gone,
+    /// once something was [committed](Draft::commit).
+    pub(super) fn begin(&mut self) {
+        let spool = self.manifest.as_ref().map_or(0, |ended| 1 - ended.spool % 2);
+        self.manifest = Some(Manifest { spool, ..Manifest::default() });
+    }
+
+    fn spool(&self) -> usize {
+        self.manifest.as_ref().map_or(0, |manifest| manifest.spool % 2)
     }
 
     /// The spool, cut to what counts, to add something to it.
@@ -91,7 +97,7 @@ impl Transaction {
     pub(super) fn draft(&mut self) -> Result<Draft<'_>> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut spool = options.open(self.directory.join(SPOOL))?;
+        let mut spool = options.open(self.directory.join(SPOOLS[self.spool()]))?;
         let length = self.manifest.as_ref().map_or(0, |manifest| manifest.length);
         if spool.metadata()?.len() < length {
             return Err(Error::new(ErrorKind::Internal, "the transaction's spool is damaged")
@@ -108,15 +114,14 @@ impl Transaction {
     /// The state cannot be changed.
     pub(super) fn discard(&mut self) -> Result<()> {
         self.manifest = None;
-        for name in [MANIFEST, SPOOL] {
-            match fs::remove_file(self.directory.join(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
+        [MANIFEST].iter().chain(&SPOOLS).try_for_each(|name| self.remove(name))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        match fs::remove_file(self.directory.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn save(&mut self, manifest: Manifest) -> Result<()> {
@@ -147,6 +152,8 @@ impl Draft<'_> {
         self.spool.sync_data()?;
         let length = self.spool.metadata()?.len();
         let members = self.transaction.members() + members;
-        self.transaction.save(Manifest { length, members, ended })
+        let spool = self.transaction.spool();
+        self.transaction.save(Manifest { length, members, ended, spool })?;
+        self.transaction.remove(SPOOLS[1 - spool])
     }
 }
