@@ -21,8 +21,7 @@ impl Band<'_> {
         let Subsampling { horizontal, vertical } = self.subsampling;
         let mut tile = Tile::default();
         let pairs = [[Pair::default(); WIDTH / 16]; 2];
-        let mut mcus =
-            Mcus { count: 0, subsampling: self.subsampling, luma: pairs, chroma: pairs };
+        let mut mcus = Mcus { count: 0, subsampling: self.subsampling, luma: pairs, chroma: pairs };
         for top in (0..self.height).step_by(8 * vertical) {
             for left in (0..self.bmp.width).step_by(WIDTH) {
                 // What is below the last row is as that, and what is right of the last pixel likewise.

@@ -209,7 +209,8 @@ mod tests {
         for color in 0..WIDTH as u32 {
             // Colours from one end to the other, with the purest.
             let pure = |bit: u32| if color >> bit & 1 == 1 { 255.0 } else { 0.0 };
-            let mixed = [f64::from(color * 4), f64::from(255 - color * 3), f64::from(color * 97 % 256)];
+            let mixed =
+                [f64::from(color * 4), f64::from(255 - color * 3), f64::from(color * 97 % 256)];
             row.push(if color < 8 { [pure(0), pure(1), pure(2)] } else { mixed });
         }
         let bytes: Vec<u8> = row.iter().flatten().map(|value| *value as u8).collect();

@@ -68,8 +68,7 @@ pub(crate) fn engine() -> Cpu {
 #[derive(Debug)]
 struct JpegencSession;
 
-// There is no comparison with plain software: the library's own encoder is what the bands run, and
-// whether it uses the vector unit is settled when it is compiled.
+// There is no comparison with plain software: this is the only encoder here.
 impl EngineSession for JpegencSession {
     fn process(&self, job: EngineJob, ctx: &JobContext) -> Result<Outcome> {
         let (Some(src), Some(dst)) = (job.src, job.dst) else {

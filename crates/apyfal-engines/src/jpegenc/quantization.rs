@@ -33,9 +33,8 @@ const STANDARD: [Steps; 2] = [
 pub(super) fn tables(quality: u8) -> [Steps; 2] {
     let quality = u32::from(quality);
     let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
-    STANDARD.map(|steps| {
-        steps.map(|step| ((u32::from(step) * percent + 50) / 100).clamp(1, 255) as u8)
-    })
+    STANDARD
+        .map(|steps| steps.map(|step| ((u32::from(step) * percent + 50) / 100).clamp(1, 255) as u8))
 }
 
 /// The steps of a table, made for dividing by multiplying. The coefficients that are divided are
@@ -109,6 +108,9 @@ mod tests {
         assert_eq!(tables(100), [[1; 64]; 2]);
         assert_eq!(tables(1), [[255; 64]; 2]);
         let [luma, chroma] = tables(75);
-        assert_eq!((luma[..4].as_ref(), chroma[..4].as_ref()), (&[8, 6, 5, 8][..], &[9, 9, 12, 24][..]));
+        assert_eq!(
+            (luma[..4].as_ref(), chroma[..4].as_ref()),
+            (&[8, 6, 5, 8][..], &[9, 9, 12, 24][..])
+        );
     }
 }

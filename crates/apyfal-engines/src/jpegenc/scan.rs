@@ -269,3 +269,74 @@ impl Bits<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::huffman::Table;
+    use super::*;
+
+    fn mcus() -> Mcus {
+        let pairs = [[Pair::default(); WIDTH / 16]; 2];
+        let subsampling = Subsampling { horizontal: 1, vertical: 1 };
+        Mcus { count: 1, subsampling, luma: pairs, chroma: pairs }
+    }
+
+    #[test]
+    fn the_scan_goes_along_diagonals() {
+        assert_eq!(ZIGZAG[..6], [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (2, 0)]);
+        assert_eq!(ZIGZAG[58..], [(5, 7), (6, 6), (7, 5), (7, 6), (6, 7), (7, 7)]);
+        let mut places = PLACES;
+        places.sort_unstable();
+        assert_eq!(places, std::array::from_fn(|place| place as u8));
+    }
+
+    #[test]
+    fn a_symbol_without_a_code_is_noticed() {
+        let standard = Table::standard();
+        let mut scan = Vec::new();
+        let codes = Codes::new(&standard);
+        let mut writer = Writer::new(&codes, &mut scan);
+        writer.add(&mcus());
+        assert!(writer.finish());
+        // Codes of tables K.3 to K.6: no difference, end of block, of luma once and of chroma twice.
+        assert_eq!(scan, [0b0010_1000, 0b0000_0011]);
+
+        let counts = Counts::default();
+        let codes = Codes::new(&counts.tables());
+        let mut writer = Writer::new(&codes, &mut scan);
+        writer.add(&mcus());
+        assert!(!writer.finish());
+    }
+
+    #[test]
+    fn bits_of_any_number_follow_each_other_and_no_marker_occurs() {
+        let codes = Codes::new(&Table::standard());
+        let mut state = 7_u64;
+        for kind in 0..3 {
+            let (mut bytes, mut expected) = (Vec::new(), String::new());
+            let mut writer = Writer::new(&codes, &mut bytes);
+            for _ in 0..5_000 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let count = (state >> 33) % 33;
+                let bits = match kind {
+                    0 => (1 << count) - 1,
+                    1 => 0,
+                    _ => state >> 20 & ((1 << count) - 1),
+                };
+                writer.bits.push(bits, count as u32);
+                if count > 0 {
+                    expected += &format!("{bits:0width$b}", width = count as usize);
+                }
+            }
+            assert!(writer.finish());
+            let mut read = String::new();
+            let mut bytes = bytes.into_iter();
+            while let Some(byte) = bytes.next() {
+                read += &format!("{byte:08b}");
+                assert!(byte != 0xff || bytes.next() == Some(0));
+            }
+            expected += &"1".repeat(expected.len().next_multiple_of(8) - expected.len());
+            assert!(read == expected, "kind {kind}");
+        }
+    }
+}

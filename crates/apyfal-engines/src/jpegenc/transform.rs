@@ -79,11 +79,10 @@ fn forward_plain(rows: &[Samples; 8], divisors: &Divisors, pairs: &mut [Pair]) {
         }
         pass::<{ SCALE + BETWEEN }>(&mut block);
         pair.nonzero = [0; 2];
-        for u in 0..8 {
-            for lane in 0..LANES {
-                let coefficient = divisors.quantize(u, lane, block[u][lane] as i16);
-                pair.coefficients[u][lane] = coefficient;
-                pair.nonzero[lane / 8] |= u64::from(coefficient != 0) << (8 * u + lane % 8);
+        for (u, (row, quantized)) in block.iter().zip(&mut pair.coefficients).enumerate() {
+            for (lane, (value, quantized)) in row.iter().zip(quantized).enumerate() {
+                *quantized = divisors.quantize(u, lane, *value as i16);
+                pair.nonzero[lane / 8] |= u64::from(*quantized != 0) << (8 * u + lane % 8);
             }
         }
     }
@@ -92,6 +91,7 @@ fn forward_plain(rows: &[Samples; 8], divisors: &Divisors, pairs: &mut [Pair]) {
 /// One-dimensional transforms, one in each lane, which leave out `SHIFT` bits. Those of frequency 0
 /// and 4 need no cosines.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "a lane is a column of the block")]
 fn pass<const SHIFT: u32>(block: &mut [[i32; LANES]; 8]) {
     let round = |sum: i32| (sum + (1 << (SHIFT - 1))) >> SHIFT;
     let scale = |sum: i32| match SHIFT {

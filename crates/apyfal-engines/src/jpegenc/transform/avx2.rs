@@ -77,7 +77,8 @@ fn pass<const SHIFT: i32>(rows: &Rows) -> Rows {
     };
     let (zeroth, fourth) = (scale(zeroth), scale(fourth));
 
-    let even = Interleaved::of(_mm256_sub_epi16(sums[0], sums[3]), _mm256_sub_epi16(sums[1], sums[2]));
+    let even =
+        Interleaved::of(_mm256_sub_epi16(sums[0], sums[3]), _mm256_sub_epi16(sums[1], sums[2]));
     let second = even.times(COSINES[2], COSINES[6]).rounded::<SHIFT>();
     let sixth = even.times(COSINES[6], -COSINES[2]).rounded::<SHIFT>();
 
@@ -128,12 +129,28 @@ fn turned(rows: &Rows) -> Rows {
     let [a, b, c, d, e, f, g, h] = *rows;
     let low = |a, b| _mm256_unpacklo_epi16(a, b);
     let high = |a, b| _mm256_unpackhi_epi16(a, b);
-    let [a, b, c, d, e, f, g, h] =
-        [low(a, b), high(a, b), low(c, d), high(c, d), low(e, f), high(e, f), low(g, h), high(g, h)];
+    let [a, b, c, d, e, f, g, h] = [
+        low(a, b),
+        high(a, b),
+        low(c, d),
+        high(c, d),
+        low(e, f),
+        high(e, f),
+        low(g, h),
+        high(g, h),
+    ];
     let low = |a, b| _mm256_unpacklo_epi32(a, b);
     let high = |a, b| _mm256_unpackhi_epi32(a, b);
-    let [a, b, c, d, e, f, g, h] =
-        [low(a, c), high(a, c), low(b, d), high(b, d), low(e, g), high(e, g), low(f, h), high(f, h)];
+    let [a, b, c, d, e, f, g, h] = [
+        low(a, c),
+        high(a, c),
+        low(b, d),
+        high(b, d),
+        low(e, g),
+        high(e, g),
+        low(f, h),
+        high(f, h),
+    ];
     let low = |a, b| _mm256_unpacklo_epi64(a, b);
     let high = |a, b| _mm256_unpackhi_epi64(a, b);
     [low(a, e), high(a, e), low(b, f), high(b, f), low(c, g), high(c, g), low(d, h), high(d, h)]
