@@ -10,6 +10,7 @@ use apyfal::{Error, ErrorKind};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyMemoryView;
 
 /// Memory that its owner neither moves nor frees: the export is held as long as this is.
 ///
@@ -31,13 +32,15 @@ impl Memory {
         name: &str,
         is_written: bool,
     ) -> PyResult<Option<Self>> {
-        let Ok(buffer) = PyUntypedBuffer::get(object) else { return Ok(None) };
+        // Those of ctypes say no strides, which a view of them does.
+        let of_view = |_| PyUntypedBuffer::get(PyMemoryView::from(object)?.as_any());
+        let Ok(buffer) = PyUntypedBuffer::get(object).or_else(of_view) else { return Ok(None) };
         if !buffer.is_c_contiguous() {
             return Err(PyBufferError::new_err(format!(
                 "'{name}' is not contiguous in memory (C order): give a copy that is, such as numpy.ascontiguousarray"
             )));
         }
-        if buffer.format().to_bytes().iter().any(|code| matches!(code, b'O' | b'P')) {
+        if has_addresses(buffer.format().to_bytes()) {
             return Err(PyTypeError::new_err(format!("'{name}' holds objects, not bytes")));
         }
         if is_written && buffer.readonly() {
@@ -51,6 +54,13 @@ impl Memory {
     pub(crate) fn len(&self) -> usize {
         self.buffer.len_bytes()
     }
+}
+
+/// Whether a format, as the module `struct` and PEP 3118 write them, has addresses of this process:
+/// objects, pointers or functions. What stands between colons is the name of a field.
+fn has_addresses(format: &[u8]) -> bool {
+    let types = format.split(|byte| *byte == b':').step_by(2);
+    types.flatten().any(|code| matches!(code, b'O' | b'P' | b'&' | b'X'))
 }
 
 impl Read for Memory {

@@ -1,5 +1,6 @@
 """Sources, destinations and parameters of jobs."""
 import array
+import ctypes
 import gzip as standard_gzip
 import hashlib
 import io
@@ -53,6 +54,7 @@ SOURCES = {
     'BytesIO': lambda: io.BytesIO(DATA), 'own': lambda: Minimal(DATA),
     'bytes': lambda: DATA, 'bytearray': lambda: bytearray(DATA),
     'memoryview': lambda: memoryview(DATA), 'array': lambda: array.array('I', DATA),
+    'ctypes': lambda: (ctypes.c_uint * (len(DATA) // 4)).from_buffer_copy(DATA),
     'numpy': lambda: numpy.frombuffer(DATA, 'u2').reshape(-1, 100),
 }
 
@@ -87,7 +89,7 @@ def test_destinations(gzip, tmp_path):
     gzip.process(DATA, memory)
     for written in (b''.join(own.parts), memory.getvalue()):
         assert standard_gzip.decompress(written) == DATA
-    for room in (bytearray(1 << 20), numpy.zeros(1 << 18, 'u4')):
+    for room in (bytearray(1 << 20), numpy.zeros(1 << 18, 'u4'), (ctypes.c_int * (1 << 18))()):
         gzip.process(DATA, room, info_dict=info)
         count = info['app']['profiling']['total-bytes-written']
         assert standard_gzip.decompress(bytes(memoryview(room).cast('B')[:count])) == DATA
@@ -132,11 +134,20 @@ def test_the_export_of_a_buffer_ends_with_the_job(sha3, gzip):
     room.clear()
 
 
+def test_names_of_fields_are_no_types(sha3):
+    array = numpy.ones(3, [('Open', 'i4'), ('P', 'u1'), ('XO&', 'f8', (2, 2))])
+    digest = hashlib.sha3_256(array.tobytes()).hexdigest()
+    assert sha3.process(array, type='sha3-256') == {'digest': digest}
+
+
 @pytest.mark.parametrize('wrong, error, message', [
     (io.StringIO('text'), TypeError, "'src' is a file object of text"),
     (3, TypeError, "'src' must be a path, a URL, a binary file object or a buffer, not 'int'"),
     (['a'], TypeError, "not 'list'"),
     (numpy.array([object()]), TypeError, "'src' holds objects"),
+    (numpy.zeros(2, [('a', 'i4'), ('b', 'O')]), TypeError, "'src' holds objects"),
+    ((ctypes.c_void_p * 2)(), TypeError, "'src' holds objects"),
+    ((ctypes.POINTER(ctypes.c_int) * 2)(), TypeError, "'src' holds objects"),
     (numpy.zeros((9, 9))[:, ::2], BufferError, "'src' is not contiguous"),
     ('a\ud800', ValueError, "'src' has characters that cannot be encoded"),
     ('a\0b', AcceleratorException, ''),
