@@ -1,7 +1,6 @@
 """The accelerator: `start`, `process`, `stop`."""
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
@@ -44,8 +43,6 @@ class Accelerator:
                  host_type: str | None = None, host_ip: str | None = None,
                  stop_mode: str | int | None = None, prefer_self_hosted: bool | None = None,
                  **host_kwargs: Any) -> None:
-        self._lock = threading.Lock()
-        self._tasks_count = 0
         self._host: _hst.Host | None = None
         # A copy: what is said here is not said of other accelerators of the same configuration.
         config = _cfg.create_configuration(config).copy()
@@ -100,7 +97,7 @@ class Accelerator:
     @property
     def process_running_count(self) -> int:
         """How many jobs run in the background."""
-        return self._tasks_count
+        return len(self._client._tasks)
 
     def start(self, stop_mode: str | int | None = None, src: Any = None,
               info_dict: dict[str, Any] | None = None, host_env: dict[str, Any] | None = None,
@@ -198,15 +195,7 @@ class Accelerator:
         Returns:
             The future of its result. Cancelling it ends the job, also while that runs.
         """
-        future = self._client.process_submit(src, dst, info_dict, **parameters)
-        with self._lock:
-            self._tasks_count += 1
-        future.add_done_callback(self._one_less)
-        return future
-
-    def _one_less(self, _: object) -> None:
-        with self._lock:
-            self._tasks_count -= 1
+        return self._client.process_submit(src, dst, info_dict, **parameters)
 
     def process_map(self, srcs: Iterable[Any] | None = None, dsts: Iterable[Any] | None = None,
                     timeout: float | None = None, info_list: list[Any] | None = None,
@@ -232,7 +221,7 @@ class Accelerator:
 
     def stop(self, stop_mode: str | int | None = None,
              info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """Ends the session, after its running jobs, and then the host as the stop mode says.
+        """Ends the session, after its running jobs, and then the host as the stop mode says. Ctrl-C cancels the jobs.
 
         Args:
             stop_mode: What becomes of the host, in place of what was said before.

@@ -12,8 +12,24 @@ from typing import Any, NoReturn
 from apyfal import _apyfal
 from apyfal._logging import get_logger
 
+#: How long file objects that are read or written at the end of the program are waited for, in seconds.
+_PATIENCE = 2.0
+
+
+def _leave() -> None:
+    """Has the threads of the library be out of Python before that ends, which would cut them off anywhere."""
+    calling, _ = _apyfal.leave(_PATIENCE)
+    if calling:
+        get_logger().warning(
+            "%d callbacks of jobs still run: the program ends once they have ended, "
+            "and Ctrl-C cuts them off", calling)
+    # In steps, between which Ctrl-C is seen.
+    while calling:
+        calling, _ = _apyfal.leave(0.05)
+
+
 # Registered before all that ends accelerators, and so the last of it.
-atexit.register(_apyfal.leave)
+atexit.register(_leave)
 os.register_at_fork(after_in_child=_apyfal.forked)
 
 

@@ -5,10 +5,46 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+#: A job under way.
+_Job = TypeVar('_Job')
 #: Instead of a source or destination where there are none.
 _NONE = object()
+
+
+class Ahead(Generic[_Job]):
+    """The jobs that are under way before their results are asked for: only as many as are of use.
+
+    Args:
+        begin: Begins the job of a source, a destination, and a dictionary for what it tells.
+        width: Among how many jobs another one is of use.
+        info_list: Gets that dictionary, of each job.
+    """
+
+    def __init__(self, begin: Callable[[Any, Any, dict[str, Any] | None], _Job],
+                 width: Callable[[], int], info_list: list[Any] | None) -> None:
+        self._begin = begin
+        self._width = width
+        self._infos = info_list
+        self._more = True
+        #: In the order of their results.
+        self.jobs: deque[_Job] = deque()
+
+    def has_room(self) -> bool:
+        """Whether another one is of use. Until a host has told how much it does, it gets one."""
+        return self._more and len(self.jobs) < max(self._width(), 1)
+
+    def add(self, pair: tuple[Any, Any] | None) -> None:
+        """Begins the job of a source and its destination; None says that there are no more."""
+        if pair is None:
+            self._more = False
+            return
+        info: dict[str, Any] | None = None
+        if self._infos is not None:
+            info = {}
+            self._infos.append(info)
+        self.jobs.append(self._begin(*pair, info))
 
 
 def mapped(submit: Callable[..., Future[dict[str, Any]]], width: Callable[[], int],
@@ -23,14 +59,15 @@ def mapped(submit: Callable[..., Future[dict[str, Any]]], width: Callable[[], in
         srcs, dsts, timeout, info_list, parameters: As of `apyfal.Accelerator.process_map`.
     """
     if isinstance(srcs, Sized) and isinstance(dsts, Sized) and len(srcs) != len(dsts):
-        raise _unequal()
+        raise unequal()
     if srcs is None and dsts is None:
         raise ValueError("process_map needs 'srcs' or 'dsts'")
     end = None if timeout is None else time.monotonic() + timeout
-    return _results(submit, width, _pairs(srcs, dsts), end, info_list, parameters)
+    ahead = Ahead(lambda *job: submit(*job, **parameters), width, info_list)
+    return _results(ahead, paired(srcs, dsts), end)
 
 
-def _pairs(srcs: Iterable[Any] | None, dsts: Iterable[Any] | None) -> Iterator[tuple[Any, Any]]:
+def paired(srcs: Iterable[Any] | None, dsts: Iterable[Any] | None) -> Iterator[tuple[Any, Any]]:
     """Sources with their destinations. What the caller's generators raise comes out as itself."""
     if srcs is None:
         yield from ((None, dst) for dst in dsts or ())
@@ -43,44 +80,33 @@ def _pairs(srcs: Iterable[Any] | None, dsts: Iterable[Any] | None) -> Iterator[t
             if src is _NONE and dst is _NONE:
                 return
             if src is _NONE or dst is _NONE:
-                raise _unequal()
+                raise unequal()
             yield src, dst
 
 
-def _unequal() -> ValueError:
+def unequal() -> ValueError:
+    """What is raised where there are not as many sources as destinations."""
     return ValueError("'srcs' and 'dsts' must be as many")
 
 
-def _results(submit: Callable[..., Future[dict[str, Any]]], width: Callable[[], int],
-             pairs: Iterator[tuple[Any, Any]], end: float | None,
-             info_list: list[Any] | None, parameters: dict[str, Any],
-             ) -> Generator[dict[str, Any], None, None]:
-    waiting: deque[Future[dict[str, Any]]] = deque()
-    more = True
+def _results(ahead: Ahead[Future[dict[str, Any]]], pairs: Iterator[tuple[Any, Any]],
+             end: float | None) -> Generator[dict[str, Any], None, None]:
+    jobs = ahead.jobs
     try:
         while True:
-            # Until a host has told how much it does, it gets one job.
-            while more and len(waiting) < max(width(), 1):
-                pair = next(pairs, None)
-                if pair is None:
-                    more = False
-                    break
-                info: dict[str, Any] | None = None
-                if info_list is not None:
-                    info = {}
-                    info_list.append(info)
-                waiting.append(submit(*pair, info, **parameters))
-            if not waiting:
+            while ahead.has_room():
+                ahead.add(next(pairs, None))
+            if not jobs:
                 return
             left = None if end is None else max(end - time.monotonic(), 0)
             # Not kept while the caller works with it.
-            yield waiting.popleft().result(left) if waiting[0].done() else _next(waiting, left)
+            yield jobs.popleft().result(left) if jobs[0].done() else _next(jobs, left)
     finally:
-        for future in waiting:
-            future.cancel()
+        for job in jobs:
+            job.cancel()
 
 
-def _next(waiting: deque[Future[dict[str, Any]]], left: float | None) -> dict[str, Any]:
-    result = waiting[0].result(left)
-    waiting.popleft()
+def _next(jobs: deque[Future[dict[str, Any]]], left: float | None) -> dict[str, Any]:
+    result = jobs[0].result(left)
+    jobs.popleft()
     return result

@@ -12,12 +12,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Any
 
 import apyfal
-from apyfal import _apyfal
+from apyfal import _apyfal, _map
 from apyfal.client import _full, _result
 from apyfal.host import Host
 
@@ -56,7 +55,8 @@ class Accelerator:
         core = self.client._accelerator()
         try:
             response = await _awaited(
-                lambda done: core.start(src, full, parameters, env, reload, reset, done))
+                lambda done: core.start(
+                    (src, None, full, parameters), env, reload, reset, done))
         finally:
             self._accelerator._tell()
         self._accelerator._ending.arm()
@@ -69,7 +69,7 @@ class Accelerator:
         full = _full(parameters)
         core = self.client._accelerator()
         response = await _awaited(
-            lambda done: core.submit(src, dst, full, parameters, done))
+            lambda done: core.submit((src, dst, full, parameters), done))
         return _result(response, info_dict)
 
     async def process_map(self, srcs: Iterable[Any] | AsyncIterable[Any],
@@ -84,32 +84,24 @@ class Accelerator:
             info_list: Gets one dictionary a job.
             parameters: Parameters of all of them.
         """
-        waiting: deque[asyncio.Task[dict[str, Any]]] = deque()
-        pairs = _pairs(srcs, dsts)
-        more = True
+        ahead = _map.Ahead(
+            lambda *job: asyncio.ensure_future(self.process(*job, **parameters)),
+            self.client._width, info_list)
+        pairs = _paired(srcs, dsts)
+        jobs = ahead.jobs
         try:
             while True:
-                while more and len(waiting) < max(self.client._width(), 1):
-                    try:
-                        src, dst = await anext(pairs)
-                    except StopAsyncIteration:
-                        more = False
-                        break
-                    info: dict[str, Any] | None = None
-                    if info_list is not None:
-                        info = {}
-                        info_list.append(info)
-                    waiting.append(asyncio.ensure_future(
-                        self.process(src, dst, info, **parameters)))
-                if not waiting:
+                while ahead.has_room():
+                    ahead.add(await anext(pairs, None))
+                if not jobs:
                     return
-                result = await waiting[0]
-                waiting.popleft()
+                result = await jobs[0]
+                jobs.popleft()
                 yield result
         finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
 
     async def stop(self, info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Ends the session, after its running jobs. See `apyfal.Accelerator.stop`."""
@@ -171,23 +163,18 @@ async def _awaited(begin: Callable[[_Done], _apyfal.Job]) -> dict[str, Any]:
         raise
 
 
-async def _pairs(srcs: Iterable[Any] | AsyncIterable[Any],
-                 dsts: Iterable[Any] | None) -> AsyncIterator[tuple[Any, Any]]:
+async def _paired(srcs: Iterable[Any] | AsyncIterable[Any],
+                  dsts: Iterable[Any] | None) -> AsyncIterator[tuple[Any, Any]]:
+    if not isinstance(srcs, AsyncIterable):
+        for pair in _map.paired(srcs, dsts):
+            yield pair
+        return
     nothing = object()
     left = None if dsts is None else iter(dsts)
-    async for src in _each(srcs):
+    async for src in srcs:
         dst = None if left is None else next(left, nothing)
         if dst is nothing:
-            raise ValueError("'srcs' and 'dsts' must be as many")
+            raise _map.unequal()
         yield src, dst
     if left is not None and next(left, nothing) is not nothing:
-        raise ValueError("'srcs' and 'dsts' must be as many")
-
-
-async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
+        raise _map.unequal()

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
 
-use crate::call::{Given, Starting, amounts};
+use crate::call::{Given, Said, Starting, amounts};
 use crate::configuration::Configuration;
 use crate::errors::{Domain, Raised, raised};
 use crate::hosts::{about, surroundings, watch};
@@ -121,49 +121,39 @@ impl Accelerator {
         Ok(self.get(py)?.width(&Call::new()))
     }
 
-    /// Opens a session, in place of the one that is open.
-    #[pyo3(signature = (src, parameters, specific, env, reload, reset, done = None))]
-    #[allow(clippy::too_many_arguments, reason = "as many as the original has")]
+    /// Opens a session, in place of the one that is open. Nothing is said of a destination.
+    #[pyo3(signature = (said, env, reload, reset, done = None))]
     fn start<'py>(
         &self,
         py: Python<'py>,
-        src: Option<&Bound<'py, PyAny>>,
-        parameters: Option<&Bound<'py, PyAny>>,
-        specific: &Bound<'py, PyDict>,
+        said: Said<'py>,
         env: Option<&Bound<'py, PyDict>>,
         reload: Option<bool>,
         reset: Option<bool>,
         done: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let accelerator = self.get(py)?;
-        let given = Given::new(src, None, None, specific)?;
-        let Given { cancel, progress, raised, .. } = &given;
+        let accelerator = self.get(py)?.clone();
+        let starting = Starting::new(said, env, reload, reset)?;
+        let Given { cancel, progress, raised, .. } = &starting.given;
         let (cancel, progress, kept) = (cancel.clone(), progress.clone(), raised.clone());
-        let starting = Starting::new(given, parameters, env, reload, reset)?;
+        let work = async move { starting.run(&accelerator).await };
         if let Some(done) = done {
-            let accelerator = accelerator.clone();
-            let work = async move { starting.run(&accelerator).await };
             return in_background(py, work, Job::new(cancel, progress), kept, done);
         }
-        let accelerator = accelerator.clone();
-        let work = async move { starting.run(&accelerator).await };
         let outcome = wait_for_all(py, &cancel, work)?;
         response(py, &kept, outcome)
     }
 
     /// Runs one job; the response.
-    #[pyo3(signature = (src, dst, parameters, specific, progress = None))]
+    #[pyo3(signature = (said, progress = None))]
     fn process<'py>(
         &self,
         py: Python<'py>,
-        src: Option<&Bound<'py, PyAny>>,
-        dst: Option<&Bound<'py, PyAny>>,
-        parameters: Option<&Bound<'py, PyAny>>,
-        specific: &Bound<'py, PyDict>,
+        said: Said<'py>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let accelerator = self.get(py)?;
-        let given = Given::new(src, dst, parameters, specific)?;
+        let given = Given::new(&said)?;
         let done = given.progress.clone();
         let tell = |_: Python<'_>| match progress {
             Some(progress) => progress.call1(amounts(&done)).map(drop),
@@ -179,15 +169,11 @@ impl Accelerator {
     fn submit<'py>(
         &self,
         py: Python<'py>,
-        src: Option<&Bound<'py, PyAny>>,
-        dst: Option<&Bound<'py, PyAny>>,
-        parameters: Option<&Bound<'py, PyAny>>,
-        specific: &Bound<'py, PyDict>,
+        said: Said<'py>,
         done: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let accelerator = self.get(py)?;
-        let Given { call, cancel, progress, raised: kept } =
-            Given::new(src, dst, parameters, specific)?;
+        let Given { call, cancel, progress, raised: kept } = Given::new(&said)?;
         let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
         // Admitted now, so that a stop that is called next waits for it.
         let handle = py.detach(|| {

@@ -11,6 +11,14 @@ use crate::ends::{with_dst, with_src};
 use crate::errors::Raised;
 use crate::values::{to_json, to_map};
 
+/// What a caller says of a call: source, destination, a full set of parameters, and single ones.
+pub(crate) type Said<'py> = (
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+    Bound<'py, PyDict>,
+);
+
 /// A call, its switch, how far it is, and what a caller's object raised in it.
 pub(crate) struct Given {
     pub(crate) call: Call,
@@ -20,12 +28,7 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    pub(crate) fn new(
-        src: Option<&Bound<'_, PyAny>>,
-        dst: Option<&Bound<'_, PyAny>>,
-        parameters: Option<&Bound<'_, PyAny>>,
-        specific: &Bound<'_, PyDict>,
-    ) -> PyResult<Self> {
+    pub(crate) fn new((src, dst, parameters, specific): &Said<'_>) -> PyResult<Self> {
         let (cancel, progress, raised) =
             (Cancel::default(), Arc::<Progress>::default(), Raised::default());
         let mut call = Call::new()
@@ -35,7 +38,8 @@ impl Given {
         if let Some(given) = parameters {
             call = call.parameters(to_json(given, "parameters")?);
         }
-        let call = with_dst(with_src(call, src, &raised)?, dst, &raised)?;
+        let call = with_src(call, src.as_ref(), &raised)?;
+        let call = with_dst(call, dst.as_ref(), &raised)?;
         Ok(Self { call, cancel, progress, raised })
     }
 }
@@ -47,33 +51,32 @@ pub(crate) fn amounts(progress: &Progress) -> (u64, Option<u64>, u64) {
 
 /// A start, and single values of the environment that go over those of its parameters.
 pub(crate) struct Starting {
-    call: Call,
+    pub(crate) given: Given,
     full: Option<Value>,
     env: Map<String, Value>,
 }
 
 impl Starting {
     pub(crate) fn new(
-        given: Given,
-        parameters: Option<&Bound<'_, PyAny>>,
+        (src, dst, parameters, specific): Said<'_>,
         env: Option<&Bound<'_, PyDict>>,
         reload: Option<bool>,
         reset: Option<bool>,
     ) -> PyResult<Self> {
-        let mut call = given.call;
+        let full = parameters.map(|given| to_json(&given, "parameters")).transpose()?;
+        let env = env.map(to_map).transpose()?.unwrap_or_default();
+        let mut given = Given::new(&(src, dst, None, specific))?;
         if let Some(reload) = reload {
-            call = call.reload(reload);
+            given.call = given.call.reload(reload);
         }
         if let Some(reset) = reset {
-            call = call.reset(reset);
+            given.call = given.call.reset(reset);
         }
-        let full = parameters.map(|given| to_json(given, "parameters")).transpose()?;
-        let env = env.map(to_map).transpose()?.unwrap_or_default();
-        Ok(Self { call, full, env })
+        Ok(Self { given, full, env })
     }
 
     pub(crate) async fn run(self, accelerator: &Accelerator) -> Result<Report> {
-        let Self { call, full, env } = self;
+        let Self { given: Given { call, .. }, full, env } = self;
         let full = match (full, env.is_empty()) {
             (full, true) => full,
             (None, false) => Some(json!({ "env": env })),

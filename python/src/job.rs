@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::accelerator::response;
 use crate::call::amounts;
 use crate::errors::{Domain, Raised, raised};
-use crate::inside::inside;
+use crate::inside::calling_back;
 use crate::runtime::runtime;
 
 /// A call that is under way.
@@ -60,8 +60,7 @@ pub(crate) fn in_background<'py>(
     let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
     runtime.spawn(async move {
         let outcome = work.await;
-        // The callbacks of the caller may take as long as they like.
-        tokio::task::block_in_place(|| inside(|py| tell(py, &done, &kept, outcome)));
+        calling_back(|py| tell(py, &done, &kept, outcome));
     });
     Ok(Bound::new(py, job)?.into_any())
 }

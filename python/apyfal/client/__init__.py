@@ -66,6 +66,8 @@ class AcceleratorClient:
         self._core: _apyfal.Accelerator | None = None
         self._storage: _apyfal.Storage | None = None
         self._making = threading.Lock()
+        # Jobs in the background that have not ended.
+        self._tasks: set[Future[dict[str, Any]]] = set()
         # The host that is made for it, where there is one: it is told how far that is.
         self._host: weakref.ref[MadeHost] | None = None
         self._config = _cfg.create_configuration(config).copy()
@@ -136,7 +138,7 @@ class AcceleratorClient:
         """
         full = _full(parameters)
         response = self._accelerator().start(
-            src, full, parameters, host_env, reload, reset)
+            (src, None, full, parameters), host_env, reload, reset)
         self._stopped = False
         return _result(response, info_dict)
 
@@ -148,7 +150,7 @@ class AcceleratorClient:
         full = _full(parameters)
         core = self._accelerator()
         with shown(progress) as tell:
-            response = core.process(src, dst, full, parameters, tell)
+            response = core.process((src, dst, full, parameters), tell)
         return _result(response, info_dict)
 
     def process_submit(self, src: Any = None, dst: Any = None,
@@ -157,13 +159,16 @@ class AcceleratorClient:
         """Runs one job in the background. See `apyfal.Accelerator.process_submit`."""
         full = _full(parameters)
         core = self._accelerator()
-        return submitted(
-            lambda done: core.submit(src, dst, full, parameters, done),
+        future = submitted(
+            lambda done: core.submit((src, dst, full, parameters), done),
             lambda response: _result(response, info_dict))
+        self._tasks.add(future)
+        future.add_done_callback(self._tasks.discard)
+        return future
 
     def stop(self, info_dict: dict[str, Any] | None = None,
              full_stop: bool = True) -> dict[str, Any] | None:
-        """Ends the accelerator's session, after its running jobs; and a host that was made for it.
+        """Ends the accelerator's session, after its running jobs; and a host that was made for it. Ctrl-C cancels them.
 
         Args:
             info_dict: Gets what the accelerator tells.
@@ -173,7 +178,13 @@ class AcceleratorClient:
         core = self._core
         if core is None or not full_stop:
             return None
-        return _result(core.stop(), info_dict)
+        try:
+            return _result(core.stop(), info_dict)
+        except KeyboardInterrupt:
+            # What ends it later, such as the end of the program, does not wait for them either.
+            for task in list(self._tasks):
+                task.cancel()
+            raise
 
     def __enter__(self) -> AcceleratorClient:
         return self

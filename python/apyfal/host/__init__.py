@@ -146,7 +146,8 @@ class Host:
 
         Args:
             accelerator: The accelerator that it is for.
-            accel_parameters: What the accelerator needs, in place of what the catalog says.
+            accel_parameters: What the accelerator needs, in place of what the catalog says: by region, or for all,
+                `image` and `instancetype`; and `env`.
             stop_mode: What becomes of the host at the end.
             image_id: The image of the machine, in place of what the catalog says.
             instance_type: The type of the machine, likewise.
@@ -156,9 +157,15 @@ class Host:
         """
         self.stop_mode = stop_mode
         self._accelerator = accelerator
-        self._config_env = dict((accel_parameters or {}).get('env') or {})
+        needs = accel_parameters or {}
+        self._config_env = dict(needs.get('env') or {})
+        self._be_there(needs, image_id, instance_type)
+
+    def _be_there(self, needs: dict[str, Any], image_id: str | None,
+                  instance_type: str | None) -> None:
+        """Makes the host, unless it runs. What is said of it goes before what its accelerator needs."""
         is_here = (self._host_type or '').lower() == 'localhost'
-        if not (self._host_ip or self._is_made or is_here):
+        if not (self._host_ip or is_here):
             raise self._unbuilt()
 
     def stop(self, stop_mode: str | int | None = None) -> None:

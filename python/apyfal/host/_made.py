@@ -123,31 +123,16 @@ class MadeHost(Host):
         if core is not None and self._is_made:
             core.stop_mode = str(self._stop_mode)
 
-    def start(self, accelerator: str | None = None,
-              accel_parameters: dict[str, Any] | None = None,
-              stop_mode: str | int | None = None, image_id: str | None = None,
-              instance_type: str | None = None) -> None:
-        """Makes the host, or starts it again, unless it runs.
-
-        Args:
-            accelerator: The accelerator that it is for.
-            accel_parameters: What the accelerator needs, in place of what the catalog says: by region, or for all,
-                `image` and `instancetype`; and `env`.
-            stop_mode: What becomes of the host at the end.
-            image_id: The image of the machine, in place of what the catalog says.
-            instance_type: The type of the machine, likewise.
-
-        Raises:
-            apyfal.exceptions.HostException: It cannot be made.
-        """
-        super().start(accelerator, accel_parameters, stop_mode)
+    def _be_there(self, needs: dict[str, Any], image_id: str | None,
+                  instance_type: str | None) -> None:
         if not self._is_made:
+            super()._be_there(needs, image_id, instance_type)
             return
         self._say(image_id=image_id, instance_type=instance_type)
-        self._need(accel_parameters or {})
+        self._need(needs)
         if self._client is None:
             from apyfal.client.rest import RESTClient
-            self._attach(RESTClient(accelerator, config=self._config))
+            self._attach(RESTClient(self._accelerator, config=self._config))
             # One that nobody stops ends with this object.
             self._ending = _ending.Ending(self, self._client, None)
         assert self._client is not None
