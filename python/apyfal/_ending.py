@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 import weakref
 from typing import Any, NoReturn
@@ -18,14 +19,22 @@ _PATIENCE = 2.0
 
 def _leave() -> None:
     """Has the threads of the library be out of Python before that ends, which would cut them off anywhere."""
-    calling, _ = _apyfal.leave(_PATIENCE)
-    if calling:
-        get_logger().warning(
-            "%d callbacks of jobs still run: the program ends once they have ended, "
-            "and Ctrl-C cuts them off", calling)
-    # In steps, between which Ctrl-C is seen.
-    while calling:
-        calling, _ = _apyfal.leave(0.05)
+    try:
+        calling, _ = _apyfal.leave(_PATIENCE)
+        if calling:
+            get_logger().warning(
+                "%d callbacks of jobs still run: the program ends once they have ended, "
+                "and Ctrl-C cuts them off", calling)
+        # In steps, between which Ctrl-C is seen.
+        while calling:
+            calling, _ = _apyfal.leave(0.05)
+    except KeyboardInterrupt:
+        # Python cannot end in order while they are in it, and would be aborted.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 # Registered before all that ends accelerators, and so the last of it.

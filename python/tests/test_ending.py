@@ -201,16 +201,31 @@ def test_ten_thousand_leave_nothing(program, sessions):
     assert not list(sessions.iterdir())
 
 
-def test_a_callback_that_runs_at_the_end_of_the_program_ends(program):
-    ended = program('''
-    import apyfal, time
+CALLBACK = '''
+    import apyfal, logging, time
+    from apyfal import _ending
+    _ending._PATIENCE = 0.1
+    class Console(logging.Handler):
+        def emit(self, record):
+            if 'callbacks of jobs still run' in record.getMessage():
+                print('ready', flush=True)
+    apyfal.get_logger(True).addHandler(Console())
     def busy(future):
-        end = time.monotonic() + 0.5
+        end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            pass
+            time.sleep(0.01)
         print('done', flush=True)
     with apyfal.Accelerator('sha3') as sha3:
         sha3.start()
         sha3.process_submit(b'abc', type='sha3-256').add_done_callback(busy)
-    ''')
-    assert ended.stdout == 'done\n'
+'''
+
+
+def test_a_program_ends_after_its_callbacks(program):
+    ended = program(CALLBACK.replace('SECONDS', '1'))
+    assert ended.stdout == 'ready\ndone\n'
+
+
+def test_ctrl_c_cuts_callbacks_off(program):
+    ended = program(CALLBACK.replace('SECONDS', '1000'), signal=signal.SIGINT, check=False)
+    assert ended.returncode == -signal.SIGINT, ended.stderr
