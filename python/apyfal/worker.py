@@ -11,7 +11,8 @@ In `texts.py`:
 b'cba'
 
 Its section of `accelerator.conf`, as ``python3 -m apyfal.worker texts:reverse --section`` prints it, runs it as a worker
-that stays alive. What the function imports must be where it runs.
+that stays alive; the manifest that ``--manifest`` prints makes a package of it. What the function imports must be where it
+runs, and so must this package.
 """
 from __future__ import annotations
 
@@ -21,13 +22,14 @@ import inspect
 import io
 import json
 import os
+import pathlib
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, TextIO, TypeVar, overload
 
-__all__ = ['accelerator', 'section', 'serve']
+__all__ = ['accelerator', 'manifest', 'section', 'serve']
 
 _Function = TypeVar('_Function', bound=Callable[..., Any])
 
@@ -76,6 +78,51 @@ def section(function: Callable[..., Any], command: list[str]) -> str:
         function: The accelerator.
         command: The program that serves it.
     """
+    lines = [f'[accelerator.{function.__name__}]']
+    summary = _summary(function)
+    if summary:
+        lines.append(f'summary = {summary}'.replace('%', '%%'))
+    lines.append(f'worker = {json.dumps(command)}')
+    declared = _declared(function)
+    if declared:
+        lines.append(f'parameters = {declared!r}'.replace('%', '%%'))
+    return '\n'.join(lines) + '\n'
+
+
+def manifest(function: Callable[..., Any], module: str, file: str) -> str:
+    """The manifest `accelerator.toml` of a package with a function and its module.
+
+    Args:
+        function: The accelerator.
+        module: The name of its module.
+        file: The file of that, from the directory of the manifest.
+    """
+    top = file.split('/')[0]
+    about: dict[str, Any] = {'name': function.__name__, 'version': '0.1.0'}
+    summary = _summary(function)
+    if summary:
+        about['summary'] = summary
+    about['worker'] = ['python3', '-m', 'apyfal.worker', f'{module}:{function.__name__}',
+                       '--file', f'./{file}']
+    # Where the module is one of a package, all of that.
+    about['files'] = [top if top == file else f'{top}/**']
+    tables: dict[str, dict[str, Any]] = {
+        'parameters': _declared(function), 'requires': {'system': ['python3']}}
+    lines = [f'{key} = {_toml(value)}' for key, value in about.items()]
+    for name, table in tables.items():
+        if table:
+            lines += ['', f'[{name}]']
+            lines += [f'{_toml(key)} = {_toml(value)}' for key, value in table.items()]
+    return '\n'.join(lines) + '\n'
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    documented = inspect.getdoc(function) or ''
+    return documented.partition('\n')[0]
+
+
+def _declared(function: Callable[..., Any]) -> dict[str, dict[str, Any]]:
+    """The parameters of a function, as sections and manifests have them."""
     declared: dict[str, dict[str, Any]] = {}
     ends = 2 if getattr(function, '__apyfal__') else 1
     for parameter in list(inspect.signature(function).parameters.values())[ends:]:
@@ -83,14 +130,19 @@ def section(function: Callable[..., Any], command: list[str]) -> str:
         if parameter.default is not parameter.empty and parameter.default is not None:
             known['default'] = parameter.default
         declared[parameter.name] = known
-    lines = [f'[accelerator.{function.__name__}]']
-    documented = inspect.getdoc(function)
-    if documented:
-        lines.append(f'summary = {documented.splitlines()[0]}'.replace('%', '%%'))
-    lines.append(f'worker = {json.dumps(command)}')
-    if declared:
-        lines.append(f'parameters = {declared!r}'.replace('%', '%%'))
-    return '\n'.join(lines) + '\n'
+    return declared
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        items = ', '.join(f'{_toml(key)} = {_toml(held)}' for key, held in value.items())
+        return f'{{ {items} }}'
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    # What JSON has beside these, TOML has as well.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def serve(function: Callable[..., Any]) -> None:
@@ -144,19 +196,44 @@ def _run(function: Callable[..., Any], src: str | None, dst: str | None,
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m apyfal.worker MODULE:FUNCTION [--section]`."""
-    if not arguments or ':' not in arguments[0] or arguments[1:] not in ([], ['--section']):
-        sys.exit('usage: python -m apyfal.worker MODULE:FUNCTION [--section]')
-    module, _, name = arguments[0].partition(':')
-    sys.path.insert(0, os.getcwd())
-    function = getattr(importlib.import_module(module), name)
+    """`python -m apyfal.worker MODULE:FUNCTION`, which serves it."""
+    import argparse
+    parser = argparse.ArgumentParser(
+        prog='python -m apyfal.worker',
+        description='Serve an accelerator that is a function: jobs are lines on standard input.')
+    parser.add_argument('function', metavar='MODULE:FUNCTION')
+    parser.add_argument('--file', help="the module's file, where it is not in the working directory")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument('--section', action='store_true',
+                         help='print its section of accelerator.conf instead')
+    instead.add_argument('--manifest', action='store_true',
+                         help='print the manifest of its package, accelerator.toml, instead')
+    options = parser.parse_args(arguments)
+    name, _, attribute = options.function.partition(':')
+    if not attribute:
+        parser.error(f"'{options.function}' names no function of a module")
+    sys.path.insert(0, os.getcwd() if options.file is None else _root(name, options.file))
+    module = importlib.import_module(name)
+    function: Any = getattr(module, attribute, None)
     if not hasattr(function, '__apyfal__'):
-        sys.exit(f"'{name}' of '{module}' is no accelerator: put @apyfal.worker.accelerator before it")
-    if arguments[1:]:
-        command = [sys.executable, '-m', 'apyfal.worker', arguments[0]]
+        sys.exit(f"'{attribute}' of '{name}' is no accelerator: put @apyfal.worker.accelerator before it")
+    if options.section:
+        command = [sys.executable, '-m', 'apyfal.worker', options.function]
         print(section(function, command), end='')
+    elif options.manifest:
+        file = os.path.relpath(str(module.__file__))
+        if file.startswith(os.pardir):
+            sys.exit(f"'{name}' is not in this directory, of which the package is made: '{file}'")
+        print(manifest(function, name, file), end='')
     else:
         serve(function)
+
+
+def _root(module: str, file: str) -> str:
+    """Where a module is imported from that is in this file."""
+    path = pathlib.Path(os.path.abspath(file))
+    depth = module.count('.') + (path.stem == '__init__')
+    return str(path.parents[depth])
 
 
 if __name__ == '__main__':

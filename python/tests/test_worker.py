@@ -2,8 +2,10 @@
 import doctest
 import io
 import pathlib
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
@@ -96,6 +98,67 @@ def test_other_functions(accelerators):
             wrong.process(data, io.BytesIO())
 
 
+def command(*words):
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize('module, file', [
+    ('texts', 'texts.py'), ('tools.texts', 'tools/texts.py'), ('tools', 'tools/__init__.py')])
+def test_a_package_of_one(module, file, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    project = tmp_path / 'project'
+    path = project / file
+    path.parent.mkdir(parents=True)
+    path.write_text(MODULE)
+    (path.parent / 'beside.py').write_text('')
+    (project / 'secret.txt').write_text('of no use there')
+    monkeypatch.chdir(project)
+    manifest = command(
+        sys.executable, '-m', 'apyfal.worker', f'{module}:reverse', '--manifest')
+    (project / 'accelerator.toml').write_text(manifest)
+    told = command('apyfal', 'pack', '.')
+    assert 'reverse-0.1.0.apyfal' in told
+    with tarfile.open('reverse-0.1.0.apyfal') as archive:
+        names = set(archive.getnames())
+    assert file in names and 'secret.txt' not in names
+    assert ('tools/beside.py' in names) == (module != 'texts') and 'beside.py' not in names
+    package = (project / 'reverse-0.1.0.apyfal').rename(tmp_path / 'package.apyfal')
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(project)
+
+    # Here, and on a host of its own.
+    command('apyfal', 'install', str(package))
+    assert 'Turn a text around (100%)' in command('apyfal', 'accelerators', 'reverse')
+    with subprocess.Popen(
+            ['apyfal', 'serve', '--listen', '127.0.0.1:0', '--accelerator', str(package),
+             '--data-dir', 'host'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True) as host:
+        try:
+            url = next(line.split()[-1] for line in host.stdout if 'listening on' in line)
+            for place in ({}, {'host_ip': url}):
+                with apyfal.Accelerator('reverse', **place) as reverse:
+                    reverse.start()
+                    memory = io.BytesIO()
+                    result = reverse.process(b'abc', memory, mark='"x" \u00e9')
+                    assert memory.getvalue() == b'cba' and result['mark'] == '"x" \u00e9'
+                    reverse.process(b'abc', memory, times=2)
+                    with pytest.raises(ClientConfigurationException, match='times'):
+                        reverse.process(b'abc', io.BytesIO(), times='many')
+        finally:
+            host.terminate()
+
+
+def test_a_module_that_is_elsewhere_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / 'texts.py').write_text(MODULE)
+    (tmp_path / 'here').mkdir()
+    ended = subprocess.run(
+        [sys.executable, '-m', 'apyfal.worker', 'texts:reverse', '--manifest',
+         '--file', '../texts.py'], cwd=tmp_path / 'here', capture_output=True, text=True)
+    assert ended.returncode == 1 and "'texts' is not in this directory" in ended.stderr
+
+
 def test_what_is_no_accelerator():
     with pytest.raises(TypeError, match='takes no source'):
         @worker.accelerator
@@ -108,7 +171,8 @@ def test_what_is_no_accelerator():
     for arguments in ([], ['x'], ['io:BytesIO'], ['io:BytesIO', '--other']):
         ended = subprocess.run([sys.executable, '-m', 'apyfal.worker', *arguments],
                                capture_output=True, text=True)
-        assert ended.returncode == 1 and ('usage' in ended.stderr or 'no accel' in ended.stderr)
+        assert ended.returncode in (1, 2)
+        assert 'usage' in ended.stderr or 'no accel' in ended.stderr
 
 
 def test_the_example():
