@@ -9,6 +9,9 @@ import pytest
 
 import apyfal
 
+# Known to all tests.
+from servers import moto, web  # noqa: F401
+
 
 @pytest.fixture(autouse=True)
 def in_a_directory_of_its_own(tmp_path, monkeypatch):

@@ -1,15 +1,9 @@
 """Storages by URL."""
-import http.server
 import io
 import pathlib
-import socket
-import subprocess
-import sys
-import threading
-import time
-import warnings
 
 import pytest
+from servers import PAGE
 
 import apyfal
 from apyfal import storage
@@ -18,28 +12,6 @@ from apyfal.exceptions import (
     StorageResourceNotExistsException)
 
 DATA = bytes(range(256)) * 10_000
-
-
-@pytest.fixture
-def web():
-    """A web server with one page."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path == '/file' else 404)
-            self.send_header('Content-Length', str(len(DATA)))
-            self.end_headers()
-            if self.command == 'GET':
-                self.wfile.write(DATA)
-        do_HEAD = do_GET
-
-        def log_message(self, *_):
-            pass
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
-        thread.join()
 
 
 def test_open(tmp_path):
@@ -83,9 +55,9 @@ def test_file_objects_stay_the_callers():
 
 def test_the_web(web):
     with storage.open(web + '/file') as file:
-        assert file.read() == DATA
+        assert file.read() == PAGE
     storage.copy(web + '/file', 'copy')
-    assert pathlib.Path('copy').read_bytes() == DATA
+    assert pathlib.Path('copy').read_bytes() == PAGE
     with pytest.raises(StorageResourceNotExistsException):
         storage.copy(web + '/missing', 'other')
     with pytest.raises(StorageException, match='only be read'):
@@ -126,34 +98,6 @@ def test_what_is_wrong(url, mode, error, message):
         with storage.open(url, mode):
             pass
     assert message in str(raised.value)
-
-
-@pytest.fixture(scope='module')
-def moto(tmp_path_factory):
-    """The URL of an object store with a bucket."""
-    import boto3
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, '-W', 'ignore', '-m', 'moto.server', '-H', '127.0.0.1', '-p', str(port)],
-        cwd=tmp_path_factory.mktemp('moto'), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while True:
-            assert server.poll() is None
-            try:
-                socket.create_connection(('127.0.0.1', port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
-        url = f'http://127.0.0.1:{port}'
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            boto3.client('s3', endpoint_url=url, region_name='us-east-1', aws_access_key_id='a',
-                         aws_secret_access_key='b').create_bucket(Bucket='bucket')
-        yield url
-    finally:
-        server.kill()
-        server.wait()
 
 
 def test_an_object_store(moto):
