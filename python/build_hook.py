@@ -17,15 +17,8 @@ class Hook(BuildHookInterface):
     def initialize(self, version, build_data):
         if not (WORKSPACE / 'Cargo.lock').is_file():
             raise RuntimeError(f"'{WORKSPACE}' is no workspace of Apyfal: build from a clone of its repository")
-        # For who tries the wheel while developing: dev.
-        profile = os.environ.get('APYFAL_BUILD_PROFILE', 'release')
         environment, tag = self._abi()
-        subprocess.run(
-            ['cargo', 'build', '--locked', '--profile', profile,
-             '--package', 'apyfal-python', '--package', 'apyfal-cli'],
-            cwd=WORKSPACE, env=environment, check=True, stdout=sys.stderr)
-        target = Path(environment.get('CARGO_TARGET_DIR', WORKSPACE / 'target'))
-        built = target / ('debug' if profile == 'dev' else profile)
+        built = self._built(environment)
         name, suffix = ('.dylib', '.abi3.so') if sys.platform == 'darwin' else ('.so', '.abi3.so')
         if 'abi3' not in tag:
             suffix = sysconfig.get_config_var('EXT_SUFFIX')
@@ -36,6 +29,21 @@ class Hook(BuildHookInterface):
         platforms = list(platform_tags())
         known = [name for name in platforms if name.startswith('manylinux')]
         build_data['tag'] = f'{tag}-{(known or platforms)[0]}'
+
+    @staticmethod
+    def _built(environment):
+        """The directory that has the core and the command, which are built unless others did that."""
+        given = os.environ.get('APYFAL_BUILT')
+        if given:
+            return Path(given)
+        # For who tries the wheel while developing: dev.
+        profile = os.environ.get('APYFAL_BUILD_PROFILE', 'release')
+        subprocess.run(
+            ['cargo', 'build', '--locked', '--profile', profile,
+             '--package', 'apyfal-python', '--package', 'apyfal-cli'],
+            cwd=WORKSPACE, env=environment, check=True, stdout=sys.stderr)
+        target = Path(environment.get('CARGO_TARGET_DIR', WORKSPACE / 'target'))
+        return target / ('debug' if profile == 'dev' else profile)
 
     @staticmethod
     def _abi():

@@ -35,12 +35,14 @@ const PROGRAMS: [(&str, &str); 22] = [
 const DEBIAN_PACKAGES: &str = "systemd-sysv,curl";
 
 /// Packages of PyPI that tests import or run, at tested versions.
-const PYTHON_PACKAGES: [&str; 9] = [
+const PYTHON_PACKAGES: [&str; 11] = [
     "boto3==1.43.11",
     "cryptography-vectors==45.0.3",
+    "hatchling==1.27.0",
     "moto[server,s3]==5.2.5",
     "mypy==2.4.1",
     "numpy==2.4.6",
+    "pyright==1.1.414",
     "pytest==9.2.0",
     "requests==2.32.3",
     "requests-toolbelt==1.0.0",
