@@ -1,6 +1,7 @@
 """The examples of the documents, as they stand."""
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -17,6 +18,15 @@ def test_an_example_runs(program, tmp_path, text):
     for name in ('notes.txt', 'in.txt'):
         (tmp_path / name).write_text('a text of a few words\n' * 1000)
     program(text)
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'examples').glob('*.py')), ids=lambda path: path.stem)
+def test_a_walk_through(program, monkeypatch, tmp_path, path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    told = program(path.read_text('utf-8')).stdout
+    assert 'as it should:' in told and 'made accelize_gzip_' in told
+    assert 'running' not in subprocess.run(
+        ['apyfal', 'list'], check=True, capture_output=True, text=True).stdout
 
 
 def test_there_are_examples():
