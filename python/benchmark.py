@@ -3,6 +3,7 @@
 Run by ``cargo xtask bench-python``, which builds the core and the command first. Above 1 the package is faster.
 """
 import argparse
+import asyncio
 import contextlib
 import gzip
 import hashlib
@@ -23,7 +24,10 @@ import requests
 import apyfal
 import apyfal.gzip
 import apyfal.hashlib
+from apyfal import aio
 
+#: How many small files there are.
+FILES = 10_000
 MB = 1_000_000
 
 
@@ -37,14 +41,14 @@ def spent(work):
     return processor() - began, time.perf_counter() - at
 
 
-def row(name, peer, ours, theirs, rounds):
-    """One line: the median of the ratios of neighbouring runs."""
+def row(name, peer, ours, theirs, rounds, count=1):
+    """One line: the median of the ratios of neighbouring runs, and what one of `count` things took."""
     ours(), theirs()
     pairs = [(spent(ours), spent(theirs)) for _ in range(rounds)]
     processor, elapsed = (
         statistics.median(b[at] / max(a[at], 1e-9) for a, b in pairs) for at in (0, 1))
-    mine = statistics.median(a[1] for a, _ in pairs)
-    print(f'{name:34} {peer:34} {processor:7.2f} {elapsed:7.2f} {mine * 1000:10.2f} ms', flush=True)
+    mine = statistics.median(a[1] for a, _ in pairs) / count
+    print(f'{name:34} {peer:34} {processor:7.2f} {elapsed:7.2f} {mine * 1000:10.3f} ms', flush=True)
 
 
 @contextlib.contextmanager
@@ -100,12 +104,23 @@ def measure(options, folder):
         here.start()
         original, small = Original(url), bytes(1024)
         calls = range(200)
-        row('200 jobs of 1 KiB, host', 'requests, as the original',
+
+        def awaited():
+            async def use():
+                async with aio.Accelerator('sha3', host_ip=url) as sha3:
+                    await sha3.start()
+                    for _ in range(10):
+                        await asyncio.gather(
+                            *(sha3.process(small, type='sha3-256') for _ in range(64)))
+            asyncio.run(use())
+        row('a job of 1 KiB, host', 'requests, as the original',
             lambda: [far.process(small, type='sha3-256') for _ in calls],
-            lambda: [original.process(small) for _ in calls], rounds)
-        row('200 jobs of 1 KiB, here', 'the same on the host',
+            lambda: [original.process(small) for _ in calls], rounds, 200)
+        row('a job of 1 KiB, here', 'the same on the host',
             lambda: [here.process(small, type='sha3-256') for _ in calls],
-            lambda: [far.process(small, type='sha3-256') for _ in calls], rounds)
+            lambda: [far.process(small, type='sha3-256') for _ in calls], rounds, 200)
+        row('64 awaits of 1 KiB at once, host', '64 calls, one after the other',
+            awaited, lambda: [far.process(small, type='sha3-256') for _ in range(640)], rounds, 10)
         row(f'{options.size} MB, host', 'requests, as the original',
             lambda: far.process(noise, type='sha3-256'), lambda: original.process(noise), rounds)
         array = numpy.frombuffer(noise, 'u1')
@@ -128,9 +143,9 @@ def measure(options, folder):
             lambda: copied(nothing.process), lambda: copied(shutil.copyfileobj), rounds)
         pathlib.Path('in').mkdir()
         pathlib.Path('out').mkdir()
-        for number in range(2000):
+        for number in range(FILES):
             pathlib.Path('in', str(number)).write_bytes(text[:1000])
-        names = [str(number) for number in range(2000)]
+        names = [str(number) for number in range(FILES)]
 
         def mapped():
             for _ in packing.process_map(srcs=['in/' + name for name in names],
@@ -141,7 +156,7 @@ def measure(options, folder):
             shutil.rmtree('mapped', ignore_errors=True)
             subprocess.run([options.apyfal, '-q', 'map', 'gzip', 'in', 'mapped'], check=True,
                            stderr=subprocess.DEVNULL)
-        row('process_map of 2,000 files', 'apyfal map', mapped, command, rounds)
+        row(f'process_map of {FILES} files', 'apyfal map', mapped, command, rounds)
     packed = gzip.compress(text, 6)
     row('apyfal.gzip.compress, level 6', 'gzip.compress',
         lambda: apyfal.gzip.compress(text, 6), lambda: gzip.compress(text, 6), rounds)
