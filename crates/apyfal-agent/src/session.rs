@@ -12,19 +12,19 @@
 //! What has no record and is held by nobody was left behind, and is swept away. ROOT itself is locked
 //! by who sweeps, and shared by those who make a session until they hold its lock.
 
+mod record;
+
 use std::fs::{self, File, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use apyfal_core::{
-    Error, ErrorKind, Input, JobContext, JobParameters, Result, Source, is_secret_key,
-};
+use apyfal_core::{Error, ErrorKind, Input, JobContext, Result, Source};
 use apyfal_machine::lock::{Lock, Mode, try_lock};
 use parking_lot::{Mutex, MutexGuard};
-use serde_json::{Map, Value, json};
+
+pub(crate) use record::Record;
 
 const PREFIX: &str = "session-";
 const RECORD: &str = "session.json";
@@ -78,15 +78,6 @@ impl Drop for SessionDir {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
-}
-
-/// What is remembered of a session.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) accelerator: String,
-    /// The engine whose state it has, where its accelerator had several. Versions before knew one.
-    pub(crate) engine: Option<String>,
-    pub(crate) parameters: JobParameters,
 }
 
 impl SessionDir {
@@ -217,26 +208,6 @@ impl SessionDir {
         }
     }
 
-    /// Writes the record, which makes the session complete.
-    pub(crate) fn write_record(&self, record: &Record) -> Result<()> {
-        let mut parameters = record.parameters.clone();
-        parameters.env.retain(|key, _| !is_secret_key(key));
-        let mut text = json!({
-            "version": 1,
-            "accelerator": record.accelerator,
-            "parameters": parameters.to_start_json(),
-        });
-        if let Some(engine) = &record.engine {
-            text["engine"] = engine.as_str().into();
-        }
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-        file.write_all(text.to_string().as_bytes())?;
-        file.persist(self.path.join(RECORD)).map_err(|error| error.error)?;
-        self.is_half_made.store(false, Ordering::Relaxed);
-        self.let_go();
-        Ok(())
-    }
-
     /// Returns once the disk has the record, the source and their names.
     pub(crate) fn sync(&self, root: &Root) -> Result<()> {
         let sync = |path: &Path| File::open(path)?.sync_all();
@@ -253,28 +224,6 @@ impl SessionDir {
             sync(&root.path)
         };
         all().map_err(|error| Error::from(error).operation("store the session"))
-    }
-
-    /// Reads the record back.
-    pub(crate) fn read_record(&self) -> Result<Record> {
-        let path = self.path.join(RECORD);
-        let damaged = |why: String| {
-            Error::new(ErrorKind::Conflict, why)
-                .operation(format!("read the session in '{}'", path.display()))
-                .hint("start the accelerator again")
-        };
-        let text = fs::read(&path).map_err(|error| damaged(error.to_string()))?;
-        let value: Map<String, Value> =
-            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-        if value.get("version") != Some(&json!(1)) {
-            return Err(damaged("it was written by another version of apyfal".to_owned()));
-        }
-        let accelerator = value.get("accelerator").and_then(Value::as_str);
-        Ok(Record {
-            engine: value.get("engine").and_then(Value::as_str).map(str::to_owned),
-            accelerator: accelerator.ok_or_else(|| damaged("no accelerator".into()))?.to_owned(),
-            parameters: JobParameters::from_json(value.get("parameters").unwrap_or(&Value::Null))?,
-        })
     }
 
     /// Holds the session open for a job; waits while another process ends it.

@@ -38,6 +38,7 @@ mod list;
 mod local;
 mod location;
 mod mount;
+mod mounted;
 mod object;
 mod storage;
 mod stream;

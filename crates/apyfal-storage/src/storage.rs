@@ -6,16 +6,15 @@ use std::sync::{Arc, OnceLock};
 
 use apyfal_core::{Environment, Error, ErrorKind, Input, Result, Source, nearest, shorten};
 use apyfal_tls::Trust;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use reqwest::Url;
 
-use crate::account::Account;
 use crate::bucket::Bucket;
 use crate::guard::{AllowedNetworks, Guard};
-use crate::keystone::Token;
 use crate::local::{self, AuthorizedDirs};
 use crate::location::{Location, ObjectLocation};
 use crate::mount::{MountOptions, StorageType, check_scheme};
+use crate::mounted::Mount;
 use crate::transport::Transport;
 use crate::{Destination, object, web};
 
@@ -111,7 +110,7 @@ impl Storage {
         let again = |(name, mount): (&String, &Arc<Mount>)| {
             (name.clone(), Mount::new(mount.options.clone()))
         };
-        lock(&self.0.mounts).iter().map(again).collect()
+        self.0.mounts.lock().iter().map(again).collect()
     }
 
     fn assemble(
@@ -137,7 +136,7 @@ impl Storage {
     /// [`ErrorKind::StorageConfiguration`]: the name cannot be a scheme.
     pub fn mount(&self, name: &str, options: MountOptions) -> Result<()> {
         check_scheme(name)?;
-        lock(&self.0.mounts).insert(canonical(name), Mount::new(options));
+        self.0.mounts.lock().insert(canonical(name), Mount::new(options));
         Ok(())
     }
 
@@ -149,13 +148,13 @@ impl Storage {
     pub fn know(&self, location: &Location, trust: Result<Trust>) {
         if let Location::Http(url) = location {
             let server = KnownServer { trust, transport: OnceLock::new() };
-            lock(&self.0.known).insert(url.origin().ascii_serialization(), Arc::new(server));
+            self.0.known.lock().insert(url.origin().ascii_serialization(), Arc::new(server));
         }
     }
 
     /// The names under which stores are mounted.
     pub fn mounts(&self) -> Vec<String> {
-        lock(&self.0.mounts).keys().cloned().collect()
+        self.0.mounts.lock().keys().cloned().collect()
     }
 
     /// Opens a location for reading.
@@ -289,7 +288,7 @@ impl Storage {
     }
 
     fn find(&self, location: &ObjectLocation) -> Result<Arc<Mount>> {
-        let mounts = lock(&self.0.mounts);
+        let mounts = self.0.mounts.lock();
         let scheme = location.scheme.as_str();
         if let Some(mount) = mounts.get(&canonical(scheme)) {
             return Ok(mount.clone());
@@ -310,7 +309,7 @@ impl Storage {
     /// The clients for a web address.
     fn web_of(&self, location: &Location, url: &Url) -> Result<Transport> {
         let origin = url.origin().ascii_serialization();
-        let known = lock(&self.0.known).get(&origin).cloned();
+        let known = self.0.known.lock().get(&origin).cloned();
         let Some(known) = known else { return self.web().cloned() };
         let made = known.trust.as_ref().map_err(Error::duplicate).and_then(|trust| {
             connections(&known.transport, || Transport::trusting(trust, &self.0.environment))
@@ -343,63 +342,6 @@ impl Storage {
     }
 }
 
-/// A mounted store and its connections, which end with it.
-#[derive(Debug)]
-struct Mount {
-    options: MountOptions,
-    buckets: Mutex<HashMap<String, Bucket>>,
-    token: tokio::sync::Mutex<Option<Token>>,
-    /// What the tools of AWS know, for S3 without keys of its own.
-    account: tokio::sync::OnceCell<Account>,
-}
-
-impl Mount {
-    fn new(options: MountOptions) -> Arc<Self> {
-        Arc::new(Self {
-            options,
-            buckets: Mutex::default(),
-            token: tokio::sync::Mutex::default(),
-            account: tokio::sync::OnceCell::new(),
-        })
-    }
-
-    async fn bucket(
-        &self,
-        container: &str,
-        transport: &Transport,
-        environment: &Environment,
-    ) -> Result<Bucket> {
-        let connect =
-            |account, token| Bucket::connect(&self.options, container, account, token, transport);
-        if self.options.storage_type == StorageType::Swift {
-            // A token lives for a while only, so each use connects with the present one.
-            return connect(None, Some(&self.token(transport).await?));
-        }
-        if let Some(bucket) = lock(&self.buckets).get(container) {
-            return Ok(bucket.clone());
-        }
-        let account = match self.options.storage_type {
-            StorageType::S3 if self.options.client_id.is_none() => Some(
-                self.account
-                    .get_or_try_init(|| Account::open(&self.options, environment, transport))
-                    .await?,
-            ),
-            _ => None,
-        };
-        let bucket = connect(account, None)?;
-        lock(&self.buckets).insert(container.to_owned(), bucket.clone());
-        Ok(bucket)
-    }
-
-    async fn token(&self, transport: &Transport) -> Result<Token> {
-        let mut token = self.token.lock().await;
-        match &*token {
-            Some(token) if !token.is_stale() => Ok(token.clone()),
-            _ => Ok(token.insert(Token::fetch(&self.options, transport).await?).clone()),
-        }
-    }
-}
-
 /// A store's name as mounts are kept: `AWS` is `s3`.
 fn canonical(name: &str) -> String {
     match StorageType::from_name(name) {
@@ -414,8 +356,4 @@ fn connections(made: &Connections, make: impl FnOnce() -> Result<Transport>) -> 
     }
     let transport = make()?;
     Ok(made.get_or_init(|| transport))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
 }

@@ -1,24 +1,26 @@
 //! The accelerator: the three calls, wherever it runs.
 
+mod made;
+mod open_session;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use apyfal_client::{HostLoad, Remote};
 use apyfal_core::{
-    AcceleratorInfo, Cancel, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters,
-    Params, Report, Result, Start,
+    AcceleratorInfo, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
+    Report, Result, Start,
 };
-use apyfal_hosts::{HostRecord, StopMode};
-use apyfal_providers::Login;
 use apyfal_storage::Storage;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 
 use crate::builder::AcceleratorBuilder;
 use crate::call::{Call, End, Opened};
 use crate::configuration;
 use crate::map::{JobHandle, ProcessMap};
 use crate::place::Place;
+pub(crate) use open_session::Admission;
+use open_session::OpenSession;
 
 /// An accelerated function, ready to be started and used. Clones are the same accelerator.
 ///
@@ -44,40 +46,6 @@ struct Inner {
     /// What the configuration says of the parameters of `start` and of `process`.
     start_defaults: OnceCell<JobParameters>,
     process_defaults: OnceCell<JobParameters>,
-}
-
-/// A session and how many of our jobs use it.
-#[derive(Debug)]
-struct OpenSession {
-    id: String,
-    /// What it was started with, where it was here.
-    params: Option<Params>,
-    jobs: watch::Sender<usize>,
-    /// It gets no more jobs: it is being stopped, or that was interrupted.
-    is_closed: AtomicBool,
-}
-
-impl OpenSession {
-    fn new(id: String, params: Option<Params>) -> Arc<Self> {
-        let is_closed = AtomicBool::new(false);
-        Arc::new(Self { id, params, jobs: watch::Sender::new(0), is_closed })
-    }
-
-    /// Waits until no job uses it.
-    async fn idle(&self) {
-        // The sender lives in self, so this cannot fail.
-        let _ = self.jobs.subscribe().wait_for(|jobs| *jobs == 0).await;
-    }
-}
-
-/// A job that may use its session: stopping waits for it.
-#[derive(Debug)]
-pub(crate) struct Admission(Arc<OpenSession>);
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.jobs.send_modify(|jobs| *jobs -= 1);
-    }
 }
 
 impl Accelerator {
@@ -228,14 +196,11 @@ impl Accelerator {
 
     /// Lets a job use the open session; from then on stopping waits for it.
     pub(crate) fn admit(&self) -> Result<Admission> {
-        let open = self.open_session();
-        let session = open.as_ref().filter(|open| !open.is_closed.load(Ordering::SeqCst));
-        let session = session.ok_or_else(|| {
+        let admission = self.open_session().as_ref().and_then(OpenSession::admit);
+        admission.ok_or_else(|| {
             Error::new(ErrorKind::Conflict, format!("{} is not started", self.name()))
                 .hint("call start first")
-        })?;
-        session.jobs.send_modify(|jobs| *jobs += 1);
-        Ok(Admission(session.clone()))
+        })
     }
 
     fn open_session(&self) -> MutexGuard<'_, Option<Arc<OpenSession>>> {
@@ -245,7 +210,7 @@ impl Accelerator {
     /// Runs a job that was admitted.
     pub(crate) async fn run(&self, admission: &Admission, mut call: Call) -> Result<Report> {
         let inner = &*self.0;
-        let session = admission.0.id.clone();
+        let session = admission.session().to_owned();
         // Its own: a job that is dropped ends no other one that shares the caller's switch.
         let cancel = call.cancel.child();
         let info = cancel.or_cancelled(self.info()).await?;
@@ -304,7 +269,7 @@ impl Accelerator {
     fn close_session(&self) -> Option<Arc<OpenSession>> {
         let open = self.open_session();
         let session = open.as_ref()?;
-        session.is_closed.store(true, Ordering::SeqCst);
+        session.close();
         Some(session.clone())
     }
 
@@ -339,50 +304,6 @@ impl Accelerator {
     /// Whether an error says no more than that the host is gone.
     fn is_without_host(&self, error: &Error) -> bool {
         matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict)
-    }
-
-    /// Whether a host is made for it, which [`stop`](Self::stop) gives back.
-    pub fn has_host_of_its_own(&self) -> bool {
-        self.0.place.made_host().is_some()
-    }
-
-    /// How people log in to the machine of the host that was made for it, where they can.
-    pub fn host_login(&self) -> Option<Login> {
-        self.0.place.made_host()?.login()
-    }
-
-    /// Has the host be there that is made for it, if it is to have one. [`start`](Self::start) does so
-    /// by itself, once it knows that it can use it.
-    ///
-    /// # Errors
-    /// It cannot be made. What was made by then has ended, or is in the ledger, which the error says.
-    pub async fn make_host(&self, cancel: &Cancel) -> Result<()> {
-        match self.0.place.made_host() {
-            Some(made) => made.up(cancel).await.map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// The host that was made for it, as it is remembered; none before, and after it was given back.
-    pub fn host(&self) -> Option<HostRecord> {
-        self.0.place.made_host()?.record()
-    }
-
-    /// What is to become of the host that is made for it; none where there is no such host.
-    pub fn stop_mode(&self) -> Option<StopMode> {
-        self.0.place.made_host().map(|made| made.stop_mode())
-    }
-
-    /// Says what is to become of the host that is made for it, in place of what the configuration says.
-    pub fn set_stop_mode(&self, mode: StopMode) {
-        if let Some(made) = self.0.place.made_host() {
-            made.set_stop_mode(mode);
-        }
-    }
-
-    /// What is to be told of the host that was made for it, and was not told yet.
-    pub fn host_notes(&self) -> Vec<String> {
-        self.0.place.made_host().map(|made| made.notes()).unwrap_or_default()
     }
 
     /// Ends the session, after its running jobs, and leaves a host that was made for it.

@@ -1,125 +1,54 @@
 //! A host far away: the [`Client`] of REST v2.
 
 mod address;
+mod asking;
 mod body;
 mod connection;
 mod contact;
+mod deadline;
 mod failure;
 mod first_contact;
 mod job;
+mod kept;
 mod logs;
+mod options;
 mod pulse;
 mod replay;
+mod request;
+mod result;
 mod sink;
 mod source;
 mod tokens;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use apyfal_api::v2;
 use apyfal_core::{
-    AcceleratorInfo, Cancel, Client, Error, ErrorKind, Job, JobIo, Report, Result, Secret, Session,
-    Start,
+    AcceleratorInfo, Client, Error, ErrorKind, Job, JobIo, Report, Result, Session, Start,
 };
-use apyfal_tls::{Trust, client_config};
 use async_trait::async_trait;
 use http::Method;
 use parking_lot::Mutex;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
-use uuid::Uuid;
 
 pub use address::Address;
+use asking::{ANSWER, in_path, random_id};
 use connection::{Ask, Connections, common_headers};
 pub(crate) use contact::Trouble;
-use failure::{Failure, Patience, silent};
-use job::{CancelOnDrop, RemoteJob};
+pub(crate) use deadline::{ended_there_too, within};
+use failure::{Failure, Patience};
+use job::RemoteJob;
+use options::KEPT;
+pub use options::RemoteOptions;
+pub(crate) use options::Shared;
 pub(crate) use pulse::Following;
 use pulse::Pulse;
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
-
-/// How long a call goes on trying where a host is busy, restarts or cannot be reached.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a host may take to answer what needs no work.
-const ANSWER: Duration = Duration::from_secs(10);
-/// How long a host that has work may give no answer at all before it hangs.
-const HANGS: Duration = Duration::from_secs(30);
-
-/// How many idle connections to a host are kept.
-const KEPT: usize = 256;
-
-/// Which host to use, and how.
-#[derive(Clone, Debug)]
-pub struct RemoteOptions {
-    /// `http(s)://host:port` or `host:port`, where the port may be missing.
-    pub url: String,
-    /// The token that the host asks for.
-    pub token: Option<Secret>,
-    /// How to know the host. Where this is none it is known by its name and the authorities that
-    /// this system trusts.
-    pub trust: Option<Trust>,
-    /// Never encrypt, even where that shows the token to the network.
-    pub plain: bool,
-    /// Whether the host is known to exist, so that it is waited for where it does not answer.
-    pub is_known: bool,
-    /// How long a call goes on trying where the host is busy, restarts or cannot be reached.
-    pub patience: Duration,
-    /// How long the host may give no answer at all before it hangs. A pool then runs its jobs on
-    /// another host as well, where they may run again and their result comes back here.
-    pub hangs_after: Duration,
-    /// What else to say where it was never reached.
-    pub advice: Option<String>,
-}
-
-impl RemoteOptions {
-    /// The host at an address, used without a token.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            token: None,
-            trust: None,
-            plain: false,
-            is_known: false,
-            patience: PATIENCE,
-            hangs_after: HANGS,
-            advice: None,
-        }
-    }
-}
-
-/// What the hosts of a pool share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// How many idle connections each may keep.
-    kept: usize,
-    /// How those are known that this system's authorities vouch for, who are read once.
-    system: Option<Arc<ClientConfig>>,
-}
-
-impl Shared {
-    /// For hosts of which each may keep so many idle connections.
-    pub(crate) fn keeping(kept: usize) -> Self {
-        Self { kept: kept.min(KEPT), system: None }
-    }
-
-    fn tls(&mut self, trust: Option<&Trust>) -> Result<Arc<ClientConfig>> {
-        let made = |trust: &Trust| client_config(trust, &[b"http/1.1"]);
-        match (trust, &self.system) {
-            (None | Some(Trust::System), Some(system)) => Ok(system.clone()),
-            (None | Some(Trust::System), None) => {
-                Ok(self.system.insert(made(&Trust::System)?).clone())
-            }
-            (Some(trust), _) => made(trust),
-        }
-    }
-}
 
 /// A host far away. Clones are the same host and share its connections.
 #[derive(Clone, Debug)]
@@ -276,77 +205,6 @@ impl Remote {
 }
 
 impl Inner {
-    fn patience(&self) -> Patience {
-        Patience::new(self.patience, self.connections.contact.is_known())
-    }
-
-    /// Asks the host once.
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.ask(&Method::GET, path).await
-    }
-
-    async fn ask<T: DeserializeOwned>(&self, method: &Method, path: &str) -> Result<T, Failure> {
-        let ask = Ask::new(method.clone(), path.to_owned());
-        let (_, body) = self.connections.whole(ask).await?;
-        Ok(job::read(&body)?)
-    }
-
-    /// Asks the host once, which is to answer in time.
-    async fn answer<T: DeserializeOwned>(
-        &self,
-        method: &Method,
-        path: &str,
-        limit: Duration,
-    ) -> Result<T, Failure> {
-        let begin = Instant::now();
-        let asked = tokio::time::timeout(limit, self.ask(method, path)).await;
-        asked.unwrap_or_else(|_| {
-            Err(silent(&self.connections.address, &self.connections.contact, begin))
-        })
-    }
-
-    /// Asks the host until it answers.
-    async fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.ask_patiently(&Method::GET, path, ANSWER).await
-    }
-
-    /// The same for what may be asked for again, and is to be answered in time.
-    async fn ask_patiently<T: DeserializeOwned>(
-        &self,
-        method: &Method,
-        path: &str,
-        limit: Duration,
-    ) -> Result<T> {
-        let mut patience = self.patience();
-        loop {
-            match self.answer(method, path, limit).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => patience.wait(failure).await?,
-            }
-        }
-    }
-
-    async fn accelerator(&self, name: &str) -> Result<AcceleratorInfo> {
-        if let Some(known) = self.accelerators.lock().get(name) {
-            return Ok(known.clone());
-        }
-        let path = format!("/v2/accelerators/{}", in_path(name));
-        let info = AcceleratorInfo::from(self.get_patiently::<v2::Accelerator>(&path).await?);
-        self.accelerators.lock().insert(name.to_owned(), info.clone());
-        Ok(info)
-    }
-
-    async fn is_rerun_safe(&self, session: &str) -> Result<bool> {
-        if let Some(known) = self.sessions.lock().get(session) {
-            return Ok(*known);
-        }
-        let path = format!("/v2/sessions/{}", in_path(session));
-        let about: v2::Session = self.get_patiently(&path).await?;
-        let is_safe = self.accelerator(&about.accelerator).await?.rerun_safe;
-        self.sessions.lock().insert(session.to_owned(), is_safe);
-        Ok(is_safe)
-    }
-
     /// Remembers what is still under way after a call.
     fn ending(&self, task: JoinHandle<()>) {
         let mut ending = self.ending.lock();
@@ -365,7 +223,7 @@ impl Inner {
     async fn start(&self, request: Start, source: &Source) -> Result<Session> {
         let wire = v2::StartRequest {
             accelerator: Some(request.accelerator),
-            parameters: job::parameters(&request.parameters),
+            parameters: request::parameters(&request.parameters),
             src: request.src,
             input_name: source.name(),
         };
@@ -375,7 +233,7 @@ impl Inner {
                 let opened = async {
                     let connections = &self.connections;
                     let path = "/v2/sessions".to_owned();
-                    connections.whole(job::ask(connections, path, &wire, source).await?).await
+                    connections.whole(request::ask(connections, path, &wire, source).await?).await
                 };
                 let failure = match opened.await {
                     Ok((_, body)) => return job::read::<v2::Session>(&body),
@@ -418,7 +276,7 @@ impl Inner {
         patience: Duration,
     ) -> Result<Report> {
         let request = v2::JobRequest {
-            parameters: job::parameters(&job.parameters),
+            parameters: request::parameters(&job.parameters),
             src: job.src,
             dst: job.dst,
             input: Some(source.is_there()),
@@ -484,45 +342,4 @@ impl Client for Remote {
         self.0.sessions.lock().remove(session);
         Ok(report.into())
     }
-}
-
-/// A job within its limits. Where it is cancelled or takes too long, it has ended on its host too
-/// when it has here: `ended` waits for that.
-pub(crate) async fn ended_there_too<T>(
-    deadline: Option<Duration>,
-    cancel: Cancel,
-    work: impl Future<Output = Result<T>>,
-    ended: impl Future<Output = ()>,
-) -> Result<T> {
-    let mut dropped = CancelOnDrop(Some(cancel.clone()));
-    let processed = within(deadline, cancel.or_cancelled(work)).await;
-    match &processed {
-        Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
-            ended.await;
-        }
-        _ => dropped.0 = None,
-    }
-    processed
-}
-
-pub(crate) async fn within<T>(
-    deadline: Option<Duration>,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let Some(limit) = deadline else { return work.await };
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Timeout, format!("it took longer than {limit:?}")))
-    })
-}
-
-/// A name as a part of a path or query.
-fn in_path(name: &str) -> String {
-    const ENCODED: &AsciiSet =
-        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    utf8_percent_encode(name, ENCODED).to_string()
-}
-
-/// An id that no other job has.
-fn random_id() -> String {
-    Uuid::new_v4().simple().to_string()
 }

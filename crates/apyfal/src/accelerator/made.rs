@@ -1,0 +1,53 @@
+//! The host that is made for an accelerator, as its user sees it.
+
+use apyfal_core::{Cancel, Result};
+use apyfal_hosts::{HostRecord, StopMode};
+use apyfal_providers::Login;
+
+use super::Accelerator;
+
+impl Accelerator {
+    /// Whether a host is made for it, which [`stop`](Self::stop) gives back.
+    pub fn has_host_of_its_own(&self) -> bool {
+        self.0.place.made_host().is_some()
+    }
+
+    /// How people log in to the machine of the host that was made for it, where they can.
+    pub fn host_login(&self) -> Option<Login> {
+        self.0.place.made_host()?.login()
+    }
+
+    /// Has the host be there that is made for it, if it is to have one. [`start`](Self::start) does so
+    /// by itself, once it knows that it can use it.
+    ///
+    /// # Errors
+    /// It cannot be made. What was made by then has ended, or is in the ledger, which the error says.
+    pub async fn make_host(&self, cancel: &Cancel) -> Result<()> {
+        match self.0.place.made_host() {
+            Some(made) => made.up(cancel).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The host that was made for it, as it is remembered; none before, and after it was given back.
+    pub fn host(&self) -> Option<HostRecord> {
+        self.0.place.made_host()?.record()
+    }
+
+    /// What is to become of the host that is made for it; none where there is no such host.
+    pub fn stop_mode(&self) -> Option<StopMode> {
+        self.0.place.made_host().map(|made| made.stop_mode())
+    }
+
+    /// Says what is to become of the host that is made for it, in place of what the configuration says.
+    pub fn set_stop_mode(&self, mode: StopMode) {
+        if let Some(made) = self.0.place.made_host() {
+            made.set_stop_mode(mode);
+        }
+    }
+
+    /// What is to be told of the host that was made for it, and was not told yet.
+    pub fn host_notes(&self) -> Vec<String> {
+        self.0.place.made_host().map(|made| made.notes()).unwrap_or_default()
+    }
+}
