@@ -3,7 +3,7 @@ from typing import Any, TypeAlias, final
 
 __all__ = [
     'Accelerator', 'Configuration', 'Job', 'KINDS', 'Reader', 'Storage', 'Writer', '__version__',
-    'forked', 'is_made', 'is_secret_key', 'leave', 'made_hosts']
+    'forked', 'is_made', 'is_secret_key', 'leave', 'made_hosts', 'stop_mode']
 
 # Source, destination, a full set of parameters, and single ones.
 _Said: TypeAlias = tuple[Any, Any, Any, dict[str, Any]]
@@ -17,6 +17,7 @@ def is_secret_key(key: str) -> bool: ...
 def leave(seconds: float) -> tuple[int, int]: ...
 def made_hosts(configuration: Configuration, program: str | None = None,
                ) -> tuple[list[dict[str, Any]], list[BaseException]]: ...
+def stop_mode(text: str) -> str: ...
 
 @final
 class Accelerator:

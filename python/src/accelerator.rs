@@ -100,8 +100,7 @@ impl Accelerator {
 
     #[setter]
     fn set_stop_mode(&self, py: Python<'_>, mode: &str) -> PyResult<()> {
-        let mode =
-            apyfal::hosts::stop_mode(mode).map_err(|error| raised(py, &error, Domain::Host))?;
+        let mode = mode.parse().map_err(|error| raised(py, &error, Domain::Host))?;
         self.get(py)?.set_stop_mode(mode);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use apyfal::hosts::{HostRecord, Listed, MadeHosts, Phase, Watch};
+use apyfal::hosts::{HostRecord, Listed, MadeHosts, Phase, StopMode, Watch};
 use apyfal::{Cancel, Surroundings};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -24,6 +24,13 @@ pub(crate) fn surroundings(program: Option<PathBuf>) -> Surroundings {
 #[pyfunction]
 pub(crate) fn is_made(host_type: &str) -> bool {
     apyfal::hosts::is_made(host_type)
+}
+
+/// The word for a stop mode, however it is written.
+#[pyfunction]
+pub(crate) fn stop_mode(py: Python<'_>, text: &str) -> PyResult<&'static str> {
+    let mode: StopMode = text.parse().map_err(|error| raised(py, &error, Domain::Host))?;
+    Ok(mode.as_str())
 }
 
 /// The hosts that this installation has made and that have not ended, and why a provider tells of none.

@@ -42,6 +42,7 @@ mod _apyfal {
         module.add_function(wrap_pyfunction!(super::configuration::is_secret_key, module)?)?;
         module.add_function(wrap_pyfunction!(super::hosts::is_made, module)?)?;
         module.add_function(wrap_pyfunction!(super::hosts::made_hosts, module)?)?;
+        module.add_function(wrap_pyfunction!(super::hosts::stop_mode, module)?)?;
         module.add_function(wrap_pyfunction!(super::inside::leave, module)?)?;
         module.add_function(wrap_pyfunction!(super::inside::forked, module)?)?;
         module.add("KINDS", apyfal::ErrorKind::ALL.map(apyfal::ErrorKind::as_str).to_vec())

@@ -1,9 +1,9 @@
 //! The last good answer of each catalog server, for when it is down.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use apyfal_core::{ErrorKind, Result};
+use apyfal_core::{ErrorKind, Result, unix_time};
 use apyfal_machine::private;
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
@@ -78,22 +78,18 @@ impl Kept {
     fn last(&self) -> Option<(Catalog, Duration)> {
         let text = std::fs::read(self.path.as_ref()?).ok()?;
         let Stored { fetched, catalog } = serde_json::from_slice(&text).ok()?;
-        Some((catalog, Duration::from_secs(now().saturating_sub(fetched))))
+        Some((catalog, Duration::from_secs(unix_time().as_secs().saturating_sub(fetched))))
     }
 
     /// Keeps an answer. Where that fails the next trouble is not bridged, which is all.
     fn keep(&self, catalog: &Catalog) {
         let Some(path) = &self.path else { return };
         let Some(directory) = path.parent() else { return };
-        let answer = Stored { fetched: now(), catalog: catalog.clone() };
+        let answer = Stored { fetched: unix_time().as_secs(), catalog: catalog.clone() };
         let write = || -> std::io::Result<()> {
             private::make_directory(directory)?;
             private::replace(path, &serde_json::to_vec(&answer)?)
         };
         let _ = write();
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

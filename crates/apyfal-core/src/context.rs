@@ -7,10 +7,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
-use crate::{Cancel, Input, JobParameters, Output, Result, Sink, Source};
+use crate::{Cancel, Input, JobParameters, Output, Result, Sink, Source, unix_time};
 
 /// How far a job is, in bytes. Written by the job, read by whoever shows it.
 #[derive(Debug, Default)]
@@ -25,8 +25,7 @@ pub struct Progress {
 impl Progress {
     /// Says that the job runs, and waits for no slot any more.
     pub fn begin(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.began.store(now.as_micros() as u64, Ordering::Relaxed);
+        self.began.store(unix_time().as_micros() as u64, Ordering::Relaxed);
     }
 
     /// When the job began to run, in seconds since 1970; none while it waits.

@@ -26,6 +26,7 @@ mod quantity;
 mod secret;
 mod shown;
 mod streams;
+mod unix_time;
 mod whole;
 
 pub use cancel::Cancel;
@@ -47,3 +48,4 @@ pub use quantity::{duration, limit, size};
 pub use secret::{Secret, is_secret_key, mask};
 pub use shown::{one_line, shorten};
 pub use streams::{InputReader, OutputWriter, Patience, ScratchWriter};
+pub use unix_time::unix_time;

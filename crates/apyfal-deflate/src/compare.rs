@@ -10,13 +10,13 @@ pub(crate) const WIDTH: usize = 32;
 
 /// A source of which all places but the last few can be compared.
 #[derive(Clone, Copy)]
-pub(crate) struct Places<'a> {
+pub(crate) struct Positions<'a> {
     source: &'a [u8],
     /// The last place that has as many bytes as are compared. Never more than that: `common` counts on it.
     last: usize,
 }
 
-impl<'a> Places<'a> {
+impl<'a> Positions<'a> {
     /// None if the source is shorter than what is compared.
     pub(crate) fn new(source: &'a [u8]) -> Option<Self> {
         Some(Self { source, last: source.len().checked_sub(WIDTH)? })
@@ -24,23 +24,23 @@ impl<'a> Places<'a> {
 
     /// A place, which has to be one of those.
     #[inline(always)]
-    pub(crate) fn at(self, at: usize) -> Place<'a> {
+    pub(crate) fn at(self, at: usize) -> Position<'a> {
         assert!(at <= self.last, "no place to compare");
         // SAFETY: behind `last` there are `WIDTH` bytes more.
         let bytes = unsafe { &*self.source.as_ptr().add(at).cast::<[u8; WIDTH]>() };
-        Place { bytes, at }
+        Position { bytes, at }
     }
 }
 
 /// A place in the source.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Position<'a> {
     bytes: &'a [u8; WIDTH],
     /// How many bytes of the same source stand before.
     at: usize,
 }
 
-impl Place<'_> {
+impl Position<'_> {
     /// The byte that stands here.
     #[inline(always)]
     pub(crate) fn byte(self) -> u8 {
@@ -109,7 +109,7 @@ mod tests {
                 b[second] ^= 1;
                 assert_eq!((common(&a, &b), plain(&a, &b)), (first as u32, first as u32));
                 let source = [a, b].concat();
-                let place = Places::new(&source).unwrap().at(WIDTH);
+                let place = Positions::new(&source).unwrap().at(WIDTH);
                 assert_eq!((place.byte(), place.common(WIDTH)), (b[0], first as u32));
                 assert_eq!(place.common(0), 32);
             }
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn nothing_outside_of_the_source_is_compared() {
-        assert!(Places::new(&[0; WIDTH - 1]).is_none());
+        assert!(Positions::new(&[0; WIDTH - 1]).is_none());
         let source = [0; WIDTH + 3];
-        let places = Places::new(&source).unwrap();
+        let places = Positions::new(&source).unwrap();
         assert_eq!(places.at(3).common(3), 32);
         assert!(std::panic::catch_unwind(|| places.at(4)).is_err());
         assert!(std::panic::catch_unwind(|| places.at(3).common(4)).is_err());

@@ -9,7 +9,7 @@ use std::hint::select_unpredictable;
 
 use crate::bits::Bits;
 use crate::block;
-use crate::compare::{Places, WIDTH};
+use crate::compare::{Positions, WIDTH};
 use crate::heads::{Heads, Slots};
 use crate::path::Path;
 use crate::tokens::{Counted, Found, MAX_MATCH, MIN_MATCH, Tokens, WINDOW};
@@ -127,7 +127,7 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
 
     /// What is found here, and how long it is. Without branches that cannot be foreseen.
     #[inline(always)]
-    fn find(&self, source: &[u8], places: Places<'_>, at: usize) -> (Found, usize) {
+    fn find(&self, source: &[u8], places: Positions<'_>, at: usize) -> (Found, usize) {
         let here = places.at(at);
         let (mut len, mut distance) = (0, 0);
         for (way, before) in self.before[at % CHUNK].into_iter().enumerate() {
@@ -241,7 +241,7 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
 pub(crate) fn run<const SLOTS: usize, const WAYS: usize, const LANES: usize>(
     lanes: [&mut Lane<SLOTS, WAYS>; LANES],
     source: &[u8],
-    places: Places<'_>,
+    places: Positions<'_>,
 ) {
     let mut at: [usize; LANES] = std::array::from_fn(|lane| lanes[lane].at);
     let end: [usize; LANES] = std::array::from_fn(|lane| lanes[lane].quick_end());

@@ -7,7 +7,7 @@
 
 use crate::bits::Bits;
 use crate::block::{self, Codes};
-use crate::compare::Places;
+use crate::compare::Positions;
 use crate::lane::{self, Lane};
 use crate::tokens::{Counted, Token};
 
@@ -77,7 +77,7 @@ impl Path {
 
 #[inline(always)]
 fn run<const SLOTS: usize, const WAYS: usize>(lanes: &mut [Lane<SLOTS, WAYS>], source: &[u8]) {
-    let Some(places) = Places::new(source) else { return };
+    let Some(places) = Positions::new(source) else { return };
     let mut quick = lanes.iter_mut().filter(|lane| lane.is_quick());
     match (quick.next(), quick.next(), quick.next()) {
         (Some(one), Some(two), Some(three)) => lane::run([one, two, three], source, places),

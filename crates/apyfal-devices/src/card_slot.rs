@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 use apyfal_machine::lock::Lock;
 
 use crate::prefetch::Prefetch;
@@ -136,7 +135,7 @@ impl CardSlotGuard {
             return Err(emptied(&slot, &mut held, error));
         }
         held.write(&Record::Busy { holder, image: Some(image.id().to_owned()) })?;
-        let load = if is_there { earlier } else { now() };
+        let load = if is_there { earlier } else { unix_time().as_nanos() as u64 };
         let image = image.clone();
         Ok(Self { slot, held, image, was_loaded: !is_there, load, prefetch: None })
     }
@@ -185,11 +184,6 @@ impl CardSlotGuard {
         let image = Some(self.image.id().to_owned());
         self.held.write(&Record::Idle { image, load: self.load })
     }
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_nanos() as u64
 }
 
 /// The error of a failed load, after the slot was emptied, so that nothing half loaded stays there.

@@ -7,9 +7,8 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use apyfal_core::{Error, Result};
+use apyfal_core::{Error, Result, unix_time};
 use apyfal_machine::lock::{self, Lock};
 use serde::{Deserialize, Serialize};
 
@@ -32,12 +31,11 @@ pub struct Holder {
 impl Holder {
     /// This process.
     pub(crate) fn this(what: &str) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             pid: std::process::id(),
             uid: rustix::process::geteuid().as_raw(),
             what: what.to_owned(),
-            since: now.as_secs(),
+            since: unix_time().as_secs(),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_client::RemoteOptions;
-use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 use apyfal_machine::lock::Lock;
 use apyfal_providers::{
     HostFilter, HostSpec, Instance, InstanceId, Prepared, Provider, ProviderInfo,
@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 pub use phase::{Limits, Phase, Watch};
 
 use crate::FirstContact;
-use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage, now};
+use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage};
 
 /// How long is tried again what a provider does not take yet, since what it made is not known to all of
 /// it, and a request whose answer got lost.
@@ -282,7 +282,8 @@ impl Lifecycle {
 
     /// Whether what was made is found by everybody.
     fn has_settled(&self, host: &HostRecord) -> bool {
-        now() - host.sent.unwrap_or(host.asked) > self.provider.info().settles.as_secs_f64()
+        unix_time().as_secs_f64() - host.sent.unwrap_or(host.asked)
+            > self.provider.info().settles.as_secs_f64()
     }
 
     /// That a host has ended by itself, and why where its provider says so.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use apyfal_agent::Agent;
 use apyfal_api::WireError;
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Error, ErrorKind, Owner, Report, Result};
+use apyfal_core::{Error, ErrorKind, Owner, Report, Result, unix_time};
 use serde_json::Value;
 
 use crate::access::Access;
 use crate::digest::{Digest, another_job};
 use crate::journal::{Durability, JobChange, JobRecord, Journal, Recovered, Retention, Usage};
-use crate::live::{self, Listed, Live, now};
+use crate::live::{self, Listed, Live};
 use crate::logs::Logs;
 use crate::recent::Recent;
 use crate::scratch::{Scratch, result_name};
@@ -165,7 +165,7 @@ impl History {
         result: Result<Report>,
         kept: Option<u64>,
     ) {
-        let ended = now();
+        let ended = unix_time().as_secs_f64();
         let change = JobChange {
             state: Some(live::state_of(&result)),
             started: job.progress.began(),
@@ -190,7 +190,7 @@ impl History {
 
     /// Records a plain job that ended. A crash may lose the last tenth of a second of these.
     pub(crate) fn record_plain(&self, job: &live::Job, result: &Result<Report>) {
-        let ended = now();
+        let ended = unix_time().as_secs_f64();
         let began = job.progress.began();
         let usage = Usage {
             jobs: 1,

@@ -5,10 +5,9 @@ use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Cancel, Error, ErrorKind, Owner, Progress, Report, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Owner, Progress, Report, Result, unix_time};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -83,11 +82,6 @@ pub(crate) fn state_of(result: &Result<Report>) -> JobState {
     }
 }
 
-/// Seconds since 1970.
-pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
 impl Job {
     /// A plain job, of which nothing is kept.
     pub(crate) fn new(id: String, number: u64, session: &str, accelerator: &str) -> Self {
@@ -102,7 +96,7 @@ impl Job {
             asked: None,
             cancel: Cancel::default(),
             progress: Arc::default(),
-            created: now(),
+            created: unix_time().as_secs_f64(),
             counted: AtomicBool::new(false),
             ended: OnceLock::new(),
             ending: Notify::new(),
@@ -135,7 +129,7 @@ impl Job {
 
     /// Says how it ended.
     pub(crate) fn end(&self, result: Result<Report>, kept: Option<u64>) -> Arc<Ended> {
-        self.end_at(now(), result, kept)
+        self.end_at(unix_time().as_secs_f64(), result, kept)
     }
 
     /// Says how it ended, and when. What was said first stands.

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_api::v2::{LogLine, Logs as Page};
-use apyfal_core::{Error, Result, one_line};
+use apyfal_core::{Error, Result, one_line, unix_time};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-
-use crate::live::now;
 
 /// How much is kept, in bytes.
 const LIMIT: usize = 4 << 20;
@@ -43,7 +41,7 @@ impl Logs {
     pub(crate) fn new() -> Self {
         Self {
             lines: Mutex::default(),
-            began: now(),
+            began: unix_time().as_secs_f64(),
             latest: watch::Sender::new(0),
             shown: watch::Sender::new(0),
         }
@@ -96,7 +94,8 @@ impl Logs {
     fn add(&self, job: Option<String>, text: &str) {
         let mut lines = self.lines();
         let number = *self.latest.borrow() + 1;
-        let line = LogLine { number, time: now(), job, text: one_line(text, LINE) };
+        let line =
+            LogLine { number, time: unix_time().as_secs_f64(), job, text: one_line(text, LINE) };
         lines.bytes += line.text.len() + OVERHEAD;
         lines.lines.push_back(line);
         while lines.bytes > LIMIT {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use apyfal_api::v2::JobState;
-use apyfal_core::ErrorKind;
+use apyfal_core::{ErrorKind, unix_time};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::live::{Job, now};
+use crate::live::Job;
 
 /// The upper ends of what times are counted in, in seconds: small jobs take less than a millisecond,
 /// large ones hours.
@@ -60,7 +60,7 @@ impl Metrics {
         if let Some(began) = progress.began() {
             counters.wait.observe(since(began));
         }
-        counters.duration.observe(since(now()));
+        counters.duration.observe(since(unix_time().as_secs_f64()));
         let counter = match state {
             JobState::Done => &counters.done,
             JobState::Cancelled => &counters.cancelled,

@@ -6,14 +6,14 @@ use apyfal_agent::Agent;
 use apyfal_api::v2::{
     AcceleratorLoad, History, HistoryPoint, JobState, LiveJob, Overview, Progress,
 };
-use apyfal_core::Result;
+use apyfal_core::{Result, unix_time};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use crate::draining::Draining;
 use crate::journal::{Journal, Resolution};
 use crate::lease::Lease;
-use crate::live::{self, Live, now};
+use crate::live::{self, Live};
 use crate::metrics::{Metrics, count};
 use crate::scratch::Scratch;
 use crate::throughput::Throughput;
@@ -65,7 +65,7 @@ impl Shown {
 
 impl Parts<'_> {
     async fn look(&self) -> Result<Overview> {
-        let time = now();
+        let time = unix_time().as_secs_f64();
         let load = self.agent.load();
         let live = self.live.all();
         let waits = live.iter().filter(|job| job.progress.began().is_none());

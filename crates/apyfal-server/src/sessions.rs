@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use apyfal_agent::Agent;
 use apyfal_core::{
-    Client, Error, ErrorKind, JobIo, Owner, Report, Result, Session, Start, shorten,
+    Client, Error, ErrorKind, JobIo, Owner, Report, Result, Session, Start, shorten, unix_time,
 };
 use apyfal_storage::Location;
 
 use crate::data::Data;
 use crate::journal::{Journal, Protocol, SessionRecord};
-use crate::live::now;
 use crate::scratch::Scratch;
 use crate::settings::Limits;
 
@@ -81,7 +80,7 @@ impl Sessions {
             protocol,
             parameters,
             source,
-            created: now(),
+            created: unix_time().as_secs_f64(),
             report: Some(session.report.clone().into()),
             ended: None,
             used: false,
@@ -111,7 +110,7 @@ impl Sessions {
         };
         let stopped = self.agent.stop(id).await;
         if session.ended.is_none() {
-            self.journal.end_session(id, now()).await?;
+            self.journal.end_session(id, unix_time().as_secs_f64()).await?;
         }
         stopped
     }

@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use apyfal_api::v2::{History, HistoryPoint};
+use apyfal_core::unix_time;
 use parking_lot::Mutex;
 
-use crate::live::{Live, now};
+use crate::live::Live;
 use crate::metrics::{Metrics, count};
 
 /// The length of a step, in seconds.
@@ -43,7 +44,7 @@ impl Throughput {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.look(now(), done(live, metrics));
+            self.look(unix_time().as_secs_f64(), done(live, metrics));
         }
     }
 

@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
+from apyfal import _apyfal
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
 from apyfal._literals import carried
@@ -127,16 +128,8 @@ class Host:
 
     @stop_mode.setter
     def stop_mode(self, stop_mode: str | int | None) -> None:
-        if stop_mode is None:
-            return
-        text = str(stop_mode).lower()
-        if text.isdigit():
-            text = self.STOP_MODES.get(int(text), text)
-        if text not in self.STOP_MODES.values():
-            known = ', '.join(f"'{mode}' ({number})" for number, mode in self.STOP_MODES.items())
-            raise _exc.HostConfigurationException(
-                f"stop_mode cannot be '{stop_mode}': there are {known}")
-        self._stop_mode = text
+        if stop_mode is not None:
+            self._stop_mode = _apyfal.stop_mode(str(stop_mode))
 
     def start(self, accelerator: str | None = None,
               accel_parameters: dict[str, Any] | None = None,

@@ -9,9 +9,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret, nearest};
+use apyfal_core::{Cancel, Error, ErrorKind, Result, Secret, nearest, unix_time};
 use apyfal_machine::lock::Lock;
 use apyfal_machine::private;
 use base64::Engine as _;
@@ -138,7 +137,7 @@ impl Accounts {
                 .operation(doing())
                 .hint("leave it out to have one made"));
         }
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let created = unix_time().as_secs();
         let account = Account { client_id: client_id.to_owned(), created, hash: hash(secret)? };
         Self::change(path, |accounts| {
             if accounts.has(client_id) {

@@ -1,9 +1,10 @@
 //! `apyfal devices`: the FPGA devices of this machine, and who uses them.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use apyfal::{Error, Result};
+use apyfal_core::unix_time;
 use apyfal_devices::{Access, Pool, PoolOptions, SlotState, Tools, detect, helper};
 use clap::Args;
 use serde_json::{Value, json};
@@ -80,8 +81,7 @@ fn row(kind: &str, state: &SlotState) -> Vec<String> {
     };
     let by = match &state.holder {
         Some(holder) if state.in_use => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            let since = seconds(now.saturating_sub(holder.since) as f64);
+            let since = seconds(unix_time().as_secs().saturating_sub(holder.since) as f64);
             format!("{}, process {}, for {since}", holder.what, holder.pid)
         }
         Some(holder) => {

@@ -1,10 +1,9 @@
 //! `apyfal list`: what is open.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use apyfal::Result;
 use apyfal::hosts::Listed;
 use apyfal::names::Record;
+use apyfal_core::unix_time;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -69,7 +68,6 @@ async fn made(context: &Context<'_>) -> Result<Vec<Listed>> {
 }
 
 fn host_row(host: &Listed) -> Vec<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let state = match host.is_stray {
         true => format!("{}, not remembered", host.state),
         false => host.state.clone(),
@@ -78,7 +76,7 @@ fn host_row(host: &Listed) -> Vec<String> {
         host.name.clone(),
         host.used_by.clone().unwrap_or_else(|| "-".to_owned()),
         state,
-        seconds((now - host.asked).max(0.0)),
+        seconds((unix_time().as_secs_f64() - host.asked).max(0.0)),
         host.left.map_or_else(|| "-".to_owned(), seconds),
         host.url.clone().unwrap_or_else(|| "-".to_owned()),
     ]

@@ -1,6 +1,6 @@
 //! `apyfal stop`: end the accelerator of a name.
 
-use apyfal::hosts::{self, StopMode};
+use apyfal::hosts::StopMode;
 use apyfal::names::Record;
 use apyfal::{Accelerator, Result};
 use clap::Args;
@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     if arguments.all {
         return stop_all(context).await;
     }
-    let mode = arguments.stop_mode.as_deref().map(hosts::stop_mode).transpose()?;
+    let mode = arguments.stop_mode.as_deref().map(str::parse).transpose()?;
     let name = arguments.name.name;
     let _lock = context.names.lock(&name, &context.cancel).await?;
     let mut record = context.record(&name)?;

@@ -5,9 +5,8 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use apyfal_core::{Error, ErrorKind, FileId, Input, JobContext, Result, Source};
+use apyfal_core::{Error, ErrorKind, FileId, Input, JobContext, Result, Source, unix_time};
 use rustix::fs::{OFlags, major, minor};
 use tar::EntryType;
 use walkdir::{DirEntry, WalkDir};
@@ -70,9 +69,10 @@ impl Member {
                 let mut file = tempfile::tempfile_in(ctx.scratch())?;
                 copy(&mut ctx.reader(input)?, &mut ctx.scratch_writer(&mut file))?;
                 let size = file.metadata()?.len();
-                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-                let mtime = now.map_or(0, |now| now.as_secs());
-                (header::of_data(size, mtime), Content { file, path, size, counts: false })
+                (
+                    header::of_data(size, unix_time().as_secs()),
+                    Content { file, path, size, counts: false },
+                )
             }
         };
         let header = header::encode(header, &name, b"")?;

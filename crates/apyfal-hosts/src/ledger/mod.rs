@@ -8,9 +8,9 @@ mod record;
 mod row;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 use apyfal_database::{Failure, Schema};
 use apyfal_machine::lock::{Lock, Mode};
 use apyfal_machine::private;
@@ -129,7 +129,7 @@ impl Ledger {
             region: provider.region.clone(),
             state: HostState::Requested,
             stop_mode,
-            asked: now(),
+            asked: unix_time().as_secs_f64(),
             instance: None,
             url: None,
             token: Token(token::generate()?.expose().to_owned()),
@@ -137,7 +137,9 @@ impl Ledger {
             login: prepared.login,
             account: prepared.account,
             sent: None,
-            good_until: prepared.good_for.map(|time| now() + time.as_secs_f64()),
+            good_until: prepared
+                .good_for
+                .map(|time| unix_time().as_secs_f64() + time.as_secs_f64()),
             contact: Some(contact),
         };
         private::make_directory(&self.directory)?;
@@ -189,7 +191,7 @@ impl Ledger {
             if has_ended {
                 connection.execute(
                     "DELETE FROM host WHERE state = 'ended' AND asked < ?1",
-                    [now() - REMEMBERED],
+                    [unix_time().as_secs_f64() - REMEMBERED],
                 )?;
                 // What was secret is in no file any more.
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -288,10 +290,6 @@ impl Ledger {
 /// The ledger of a home directory.
 pub fn ledger_of(home: &Path) -> Ledger {
     Ledger::at(home.join(".apyfal/hosts"))
-}
-
-pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// A word that nobody else has.

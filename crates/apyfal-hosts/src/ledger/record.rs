@@ -1,7 +1,9 @@
 //! What is recorded of a host.
 
+use std::str::FromStr;
+
 use apyfal_client::RemoteOptions;
-use apyfal_core::Secret;
+use apyfal_core::{Error, ErrorKind, Secret};
 use apyfal_providers::{AtShutdown, InstanceId, Login, Request, Token};
 use apyfal_tls::Fingerprint;
 
@@ -132,6 +134,24 @@ words!(
 );
 words!(StopMode, Term = "term", Stop = "stop", Keep = "keep");
 
+/// As users write it: the word, however it is capitalised, or the number of the original.
+impl FromStr for StopMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mode = match text.trim() {
+            "0" => Some(Self::Term),
+            "1" => Some(Self::Stop),
+            "2" => Some(Self::Keep),
+            word => Self::from_word(&word.to_ascii_lowercase()),
+        };
+        mode.ok_or_else(|| {
+            Error::new(ErrorKind::Usage, format!("a stop mode cannot be '{text}'"))
+                .hint("it is term (0), stop (1) or keep (2)")
+        })
+    }
+}
+
 impl StopMode {
     /// What becomes of a machine that shuts itself down. One that is kept is to be deleted then: nobody
     /// asked for it to be there for ever.
@@ -155,6 +175,25 @@ impl Usage {
         match text.strip_prefix("named ") {
             Some(name) => Self::Named(name.to_owned()),
             None => Self::Unnamed(text.strip_prefix("unnamed ").unwrap_or(text).to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_mode_is_a_word_or_the_number_of_the_original() {
+        for (number, mode) in [StopMode::Term, StopMode::Stop, StopMode::Keep].iter().enumerate() {
+            for text in [number.to_string(), mode.as_str().to_owned(), mode.as_str().to_uppercase()]
+            {
+                assert_eq!(text.parse::<StopMode>().unwrap(), *mode, "{text}");
+            }
+        }
+        for wrong in ["", "3", "terminate"] {
+            let error = wrong.parse::<StopMode>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{wrong}");
         }
     }
 }

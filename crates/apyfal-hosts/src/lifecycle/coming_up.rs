@@ -1,12 +1,12 @@
 //! From a request to a host that serves.
 
 use apyfal_client::{Remote, RemoteOptions};
-use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
 use tokio::time::{Instant, sleep};
 
 use super::{Lifecycle, Phase, SETTLING};
-use crate::ledger::{HostRecord, HostState, now};
+use crate::ledger::{HostRecord, HostState};
 
 /// An attempt that is older than this is looked up and never sent again, in seconds: the provider may
 /// have forgotten its token.
@@ -85,7 +85,7 @@ impl Lifecycle {
 
     /// Asks for the machine of a host. None where it is known that there is none.
     async fn request(&self, host: &mut HostRecord) -> Result<Option<InstanceId>> {
-        if now() > host.good_until.unwrap_or(f64::MAX).min(host.asked + OLD) {
+        if unix_time().as_secs_f64() > host.good_until.unwrap_or(f64::MAX).min(host.asked + OLD) {
             return Ok(self.made_by(host).await?.map(|instance| instance.id));
         }
         let request = host.request.clone().ok_or_else(|| {
@@ -94,7 +94,7 @@ impl Lifecycle {
         let (end, mut is_unsure) = (Instant::now() + SETTLING, false);
         loop {
             // From here on, for a while, that nothing is found means nothing.
-            host.sent = Some(now());
+            host.sent = Some(unix_time().as_secs_f64());
             self.ledger.save(host)?;
             match self.provider.create(&request, &host.token).await {
                 Ok(id) => return Ok(Some(id)),

@@ -99,7 +99,7 @@ impl Provider for Scripted {
             let state = inner.state.unwrap_or(InstanceState::Running);
             let name = spec.name.clone();
             let token = token.clone();
-            let (url, created, ended_by) = (None, now(), None);
+            let (url, created, ended_by) = (None, unix_time().as_secs_f64(), None);
             let machine = Instance { id, name, token, state, url, created, ended_by };
             inner.machines.push(machine);
         }
@@ -217,7 +217,7 @@ impl Test {
         let info = self.provider.info();
         let mode = StopMode::Term;
         let begun = ledger.begin(&self.usage, info, mode, &spec, request, contact).unwrap();
-        let host = HostRecord { asked: now() - age, ..begun.0 };
+        let host = HostRecord { asked: unix_time().as_secs_f64() - age, ..begun.0 };
         ledger.save(&host).unwrap();
         host
     }

@@ -3,9 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 
 use super::{CURRENT, FILES, Installed, NEW, RECORD, Record, Store, manifest, record, sync};
 use crate::archive::{self, Limits};
@@ -148,7 +147,7 @@ impl Store {
             version: manifest.version.clone(),
             digest,
             source: terms.source.clone(),
-            installed: seconds(),
+            installed: unix_time().as_secs(),
         };
         let checked = self.check(&manifest, &files, terms, cancel);
         checked.map_err(|error| self.with_what_stays(&record, titled(error, &title)))?;
@@ -272,8 +271,4 @@ fn titled(error: Error, title: &str) -> Error {
         return error;
     }
     error.as_reason().operation(title)
-}
-
-fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use apyfal_core::{Configuration, Error, ErrorKind, Result};
+use apyfal_core::{Configuration, Error, ErrorKind, Result, unix_time};
 use apyfal_machine::lock::{Lock, Mode, try_lock};
 use apyfal_machine::{not_started, private};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -37,7 +37,7 @@ pub(super) enum Wanted {
 }
 
 /// A machine, as its directory tells of it.
-pub(super) struct Machine {
+pub(super) struct SimMachine {
     directory: PathBuf,
     record: Record,
 }
@@ -54,7 +54,7 @@ struct Record {
     is_on: bool,
 }
 
-impl Machine {
+impl SimMachine {
     /// Makes one, whole or not at all. It is not switched on yet.
     pub(super) fn make(
         directory: &Path,
@@ -78,14 +78,13 @@ impl Machine {
             write(&path, text)?;
         }
         write(&begun.join("host.conf"), &configuration(directory, token, spec).write()?)?;
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let machine = Self {
             directory: begun.clone(),
             record: Record {
                 id: id.clone(),
                 token: token.clone(),
                 spec: spec.clone(),
-                created: created.as_secs_f64(),
+                created: unix_time().as_secs_f64(),
                 at_shutdown: spec.at_shutdown,
                 wanted: Wanted::Running,
                 is_on: false,

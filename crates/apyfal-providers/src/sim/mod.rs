@@ -18,7 +18,7 @@ use async_trait::async_trait;
 
 use crate::provider::{HostFilter, Instance, InstanceId, Provider, ProviderInfo};
 use crate::spec::{AtShutdown, Boot, HostSpec, Prepared, Request, Token};
-use machine::{Machine, Wanted};
+use machine::{SimMachine, Wanted};
 
 /// Makes hosts out of processes of this machine.
 #[derive(Debug)]
@@ -99,22 +99,22 @@ impl Cloud {
     }
 
     /// A machine, brought to where it is by now.
-    fn machine(&self, id: &InstanceId) -> Result<Option<Machine>> {
+    fn machine(&self, id: &InstanceId) -> Result<Option<SimMachine>> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if !id.0.chars().all(is_name) {
             return Ok(None);
         }
-        let Some(mut machine) = Machine::read(&self.path(id))? else { return Ok(None) };
+        let Some(mut machine) = SimMachine::read(&self.path(id))? else { return Ok(None) };
         machine.go_on(&self.program)?;
         Ok(Some(machine))
     }
 
-    fn existing(&self, id: &InstanceId) -> Result<Machine> {
+    fn existing(&self, id: &InstanceId) -> Result<SimMachine> {
         self.machine(id)?
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no instance '{id}'")))
     }
 
-    fn all(&self) -> Result<Vec<Machine>> {
+    fn all(&self) -> Result<Vec<SimMachine>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(self.directory.join("instances"))?.flatten() {
             let id = InstanceId(entry.file_name().to_string_lossy().into_owned());
@@ -159,7 +159,7 @@ impl Provider for Sim {
                     ));
                 }
                 None => {
-                    Machine::make(&cloud.path(&id), &id, &spec, &token)?;
+                    SimMachine::make(&cloud.path(&id), &id, &spec, &token)?;
                     cloud.machine(&id)?;
                 }
             }
@@ -176,7 +176,7 @@ impl Provider for Sim {
     async fn list(&self, filter: &HostFilter) -> Result<Vec<Instance>> {
         let HostFilter { installation, token } = filter.clone();
         let list = move |cloud: &Cloud| {
-            let is_meant = |machine: &Machine| {
+            let is_meant = |machine: &SimMachine| {
                 installation.as_ref().is_none_or(|installation| machine.is_by(installation))
                     && token.as_ref().is_none_or(|token| machine.is_asked_by(token))
             };

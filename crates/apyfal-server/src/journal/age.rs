@@ -5,6 +5,7 @@
 //! anew. After a start of the system age goes on by the time since then, or by what the clock of the
 //! day says where that is less: what is kept is rather kept for too long.
 
+use apyfal_core::unix_time;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{signed, unsigned};
@@ -26,7 +27,7 @@ pub(super) struct Moment {
 
 impl Moment {
     pub(super) fn now() -> Self {
-        Self { boot: uptime::boot(), up: uptime::milliseconds(), day: super::now() }
+        Self { boot: uptime::boot(), up: uptime::milliseconds(), day: unix_time().as_secs_f64() }
     }
 
     /// How many seconds passed since an earlier one, at least.

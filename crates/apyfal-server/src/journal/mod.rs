@@ -46,9 +46,9 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Owner, Result};
+use apyfal_core::{Error, ErrorKind, Owner, Result, unix_time};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use age::{Age, Moment};
@@ -131,7 +131,7 @@ impl Journal {
         let open = || {
             let mut database = SCHEMA.open(path)?;
             let connection = database.connection_mut();
-            let opened = recovery::recover(connection, now(), plain_rows)
+            let opened = recovery::recover(connection, unix_time().as_secs_f64(), plain_rows)
                 .map_err(|failure| opening(failure.on(path)))?;
             // So that less is lost with the file of the write-ahead log. It may wait for room.
             let _ = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()));
@@ -413,10 +413,6 @@ impl Journal {
         self.inner.queue.push(Entry { work, durability, answer, place: Some(place) })?;
         if waits { receiver.await.unwrap_or_else(|_| Err(gone())) } else { Ok(()) }
     }
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn closed() -> Error {

@@ -14,15 +14,6 @@ pub use apyfal_hosts::{HostRecord, HostState, Phase, StopMode, Usage, Watch};
 pub use apyfal_providers::Login;
 pub use listed::Listed;
 
-/// What a text says becomes of a host once it is stopped: `term`, `stop` or `keep`, or the number of the
-/// original's.
-///
-/// # Errors
-/// It is none of these.
-pub fn stop_mode(text: &str) -> Result<StopMode> {
-    crate::made::stop_mode(text)
-}
-
 /// Whether this version makes hosts of a type.
 pub fn is_made(host_type: &str) -> bool {
     crate::made::makes(host_type)

@@ -21,7 +21,6 @@ use settings::Settings;
 use wanted::New;
 
 pub(crate) use providers::{lifecycle, makes};
-pub(crate) use settings::stop_mode;
 
 use crate::builder::AcceleratorBuilder;
 use crate::known_hosts::{KnownHosts, Pairing};

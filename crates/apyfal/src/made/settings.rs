@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use apyfal_catalog::Artifact;
-use apyfal_core::{Cancel, Configuration, Error, ErrorKind, Result, limit};
+use apyfal_core::{Cancel, Configuration, Error, Result, limit};
 use apyfal_hosts::StopMode;
 use apyfal_hosts::user_data::without_secrets;
 use apyfal_package::Digest;
@@ -55,8 +55,9 @@ impl Settings {
             // It was there before.
             None if instance.is_some() => StopMode::Keep,
             None => StopMode::Term,
-            Some(text) => stop_mode(text.trim())
-                .map_err(|error| section.error("stop_mode", error.message().to_owned()))?,
+            Some(text) => text
+                .parse()
+                .map_err(|error: Error| section.error("stop_mode", error.message().to_owned()))?,
         };
         let file = |key: &str| match section.get_literal(key) {
             Ok(Some(Value::String(path))) => Ok(Some(expand(&path, Some(home)))),
@@ -124,18 +125,4 @@ impl Settings {
         let digest = Digest::of(whole.as_bytes(), &Cancel::default())?;
         Ok(format!("{accelerator} on {host_type}: {digest}"))
     }
-}
-
-/// A stop mode, as users write it: also by the numbers of the original.
-pub(crate) fn stop_mode(text: &str) -> Result<StopMode> {
-    let mode = match text {
-        "0" => Some(StopMode::Term),
-        "1" => Some(StopMode::Stop),
-        "2" => Some(StopMode::Keep),
-        word => StopMode::from_word(&word.to_ascii_lowercase()),
-    };
-    mode.ok_or_else(|| {
-        Error::new(ErrorKind::Usage, format!("a stop mode cannot be '{text}'"))
-            .hint("it is term, stop or keep")
-    })
 }

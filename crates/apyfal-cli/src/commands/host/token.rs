@@ -1,8 +1,7 @@
 //! `apyfal host token`: tokens of a host for others, by name.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use apyfal::{Error, ErrorKind, Remote, RemoteOptions, Result};
+use apyfal_core::unix_time;
 use apyfal_tls::Trust;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -115,7 +114,7 @@ async fn list(options: RemoteOptions, context: &Context<'_>) -> Result<()> {
         context.printer.note(&text);
         return Ok(());
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let now = unix_time().as_secs_f64();
     let rows = tokens.into_iter().map(|token| {
         let age = (now - token.created).max(0.0);
         vec![token.name, format!("{} ago", seconds(age))]

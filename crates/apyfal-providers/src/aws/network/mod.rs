@@ -7,7 +7,7 @@
 mod address;
 mod cidr;
 mod group;
-mod place;
+mod host_network;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use ipnet::IpNet;
 
 use super::api::Api;
 use super::element::Element;
-use place::Place;
+use host_network::HostNetwork;
 
 /// What the network of a host is to be.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub(crate) struct Network {
 /// What a host finds in the account, before anything is made for it.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
-    place: Place,
+    place: HostNetwork,
     /// From where it may be reached, as far as that is known without its network.
     callers: Option<Callers>,
 }
@@ -75,7 +75,7 @@ pub(crate) async fn look_up(api: &Api, wishes: &NetworkWishes) -> Result<Surroun
     let found = async {
         let allowed = cidr::parse_all(&wishes.allowed_cidr)?;
         let (place, callers) =
-            tokio::try_join!(place::find(api, wishes), callers(wishes, allowed))?;
+            tokio::try_join!(host_network::find(api, wishes), callers(wishes, allowed))?;
         Ok(Surroundings { place, callers })
     };
     found.await.map_err(failed)
@@ -140,7 +140,7 @@ async fn callers(wishes: &NetworkWishes, allowed: Vec<IpNet>) -> Result<Option<C
 async fn own_group(
     api: &Api,
     wishes: &NetworkWishes,
-    place: &Place,
+    place: &HostNetwork,
     callers: Option<Callers>,
 ) -> Result<(Vec<String>, Vec<String>)> {
     let callers = match callers {

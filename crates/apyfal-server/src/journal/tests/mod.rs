@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use apyfal_api::WireError;
 use apyfal_api::v2::{JobState, Progress, Report};
-use apyfal_core::{ErrorKind, Owner, Profiling};
+use apyfal_core::{ErrorKind, Owner, Profiling, unix_time};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -360,7 +360,7 @@ async fn pruning_keeps_the_newest_and_what_is_kept() {
     old.ended = Some(START);
     let mut with_job = session(&journal);
     with_job.ended = Some(START);
-    let now = now();
+    let now = unix_time().as_secs_f64();
     journal.record_session(old.clone()).await.unwrap();
     journal.record_session(with_job.clone()).await.unwrap();
     journal.record_session(session(&journal)).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apyfal_api::v1;
-use apyfal_core::{Error, ErrorKind, JobIo, JobParameters, Start, shorten};
+use apyfal_core::{Error, ErrorKind, JobIo, JobParameters, Start, shorten, unix_time};
 use axum::Json;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -14,7 +14,6 @@ use super::route::Route;
 use super::{form, owner, page_of, responses};
 use crate::host::Host;
 use crate::journal::{Protocol, SessionFilter};
-use crate::live::now;
 
 /// Opens a session. One that does not start is told as such.
 pub(super) async fn start(
@@ -24,7 +23,7 @@ pub(super) async fn start(
     parts: &Parts,
     body: Body,
 ) -> Routed {
-    let created = now();
+    let created = unix_time().as_secs_f64();
     host.draining.check()?;
     let request = form::read(parts, body, &host.scratch, host.limits.client_timeout, false).await?;
     let accelerator = accelerator?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apyfal_api::WireError;
 use apyfal_api::v2::{JobState, Progress};
-use apyfal_core::{Report, Result};
+use apyfal_core::{Report, Result, unix_time};
 
 use super::state::Sent;
 use crate::journal::{JobRecord, Journal};
@@ -24,7 +24,7 @@ pub(super) async fn short(
     result: Result<Report>,
     kept: Option<u64>,
 ) -> Result<()> {
-    let ended = live::now();
+    let ended = unix_time().as_secs_f64();
     let record = JobRecord {
         state: live::state_of(&result),
         started: job.progress.began(),

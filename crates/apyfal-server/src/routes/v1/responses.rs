@@ -2,7 +2,7 @@
 
 use apyfal_api::v1;
 use apyfal_api::v2::{self, JobState};
-use apyfal_core::{Error, ErrorKind, mask};
+use apyfal_core::{Error, ErrorKind, mask, unix_time};
 use serde_json::{Value, json};
 
 use super::route::Route;
@@ -46,7 +46,7 @@ pub(super) fn failed_start(
         used: false,
         created: v1::date(created),
         processed: true,
-        processed_date: Some(v1::date(crate::live::now())),
+        processed_date: Some(v1::date(unix_time().as_secs_f64())),
         inerror: false,
         errorcode: apyfal_api::status(error.kind()),
         parametersresult: v1::failure(error),

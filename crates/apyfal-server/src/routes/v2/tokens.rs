@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apyfal_api::v2::{NewToken, Token, TokenRequest, Tokens};
-use apyfal_core::{Error, ErrorKind, Owner, shorten};
+use apyfal_core::{Error, ErrorKind, Owner, shorten, unix_time};
 use apyfal_tls::token::{self, TokenHash};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +12,6 @@ use axum::{Extension, Json};
 use crate::answer::Routed;
 use crate::host::Host;
 use crate::journal::TokenRecord;
-use crate::live::now;
 use crate::routes::query::{Name, Query};
 
 /// All of them, without what they are.
@@ -47,7 +46,11 @@ pub(crate) async fn add(
             .into());
     }
     let token = token::generate()?;
-    let record = TokenRecord { name: name.clone(), hash: TokenHash::of(&token), created: now() };
+    let record = TokenRecord {
+        name: name.clone(),
+        hash: TokenHash::of(&token),
+        created: unix_time().as_secs_f64(),
+    };
     host.journal.add_token(record.clone()).await?;
     host.access.tokens.add(&record);
     host.logs.host(&format!("the token '{name}' was made"));

@@ -9,7 +9,7 @@ use crate::aws::element::Element;
 
 /// Where a host is put.
 #[derive(Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct HostNetwork {
     /// The network (VPC).
     pub(super) vpc: String,
     /// The subnet, where one is settled.
@@ -26,7 +26,7 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// There is none, or the wishes contradict each other.
-pub(super) async fn find(api: &Api, wishes: &NetworkWishes) -> Result<Place> {
+pub(super) async fn find(api: &Api, wishes: &NetworkWishes) -> Result<HostNetwork> {
     let (place, groups) = tokio::try_join!(
         async {
             match &wishes.subnet_id {
@@ -52,7 +52,7 @@ pub(super) async fn find(api: &Api, wishes: &NetworkWishes) -> Result<Place> {
     Err(wrong(why).hint("name a subnet_id and security_group_ids of one VPC"))
 }
 
-async fn named(api: &Api, wishes: &NetworkWishes, id: &str) -> Result<Place> {
+async fn named(api: &Api, wishes: &NetworkWishes, id: &str) -> Result<HostNetwork> {
     let found = list(api, "DescribeSubnets", "subnetSet", "subnet-id", &[id]).await?;
     let subnet = found.first().ok_or_else(|| {
         wrong(format!("there is no subnet '{id}' in the region {}", api.region()))
@@ -77,7 +77,7 @@ async fn named(api: &Api, wishes: &NetworkWishes, id: &str) -> Result<Place> {
 }
 
 /// The default subnet of the zone that is wished for; EC2's choice where none is.
-async fn default(api: &Api, wishes: &NetworkWishes) -> Result<Place> {
+async fn default(api: &Api, wishes: &NetworkWishes) -> Result<HostNetwork> {
     let subnets = list(api, "DescribeSubnets", "subnetSet", "default-for-az", &["true"]).await?;
     let Some(zone) = &wishes.availability_zone else {
         let places = subnets.iter().map(|subnet| within(subnet, wishes));
@@ -100,12 +100,12 @@ async fn default(api: &Api, wishes: &NetworkWishes) -> Result<Place> {
 }
 
 /// Any of some places: which one is left to EC2, unless some give no public addresses by themselves.
-fn any_of(mut places: Vec<Place>) -> Option<Place> {
+fn any_of(mut places: Vec<HostNetwork>) -> Option<HostNetwork> {
     let is_open = places.iter().all(|place| !place.asks_for_address);
     let best = places.iter().position(|place| !place.asks_for_address).unwrap_or(0);
     let place = (best < places.len()).then(|| places.swap_remove(best))?;
     Some(match is_open {
-        true => Place { subnet_id: None, zone: None, ..place },
+        true => HostNetwork { subnet_id: None, zone: None, ..place },
         false => place,
     })
 }
@@ -173,7 +173,7 @@ fn may_lead_out(tables: &[Element], subnet: &str) -> bool {
 }
 
 /// A subnet as the place of a host.
-fn within(subnet: &Element, wishes: &NetworkWishes) -> Result<Place> {
+fn within(subnet: &Element, wishes: &NetworkWishes) -> Result<HostNetwork> {
     let missing = |what| {
         let id = subnet.text("subnetId").unwrap_or_default();
         Error::new(ErrorKind::Unavailable, format!("AWS tells no {what} of the subnet '{id}'"))
@@ -181,7 +181,7 @@ fn within(subnet: &Element, wishes: &NetworkWishes) -> Result<Place> {
     let vpc = subnet.text("vpcId").ok_or_else(|| missing("VPC"))?;
     let v6 = || subnet.items("ipv6CidrBlockAssociationSet").next()?.text("ipv6CidrBlock");
     let block = subnet.text("cidrBlock").or_else(v6).and_then(|block| block.parse().ok());
-    Ok(Place {
+    Ok(HostNetwork {
         vpc: vpc.to_owned(),
         subnet_id: subnet.text("subnetId").map(str::to_owned),
         zone: zone_of(subnet).map(str::to_owned),
@@ -214,8 +214,8 @@ fn wrong(why: impl Into<String>) -> Error {
 mod tests {
     use super::*;
 
-    fn place(subnet: &str, asks_for_address: bool) -> Place {
-        Place {
+    fn place(subnet: &str, asks_for_address: bool) -> HostNetwork {
+        HostNetwork {
             vpc: "vpc-1".to_owned(),
             subnet_id: Some(subnet.to_owned()),
             zone: Some(format!("zone of {subnet}")),
