@@ -159,7 +159,7 @@ impl Place {
     /// A host that is made once it is needed. What the accelerator is there is known here.
     fn made(asked: &AcceleratorBuilder, registry: &Registry, host_type: &str) -> Result<Self> {
         let info = registry.find(&asked.name)?.info().clone();
-        let made = Arc::new(MadeHost::of(asked, host_type, &info.name)?);
+        let made = Arc::new(MadeHost::of(asked, host_type, &info)?);
         let threads = std::thread::available_parallelism();
         let width = 2 * threads.map_or(2, NonZeroUsize::get);
         Ok(Self {

@@ -207,7 +207,7 @@ impl Context<'_> {
         Ok(chosen)
     }
 
-    /// Tells what became of the host that was made for an accelerator.
+    /// Tells what is to be told of the host that was made for an accelerator.
     pub(crate) fn tell_of_host(&self, accelerator: &Accelerator) {
         accelerator.host_notes().iter().for_each(|note| self.printer.note(note));
     }

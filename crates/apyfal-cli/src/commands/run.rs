@@ -137,6 +137,7 @@ async fn with(
     let process = Given { src, dst, ..process };
     let call = || process.clone().call(context).compare(arguments.compare);
     context.printer.engine_note(&accelerator.start(start).await?);
+    context.tell_of_host(accelerator);
     if !sources.is_empty() {
         let ran = several::run(accelerator, info, &sources, call, arguments.compare, context).await;
         let stopped = stop(accelerator, ran.is_ok()).await;

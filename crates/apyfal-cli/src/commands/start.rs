@@ -92,13 +92,13 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let started = accelerator.start(call);
     let mut troubles = Troubles::of(&accelerator);
     let started = progress::shown(context.printer, &title, &progress, &mut troubles, started).await;
+    context.tell_of_host(&accelerator);
     if started.is_err() && earlier.session.is_none() && accelerator.has_host_of_its_own() {
         // Nothing of it is in use.
         return super::run::given_back(&accelerator, started.map(drop), context).await;
     }
     let report = started?;
     troubles.tell(context.printer);
-    context.tell_of_host(&accelerator);
     context.printer.engine_note(&report);
     record.session = accelerator.session();
     context.names.write(&name, &record)?;

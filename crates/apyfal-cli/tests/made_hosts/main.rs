@@ -94,6 +94,7 @@ fn a_host_is_made_used_and_given_back() {
         assert!(said.contains(&format!(": {phase}\n")), "{said}");
     }
     assert!(said.contains("Accelerator IP address: https://127."), "{said}");
+    assert!(!said.contains("differs"), "{said}");
     assert_eq!(cloud.living(), 1);
     home.ok(&["process", "-i", "notes.txt", "-o", "notes.gz"]);
     assert!(cloud.is_right("notes.gz"));
@@ -207,6 +208,33 @@ fn what_is_wrong_with_a_start_is_told_before_a_host_is_made() {
     home.write("words.csv", "a,b\n");
     home.fails(2, &["start", "--src", "words.csv", "--nonsense", "5"]);
     assert!(cloud.machines().is_empty());
+}
+
+#[test]
+fn what_a_host_knows_in_another_way_is_told_before_a_job_fails_by_it() {
+    let cloud = Cloud::new();
+    let Cloud(home) = &cloud;
+    // Packages go before what is built in, and the host has what is built in alone.
+    std::fs::create_dir(home.path("project")).unwrap();
+    home.write(
+        "project/accelerator.toml",
+        "name = 'gzip'\nversion = '1.0.0'\ncommand = ['gzip']\n\
+         [parameters]\nlevel = { type = 'integer', min = 1, max = 9, default = 6 }\n\
+         rsyncable = { type = 'bool' }\n",
+    );
+    home.ok(&["pack", "project", "--quiet"]);
+    home.ok(&["install", "gzip-1.0.0.apyfal", "--quiet"]);
+    home.ok(&["create", "--accelerator", "gzip", "--host_type", "sim"]);
+    let started = home.apyfal(&["start"]).output().unwrap();
+    let said = text(&started.stderr);
+    assert!(started.status.success(), "{said}");
+    let told = "gzip on its host differs from what is known of it here: ";
+    assert_eq!(said.matches(told).count(), 1, "{said}");
+    assert!(said.contains("'level' takes ") && said.contains("no parameter 'rsyncable'"), "{said}");
+    let said = home.fails(2, &["process", "-i", "notes.txt", "-o", "o", "--rsyncable", "true"]);
+    assert!(said.contains("rsyncable") && !said.contains(told), "{said}");
+    home.ok(&["process", "-i", "notes.txt", "-o", "notes.gz"]);
+    assert!(cloud.is_right("notes.gz"));
 }
 
 #[test]

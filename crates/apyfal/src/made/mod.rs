@@ -1,6 +1,7 @@
 //! A host that is made when it is first needed, and given back once its accelerator is stopped.
 
 mod agent;
+mod differences;
 mod fetched;
 mod providers;
 mod settings;
@@ -10,7 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use apyfal_client::Remote;
-use apyfal_core::{Cancel, Client, Error, ErrorKind, Job, JobIo, Report, Result, Session, Start};
+use apyfal_core::{
+    AcceleratorInfo, Cancel, Client, Error, ErrorKind, Job, JobIo, Report, Result, Session, Start,
+};
 use apyfal_hosts::{HostRecord, HostState, Lifecycle, StopMode, Usage};
 use apyfal_machine::lock::Lock;
 use apyfal_providers::{InstanceId, Login};
@@ -31,6 +34,8 @@ const PROVIDER: &str = "provider";
 /// The host of one accelerator.
 #[derive(Debug)]
 pub(crate) struct MadeHost {
+    /// What is known of the accelerator before there is a host.
+    known_as: AcceleratorInfo,
     lifecycle: Lifecycle,
     which: Which,
     wanted: New,
@@ -67,8 +72,9 @@ impl MadeHost {
     pub(crate) fn of(
         asked: &AcceleratorBuilder,
         host_type: &str,
-        accelerator: &str,
+        accelerator: &AcceleratorInfo,
     ) -> Result<Self> {
+        let known_as = accelerator.clone();
         let AcceleratorBuilder { configuration, surroundings, .. } = asked;
         let mut lifecycle = lifecycle(host_type, None, configuration, surroundings)
             .map_err(|error| of_provider(error, host_type))?;
@@ -86,18 +92,23 @@ impl MadeHost {
             (None, Some(name)) => Which::For(Usage::Named(name.clone())),
             (None, None) => {
                 let place = (host_type, lifecycle.provider().region.as_deref());
-                Which::For(Usage::Unnamed(settings.wish(configuration, place, accelerator)?))
+                Which::For(Usage::Unnamed(settings.wish(
+                    configuration,
+                    place,
+                    &accelerator.name,
+                )?))
             }
         };
         let stop_mode = Mutex::new(settings.stop_mode);
         let wanted = New {
-            accelerator: accelerator.to_owned(),
+            accelerator: accelerator.name.to_string(),
             configuration: configuration.clone(),
             surroundings: surroundings.clone(),
             settings,
             stop_mode,
         };
         Ok(Self {
+            known_as,
             lifecycle,
             which,
             wanted,
@@ -149,6 +160,10 @@ impl MadeHost {
             if let Err(error) = self.known.remember(pairing, cancel) {
                 self.notes.lock().push(format!("the host is not known by its address: {error}"));
             }
+        }
+        // Where it has none of this name, or does not answer, whoever uses it is told.
+        if let Ok(there) = cancel.or_cancelled(remote.accelerator(&self.known_as.name)).await {
+            self.notes.lock().extend(differences::told(&self.known_as, &there));
         }
         Ok(remote)
     }

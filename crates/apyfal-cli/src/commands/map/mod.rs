@@ -154,6 +154,7 @@ async fn map(
     let journal = plan.journal(context.surroundings.home())?;
     let start = Given { src: arguments.start_src, ..start }.call(context);
     context.printer.engine_note(&accelerator.start(start).await?);
+    context.tell_of_host(accelerator);
     troubles.tell(context.printer);
     // What is wrong with all files is told before the first.
     let parameters = match cancel.or_cancelled(accelerator.check(process.call(context))).await {
