@@ -15,6 +15,7 @@ use apyfal_core::{
     Start,
 };
 use apyfal_engines::Registry;
+use apyfal_testkit::times_open;
 use serde_json::json;
 
 /// An engine that tells on which thread a job ran, and counts how often it was opened. A source may
@@ -184,8 +185,13 @@ async fn a_session_ends_after_the_jobs_of_every_agent() {
     }
     let other = agent(bench.folder.path(), &bench.opened);
     let id = bench.job.session.clone();
+    let lock = bench.folder.path().join(&id).join("lock");
+    let before = times_open(&lock);
+    assert!(before > 0, "the job holds it");
     let stop = tokio::spawn(async move { other.stop(&id).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    while times_open(&lock) == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     assert!(!stop.is_finished());
     cancel.cancel();
     assert!(running.await.unwrap().unwrap_err().is_cancelled());

@@ -299,24 +299,29 @@ mod tests {
 
     #[test]
     fn a_stream_that_moves_may_take_as_long_as_it_wants() {
-        let limit = Duration::from_secs(1);
-        let context = context().with_stall(Some(limit), Some(limit));
-        let mut buffer = vec![0; 20 << 10];
-        let mut reader = context.reader(Input::stream(Slow(1 << 10, limit / 10))).unwrap();
-        assert_eq!(reader.fill(&mut buffer).unwrap(), buffer.len());
-        let mut writer = context.writer(Output::stream(Slow(1 << 10, limit / 10)));
-        writer.write_all(&buffer).unwrap();
+        let mut patience = Patience::reading(LIMIT);
+        for _ in 0..100 {
+            patience.waited(LIMIT, TRICKLE - 1).unwrap();
+            patience.waited(LIMIT, 1).unwrap();
+        }
+        patience.waited(LIMIT, 0).unwrap();
+        let error = patience.waited(TICK, TRICKLE - 1).unwrap_err();
+        assert!(is_timeout(&error, "the client sent only 1023 bytes"), "{error}");
     }
 
     #[test]
     fn the_time_of_the_job_is_not_the_clients() {
-        let limit = Duration::from_secs(1);
-        let mut reader =
-            context().with_stall(Some(limit), None).reader(Input::stream(io::repeat(0))).unwrap();
+        let context = context().with_stall(Some(LIMIT), None);
+        let mut reader = context.reader(Input::stream(io::repeat(0))).unwrap();
+        let mut reading = Duration::ZERO;
         for _ in 0..3 {
-            std::thread::sleep(limit / 2);
+            // What the job does between two calls.
+            std::thread::sleep(TICK);
+            let begin = Instant::now();
             assert_eq!(reader.fill(&mut [0; 8]).unwrap(), 8);
+            reading += begin.elapsed();
         }
+        assert!(reader.end.patience.unwrap().waited <= reading);
     }
 
     #[test]

@@ -505,9 +505,11 @@ fn a_job_ends_when_it_is_cancelled() {
         for (more, threads) in [(true, 1), (true, 2), (false, 1), (false, 2)] {
             let ctx = context(threads);
             let src = Input::stream(Endless(io::Cursor::new(data.clone()), more));
-            let cancel = ctx.cancel().clone();
+            let (cancel, progress) = (ctx.cancel().clone(), ctx.progress().clone());
             let canceller = std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(50));
+                while progress.read() == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 cancel.cancel();
             });
             let error = run(engine, src, &params, &ctx).err().unwrap();

@@ -378,8 +378,11 @@ fn cancelling_ends_a_job_soon() {
             let cancel = ctx.cancel().clone();
             let (error, took) = std::thread::scope(|scope| {
                 let running = scope.spawn(|| run.session.process(job, &ctx));
-                // In the middle of it, more or less.
-                std::thread::sleep(Duration::from_millis(60));
+                // In the middle of it.
+                let progress = ctx.progress();
+                while progress.read().max(progress.written()) < 50 && !running.is_finished() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 let begin = Instant::now();
                 cancel.cancel();
                 (running.join().unwrap().unwrap_err(), begin.elapsed())

@@ -134,7 +134,6 @@ pub struct Accepting {
     tasks: Vec<JoinHandle<()>>,
     graceful: Arc<GracefulShutdown>,
     places: Arc<Places>,
-    first: Duration,
     untaken: Duration,
 }
 
@@ -148,7 +147,6 @@ impl Accepting {
             tasks: Vec::new(),
             graceful: Arc::new(GracefulShutdown::new()),
             places: Arc::new(Places::new(connections.min(half))),
-            first: FIRST,
             untaken: UNTAKEN,
         }
     }
@@ -168,12 +166,7 @@ impl Accepting {
         service: impl Service,
     ) {
         let acceptor = Acceptor {
-            terms: Terms {
-                service,
-                tls: tls.map(TlsAcceptor::from),
-                first: self.first,
-                untaken: self.untaken,
-            },
+            terms: Terms { service, tls: tls.map(TlsAcceptor::from), untaken: self.untaken },
             places: self.places.clone(),
             graceful: self.graceful.clone(),
         };
@@ -243,8 +236,6 @@ fn is_of_files(error: &std::io::Error) -> bool {
 struct Terms<S> {
     service: S,
     tls: Option<TlsAcceptor>,
-    /// How long a client may take for its first request.
-    first: Duration,
     untaken: Duration,
 }
 
@@ -312,7 +303,7 @@ impl<S: Service> Terms<S> {
         let served = builder.serve_connection(TokioIo::new(stream), answer);
         // Who connects and asks for nothing keeps others out.
         let nothing = async {
-            tokio::time::sleep(self.first).await;
+            tokio::time::sleep(FIRST).await;
             if has_asked.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
@@ -387,47 +378,4 @@ async fn handshake(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use http_body_util::Full;
-    use tokio::io::AsyncReadExt;
-
-    use super::*;
-
-    #[derive(Clone)]
-    struct Hello;
-
-    impl Service for Hello {
-        type Body = Full<Bytes>;
-
-        async fn answer(self, _: Connection, _: Request<Incoming>) -> Response<Self::Body> {
-            Response::new(Full::new(Bytes::from_static(b"hello")))
-        }
-    }
-
-    #[tokio::test]
-    async fn who_asks_for_nothing_makes_room_for_others() {
-        let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut accepting = Accepting { first: Duration::from_millis(500), ..Accepting::new(2) };
-        accepting.add(listener, None, Hello);
-        let mut half = TcpStream::connect(address).await.unwrap();
-        half.write_all(b"GET / HTTP/1.1\r\nHost: h").await.unwrap();
-        let _silent = TcpStream::connect(address).await.unwrap();
-        let begin = Instant::now();
-        let mut late = TcpStream::connect(address).await.unwrap();
-        // Who has asked may be idle for longer.
-        for _ in 0..2 {
-            late.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-            let mut answer = [0; 256];
-            let count = late.read(&mut answer).await.unwrap();
-            assert!(answer[..count].starts_with(b"HTTP/1.1 200"), "{count}");
-            tokio::time::sleep(Duration::from_millis(1500)).await;
-        }
-        assert!(begin.elapsed() < HEAD, "it is not just that every head has its time");
-        assert_eq!(half.read(&mut [0]).await.unwrap_or(0), 0, "it is closed");
-        drop(late);
-        accepting.end().await;
-    }
-}
+mod tests;

@@ -203,34 +203,51 @@ mod tests {
         assert_eq!(look(3800, 0, false), 0);
     }
 
-    #[tokio::test]
-    async fn who_never_reads_is_left_after_a_while() {
+    /// A connection within this machine.
+    async fn connected() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let never = accepted.unwrap().0;
-        let mut writer = Watched::new(stream.unwrap(), SECOND).taken_within(SECOND);
-        let error = writer.write_all(&vec![7; 40_000_000]).await.unwrap_err();
-        assert!(error.to_string().contains("nothing was taken for 1 s"), "{error}");
+        (stream.unwrap(), accepted.unwrap().0)
+    }
+
+    /// More than the system takes for a reader that does not come.
+    const MUCH: usize = 40_000_000;
+
+    #[tokio::test]
+    async fn who_never_reads_is_left_after_a_while() {
+        let (stream, never) = connected().await;
+        let limit = Duration::from_millis(200);
+        let mut writer = Watched::new(stream, limit).taken_within(limit);
+        let error = writer.write_all(&vec![7; MUCH]).await.unwrap_err();
+        assert!(error.to_string().contains("nothing was taken for 0.2 s"), "{error}");
         drop(never);
     }
 
     #[tokio::test]
     async fn who_reads_late_is_there() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let mut reader = accepted.unwrap().0;
-        // It would have had enough of it three times.
-        let gone = 3 * SECOND;
-        let mut writer = Watched::new(stream.unwrap(), gone);
-        let sending = tokio::spawn(async move {
-            writer.write_all(&vec![7; 40_000_000]).await.unwrap();
-        });
-        tokio::time::sleep(4 * gone).await;
+        let (stream, mut reader) = connected().await;
+        let mut writer = Watched::new(stream, Duration::from_millis(400));
+        let (data, mut sent) = (vec![7; MUCH], 0);
+        // It is looked four times until a system counts as gone, so this one had enough thrice.
+        let (mut looked, mut looks) = (writer.silence.looked, 0);
+        std::future::poll_fn(|context| {
+            while let Poll::Ready(written) =
+                Pin::new(&mut writer).poll_write(context, &data[sent..])
+            {
+                sent += written.unwrap();
+            }
+            looks += usize::from(looked != writer.silence.looked);
+            looked = writer.silence.looked;
+            if looks < 16 { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
         let mut read = Vec::new();
-        reader.read_to_end(&mut read).await.unwrap();
-        assert_eq!(read.len(), 40_000_000);
-        sending.await.unwrap();
+        let sending = async {
+            writer.write_all(&data[sent..]).await.unwrap();
+            drop(writer);
+        };
+        let (received, ()) = tokio::join!(reader.read_to_end(&mut read), sending);
+        assert_eq!(received.unwrap(), MUCH);
     }
 }

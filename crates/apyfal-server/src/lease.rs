@@ -21,7 +21,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::draining::Draining;
 use crate::logs::Logs;
-use crate::uptime::{self, milliseconds as now};
+use crate::uptime;
 use record::Record;
 
 const FILE: &str = "lease";
@@ -44,9 +44,11 @@ pub struct LeaseLimits {
 }
 
 /// The lease of this host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lease {
     limits: LeaseLimits,
+    /// What time it is, in milliseconds since the system was started.
+    clock: fn() -> u64,
     /// Where it is written down: the first is written with each use.
     paths: Vec<PathBuf>,
     /// When a client last asked for something.
@@ -54,6 +56,20 @@ pub struct Lease {
     /// When that was written down.
     reported: AtomicU64,
     record: Mutex<Record>,
+}
+
+/// A host that lives for ever.
+impl Default for Lease {
+    fn default() -> Self {
+        Self {
+            limits: LeaseLimits::default(),
+            clock: uptime::milliseconds,
+            paths: Vec::new(),
+            used: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
+            record: Mutex::default(),
+        }
+    }
 }
 
 impl Lease {
@@ -67,7 +83,7 @@ impl Lease {
         if limits == LeaseLimits::default() {
             return forget(&path);
         }
-        let armed = Record::begun(limits);
+        let armed = Record::begun(limits, uptime::milliseconds());
         let same = |found: &Record| {
             (found.idle_timeout, found.max_lifetime) == (armed.idle_timeout, armed.max_lifetime)
         };
@@ -88,14 +104,24 @@ impl Lease {
         memory: Option<&Path>,
         limits: LeaseLimits,
     ) -> (Self, Result<()>) {
+        Self::open_by(uptime::milliseconds, directory, memory, limits)
+    }
+
+    fn open_by(
+        clock: fn() -> u64,
+        directory: &Path,
+        memory: Option<&Path>,
+        limits: LeaseLimits,
+    ) -> (Self, Result<()>) {
         let directories = memory.into_iter().chain([directory]);
         let paths: Vec<_> = directories.map(|directory| directory.join(FILE)).collect();
         if limits == LeaseLimits::default() {
             let forgot = paths.iter().map(|path| forget(path)).fold(Ok(()), Result::and);
             return (Self::default(), forgot);
         }
-        let now = now();
-        let mut record = Record { agent: std::process::id().into(), ..Record::begun(limits) };
+        let now = clock();
+        let agent = std::process::id().into();
+        let mut record = Record { agent, ..Record::begun(limits, now) };
         let mut used = now;
         let mut before = paths.iter().filter_map(|path| Record::read(path));
         if let Some(before) = before.find(|before| before.boot == record.boot) {
@@ -108,6 +134,7 @@ impl Lease {
         }
         let lease = Self {
             limits,
+            clock,
             paths,
             used: AtomicU64::new(used),
             reported: AtomicU64::new(now),
@@ -122,13 +149,13 @@ impl Lease {
     /// A client asked for something.
     pub(crate) fn used(&self) {
         if self.limits.idle_timeout.is_some() {
-            self.used.store(now(), Ordering::Relaxed);
+            self.used.store((self.clock)(), Ordering::Relaxed);
         }
     }
 
     /// What is left, for clients. None where there are no limits.
     pub(crate) fn left(&self) -> Option<v2::Lease> {
-        let (idle, life) = self.left_at(now());
+        let (idle, life) = self.left_at((self.clock)());
         let seconds = |left: u64| left as f64 / 1000.0;
         (idle.is_some() || life.is_some()).then(|| v2::Lease {
             idle_timeout: self.limits.idle_timeout.map(|limit| limit.as_secs_f64()),
@@ -154,7 +181,7 @@ impl Lease {
                 Error::new(ErrorKind::Usage, "a lease is of one year at most").operation(doing)
             );
         }
-        let until = now().saturating_add(milliseconds(time));
+        let until = (self.clock)().saturating_add(milliseconds(time));
         // Held until it is written down: of two who extend it the longer one is remembered.
         let mut record = self.record();
         let mut extended = record.clone();
@@ -188,7 +215,7 @@ impl Lease {
 
     /// Writes down from time to time until when the host was used.
     fn keep(&self) {
-        let now = now();
+        let now = (self.clock)();
         if now.saturating_sub(self.reported.load(Ordering::Relaxed)) < STEP {
             return;
         }
@@ -221,7 +248,7 @@ impl Lease {
             }
             was_in_use = is_used;
             self.keep();
-            match self.left_at(now()) {
+            match self.left_at((self.clock)()) {
                 (_, Some(0)) => break logs.host("the life of this host is over"),
                 (Some(0), _) if !is_used => {
                     // From here on nothing comes in between.
@@ -262,8 +289,7 @@ impl Lease {
 
 impl Record {
     /// A lease that begins now.
-    fn begun(limits: LeaseLimits) -> Self {
-        let now = now();
+    fn begun(limits: LeaseLimits, now: u64) -> Self {
         // None is zero.
         let time = |limit: Option<Duration>| limit.map_or(0, |limit| milliseconds(limit).max(1));
         let (idle_timeout, max_lifetime) = (time(limits.idle_timeout), time(limits.max_lifetime));

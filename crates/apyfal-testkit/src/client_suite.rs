@@ -1,6 +1,7 @@
 //! What every [`Client`] must do, be it in this process or far away.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,13 +57,16 @@ impl Write for Kept {
 }
 
 /// An input that gives a byte now and then and never ends.
-#[derive(Debug)]
-struct Endless;
+#[derive(Debug, Default)]
+struct Endless {
+    given: Arc<AtomicUsize>,
+}
 
 impl Read for Endless {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         std::thread::sleep(Duration::from_millis(10));
         buffer[0] = b'x';
+        self.given.fetch_add(1, Ordering::Relaxed);
         Ok(1)
     }
 }
@@ -185,9 +189,10 @@ async fn jobs_run_side_by_side(client: &Arc<dyn Client>) {
 
 async fn a_job_ends_when_it_is_cancelled(client: &Arc<dyn Client>) {
     let session = start(client, "null", json!({})).await.expect("null starts");
-    let cancel = Cancel::default();
+    let (cancel, endless) = (Cancel::default(), Endless::default());
+    let given = endless.given.clone();
     let io = JobIo {
-        src: Some(Input::stream(Endless)),
+        src: Some(Input::stream(endless)),
         dst: Some(Kept::default().output()),
         cancel: cancel.clone(),
         ..JobIo::default()
@@ -197,7 +202,9 @@ async fn a_job_ends_when_it_is_cancelled(client: &Arc<dyn Client>) {
         let client = client.clone();
         tokio::spawn(async move { client.process(job, io).await })
     };
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    while given.load(Ordering::Relaxed) < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let begin = Instant::now();
     cancel.cancel();
     let error = running.await.expect("no panic").expect_err("it was cancelled");

@@ -14,9 +14,11 @@ mod engines;
 mod faults;
 mod moto;
 mod nginx;
+mod open_files;
 mod provider_suite;
 mod python;
 mod signals;
+mod thread;
 mod trailers;
 
 pub use addresses::{Unheard, connect_from, own_loopback};
@@ -26,9 +28,11 @@ pub use engines::{engines_suite, twins};
 pub use faults::{Answer, Body, FaultServer, Request};
 pub use moto::Moto;
 pub use nginx::Nginx;
+pub use open_files::times_open;
 pub use provider_suite::provider_suite;
 pub use python::python;
 pub use signals::default_signals;
+pub use thread::Thread;
 pub use trailers::TrailerDropper;
 
 use std::io::{Error, Result};

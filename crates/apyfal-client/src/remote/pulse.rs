@@ -122,32 +122,41 @@ impl Following<'_> {
     async fn ask(&self) -> Infallible {
         let Pulse { limit, asks, hangs, .. } = &self.0.pulse;
         let _asks = asks.lock().await;
-        loop {
-            let asked = Instant::now();
-            let answered = async {
-                // What is refused or breaks off may go better the next time.
-                while !self.0.answers().await {
-                    tokio::time::sleep(LOOK).await;
-                }
-            };
-            let silence = async {
-                for _ in 0..TICKS {
-                    tokio::time::sleep(*limit / TICKS).await;
-                }
-            };
-            tokio::select! {
-                biased;
-                () = answered => {
-                    hangs.send_if_modified(|hangs| hangs.take().is_some());
-                    tokio::time::sleep(LOOK).await;
-                }
-                () = silence => {
-                    hangs.send_if_modified(|hangs| {
-                        let is_new = hangs.is_none();
-                        hangs.get_or_insert(asked);
-                        is_new
-                    });
-                }
+        keep_asking(*limit, hangs, || self.0.answers()).await
+    }
+}
+
+/// Asks again and again, and tells since when there was no answer once that lasts for too long.
+async fn keep_asking<Answered: Future<Output = bool>>(
+    limit: Duration,
+    hangs: &watch::Sender<Option<Instant>>,
+    ask: impl Fn() -> Answered,
+) -> Infallible {
+    loop {
+        let asked = Instant::now();
+        let answered = async {
+            // What is refused or breaks off may go better the next time.
+            while !ask().await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let silence = async {
+            for _ in 0..TICKS {
+                tokio::time::sleep(limit / TICKS).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = answered => {
+                hangs.send_if_modified(|hangs| hangs.take().is_some());
+                tokio::time::sleep(LOOK).await;
+            }
+            () = silence => {
+                hangs.send_if_modified(|hangs| {
+                    let is_new = hangs.is_none();
+                    hangs.get_or_insert(asked);
+                    is_new
+                });
             }
         }
     }
@@ -176,5 +185,62 @@ impl<'a> Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// After how many seconds a host is said to hang; none where it is not within an hour.
+    async fn hangs<Answered: Future<Output = bool>>(ask: impl Fn() -> Answered) -> Option<u64> {
+        let (hangs, begin) = (watch::Sender::new(None), tokio::time::Instant::now());
+        let mut told = hangs.subscribe();
+        let told = timeout(HOUR, told.wait_for(Option::is_some));
+        tokio::select! {
+            told = told => told.is_ok().then(|| begin.elapsed().as_secs()),
+            never = keep_asking(LIMIT, &hangs, ask) => match never {},
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_host_does_not_hang() {
+        let slow = || async {
+            sleep(LIMIT - Duration::from_secs(1)).await;
+            true
+        };
+        assert_eq!(hangs(slow).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_hangs_that_gives_no_answer_or_none_of_its_own() {
+        let never = || std::future::pending();
+        assert_eq!(hangs(never).await, Some(LIMIT.as_secs()));
+        let refused = || std::future::ready(false);
+        assert_eq!(hangs(refused).await, Some(LIMIT.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_answers_again_hangs_no_more() {
+        let (hangs, begin) = (watch::Sender::new(None), tokio::time::Instant::now());
+        let ask = || async {
+            let until = begin + 2 * LIMIT;
+            tokio::time::sleep_until(until).await;
+            true
+        };
+        let mut told = hangs.subscribe();
+        let seen = async {
+            told.wait_for(Option::is_some).await.unwrap();
+            told.wait_for(Option::is_none).await.unwrap();
+        };
+        tokio::select! {
+            seen = timeout(HOUR, seen) => seen.expect("it is told that it answers"),
+            never = keep_asking(LIMIT, &hangs, ask) => match never {},
+        }
     }
 }

@@ -11,7 +11,7 @@ use apyfal_core::{
     JobParameters, Need, Outcome, Output, Params, Progress, Result, Slots,
 };
 use apyfal_machine::Guard;
-use apyfal_testkit::Kept;
+use apyfal_testkit::{Kept, times_open};
 use serde_json::{Value, json};
 
 use super::{Declaration, Exec, Launcher};

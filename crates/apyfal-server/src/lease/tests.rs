@@ -1,3 +1,6 @@
+use std::sync::LazyLock;
+use std::time::Instant;
+
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -7,6 +10,10 @@ fn open(directory: &tempfile::TempDir, limits: LeaseLimits) -> Lease {
     let (lease, written) = Lease::open(directory.path(), None, limits);
     written.unwrap();
     lease
+}
+
+fn now() -> u64 {
+    uptime::milliseconds()
 }
 
 fn file(directory: &tempfile::TempDir) -> PathBuf {
@@ -22,7 +29,7 @@ fn an_agent_that_starts_again_begins_no_new_life() {
     // Another system, or another limit, is another life.
     let longer = LeaseLimits { max_lifetime: Some(2 * HOUR), ..LIMITS };
     assert!(open(&directory, longer).record().life_ends > ends);
-    let other = Record { boot: "another".into(), life_ends: 1, ..Record::begun(longer) };
+    let other = Record { boot: "another".into(), life_ends: 1, ..Record::begun(longer, now()) };
     other.write(&file(&directory), true).unwrap();
     let (_, life) = open(&directory, longer).left_at(now());
     assert!(life.unwrap() > milliseconds(HOUR) && life.unwrap() <= milliseconds(2 * HOUR));
@@ -142,4 +149,54 @@ async fn a_use_that_comes_as_the_host_would_end_goes_on() {
     looked.dedup();
     assert_eq!(looked, [false, true, false, true], "it takes work again before it ends");
     assert!(draining.is_set());
+}
+
+/// The time of the runtime. It stands still in these tests, and moves on where all wait for it.
+fn runtime_time() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let began = *BEGAN;
+    milliseconds(HOUR + tokio::time::Instant::now().into_std().saturating_duration_since(began))
+}
+
+/// After how many seconds a host with this lease ends that is in use as is said of each second; and
+/// when it was in use and took no more.
+async fn ended(limits: LeaseLimits, is_in_use: impl Fn(u64) -> bool) -> (u64, Vec<u64>) {
+    let directory = tempfile::tempdir().unwrap();
+    let begun = runtime_time();
+    let seconds = || (runtime_time() - begun) / 1000;
+    let (lease, written) = Lease::open_by(runtime_time, directory.path(), None, limits);
+    written.unwrap();
+    let (draining, drained) = (Draining::default(), Mutex::new(Vec::new()));
+    let looks = || {
+        let is_in_use = is_in_use(seconds());
+        if is_in_use && draining.is_set() {
+            drained.lock().push(seconds());
+        }
+        is_in_use
+    };
+    lease.ended(looks, &draining, &Logs::new()).await;
+    assert!(draining.is_set(), "it takes no more");
+    (seconds(), drained.into_inner())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_ends_that_nobody_uses_for_too_long() {
+    let limits = LeaseLimits { idle_timeout: Some(HOUR), max_lifetime: None };
+    let (at, drained) = ended(limits, |_| false).await;
+    assert!((3600..3602).contains(&at) && drained.is_empty(), "after {at} s");
+    // However long it is used, it ends so much later.
+    let (at, drained) = ended(limits, |seconds| seconds < 10_000).await;
+    assert!((13_599..13_602).contains(&at) && drained.is_empty(), "after {at} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_ends_when_its_uses_have() {
+    let limits = LeaseLimits { idle_timeout: None, max_lifetime: Some(HOUR) };
+    let (at, drained) = ended(limits, |seconds| seconds < 4000).await;
+    assert!((4000..4002).contains(&at), "after {at} s");
+    assert!(drained.first().is_some_and(|first| (3600..3602).contains(first)), "{drained:?}");
+    // But it does not wait for ever.
+    let (at, _) = ended(limits, |_| true).await;
+    let last = 3600 + DRAIN.as_secs();
+    assert!((last..last + 3).contains(&at), "after {at} s");
 }

@@ -130,8 +130,7 @@ async fn pipes_wait_for_their_other_end_and_can_be_given_up() {
     let input = storage.open_input(&location(&url)).await.unwrap();
     let cancel = Cancel::default();
     let mut reader = context(&cancel).reader(input).unwrap();
-    let reading = tokio::task::spawn_blocking(move || reader.fill(&mut [0; 8]));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let reading = waiting(move || reader.fill(&mut [0; 8])).await;
     cancel.cancel();
     assert!(reading.await.unwrap().unwrap_err().is_cancelled());
 
@@ -139,8 +138,7 @@ async fn pipes_wait_for_their_other_end_and_can_be_given_up() {
     let (_destination, output) = begin(&storage, &url).await.unwrap();
     let cancel = Cancel::default();
     let mut writer = context(&cancel).writer(output);
-    let writing = tokio::task::spawn_blocking(move || writer.write_all(b"data"));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let writing = waiting(move || writer.write_all(b"data")).await;
     cancel.cancel();
     assert!(writing.await.unwrap().is_err());
 
@@ -219,12 +217,10 @@ async fn a_pipe_that_nobody_reads_can_be_given_up_at_the_end() {
         begin(&Storage::new(), &text(&fifo(directory.path()))).await.unwrap();
     drop(output);
     let cancel = Cancel::default();
-    let cancelling = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        cancel.cancel();
-    };
-    let (result, ()) = tokio::join!(destination.commit(&cancel), cancelling);
-    assert!(result.unwrap_err().is_cancelled());
+    let mut committing = std::pin::pin!(destination.commit(&cancel));
+    assert!(futures::poll!(&mut committing).is_pending(), "it waits for a reader");
+    cancel.cancel();
+    assert!(committing.await.unwrap_err().is_cancelled());
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use apyfal_core::{Cancel, Input, JobContext, Output, Progress, Result, Source};
 use apyfal_storage::{Destination, Location, MountOptions, Storage};
-use apyfal_testkit::Moto;
+use apyfal_testkit::{Moto, Thread};
 
 /// The size of the parts of large objects.
 const PART: usize = 8 << 20;
@@ -98,6 +98,20 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Begins what blocks, and waits until it does.
+async fn waiting<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    let (sender, thread) = tokio::sync::oneshot::channel();
+    let working = tokio::task::spawn_blocking(move || {
+        sender.send(Thread::current().unwrap()).unwrap();
+        work()
+    });
+    let thread = thread.await.unwrap();
+    eventually("it waits", || thread.waits()).await;
+    working
 }
 
 /// One server for all tests; it ends with the process.

@@ -283,7 +283,7 @@ async fn swift_fetches_a_token_and_uses_it() {
 
 #[tokio::test]
 async fn reading_ends_when_it_is_cancelled() {
-    let (storage, _server) = faulty(|request| match request.method.as_str() {
+    let (storage, server) = faulty(|request| match request.method.as_str() {
         "HEAD" => Answer::new(200, vec![0; 1000]),
         _ => Answer::part_of(&[0; 1000], request)
             .body(apyfal_testkit::Body::Slow(Duration::from_secs(60))),
@@ -292,7 +292,8 @@ async fn reading_ends_when_it_is_cancelled() {
     let cancel = Cancel::default();
     let mut reader = context(&cancel).reader(input).unwrap();
     let reading = tokio::task::spawn_blocking(move || reader.fill(&mut [0; 8]));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let is_read = || server.requests().iter().any(|request| request.method == "GET");
+    eventually("it is read", is_read).await;
     let start = Instant::now();
     cancel.cancel();
     assert!(reading.await.unwrap().unwrap_err().is_cancelled());
@@ -328,7 +329,6 @@ async fn a_store_that_stalls_is_given_up() {
         };
         let cancelling = async {
             eventually("a part is sent", || !server.requests().is_empty()).await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
             cancel.cancel();
             Instant::now()
         };
@@ -346,7 +346,6 @@ async fn a_copy_in_a_store_that_stalls_is_given_up() {
     let copying = storage.copy(&src, &dst, &cancel, &progress);
     let cancelling = async {
         eventually("it is asked for", || !server.requests().is_empty()).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
         cancel.cancel();
         Instant::now()
     };

@@ -255,8 +255,7 @@ async fn slow_servers_can_be_given_up() {
     let input = Storage::new().open_input(&location(&server.url())).await.unwrap();
     let cancel = Cancel::default();
     let mut reader = context(&cancel).reader(input).unwrap();
-    let reading = tokio::task::spawn_blocking(move || reader.fill(&mut [0; 8]));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let reading = waiting(move || reader.fill(&mut [0; 8])).await;
     cancel.cancel();
     assert!(reading.await.unwrap().unwrap_err().is_cancelled());
 }

@@ -223,11 +223,14 @@ fn calls_wait_for_each_other_across_processes() {
     let bench = bench(json!({}));
     let session = bench.open();
     let lock = fs::read_dir(bench.path("locks")).unwrap().next().unwrap().unwrap().path();
-    let lock = File::options().write(true).open(lock).unwrap();
-    lock.lock().unwrap();
+    let locked = File::options().write(true).open(&lock).unwrap();
+    locked.lock().unwrap();
+    let before = times_open(&lock);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| process(&bench, &*session, json!({})));
-        std::thread::sleep(Duration::from_millis(50));
+        while times_open(&lock) == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert!(!waiting.is_finished());
         bench.cancel.cancel();
         assert!(waiting.join().unwrap().unwrap_err().is_cancelled());
