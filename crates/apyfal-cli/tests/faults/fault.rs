@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::host::Host;
-use super::link::Way;
+use super::link::LinkState;
 use super::model::{Cause, Held};
 use super::random::Random;
 use super::run::Run;
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     /// Its disk is full to the last byte; undone by making room.
     FullDisk,
     /// Its link is slow, silent, or breaks; undone by a link that carries all.
-    Link(Way),
+    Link(LinkState),
     /// Its clock of the day is off by so many seconds; undone by one that is right.
     Jumped(i64),
 }
@@ -38,9 +38,9 @@ impl Fault {
             3 => Self::Drained,
             4..=5 => Self::Stopped,
             6..=7 => Self::FullDisk,
-            8 => Self::Link(Way::Slow),
-            9 => Self::Link(Way::Silent),
-            10 => Self::Link(Way::BreaksAfter(100 + random.below(500_000))),
+            8 => Self::Link(LinkState::Slow),
+            9 => Self::Link(LinkState::Silent),
+            10 => Self::Link(LinkState::BreaksAfter(100 + random.below(500_000))),
             _ => Self::Jumped(*random.pick(&[DAY, -DAY, YEARS, -YEARS])),
         };
         let is_away = present.iter().any(|other| matches!(other, Self::Killed | Self::Drained));
@@ -48,7 +48,9 @@ impl Fault {
         let may_be = match fault {
             Self::Killed => !is_away,
             // Who hears nothing cannot be told, and what nobody takes is waited for.
-            Self::Drained => !is_away && !is_stopped && !present.contains(&Self::Link(Way::Silent)),
+            Self::Drained => {
+                !is_away && !is_stopped && !present.contains(&Self::Link(LinkState::Silent))
+            }
             Self::Stopped => !is_away && !is_stopped,
             Self::FullDisk => host.has_disk() && !present.contains(&fault),
             Self::Link(_) => !present.iter().any(|other| matches!(other, Self::Link(_))),
@@ -85,7 +87,7 @@ impl Fault {
             Self::Killed | Self::Drained => host.start(&run.home)?,
             Self::Stopped => host.signal(Signal::CONT),
             Self::FullDisk => host.free_disk(),
-            Self::Link(_) => host.link().set(Way::Open),
+            Self::Link(_) => host.link().set(LinkState::Open),
             Self::Jumped(_) => host.set_clock(0),
         }
         Ok(())

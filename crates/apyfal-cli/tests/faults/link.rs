@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How a link treats what it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum LinkState {
     Open,
     /// A piece now and then.
     Slow,
@@ -23,7 +23,7 @@ const PIECE: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Link {
     address: SocketAddr,
-    way: Arc<Mutex<Way>>,
+    state: Arc<Mutex<LinkState>>,
 }
 
 impl Link {
@@ -31,8 +31,8 @@ impl Link {
     pub(crate) fn to(host: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let way = Arc::new(Mutex::new(Way::Open));
-        let seen = way.clone();
+        let state = Arc::new(Mutex::new(LinkState::Open));
+        let seen = state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 // Where the host is not there the connection is closed.
@@ -43,26 +43,26 @@ impl Link {
                 }
             }
         });
-        Self { address, way }
+        Self { address, state }
     }
 
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
-    pub(crate) fn set(&self, way: Way) {
-        *self.way.lock().unwrap() = way;
+    pub(crate) fn set(&self, state: LinkState) {
+        *self.state.lock().unwrap() = state;
     }
 }
 
 /// Carries one direction of a connection to its end.
-fn carry(mut from: TcpStream, mut to: TcpStream, way: &Mutex<Way>) {
+fn carry(mut from: TcpStream, mut to: TcpStream, state: &Mutex<LinkState>) {
     let _ = to.set_nodelay(true);
     let (mut piece, mut passed) = ([0; PIECE], 0);
     while let Ok(length @ 1..) = from.read(&mut piece) {
         let mut length = length;
-        match waited(way) {
-            Way::BreaksAfter(bytes) if passed + length as u64 >= bytes => {
+        match waited(state) {
+            LinkState::BreaksAfter(bytes) if passed + length as u64 >= bytes => {
                 length = bytes.saturating_sub(passed) as usize;
                 let _ = to.write_all(&piece[..length]);
                 let _ = from.shutdown(Shutdown::Both);
@@ -77,22 +77,22 @@ fn carry(mut from: TcpStream, mut to: TcpStream, way: &Mutex<Way>) {
         }
     }
     // Who is silent does not even tell that it ended.
-    waited(way);
+    waited(state);
     let _ = to.shutdown(Shutdown::Write);
     let _ = from.shutdown(Shutdown::Read);
 }
 
-/// Waits as long as the way is silent, or a moment where it is slow.
-fn waited(way: &Mutex<Way>) -> Way {
+/// Waits as long as the state is silent, or a moment where it is slow.
+fn waited(state: &Mutex<LinkState>) -> LinkState {
     loop {
-        let present = *way.lock().unwrap();
+        let present = *state.lock().unwrap();
         match present {
-            Way::Open | Way::BreaksAfter(_) => return present,
-            Way::Slow => {
+            LinkState::Open | LinkState::BreaksAfter(_) => return present,
+            LinkState::Slow => {
                 std::thread::sleep(Duration::from_millis(5));
                 return present;
             }
-            Way::Silent => std::thread::sleep(Duration::from_millis(10)),
+            LinkState::Silent => std::thread::sleep(Duration::from_millis(10)),
         }
     }
 }

@@ -60,10 +60,10 @@ fn in_form(server: &Server, session: &str, id: &str, data: &[u8]) -> Answer {
 fn only_the_same_data_gets_the_result() {
     let server = Server::start();
     let session = session(&server, "null");
-    type Way<'a> = &'a dyn Fn(&str, &[u8]) -> Answer;
-    let plain: Way<'_> = &|id, data| ask(&server, &session, id, "", data);
-    let by_chunks: Way<'_> = &|id, data| chunked(&server, &session, id, data);
-    let by_form: Way<'_> = &|id, data| in_form(&server, &session, id, data);
+    type Sender<'a> = &'a dyn Fn(&str, &[u8]) -> Answer;
+    let plain: Sender<'_> = &|id, data| ask(&server, &session, id, "", data);
+    let by_chunks: Sender<'_> = &|id, data| chunked(&server, &session, id, data);
+    let by_form: Sender<'_> = &|id, data| in_form(&server, &session, id, data);
     for (name, send) in [("plain", plain), ("chunked", by_chunks), ("form", by_form)] {
         for length in [1, 1000, 65_536, 65_537, 3_000_000] {
             let id = format!("{name}-{length}");
