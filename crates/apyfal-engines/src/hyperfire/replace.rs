@@ -1,4 +1,5 @@
-//! One pass over a block of text: find the edges of words, look each word up, copy or replace it.
+//! A block of text: find the edges of words, look each word up, and copy what stands between those that
+//! are replaced. Each step is a loop of its own without a branch that a processor could not predict.
 
 use super::charset::{Charset, Classifier, LANES};
 use super::corpus::{Corpus, Span};
@@ -24,18 +25,27 @@ impl std::ops::AddAssign for Count {
     }
 }
 
-/// Replaces words, one block of text after the other. Keeps its buffer between blocks.
+/// Replaces words, one block of text after the other. Keeps its buffers between blocks.
 #[derive(Debug)]
 pub(super) struct Replacer<'a> {
     corpus: &'a Corpus,
     table: &'a Table,
     charset: Charset,
     edges: Vec<u32>,
+    hits: Vec<Hit>,
+}
+
+/// A word that is replaced.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hit {
+    start: u32,
+    end: u32,
+    replacement: Span,
 }
 
 impl<'a> Replacer<'a> {
     pub(super) fn new(corpus: &'a Corpus, table: &'a Table, charset: Charset) -> Self {
-        Self { corpus, table, charset, edges: Vec::new() }
+        Self { corpus, table, charset, edges: Vec::new(), hits: Vec::new() }
     }
 
     /// Writes `text` without its [`PADDING`], with its words replaced, to `output`.
@@ -48,25 +58,37 @@ impl<'a> Replacer<'a> {
             [[0, _], rest @ ..] if in_word => rest,
             all => all,
         };
-        let mut count = Count { words: words.len() as u64, replacements: 0 };
+        let hits = find_hits(self.table, text, words, &mut self.hits);
         output.clear();
         let mut from = 0;
-        for [start, end] in words {
-            let (start, end) = (*start as usize, *end as usize);
-            let found = find(self.table, text, start, end);
-            count.replacements += u64::from(found.is_hit);
-            let (source, span) = if found.is_hit {
-                (self.corpus.bytes(), found.replacement)
-            } else {
-                (text, Span { start: start as u32, len: (end - start) as u32 })
-            };
-            output.push(text, from, start - from);
-            output.push(source, span.start as usize, span.len as usize);
-            from = end;
+        for Hit { start, end, replacement } in hits {
+            output.push(text, from, *start as usize - from);
+            output.push(self.corpus.bytes(), replacement.start as usize, replacement.len as usize);
+            from = *end as usize;
         }
         output.push(text, from, text.len() - PADDING - from);
-        count
+        Count { words: words.len() as u64, replacements: hits.len() as u64 }
     }
+}
+
+/// Lists the words that are replaced: each word is put into the list, and stays there if it is found.
+#[inline(never)]
+fn find_hits<'a>(
+    table: &Table,
+    text: &[u8],
+    words: &[[u32; 2]],
+    hits: &'a mut Vec<Hit>,
+) -> &'a [Hit] {
+    if hits.len() < words.len() {
+        hits.resize(words.len(), Hit::default());
+    }
+    let mut count = 0;
+    for &[start, end] in words {
+        let Found { is_hit, replacement } = find(table, text, start as usize, end as usize);
+        hits[count] = Hit { start, end, replacement };
+        count += usize::from(is_hit);
+    }
+    &hits[..count]
 }
 
 #[inline(always)]

@@ -1,8 +1,9 @@
 //! The words of a corpus in the form in which they are found fastest.
 //!
-//! A word of up to 16 bytes is two integers, so finding it is a multiplication, a look into a hash
-//! table and a comparison. About every second word of a text is found, in no order that a processor
-//! could predict, so a word that is not there takes the same path without a branch.
+//! A word of up to 16 bytes is two integers, so finding it is a multiplication, one look into a hash
+//! table and a comparison: all of a word is in one place of memory. About every second word of a text is
+//! found, in no order that a processor could predict, so a word that is not there takes the same path
+//! without a branch.
 
 use std::collections::HashMap;
 
@@ -55,36 +56,31 @@ impl Key {
     }
 }
 
+/// A place of the table for two words, one line of the cache. The key where none stands is that of no word.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    key: Key,
-    replacement: Span,
+#[repr(align(64))]
+struct Bucket {
+    keys: [Key; 2],
+    replacements: [Span; 2],
+    /// Whether words that belong here had to go to the next place.
+    has_more: bool,
 }
 
-/// A number of an entry, and whether words that belong here had to go to the next place.
-#[derive(Clone, Copy, Debug, Default)]
-struct Index(u32);
-
-impl Index {
-    const MORE: u32 = 1 << 31;
-
-    fn entry(self) -> usize {
-        (self.0 & !Self::MORE) as usize
-    }
-
-    fn has_more(self) -> bool {
-        self.0 & Self::MORE != 0
+impl Bucket {
+    /// Looks at both words; which of them it is decides no branch.
+    #[inline(always)]
+    fn find(&self, key: Key) -> Found {
+        let [first, second] = self.keys.map(|own| (own.low ^ key.low) | (own.high ^ key.high) == 0);
+        Found { is_hit: first | second, replacement: self.replacements[usize::from(second)] }
     }
 }
 
 /// Finds words.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Open addressing with linear probing; the highest bits of the hash choose the place.
-    places: Vec<Index>,
+    /// The highest bits of the hash choose the place; where that is full, the next one is taken.
+    buckets: Vec<Bucket>,
     shift: u32,
-    /// The first one is the entry of empty places. Its key is that of no word.
-    entries: Vec<Entry>,
     /// The words that are no keys.
     long: HashMap<Box<[u8]>, Span>,
     longest: usize,
@@ -92,12 +88,11 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(corpus: &Corpus) -> Self {
-        // A quarter full, so that most words are where they belong; large ones share the memory.
-        let bits = (corpus.pairs().len() * 4).next_power_of_two().trailing_zeros().max(4);
+        // A quarter to half full, so that nearly all words are where they belong.
+        let bits = corpus.pairs().len().next_power_of_two().trailing_zeros().max(4);
         let mut table = Self {
-            places: vec![Index::default(); 1 << bits],
+            buckets: vec![Bucket::default(); 1 << bits],
             shift: u64::BITS - bits,
-            entries: vec![Entry::default()],
             long: HashMap::new(),
             longest: 0,
         };
@@ -107,10 +102,7 @@ impl Table {
             if word.len() <= KEY_LEN {
                 let mut bytes = [0; KEY_LEN];
                 bytes[..word.len()].copy_from_slice(word);
-                table.insert(Entry {
-                    key: Key::new(&bytes, word.len()),
-                    replacement: pair.replacement,
-                });
+                table.insert(Key::new(&bytes, word.len()), pair.replacement);
             } else {
                 table.long.insert(word.into(), pair.replacement);
             }
@@ -123,29 +115,41 @@ impl Table {
         self.longest
     }
 
-    fn insert(&mut self, entry: Entry) {
-        let mut at = (entry.key.hash() >> self.shift) as usize;
-        while self.places[at].entry() != 0 {
-            self.places[at].0 |= Index::MORE;
-            at = (at + 1) & (self.places.len() - 1);
+    fn insert(&mut self, key: Key, replacement: Span) {
+        let mut at = (key.hash() >> self.shift) as usize;
+        loop {
+            let bucket = &mut self.buckets[at];
+            if let Some(free) = bucket.keys.iter().position(|own| *own == Key::default()) {
+                (bucket.keys[free], bucket.replacements[free]) = (key, replacement);
+                return;
+            }
+            bucket.has_more = true;
+            at = self.next(at);
         }
-        self.places[at].0 = self.entries.len() as u32;
-        self.entries.push(entry);
+    }
+
+    fn next(&self, at: usize) -> usize {
+        (at + 1) & (self.buckets.len() - 1)
     }
 
     /// Finds the first `len` bytes, which are at most [`KEY_LEN`].
     #[inline(always)]
     pub(super) fn find(&self, bytes: &[u8; KEY_LEN], len: usize) -> Found {
         let key = Key::new(bytes, len);
-        let mut at = (key.hash() >> self.shift) as usize;
+        let at = (key.hash() >> self.shift) as usize;
+        let bucket = &self.buckets[at];
+        if bucket.has_more { self.find_further(key, at) } else { bucket.find(key) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_further(&self, key: Key, mut at: usize) -> Found {
         loop {
-            let place = self.places[at];
-            let entry = &self.entries[place.entry()];
-            let is_hit = ((entry.key.low ^ key.low) | (entry.key.high ^ key.high)) == 0;
-            if is_hit | !place.has_more() {
-                return Found { is_hit, replacement: entry.replacement };
+            let found = self.buckets[at].find(key);
+            if found.is_hit || !self.buckets[at].has_more {
+                return found;
             }
-            at = (at + 1) & (self.places.len() - 1);
+            at = self.next(at);
         }
     }
 
