@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use apyfal_core::{Error, ErrorKind, Result, Secret, root_cause};
+use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::{Value, json};
 
@@ -14,8 +15,7 @@ use crate::location::Location;
 use crate::mount::{MountOptions, server_url};
 use crate::transport::Transport;
 
-/// How long a token is used. Clouds let them live for an hour or longer; a token whose own time
-/// is shorter is renewed before that.
+/// How long a token is used at most. Most clouds let them live for an hour or longer.
 const USED_FOR: Duration = Duration::from_secs(30 * 60);
 
 /// Permission to use an object store for a while.
@@ -80,18 +80,18 @@ impl Token {
         let text = answer.text().await.map_err(|error| {
             failed(ErrorKind::Storage, error.without_url().to_string()).retryable()
         })?;
-        let catalog = serde_json::from_str::<Value>(&text).unwrap_or_default();
+        let about = serde_json::from_str::<Value>(&text).unwrap_or_default();
         let endpoint = match &options.endpoint {
             Some(_) => Some(options.server("")?),
             // The token goes there, and is as good as the password.
-            None => object_store(&catalog, options.region.as_deref())
+            None => object_store(&about, options.region.as_deref())
                 .map(|store| server_url(&store, options.unsecure))
                 .transpose()
                 .map_err(|error| error.operation("connect to swift://"))?,
         };
         match (token, endpoint) {
             (Some(secret), Some(endpoint)) => {
-                Ok(Self { secret, endpoint, renew: SystemTime::now() + USED_FOR })
+                Ok(Self { secret, endpoint, renew: SystemTime::now() + used_for(&about) })
             }
             (None, _) => Err(failed(ErrorKind::Storage, "the answer has no token".into())),
             (_, None) => Err(failed(
@@ -128,6 +128,16 @@ fn request(user: &str, domain: &str, password: &Secret, project: &str) -> Value 
     }})
 }
 
+/// How long a token is used: no more than half of its life, so that what begins with it has time to
+/// end with it. The two times are of the server's clock alone, whatever the one here shows.
+fn used_for(about: &Value) -> Duration {
+    let time = |key: &str| about["token"][key].as_str()?.parse::<Timestamp>().ok();
+    let Some(end) = time("expires_at") else { return USED_FOR };
+    let life = end.duration_since(time("issued_at").unwrap_or_else(Timestamp::now));
+    // One that is over already is used for no time at all.
+    USED_FOR.min(Duration::try_from(life).unwrap_or_default() / 2)
+}
+
 /// The public URL of the object store in a token's catalog.
 fn object_store(token: &Value, region: Option<&str>) -> Option<String> {
     let services = token["token"]["catalog"].as_array()?;
@@ -158,6 +168,21 @@ mod tests {
             assert_eq!(tokens_url(plain, true).unwrap(), "http://id/v3/auth/tokens");
         }
         assert!(tokens_url("ftp://id", true).is_err());
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends() {
+        let used = |token: Value| used_for(&json!({ "token": token })).as_secs();
+        let lives = |end: &str| {
+            used(json!({"issued_at": "2026-03-01T12:00:00.000000Z", "expires_at": end}))
+        };
+        assert_eq!(lives("2026-03-01T12:15:00.000000Z"), 450);
+        assert_eq!(lives("2026-03-02T12:00:00.000000Z"), USED_FOR.as_secs());
+        assert_eq!(lives("2026-03-01T11:00:00.000000Z"), 0, "it is over");
+        assert_eq!(used(json!({"expires_at": "2026-03-01T12:00:00Z"})), 0, "it is over");
+        for unknown in [json!({}), json!({"expires_at": null}), json!({"expires_at": "soon"})] {
+            assert_eq!(used(unknown), USED_FOR.as_secs());
+        }
     }
 
     #[test]

@@ -97,6 +97,14 @@ impl Location {
         matches!(self, Self::Http(url) if masked(url).as_str() != url.as_str())
     }
 
+    /// Whether it holds a secret other than what a signed URL has, which is good for that alone and for
+    /// a while.
+    pub fn has_lasting_secret(&self) -> bool {
+        let Self::Http(url) = self else { return false };
+        let is_signed = || url.query_pairs().any(|(key, _)| is_signature(&key));
+        self.has_secret() && (has_user(url) || !is_signed())
+    }
+
     /// Whether the client itself moves the data: its own files and its standard streams. All else
     /// travels as text, and the host reads or writes it.
     pub fn is_local(&self) -> bool {
@@ -199,13 +207,15 @@ fn malformed(url: impl fmt::Display, reason: impl fmt::Display) -> Error {
         .operation(format!("use '{url}' as a location"))
 }
 
-/// The URL without its password and without the query values that grant access by themselves, such
-/// as the signature of a presigned URL.
+/// The URL without what it says of its user, and without the query values that grant access by
+/// themselves, such as the signature of a presigned URL.
 fn masked(url: &Url) -> Url {
     let mut masked = url.clone();
-    if url.password().is_some() {
-        // Fails only for URLs that cannot have a password.
-        let _ = masked.set_password(Some("***"));
+    if has_user(url) {
+        // Many a token stands where the name is, with some word as its password or with none. Both
+        // fail only for URLs that cannot have a user.
+        let _ = masked.set_password(None);
+        let _ = masked.set_username("***");
     }
     if url.query().is_some() {
         let pairs: Vec<_> = url.query_pairs().collect();
@@ -220,9 +230,17 @@ fn masked(url: &Url) -> Url {
     masked
 }
 
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
 fn grants_access(key: &str) -> bool {
+    is_secret_key(key) || is_signature(key) || key.to_ascii_lowercase().contains("token")
+}
+
+fn is_signature(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    is_secret_key(&key) || key.contains("signature") || key.contains("token") || key == "sig"
+    key.contains("signature") || key == "sig"
 }
 
 #[cfg(test)]
@@ -326,7 +344,22 @@ mod tests {
     #[test]
     fn credentials_are_not_shown() {
         let shown = parse("https://me:hunter2@h/a?X-Amz-Signature=hunter2&b=c").to_string();
-        assert_eq!(shown, "https://me:***@h/a?X-Amz-Signature=***&b=c");
+        assert_eq!(shown, "https://***@h/a?X-Amz-Signature=***&b=c");
+        for text in ["https://hunter2@h/a", "https://hunter2:@h/a", "https://hunter2:word@h/a"] {
+            let location = parse(text);
+            assert_eq!(location.to_string(), "https://***@h/a");
+            assert!(location.has_secret(), "{text}");
+        }
+        assert!(!parse("https://h/a?b=c").has_secret());
+        for (text, is_lasting) in [
+            ("https://h/a?b=c", false),
+            ("https://h/a?X-Amz-Security-Token=t&X-Amz-Signature=s", false),
+            ("https://h/a?sig=s", false),
+            ("https://h/a?token=t", true),
+            ("https://me@h/a?sig=s", true),
+        ] {
+            assert_eq!(parse(text).has_lasting_secret(), is_lasting, "{text}");
+        }
         for text in
             ["s3://key:hunter2@bucket/k", "s3://key:hunter2/x@bucket/k", "http://me:hunter2@h:x/"]
         {
@@ -372,7 +405,8 @@ mod tests {
             let shown = location.to_string();
             if let Location::Http(url) = &location {
                 let shown = Url::parse(&shown).unwrap();
-                assert!(shown.password().is_none_or(|password| password == "***"), "{url}");
+                assert!(matches!(shown.username(), "" | "***"), "{url}");
+                assert_eq!(shown.password(), None, "{url}");
             }
             // Paths are shown decoded and secrets are masked; all else leads back.
             if let Location::Object(_) = location {

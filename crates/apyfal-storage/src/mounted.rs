@@ -12,6 +12,10 @@ use crate::keystone::Token;
 use crate::mount::{MountOptions, StorageType};
 use crate::transport::Transport;
 
+/// So many buckets are kept: their names come from whoever has a host run jobs, and nobody has to
+/// have a bucket to name it.
+const KEPT: usize = 64;
+
 /// A mounted store and its connections, which end with it.
 #[derive(Debug)]
 pub(crate) struct Mount {
@@ -56,7 +60,12 @@ impl Mount {
             _ => None,
         };
         let bucket = connect(account, None)?;
-        self.buckets.lock().insert(container.to_owned(), bucket.clone());
+        let mut buckets = self.buckets.lock();
+        // What is forgotten is made again when it is asked for, without a word to the store.
+        if buckets.len() >= KEPT {
+            buckets.clear();
+        }
+        buckets.insert(container.to_owned(), bucket.clone());
         Ok(bucket)
     }
 
@@ -65,6 +74,28 @@ impl Mount {
         match &*token {
             Some(token) if !token.is_stale() => Ok(token.clone()),
             _ => Ok(token.insert(Token::fetch(&self.options, transport).await?).clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apyfal_core::Secret;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn buckets_that_are_only_named_take_no_memory() {
+        let mut options = MountOptions::new(StorageType::S3);
+        options.client_id = Some("AKID".into());
+        options.secret_id = Some(Secret::new("hunter2"));
+        let (mount, environment) = (Mount::new(options), Environment::default());
+        let transport = Transport::new(&environment).unwrap();
+        for number in 0..KEPT * 2 {
+            let name = format!("bucket-{number}");
+            mount.bucket(&name, &transport, &environment).await.unwrap();
+            let kept = mount.buckets.lock();
+            assert!(kept.contains_key(&name) && kept.len() <= KEPT);
         }
     }
 }
