@@ -185,18 +185,31 @@ def test_multiprocessing(program, method):
 
 def test_ten_thousand_leave_nothing(program, sessions):
     program('''
-    import apyfal, gc, os, threading
+    import apyfal, gc, io, os
     config = apyfal.configuration.Configuration()
-    def made(count):
+    used = apyfal.Accelerator('sha3', config=config)
+    used.start()
+    def left(make, count):
         for _ in range(count):
-            apyfal.Accelerator('sha3', config=config)
+            make()
         gc.collect()
         with open('/proc/self/statm') as file:
             pages = int(file.read().split()[1])
-        return pages * 4096, len(os.listdir('/proc/self/fd')), threading.active_count()
-    first, then = made(300), made(2000)
-    assert then[0] - first[0] < 20e6, (first, then)
-    assert then[1:] == first[1:], (first, then)
+        return pages * 4096, len(os.listdir('/proc/self/fd')), len(os.listdir('/proc/self/task'))
+    def objects():
+        for where in ({}, {'host_ip': '127.0.0.1:9'}, {'host_type': 'sim'}):
+            apyfal.Accelerator('sha3', config=config, **where).client._accelerator()
+        apyfal.host.Host(host_type='sim', config=config)
+    def sessions():
+        apyfal.Accelerator('sha3', config=config).start()
+    def jobs():
+        used.process(bytearray(b'abc'), type='sha3-256')
+        used.process_submit(io.BytesIO(b'abc'), type='sha3-256').result()
+    for make, count in ((objects, 2500), (sessions, 200), (jobs, 5000)):
+        first, then = left(make, count // 10), left(make, count)
+        assert then[0] - first[0] < 8e6, (make, first, then)
+        # Threads stay a while, in case that there is more to do.
+        assert then[1] <= first[1] and then[2] < 40, (make, first, then)
     ''')
     assert not list(sessions.iterdir())
 
