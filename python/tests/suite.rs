@@ -49,7 +49,7 @@ async fn pytest_is_content() {
     let path = std::iter::once(programs()).chain(std::env::split_paths(&found));
     let mut pytest = Command::new("python3");
     pytest
-        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"])
+        .args(["-X", "dev", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))
         .args(std::env::var("APYFAL_PYTEST").iter().flat_map(|given| given.split_whitespace()))
         .current_dir(folder.path())

@@ -191,10 +191,11 @@ def test_a_host_by_itself(told):
         assert sha3.process(b'abc', type='sha3-256')['digest']
     host.stop()
     assert running() == []
-    with SimHost() as host:
-        host.start('sha3')
-        assert running()
-    assert running() == []
+    for needs in ({'accelerator': 'sha3'}, {'accel_parameters': {'accelerator': 'sha3'}}):
+        with SimHost() as host:
+            host.start(**needs)
+            assert running() and '_sha3_' in host.host_name
+        assert running() == []
 
 
 def test_a_host_that_nobody_stops():

@@ -140,7 +140,7 @@ class Host:
         Args:
             accelerator: The accelerator that it is for.
             accel_parameters: What the accelerator needs, in place of what the catalog says: by region, or for all,
-                `image` and `instancetype`; and `env`.
+                `image` and `instancetype`; its name, `accelerator`; and `env`.
             stop_mode: What becomes of the host at the end.
             image_id: The image of the machine, in place of what the catalog says.
             instance_type: The type of the machine, likewise.
@@ -149,8 +149,8 @@ class Host:
             apyfal.exceptions.HostException: It cannot be made.
         """
         self.stop_mode = stop_mode
-        self._accelerator = accelerator
         needs = accel_parameters or {}
+        self._accelerator = accelerator or needs.get('accelerator')
         self._config_env = dict(needs.get('env') or {})
         self._be_there(needs, image_id, instance_type)
 
