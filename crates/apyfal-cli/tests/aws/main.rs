@@ -10,6 +10,7 @@ mod kills;
 mod machines;
 mod made;
 mod metal;
+mod python;
 mod server;
 mod system;
 mod user_data;

@@ -1,0 +1,188 @@
+//! Programs in Python whose hosts are on AWS: as users of the original wrote them, and as the page of
+//! its manual has them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::common::{Home, page, text};
+use crate::made::{assert_nothing_is_left, is_right, owner};
+use crate::metal::Metal;
+
+/// The package as it is installed: its Python part, and the core beside it.
+fn package(home: &Home) -> PathBuf {
+    if std::env::var_os("APYFAL_TEST_ALL").is_none() {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked", "--package", "apyfal-python"]);
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(built.success(), "the core of the package for Python cannot be built");
+    }
+    let site = home.path("site");
+    let package = site.join("apyfal");
+    std::fs::create_dir_all(&package).unwrap();
+    for entry in std::fs::read_dir(page::root().join("python/apyfal")).unwrap() {
+        let entry = entry.unwrap();
+        std::os::unix::fs::symlink(
+            entry.path().canonicalize().unwrap(),
+            package.join(entry.file_name()),
+        )
+        .unwrap();
+    }
+    // Where all tests are run, it is beside them.
+    let core = std::env::current_exe().unwrap().with_file_name("lib_apyfal.so");
+    std::os::unix::fs::symlink(core, package.join("_apyfal.abi3.so")).unwrap();
+    site
+}
+
+/// Runs a program, with every warning of Python an error. What it prints.
+fn run(metal: &Metal, home: &Home, site: &Path, program: &str) -> String {
+    let mut python = metal.client.command(home, "python3", &["-W", "error", "-c", program]);
+    let output = python
+        .envs(metal.cloud.environment())
+        .env("PYTHONPATH", site)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{program}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn a_host_is_made_used_twice_and_ended() {
+    let Some(metal) = Metal::new() else { return };
+    let home = owner("");
+    let site = package(&home);
+    std::fs::create_dir(home.path("out")).unwrap();
+    let program = "
+import apyfal
+apyfal.get_logger(True)
+with apyfal.Accelerator(accelerator='gzip', host_type='AWS', region='us-east-1', client_id='AK', secret_id='SK',
+                        accelize_client_id='C', accelize_secret_id='S') as accel:
+    accel.start()
+    accel.process(src='notes.txt', dst='out/1.gz')
+    accel.process('notes.txt', 'out/2.gz')
+";
+    let program = program.replace("'AK'", "'AKIAIOSFODNN7EXAMPLE'");
+    let program = program.replace("'SK'", "'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'");
+    run(&metal, &home, &site, &program);
+    assert!(is_right(&home, "out/1.gz") && is_right(&home, "out/2.gz"));
+    assert_eq!(metal.cloud.count("RunInstances"), 1);
+    assert_nothing_is_left(&metal, "the end of the block");
+}
+
+#[test]
+fn a_host_is_kept_found_and_ended() {
+    let Some(metal) = Metal::new() else { return };
+    let home = owner("");
+    let site = package(&home);
+    let program = "
+import apyfal
+with apyfal.Accelerator(accelerator='gzip', host_type='AWS') as accel:
+    accel.start(stop_mode='keep')
+    instance_id, host_ip = accel.host.instance_id, accel.host.host_ip
+with apyfal.Accelerator(accelerator='gzip', host_type='AWS', region='us-east-1', instance_id=instance_id) as accel:
+    accel.start()
+with apyfal.Accelerator(accelerator='gzip', host_ip=host_ip) as accel:
+    accel.start(); accel.process(src='notes.txt', dst='3.gz')
+print(instance_id)
+";
+    let kept = run(&metal, &home, &site, program);
+    assert_eq!(metal.instance().id, kept.trim());
+    assert!(is_right(&home, "3.gz"));
+    let program = "
+import apyfal
+for accel in apyfal.iter_accelerators(host_type='AWS', accelerator='gz.*'):
+    print(accel, accel.host.public_ip, accel.client.url, accel.public_ip)
+    accel.stop('term')
+";
+    let address = metal.instance().public_address.unwrap();
+    let told = run(&metal, &home, &site, program);
+    assert_eq!(told.matches(&format!(" {address} ")).count(), 1, "{told}");
+    assert!(told.trim_end().ends_with(&address) && told.contains("AWS"), "{told}");
+    assert_eq!(metal.cloud.count("RunInstances"), 1);
+    assert_nothing_is_left(&metal, "what was found was ended");
+}
+
+#[test]
+fn a_pool_has_a_host_for_each() {
+    let Some(metal) = Metal::new() else { return };
+    let home = owner("");
+    let site = package(&home);
+    let program = "
+import apyfal
+files = ['notes.txt'] * 6
+outs = [f'{number}.gz' for number in range(6)]
+with apyfal.AcceleratorPoolExecutor(accelerator='gzip', host_type='AWS', workers_count=3) as pool:
+    pool.start()
+    for result in pool.process_map(srcs=files, dsts=outs): ...
+    assert len({host.instance_id for host in pool.hosts}) == 3
+    assert len(pool.accelerators) == len({client.url for client in pool.clients}) == 3
+";
+    run(&metal, &home, &site, program);
+    assert!((0..6).all(|number| is_right(&home, &format!("{number}.gz"))));
+    assert_eq!(metal.cloud.instances().len(), 3);
+    assert_nothing_is_left(&metal, "the end of the pool");
+}
+
+#[test]
+fn hosts_by_themselves() {
+    let Some(metal) = Metal::new() else { return };
+    let home = owner("");
+    let site = package(&home);
+    let program = "
+from apyfal.host import Host
+from apyfal.host.aws import AWSHost
+host = AWSHost(region='us-east-1', spot_instance=False)
+host.start(accelerator='gzip', image_id='ami-0a000000000000012', instance_type='f2.6xlarge')
+host.info; host.url; host.stop('term')
+";
+    run(&metal, &home, &site, program);
+    let [instance] = &metal.cloud.instances()[..] else { panic!("one instance") };
+    assert_eq!(instance.image, "ami-0a000000000000012");
+    assert_eq!(instance.instance_type, "f2.6xlarge");
+    assert_eq!(instance.spot_request, None);
+    assert_nothing_is_left(&metal, "stopped");
+}
+
+#[test]
+fn the_page_of_the_manual_has_its_spot_instance() {
+    let Some(metal) = Metal::new() else { return };
+    let home = owner("");
+    let site = package(&home);
+    let program = "
+import apyfal
+
+ # Based on AWS documentation, create a dict containing arguments to pass
+ # to the \"create_instances\" method.
+use_spot_instance = {
+    'InstanceMarketOptions': {
+        'MarketType': 'spot',
+        'SpotOptions': {
+            'SpotInstanceType': 'one-time',
+            'InstanceInterruptionBehavior': 'terminate'}},
+    'InstanceInitiatedShutdownBehavior': 'terminate'}
+
+# On Accelerator instantiation, pass the dict to the
+# \"boto3_create_instances_kwargs\" argument.
+with apyfal.Accelerator(
+        accelerator='gzip', host_type='AWS',
+        boto3_create_instances_kwargs=use_spot_instance) as myaccel:
+
+    # Continue the use of the accelerator as normal.
+    myaccel.start()
+    myaccel.process('notes.txt', 'notes.gz')
+";
+    run(&metal, &home, &site, program);
+    assert!(is_right(&home, "notes.gz"));
+    let [instance] = &metal.cloud.instances()[..] else { panic!("one instance") };
+    assert!(instance.spot_request.is_some());
+    assert_eq!(instance.at_shutdown, "terminate");
+    let calls = metal.cloud.calls();
+    let asked = calls.iter().find(|call| call.action == "RunInstances").unwrap();
+    let market = |name: &str| asked.parameters[&format!("InstanceMarketOptions.{name}")].clone();
+    assert_eq!(market("MarketType"), "spot");
+    assert_eq!(market("SpotOptions.SpotInstanceType"), "one-time");
+    assert_eq!(market("SpotOptions.InstanceInterruptionBehavior"), "terminate");
+    assert_nothing_is_left(&metal, "the end of the block");
+}
