@@ -1,5 +1,7 @@
 //! Every engine and its peers.
 
+use std::path::PathBuf;
+
 use super::case::Case;
 use super::check::Check;
 use super::data::Data;
@@ -107,7 +109,42 @@ fn hyperfire(data: &Data) -> Vec<Case> {
     .peer("aho-corasick", r#""$PEERS" peer aho-corasick "$DATA"/corpus.csv "$SRC" "$DST""#)
     .peer("daachorse", r#""$PEERS" peer daachorse "$DATA"/corpus.csv "$SRC" "$DST""#)
     .peer("hashing tokenizer", r#""$PEERS" peer tokenizer "$DATA"/corpus.csv "$SRC" "$DST""#);
-    vec![case]
+    let other = |name, src: PathBuf, ours, theirs| {
+        Case::new(name, &src, Check::Agree, ours).peer("hashing tokenizer", theirs)
+    };
+    vec![
+        case,
+        other(
+            "hyperfire, 10 words",
+            data.text(),
+            r#""$APYFAL" run hyperfire "$SRC" "$DST" --quiet --threads "$CORES" --start-src "$DATA"/corpus-10.csv"#,
+            r#""$PEERS" peer tokenizer "$DATA"/corpus-10.csv "$SRC" "$DST""#,
+        ),
+        other(
+            "hyperfire, 100,000 words",
+            data.text(),
+            r#""$APYFAL" run hyperfire "$SRC" "$DST" --quiet --threads "$CORES" --start-src "$DATA"/corpus-100000.csv"#,
+            r#""$PEERS" peer tokenizer "$DATA"/corpus-100000.csv "$SRC" "$DST""#,
+        ),
+        other(
+            "hyperfire, 400,000 words",
+            data.text(),
+            r#""$APYFAL" run hyperfire "$SRC" "$DST" --quiet --threads "$CORES" --start-src "$DATA"/corpus-400000.csv"#,
+            r#""$PEERS" peer tokenizer "$DATA"/corpus-400000.csv "$SRC" "$DST""#,
+        ),
+        other(
+            "hyperfire, words that never occur",
+            data.text(),
+            r#""$APYFAL" run hyperfire "$SRC" "$DST" --quiet --threads "$CORES" --start-src "$DATA"/corpus-never.csv"#,
+            r#""$PEERS" peer tokenizer "$DATA"/corpus-never.csv "$SRC" "$DST""#,
+        ),
+        other(
+            "hyperfire, lines without words",
+            data.wordless(),
+            r#""$APYFAL" run hyperfire "$SRC" "$DST" --quiet --threads "$CORES" --start-src "$DATA"/corpus.csv"#,
+            r#""$PEERS" peer tokenizer "$DATA"/corpus.csv "$SRC" "$DST""#,
+        ),
+    ]
 }
 
 fn jpegenc(data: &Data) -> Vec<Case> {
@@ -119,7 +156,30 @@ fn jpegenc(data: &Data) -> Vec<Case> {
     )
     .peer("cjpeg", r#"cjpeg -quality 75 -outfile "$DST" "$SRC""#)
     .peer("jpeg-encoder", r#""$PEERS" peer jpeg-encoder "$SRC" "$DST""#);
-    vec![case]
+    let other = |name, src: PathBuf, ours, theirs| {
+        Case::new(name, &src, Check::Picture, ours).peer("cjpeg", theirs)
+    };
+    vec![
+        case,
+        other(
+            "jpegenc, 4:2:2",
+            data.picture(),
+            r#""$APYFAL" run jpegenc "$SRC" "$DST" --quiet --threads "$CORES" --subsampling 4:2:2"#,
+            r#"cjpeg -quality 75 -sample 2x1 -outfile "$DST" "$SRC""#,
+        ),
+        other(
+            "jpegenc, 4:4:4",
+            data.picture(),
+            r#""$APYFAL" run jpegenc "$SRC" "$DST" --quiet --threads "$CORES" --subsampling 4:4:4"#,
+            r#"cjpeg -quality 75 -sample 1x1 -outfile "$DST" "$SRC""#,
+        ),
+        other(
+            "jpegenc, 1920x1080",
+            data.small_picture(),
+            r#""$APYFAL" run jpegenc "$SRC" "$DST" --quiet --threads "$CORES" --quality 75"#,
+            r#"cjpeg -quality 75 -outfile "$DST" "$SRC""#,
+        ),
+    ]
 }
 
 fn trng(data: &Data) -> Vec<Case> {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::picture;
 
 /// Counts up when the data is made in another way.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where Debian has English text that compresses as books do: the documentation of perl and its
 /// modules. Documentation at large repeats the same licences.
@@ -23,6 +23,9 @@ const ENOUGH_TEXT: u64 = 4_000_000;
 
 /// As many words as the original accelerator took.
 const CORPUS: usize = 2500;
+
+/// Corpora of other lengths: the most frequent words as far as there are so many, and made-up ones.
+const OTHER_CORPORA: [usize; 3] = [10, 100_000, 400_000];
 
 /// The files that jobs read.
 #[derive(Debug)]
@@ -78,8 +81,18 @@ impl Data {
         self.directory().join("tree")
     }
 
+    /// Lines of as many bytes as the text, without a word.
+    pub(super) fn wordless(&self) -> PathBuf {
+        self.directory().join("wordless")
+    }
+
     pub(super) fn picture(&self) -> PathBuf {
         self.directory().join("picture.bmp")
+    }
+
+    /// The same of 1920x1080 pixels.
+    pub(super) fn small_picture(&self) -> PathBuf {
+        self.directory().join("small-picture.bmp")
     }
 
     /// What a case's `prepare` writes.
@@ -118,7 +131,16 @@ fn make(directory: &Path, bytes: u64) -> Result<()> {
     make_tree(&text, &directory.join("tree"))?;
     make_corpus(&text, directory)?;
     let (width, height) = if bytes < 50_000_000 { (3072, 1728) } else { (7680, 4320) };
-    picture::write(BufWriter::new(File::create(directory.join("picture.bmp"))?), width, height)
+    let create = |name| Ok::<_, io::Error>(BufWriter::new(File::create(directory.join(name))?));
+    picture::write(create("picture.bmp")?, width, height)?;
+    picture::write(create("small-picture.bmp")?, 1920, 1080)?;
+    let line = [b"-".repeat(71), b"\n".to_vec()].concat();
+    let mut wordless = create("wordless")?;
+    for start in (0..bytes).step_by(line.len()) {
+        let len = (bytes - start).min(line.len() as u64) as usize;
+        wordless.write_all(&line[..len])?;
+    }
+    Ok(wordless.flush()?)
 }
 
 /// Text files of the system in the order of their paths, over and over: repetitions are farther
@@ -230,7 +252,8 @@ fn make_tree(text: &Path, tree: &Path) -> Result<()> {
 }
 
 /// Every other one of the most frequent words, so that about half of a text is found; the same as
-/// a script for sed; and a program for perl. No replacement is a word of the corpus.
+/// a script for sed; and a program for perl. No replacement is a word of the corpus. Beside it corpora of other
+/// lengths, and one of words that never occur.
 fn make_corpus(text: &Path, directory: &Path) -> Result<()> {
     let mut sample = Vec::new();
     File::open(text)?.take(2_000_000).read_to_end(&mut sample)?;
@@ -255,6 +278,22 @@ fn make_corpus(text: &Path, directory: &Path) -> Result<()> {
     }
     csv.flush()?;
     sed.flush()?;
+    for count in OTHER_CORPORA {
+        let mut csv = BufWriter::new(File::create(directory.join(format!("corpus-{count}.csv")))?);
+        for number in 0..count {
+            match words.get(number) {
+                Some(word) => csv.write_all(word)?,
+                None => write!(csv, "qx{number}")?,
+            }
+            writeln!(csv, ",qz{number}")?;
+        }
+        csv.flush()?;
+    }
+    let mut csv = BufWriter::new(File::create(directory.join("corpus-never.csv"))?);
+    for number in 0..CORPUS {
+        writeln!(csv, "qx{number},qz{number}")?;
+    }
+    csv.flush()?;
     fs::write(
         directory.join("corpus.pl"),
         "my %words;\nopen my $corpus, '<', shift;\n\
