@@ -182,20 +182,33 @@ async fn in_store(text: &str, storage: &Storage) -> Result<Found> {
         true => pattern::split(text),
         false => (text, "**"),
     };
-    let listed = storage.list(folder).await?;
-    let mut found = Vec::new();
+    let found = matching(storage.list(folder).await?, folder, wanted);
+    if found.sources.is_empty() && found.failed.is_empty() {
+        return Err(Error::new(ErrorKind::StorageNotFound, format!("nothing is at '{text}'")));
+    }
+    Ok(found)
+}
+
+/// The objects of a folder whose names are of a pattern.
+fn matching(listed: Vec<Listed>, folder: &str, wanted: &str) -> Found {
+    let mut found = Found::default();
     for Listed { location, len, version, .. } in listed {
         let url = location.to_string();
         let name = url.get(folder.len()..).unwrap_or_default().to_owned();
-        if pattern::matches(wanted, &name) {
-            let stamp = Some(Stamp { len: Some(len), version });
-            found.push(Source { url, location, name, is_named: false, stamp });
+        if !pattern::matches(wanted, &name) {
+            continue;
+        }
+        // Stores have objects whose names no URL can tell, such as one with `..`, which as the name of
+        // an output would lead out of its directory.
+        match Location::parse(&url) {
+            Ok(location) => {
+                let stamp = Some(Stamp { len: Some(len), version });
+                found.sources.push(Source { url, location, name, is_named: false, stamp });
+            }
+            Err(error) => found.failed.push((url, error)),
         }
     }
-    if found.is_empty() {
-        return Err(Error::new(ErrorKind::StorageNotFound, format!("nothing is at '{text}'")));
-    }
-    Ok(found.into())
+    found
 }
 
 /// The sources of a list, one on each line, with the name of its output behind a tab or without.
@@ -305,6 +318,26 @@ mod tests {
         assert!(lines[0].contains("line 6") && lines[1].contains("line 7"), "{lines:?}");
         assert!(super::lines(b"a\t../b", &list).is_err());
         assert!(super::lines(b"\xFF\xFEa\0", &list).unwrap_err().to_string().contains("UTF-16"));
+    }
+
+    #[test]
+    fn objects_stay_below_the_destination_too() {
+        let listed = |key: &str| Listed {
+            location: Location::Object(apyfal_storage::ObjectLocation {
+                scheme: "s3".into(),
+                container: "bucket".into(),
+                key: format!("photos/{key}"),
+            }),
+            len: 1,
+            version: None,
+        };
+        let keys = ["../../x/y", "/etc/x", "a/./b", "a/b", "c..d"].map(listed);
+        let found = matching(keys.into(), "s3://bucket/photos/", "**");
+        let names: Vec<_> = found.sources.iter().map(|source| &*source.name).collect();
+        assert_eq!(names, ["a/b", "c..d"]);
+        let failed: Vec<_> = found.failed.iter().map(|(url, _)| &**url).collect();
+        assert_eq!(failed.len(), 3, "{failed:?}");
+        assert_eq!(failed[0], "s3://bucket/photos/../../x/y");
     }
 
     #[test]
