@@ -78,6 +78,9 @@ class Ending:
         except BaseException as error:
             get_logger().warning("%r could not be ended: %s", client, error)
             if not isinstance(error, Exception):
+                if getattr(client, '_core', None) is not None:
+                    # Whoever interrupts waits no longer: a host that was made ends with its lease.
+                    client._core.stop_mode = 'keep'
                 raise
         finally:
             # Its files go with it, which at exit nobody else waits for.

@@ -7,6 +7,7 @@
 
 mod coming_up;
 mod ending;
+mod existing;
 mod phase;
 
 use std::fmt;

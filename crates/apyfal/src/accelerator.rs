@@ -28,7 +28,8 @@ use open_session::OpenSession;
 /// may be processed at once, up to the number of cores.
 ///
 /// To be ended by [`stop`](Self::stop): dropping it removes its files, but a program or device that
-/// was started for it is not told.
+/// was started for it is not told. A host that was made for it alone is given back all the same, as its stop
+/// mode says: by a task of the runtime, whose end waits for it.
 #[derive(Clone, Debug)]
 pub struct Accelerator(Arc<Inner>);
 

@@ -38,7 +38,7 @@ enum Hosts {
     Here,
     One(Remote),
     Pool(Arc<Pool>),
-    Made(Arc<MadeHost>),
+    Made(MadeHost),
 }
 
 /// What an accelerator is where it runs.
@@ -159,11 +159,11 @@ impl Place {
     /// A host that is made once it is needed. What the accelerator is there is known here.
     fn made(asked: &AcceleratorBuilder, registry: &Registry, host_type: &str) -> Result<Self> {
         let info = registry.find(&asked.name)?.info().clone();
-        let made = Arc::new(MadeHost::of(asked, host_type, &info)?);
+        let made = MadeHost::of(asked, host_type, &info)?;
         let threads = std::thread::available_parallelism();
         let width = 2 * threads.map_or(2, NonZeroUsize::get);
         Ok(Self {
-            client: made.clone(),
+            client: Arc::new(made.clone()),
             about: OnceCell::new_with(Some(About { info, width })),
             warnings: made.warnings().to_vec(),
             hosts: Hosts::Made(made),
@@ -220,7 +220,7 @@ impl Place {
     }
 
     /// The host that is made for it.
-    pub(crate) fn made_host(&self) -> Option<&Arc<MadeHost>> {
+    pub(crate) fn made_host(&self) -> Option<&MadeHost> {
         match &self.hosts {
             Hosts::Made(made) => Some(made),
             Hosts::Here | Hosts::One(_) | Hosts::Pool(_) => None,

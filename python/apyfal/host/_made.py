@@ -31,7 +31,8 @@ class MadeHost(Host):
     The library does both, as the configuration says, to which what is given here is added.
 
     Args:
-        instance_id: A machine that this installation has made, which is used and ended as the stop mode says.
+        instance_id: A machine that is there: it is used, and kept at the end unless a stop mode is said. One that this
+            installation has not made is to be a host, made known by `apyfal host add`.
         instance_type: The type of machine; without it what the catalog says.
         image_id: The image of its disk; likewise.
         idle_timeout: How long it lives without jobs and clients: ``'30m'``, ``'none'``.
@@ -109,6 +110,16 @@ class MadeHost(Host):
     def instance_type(self) -> str | None:
         """The type of machine, where one was asked for by name."""
         return self._text('instance_type')
+
+    @property
+    def image_id(self) -> str | None:
+        """The image of its disk, where one was asked for by name, or its provider tells."""
+        return self._text('image_id')
+
+    @property
+    def private_ip(self) -> str | None:
+        """The machine's address in its network, where its provider tells."""
+        return self._known.get('private_ip')
 
     @property
     def stop_mode(self) -> str | int | None:
@@ -225,7 +236,9 @@ class MadeHost(Host):
             self._client._accelerator()
 
     def _left(self) -> None:
-        """Says that its end was interrupted."""
+        """Says that its end was interrupted, and leaves it to its lease: nobody waits for it at exit."""
+        if self._client is not None and self._client._core is not None:
+            self._client._core.stop_mode = 'keep'
         get_logger().warning(
             "The end of host '%s' was interrupted: it ends with its lease at the latest, "
             "by 'apyfal stop --all' now", self.host_name or self.instance_id or self.NAME)

@@ -45,32 +45,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         }
     }
     let has_host = host.get("host_ip").is_some_and(|value| !value.is_null());
-    let is_own = !has_host && Machine::default().is_host();
-    let host_type = host.get("host_type").and_then(Value::as_str);
-    let is_made = host_type.is_some_and(apyfal::hosts::is_made);
-    if let Some(key) = ["host_type", "instance_id"].iter().find(|key| {
-        let is_fine = is_made || (**key == "host_type" && is_own);
-        !has_host
-            && host
-                .get(**key)
-                .is_some_and(|value| !value.is_null() && !is_localhost(value) && !is_fine)
-    }) {
-        let error = match *key {
-            "instance_id" => {
-                Error::new(ErrorKind::Usage, "a machine that is there is used by its address")
-                    .hint("make it a host, on that machine: sudo apyfal host install")
-                    .hint("then pair it, and name it: apyfal host add, --host_ip")
-            }
-            _ => Error::new(ErrorKind::Usage, "this version makes no such hosts")
-                .hint("leave it out to run on this machine")
-                .hint("name a host that runs 'apyfal serve': --host_ip")
-                .hint("or have one made: --host_type AWS, or sim, a process of this machine"),
-        };
-        return Err(error.operation(format!("use '--{key}'")));
-    }
     let config = arguments.config.map(|config| remembered_config(&config)).transpose()?;
     if !has_host {
         let configuration = context.configuration(config.as_deref()).await?;
+        check_provider(&host, &configuration)?;
         // First: where it is not to run here, nothing is installed.
         if context.chosen(&configuration)?.is_here() {
             provide::provide(&arguments.accelerator, &configuration, context).await?;
@@ -97,6 +75,31 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     context.names.forget(&name)?;
     context.names.write(&name, &record)
+}
+
+/// Checks that somebody makes the host that is asked for, or that this machine is it.
+fn check_provider(host: &Map<String, Value>, configuration: &Configuration) -> Result<()> {
+    let given = |key: &str| host.get(key).filter(|value| !value.is_null() && !is_localhost(value));
+    let configured = configuration.section("host").get("host_type")?;
+    let host_type = given("host_type").and_then(Value::as_str).or(configured.as_deref());
+    if host_type.is_some_and(apyfal::hosts::is_made) {
+        return Ok(());
+    }
+    if given("host_type").is_some() && !Machine::default().is_host() {
+        return Err(Error::new(ErrorKind::Usage, "this version makes no such hosts")
+            .operation("use '--host_type'")
+            .hint("leave it out to run on this machine")
+            .hint("name a host that runs 'apyfal serve': --host_ip")
+            .hint("or have one made: --host_type AWS, or sim, a process of this machine"));
+    }
+    if given("instance_id").is_some() {
+        let why = "nothing says whose machine it is: no host_type is named";
+        return Err(Error::new(ErrorKind::Usage, why)
+            .operation("use '--instance_id'")
+            .hint("name it: --host_type AWS, and the region")
+            .hint("a machine of nobody's cloud is used by its address: --host_ip"));
+    }
+    Ok(())
 }
 
 fn is_localhost(value: &Value) -> bool {

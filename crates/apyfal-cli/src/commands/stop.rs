@@ -36,7 +36,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     if let Some(mode) = arguments.stop_mode {
         record.host.insert("stop_mode".to_owned(), Value::String(mode));
     }
-    stop(context, &name, &record, mode).await
+    let accelerator = context.accelerator(&name, &record).await;
+    stop(context, &name, &record, &accelerator, mode).await
 }
 
 /// Ends all that a name stands for, and forgets it.
@@ -44,11 +45,11 @@ async fn stop(
     context: &Context<'_>,
     name: &str,
     record: &Record,
+    accelerator: &Result<Accelerator>,
     mode: Option<StopMode>,
 ) -> Result<()> {
-    let accelerator = context.accelerator(name, record).await;
     let has_host = accelerator.as_ref().is_ok_and(Accelerator::has_host_of_its_own);
-    let ended = match &accelerator {
+    let ended = match accelerator {
         Ok(accelerator) if has_host || record.session.is_some() => {
             let ended = accelerator.stop().await;
             context.tell_of_host(accelerator);
@@ -89,9 +90,15 @@ async fn stop_all(context: &Context<'_>) -> Result<()> {
         let _lock = context.names.lock(&name, &context.cancel).await?;
         let stopped = match record {
             Ok(record) => {
-                let mut record = record;
-                record.host.insert("stop_mode".to_owned(), Value::String("term".to_owned()));
-                stop(context, &name, &record, Some(StopMode::Term)).await
+                let accelerator = context.accelerator(&name, &record).await;
+                // A machine that was named may be somebody else's: what is to become of it was said, and
+                // those that were made here end below.
+                if let Ok(accelerator) = &accelerator
+                    && !accelerator.names_instance()
+                {
+                    accelerator.set_stop_mode(StopMode::Term);
+                }
+                stop(context, &name, &record, &accelerator, Some(StopMode::Term)).await
             }
             Err(error) => Err(error),
         };

@@ -5,7 +5,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dropped;
+mod existing;
 mod kills;
+mod trouble;
 
 use std::path::PathBuf;
 use std::process::Stdio;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use apyfal_client::RemoteOptions;
 use apyfal_core::{Error, ErrorKind, Secret};
-use apyfal_providers::{AtShutdown, InstanceId, Login, Request, Token};
+use apyfal_providers::{AtShutdown, Instance, InstanceId, Login, ProviderInfo, Request, Token};
 use apyfal_tls::Fingerprint;
 
 use crate::FirstContact;
@@ -49,6 +49,41 @@ pub struct HostRecord {
 }
 
 impl HostRecord {
+    /// A machine that is there, and that nobody here asked for: it is in no ledger.
+    pub(crate) fn of_existing(
+        instance: Instance,
+        provider: &ProviderInfo,
+        accelerator: &str,
+        stop_mode: StopMode,
+    ) -> Self {
+        let Instance { id, name, token, created, .. } = instance;
+        Self {
+            id: String::new(),
+            usage: Usage::Unnamed(format!("{accelerator} on {id}")),
+            name: if name.is_empty() { id.0.clone() } else { name },
+            accelerator: accelerator.to_owned(),
+            provider: provider.name.to_owned(),
+            region: provider.region.clone(),
+            state: HostState::Ready,
+            stop_mode,
+            asked: created,
+            instance: Some(id),
+            url: None,
+            login: None,
+            good_until: None,
+            sent: None,
+            account: None,
+            token,
+            request: None,
+            contact: None,
+        }
+    }
+
+    /// Whether it was asked for here.
+    pub(crate) fn is_made(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// How to use it, once it was contacted.
     pub fn options(&self) -> Option<RemoteOptions> {
         let url = self.url.as_deref()?;

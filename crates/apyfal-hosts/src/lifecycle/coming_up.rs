@@ -125,7 +125,7 @@ impl Lifecycle {
 
     /// Waits until the machine of a host runs, and starts it where it is stopped. None where it has
     /// ended.
-    async fn running(&self, host: &HostRecord) -> Result<Option<Instance>> {
+    pub(super) async fn running(&self, host: &HostRecord) -> Result<Option<Instance>> {
         let Some(id) = &host.instance else { return Ok(None) };
         let end = Instant::now() + self.limits.provision;
         loop {
@@ -134,7 +134,9 @@ impl Lifecycle {
                 Some(InstanceState::Running) => return Ok(found),
                 Some(InstanceState::Ended | InstanceState::Ending) => return Ok(None),
                 Some(InstanceState::Stopped) => {
-                    self.provider.set_at_shutdown(id, host.stop_mode.at_shutdown()).await?;
+                    if host.is_made() {
+                        self.provider.set_at_shutdown(id, host.stop_mode.at_shutdown()).await?;
+                    }
                     self.provider.start(id).await?;
                 }
                 // What was made just now is not found by everybody yet.

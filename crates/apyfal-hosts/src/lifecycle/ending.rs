@@ -89,7 +89,7 @@ impl Lifecycle {
     }
 
     /// Waits until a machine is down.
-    async fn stopped(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
+    pub(super) async fn stopped(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
         let end = Instant::now() + self.limits.provision;
         loop {
             match self.provider.get(id).await?.map(|instance| instance.state) {

@@ -31,6 +31,8 @@ struct Inner {
     late: usize,
     /// Which state new machines are in.
     state: Option<InstanceState>,
+    /// Where they are.
+    url: Option<String>,
     calls: Vec<String>,
 }
 
@@ -99,7 +101,7 @@ impl Provider for Scripted {
             let state = inner.state.unwrap_or(InstanceState::Running);
             let name = spec.name.clone();
             let token = token.clone();
-            let (url, created, ended_by) = (None, unix_time().as_secs_f64(), None);
+            let (url, created, ended_by) = (inner.url.clone(), unix_time().as_secs_f64(), None);
             let machine = Instance { id, name, token, state, url, created, ended_by };
             inner.machines.push(machine);
         }
@@ -145,6 +147,7 @@ impl Provider for Scripted {
     }
 
     async fn set_at_shutdown(&self, _id: &InstanceId, _mode: AtShutdown) -> Result<()> {
+        self.inner.lock().calls.push("set_at_shutdown".to_owned());
         Ok(())
     }
 
@@ -454,4 +457,59 @@ async fn a_machine_is_used_by_its_id_where_it_is_known_free_and_alive() {
     let error = resume().await.unwrap_err();
     assert!(error.message().ends_with("has ended"), "{error}");
     assert!(test.recorded().is_empty());
+}
+
+impl Test {
+    /// A machine that somebody else made, where nobody listens.
+    async fn foreign(&self, state: InstanceState) -> InstanceId {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        drop(listener);
+        self.provider.set(|inner| (inner.url, inner.state) = (Some(url), Some(state)));
+        let request = Request::of(&Self::wanted().unwrap().0).unwrap();
+        self.provider.create(&request, &Token("theirs".into())).await.unwrap()
+    }
+
+    fn state(&self) -> InstanceState {
+        self.provider.inner.lock().machines[0].state
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_is_no_host_is_left_as_it_was_with_advice() {
+    let mut test = Test::new(Duration::ZERO);
+    test.lifecycle.limits.boot = Duration::from_millis(1);
+    for state in [InstanceState::Running, InstanceState::Stopped] {
+        test.provider.set(|inner| inner.machines.clear());
+        let (id, never) = (test.foreign(state).await, Cancel::default());
+        let options = |address: &str| Ok(RemoteOptions::new(address));
+        let taken = test.lifecycle.take_up(&id, "gzip", StopMode::Keep, options, &never);
+        let error = taken.await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.hints()[0].ends_with("sudo apyfal host install"), "{error:?}");
+        assert_eq!(test.state(), state);
+    }
+    assert_eq!((test.provider.count("start"), test.provider.count("stop")), (1, 1));
+    let id = InstanceId("i-none".into());
+    let (options, never) = (|address: &str| Ok(RemoteOptions::new(address)), Cancel::default());
+    let taken = test.lifecycle.take_up(&id, "gzip", StopMode::Keep, options, &never);
+    assert_eq!(taken.await.map(drop).unwrap_err().message(), "there is none in scripted, here");
+    assert_eq!(test.provider.count("set_at_shutdown"), 0, "that is its owner's to say");
+    assert!(test.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn a_machine_that_somebody_else_made_ends_as_it_is_said() {
+    let test = Test::new(Duration::ZERO);
+    let id = test.foreign(InstanceState::Running).await;
+    for (mode, state) in [
+        (StopMode::Keep, InstanceState::Running),
+        (StopMode::Stop, InstanceState::Stopped),
+        (StopMode::Term, InstanceState::Ended),
+        (StopMode::Stop, InstanceState::Ended),
+    ] {
+        test.lifecycle.leave(&id, mode).await.unwrap();
+        assert_eq!(test.state(), state);
+    }
+    assert_eq!(test.provider.count("set_at_shutdown"), 0);
 }

@@ -5,11 +5,17 @@ use apyfal_hosts::{HostRecord, StopMode};
 use apyfal_providers::Login;
 
 use super::Accelerator;
+use crate::made::MadeHost;
 
 impl Accelerator {
     /// Whether a host is made for it, which [`stop`](Self::stop) gives back.
     pub fn has_host_of_its_own(&self) -> bool {
         self.0.place.made_host().is_some()
+    }
+
+    /// Whether that is a machine that is there, which `instance_id` names.
+    pub fn names_instance(&self) -> bool {
+        self.0.place.made_host().is_some_and(MadeHost::is_named)
     }
 
     /// How people log in to the machine of the host that was made for it, where they can.

@@ -2,13 +2,17 @@
 
 mod agent;
 mod differences;
+mod existing;
 mod fetched;
 mod providers;
 mod settings;
+mod unended;
 mod wanted;
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use apyfal_client::Remote;
 use apyfal_core::{
@@ -21,19 +25,22 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use settings::Settings;
+use unended::{GivenUp, Held};
 use wanted::New;
 
-pub(crate) use providers::{lifecycle, makes};
+pub(crate) use providers::{is_of_provider, lifecycle, makes, of_provider};
 
 use crate::builder::AcceleratorBuilder;
 use crate::known_hosts::{KnownHosts, Pairing};
 
-/// The fact of an error that says who makes the host.
-const PROVIDER: &str = "provider";
+/// The host of one accelerator. Clones are the same one; the last of them that goes gives it back, unless
+/// that was done.
+#[derive(Clone, Debug)]
+pub(crate) struct MadeHost(Arc<Held>);
 
-/// The host of one accelerator.
+/// What there is of it, and what was asked for.
 #[derive(Debug)]
-pub(crate) struct MadeHost {
+pub(crate) struct Host {
     /// What is known of the accelerator before there is a host.
     known_as: AcceleratorInfo,
     lifecycle: Lifecycle,
@@ -43,6 +50,10 @@ pub(crate) struct MadeHost {
     /// One call at a time makes or ends it.
     changing: tokio::sync::Mutex<()>,
     current: Mutex<Option<Current>>,
+    /// Whether it ends by its name, whatever process made it.
+    has_name: bool,
+    /// Whether there may be something that nobody gave back yet.
+    is_owed: AtomicBool,
     notes: Mutex<Vec<String>>,
 }
 
@@ -107,7 +118,7 @@ impl MadeHost {
             settings,
             stop_mode,
         };
-        Ok(Self {
+        let host = Host {
             known_as,
             lifecycle,
             which,
@@ -115,18 +126,43 @@ impl MadeHost {
             known: KnownHosts::below(home),
             changing: tokio::sync::Mutex::default(),
             current: Mutex::default(),
+            has_name: asked.usage.is_some(),
+            is_owed: AtomicBool::new(false),
             notes: Mutex::default(),
-        })
+        };
+        Ok(Self(Arc::new(Held(Arc::new(host)))))
     }
 
-    /// The host, made where it is not there.
+    /// Whether it is a machine that is there.
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self.which, Which::There(_))
+    }
+
+    /// The host, made where it is not there. Where this is given up, what was made by then is given back
+    /// all the same.
     ///
     /// # Errors
     /// It cannot be had; the error is [of its provider](is_of_provider).
     pub(crate) async fn up(&self, cancel: &Cancel) -> Result<Remote> {
-        self.brought_up(cancel).await.map_err(|error| self.of_provider(error))
+        let given_up = GivenUp(cancel.child());
+        let (host, cancel) = (self.clone(), given_up.0.clone());
+        let making = tokio::spawn(async move { host.brought_up(&cancel).await });
+        let made = making.await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Internal, error.to_string()).operation("make a host"))
+        });
+        made.map_err(|error| self.of_provider(error))
     }
+}
 
+impl Deref for MadeHost {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.0.0
+    }
+}
+
+impl Host {
     async fn brought_up(&self, cancel: &Cancel) -> Result<Remote> {
         let _alone = self.changing.lock().await;
         let current = self.current.lock().clone();
@@ -138,13 +174,21 @@ impl MadeHost {
             *self.current.lock() = None;
             drop(current);
         }
+        if let Which::There(id) = &self.which
+            && self.is_existing(id)?
+        {
+            return self.taken_up(id, cancel).await;
+        }
         let (wanted, mode) = (&self.wanted, self.stop_mode());
+        self.is_owed.store(true, Ordering::SeqCst);
         let ready = match &self.which {
             Which::For(usage) => {
-                self.lifecycle.start(usage, &wanted.accelerator, mode, wanted, cancel).await?
+                self.lifecycle.start(usage, &wanted.accelerator, mode, wanted, cancel).await
             }
-            Which::There(id) => self.lifecycle.resume(id, mode, cancel).await?,
+            Which::There(id) => self.lifecycle.resume(id, mode, cancel).await,
         };
+        // What was made by then is undone, or the error says where it is.
+        let ready = ready.inspect_err(|_| self.is_owed.store(false, Ordering::SeqCst))?;
         self.notes.lock().extend(ready.notes);
         let remote = Remote::new(ready.options)?;
         let lock = (!self.is_shared()).then(|| Arc::new(ready.lock));
@@ -169,7 +213,7 @@ impl MadeHost {
     }
 
     /// The host that was made before, by this process or another.
-    fn there(&self) -> Result<Current> {
+    async fn there(&self) -> Result<Current> {
         if let Some(current) = &*self.current.lock() {
             return Ok(current.clone());
         }
@@ -177,7 +221,10 @@ impl MadeHost {
         let mut hosts = match &self.which {
             Which::For(usage @ Usage::Named(_)) => ledger.of(usage)?,
             Which::For(Usage::Unnamed(_)) => Vec::new(),
-            Which::There(id) => ledger.with_instance(id)?.into_iter().collect(),
+            Which::There(id) => match ledger.with_instance(id)? {
+                Some(host) => vec![host],
+                None => return self.found(id).await,
+            },
         };
         hosts.retain(|host| host.state == HostState::Ready);
         let (Some(host), true) = (hosts.pop(), hosts.is_empty()) else { return Err(self.gone()) };
@@ -212,11 +259,24 @@ impl MadeHost {
     /// # Errors
     /// It has not ended; it is in the ledger still. The error is [of its provider](is_of_provider).
     pub(crate) async fn end(&self) -> Result<()> {
-        self.ended().await.map_err(|error| self.of_provider(error))
+        self.ended(&self.lifecycle).await.map_err(|error| self.of_provider(error))
     }
 
-    async fn ended(&self) -> Result<()> {
+    /// Whether it is to be given back, and nobody did or was told why not.
+    fn is_owed(&self) -> bool {
+        let is_left = self.stop_mode() == StopMode::Keep && self.current.lock().is_some();
+        self.is_owed.load(Ordering::SeqCst) && !self.has_name && !is_left
+    }
+
+    /// Ends it by a lifecycle of its provider.
+    async fn ended(&self, lifecycle: &Lifecycle) -> Result<()> {
         let _alone = self.changing.lock().await;
+        let ended = self.each_ended(lifecycle).await;
+        self.is_owed.store(false, Ordering::SeqCst);
+        ended
+    }
+
+    async fn each_ended(&self, lifecycle: &Lifecycle) -> Result<()> {
         let (ledger, mode, never) = (self.lifecycle.ledger(), self.stop_mode(), Cancel::default());
         let current = self.current.lock().clone();
         // Each with its lock, unless that is held already.
@@ -229,12 +289,12 @@ impl MadeHost {
                 }
                 hosts
             }
+            (Which::There(id), _) if self.is_existing(id)? => return self.left(id).await,
             (_, Some(current)) => vec![(current.host.clone(), None)],
-            (Which::There(id), None) if ledger.with_instance(id)?.is_some() => {
+            (Which::There(id), None) => {
                 let (host, lock) = ledger.take(id)?;
                 vec![(host, Some(lock))]
             }
-            (Which::There(_), None) => Vec::new(),
             (Which::For(usage), None) => {
                 // One whose start was given up half way is in the ledger alone. Others are not of this
                 // accelerator: they were left there, or another process has them.
@@ -251,10 +311,10 @@ impl MadeHost {
         };
         for (mut host, _lock) in hosts {
             let url = host.url.clone();
-            self.of_host(&host)?.stop(&mut host, mode).await?;
+            self.of_host(&host, lifecycle)?.stop(&mut host, mode).await?;
             match (mode, &host.instance) {
                 (StopMode::Keep, Some(id)) if host.state == HostState::Ready => {
-                    self.notes.lock().push(format!("Instance '{id}' is still running"));
+                    self.tell_that_it_runs(id);
                 }
                 _ => {}
             }
@@ -269,19 +329,28 @@ impl MadeHost {
         Ok(())
     }
 
+    fn tell_that_it_runs(&self, id: &InstanceId) {
+        self.notes.lock().push(format!("Instance '{id}' is still running"));
+    }
+
     /// How people log in to its machine, where that is known by now.
     pub(crate) fn login(&self) -> Option<Login> {
         self.current.lock().as_ref()?.host.login.clone()
     }
 
     /// The lifecycle of the place where a host is, whatever is configured by now.
-    fn of_host(&self, host: &HostRecord) -> Result<Lifecycle> {
-        let info = self.lifecycle.provider();
+    fn of_host(&self, host: &HostRecord, configured: &Lifecycle) -> Result<Lifecycle> {
+        let info = configured.provider();
         if host.provider == info.name && host.region == info.region {
-            return Ok(self.lifecycle.clone());
+            return Ok(configured.clone());
         }
+        self.lifecycle_of(&host.provider, host.region.as_deref())
+    }
+
+    /// Another lifecycle, which shares no connection with any other one.
+    fn lifecycle_of(&self, provider: &str, region: Option<&str>) -> Result<Lifecycle> {
         let New { configuration, surroundings, .. } = &self.wanted;
-        lifecycle(&host.provider, host.region.as_deref(), configuration, surroundings)
+        lifecycle(provider, region, configuration, surroundings)
     }
 
     /// What is odd about how it is configured.
@@ -328,19 +397,6 @@ impl MadeHost {
     }
 }
 
-/// Says whose host an error is about.
-pub(crate) fn of_provider(error: Error, host_type: &str) -> Error {
-    match error.is_cancelled() || is_of_provider(&error) {
-        true => error,
-        false => error.context(PROVIDER, host_type),
-    }
-}
-
-/// Whether an error is about a host that is made, and not about what is done there.
-pub(crate) fn is_of_provider(error: &Error) -> bool {
-    error.facts().iter().any(|(key, _)| key == PROVIDER)
-}
-
 #[async_trait]
 impl Client for MadeHost {
     async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
@@ -348,7 +404,7 @@ impl Client for MadeHost {
     }
 
     async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
-        let current = self.there()?;
+        let current = self.there().await?;
         match current.remote.process(job, io).await {
             Err(error) => Err(self.told(error, &current).await),
             done => done,
@@ -356,6 +412,6 @@ impl Client for MadeHost {
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {
-        self.there()?.remote.stop(session).await
+        self.there().await?.remote.stop(session).await
     }
 }

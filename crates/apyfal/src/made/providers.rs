@@ -13,6 +13,8 @@ use crate::surroundings::Surroundings;
 const PROVIDERS: [&str; 2] = [Aws::NAME, Sim::NAME];
 /// At which step of the simulated cloud this process is killed, for tests.
 const KILL_AT: &str = "APYFAL_SIM_KILL_AT";
+/// The fact of an error that says who makes the host.
+const PROVIDER: &str = "provider";
 
 /// Whether this version makes hosts of a type.
 pub(crate) fn makes(host_type: &str) -> bool {
@@ -61,4 +63,17 @@ pub(crate) fn lifecycle(
         }
     };
     Ok(Lifecycle::new(provider, ledger_of(home), limits))
+}
+
+/// Says whose host an error is about.
+pub(crate) fn of_provider(error: Error, host_type: &str) -> Error {
+    match error.is_cancelled() || is_of_provider(&error) {
+        true => error,
+        false => error.context(PROVIDER, host_type),
+    }
+}
+
+/// Whether an error is about a host that is made, and not about what is done there.
+pub(crate) fn is_of_provider(error: &Error) -> bool {
+    error.facts().iter().any(|(key, _)| key == PROVIDER)
 }

@@ -1,0 +1,77 @@
+//! What befalls a client and its ledger: nothing is made that nobody remembers.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Cloud;
+use crate::common::{namespaces, text};
+
+const RUN: [&str; 6] = ["run", "gzip", "notes.txt", "notes.gz", "--host_type", "sim"];
+
+impl Cloud {
+    /// Runs it by a shell, whose first parameter is the command; how that failed.
+    fn fails_in(&self, words: &[&str], script: &str) -> String {
+        let mut command = std::process::Command::new(words[0]);
+        command.args(&words[1..]).args(["sh", "-c", script, "sh"]);
+        let apyfal = self.0.apyfal(&RUN);
+        command.arg(apyfal.get_program()).args(apyfal.get_args());
+        command.env_clear().envs(apyfal.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let output = command.current_dir(self.0.folder()).output().unwrap();
+        assert!(!output.status.success(), "{}", text(&output.stdout));
+        text(&output.stderr)
+    }
+}
+
+#[test]
+fn a_client_that_is_stopped_in_its_first_contact_goes_on() {
+    let cloud = Cloud::new();
+    cloud.0.ok(&["create", "--accelerator", "gzip", "--host_type", "sim"]);
+    let mut child = cloud.0.apyfal(&["start"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.by_ref().any(|line| line.ends_with("its machine runs")));
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::STOP).unwrap();
+    // Others see what it is at, and do not wait for it.
+    assert_eq!(cloud.listed().len(), 1);
+    kill_process(pid, Signal::CONT).unwrap();
+    let rest: Vec<_> = said.collect();
+    assert!(child.wait().unwrap().success(), "{rest:?}");
+    cloud.0.ok(&["process", "-i", "notes.txt", "-o", "notes.gz"]);
+    assert!(cloud.is_right("notes.gz"));
+    assert_eq!(cloud.machines().len(), 1);
+}
+
+#[test]
+fn where_the_ledger_has_no_room_nothing_is_made() {
+    let Some(unshare) = namespaces::mounts() else { return };
+    let cloud = Cloud::new();
+    std::fs::create_dir_all(cloud.0.path(".apyfal/hosts")).unwrap();
+    let words = [&["unshare"], unshare].concat();
+    let said = cloud.fails_in(
+        &words,
+        "cd .apyfal/hosts && mount -t tmpfs -o size=16k tmpfs . && head -c 100000 /dev/zero >full\n\
+         cd ../.. && exec \"$@\"",
+    );
+    assert!(said.contains(".apyfal/hosts/ledger.db"), "{said}");
+    assert!(cloud.machines().is_empty(), "{said}");
+}
+
+#[test]
+fn where_the_ledger_is_another_users_nothing_is_made() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let cloud = Cloud::new();
+    let home = cloud.0.folder().to_owned();
+    std::fs::create_dir_all(cloud.0.path(".apyfal/hosts")).unwrap();
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).unwrap();
+    std::os::unix::fs::chown(cloud.0.path(".apyfal"), Some(65534), Some(65534)).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(cloud.0.path(".apyfal/hosts"), private).unwrap();
+    let words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let said = cloud.fails_in(&words, "exec \"$@\"");
+    assert!(said.contains(".apyfal/hosts"), "{said}");
+    assert!(cloud.machines().is_empty(), "{said}");
+}
