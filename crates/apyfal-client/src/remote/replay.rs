@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use apyfal_core::Result;
+use apyfal_core::{Error, Result};
 use hyper::body::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -23,11 +23,13 @@ struct Buffered {
     begin: Vec<Bytes>,
     len: usize,
     is_whole: bool,
+    /// Why it ended early. Who asks again must not take that for its end.
+    failure: Option<Error>,
 }
 
 impl Replay {
     pub(super) fn of(pieces: mpsc::Receiver<Result<Bytes>>) -> Self {
-        let state = Buffered { pieces, begin: Vec::new(), len: 0, is_whole: true };
+        let state = Buffered { pieces, begin: Vec::new(), len: 0, is_whole: true, failure: None };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -43,30 +45,47 @@ impl Replay {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes>>> {
         let mut state = self.0.lock();
+        if let Some(failure) = &state.failure {
+            return Poll::Ready(Some(Err(failure.duplicate())));
+        }
         if let Some(piece) = state.begin.get(*number) {
             *number += 1;
             return Poll::Ready(Some(Ok(piece.clone())));
         }
         let piece = ready!(state.pieces.poll_recv(context));
-        if let Some(Ok(piece)) = &piece
-            && state.is_whole
-        {
-            state.len += piece.len();
-            if state.len <= KEPT {
-                state.begin.push(piece.clone());
-                *number += 1;
-            } else {
-                state.is_whole = false;
-                state.begin = Vec::new();
+        match &piece {
+            Some(Ok(piece)) if state.is_whole => {
+                state.len += piece.len();
+                if state.len <= KEPT {
+                    state.begin.push(piece.clone());
+                    *number += 1;
+                } else {
+                    state.forget();
+                }
             }
+            Some(Err(error)) => {
+                state.failure = Some(error.duplicate());
+                state.forget();
+            }
+            _ => {}
         }
         Poll::Ready(piece)
+    }
+}
+
+impl Buffered {
+    /// It cannot be had again.
+    fn forget(&mut self) {
+        self.is_whole = false;
+        self.begin = Vec::new();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+
+    use apyfal_core::ErrorKind;
 
     use super::*;
 
@@ -93,5 +112,20 @@ mod tests {
         assert!(tape.is_whole());
         assert_eq!(sent(&tape, usize::MAX).await, KEPT / 4 * 5);
         assert!(!tape.is_whole());
+    }
+    #[tokio::test]
+    async fn a_stream_that_failed_does_not_end_well_the_next_time() {
+        let (sender, pieces) = mpsc::channel(8);
+        let tape = Replay::of(pieces);
+        sender.try_send(Ok(vec![0; 9].into())).unwrap();
+        sender.try_send(Err(Error::new(ErrorKind::Unavailable, "it is away"))).unwrap();
+        drop(sender);
+        assert_eq!(sent(&tape, 9).await, 9);
+        assert!(tape.is_whole());
+        for mut number in [1, 0] {
+            let piece = poll_fn(|context| tape.poll_piece(&mut number, context)).await;
+            assert_eq!(piece.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+            assert!(!tape.is_whole());
+        }
     }
 }
