@@ -69,7 +69,7 @@ impl Pool {
         let info = self.info()?;
         let session = &self.session(&job.session)?;
         let is_pinned = session.transaction.has(&info, &job.parameters);
-        let pinned = session.first().filter(|_| is_pinned);
+        let pinned = is_pinned.then(|| session.first()).transpose()?;
         let is_safe = !is_pinned && (info.rerun_safe || has_transactions(&info));
         progress.begin();
         let task = Task { job: &job, progress: &progress, session, pinned, is_safe };

@@ -1,6 +1,7 @@
 //! Several hosts behind one accelerator.
 
 mod job;
+mod opened;
 mod queue;
 mod session;
 mod tally;
@@ -19,6 +20,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::remote::{Remote, RemoteOptions, Shared, Source, Trouble, ended_there_too, within};
+use opened::Opened;
 use queue::Queue;
 use session::{PoolSession, Sessions};
 pub use tally::HostLoad;
@@ -182,16 +184,14 @@ impl Pool {
         let started = join_all(self.hosts.iter().enumerate().map(async |(index, host)| {
             let _talk = self.talk().await;
             let source = source.again().filter(|_| self.queue.trouble(index).is_none())?;
-            Some(host.remote.start_with(request.clone(), &source).await)
+            let started = host.remote.start_with(request.clone(), &source).await;
+            Some(started.map(|session| Opened::on(&host.remote, session)))
         }));
         let (mut ids, mut report, mut mistake) = (Vec::new(), None, None);
         for (index, started) in started.await.into_iter().enumerate() {
-            ids.push(match started {
+            let session = match started {
                 None => None,
-                Some(Ok(session)) => {
-                    report.get_or_insert(session.report);
-                    Some(session.id)
-                }
+                Some(Ok(opened)) => opened.keep(),
                 Some(Err(error)) => {
                     let error = error.of_host(self.hosts[index].remote.url());
                     // A host that is away is done without; one that refuses is a mistake.
@@ -202,7 +202,11 @@ impl Pool {
                     }
                     None
                 }
-            });
+            };
+            ids.push(session.map(|session| {
+                report.get_or_insert(session.report);
+                session.id
+            }));
         }
         let id = self.sessions.add(PoolSession::started(ids));
         match (report, mistake) {
@@ -239,6 +243,11 @@ impl Pool {
             Some(Trouble::Wrong(why)) => self.queue.leave_out(host, why),
             None => self.queue.leave_out(host, error),
         }
+    }
+
+    /// Waits until what was given up has ended on the hosts.
+    async fn ended(&self) {
+        join_all(self.hosts.iter().map(|host| host.remote.ended())).await;
     }
 
     /// What the accelerator is, which was asked for before.
@@ -300,15 +309,16 @@ fn is_of_the_host(error: &Error) -> bool {
 impl Client for Pool {
     async fn start(&self, request: Start, io: JobIo) -> Result<Session> {
         let (cancel, deadline) = (io.cancel.clone(), io.deadline);
-        within(deadline, cancel.or_cancelled(self.start_all(&request, io))).await
+        let started = within(deadline, cancel.or_cancelled(self.start_all(&request, io))).await;
+        if started.is_err() {
+            self.ended().await;
+        }
+        started
     }
 
     async fn process(&self, job: Job, io: JobIo) -> Result<Report> {
         let (cancel, deadline) = (io.cancel.clone(), io.deadline);
-        let ended = async {
-            join_all(self.hosts.iter().map(|host| host.remote.ended())).await;
-        };
-        ended_there_too(deadline, cancel, self.process_anywhere(job, io), ended).await
+        ended_there_too(deadline, cancel, self.process_anywhere(job, io), self.ended()).await
     }
 
     async fn stop(&self, session: &str) -> Result<Report> {

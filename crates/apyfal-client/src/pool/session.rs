@@ -26,6 +26,9 @@ struct Open {
 pub(super) struct PoolSession {
     /// In the order of the hosts; none where it was not started.
     ids: Vec<Option<String>>,
+    /// The host of its transactions: the first one that it was started on. None where that is no more
+    /// among the hosts.
+    first: Option<usize>,
     pub(super) transaction: Transaction,
 }
 
@@ -55,7 +58,7 @@ impl Sessions {
 impl PoolSession {
     /// A session that was just started on those hosts that have an id.
     pub(super) fn started(ids: Vec<Option<String>>) -> Self {
-        Self { ids, transaction: Transaction::none() }
+        Self { first: first_of(&ids), ids, transaction: Transaction::none() }
     }
 
     /// Its id on a host.
@@ -63,16 +66,27 @@ impl PoolSession {
         self.ids.get(host)?.as_deref()
     }
 
-    /// The first host that has it.
-    pub(super) fn first(&self) -> Option<usize> {
-        self.ids.iter().position(Option::is_some)
+    /// The host of its transactions.
+    ///
+    /// # Errors
+    /// It is not among the hosts.
+    pub(super) fn first(&self) -> Result<usize> {
+        self.first.ok_or_else(|| {
+            let why = "the host that its transaction is on is not among the hosts";
+            Error::new(ErrorKind::Conflict, why)
+                .hint("name that host as well, or start the accelerator again")
+        })
     }
 
     /// As it is remembered for another process: pairs of a host's place and the session's id there, as
-    /// JSON.
+    /// JSON; the host of its transactions first.
     pub(super) fn to_text<'a>(&self, places: impl Iterator<Item = &'a str>) -> String {
-        let started = places.zip(&self.ids).filter_map(|(place, id)| Some((place, id.as_deref()?)));
-        Value::from_iter(started.map(|(place, id)| Value::from_iter([place, id]))).to_string()
+        let started = places.zip(&self.ids).enumerate();
+        let mut started: Vec<_> =
+            started.filter_map(|(host, (place, id))| Some((host, place, id.as_deref()?))).collect();
+        started.sort_by_key(|(host, ..)| Some(*host) != self.first);
+        let pairs = started.into_iter().map(|(_, place, id)| Value::from_iter([place, id]));
+        Value::from_iter(pairs).to_string()
     }
 
     /// What was remembered, for the hosts at these places. Hosts may have changed places, and new ones
@@ -81,32 +95,45 @@ impl PoolSession {
     /// # Errors
     /// It is no such text.
     pub(super) fn read<'a>(text: &str, places: impl Iterator<Item = &'a str>) -> Result<Self> {
-        let ids = match text.starts_with('[') {
+        let (ids, first) = match text.starts_with('[') {
             true => by_place(text, places)?,
             false => in_order(text, places),
         };
-        Ok(Self { ids, transaction: Transaction::unknown() })
+        Ok(Self { ids, first, transaction: Transaction::unknown() })
     }
 }
 
-fn by_place<'a>(text: &str, places: impl Iterator<Item = &'a str>) -> Result<Vec<Option<String>>> {
+/// The ids of a session by host, and the host of its transactions.
+type Read = (Vec<Option<String>>, Option<usize>);
+
+fn by_place<'a>(text: &str, places: impl Iterator<Item = &'a str>) -> Result<Read> {
     let pairs: Vec<(String, String)> = serde_json::from_str(text).map_err(|error| {
         Error::new(ErrorKind::Conflict, format!("it is damaged: {error}"))
             .operation("take up the session of a pool")
             .hint("start the accelerator again")
     })?;
+    let first = pairs.first().cloned();
     // A host that is named twice has two.
     let mut ids: HashMap<_, Vec<_>> = HashMap::new();
     for (place, id) in pairs.into_iter().rev() {
         ids.entry(place).or_default().push(id);
     }
-    Ok(places.map(|place| ids.get_mut(place)?.pop()).collect())
+    let found: Vec<_> =
+        places.map(|place| Some((place.to_owned(), ids.get_mut(place)?.pop()?))).collect();
+    let first = found.iter().position(|found| first.is_some() && *found == first);
+    Ok((found.into_iter().map(|found| found.map(|(_, id)| id)).collect(), first))
 }
 
 /// What earlier versions remembered: ids with commas in between, in the order of the hosts.
-fn in_order<'a>(text: &str, places: impl Iterator<Item = &'a str>) -> Vec<Option<String>> {
+fn in_order<'a>(text: &str, places: impl Iterator<Item = &'a str>) -> Read {
     let ids = text.split(',').map(|id| Some(id.to_owned()).filter(|id| !id.is_empty()));
-    ids.chain(std::iter::repeat(None)).zip(places).map(|(id, _)| id).collect()
+    let ids: Vec<_> = ids.chain(std::iter::repeat(None)).zip(places).map(|(id, _)| id).collect();
+    let first = first_of(&ids);
+    (ids, first)
+}
+
+fn first_of(ids: &[Option<String>]) -> Option<usize> {
+    ids.iter().position(Option::is_some)
 }
 
 #[cfg(test)]
@@ -132,6 +159,23 @@ mod tests {
         }
         let error = PoolSession::read("[[\"a:1\"]]", std::iter::empty()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+
+    #[test]
+    fn a_transaction_follows_its_host() {
+        let started = PoolSession::started(vec![None, Some("1".into()), Some("2".into())]);
+        assert_eq!(started.first().unwrap(), 1);
+        let text = started.to_text(["a:1", "b:1", "c:1"].into_iter());
+        let read = |text: &str, places: [&'static str; 3]| {
+            let read = PoolSession::read(text, places.into_iter()).unwrap();
+            (read.first().map_err(|error| error.kind()), read.to_text(places.into_iter()))
+        };
+        let turned = ["c:1", "a:1", "b:1"];
+        let (first, again) = read(&text, turned);
+        assert_eq!(first, Ok(2));
+        assert_eq!(read(&again, turned).0, Ok(2), "it is remembered once more: {again}");
+        assert_eq!(read(&again, ["b:1", "c:1", "a:1"]).0, Ok(0));
+        assert_eq!(read(&text, ["a:1", "c:1", "d:1"]).0, Err(ErrorKind::Conflict));
     }
 
     #[test]

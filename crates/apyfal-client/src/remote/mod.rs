@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use http::Method;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -42,6 +43,7 @@ pub(crate) use contact::Trouble;
 pub(crate) use deadline::{ended_there_too, within};
 use failure::{Failure, Patience};
 use job::RemoteJob;
+use kept::ENDING;
 use options::KEPT;
 pub use options::RemoteOptions;
 pub(crate) use options::Shared;
@@ -196,6 +198,17 @@ impl Remote {
     /// Why it cannot be used at present, as far as that is known.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         self.0.connections.contact.trouble()
+    }
+
+    /// Ends a session that nobody will use, while others go on; [`ended`](Self::ended) waits for that.
+    pub(crate) fn stop_beside(&self, session: String) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let remote = self.clone();
+        let stopping = runtime.spawn(async move {
+            // A host that does not answer keeps nobody waiting.
+            let _ = tokio::time::timeout(ENDING, remote.stop(&session)).await;
+        });
+        self.0.ending(stopping);
     }
 
     /// Waits until what was cancelled has ended on the host.
