@@ -27,8 +27,9 @@ pub(crate) fn run(options: &Options, target: &Path) -> Result {
         .args(["build", "--locked", "--package=apyfal-cli", "--target", &triple])
         .arg("--target-dir")
         .arg(&folder)
-        // The C library is linked in: its resolver of names needs no other file since version 2.34.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+        // The C library is linked in: its resolver of names needs no other file since version 2.34. At a
+        // fixed address it starts sooner, as the ordinary build does.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
     if !options.debug {
         build.arg("--release");
     }

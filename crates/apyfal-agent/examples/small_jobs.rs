@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root};
 use apyfal_core::{Client, Input, Job, JobIo, JobParameters, Output, Result, Start};
 use serde_json::{Value, json};
 
@@ -15,8 +15,7 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         let root = tempfile::tempdir()?;
         let agent = Agent::new(AgentOptions {
-            root: root.path().to_owned(),
-            is_shared: true,
+            root: Root::Kept { path: root.path().to_owned(), is_shared: true },
             registry: Default::default(),
             storage: Default::default(),
             threads: None,

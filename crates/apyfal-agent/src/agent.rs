@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use apyfal_core::{
-    Cancel, Client, Error, ErrorKind, Input, Job, JobContext, JobIo, Owner, Profiling, Report,
-    Result, Session, Start,
+    Cancel, Client, Error, ErrorKind, Input, Job, JobContext, JobIo, Outcome, Owner, Profiling,
+    Report, Result, Scratch, Session, Start,
 };
 use apyfal_engines::{Registered, Registry};
 use apyfal_storage::{Destination, Location, Storage};
@@ -19,7 +18,8 @@ use tokio::sync::OnceCell;
 
 use crate::deadline;
 use crate::job::{CallContext, Caller};
-use crate::session::{Root, SessionDir};
+use crate::root::Root;
+use crate::session::SessionDir;
 use crate::slots::{Asking, Load, Scheduler};
 
 mod fallback;
@@ -33,11 +33,8 @@ use opened::{OpenSession, starting};
 /// What an agent is made of.
 #[derive(Debug)]
 pub struct AgentOptions {
-    /// Where sessions live. Two agents on the same directory see each other's sessions.
-    pub root: PathBuf,
-    /// Whether agents of other processes may use the directory too. Where none does, small jobs are
-    /// quicker, for no file needs to be locked for them.
-    pub is_shared: bool,
+    /// Where sessions live.
+    pub root: Root,
     /// The accelerators.
     pub registry: Registry,
     /// The storages that it reads and writes by itself.
@@ -54,12 +51,11 @@ pub struct AgentOptions {
 ///
 /// ```
 /// # async fn example(root: &std::path::Path) -> apyfal_core::Result<()> {
-/// use apyfal_agent::{Agent, AgentOptions};
+/// use apyfal_agent::{Agent, AgentOptions, Root};
 /// use apyfal_core::{Client, Input, Job, JobIo, Output, Start};
 ///
 /// let agent = Agent::new(AgentOptions {
-///     root: root.into(),
-///     is_shared: true,
+///     root: Root::Kept { path: root.into(), is_shared: true },
 ///     registry: Default::default(),
 ///     storage: Default::default(),
 ///     threads: None,
@@ -80,7 +76,7 @@ pub struct AgentOptions {
 /// ```
 #[derive(Debug)]
 pub struct Agent {
-    root: Root,
+    root: Arc<Root>,
     registry: Registry,
     storage: Storage,
     scheduler: Scheduler,
@@ -109,7 +105,7 @@ impl Agent {
             }
         }
         Self {
-            root: Root { path: options.root, is_shared: options.is_shared },
+            root: Arc::new(options.root),
             registry: options.registry,
             storage: options.storage,
             scheduler,
@@ -153,8 +149,7 @@ impl Agent {
     /// It is gone, or the system could not write it.
     pub async fn sync_session(&self, id: &str) -> Result<()> {
         let dir = SessionDir::find(&self.root, id)?;
-        let root = self.root.clone();
-        let synced = tokio::task::spawn_blocking(move || dir.sync(&root)).await;
+        let synced = tokio::task::spawn_blocking(move || dir.sync()).await;
         synced.map_err(|panic| Error::new(ErrorKind::Internal, "syncing panicked").source(panic))?
     }
 
@@ -169,7 +164,7 @@ impl Agent {
     async fn in_slot<T: Send + 'static>(
         &self,
         asking: Asking<'_>,
-        scratch: PathBuf,
+        scratch: Scratch,
         call: CallContext,
         work: impl FnOnce(&JobContext) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -231,6 +226,7 @@ impl Agent {
     /// Ends a session that cannot be opened, so that there is nothing that could be told.
     async fn remove(&self, id: &str, why: &Error) -> Result<Report> {
         let Ok(dir) = SessionDir::find(&self.root, id) else { return Ok(Report::default()) };
+        let dir = Arc::new(dir);
         let removed = tokio::task::spawn_blocking(move || {
             let scratch = dir.scratch();
             dir.end(|| Ok(()), &CallContext::default().context(scratch, NonZeroUsize::MIN))
@@ -242,6 +238,25 @@ impl Agent {
         let note = format!("its accelerator could not be told: {why}");
         let app = [("stop-note".to_owned(), note.into())].into_iter().collect();
         Ok(Report { id: id.to_owned(), app, ..Report::default() })
+    }
+
+    /// Ends a session once no job of it runs.
+    async fn stop_later(&self, open: &Arc<OpenSession>, caller: Caller<'_>) -> Result<Outcome> {
+        let helpers = self.helpers(open, caller).await;
+        let ending = open.clone();
+        let asking = open.asking(open.own.engine.info(), caller);
+        let work = move |ctx: &JobContext| {
+            let stop = || {
+                let stopped = ending.own.session.stop(ctx);
+                // All are stopped, whether or not the others went well.
+                helpers.iter().fold(stopped, |stopped, helper| {
+                    let helped = helper.session.stop(ctx);
+                    stopped.and_then(|outcome| helped.map(|_| outcome))
+                })
+            };
+            ending.dir.end(stop, ctx)
+        };
+        self.in_slot(asking, open.dir.scratch(), CallContext::default(), work).await
     }
 
     fn open_sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -291,22 +306,10 @@ impl Client for Agent {
             Ok(open) => open,
             Err(error) => return self.remove(session, &error).await,
         };
-        let helpers = self.helpers(&open, caller).await;
-        let ending = open.clone();
-        let asking = open.asking(open.own.engine.info(), caller);
-        let outcome = self
-            .in_slot(asking, open.dir.scratch(), CallContext::default(), move |ctx| {
-                let stop = || {
-                    let stopped = ending.own.session.stop(ctx);
-                    // All are stopped, whether or not the others went well.
-                    helpers.iter().fold(stopped, |stopped, helper| {
-                        let helped = helper.session.stop(ctx);
-                        stopped.and_then(|outcome| helped.map(|_| outcome))
-                    })
-                };
-                ending.dir.end(stop, ctx)
-            })
-            .await;
+        let outcome = match self.stop_at_once(&open) {
+            Some(outcome) => outcome,
+            None => self.stop_later(&open, caller).await,
+        };
         // Not before: whoever asked for it meanwhile would have opened it again.
         self.open_sessions().remove(session);
         let outcome = outcome?;

@@ -60,7 +60,7 @@ impl Queue {
             .take(session.batch())
             .into_iter()
             .map(|Waiting { job, call, answer, .. }| {
-                ((job, call.context(ctx.scratch(), threads)), answer)
+                ((job, call.context(ctx.share_scratch(), threads)), answer)
             })
             .unzip();
         // Who runs the batch need not have a job in it, so a panic must not end the thread: it is

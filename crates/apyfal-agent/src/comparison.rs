@@ -130,7 +130,7 @@ fn in_software(
 
 /// What is read and written to compare is no progress of the job.
 fn beside(ctx: &JobContext, threads: NonZeroUsize) -> JobContext {
-    JobContext::new(ctx.cancel().clone(), Default::default(), ctx.scratch(), threads)
+    JobContext::new(ctx.cancel().clone(), Default::default(), ctx.share_scratch(), threads)
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! Jobs on a blocking thread: checked, run and measured.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apyfal_core::{
     AcceleratorInfo, Cancel, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobIo,
     JobLog, JobParameters, Need, Outcome, Output, Owner, Params, Profiling, Progress, Report,
-    Result,
+    Result, Scratch,
 };
 
 /// For whom something is done, and how long it may have to wait.
@@ -60,7 +59,7 @@ impl CallContext {
     }
 
     /// The context of the call's job, which begins now.
-    pub(crate) fn context(self, scratch: impl Into<PathBuf>, threads: NonZeroUsize) -> JobContext {
+    pub(crate) fn context(self, scratch: impl Into<Scratch>, threads: NonZeroUsize) -> JobContext {
         self.progress.begin();
         JobContext::new(self.cancel, self.progress, scratch, threads)
             .with_request(self.sent)

@@ -4,31 +4,40 @@
 //! ROOT/session-XXXXXX/
 //!   session.json   accelerator and parameters; written last, so what has it is complete
 //!   source/NAME    the copy of what start was given
-//!   state/         the engine's own
+//!   state/         the engine's own, where it asked for it
 //!   lock           shared by running jobs, exclusive for the one who ends the session; jobs leave
 //!                  it alone where no other process has a part in ROOT. Held by the process that
 //!                  made the session until it has its record
 //! ```
 //! What has no record and is held by nobody was left behind, and is swept away. ROOT itself is locked
 //! by who sweeps, and shared by those who make a session until they hold its lock.
+//!
+//! A session that ends with this process has neither record nor lock, and mostly no directory either.
 
 mod record;
+mod state;
 
 use std::fs::{self, File, Permissions};
+use std::io::ErrorKind as IoErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Input, JobContext, Result, Source};
+use apyfal_core::{Directory, Error, ErrorKind, Input, JobContext, Result, Scratch, Source};
 use apyfal_machine::lock::{Lock, Mode, try_lock};
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use record::Record;
 
+use crate::root::Root;
+
 const PREFIX: &str = "session-";
 const RECORD: &str = "session.json";
 const LOCK: &str = "lock";
+/// What follows the prefix of a new id.
+const NEW_ID: usize = 6;
 /// What follows the prefix of an id is no longer than this.
 const MAX_ID: usize = 64;
 /// How long one who waits for a lock waits before the next try.
@@ -47,14 +56,6 @@ struct SharedLock {
     ended: bool,
 }
 
-/// Where sessions live.
-#[derive(Clone, Debug)]
-pub(crate) struct Root {
-    pub(crate) path: PathBuf,
-    /// Whether other processes may use them too.
-    pub(crate) is_shared: bool,
-}
-
 /// Keeps a session from being ended.
 #[derive(Debug)]
 pub(crate) struct JobLock<'a>(&'a SessionDir);
@@ -63,8 +64,9 @@ pub(crate) struct JobLock<'a>(&'a SessionDir);
 #[derive(Debug)]
 pub(crate) struct SessionDir {
     id: String,
-    path: PathBuf,
-    is_shared: bool,
+    root: Arc<Root>,
+    /// Of a session that ends with this process, once somebody needed it.
+    path: OnceLock<PathBuf>,
     lock: Mutex<SharedLock>,
     /// Keeps one without a record from being swept away.
     held: Mutex<Option<Lock>>,
@@ -73,56 +75,69 @@ pub(crate) struct SessionDir {
 
 impl Drop for SessionDir {
     fn drop(&mut self) {
-        if *self.is_half_made.get_mut() {
+        if let Some(path) = self.path.get()
+            && *self.is_half_made.get_mut()
+        {
             // What has no record means nothing; removing it is only tidying up.
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = fs::remove_dir_all(path);
         }
     }
 }
 
 impl SessionDir {
     /// Makes a new, empty one under `root`.
-    pub(crate) fn create(Root { path: root, is_shared }: &Root) -> Result<Self> {
+    pub(crate) fn create(root: &Arc<Root>) -> Result<Self> {
+        let Root::Kept { path: place, .. } = &**root else {
+            // Nobody else makes sessions there.
+            let id =
+                std::iter::repeat_with(fastrand::alphanumeric).take(NEW_ID).collect::<String>();
+            return Ok(Self::new(format!("{PREFIX}{id}"), root, OnceLock::new(), None));
+        };
         let make = || -> std::io::Result<(PathBuf, Option<Lock>)> {
-            fs::create_dir_all(root)?;
-            let root_lock = File::open(root)?;
+            fs::create_dir_all(place)?;
+            let root_lock = File::open(place)?;
             // Where that cannot be locked, nobody can sweep either.
             let _ = root_lock.lock_shared();
             let path = tempfile::Builder::new()
                 .prefix(PREFIX)
                 .permissions(Permissions::from_mode(0o700))
-                .tempdir_in(root)?
+                .tempdir_in(place)?
                 .keep();
-            fs::create_dir(path.join("state"))?;
             let held = create_private(&path.join(LOCK))?;
             Ok((path, Lock::try_on(held, Mode::Shared).ok().flatten()))
         };
         let (path, held) = make().map_err(|error| {
-            Error::from(error).operation(format!("make a session in '{}'", root.display()))
+            Error::from(error).operation(format!("make a session in '{}'", place.display()))
         })?;
         let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (lock, held) = (Mutex::default(), Mutex::new(held));
-        let is_half_made = AtomicBool::new(true);
-        Ok(Self { id, path, is_shared: *is_shared, lock, held, is_half_made })
+        Ok(Self::new(id, root, path.into(), held))
+    }
+
+    /// One that has no record yet.
+    fn new(id: String, root: &Arc<Root>, path: OnceLock<PathBuf>, held: Option<Lock>) -> Self {
+        let (lock, is_half_made) = (Mutex::default(), AtomicBool::new(true));
+        Self { id, root: root.clone(), path, lock, held: Mutex::new(held), is_half_made }
     }
 
     /// Finds one that another process, or an earlier one, has made.
-    pub(crate) fn find(Root { path: root, is_shared }: &Root, id: &str) -> Result<Self> {
+    pub(crate) fn find(root: &Arc<Root>, id: &str) -> Result<Self> {
+        let Root::Kept { path: place, .. } = &**root else { return Err(gone(id)) };
         let unique = id.strip_prefix(PREFIX).unwrap_or_default();
         let is_id = (1..=MAX_ID).contains(&unique.len())
             && unique.bytes().all(|byte| byte.is_ascii_alphanumeric());
         // What is no id does not get as far as the disk.
-        let path = root.join(if is_id { id } else { PREFIX });
+        let path = place.join(if is_id { id } else { PREFIX });
         if !is_id || !path.join(RECORD).is_file() {
             return Err(gone(id));
         }
-        let is_half_made = AtomicBool::new(false);
-        let (lock, held) = Default::default();
-        Ok(Self { id: id.to_owned(), path, is_shared: *is_shared, lock, held, is_half_made })
+        let found = Self::new(id.to_owned(), root, path.into(), None);
+        found.is_half_made.store(false, Ordering::Relaxed);
+        Ok(found)
     }
 
     /// Removes what starts and ends left behind that were cut off.
-    pub(crate) fn sweep(Root { path: root, .. }: &Root) {
+    pub(crate) fn sweep(root: &Root) {
+        let Root::Kept { path: root, .. } = root else { return };
         // Another one sweeps, or a session is being made; there will be a next time.
         let Some(_root_lock) = lock_of(root) else { return };
         for entry in fs::read_dir(root).into_iter().flatten().flatten() {
@@ -138,38 +153,14 @@ impl SessionDir {
         &self.id
     }
 
+    /// Whether it is in memory alone so far, so that ending it does nothing to the disk.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.path.get().is_none()
+    }
+
     /// Where jobs make temporary files, which go with the session at the latest.
-    pub(crate) fn scratch(&self) -> PathBuf {
-        self.path.clone()
-    }
-
-    pub(crate) fn state(&self) -> PathBuf {
-        self.path.join("state")
-    }
-
-    /// Makes the state anew, for another engine than the one that left something in it.
-    pub(crate) fn renew_state(&self) -> Result<()> {
-        fs::remove_dir_all(self.state())?;
-        Ok(fs::create_dir(self.state())?)
-    }
-
-    /// The state of an engine that helps the one of the session; made where it has none.
-    pub(crate) fn state_of(&self, engine: &str) -> Result<PathBuf> {
-        let path = self.state_path(engine);
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
-            _ => Ok(path),
-        }
-    }
-
-    /// Whether an engine has helped.
-    pub(crate) fn has_state_of(&self, engine: &str) -> bool {
-        self.state_path(engine).is_dir()
-    }
-
-    fn state_path(&self, engine: &str) -> PathBuf {
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        self.path.join(format!("state-{}", engine.chars().map(plain).collect::<String>()))
+    pub(crate) fn scratch(self: &Arc<Self>) -> Scratch {
+        Scratch::new(self.clone())
     }
 
     /// Copies what `start` was given, so that the session can be opened again without it.
@@ -184,7 +175,7 @@ impl SessionDir {
             .operation("keep the source of the session")
             .hint("give start a file"));
         }
-        let folder = self.path.join("source");
+        let folder = self.path()?.join("source");
         fs::create_dir(&folder)?;
         let mut file = create_private(&folder.join(name))?;
         std::io::copy(&mut ctx.reader(src)?, &mut file)?;
@@ -193,10 +184,11 @@ impl SessionDir {
 
     /// The copy of the source, where there is one.
     pub(crate) fn source(&self) -> Result<Option<Input>> {
-        let folder = self.path.join("source");
+        let Some(path) = self.path.get() else { return Ok(None) };
+        let folder = path.join("source");
         let entry = match fs::read_dir(&folder) {
             Ok(mut entries) => entries.next(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == IoErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
         match entry {
@@ -209,19 +201,20 @@ impl SessionDir {
     }
 
     /// Returns once the disk has the record, the source and their names.
-    pub(crate) fn sync(&self, root: &Root) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
+        let (session, root) = (self.path()?, self.root.path()?);
         let sync = |path: &Path| File::open(path)?.sync_all();
         let all = || -> std::io::Result<()> {
-            sync(&self.path.join(RECORD))?;
-            let source = self.path.join("source");
+            sync(&session.join(RECORD))?;
+            let source = session.join("source");
             if source.is_dir() {
                 for entry in fs::read_dir(&source)? {
                     sync(&entry?.path())?;
                 }
                 sync(&source)?;
             }
-            sync(&self.path)?;
-            sync(&root.path)
+            sync(session)?;
+            sync(root)
         };
         all().map_err(|error| Error::from(error).operation("store the session"))
     }
@@ -244,7 +237,7 @@ impl SessionDir {
         if lock.ended {
             return Err(gone(&self.id));
         }
-        if lock.jobs == 0 && self.is_shared {
+        if lock.jobs == 0 && self.root.is_shared() {
             let file = match &mut lock.file {
                 Some(file) => file,
                 none => none.insert(self.open_lock()?),
@@ -269,20 +262,25 @@ impl SessionDir {
     /// Ends the session: waits until no job of it runs in any process, does `stop`, and removes it
     /// from disk whether or not that went well.
     pub(crate) fn end<T>(&self, stop: impl FnOnce() -> Result<T>, ctx: &JobContext) -> Result<T> {
-        let lock = self.open_lock()?;
+        let lock = match &*self.root {
+            Root::Kept { .. } => Some(self.open_lock()?),
+            Root::ForNow(_) => None,
+        };
+        let may_end = || lock.as_ref().map_or(Ok(true), |lock| try_lock(lock, Mode::Exclusive));
         self.let_go();
         // Waiting for a lock could not be cancelled.
-        while !(try_lock(&lock, Mode::Exclusive)? && self.close()) {
+        while !(may_end()? && self.close()) {
             ctx.check()?;
             std::thread::sleep(PAUSE);
         }
         let stopped = stop();
+        let Some(path) = self.path.get() else { return stopped };
         // First what makes it a session, then what its jobs look at.
         for name in [RECORD, LOCK] {
-            let _ = fs::remove_file(self.path.join(name));
+            let _ = fs::remove_file(path.join(name));
         }
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != IoErrorKind::NotFound => Err(error.into()),
             _ => stopped,
         }
     }
@@ -293,17 +291,28 @@ impl SessionDir {
     }
 
     /// Takes no more jobs of this process; false where one runs.
-    fn close(&self) -> bool {
+    pub(crate) fn close(&self) -> bool {
         let mut lock = self.shared_lock();
         lock.ended |= lock.jobs == 0;
         lock.ended
     }
 
     fn open_lock(&self) -> Result<File> {
-        File::open(self.path.join(LOCK)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => gone(&self.id),
+        File::open(self.path()?.join(LOCK)).map_err(|error| match error.kind() {
+            IoErrorKind::NotFound => gone(&self.id),
             _ => error.into(),
         })
+    }
+}
+
+impl Directory for SessionDir {
+    fn path(&self) -> Result<&Path> {
+        if let Some(path) = self.path.get() {
+            return Ok(path);
+        }
+        let path = self.root.path()?.join(&self.id);
+        state::make_directory(&path)?;
+        Ok(self.path.get_or_init(|| path))
     }
 }
 
@@ -361,7 +370,7 @@ mod tests {
         for place in [folder.path(), &path, &path.join("session-a")] {
             fs::write(place.join(RECORD), "{}").unwrap();
         }
-        let root = Root { path, is_shared: true };
+        let root = Arc::new(Root::Kept { path, is_shared: true });
         bolero::check!().with_iterations(2_000).with_max_len(128).for_each(|bytes: &[u8]| {
             let Ok(id) = std::str::from_utf8(bytes) else { return };
             match SessionDir::find(&root, id) {

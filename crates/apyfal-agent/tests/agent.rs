@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root};
 use apyfal_core::{Client, ErrorKind, Input, Job, JobIo, JobParameters, Start};
 use apyfal_testkit::{Kept, client_suite};
 use serde_json::json;
@@ -17,8 +17,7 @@ fn agent(root: &Path) -> Arc<dyn Client> {
 
 fn agent_of(root: &Path, is_shared: bool) -> Arc<dyn Client> {
     Arc::new(Agent::new(AgentOptions {
-        root: root.to_owned(),
-        is_shared,
+        root: Root::Kept { path: root.to_owned(), is_shared },
         registry: Default::default(),
         storage: Default::default(),
         threads: None,
@@ -222,8 +221,7 @@ async fn what_is_started_for_now_ends_with_its_process() {
     let root = tempfile::tempdir().unwrap();
     let new = || {
         Agent::new(AgentOptions {
-            root: root.path().to_owned(),
-            is_shared: true,
+            root: Root::Kept { path: root.path().to_owned(), is_shared: true },
             registry: Default::default(),
             storage: Default::default(),
             threads: None,

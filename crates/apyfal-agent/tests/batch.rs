@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root};
 use apyfal_core::{
-    AcceleratorInfo, Cancel, Client, Engine, EngineInfo, EngineJob, EngineSession, Error,
-    ErrorKind, Input, Job, JobContext, JobIo, JobParameters, Need, Outcome, Params, Report, Result,
-    Session, Start,
+    AcceleratorInfo, Cancel, Client, Directory, Engine, EngineInfo, EngineJob, EngineSession,
+    Error, ErrorKind, Input, Job, JobContext, JobIo, JobParameters, Need, Outcome, Params, Report,
+    Result, Session, Start,
 };
 use apyfal_engines::Registry;
 use serde_json::json;
@@ -53,7 +53,7 @@ impl Engine for Echo {
         &self,
         _src: Option<Input>,
         _params: &Params,
-        _state: &Path,
+        _state: &dyn Directory,
         _ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
         Ok(Box::new(EchoSession(self.seen.clone())))
@@ -170,8 +170,7 @@ fn agent(
     max_waiting: Option<usize>,
 ) -> Arc<Agent> {
     Arc::new(Agent::new(AgentOptions {
-        root: root.join("sessions"),
-        is_shared: true,
+        root: Root::Kept { path: root.join("sessions"), is_shared: true },
         registry,
         storage: Default::default(),
         threads: threads.try_into().ok(),

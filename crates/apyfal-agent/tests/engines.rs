@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root};
 use apyfal_core::{Client, Input, Job, JobIo, JobParameters, Start};
 use apyfal_engines::Registry;
 use apyfal_testkit::{Kept, engines_suite, twins};
@@ -18,8 +18,7 @@ fn agent(root: &Path, count: usize) -> Arc<Agent> {
         registry.add_engine(better).unwrap();
     }
     Arc::new(Agent::new(AgentOptions {
-        root: root.to_owned(),
-        is_shared: true,
+        root: Root::Kept { path: root.to_owned(), is_shared: true },
         registry,
         storage: Default::default(),
         threads: 4.try_into().ok(),

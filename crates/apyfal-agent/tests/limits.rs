@@ -6,7 +6,7 @@ use std::io::{ErrorKind as Io, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root};
 use apyfal_core::{Client, Error, ErrorKind, Input, Job, JobIo, Output, Result, Start};
 
 /// The slowest of streams: it never comes to anything.
@@ -33,8 +33,7 @@ impl Write for Slow {
 /// An agent with a single slot, and a session of null.
 async fn agent(root: &Path) -> (Agent, Job) {
     let agent = Agent::new(AgentOptions {
-        root: root.to_owned(),
-        is_shared: true,
+        root: Root::Kept { path: root.to_owned(), is_shared: true },
         registry: Default::default(),
         storage: Default::default(),
         threads: 1.try_into().ok(),

@@ -2,17 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root, Temporary};
 use apyfal_core::{
-    AcceleratorInfo, Client, Engine, EngineInfo, EngineJob, EngineSession, ErrorKind, Input, Job,
-    JobContext, JobIo, JobParameters, Need, Outcome, Output, ParamKind, ParamSpec, Params, Result,
-    Start,
+    AcceleratorInfo, Client, Directory, Engine, EngineInfo, EngineJob, EngineSession, ErrorKind,
+    Input, Job, JobContext, JobIo, JobParameters, Need, Outcome, Output, ParamKind, ParamSpec,
+    Params, Result, Start,
 };
 use apyfal_engines::Registry;
 use apyfal_testkit::times_open;
@@ -45,7 +46,7 @@ impl Engine for Where {
         &self,
         _src: Option<Input>,
         _params: &Params,
-        _state: &Path,
+        _state: &dyn Directory,
         _ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
         self.opened.fetch_add(1, Ordering::Relaxed);
@@ -69,7 +70,11 @@ impl EngineSession for WhereSession {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
-        Ok(Outcome::default().with("thread", name(std::thread::current().id())))
+        let outcome = Outcome::default().with("thread", name(std::thread::current().id()));
+        Ok(match text.as_str() {
+            "scratch" => outcome.with("scratch", ctx.scratch()?.to_str()),
+            _ => outcome,
+        })
     }
 
     fn is_quick(&self, job: &EngineJob) -> bool {
@@ -88,11 +93,29 @@ impl Bench {
     /// A session on an agent with a single slot.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let root = Root::Kept { path: folder.path().to_owned(), is_shared: true };
+        Self::of(folder, root).await
+    }
+
+    /// The same where the session ends with its agent.
+    async fn for_now() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::ForNow(Temporary::below(folder.path().to_owned()));
+        Self::of(folder, root).await
+    }
+
+    async fn of(folder: tempfile::TempDir, root: Root) -> Self {
         let opened = Arc::default();
-        let agent = agent(folder.path(), &opened);
+        let agent = agent(root, &opened);
         let start = Start { accelerator: "where".into(), ..Start::default() };
         let session = agent.start(start, JobIo::default()).await.unwrap().id;
         Self { folder, agent, opened, job: Job { session, ..Job::default() } }
+    }
+
+    /// Another agent on the same sessions.
+    fn another(&self) -> Arc<Agent> {
+        let root = Root::Kept { path: self.folder.path().to_owned(), is_shared: true };
+        agent(root, &self.opened)
     }
 
     async fn thread(&self, job: &Job, src: Input, dst: Option<Output>) -> String {
@@ -103,14 +126,13 @@ impl Bench {
     }
 }
 
-fn agent(root: &Path, opened: &Arc<AtomicUsize>) -> Arc<Agent> {
+fn agent(root: Root, opened: &Arc<AtomicUsize>) -> Arc<Agent> {
     let mut accelerator = AcceleratorInfo::new("where", "Tell the thread");
     accelerator.dst = Need::Optional;
     let info = EngineInfo { quick: QUICK, ..EngineInfo::cpu() };
     accelerator.params = vec![ParamSpec::new("long", ParamKind::Bool, "Whether it takes long")];
     Arc::new(Agent::new(AgentOptions {
-        root: root.to_owned(),
-        is_shared: true,
+        root,
         registry: Registry::new(vec![Arc::new(Where {
             accelerator,
             info,
@@ -144,6 +166,66 @@ async fn only_what_is_quick_for_sure_runs_here() {
     let specific = json!({"long": true}).as_object().unwrap().clone();
     let parameters = JobParameters::specific(specific);
     elsewhere(bench.thread(&Job { parameters, ..job.clone() }, short(), None).await);
+}
+
+fn file(path: &Path, text: &str) -> Input {
+    fs::write(path, text).unwrap();
+    Input::file(File::open(path).unwrap(), path).unwrap()
+}
+
+#[tokio::test]
+async fn only_where_sessions_end_with_their_agent_small_files_are_read_here() {
+    let here = name(std::thread::current().id());
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("x");
+    let bench = Bench::for_now().await;
+    let small = || file(&path, "x");
+    assert_eq!(bench.thread(&bench.job, small(), None).await, here);
+    let result = || Output::file(File::create(files.path().join("y")).unwrap(), "y");
+    assert_eq!(bench.thread(&bench.job, small(), Some(result())).await, here);
+    let long = file(&path, &"x".repeat(QUICK + 1));
+    assert_ne!(bench.thread(&bench.job, long, None).await, here);
+    let kept = Bench::new().await;
+    assert_ne!(kept.thread(&kept.job, small(), None).await, here, "a host has others to serve");
+}
+
+#[tokio::test]
+async fn what_needs_no_disk_touches_none() {
+    let bench = Bench::for_now().await;
+    let entries = || fs::read_dir(bench.folder.path()).unwrap().count();
+    bench.agent.process(bench.job.clone(), bytes("x")).await.unwrap();
+    bench.agent.process(bench.job.clone(), bytes("not so quick as others")).await.unwrap();
+    assert_eq!(entries(), 0);
+    // Who asks for a place gets one, which goes with the session.
+    let report = bench.agent.process(bench.job.clone(), bytes("scratch")).await.unwrap();
+    let scratch = PathBuf::from(report.specific["scratch"].as_str().unwrap());
+    assert!(scratch.is_dir() && scratch.starts_with(bench.folder.path()));
+    bench.agent.stop(&bench.job.session).await.unwrap();
+    assert!(!scratch.exists());
+    let error = bench.agent.process(bench.job.clone(), bytes("x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let Bench { folder, agent, .. } = bench;
+    drop(agent);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_in_memory_ends_after_its_jobs() {
+    let bench = Bench::for_now().await;
+    let io = JobIo { src: Some(Input::stream(&b"endless"[..])), ..JobIo::default() };
+    let cancel = io.cancel.clone();
+    let (agent, job) = (bench.agent.clone(), bench.job.clone());
+    let running = tokio::spawn(async move { agent.process(job, io).await });
+    while bench.agent.load().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (agent, id) = (bench.agent.clone(), bench.job.session.clone());
+    let stop = tokio::spawn(async move { agent.stop(&id).await });
+    cancel.cancel();
+    assert!(running.await.unwrap().unwrap_err().is_cancelled());
+    stop.await.unwrap().unwrap();
+    let error = bench.agent.process(bench.job.clone(), bytes("x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]
@@ -183,7 +265,7 @@ async fn a_session_ends_after_the_jobs_of_every_agent() {
     while bench.agent.load().running == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let other = agent(bench.folder.path(), &bench.opened);
+    let other = bench.another();
     let id = bench.job.session.clone();
     let lock = bench.folder.path().join(&id).join("lock");
     let before = times_open(&lock);
@@ -205,7 +287,7 @@ async fn a_session_ends_after_the_jobs_of_every_agent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_jobs_at_once_open_a_session_once() {
     let bench = Bench::new().await;
-    let again = agent(bench.folder.path(), &bench.opened);
+    let again = bench.another();
     let jobs: Vec<_> = (0..50)
         .map(|_| {
             let (agent, job) = (again.clone(), bench.job.clone());

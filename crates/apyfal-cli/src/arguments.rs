@@ -52,8 +52,10 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
 }
 
-// The order here is the order of the help: what most people want comes first.
+// The order here is the order of the help: what most people want comes first. What a command takes is put
+// together when it is asked for.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     Run(run::Arguments),
     Map(map::Arguments),
@@ -188,9 +190,8 @@ pub(crate) fn grammar() -> clap::Command {
 /// Parses a command line that begins with the program's name.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Refused> {
     let mut grammar = grammar();
-    grammar.build();
     let arguments = arguments.into_iter().map(as_text).collect();
-    let (declared, parameters) = split(&grammar, arguments).map_err(Refused::Ours)?;
+    let (declared, parameters) = split(arguments).map_err(Refused::Ours)?;
     let matches = grammar.try_get_matches_from_mut(declared).map_err(Refused::Clap)?;
     let CommandLine { options, command } =
         CommandLine::from_arg_matches(&matches).map_err(Refused::Clap)?;
@@ -207,11 +208,14 @@ fn as_text(word: OsString) -> OsString {
 }
 
 /// Splits off what the command does not declare.
-fn split(grammar: &clap::Command, arguments: Vec<OsString>) -> Result<(Vec<OsString>, Parameters)> {
+fn split(arguments: Vec<OsString>) -> Result<(Vec<OsString>, Parameters)> {
     let mut parameters = Parameters::default();
+    // Most lines have none, and what a command declares takes long to be put together.
+    if !arguments.iter().any(|word| word.as_encoded_bytes().starts_with(b"--")) {
+        return Ok((arguments, parameters));
+    }
     let named = arguments.iter().skip(1).find(|text| !text.as_encoded_bytes().starts_with(b"-"));
-    let command = named.and_then(|name| grammar.find_subcommand(name));
-    let Some(command) = command.filter(|command| takes_parameters(command.get_name())) else {
+    let Some(command) = named.and_then(|name| with_parameters(name.to_str()?)) else {
         return Ok((arguments, parameters));
     };
     let has_positionals = command.get_positionals().next().is_some();
@@ -231,7 +235,7 @@ fn split(grammar: &clap::Command, arguments: Vec<OsString>) -> Result<(Vec<OsStr
             Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
             None => (option.to_owned(), None),
         };
-        if let Some(known) = find_option(command, &key) {
+        if let Some(known) = find_option(&command, &key) {
             declared.push(argument);
             if given.is_none() && takes_value(known) {
                 declared.extend(rest.next());
@@ -251,8 +255,18 @@ fn split(grammar: &clap::Command, arguments: Vec<OsString>) -> Result<(Vec<OsStr
     Ok((declared, parameters))
 }
 
-fn takes_parameters(command: &str) -> bool {
-    matches!(command, "run" | "map" | "create" | "start" | "process")
+/// The options of a command, where it takes parameters beside them.
+fn with_parameters(command: &str) -> Option<clap::Command> {
+    let options = match command {
+        "run" => run::Arguments::augment_args,
+        "map" => map::Arguments::augment_args,
+        "create" => create::Arguments::augment_args,
+        "start" => start::Arguments::augment_args,
+        "process" => process::Arguments::augment_args,
+        _ => return None,
+    };
+    let help = clap::Arg::new("help").long("help").action(ArgAction::Help);
+    Some(Options::augment_args(options(clap::Command::new("apyfal").arg(help))))
 }
 
 fn find_option<'a>(command: &'a clap::Command, key: &str) -> Option<&'a clap::Arg> {

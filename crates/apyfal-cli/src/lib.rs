@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use apyfal::Result;
+use arguments::Command;
 use printer::Printer;
 
 /// How long what still runs at the end of a command may take to end.
@@ -61,11 +62,7 @@ fn ended(outcome: Result<u8>, printer: &Printer) -> ExitCode {
 }
 
 fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<u8> {
-    // A command does one thing; a host does many at once.
-    let is_host = matches!(parsed.command, arguments::Command::Serve(_));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(if is_host { cores } else { 1 })
+    let runtime = threads_of(&parsed.command)
         .enable_all()
         .build()
         .map_err(|error| apyfal::Error::from(error).operation("start the runtime"))?;
@@ -73,4 +70,24 @@ fn run(parsed: arguments::Parsed, printer: &Printer) -> Result<u8> {
     // What was cancelled tidies up, unless it reads from what never answers.
     runtime.shutdown_timeout(TIDYING);
     outcome
+}
+
+/// The threads that a command is worth beside those for blocking work.
+fn threads_of(command: &Command) -> tokio::runtime::Builder {
+    use tokio::runtime::Builder;
+    let mut many = Builder::new_multi_thread();
+    match command {
+        // Many small jobs may be started within the time that a thread takes to be made.
+        Command::Run(_) | Command::Process(_) => return Builder::new_current_thread(),
+        // These do many things at once.
+        Command::Serve(_) | Command::Map(_) => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            many.worker_threads(cores);
+        }
+        // What a command does by itself must not keep it from hearing that it is to end.
+        _ => {
+            many.worker_threads(1);
+        }
+    }
+    many
 }

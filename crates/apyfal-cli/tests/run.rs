@@ -34,6 +34,24 @@ fn pipes_carry_data_and_notes_stay_off_standard_output() {
     assert!(plain.stdout == data);
 }
 
+#[test]
+fn only_who_needs_temporary_files_needs_a_place_for_them() {
+    let home = Home::new();
+    home.write("in.txt", "some text");
+    let run = |words: &[&str]| {
+        let mut command = home.apyfal(words);
+        let input = std::fs::File::open(home.path("in.txt")).unwrap();
+        command.env("TMPDIR", home.path("missing")).stdin(input).output().unwrap()
+    };
+    let well = run(&["run", "gzip", "in.txt", "out.gz"]);
+    assert!(well.status.success(), "{}", text(&well.stderr));
+    assert!(peer("gzip", &["-dc"], &home.read("out.gz")) == b"some text");
+    let refused = run(&["run", "targz", "-", "out.tgz"]);
+    let told = text(&refused.stderr);
+    assert!(told.contains("cannot make a directory in '"), "{told}");
+    assert!(told.contains("hint: name a directory that can be written in TMPDIR"), "{told}");
+}
+
 /// A pipe that nobody reads holds the job up while its source is made shorter.
 #[test]
 fn a_file_that_is_cut_off_while_it_is_read_is_no_whole_result() {

@@ -4,13 +4,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
-use crate::{Cancel, Input, JobParameters, Output, Result, Sink, Source, unix_time};
+use crate::{Cancel, Input, JobParameters, Output, Result, Scratch, Sink, Source, unix_time};
 
 /// How far a job is, in bytes. Written by the job, read by whoever shows it.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl fmt::Debug for JobLog {
 pub struct JobContext {
     cancel: Cancel,
     progress: Arc<Progress>,
-    scratch: PathBuf,
+    scratch: Scratch,
     threads: NonZeroUsize,
     request: Arc<JobParameters>,
     log: JobLog,
@@ -131,7 +131,7 @@ impl JobContext {
     pub fn new(
         cancel: Cancel,
         progress: Arc<Progress>,
-        scratch: impl Into<PathBuf>,
+        scratch: impl Into<Scratch>,
         threads: NonZeroUsize,
     ) -> Self {
         Self {
@@ -218,10 +218,18 @@ impl JobContext {
         &self.progress
     }
 
-    /// An existing directory for temporary files, which other jobs use too: to be made there under
-    /// names of their own, and removed by who made them.
-    pub fn scratch(&self) -> &Path {
-        &self.scratch
+    /// A directory for temporary files, which other jobs use too: to be made there under names of their
+    /// own, and removed by who made them. It is there once it is asked for.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn scratch(&self) -> Result<&Path> {
+        self.scratch.path()
+    }
+
+    /// The same directory for another job.
+    pub fn share_scratch(&self) -> Scratch {
+        self.scratch.clone()
     }
 
     /// How many threads the job may keep busy.
@@ -258,7 +266,7 @@ impl JobContext {
 
     /// Writes a temporary file that was made in [`scratch`](Self::scratch).
     pub fn scratch_writer<W: Write>(&self, file: W) -> ScratchWriter<'_, W> {
-        ScratchWriter { inner: file, directory: self.scratch() }
+        ScratchWriter { inner: file, scratch: &self.scratch }
     }
 
     fn end(&self, patience: Option<Patience>) -> End {

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Input, JobContext, Output, ParamSpec, Params, Result, shorten};
+use crate::{
+    Directory, Error, ErrorKind, Input, JobContext, Output, ParamSpec, Params, Result, shorten,
+};
 
 /// Whether something must, may or must not be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,8 @@ pub struct EngineInfo {
     pub needs: Cow<'static, str>,
     /// A job whose source is in memory and no longer than this, in bytes, neither blocks nor takes
     /// longer than about 100 µs, so that it may run on the caller's own thread instead of one for
-    /// blocking work; 0 where that is never so.
+    /// blocking work; 0 where that is never so. Where it is, beginning a session without a source
+    /// is as quick, and so is ending it.
     pub quick: usize,
 }
 
@@ -141,8 +143,8 @@ pub trait Engine: Debug + Send + Sync {
 
     /// Opens a session.
     ///
-    /// `src` is what was given to `start`. `state` is the session's own directory: what must
-    /// outlive this process lives there. A session is opened again, in another process, from the
+    /// `src` is what was given to `start`. `state` is the session's own directory, made for those who
+    /// ask for its path: what must outlive this process lives there. A session is opened again, in another process, from the
     /// same source, parameters and state; what is already in `state` must then be taken up, not
     /// made anew.
     ///
@@ -152,7 +154,7 @@ pub trait Engine: Debug + Send + Sync {
         &self,
         src: Option<Input>,
         params: &Params,
-        state: &Path,
+        state: &dyn Directory,
         ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>>;
 }

@@ -13,6 +13,7 @@ mod cancel;
 mod client;
 pub mod config;
 mod context;
+mod directory;
 mod engine;
 mod environment;
 mod error;
@@ -33,6 +34,7 @@ pub use cancel::Cancel;
 pub use client::{Client, JobIo};
 pub use config::{Configuration, Literal, read_value};
 pub use context::{JobContext, JobLog, Progress};
+pub use directory::{Directory, Scratch};
 pub use engine::{
     AcceleratorInfo, Engine, EngineInfo, EngineJob, EngineSession, Need, Outcome, Slots,
 };

@@ -3,11 +3,10 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Cancel, Error, ErrorKind, Progress, Result};
+use crate::{Cancel, Error, ErrorKind, Progress, Result, Scratch};
 
 /// What must come or go within the limit, so that a byte now and then does not hold a slot for ever.
 const TRICKLE: u64 = 1 << 10;
@@ -32,7 +31,7 @@ pub struct OutputWriter {
 #[derive(Debug)]
 pub struct ScratchWriter<'a, W> {
     pub(crate) inner: W,
-    pub(crate) directory: &'a Path,
+    pub(crate) scratch: &'a Scratch,
 }
 
 /// What both ends have in common.
@@ -123,8 +122,8 @@ impl<W: Write> Write for ScratchWriter<'_, W> {
 
 impl<W> ScratchWriter<'_, W> {
     fn named(&self, error: io::Error) -> io::Error {
-        let place = format!("a file in '{}'", self.directory.display());
-        Error::of_write(error, Some(&place)).into_io()
+        let place = self.scratch.path().map(|path| format!("a file in '{}'", path.display()));
+        Error::of_write(error, place.ok().as_deref()).into_io()
     }
 }
 

@@ -1,11 +1,10 @@
 //! An engine whose jobs need an image in a slot of a device.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use apyfal_core::{
-    AcceleratorInfo, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input,
-    JobContext, Outcome, Params, Result, Slots,
+    AcceleratorInfo, Directory, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind,
+    Input, JobContext, Outcome, Params, Result, Slots,
 };
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -61,10 +60,10 @@ impl<E: Engine> WithSlot<E> {
         &self,
         src: Option<Input>,
         params: &Params,
-        state: &Path,
+        state: &dyn Directory,
         ctx: &JobContext,
     ) -> Result<(Box<dyn EngineSession>, Started)> {
-        let path = state.join(STARTED);
+        let path = state.path()?.join(STARTED);
         if let Ok(text) = std::fs::read(&path) {
             let started = serde_json::from_slice(&text).map_err(std::io::Error::from)?;
             return Ok((self.engine.open(src, params, state, ctx)?, started));
@@ -87,9 +86,9 @@ impl<E: Engine> WithSlot<E> {
 
     /// Loads the image anew where a new session asks for it: `reload`, and `reset` too, for programs
     /// that have no way to be told.
-    fn reload(&self, state: &Path, ctx: &JobContext) -> Result<Kept> {
+    fn reload(&self, state: &dyn Directory, ctx: &JobContext) -> Result<Kept> {
         let asked = ctx.request().reload == Some(true) || ctx.request().reset == Some(true);
-        let path = state.join(RELOADED);
+        let path = state.path()?.join(RELOADED);
         if !asked || path.exists() {
             return Ok(Kept::default());
         }
@@ -120,7 +119,7 @@ impl<E: Engine> Engine for WithSlot<E> {
         &self,
         src: Option<Input>,
         params: &Params,
-        state: &Path,
+        state: &dyn Directory,
         ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
         let (inner, started, kept) = match self.hold {

@@ -1,10 +1,10 @@
 //! What all engines of this process's own have in common.
 
 use std::fmt;
-use std::path::Path;
 
 use apyfal_core::{
-    AcceleratorInfo, Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result,
+    AcceleratorInfo, Directory, Engine, EngineInfo, EngineSession, Input, JobContext, Params,
+    Result,
 };
 
 /// An engine that is the cores of this machine: what it tells of itself, and how it opens a session.
@@ -23,7 +23,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) src: Option<Input>,
     pub(crate) params: &'a Params,
     /// The session's own directory.
-    pub(crate) state: &'a Path,
+    pub(crate) state: &'a dyn Directory,
     pub(crate) ctx: &'a JobContext,
 }
 
@@ -53,7 +53,7 @@ impl Engine for Cpu {
         &self,
         src: Option<Input>,
         params: &Params,
-        state: &Path,
+        state: &dyn Directory,
         ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
         (self.open)(Opening { src, params, state, ctx })

@@ -86,7 +86,7 @@ fn run(engine: &str, src: Input, params: &Value, ctx: &JobContext) -> Result<Wri
     let found = Registry::default().find(engine)?;
     let (engine, info) = (found.best(), found.info());
     let params = Params::check(&info.name, &info.params, None, params.as_object().unwrap())?;
-    let session = engine.open(None, &params, Path::new("/nonexistent"), ctx)?;
+    let session = engine.open(None, &params, &Path::new("/nonexistent"), ctx)?;
     let writes = Writes::default();
     let job = EngineJob { src: Some(src), dst: Some(Output::stream(writes.clone())), params };
     session.process(job, ctx)?;
@@ -543,7 +543,7 @@ fn plain_software_does_the_same() {
         let engine = Registry::default().find(engine).unwrap().best().clone();
         let params =
             Params::check("it", &engine.accelerator().params, None, &Default::default()).unwrap();
-        let session = engine.open(None, &params, Path::new("/nonexistent"), &ctx).unwrap();
+        let session = engine.open(None, &params, &Path::new("/nonexistent"), &ctx).unwrap();
         let writes = Writes::default();
         let job = EngineJob {
             src: Some(Input::bytes(result.clone())),

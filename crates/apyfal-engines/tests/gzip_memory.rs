@@ -44,7 +44,7 @@ fn run(engine: &str, src: impl Read + Send + 'static) -> u64 {
     let engine = Registry::default().find(engine).unwrap().best().clone();
     let params =
         Params::check("it", &engine.accelerator().params, None, &Default::default()).unwrap();
-    let session = engine.open(None, &params, Path::new("/nonexistent"), &ctx).unwrap();
+    let session = engine.open(None, &params, &Path::new("/nonexistent"), &ctx).unwrap();
     let counter = Counter::default();
     let dst = Some(Output::stream(counter.clone()));
     session.process(EngineJob { src: Some(Input::stream(src)), dst, params }, &ctx).unwrap();

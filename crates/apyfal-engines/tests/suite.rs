@@ -306,7 +306,7 @@ fn a_start_source_that_is_cut_off_is_an_error() {
         Params::check("hyperfire", &engine.accelerator().params, None, &Map::new()).unwrap();
     let src = changed(folder.path(), b"the,THE\nof,\n", |file| file.set_len(8).unwrap());
     let ctx = context(folder.path(), 1);
-    let error = engine.open(Some(src), &params, folder.path(), &ctx).map(drop).unwrap_err();
+    let error = engine.open(Some(src), &params, &folder, &ctx).map(drop).unwrap_err();
     assert!(error.to_string().contains("it ended after 8 of 12 bytes"), "{error}");
 }
 

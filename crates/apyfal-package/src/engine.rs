@@ -1,9 +1,10 @@
 //! The engine of an installed package.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use apyfal_core::{
-    AcceleratorInfo, Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result,
+    AcceleratorInfo, Directory, Engine, EngineInfo, EngineSession, Input, JobContext, Params,
+    Result,
 };
 use apyfal_engines::exec::Exec;
 use apyfal_machine::lock::Lock;
@@ -45,7 +46,7 @@ impl Engine for Packaged {
         &self,
         src: Option<Input>,
         params: &Params,
-        state: &Path,
+        state: &dyn Directory,
         ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
         self.exec.open(src, params, state, ctx)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root};
 use apyfal_api::v2::LogLine;
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_net::Accepting;
@@ -83,9 +83,8 @@ impl Server {
             None => only.map(|engine| engine.info().name.to_string()),
         };
         let agent = Arc::new(Agent::new(AgentOptions {
-            root: data_dir.join("sessions"),
             // The journal there is of one process alone.
-            is_shared: false,
+            root: Root::Kept { path: data_dir.join("sessions"), is_shared: false },
             registry,
             storage,
             threads: cores,

@@ -91,7 +91,7 @@ impl Destination {
                 Ok(Placed::Whole)
             }
             Target::Local(Local::Standard) => Ok(Placed::Whole),
-            Target::Object(upload) => upload.commit(cancel).await.map(|()| Placed::Whole),
+            Target::Object(upload) => Box::pin(upload.commit(cancel)).await.map(|()| Placed::Whole),
         }
     }
 
@@ -115,7 +115,7 @@ impl Destination {
     pub async fn abort(self) {
         drop(self.output);
         if let Target::Object(upload) = self.place {
-            upload.abort().await;
+            Box::pin(upload.abort()).await;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::sync::{Arc, OnceLock};
 
-use apyfal_core::{Environment, Error, ErrorKind, Input, Result, Source, nearest, shorten};
+use apyfal_core::{Environment, Error, ErrorKind, Input, Output, Result, Source, nearest, shorten};
 use apyfal_tls::Trust;
 use parking_lot::Mutex;
 use reqwest::Url;
@@ -166,8 +166,9 @@ impl Storage {
             Location::Standard => return local::standard::input(),
             Location::File(path) => return local::open(path),
             Location::Host(path) => return self.authorized(location)?.open(path),
-            Location::Http(url) => web::open(&self.web_of(location, url)?, url).await?,
-            Location::Object(object) => object::open(&self.bucket(object).await?, object).await?,
+            // Boxed, here and below: what reads a file need not find room for all that these might need.
+            Location::Http(url) => Box::pin(web::open(&self.web_of(location, url)?, url)).await?,
+            Location::Object(object) => Box::pin(self.open_object(object)).await?,
         };
         Ok(match location.name() {
             Some(name) => input.with_name(name),
@@ -190,8 +191,7 @@ impl Storage {
                     .hint("write to a file or to an object store such as s3://"))
             }
             Location::Object(object) => {
-                let bucket = self.bucket(object).await?;
-                let (upload, output) = object::Upload::create(&bucket, object).await?;
+                let (upload, output) = Box::pin(self.create_object(object)).await?;
                 let output = match location.name() {
                     Some(name) => output.with_name(name),
                     None => output,
@@ -201,6 +201,14 @@ impl Storage {
         }
     }
 
+    async fn open_object(&self, object: &ObjectLocation) -> Result<Input> {
+        object::open(&self.bucket(object).await?, object).await
+    }
+
+    async fn create_object(&self, object: &ObjectLocation) -> Result<(object::Upload, Output)> {
+        object::Upload::create(&self.bucket(object).await?, object).await
+    }
+
     /// What is known of a location without reading it.
     ///
     /// # Errors
@@ -208,11 +216,12 @@ impl Storage {
     pub async fn stat(&self, location: &Location) -> Result<Metadata> {
         match location {
             Location::Http(url) => {
-                let (len, version) = web::stat(&self.web_of(location, url)?, url).await?;
+                let transport = self.web_of(location, url)?;
+                let (len, version) = Box::pin(web::stat(&transport, url)).await?;
                 Ok(Metadata { len, is_directory: false, version })
             }
             Location::Object(object) => {
-                let found = object::metadata(&self.bucket(object).await?, object).await?;
+                let found = Box::pin(self.object_metadata(object)).await?;
                 let (len, version) = (found.content_length(), object::version(&found));
                 Ok(Metadata { len: Some(len), is_directory: false, version })
             }
@@ -226,6 +235,10 @@ impl Storage {
                 Ok(Metadata { len: input.len(), is_directory, version })
             }
         }
+    }
+
+    async fn object_metadata(&self, object: &ObjectLocation) -> Result<opendal::Metadata> {
+        object::metadata(&self.bucket(object).await?, object).await
     }
 
     /// Whether there is something at a location.

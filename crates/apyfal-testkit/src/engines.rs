@@ -1,13 +1,12 @@
 //! An accelerator with two engines, one of which breaks where it is told to.
 
 use std::io::{Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use apyfal_core::{
-    AcceleratorInfo, Client, Engine, EngineInfo, EngineJob, EngineSession, Error, ErrorKind, Input,
-    Job, JobContext, JobIo, JobParameters, Need, Outcome, Output, ParamKind, ParamSpec, Params,
-    Report, Result, Session, Slots, Start,
+    AcceleratorInfo, Client, Directory, Engine, EngineInfo, EngineJob, EngineSession, Error,
+    ErrorKind, Input, Job, JobContext, JobIo, JobParameters, Need, Outcome, Output, ParamKind,
+    ParamSpec, Params, Report, Result, Session, Slots, Start,
 };
 use serde_json::{Map, Value, json};
 
@@ -62,11 +61,11 @@ impl Engine for Twin {
         &self,
         _src: Option<Input>,
         params: &Params,
-        state: &Path,
+        state: &dyn Directory,
         _ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
         // No other engine's state is its own.
-        let mark = state.join("of");
+        let mark = state.path()?.join("of");
         if let Ok(of) = std::fs::read_to_string(&mark) {
             assert_eq!(of, self.info.name, "a state that another engine made");
         }

@@ -125,16 +125,17 @@ impl Accelerator {
 
     /// Among how many jobs under way a call like this one is of use; more would only wait.
     pub fn width(&self, call: &Call) -> usize {
+        self.width_on(call.is_on_files())
+    }
+
+    /// The same, of a call whose data is in files of this machine or not.
+    pub(crate) fn width_on(&self, files: bool) -> usize {
         // Until a host has told how much it can do, it gets one job.
         let width = self.0.place.known().map_or(1, |about| about.width);
         // An engine that takes batches runs about eight jobs on a core, and the next eight should
         // be open by then. Files can wait for that; streams would fill memory meanwhile. The bound
         // keeps the files well below the 1024 that a process may usually have open.
-        if self.0.place.is_here() && call.is_on_files() {
-            width.max((8 * width).min(256))
-        } else {
-            width
-        }
+        if self.0.place.is_here() && files { width.max((8 * width).min(256)) } else { width }
     }
 
     /// Configures the accelerator and makes it ready for jobs. Called again, it configures anew.

@@ -229,7 +229,8 @@ impl Call {
     ) -> Result<JobParameters> {
         let mut parameters = self.checked.take().unwrap_or(defaults);
         if let Some(given) = self.parameters.take() {
-            parameters.merge(read_parameters(given, storage).await?);
+            // Few calls have them, and all would carry the room for reading them.
+            parameters.merge(Box::pin(read_parameters(given, storage)).await?);
         }
         parameters.specific.extend(std::mem::take(&mut self.keywords));
         parameters.engine = self.engine.take().or(parameters.engine);

@@ -64,10 +64,9 @@ pub mod names;
 pub mod package;
 mod place;
 mod surroundings;
-mod temporary;
 
 pub use accelerator::Accelerator;
-pub use apyfal_agent::{Agent, AgentOptions};
+pub use apyfal_agent::{Agent, AgentOptions, Root, Temporary};
 pub use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
 pub use apyfal_core::{
     AcceleratorInfo, Cancel, Client, Configuration, Error, ErrorKind, Input, JobParameters, Need,

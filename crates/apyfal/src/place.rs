@@ -7,7 +7,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use apyfal_agent::{Agent, AgentOptions};
+use apyfal_agent::{Agent, AgentOptions, Root, Temporary};
 use apyfal_client::{HostLoad, Pool, Remote, RemoteOptions};
 use apyfal_core::{AcceleratorInfo, Client, Configuration, Error, ErrorKind, Result};
 use apyfal_engines::Registry;
@@ -18,7 +18,6 @@ use crate::builder::AcceleratorBuilder;
 use crate::configuration;
 use crate::made::{MadeHost, makes};
 use crate::surroundings::Surroundings;
-use crate::temporary::Temporary;
 
 /// Where an accelerator runs: who runs its jobs, and what is known of it there.
 #[derive(Debug)]
@@ -29,8 +28,6 @@ pub(crate) struct Place {
     about: OnceCell<About>,
     /// What is odd about it.
     pub(crate) warnings: Vec<String>,
-    /// Removed with it, where its sessions need not outlive it.
-    _root: Option<Temporary>,
 }
 
 #[derive(Debug)]
@@ -130,29 +127,19 @@ impl Place {
     /// This machine.
     fn here(asked: &AcceleratorBuilder, registry: Registry, storage: Storage) -> Result<Self> {
         let info = registry.find(&asked.name)?.info().clone();
-        let (root, temporary) = match &asked.root {
-            Some(root) => (root.clone(), None),
-            None => {
-                let place = std::env::temp_dir();
-                let folder = Temporary::below(&place).map_err(|error| {
-                    Error::from(error)
-                        .operation(format!("make a directory in '{}'", place.display()))
-                        .hint("name a directory that can be written in TMPDIR")
-                })?;
-                (folder.path().to_owned(), Some(folder))
-            }
+        let root = match &asked.root {
+            Some(root) => Root::Kept { path: root.clone(), is_shared: true },
+            None => Root::ForNow(Temporary::below(std::env::temp_dir())),
         };
         let threads = asked.threads.or_else(|| std::thread::available_parallelism().ok());
         // Twice the cores, so that the next job is open when a core becomes free.
         let width = 2 * threads.map_or(2, NonZeroUsize::get);
-        let agent =
-            AgentOptions { root, is_shared: true, registry, storage, threads, max_waiting: None };
+        let agent = AgentOptions { root, registry, storage, threads, max_waiting: None };
         Ok(Self {
             client: Arc::new(Agent::new(agent)),
             hosts: Hosts::Here,
             about: OnceCell::new_with(Some(About { info, width })),
             warnings: Vec::new(),
-            _root: temporary,
         })
     }
 
@@ -167,7 +154,6 @@ impl Place {
             about: OnceCell::new_with(Some(About { info, width })),
             warnings: made.warnings().to_vec(),
             hosts: Hosts::Made(made),
-            _root: None,
         })
     }
 
@@ -186,7 +172,7 @@ impl Place {
                 (pool.clone(), Hosts::Pool(pool))
             }
         };
-        Ok(Self { client, hosts, about: OnceCell::new(), warnings: Vec::new(), _root: None })
+        Ok(Self { client, hosts, about: OnceCell::new(), warnings: Vec::new() })
     }
 
     /// What an accelerator is there.
@@ -207,7 +193,11 @@ impl Place {
                 Err(Error::new(ErrorKind::Internal, "what is known was not asked for"))
             }
         };
-        self.about.get_or_try_init(ask).await
+        match self.about.get() {
+            Some(about) => Ok(about),
+            // It is seldom asked for, and every call would carry the room for it.
+            None => Box::pin(self.about.get_or_try_init(ask)).await,
+        }
     }
 
     /// The same, as far as it is known by now.

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use servers::{ANOTHER_BUILD, Host, Other, Peer};
 
-mod instructions;
+mod counted;
 mod load;
 mod measures;
 mod original;
@@ -100,11 +100,14 @@ impl Row {
 
 type Measure = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
-const MEASURES: [Measure; 10] = [
+const MEASURES: [Measure; 13] = [
     ("small jobs, one connection", measures::latency),
     ("small jobs, 64 connections", measures::throughput),
     ("small jobs with ids", measures::with_ids),
-    ("instructions", instructions::instructions),
+    ("instructions", counted::instructions),
+    ("system calls", counted::system_calls),
+    ("jobs of 64 KiB, one connection", measures::latency_of_64_kib),
+    ("small jobs, 1,000 connections", measures::throughput_of_many),
     ("1 GiB through null", measures::stream),
     ("a result over TLS", measures::tls),
     ("memory with 64 connections", measures::memory),
@@ -114,8 +117,16 @@ const MEASURES: [Measure; 10] = [
 ];
 
 /// Those in which two builds can be compared.
-const OF_BUILDS: [&str; 5] =
-    [MEASURES[0].0, MEASURES[1].0, MEASURES[2].0, MEASURES[3].0, MEASURES[4].0];
+const OF_BUILDS: [&str; 8] = [
+    MEASURES[0].0,
+    MEASURES[1].0,
+    MEASURES[2].0,
+    MEASURES[3].0,
+    MEASURES[4].0,
+    MEASURES[5].0,
+    MEASURES[6].0,
+    MEASURES[7].0,
+];
 
 /// Runs the benchmark.
 pub(crate) fn run(options: &Options) -> Result<()> {

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use super::Agent;
 use super::fallback;
 use super::opened::{OpenSession, checked, open, starting};
+use super::quick;
 use crate::job::{self, CallContext, Caller};
 use crate::session::{Record, SessionDir};
 use crate::slots::Asking;
@@ -50,6 +51,7 @@ impl Agent {
         self.sweep();
         let dir = Arc::new(SessionDir::create(&self.root)?);
         let of_the_client = request.src.is_none();
+        let has_src = io.src.is_some();
         let (mut src, mut note) = (io.src.take(), None);
         let own = loop {
             let Some(engine) = engines.pop_front() else {
@@ -75,10 +77,14 @@ impl Agent {
                 Ok(opened)
             };
             let asking = starting(&info.name, engine.info(), &io.owner);
-            match (self.in_slot(asking, dir.scratch(), call, work).await, engines.front()) {
+            let opened = match !has_src && self.is_begun_at_once(engine.info()) {
+                true => quick::within(call, dir.scratch(), work),
+                false => self.in_slot(asking, dir.scratch(), call, work).await,
+            };
+            match (opened, engines.front()) {
                 (Err(error), Some(next)) if fallback::is_fault(&error) => {
                     note = Some(fallback::note(engine.info(), &error, next.info()));
-                    dir.renew_state()?;
+                    dir.clear_state()?;
                 }
                 (opened, _) => break opened?,
             }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
-use apyfal_core::{Error, ErrorKind, JobParameters, Result, is_secret_key};
+use apyfal_core::{Directory, Error, ErrorKind, JobParameters, Result, is_secret_key};
 use serde_json::{Map, Value, json};
 
 use super::{RECORD, SessionDir};
@@ -19,8 +19,12 @@ pub(crate) struct Record {
 }
 
 impl SessionDir {
-    /// Writes the record, which makes the session complete.
+    /// Writes the record, which makes the session complete. One that ends with this process needs none.
     pub(crate) fn write_record(&self, record: &Record) -> Result<()> {
+        if self.root.is_for_now() {
+            return Ok(());
+        }
+        let path = self.path()?;
         let mut parameters = record.parameters.clone();
         parameters.env.retain(|key, _| !is_secret_key(key));
         let mut text = json!({
@@ -31,9 +35,9 @@ impl SessionDir {
         if let Some(engine) = &record.engine {
             text["engine"] = engine.as_str().into();
         }
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        let mut file = tempfile::NamedTempFile::new_in(path)?;
         file.write_all(text.to_string().as_bytes())?;
-        file.persist(self.path.join(RECORD)).map_err(|error| error.error)?;
+        file.persist(path.join(RECORD)).map_err(|error| error.error)?;
         self.is_half_made.store(false, Ordering::Relaxed);
         self.let_go();
         Ok(())
@@ -41,7 +45,7 @@ impl SessionDir {
 
     /// Reads the record back.
     pub(crate) fn read_record(&self) -> Result<Record> {
-        let path = self.path.join(RECORD);
+        let path = self.path()?.join(RECORD);
         let damaged = |why: String| {
             Error::new(ErrorKind::Conflict, why)
                 .operation(format!("read the session in '{}'", path.display()))

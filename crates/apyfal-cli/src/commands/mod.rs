@@ -29,6 +29,8 @@ pub(crate) mod troubles;
 pub(crate) mod uninstall;
 pub(crate) mod user_data;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,33 +73,35 @@ pub(crate) async fn run(parsed: Parsed, printer: &Printer) -> Result<u8> {
         Surroundings { program: std::env::current_exe().ok(), ..Surroundings::of_process() };
     let names = Names::below(surroundings.home().unwrap_or(Path::new(".")));
     let cancel = Cancel::default();
-    cancel_on_signal(&cancel)?;
-    fail_beyond_limit()?;
+    let ignored = ignored_signals();
+    cancel_on_signal(&cancel, ignored)?;
+    fail_beyond_limit(ignored)?;
     let mut context =
         Context { printer, surroundings, names, cancel, parameters: parsed.parameters };
+    // Boxed, since all would find room for what the largest needs.
     match parsed.command {
-        Command::Run(arguments) => run::run(arguments, &mut context).await,
-        Command::Map(arguments) => map::run(arguments, &mut context).await,
-        Command::Accelerators(arguments) => accelerators::run(arguments, &context).await,
-        Command::Create(arguments) => create::run(arguments, &mut context).await,
-        Command::Start(arguments) => start::run(arguments, &mut context).await,
-        Command::Process(arguments) => process::run(arguments, &mut context).await,
-        Command::Stop(arguments) => stop::run(arguments, &context).await,
-        Command::List(arguments) => list::run(arguments, &context).await,
-        Command::Ssh(arguments) => ssh::run(arguments, &context).await,
-        Command::Serve(arguments) => return serve::run(arguments, &context).await,
-        Command::Host(arguments) => host::run(arguments, &context).await,
-        Command::Logs(arguments) => logs::run(arguments, &context).await,
-        Command::UserData(arguments) => user_data::run(arguments, &context).await,
+        Command::Run(arguments) => Box::pin(run::run(arguments, &mut context)).await,
+        Command::Map(arguments) => Box::pin(map::run(arguments, &mut context)).await,
+        Command::Accelerators(arguments) => Box::pin(accelerators::run(arguments, &context)).await,
+        Command::Create(arguments) => Box::pin(create::run(arguments, &mut context)).await,
+        Command::Start(arguments) => Box::pin(start::run(arguments, &mut context)).await,
+        Command::Process(arguments) => Box::pin(process::run(arguments, &mut context)).await,
+        Command::Stop(arguments) => Box::pin(stop::run(arguments, &context)).await,
+        Command::List(arguments) => Box::pin(list::run(arguments, &context)).await,
+        Command::Ssh(arguments) => Box::pin(ssh::run(arguments, &context)).await,
+        Command::Serve(arguments) => return Box::pin(serve::run(arguments, &context)).await,
+        Command::Host(arguments) => Box::pin(host::run(arguments, &context)).await,
+        Command::Logs(arguments) => Box::pin(logs::run(arguments, &context)).await,
+        Command::UserData(arguments) => Box::pin(user_data::run(arguments, &context)).await,
         Command::Devices(arguments) => devices::run(arguments, &context),
         Command::DeviceHelper(arguments) => device_helper::run(arguments, &context),
-        Command::Requirements(arguments) => requirements::run(arguments, &context).await,
-        Command::Catalog(arguments) => catalog::run(arguments, &context).await,
-        Command::Copy(arguments) => copy::run(arguments, &context).await,
+        Command::Requirements(arguments) => Box::pin(requirements::run(arguments, &context)).await,
+        Command::Catalog(arguments) => Box::pin(catalog::run(arguments, &context)).await,
+        Command::Copy(arguments) => Box::pin(copy::run(arguments, &context)).await,
         Command::Init(arguments) => init::run(arguments, &context),
-        Command::Pack(arguments) => pack::run(arguments, &context).await,
-        Command::Install(arguments) => install::run(arguments, &context).await,
-        Command::Uninstall(arguments) => uninstall::run(arguments, &context).await,
+        Command::Pack(arguments) => Box::pin(pack::run(arguments, &context)).await,
+        Command::Install(arguments) => Box::pin(install::run(arguments, &context)).await,
+        Command::Uninstall(arguments) => Box::pin(uninstall::run(arguments, &context)).await,
         Command::Clear(arguments) => clear::run(&arguments, &context),
         Command::Completions(arguments) => completions::run(arguments, &context),
     }?;
@@ -334,8 +338,7 @@ pub(crate) fn title(accelerator: &str, url: Option<&str>) -> String {
 
 /// Cancels on the first SIGINT, SIGTERM or SIGHUP; the second one ends the process at once. One that
 /// is ignored, as `nohup` and shells arrange for what runs in the background, stays so.
-fn cancel_on_signal(cancel: &Cancel) -> Result<()> {
-    let ignored = ignored_signals();
+fn cancel_on_signal(cancel: &Cancel, ignored: u64) -> Result<()> {
     let is_ignored = |kind: SignalKind| ignored & (1 << (kind.as_raw_value() - 1)) != 0;
     // Where the ends of programs are ignored, nobody can wait for one.
     if is_ignored(SignalKind::child()) {
@@ -361,9 +364,9 @@ fn cancel_on_signal(cancel: &Cancel) -> Result<()> {
 /// Has what is written beyond the limit on the size of files fail, instead of ending this process: a
 /// host has jobs of others. The programs that it starts are ended as they would be by themselves,
 /// which they would not be if the signal were ignored here.
-fn fail_beyond_limit() -> Result<()> {
+fn fail_beyond_limit(ignored: u64) -> Result<()> {
     let beyond = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    if ignored_signals() & (1 << (beyond.as_raw_value() - 1)) == 0 {
+    if ignored & (1 << (beyond.as_raw_value() - 1)) == 0 {
         // What was once listened to does not end the process any more.
         drop(signal(beyond)?);
     }
@@ -382,7 +385,10 @@ fn allow_open_files() {
 
 /// The signals that this process was started to ignore, as the kernel shows them: bit 0 is signal 1.
 fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // All of it is made anew for each read, so it is read at once.
+    let mut status = [0; 4096];
+    let read = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status));
+    let status = String::from_utf8_lossy(&status[..read.unwrap_or(0)]);
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -139,7 +139,8 @@ async fn with(
     context.printer.engine_note(&accelerator.start(start).await?);
     context.tell_of_host(accelerator);
     if !sources.is_empty() {
-        let ran = several::run(accelerator, info, &sources, call, arguments.compare, context).await;
+        let running = several::run(accelerator, info, &sources, call, arguments.compare, context);
+        let ran = Box::pin(running).await;
         let stopped = stop(accelerator, ran.is_ok()).await;
         return ran.and(stopped);
     }

@@ -32,7 +32,7 @@ fn context(folder: &Path, cancel: &Cancel) -> JobContext {
 
 fn open(engine: &dyn Engine, folder: &Path) -> Box<dyn EngineSession> {
     let ctx = context(folder, &Cancel::default());
-    engine.open(None, &Params::default(), folder, &ctx).unwrap()
+    engine.open(None, &Params::default(), &folder, &ctx).unwrap()
 }
 
 fn run(session: &dyn EngineSession, folder: &Path, cancel: &Cancel) -> Result<Vec<u8>> {
@@ -132,7 +132,7 @@ fn a_start_may_ask_for_the_image_anew() {
             std::fs::create_dir_all(state).unwrap();
             let request = JobParameters::from_json(&json!({ "app": asked })).unwrap();
             let ctx = context(folder, &never).with_request(request);
-            engine.open(None, &Params::default(), state, &ctx).unwrap()
+            engine.open(None, &Params::default(), &state, &ctx).unwrap()
         };
         let engine = with_slot(&stand, &sh("cat"), Hold::Job);
         run(&*open(&engine, folder), folder, &never).unwrap();

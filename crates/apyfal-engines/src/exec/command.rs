@@ -49,7 +49,7 @@ impl EngineSession for CommandSession {
             None => None,
         };
         let scratch = match uses("scratch") {
-            true => Some(tempfile::tempdir_in(ctx.scratch())?),
+            true => Some(tempfile::tempdir_in(ctx.scratch()?)?),
             false => None,
         };
         let argv = fill(arguments, &job.params, |place| {

@@ -159,7 +159,9 @@ fn temporary(
     let extension = name.and_then(|name| Path::new(name).extension()?.to_str());
     let extension = extension.filter(|extension| extension.len() <= EXTENSION);
     let suffix = extension.map(|extension| format!(".{extension}")).unwrap_or_default();
-    tempfile::Builder::new().prefix(prefix).suffix(&suffix).tempfile_in(ctx.scratch()).map_err(
-        |error| Error::from(error).operation(format!("make a file in {}", ctx.scratch().display())),
-    )
+    let scratch = ctx.scratch()?;
+    let made = tempfile::Builder::new().prefix(prefix).suffix(&suffix).tempfile_in(scratch);
+    made.map_err(|error| {
+        Error::from(error).operation(format!("make a file in {}", scratch.display()))
+    })
 }

@@ -13,11 +13,12 @@
 //! belongs to another user after this process was killed, is out of reach.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use apyfal_core::{
-    AcceleratorInfo, Engine, EngineInfo, EngineSession, Input, JobContext, Params, Result,
+    AcceleratorInfo, Directory, Engine, EngineInfo, EngineSession, Input, JobContext, Params,
+    Result,
 };
 use apyfal_machine::Guard;
 
@@ -74,7 +75,7 @@ impl Engine for Exec {
         &self,
         src: Option<Input>,
         params: &Params,
-        state: &Path,
+        state: &dyn Directory,
         ctx: &JobContext,
     ) -> Result<Box<dyn EngineSession>> {
         let launcher =

@@ -10,7 +10,8 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{
-    EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome, Params, Result, Stage,
+    Directory, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome, Params,
+    Result, Stage,
 };
 use apyfal_machine::lock::Lock;
 use data_encoding::HEXLOWER;
@@ -48,7 +49,7 @@ impl OriginalSession {
         src: Option<Input>,
         params: &Params,
         locks: &Path,
-        state: &Path,
+        state: &dyn Directory,
         ctx: &JobContext,
     ) -> Result<Self> {
         let lock = launcher.declaration.lock_directory().unwrap_or(locks);
@@ -60,7 +61,7 @@ impl OriginalSession {
         let mut session = Self {
             launcher,
             params: params.clone(),
-            state: std::path::absolute(state)?,
+            state: std::path::absolute(state.path()?)?,
             lock,
             started: Map::new(),
             again: None,
@@ -108,7 +109,7 @@ impl OriginalSession {
         params: &Params,
         ctx: &JobContext,
     ) -> Result<Outcome> {
-        let directory = tempfile::tempdir_in(ctx.scratch())?;
+        let directory = tempfile::tempdir_in(ctx.scratch()?)?;
         if let Some(sent) = sent {
             let path = directory.path().join("input.json");
             let mut file = private(&path)?;

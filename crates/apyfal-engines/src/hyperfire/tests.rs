@@ -306,7 +306,7 @@ fn the_engine_takes_its_parameters_and_reports() {
         Params::check("hyperfire", &engine.accelerator().params, None, given.as_object().unwrap());
     let corpus = Input::bytes("été,summer\n").with_name("corpus.csv");
     let session =
-        engine.open(Some(corpus), &params.unwrap(), Path::new("/nonexistent"), &context(1));
+        engine.open(Some(corpus), &params.unwrap(), &Path::new("/nonexistent"), &context(1));
     let session = session.unwrap();
     assert_eq!(session.started()["specific"]["words"], 1);
     let output = Shared::default();

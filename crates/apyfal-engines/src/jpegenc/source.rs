@@ -50,7 +50,7 @@ impl Source {
         let mut reader = ctx.reader(input)?;
         let count = reader.fill(&mut header)?;
         let bmp = Bmp::parse(&header[..count])?;
-        let mut spool = spooled_tempfile_in(MAX_IN_MEMORY, ctx.scratch());
+        let mut spool = spooled_tempfile_in(MAX_IN_MEMORY, ctx.scratch()?);
         ctx.scratch_writer(&mut spool).write_all(&header[..count])?;
         let mut len = count as u64;
         let mut buffer = vec![0; 1 << 16];

@@ -66,7 +66,7 @@ impl Member {
             }
             Source::Stream(_) => {
                 let path = PathBuf::from(input.name().unwrap_or("the source"));
-                let mut file = tempfile::tempfile_in(ctx.scratch())?;
+                let mut file = tempfile::tempfile_in(ctx.scratch()?)?;
                 copy(&mut ctx.reader(input)?, &mut ctx.scratch_writer(&mut file))?;
                 let size = file.metadata()?.len();
                 (

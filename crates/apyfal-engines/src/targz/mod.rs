@@ -69,7 +69,8 @@ pub(crate) fn engine() -> Cpu {
 }
 
 fn open(opening: Opening<'_>) -> Result<Box<dyn EngineSession>> {
-    Ok(Box::new(TargzSession { mode: Mode::of(opening.params), state: opening.state.to_owned() }))
+    let state = opening.state.path()?.to_owned();
+    Ok(Box::new(TargzSession { mode: Mode::of(opening.params), state }))
 }
 
 /// What is done with the sources.

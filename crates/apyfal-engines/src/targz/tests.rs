@@ -62,7 +62,7 @@ fn context(scratch: &Path) -> JobContext {
 }
 
 fn open(state: &Path, start: &Params) -> Box<dyn EngineSession> {
-    engine().open(None, start, state, &context(state)).unwrap()
+    engine().open(None, start, &state, &context(state)).unwrap()
 }
 
 fn params(start: Option<&Params>, raw: Value) -> Params {

@@ -17,7 +17,8 @@ use apyfal_engines::exec::{Declaration, Exec};
 use apyfal_package::Store;
 use apyfal_package::signature::PublicKey;
 use apyfal_storage::{
-    AllowedNetworks, AuthorizedDirs, Location, MountOptions, Storage, mounts_from_sections,
+    AllowedNetworks, AuthorizedDirs, Location, MountOptions, Storage, StorageType,
+    mounts_from_sections,
 };
 use serde_json::Map;
 
@@ -45,7 +46,7 @@ const FILE_NAME: &str = "accelerator.conf";
 pub async fn load(explicit: Option<&str>, environment: &Environment) -> Result<Configuration> {
     let named = explicit.or_else(|| environment.variable(FILE_VARIABLE));
     let mut configuration = match named {
-        Some(url) => read_named(url, environment).await?,
+        Some(url) => Box::pin(read_named(url, environment)).await?,
         None => read_default(environment)?,
     };
     let variables = environment.variables.iter();
@@ -193,8 +194,13 @@ pub fn storage(configuration: &Configuration, environment: &Environment) -> Resu
         sections.push((name.to_owned(), values));
     }
     // Sections inherit from those of their host already; a kind without any does here.
+    let of_kinds = StorageType::ALL.map(|kind| {
+        let name = kind.host_type();
+        (name, configuration.section(&format!("storage.{name}")))
+    });
     let inherited = |kind: &str, key: &str| {
-        configuration.section(&format!("storage.{kind}")).get(key).ok().flatten()
+        let (_, section) = of_kinds.iter().find(|(name, _)| *name == kind)?;
+        section.get(key).ok().flatten()
     };
     let storage = Storage::for_host(authorized(configuration, environment.home.as_deref())?)
         .with_environment(environment.clone());
@@ -256,7 +262,7 @@ pub(crate) async fn parameters(
     let named = names.iter().map(|name| format!("{section}.{name}"));
     for name in named.chain([section.to_owned()]) {
         if let Some(full) = configuration.section(&name).get_literal("parameters")? {
-            let mut merged = read_parameters(full, storage).await?;
+            let mut merged = Box::pin(read_parameters(full, storage)).await?;
             std::mem::swap(&mut merged, &mut parameters);
             parameters.merge(merged);
             break;

@@ -136,7 +136,7 @@ impl FileMap {
         if work.cancel.is_cancelled() {
             tasks.begin_no_more();
         }
-        let width = |item: &Item| work.accelerator.width(&work.call(item, &Arc::default()));
+        let width = |item: &Item| work.accelerator.width_on(work.is_on_files(item));
         tasks.fill(width, |item| {
             let (work, live, progress) =
                 (work.clone(), live.clone(), Arc::new(Progress::default()));

@@ -138,7 +138,8 @@ impl End {
 /// # Errors
 /// Two results would have the same place, or one that of a source.
 pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<Item>> {
-    let read: HashSet<_> = sources.iter().map(|source| identity(&source.location)).collect();
+    let mut places = Places::default();
+    let read: HashSet<_> = sources.iter().map(|source| places.of(&source.location)).collect();
     let mut taken: HashMap<String, String> = HashMap::new();
     let mut items = Vec::with_capacity(sources.len());
     for source in sources {
@@ -147,7 +148,7 @@ pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<I
             false => end.apply(&source.name),
         };
         let (url, location) = root.place(&name)?;
-        if read.contains(&identity(&location)) {
+        if read.contains(&places.of(&location)) {
             return Err(Error::new(ErrorKind::Usage, "it would replace a source")
                 .operation(format!("write '{location}'"))
                 .hint("write to another place, or give results another end: --suffix"));
@@ -178,14 +179,41 @@ pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<I
     Ok(items)
 }
 
-/// Equal for two ways to write the same place.
-fn identity(location: &Location) -> String {
-    match location {
-        Location::File(path) => {
-            let path = path.canonicalize().or_else(|_| std::path::absolute(path));
-            path.map_or_else(|_| location.to_string(), |path| path.display().to_string())
+/// What places are called that may be written in several ways.
+#[derive(Default)]
+struct Places {
+    /// The real paths of directories, which many files share.
+    directories: HashMap<PathBuf, PathBuf>,
+}
+
+impl Places {
+    /// Equal for two ways to write the same place.
+    fn of(&mut self, location: &Location) -> String {
+        match location {
+            Location::File(path) => {
+                let path = self.real(path).or_else(|_| std::path::absolute(path));
+                path.map_or_else(|_| location.to_string(), |path| path.display().to_string())
+            }
+            _ => location.to_string(),
         }
-        _ => location.to_string(),
+    }
+
+    fn real(&mut self, path: &Path) -> std::io::Result<PathBuf> {
+        let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+        let (Some(directory), Some(name), false) = (path.parent(), path.file_name(), is_link)
+        else {
+            return path.canonicalize();
+        };
+        if let Some(real) = self.directories.get(directory) {
+            return Ok(real.join(name));
+        }
+        let real = match directory.as_os_str().is_empty() {
+            true => Path::new(".").canonicalize()?,
+            false => directory.canonicalize()?,
+        };
+        let path = real.join(name);
+        self.directories.insert(directory.to_owned(), real);
+        Ok(path)
     }
 }
 

@@ -51,6 +51,12 @@ impl Work {
         call
     }
 
+    /// Whether the data of a file's job is in files of this machine.
+    pub(crate) fn is_on_files(&self, item: &Item) -> bool {
+        let is_file = |location: &Location| matches!(location, Location::File(_));
+        is_file(&item.source.location) && (self.info.dst == Need::None || is_file(&item.location))
+    }
+
     /// Does what is to be done for a file.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! Directories for what need not outlive its process.
 
 use std::fs::{self, File};
-use std::io::Result;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use apyfal_core::{Error, Result};
 use apyfal_machine::lock::{Lock, Mode};
 use tempfile::TempDir;
 
@@ -13,9 +15,16 @@ const PREFIX: &str = "apyfal-";
 /// One that is younger may not be locked yet by the process that makes it.
 const YOUNG: Duration = Duration::from_secs(3600);
 
-/// A directory that goes with its process. One that was killed leaves it, and a later one removes it.
+/// A directory that is made when it is first needed, and goes with its process. One that was killed
+/// leaves it, and a later one removes it.
 #[derive(Debug)]
-pub(crate) struct Temporary {
+pub struct Temporary {
+    below: PathBuf,
+    made: OnceLock<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
     folder: TempDir,
     /// Held as long as the process lives. Where nothing can be locked, nothing is taken for left
     /// behind either.
@@ -23,18 +32,37 @@ pub(crate) struct Temporary {
 }
 
 impl Temporary {
-    /// A new one below `place`.
-    pub(crate) fn below(place: &Path) -> Result<Self> {
+    /// One that will be below `place`.
+    pub fn below(place: PathBuf) -> Self {
+        Self { below: place, made: OnceLock::new() }
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn path(&self) -> Result<&Path> {
+        if let Some(made) = self.made.get() {
+            return Ok(made.folder.path());
+        }
+        let made = Made::below(&self.below).map_err(|error| {
+            Error::from(error)
+                .operation(format!("make a directory in '{}'", self.below.display()))
+                .hint("name a directory that can be written in TMPDIR")
+        })?;
+        // Where another thread was quicker, this one is removed again.
+        Ok(self.made.get_or_init(|| made).folder.path())
+    }
+}
+
+impl Made {
+    fn below(place: &Path) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
         let opened = File::open(folder.path())?;
         let user = opened.metadata()?.uid();
         let held = Lock::try_on(opened, Mode::Shared).ok().flatten();
         sweep(place, user);
         Ok(Self { folder, _held: held })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
     }
 }
 
@@ -85,10 +113,13 @@ mod tests {
         let file = File::create(place.path().join("apyfal-file")).unwrap();
         file.set_modified(long_ago).unwrap();
 
-        let own = Temporary::below(place.path()).unwrap();
-        File::open(own.path()).unwrap().set_modified(long_ago).unwrap();
-        let _another = Temporary::below(place.path()).unwrap();
-        assert!(own.path().exists(), "its process lives");
+        let of_a_process = || Temporary::below(place.path().to_owned());
+        let own = of_a_process();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 5, "nobody needed it yet");
+        File::open(own.path().unwrap()).unwrap().set_modified(long_ago).unwrap();
+        let another = of_a_process();
+        another.path().unwrap();
+        assert!(own.path().unwrap().exists(), "its process lives");
         for (name, stays) in [
             ("apyfal-left", false),
             ("apyfal-held", true),
