@@ -469,6 +469,40 @@ async fn strangers_are_told() {
     }
 }
 
+/// A host that is there again whenever it is asked, and lost with each job that it is given.
+fn lost_with_each_job() -> FaultServer {
+    let about =
+        json!({"version": "2", "protocols": [2], "accelerators": [], "cores": 1, "uptime": 1});
+    let null = json!({"name": "null", "rerun_safe": true, "summary": "", "engine": "null",
+        "parameters": [], "start_source": "none", "source": "required", "destination": "required"});
+    let profiling = json!({"wall-clock-time": 1.0, "total-bytes-read": 0,
+        "total-bytes-written": 0, "input-bandwidth": 1.0});
+    let report = json!({"accelerator": "null", "engine": "null", "profiling": profiling});
+    let session = json!({"id": "session-1", "accelerator": "null", "created": 1, "report": report});
+    FaultServer::start(move |request| match &*request.path {
+        "/v2/host" => Faulty::new(200, about.to_string()),
+        "/v2/accelerators/null" => Faulty::new(200, null.to_string()),
+        "/v2/sessions" | "/v2/sessions/session-1" => Faulty::new(200, session.to_string()),
+        // What a proxy says whose host broke off, and one that is not there.
+        _ => Faulty::new(502, "<html>"),
+    })
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_each_host_is_given_up() {
+    let hosts = [lost_with_each_job(), lost_with_each_job()];
+    let pool = Pool::new(hosts.iter().map(|host| RemoteOptions::new(host.url()))).unwrap();
+    let request = Start { accelerator: "null".to_owned(), ..Start::default() };
+    let session = pool.start(request, JobIo::default()).await.unwrap().id;
+    let io = JobIo { src: Some(Input::memory(data(9))), ..JobIo::default() };
+    let job = pool.process(Job { session, ..Job::default() }, io);
+    let job = tokio::time::timeout(Duration::from_secs(240), job).await;
+    let error = job.expect("it does not go on for ever").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("it failed 3 times"), "{error}");
+}
+
 /// A host that answers a job with 100,000 bytes and no report, and when asked for the job with what
 /// is given.
 fn without_report(asked: impl Fn() -> (u16, Value) + Send + Sync + 'static) -> FaultServer {

@@ -12,7 +12,7 @@ use super::queue::Able;
 use super::session::PoolSession;
 use super::transaction::has_transactions;
 use super::{PATIENCE, Pool, is_of_the_host};
-use crate::remote::{Following, Sink, Source, Trouble};
+use crate::remote::{Following, Sink, Source, Trouble, Unfinished};
 
 /// How long a host is left alone that was too busy for a job.
 const BUSY: Duration = Duration::from_millis(500);
@@ -50,12 +50,12 @@ enum Why {
 }
 
 /// A job on a host.
-type Running<'a> = Pin<Box<dyn Future<Output = Result<Report>> + Send + 'a>>;
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Report, Unfinished>> + Send + 'a>>;
 
 /// How a job ended whose host hangs.
 enum Ended {
     /// As it ended there after all.
-    There(Result<Report>),
+    There(Result<Report, Unfinished>),
     /// As it ended on a second host.
     Beside(Result<Report, Why>),
 }
@@ -101,6 +101,8 @@ impl Pool {
     ) -> Result<Report, Why> {
         let Ends { source, sink } = ends;
         let mut failed: Vec<(usize, Error)> = Vec::new();
+        // Hosts that it was lost with, which it may have ended.
+        let mut lost: Vec<(usize, Error)> = Vec::new();
         let mut busy_since = None;
         loop {
             // However often it is sent elsewhere, the others get their turn, and its switch is heard.
@@ -165,14 +167,15 @@ impl Pool {
                     }
                 }
             };
-            let error = match ran {
+            let unfinished = match ran {
                 Ok(report) => {
                     self.queue.works(place.host);
                     running.done(&report);
                     return Ok(report);
                 }
-                Err(error) => error.of_host(host.remote.url()),
+                Err(unfinished) => unfinished,
             };
+            let error = unfinished.error.of_host(host.remote.url());
             let failing = self.failing(place.host, &error);
             // Who knows nothing of the session is no use to its jobs.
             let is_out = failing.is_some() || error.kind() == ErrorKind::NotFound;
@@ -200,8 +203,16 @@ impl Pool {
             }
             sink.restart().await.map_err(Why::Job)?;
             match error.kind() {
-                // That says nothing of the job.
-                _ if is_out => continue,
+                _ if is_out => {
+                    // That a host is away says nothing of the job, unless it went away with it.
+                    let Some(error) = unfinished.lost else { continue };
+                    lost.push((place.host, error.of_host(host.remote.url())));
+                    if failed.len() + lost.len() < TRIES {
+                        continue;
+                    }
+                    failed.extend(lost);
+                    return Err(Why::Hosts(self.gave_up(failed)));
+                }
                 ErrorKind::Busy => {
                     self.queue.pause(place.host, BUSY);
                     if busy_since.get_or_insert_with(Instant::now).elapsed() < host.patience {
@@ -213,7 +224,8 @@ impl Pool {
                 _ => {}
             }
             failed.push((place.host, error));
-            if failed.len() >= TRIES {
+            if failed.len() + lost.len() >= TRIES {
+                failed.extend(lost);
                 return Err(Why::Hosts(self.gave_up(failed)));
             }
         }
@@ -251,7 +263,7 @@ impl Pool {
                     // The first one goes on by now, so that the second one is of no use.
                 }
                 ran = &mut first => {
-                    let is_left = ran.as_ref().is_err_and(is_of_the_host);
+                    let is_left = ran.as_ref().is_err_and(|why| is_of_the_host(&why.error));
                     if !is_left || !task.may_run_beside(ends) {
                         return Ended::There(ran);
                     }

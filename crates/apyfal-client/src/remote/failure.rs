@@ -15,6 +15,8 @@ use super::contact::Contact;
 /// The first pause before a request is sent again, after one try without any.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// A request that was lost so often may be the reason itself.
+const LOSSES: u32 = 3;
 /// How long a host that never answered before is given.
 const FIRST_CONTACT: Duration = Duration::from_secs(2);
 
@@ -66,16 +68,27 @@ pub(super) struct Patience {
     is_known: bool,
     since: Option<Instant>,
     tries: u32,
+    /// How often the host lost the request.
+    losses: u32,
 }
 
 impl Patience {
     pub(super) fn new(limit: Duration, is_known: bool) -> Self {
-        Self { limit, is_known, since: None, tries: 0 }
+        Self { limit, is_known, since: None, tries: 0, losses: 0 }
     }
 
     /// The host is there again.
     pub(super) fn renew(&mut self) {
         (self.since, self.tries, self.is_known) = (None, 0, true);
+    }
+
+    /// The host lost the request after it had it for so long, which is no time that it was waited for.
+    pub(super) fn lost_after(&mut self, time: Duration) {
+        self.losses += 1;
+        // It may be the request that ends the host, each time.
+        if self.losses < LOSSES {
+            self.since = self.since.and_then(|since| since.checked_add(time));
+        }
     }
 
     /// Waits before the next try, unless there is to be none.
@@ -98,7 +111,7 @@ impl Patience {
             (None, 0) => Duration::ZERO,
             (None, tries) => (PAUSE * 2_u32.saturating_pow(tries - 1).min(64)).min(LONGEST_PAUSE),
         };
-        if since.elapsed() + pause > limit {
+        if since.elapsed().saturating_add(pause) > limit {
             return Err(error);
         }
         self.tries += 1;
@@ -270,6 +283,36 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    fn lost() -> Failure {
+        Failure::Lost(Error::new(ErrorKind::Unavailable, "the connection was lost"))
+    }
+
+    #[tokio::test]
+    async fn a_host_that_works_is_not_waited_for() {
+        let limit = Duration::from_secs(60);
+        // It failed two minutes ago, and then the host had it nearly all the time.
+        let had = Duration::from_secs(115);
+        let failed_before = |losses| {
+            let since = Instant::now().checked_sub(Duration::from_secs(120));
+            Patience { since, losses, ..Patience::new(limit, true) }
+        };
+        assert!(failed_before(0).wait(lost()).await.is_err());
+        let mut patience = failed_before(0);
+        patience.lost_after(had);
+        patience.wait(lost()).await.unwrap();
+        let mut patience = failed_before(LOSSES - 1);
+        patience.lost_after(had);
+        assert!(patience.wait(lost()).await.is_err(), "it is lost again and again");
+    }
+
+    #[tokio::test]
+    async fn a_host_may_ask_for_any_pause() {
+        let mut patience = Patience::new(Duration::from_secs(60), true);
+        let error = Error::new(ErrorKind::Busy, "too many wait");
+        let asked = Failure::Later(error, Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(patience.wait(asked).await.unwrap_err().kind(), ErrorKind::Busy);
+    }
 
     #[test]
     fn any_answer_is_a_refusal_that_can_be_told() {

@@ -1,6 +1,7 @@
 //! One job on a host: sent, its result taken, and sent again where that is safe.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use apyfal_api::v2::{self, JobRequest, JobState};
 use apyfal_core::{Error, ErrorKind, Report, Result};
@@ -23,6 +24,8 @@ pub(super) struct RemoteJob<'a> {
     pub(super) source: &'a Source,
     pub(super) sink: &'a Sink,
     pub(super) patience: Patience,
+    /// How the host lost it last, where it had it.
+    pub(super) lost: Option<Error>,
 }
 
 impl RemoteJob<'_> {
@@ -112,15 +115,18 @@ impl RemoteJob<'_> {
     async fn attempt(&mut self) -> Result<Report, Failure> {
         let path = format!("/v2/sessions/{}/jobs", self.session);
         let ask = request::ask(&self.host.connections, path, &self.request, self.source).await?;
+        let begun = Instant::now();
         let received = async {
             let answer = self.host.connections.send(ask).await?.accepted().await?;
             self.receive(answer).await
         };
-        match received.await {
-            Ok(report) => Ok(report),
-            // The host only sees that there is no more data; the reason is here.
-            Err(failure) => Err(self.source.take_failure().map_or(failure, Failure::Final)),
+        let received = received.await;
+        if let Err(Failure::Lost(error)) = &received {
+            self.patience.lost_after(begun.elapsed());
+            self.lost = Some(error.duplicate());
         }
+        // The host only sees that there is no more data; the reason is here.
+        received.map_err(|failure| self.source.take_failure().map_or(failure, Failure::Final))
     }
 }
 

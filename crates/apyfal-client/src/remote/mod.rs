@@ -52,6 +52,20 @@ use pulse::Pulse;
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 
+/// Why a job did not end well on a host.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) error: Error,
+    /// How the host lost it, where it had it: the job itself may be the reason.
+    pub(crate) lost: Option<Error>,
+}
+
+impl From<Error> for Unfinished {
+    fn from(error: Error) -> Self {
+        Self { error, lost: None }
+    }
+}
+
 /// A host far away. Clones are the same host and share its connections.
 #[derive(Clone, Debug)]
 pub struct Remote(Arc<Inner>);
@@ -180,7 +194,7 @@ impl Remote {
         source: &Source,
         sink: &Sink,
         patience: Duration,
-    ) -> Result<Report> {
+    ) -> Result<Report, Unfinished> {
         self.0.run(job, source, sink, patience).await
     }
 
@@ -275,7 +289,7 @@ impl Inner {
         let holds = async { self.follow().await.holds().await };
         tokio::select! {
             biased;
-            ran = self.run(job, &source, &sink, self.patience) => ran,
+            ran = self.run(job, &source, &sink, self.patience) => ran.map_err(|why| why.error),
             never = holds => match never {},
         }
     }
@@ -287,7 +301,7 @@ impl Inner {
         source: &Source,
         sink: &Sink,
         patience: Duration,
-    ) -> Result<Report> {
+    ) -> Result<Report, Unfinished> {
         let request = v2::JobRequest {
             parameters: request::parameters(&job.parameters),
             src: job.src,
@@ -301,11 +315,14 @@ impl Inner {
         let is_safe = self.is_rerun_safe(&job.session).await?;
         let session = in_path(&job.session);
         let patience = Patience::new(patience, self.connections.contact.is_known());
-        let mut job = RemoteJob { host: self, session: &session, request, source, sink, patience };
-        match is_safe {
+        let host = self;
+        let mut job =
+            RemoteJob { host, session: &session, request, source, sink, patience, lost: None };
+        let ran = match is_safe {
             true => Box::pin(job.run_plain()).await,
             false => Box::pin(job.run_recorded()).await,
-        }
+        };
+        ran.map_err(|error| Unfinished { error, lost: job.lost })
     }
 
     /// What takes a while on the host and leaves nothing behind, unless that hangs.
