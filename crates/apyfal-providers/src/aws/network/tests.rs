@@ -1,5 +1,7 @@
 //! Networks of moto, which has a default VPC with a default subnet in each zone.
 
+use std::sync::{Arc, Mutex};
+
 use apyfal_core::ErrorKind;
 use apyfal_testkit::{Answer, FaultServer};
 
@@ -165,6 +167,34 @@ async fn rules_of_others_stay_and_those_of_yesterday_go() {
             "443 203.0.113.7/32 apyfal two measured",
         ]
     );
+}
+
+#[tokio::test]
+async fn two_installations_share_a_group_and_each_moves_by_itself() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let here = Arc::new(Mutex::new(String::new()));
+    let told = here.clone();
+    let service =
+        FaultServer::start(move |_| Answer::new(200, told.lock().unwrap().clone())).unwrap();
+    let come = async |installation: &str, address: &str| {
+        address.clone_into(&mut here.lock().unwrap());
+        let installation = installation.to_owned();
+        let wishes = NetworkWishes { installation, ports: vec![443], ..measured(&service) };
+        network(&api, &wishes).await.unwrap().security_group_ids.remove(0)
+    };
+    let group = come("one", "198.51.100.1").await;
+    assert_eq!(come("two", "198.51.100.2").await, group);
+    let one = "443 198.51.100.1/32 apyfal one measured";
+    let two = "443 198.51.100.2/32 apyfal two measured";
+    assert_eq!(rules(&api, &group).await, [one, two]);
+    come("one", "198.51.100.3").await;
+    assert_eq!(rules(&api, &group).await, [two, "443 198.51.100.3/32 apyfal one measured"]);
+    // To where the other one was.
+    come("two", "198.51.100.1").await;
+    let moved =
+        ["443 198.51.100.1/32 apyfal two measured", "443 198.51.100.3/32 apyfal one measured"];
+    assert_eq!(rules(&api, &group).await, moved);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Rights in the account of moto, which all tests share: so each has names of its own.
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
-use crate::aws::cloud::{Cloud, refusal};
+use crate::aws::cloud::{Asked, Cloud, refusal};
 use crate::aws::settings::Buckets;
 
 /// Names with a start of their own, of rights to use FPGAs and one bucket.
@@ -107,6 +110,56 @@ async fn two_at_the_same_time_have_the_same() {
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.profile, two.profile);
     assert_eq!(given(&api, "TwoLoadFPGA").await.1, ["TwoPolicy"]);
+}
+
+/// Two that need a bucket each at the same time, of which neither changes anything before the other one is about
+/// to do the same.
+async fn at_once(start: &str, before: bool, action: &'static str) -> (Value, Value) {
+    let (arrived, both) = (AtomicUsize::new(0), Barrier::new(2));
+    let name = format!("{start}Policy");
+    let is_meant = move |asked: &Asked| {
+        let mut values = asked.values();
+        asked["Action"] == action && values.any(|value| value.ends_with(&name))
+    };
+    let cloud = Cloud::global(move |asked| {
+        if is_meant(asked) && arrived.fetch_add(1, Ordering::SeqCst) < 2 {
+            both.wait();
+        }
+        None
+    });
+    let api = cloud.api();
+    let needing = |buckets: &[&str]| {
+        let names = Buckets::Named(buckets.iter().map(|name| (*name).to_owned()).collect());
+        let policy_document = document::of_host("eu-west-1", false, &names);
+        RightsWishes { policy_document, ..wishes(start) }
+    };
+    if before {
+        rights(&api, &needing(&["first"])).await.unwrap();
+    }
+    let (one, other) = (needing(&["one"]), needing(&["other"]));
+    let (one, other) = tokio::join!(rights(&api, &one), rights(&api, &other));
+    assert_eq!((one.unwrap().warnings.len(), other.unwrap().warnings.len()), (0, 0));
+    let [first, one, other] = ["first", "one", "other"].map(|name| {
+        let said = document::of_host("eu-west-1", false, &Buckets::Named(vec![name.to_owned()]));
+        said.unwrap()
+    });
+    let whole = document::joined(Some(&one), &other);
+    let expected = if before { document::joined(Some(&first), &whole) } else { whole };
+    let said = policy(&api, &format!("{start}Policy")).await.0;
+    let grown = document::joined(Some(&said), &expected);
+    (said, grown)
+}
+
+#[tokio::test]
+async fn two_that_make_a_policy_at_once_both_find_in_it_what_they_need() {
+    let (said, expected) = at_once("Made", false, "CreatePolicy").await;
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn two_that_let_a_policy_grow_at_once_lose_nothing() {
+    let (said, expected) = at_once("Grown", true, "CreatePolicyVersion").await;
+    assert_eq!(said, expected);
 }
 
 #[tokio::test]
