@@ -13,8 +13,8 @@ from apyfal.host._made import MadeHost, running
 
 __all__ = ['iter_accelerators']
 
-_FILTERS = ('accelerator', 'host_name', 'host_type', 'instance_id', 'key_pair', 'public_ip',
-            'region', 'url')
+_FILTERS = ('accelerator', 'host_name', 'host_type', 'image_id', 'instance_id', 'instance_type',
+            'key_pair', 'private_ip', 'public_ip', 'region', 'security_group', 'url')
 
 
 def iter_accelerators(config: Any = None, host_name_prefix: bool | str = True,
@@ -26,7 +26,8 @@ def iter_accelerators(config: Any = None, host_name_prefix: bool | str = True,
         config: A configuration, or what `apyfal.configuration.Configuration` takes.
         host_name_prefix: What their hosts' names begin with: True for what the configuration says, False for any.
         filters: Regular expressions that what is known of a host must match from its start: `accelerator`,
-            `host_name`, `host_type`, `instance_id`, `key_pair`, `public_ip`, `region`, `url`.
+            `host_name`, `host_type`, `image_id`, `instance_id`, `instance_type`, `key_pair`, `private_ip`,
+            `public_ip`, `region`, `security_group`, `url`.
 
     Raises:
         apyfal.exceptions.HostConfigurationException: What a filter is of is not known of hosts.

@@ -87,6 +87,14 @@ fn from_listing<'py>(
     told.set_item("instance_id", &host.instance)?;
     told.set_item("url", &host.url)?;
     told.set_item("state", &host.state)?;
+    let details = &host.details;
+    told.set_item("instance_type", &details.instance_type)?;
+    told.set_item("image_id", &details.image)?;
+    told.set_item("security_group", &details.security_group)?;
+    told.set_item("private_ip", &details.private_address)?;
+    if let Some(key_pair) = &details.key_pair {
+        told.set_item("key_pair", key_pair)?;
+    }
     Ok(told)
 }
 

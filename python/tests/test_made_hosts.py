@@ -399,11 +399,29 @@ def test_the_class_says_how_spot_instances_are_asked_for(monkeypatch):
     assert key not in written(host)
 
 
-@pytest.mark.parametrize('name, value', [
-    ('POLICY_DOCUMENT', {}), ('ASSUME_ROLE_POLICY_DOCUMENT', {}), ('ALLOW_PORTS', {22})])
-def test_what_of_the_class_cannot_be_carried_over_is_refused(name, value, monkeypatch):
+def test_the_class_says_what_a_host_may_do_and_who_reaches_it(monkeypatch):
+    settings = ('policy_document', 'assume_role_policy_document', 'allow_ports')
+    host = AWSHost(region='us-east-1')
+    host._check()
+    assert not any(name in written(host) for name in settings)
+    policy = {'Version': '2012-10-17', 'Statement': [
+        {'Effect': 'Allow', 'Action': 'sqs:*', 'Resource': '*'}]}
+    monkeypatch.setattr(AWSHost, 'POLICY_DOCUMENT', policy)
+    # As programs change it that go by what the class has.
+    monkeypatch.setitem(
+        AWSHost.ASSUME_ROLE_POLICY_DOCUMENT['Statement'], 'Principal', {'AWS': '123456789012'})
+    monkeypatch.setattr(AWSHost, 'ALLOW_PORTS', {443, 22, 8080})
+    host._check()
+    said = [written(host)[name] for name in settings]
+    assert said == [policy, AWSHost.ASSUME_ROLE_POLICY_DOCUMENT, [22, 443, 8080]]
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('POLICY_DOCUMENT', {'Version': '2012-10-17'}, 'no document of IAM'),
+    ('ALLOW_PORTS', {22}, 'clients reach hosts at 443')])
+def test_what_of_the_class_cannot_be_is_refused(name, value, message, monkeypatch):
     monkeypatch.setattr(AWSHost, name, value)
-    with pytest.raises(HostConfigurationException, match=name):
+    with pytest.raises(HostConfigurationException, match=message):
         AWSHost(region='us-east-1').start('gzip')
 
 

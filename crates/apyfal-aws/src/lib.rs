@@ -21,6 +21,6 @@ mod source;
 
 pub use credentials::Credentials;
 pub use http::Http;
-pub use server::Server;
+pub use server::{Server, partition};
 pub use settings::Settings;
 pub use source::{Keys, Role, Source};

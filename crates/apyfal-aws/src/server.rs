@@ -13,6 +13,8 @@ pub struct Server {
 
 /// A part of the cloud that has accounts and domains of its own.
 struct Partition {
+    /// What the names of all that is in it begin with, after `arn:`.
+    name: &'static str,
     /// What its regions begin with.
     regions: &'static str,
     domain: &'static str,
@@ -27,6 +29,7 @@ struct Partition {
 /// Source: `partitions.json` and `endpoints.json` of botocore.
 const PARTITIONS: [Partition; 8] = [
     Partition {
+        name: "aws",
         regions: "",
         domain: "amazonaws.com",
         dual: "api.aws",
@@ -34,6 +37,7 @@ const PARTITIONS: [Partition; 8] = [
         iam: ["", "global."],
     },
     Partition {
+        name: "aws-cn",
         regions: "cn",
         domain: "amazonaws.com.cn",
         dual: "api.amazonwebservices.com.cn",
@@ -41,6 +45,7 @@ const PARTITIONS: [Partition; 8] = [
         iam: ["cn-north-1.", "global."],
     },
     Partition {
+        name: "aws-us-gov",
         regions: GOVERNMENT,
         domain: "amazonaws.com",
         dual: "api.aws",
@@ -48,6 +53,7 @@ const PARTITIONS: [Partition; 8] = [
         iam: ["us-gov.", "us-gov."],
     },
     Partition {
+        name: "aws-eusc",
         regions: "eusc-de",
         domain: "amazonaws.eu",
         dual: "api.amazonwebservices.eu",
@@ -55,6 +61,7 @@ const PARTITIONS: [Partition; 8] = [
         iam: ["eusc-de-east-1.", ""],
     },
     Partition {
+        name: "aws-iso",
         regions: "us-iso",
         domain: "c2s.ic.gov",
         dual: "api.aws.ic.gov",
@@ -62,6 +69,7 @@ const PARTITIONS: [Partition; 8] = [
         iam: ["us-iso-east-1.", ""],
     },
     Partition {
+        name: "aws-iso-b",
         regions: "us-isob",
         domain: "sc2s.sgov.gov",
         dual: "api.aws.scloud",
@@ -69,6 +77,7 @@ const PARTITIONS: [Partition; 8] = [
         iam: ["us-isob-east-1.", ""],
     },
     Partition {
+        name: "aws-iso-f",
         regions: "us-isof",
         domain: "csp.hci.ic.gov",
         dual: "api.aws.hci.ic.gov",
@@ -76,6 +85,7 @@ const PARTITIONS: [Partition; 8] = [
         iam: ["us-isof-south-1.", ""],
     },
     Partition {
+        name: "aws-iso-e",
         regions: "eu-isoe",
         domain: "cloud.adc-e.uk",
         dual: "api.cloud-aws.adc-e.uk",
@@ -92,6 +102,11 @@ impl Partition {
         let found = PARTITIONS.iter().find(|partition| partition.regions == start);
         found.unwrap_or(&PARTITIONS[0])
     }
+}
+
+/// The part of the cloud that a region is in, as the names of all that is there have it: `aws`, `aws-cn`.
+pub fn partition(region: &str) -> &'static str {
+    Partition::of(region).name
 }
 
 impl Settings {

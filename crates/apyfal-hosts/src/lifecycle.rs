@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_client::RemoteOptions;
-use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
+use apyfal_core::{Cancel, Error, ErrorKind, Image, Result, unix_time};
 use apyfal_machine::lock::Lock;
 use apyfal_providers::{
     HostFilter, HostSpec, Instance, InstanceId, Prepared, Provider, ProviderInfo,
@@ -98,6 +98,19 @@ impl Lifecycle {
     /// Who makes them.
     pub fn provider(&self) -> &ProviderInfo {
         self.provider.info()
+    }
+
+    /// For which architecture a program has to be that runs on a new machine, such as `x86_64`.
+    ///
+    /// # Errors
+    /// There is no such type or image.
+    pub async fn architecture(
+        &self,
+        instance_type: Option<&str>,
+        image: Option<&Image>,
+    ) -> Result<String> {
+        let told = self.provider.architecture(instance_type, image).await?;
+        Ok(told.unwrap_or_else(|| std::env::consts::ARCH.to_owned()))
     }
 
     /// The ledger.

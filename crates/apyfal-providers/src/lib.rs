@@ -12,8 +12,11 @@ mod spec;
 
 pub use aws::Aws;
 pub use aws::AwsSettings;
-pub use provider::{HostFilter, Instance, InstanceId, InstanceState, Provider, ProviderInfo};
+pub use provider::{
+    HostFilter, Instance, InstanceDetails, InstanceId, InstanceState, Provider, ProviderInfo,
+};
 pub use sim::Sim;
 pub use spec::{
-    AgentNeeds, Artifact, AtShutdown, Boot, HostSpec, Login, Prepared, Request, Script, Token,
+    AgentNeeds, Artifact, AtShutdown, Boot, HostSpec, LONGEST_USER_DATA, Login, Prepared, Request,
+    Script, Token,
 };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use apyfal_core::Result;
+use apyfal_core::{Image, Result};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,23 @@ pub struct Instance {
     pub created: f64,
     /// Why it stopped or ended, as a sentence, where the provider says so.
     pub ended_by: Option<String>,
+    /// What kind of machine it is.
+    pub details: InstanceDetails,
+}
+
+/// What kind of machine one is, as far as its provider tells.
+#[derive(Clone, Debug, Default)]
+pub struct InstanceDetails {
+    /// Its type.
+    pub instance_type: Option<String>,
+    /// The id of the image that it started from.
+    pub image: Option<String>,
+    /// The key pair of those who log in to it.
+    pub key_pair: Option<String>,
+    /// The name of its security group, the first one where it has several.
+    pub security_group: Option<String>,
+    /// Its address in its network.
+    pub private_address: Option<String>,
 }
 
 /// Which machines are meant.
@@ -137,6 +154,19 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// What is wanted cannot be had, as far as that can be told without asking for it.
     async fn prepare(&self, spec: &HostSpec) -> Result<Prepared>;
+
+    /// For which architecture a program has to be that runs on a new machine, such as `x86_64`; none where
+    /// that is the one of this machine.
+    ///
+    /// # Errors
+    /// There is no such type or image.
+    async fn architecture(
+        &self,
+        _instance_type: Option<&str>,
+        _image: Option<&Image>,
+    ) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// Asks for a machine. With the token of one that was asked for before it is that one, whatever
     /// became of it.

@@ -86,6 +86,10 @@ impl Boot {
     }
 }
 
+/// What user data may be in the clouds that there are, in bytes. Source: EC2, "Run commands when you launch an
+/// EC2 instance".
+pub const LONGEST_USER_DATA: usize = 16 << 10;
+
 /// A script that makes a machine a host when it first starts: its user data.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]

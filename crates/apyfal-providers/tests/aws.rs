@@ -208,3 +208,70 @@ async fn refusals_are_told_as_what_they_are() {
     }
     assert!(aws.list(&HostFilter::default()).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_program_is_for_the_architecture_of_the_type_else_of_the_image() {
+    let account = Account::new();
+    let arm = Image::Parameter { ssm: IMAGE.replace("amd64", "arm64") };
+    let told = async |more: &str, instance_type: Option<&str>, image: Option<&Image>| {
+        account.aws(more).architecture(instance_type, image).await.unwrap().unwrap()
+    };
+    assert_eq!(told("", Some("t4g.medium"), None).await, "aarch64");
+    assert_eq!(told("", Some("t3.medium"), Some(&arm)).await, "x86_64");
+    assert_eq!(told("", None, Some(&arm)).await, "aarch64");
+    // Types that run programs of 32 bits too.
+    assert_eq!(told("", Some("t2.micro"), None).await, "x86_64");
+    let named = "boto3_create_instances_kwargs = {'InstanceType': 't4g.medium'}\n";
+    assert_eq!(told(named, Some("t3.medium"), None).await, "aarch64");
+    // What was asked once is known.
+    let aws = account.aws("");
+    let before = account.cloud.count("DescribeInstanceTypes");
+    aws.architecture(Some("t3.medium"), None).await.unwrap();
+    aws.prepare(&spec()).await.unwrap();
+    assert_eq!(account.cloud.count("DescribeInstanceTypes") - before, 1);
+    let error = aws.architecture(Some("f1.2xlarge"), None).await.unwrap_err();
+    assert!(error.to_string().contains("F1"), "{error}");
+}
+
+#[tokio::test]
+async fn who_asks_is_asked_once() {
+    let account = Account::new();
+    let aws = account.aws("");
+    let prepared = aws.prepare(&spec()).await.unwrap();
+    assert_eq!(aws.account().await.unwrap(), prepared.account);
+    assert_eq!(account.cloud.count("GetCallerIdentity"), 1);
+}
+
+#[tokio::test]
+async fn documents_and_ports_of_the_user_are_those_of_the_host() {
+    let account = Account::new();
+    let own = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}"#;
+    let trust = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]}}]}"#;
+    let more = format!(
+        "policy_document = {own}\nassume_role_policy_document = {trust}\nallow_ports = [22, 443, 8080]\n\
+         s3_buckets = mine\n"
+    );
+    let aws = account.aws(&more);
+    assert!(aws.info().gives_rights);
+    let fpga = HostSpec { fpga_image: Some("agfi-1".to_owned()), ..spec() };
+    aws.prepare(&fpga).await.unwrap();
+    let calls = account.cloud.calls();
+    let said = |action: &str, parameter: &str| {
+        let call = calls.iter().find(|call| call.action == action).unwrap();
+        call.parameters[parameter].as_str().unwrap().to_owned()
+    };
+    let policy = said("CreatePolicy", "PolicyDocument");
+    assert!(policy.contains("sqs:*") && policy.contains("arn:aws:s3:::mine"), "{policy}");
+    assert!(!policy.contains("FpgaImage"), "that is in place of what Apyfal says: {policy}");
+    assert!(said("CreateRole", "AssumeRolePolicyDocument").contains("lambda.amazonaws.com"));
+    assert_eq!(account.cloud.count("AuthorizeSecurityGroupIngress"), 3);
+    let refused = |more: &str| {
+        let text = format!("[host]\nhost_type = AWS\nregion = eu-west-1\n{more}\n");
+        let configuration = Configuration::parse(text.as_bytes(), "a.conf").unwrap();
+        Aws::new(&configuration, &Environment::default(), None).map(drop).unwrap_err().to_string()
+    };
+    assert!(refused("allow_ports = 22").contains("clients reach hosts at 443"));
+    assert!(refused("allow_ports = 443, ssh").contains("'ssh' is no port"));
+    assert!(refused("policy_document = {'Version': 1}").contains("no document of IAM"));
+}

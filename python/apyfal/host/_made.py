@@ -177,7 +177,7 @@ class MadeHost(Host):
         core.stop_mode = str(self._stop_mode)
 
     def _check(self) -> None:
-        """Refuses what was changed of the class and cannot be carried over."""
+        """Says what was changed of the class."""
 
     def _begin(self, next_step: str | None = None) -> None:
         """Says that it is going to be made, unless it is there; and what comes then."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from apyfal import exceptions as _exc
 from apyfal._literals import carried
 from apyfal.host._csp import CSPHost
 
@@ -29,14 +28,15 @@ class AWSHost(CSPHost):
     NAME = 'AWS'
     DOC_URL = 'https://aws.amazon.com'
 
-    #: What the machine's role may do; what is made where buckets are named says more.
+    #: What the machine's role may do: it has one where an FPGA or buckets need it, or where this is changed. What
+    #: named buckets take is added.
     POLICY_DOCUMENT: dict[str, Any] = {
         'Version': '2012-10-17',
         'Statement': [{
             'Sid': 'AllowFpgaCommands', 'Effect': 'Allow', 'Resource': ['*'],
             'Action': ['ec2:AssociateFpgaImage', 'ec2:DisassociateFpgaImage',
                        'ec2:DescribeFpgaImages']}]}
-    #: Who may take the role.
+    #: Who may take the role. Changed, there is one.
     ASSUME_ROLE_POLICY_DOCUMENT: dict[str, Any] = {
         'Version': '2012-10-17',
         'Statement': {'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'},
@@ -81,10 +81,10 @@ class AWSHost(CSPHost):
         return self._named('policy', 'Policy')
 
     def _check(self) -> None:
-        for name, instead in _INSTEAD.items():
-            if getattr(self, name) != _DEFAULTS[name]:
-                raise _exc.HostConfigurationException(
-                    f"a {name} that was changed cannot be carried over: {instead}")
+        for name, key in _SETTINGS.items():
+            value = getattr(self, name)
+            if value != _DEFAULTS[name]:
+                self._say(**{key: sorted(value) if isinstance(value, (set, frozenset)) else value})
         options = self.SPOT_INSTANCE_MARKET_OPTIONS
         if options != _DEFAULTS['SPOT_INSTANCE_MARKET_OPTIONS'] \
                 and self._section().get_literal('spot_instance') is not False:
@@ -93,14 +93,14 @@ class AWSHost(CSPHost):
             self._say(**{key: _merged(under, self._section().get_literal(key) or {})})
 
 
-#: What of the class cannot be carried over, and what does the same.
-_INSTEAD = {
-    'POLICY_DOCUMENT': "name a policy of your account, by policy='…', or buckets by s3_buckets",
-    'ASSUME_ROLE_POLICY_DOCUMENT': "name a role of your account, by role='…'",
-    'ALLOW_PORTS': 'name security groups by security_group_ids, which are used as they are',
+#: What of the class is a setting of its own, where it was changed.
+_SETTINGS = {
+    'POLICY_DOCUMENT': 'policy_document',
+    'ASSUME_ROLE_POLICY_DOCUMENT': 'assume_role_policy_document',
+    'ALLOW_PORTS': 'allow_ports',
 }
 _DEFAULTS = {name: copy.deepcopy(getattr(AWSHost, name))
-             for name in (*_INSTEAD, 'SPOT_INSTANCE_MARKET_OPTIONS')}
+             for name in (*_SETTINGS, 'SPOT_INSTANCE_MARKET_OPTIONS')}
 
 
 def _merged(under: Any, over: Any) -> Any:

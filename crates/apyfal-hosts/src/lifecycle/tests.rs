@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use apyfal_providers::{AtShutdown, Boot, InstanceState, Prepared, ProviderInfo, Request, Token};
+use apyfal_providers::{
+    AtShutdown, Boot, InstanceDetails, InstanceState, Prepared, ProviderInfo, Request, Token,
+};
 use parking_lot::Mutex;
 
 use super::coming_up::{OLD, is_refusal};
@@ -102,7 +104,8 @@ impl Provider for Scripted {
             let name = spec.name.clone();
             let token = token.clone();
             let (url, created, ended_by) = (inner.url.clone(), unix_time().as_secs_f64(), None);
-            let machine = Instance { id, name, token, state, url, created, ended_by };
+            let details = InstanceDetails::default();
+            let machine = Instance { id, name, token, state, url, created, ended_by, details };
             inner.machines.push(machine);
         }
         match answer {

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use apyfal_catalog::Artifact;
 use apyfal_core::{Configuration, Error, ErrorKind, Result};
+use apyfal_providers::LONGEST_USER_DATA;
 
 use crate::FirstContact;
 
-/// What clouds take, in bytes. Source: EC2, "Run commands when you launch an EC2 instance".
-const LIMIT: usize = 16 << 10;
 /// How long the machine has to become a host, before it ends itself again.
 const ARM: Duration = Duration::from_secs(20 * 60);
 /// Installs the tools of AWS FPGAs where an image lacks them: a release of the SDK by its name, so
@@ -118,10 +117,10 @@ impl UserData {
         for own in &self.init_scripts {
             script += &init_script::lines(own)?;
         }
-        if script.len() > LIMIT {
+        if script.len() > LONGEST_USER_DATA {
             return Err(Error::new(
                 ErrorKind::Usage,
-                format!("it has {} bytes, and clouds take {LIMIT}", script.len()),
+                format!("it has {} bytes, and clouds take {LONGEST_USER_DATA}", script.len()),
             )
             .operation("write user data")
             .hint("have init_script fetch what is long"));
@@ -302,7 +301,7 @@ mod tests {
         assert!(script.contains("\n#!/bin/bash -x\necho own\n"), "{script}");
         assert!(script.ends_with("fail \"init_script ended with status $?\"\n"), "{script}");
         assert!(script.contains("\n#!/bin/sh\necho also\n"), "{script}");
-        assert!(script.len() < LIMIT * 2 / 3, "{}", script.len());
+        assert!(script.len() < LONGEST_USER_DATA * 2 / 3, "{}", script.len());
     }
 
     #[test]

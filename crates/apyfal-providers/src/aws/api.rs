@@ -16,6 +16,12 @@ use super::element::Element;
 /// What a call is given: names on the wire and values, such as `Filter.1.Name`.
 pub(crate) type Params = Vec<(String, String)>;
 
+/// A service that is asked by forms, and the version of its actions.
+type Service = (&'static str, &'static str);
+const EC2: Service = ("ec2", "2016-11-15");
+const IAM: Service = ("iam", "2010-05-08");
+const STS: Service = ("sts", "2011-06-15");
+
 const FORM: HeaderValue =
     HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
@@ -52,7 +58,7 @@ impl Api {
     /// # Errors
     /// It is refused, with [a code](super::failure::code), or nobody answers.
     pub(crate) async fn ec2(&self, action: &str, params: &Params) -> Result<Element> {
-        self.query("ec2", "2016-11-15", action, params).await
+        self.query(EC2, action, params).await
     }
 
     /// All elements of `set` that an action of EC2 lists, over all of its pages.
@@ -65,14 +71,8 @@ impl Api {
         params: &Params,
         set: &str,
     ) -> Result<Vec<Element>> {
-        let (mut all, mut params) = (Vec::new(), params.clone());
-        loop {
-            let page = self.ec2(action, &params).await?;
-            let next = page.text("nextToken").map(str::to_owned);
-            all.extend(page.into_items(set));
-            let Some(next) = next else { return Ok(all) };
-            replace(&mut params, "NextToken", next);
-        }
+        let next = |page: &Element| page.text("nextToken").map(str::to_owned);
+        self.all(EC2, action, params, set, ("NextToken", &next)).await
     }
 
     /// An action of IAM.
@@ -80,7 +80,7 @@ impl Api {
     /// # Errors
     /// As of [`ec2`](Self::ec2).
     pub(crate) async fn iam(&self, action: &str, params: &Params) -> Result<Element> {
-        self.query("iam", "2010-05-08", action, params).await
+        self.query(IAM, action, params).await
     }
 
     /// All elements of `set` that an action of IAM lists, over all of its pages.
@@ -93,15 +93,32 @@ impl Api {
         params: &Params,
         set: &str,
     ) -> Result<Vec<Element>> {
+        let result = format!("{action}Result");
+        let next = |page: &Element| {
+            let is_last = page.text(&format!("{result}/IsTruncated")) != Some("true");
+            page.text(&format!("{result}/Marker")).filter(|_| !is_last).map(str::to_owned)
+        };
+        let set = format!("{result}/{set}");
+        self.all(IAM, action, params, &set, ("Marker", &next)).await
+    }
+
+    /// All elements of a set, page by page: by a parameter, which a page tells of the next one.
+    async fn all(
+        &self,
+        service: Service,
+        action: &str,
+        params: &Params,
+        set: &str,
+        (parameter, next): (&str, &(impl Fn(&Element) -> Option<String> + Sync)),
+    ) -> Result<Vec<Element>> {
         let (mut all, mut params) = (Vec::new(), params.clone());
         loop {
-            let page = self.iam(action, &params).await?;
-            let result = format!("{action}Result");
-            let is_last = page.text(&format!("{result}/IsTruncated")) != Some("true");
-            let next = page.text(&format!("{result}/Marker")).map(str::to_owned);
-            all.extend(page.into_items(&format!("{result}/{set}")));
-            let Some(next) = next.filter(|_| !is_last) else { return Ok(all) };
-            replace(&mut params, "Marker", next);
+            let page = self.query(service, action, &params).await?;
+            let next = next(&page);
+            all.extend(page.into_items(set));
+            let Some(next) = next else { return Ok(all) };
+            params.retain(|(other, _)| other != parameter);
+            params.push((parameter.to_owned(), next));
         }
     }
 
@@ -110,7 +127,7 @@ impl Api {
     /// # Errors
     /// As of [`ec2`](Self::ec2).
     pub(crate) async fn sts(&self, action: &str, params: &Params) -> Result<Element> {
-        self.query("sts", "2011-06-15", action, params).await
+        self.query(STS, action, params).await
     }
 
     /// An action of SSM.
@@ -184,8 +201,7 @@ impl Api {
 
     async fn query(
         &self,
-        service: &'static str,
-        version: &str,
+        (service, version): Service,
         action: &str,
         params: &Params,
     ) -> Result<Element> {
@@ -209,11 +225,6 @@ impl Api {
             .await?;
         Element::parse(&answer.text()).map_err(|error| strange(error.message(), &server))
     }
-}
-
-fn replace(params: &mut Params, name: &str, value: String) {
-    params.retain(|(other, _)| other != name);
-    params.push((name.to_owned(), value));
 }
 
 /// What answers is no service of AWS.

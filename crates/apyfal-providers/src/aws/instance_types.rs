@@ -1,15 +1,34 @@
 //! Kinds of machines.
 
+use std::collections::BTreeMap;
+
 use apyfal_core::{Error, Result};
+use tokio::sync::Mutex;
 
 use super::api::{Api, Params};
 use super::failure;
 
-/// The architectures whose programs an instance type runs: `x86_64`, `arm64`.
-///
-/// # Errors
-/// There is no such type in the region.
-pub(crate) async fn architectures(api: &Api, name: &str) -> Result<Vec<String>> {
+/// What is known of types of machines, each of which is asked for once.
+#[derive(Debug, Default)]
+pub(crate) struct InstanceTypes(Mutex<BTreeMap<String, Vec<String>>>);
+
+impl InstanceTypes {
+    /// The architectures whose programs an instance type runs: `x86_64`, `arm64`.
+    ///
+    /// # Errors
+    /// There is no such type in the region.
+    pub(crate) async fn architectures(&self, api: &Api, name: &str) -> Result<Vec<String>> {
+        let mut known = self.0.lock().await;
+        if let Some(known) = known.get(name) {
+            return Ok(known.clone());
+        }
+        let told = architectures(api, name).await?;
+        known.insert(name.to_owned(), told.clone());
+        Ok(told)
+    }
+}
+
+async fn architectures(api: &Api, name: &str) -> Result<Vec<String>> {
     let params = vec![("InstanceType.1".to_owned(), name.to_owned())];
     let types = api.ec2_all("DescribeInstanceTypes", &params, "instanceTypeSet").await;
     let types = types.map_err(|error| {

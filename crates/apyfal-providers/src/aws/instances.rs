@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::element::Element;
 use super::host_tags;
-use crate::provider::{Instance, InstanceId, InstanceState};
+use crate::provider::{Instance, InstanceDetails, InstanceId, InstanceState};
 use crate::spec::Token;
 
 /// Why machines end, by the codes of EC2. Source: EC2 API reference, StateReason.
@@ -59,7 +59,20 @@ pub(crate) fn instance(item: &Element, use_private_ip: bool) -> Result<Instance>
         }),
         created: created.as_duration().as_secs_f64(),
         ended_by: ended_by(item),
+        details: details(item),
     })
+}
+
+fn details(item: &Element) -> InstanceDetails {
+    let text = |path: &str| item.text(path).map(str::to_owned);
+    let group = item.items("groupSet").next().and_then(|group| group.text("groupName"));
+    InstanceDetails {
+        instance_type: text("instanceType"),
+        image: text("imageId"),
+        key_pair: text("keyName"),
+        security_group: group.map(str::to_owned),
+        private_address: text("privateIpAddress"),
+    }
 }
 
 fn state(name: &str) -> InstanceState {
@@ -139,6 +152,13 @@ mod tests {
         assert_eq!((instance.state, instance.url), (InstanceState::Pending, None));
         let tags = "<tagSet><item><key>apyfal:token</key><value>t-2</value></item></tagSet>";
         assert_eq!(super::instance(&at("pending", tags), false).unwrap().token.0, "t-2");
+        let kind = "<instanceType>t3.medium</instanceType><imageId>ami-1</imageId><groupSet><item>\
+                    <groupId>sg-1</groupId><groupName>mine</groupName></item></groupSet>";
+        let details = super::instance(&at("pending", kind), false).unwrap().details;
+        assert_eq!(details.instance_type.as_deref(), Some("t3.medium"));
+        assert_eq!(details.image.as_deref(), Some("ami-1"));
+        assert_eq!(details.security_group.as_deref(), Some("mine"));
+        assert_eq!(details.key_pair, None);
         let untagged = super::instance(&at("running", ""), false).unwrap();
         assert_eq!((untagged.name.as_str(), untagged.url), ("", None));
     }

@@ -18,6 +18,7 @@ mod images;
 mod instance_types;
 mod instances;
 mod keys;
+mod launch_template;
 mod members;
 mod merge;
 mod network;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_aws::{Credentials, Http, Settings};
-use apyfal_core::{Configuration, Environment, Error, ErrorKind, Result};
+use apyfal_core::{Configuration, Environment, Error, ErrorKind, Image, Result};
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -47,6 +48,7 @@ pub use settings::AwsSettings;
 use api::{Api, Params};
 use caller::Caller;
 use element::Element;
+use instance_types::InstanceTypes;
 
 use crate::provider::{HostFilter, Instance, InstanceId, Provider, ProviderInfo};
 use crate::spec::{AtShutdown, HostSpec, Prepared, Request, Token};
@@ -65,6 +67,8 @@ pub struct Aws {
     ssh: PathBuf,
     /// Who asks, once that was asked.
     caller: OnceCell<Caller>,
+    /// What types of machines run, as far as that was asked.
+    instance_types: InstanceTypes,
 }
 
 impl Aws {
@@ -101,7 +105,14 @@ impl Aws {
             ..ProviderInfo::new(Self::NAME)
         };
         let api = Api::new(account, credentials, http, region);
-        Ok(Self { info, settings, api, ssh: home.join(".ssh"), caller: OnceCell::new() })
+        let (ssh, caller) = (home.join(".ssh"), OnceCell::new());
+        let instance_types = InstanceTypes::default();
+        Ok(Self { info, settings, api, ssh, caller, instance_types })
+    }
+
+    /// Who asks. AWS tells it once.
+    async fn caller(&self) -> Result<&Caller> {
+        self.caller.get_or_try_init(|| Caller::of(&self.api)).await
     }
 
     /// An action on one machine.
@@ -137,8 +148,17 @@ impl Provider for Aws {
     }
 
     async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
-        let prepared = prepare::prepare(&self.api, &self.settings, &self.ssh, spec).await;
+        let prepared = prepare::prepare(self, spec).await;
         prepared.map_err(|error| error.operation("make a host on AWS"))
+    }
+
+    async fn architecture(
+        &self,
+        instance_type: Option<&str>,
+        image: Option<&Image>,
+    ) -> Result<Option<String>> {
+        let told = prepare::architecture(self, instance_type, image).await;
+        told.map(Some).map_err(|error| error.operation("make a host on AWS"))
     }
 
     async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
@@ -160,8 +180,7 @@ impl Provider for Aws {
     }
 
     async fn account(&self) -> Result<Option<String>> {
-        let caller = self.caller.get_or_try_init(|| Caller::of(&self.api)).await?;
-        Ok(Some(caller.account.clone()))
+        Ok(Some(self.caller().await?.account.clone()))
     }
 
     async fn admit(&self, installation: &str) -> Result<()> {

@@ -1,26 +1,23 @@
 //! What a host needs before it is asked for: looked up, made where it is missing, and settled as the
 //! exact request.
 
-use std::path::Path;
 use std::time::Duration;
 
-use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_core::{Error, ErrorKind, Image, Result};
 use jiff::Timestamp;
 
+use super::Aws;
 use super::api::Api;
 use super::bucket::Bucket;
-use super::caller::Caller;
 use super::images::{self, Ami};
-use super::instance_types;
 use super::keys::{KeyWishes, key_pair};
+use super::launch_template;
 use super::network::{self, NetworkWishes};
 use super::request::{self, Parts};
 use super::rights::{Rights, RightsWishes, document, rights};
 use super::settings::{AwsSettings, INSTANCE_PROFILE};
 use crate::spec::{AgentNeeds, Boot, HostSpec, Login, Prepared, Request, Script};
 
-/// Where hosts are reached: by people, and by clients.
-const PORTS: [u16; 2] = [22, 443];
 /// Tells who asks what their public address is.
 const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
 /// How long the URLs that a machine gets are good for at least when it is asked for: it has to come up
@@ -33,12 +30,8 @@ const AT_LEAST: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// What is wanted does not exist, does not fit or is refused. No machine was asked for.
-pub(crate) async fn prepare(
-    api: &Api,
-    settings: &AwsSettings,
-    ssh: &Path,
-    spec: &HostSpec,
-) -> Result<Prepared> {
+pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec) -> Result<Prepared> {
+    let Aws { api, settings, .. } = aws;
     let Boot::Script(script) = &spec.boot else {
         return Err(Error::new(
             ErrorKind::Internal,
@@ -49,14 +42,15 @@ pub(crate) async fn prepare(
     let key_wishes = KeyWishes {
         name: settings.key_pair.clone(),
         is_given: settings.names_key,
-        directory: ssh.to_owned(),
+        directory: aws.ssh.clone(),
         installation: spec.installation.clone(),
     };
     // First what only looks: what is wrong is told before anything is made.
-    let ((image, instance_type), surroundings, caller) = tokio::try_join!(
-        machine(api, settings, spec, &script.agent),
+    let ((image, instance_type), surroundings, caller, market) = tokio::try_join!(
+        machine(aws, spec, &script.agent),
         network::look_up(api, &network_wishes),
-        Caller::of(api),
+        aws.caller(),
+        launch_template::market_options(api, settings),
     )?;
     let bucket = Bucket::of(api, &caller.account)?;
     // What is refused of the request is refused whatever the names in it are going to be.
@@ -71,6 +65,7 @@ pub(crate) async fn prepare(
         key_pair: &settings.key_pair,
         instance_profile: None,
         user_data: &user_data(&bucket, script).await?.0,
+        market: market.as_ref(),
         owner: &caller.arn,
         now: Timestamp::now(),
     };
@@ -101,35 +96,67 @@ pub(crate) async fn prepare(
     };
     let of_rights = rights.into_iter().flat_map(|rights| rights.warnings);
     let warnings = network.warnings.into_iter().chain(of_rights).collect();
-    Ok(Prepared { request, good_for, login: Some(login), account: Some(caller.account), warnings })
+    let account = Some(caller.account.clone());
+    Ok(Prepared { request, good_for, login: Some(login), account, warnings })
 }
 
-/// The image and the kind of the machine, which fit each other and the agent.
-async fn machine(
-    api: &Api,
-    settings: &AwsSettings,
-    spec: &HostSpec,
-    agent: &AgentNeeds,
-) -> Result<(Ami, String)> {
-    // What is said of the request itself goes last, and so before all else.
-    let named = settings.image().or_else(|| spec.image.clone());
-    let named = named.ok_or_else(|| {
+/// For which architecture a program has to be that runs on a machine of this type, else on one that starts
+/// from this image.
+///
+/// # Errors
+/// There is no such type or image.
+pub(crate) async fn architecture(
+    aws: &Aws,
+    instance_type: Option<&str>,
+    image: Option<&Image>,
+) -> Result<String> {
+    let Aws { api, settings, instance_types, .. } = aws;
+    let supported = match settings.instance_type().or(instance_type) {
+        Some(name) => {
+            request::check_instance_type(name)?;
+            instance_types.architectures(api, name).await?
+        }
+        None => vec![images::find(api, &image_of(settings, image)?).await?.architecture],
+    };
+    // What runs programs of 32 bits too has images of 64.
+    let known = supported.iter().find(|known| ["x86_64", "arm64"].contains(&known.as_str()));
+    let architecture = known.or(supported.first()).map_or("x86_64", String::as_str);
+    Ok(architecture_of_programs(architecture).to_owned())
+}
+
+/// What programs call an architecture of EC2.
+fn architecture_of_programs(name: &str) -> &str {
+    match name {
+        "arm64" => "aarch64",
+        other => other,
+    }
+}
+
+/// The image that is named: what is said of the request itself goes last, and so before all else.
+fn image_of(settings: &AwsSettings, image: Option<&Image>) -> Result<Image> {
+    settings.image().or_else(|| image.cloned()).ok_or_else(|| {
         Error::new(ErrorKind::Configuration, "nothing names an image")
             .operation("make a host on AWS")
             .hint("name one: image_id in section [host.AWS]")
-    })?;
+    })
+}
+
+/// The image and the kind of the machine, which fit each other and the agent.
+async fn machine(aws: &Aws, spec: &HostSpec, agent: &AgentNeeds) -> Result<(Ami, String)> {
+    let Aws { api, settings, instance_types, .. } = aws;
+    let named = image_of(settings, spec.image.as_ref())?;
     let named_type = settings.instance_type().or(spec.instance_type.as_deref());
     let (image, supported) = tokio::try_join!(images::find(api, &named), async {
         let Some(name) = named_type else { return Ok(None) };
         request::check_instance_type(name)?;
-        instance_types::architectures(api, name).await.map(Some)
+        instance_types.architectures(api, name).await.map(Some)
     })?;
     let instance_type = named_type.unwrap_or_else(|| {
         request::default_instance_type(spec.fpga_image.is_some(), &image.architecture)
     });
     let supported = match supported {
         Some(supported) => supported,
-        None => instance_types::architectures(api, instance_type).await?,
+        None => instance_types.architectures(api, instance_type).await?,
     };
     request::check_architecture(
         (&named_image(&image), &image.architecture),
@@ -151,13 +178,10 @@ fn fits(image: &Ami, agent: &AgentNeeds) -> Result<()> {
     let refused = |why: String| {
         Error::new(ErrorKind::Configuration, why)
             .operation(format!("run this agent on the image '{}'", named_image(image)))
-            .hint("one for any machine of an architecture: cargo xtask dist")
+            .hint("one for any machine of the architecture that builds it: cargo xtask dist")
             .hint("then name it: agent and agent_sha256 in section [host]")
     };
-    let architecture = match image.architecture.as_str() {
-        "arm64" => "aarch64",
-        other => other,
-    };
+    let architecture = architecture_of_programs(&image.architecture);
     if let Some(own) = agent.architecture.as_deref().filter(|own| *own != architecture) {
         return Err(refused(format!("it is for {own}, and the image for {architecture}")));
     }
@@ -178,7 +202,7 @@ pub(crate) fn network_wishes(settings: &AwsSettings, installation: &str) -> Netw
         availability_zone: settings.availability_zone().map(str::to_owned),
         use_private_ip: settings.use_private_ip,
         allowed_cidr: settings.allowed_cidr.clone(),
-        ports: PORTS.into(),
+        ports: settings.ports.clone(),
         installation: installation.to_owned(),
         address_service: ADDRESS_SERVICE.to_owned(),
     }
@@ -191,8 +215,14 @@ async fn needed_rights(
     spec: &HostSpec,
 ) -> Result<Option<Rights>> {
     let region = api.region();
-    let policy_document = document::of_host(region, spec.fpga_image.is_some(), &settings.buckets);
-    if policy_document.is_none() && !settings.names_role {
+    let AwsSettings { policy_document: own, trust_document, buckets, .. } = settings;
+    let has_fpga = spec.fpga_image.is_some() && own.is_none();
+    let needed = document::of_host(region, has_fpga, buckets);
+    let policy_document = match (own, needed) {
+        (Some(own), Some(needed)) => Some(document::joined(Some(own), &needed)),
+        (own, needed) => own.clone().or(needed),
+    };
+    if policy_document.is_none() && trust_document.is_none() && !settings.names_role {
         return Ok(None);
     }
     let wishes = RightsWishes {
@@ -200,7 +230,7 @@ async fn needed_rights(
         policy: settings.policy.clone(),
         profile: INSTANCE_PROFILE.to_owned(),
         policy_document,
-        trust_document: document::of_trust(region),
+        trust_document: trust_document.clone().unwrap_or_else(|| document::of_trust(region)),
         installation: spec.installation.clone(),
     };
     rights(api, &wishes).await.map(Some)

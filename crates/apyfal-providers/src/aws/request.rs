@@ -7,10 +7,7 @@ use serde_json::{Map, Value, json};
 use super::members;
 use super::settings::AwsSettings;
 use super::{host_tags, spot};
-use crate::spec::{HostSpec, Token};
-
-/// What user data may be, in bytes. Source: EC2, "Run commands when you launch an EC2 instance".
-const USER_DATA: usize = 16 << 10;
+use crate::spec::{HostSpec, LONGEST_USER_DATA, Token};
 
 /// What was found or made for a machine before it is asked for.
 #[derive(Debug)]
@@ -30,6 +27,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) instance_profile: Option<&'a str>,
     /// The script that makes it a host.
     pub(crate) user_data: &'a str,
+    /// What a launch template says of spare capacity, where the request names one that does.
+    pub(crate) market: Option<&'a Value>,
     /// Who asks, by its name in the account.
     pub(crate) owner: &'a str,
     pub(crate) now: Timestamp,
@@ -72,7 +71,7 @@ pub(crate) fn request(spec: &HostSpec, settings: &AwsSettings, parts: &Parts<'_>
         (None, Some(zone)) => set("Placement", json!({"AvailabilityZone": zone})),
         (None, None) => {}
     }
-    if let Some(options) = spot::options(spec, settings) {
+    if let Some(options) = parts.market.cloned().or_else(|| spot::options(spec, settings)) {
         set("InstanceMarketOptions", options);
     }
     let mut request = settings.overrides.over(ours);
@@ -173,10 +172,10 @@ fn ask_for_address(request: &mut Map<String, Value>) {
 }
 
 fn user_data(script: &str) -> Result<&str> {
-    if script.len() <= USER_DATA {
+    if script.len() <= LONGEST_USER_DATA {
         return Ok(script);
     }
-    let why = format!("it has {} bytes, and AWS takes {USER_DATA}", script.len());
+    let why = format!("it has {} bytes, and AWS takes {LONGEST_USER_DATA}", script.len());
     Err(Error::new(ErrorKind::Usage, why)
         .operation("send user data")
         .hint("have init_script, or UserData of boto3_create_instances_kwargs, fetch what is long"))

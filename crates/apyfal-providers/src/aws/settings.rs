@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod client;
+mod documents;
 mod keywords;
 
 use apyfal_core::config::Section;
@@ -18,6 +19,9 @@ const KEY_PAIR: &str = "AccelizeAWSKeyPair";
 const SECURITY_GROUP: &str = "AccelizeSecurityGroup";
 const ROLE: &str = "AccelizeRole";
 const POLICY: &str = "AccelizePolicy";
+/// Where hosts are reached: by people, and by clients.
+const SSH: u16 = 22;
+const CLIENTS: u16 = 443;
 /// The instance profile that has the role.
 pub(crate) const INSTANCE_PROFILE: &str = "AccelizeLoadFPGA";
 
@@ -57,7 +61,12 @@ pub struct AwsSettings {
     pub(crate) policy: String,
     /// Whether the user named role or policy: then there is one though the host needs no rights.
     pub(crate) names_role: bool,
+    /// What the role may do, and who may take it up, where the user says so.
+    pub(crate) policy_document: Option<Value>,
+    pub(crate) trust_document: Option<Value>,
     pub(crate) buckets: Buckets,
+    /// The ports at which hosts are reached.
+    pub(crate) ports: Vec<u16>,
     pub(crate) use_private_ip: bool,
     pub(crate) allowed_cidr: Vec<String>,
     availability_zone: Option<String>,
@@ -122,7 +131,10 @@ impl AwsSettings {
             role: named("role", ROLE)?,
             policy: named("policy", POLICY)?,
             names_role: text("role")?.or(text("policy")?).is_some(),
+            policy_document: documents::read(&section, "policy_document")?,
+            trust_document: documents::read(&section, "assume_role_policy_document")?,
             buckets: Buckets::read(&section)?,
+            ports: ports(&section)?,
             use_private_ip: truth("use_private_ip", false)?,
             allowed_cidr: list(&section, "allowed_cidr")?,
             availability_zone: text("availability_zone")?,
@@ -157,7 +169,9 @@ impl AwsSettings {
     /// Whether hosts have rights of their own in the account, or may have.
     pub(crate) fn gives_rights(&self) -> bool {
         let names_bucket = self.buckets != Buckets::Named(Vec::new());
-        names_bucket || self.names_role || self.overrides.member("IamInstanceProfile").is_some()
+        let has_document = self.policy_document.is_some() || self.trust_document.is_some();
+        let has_profile = self.overrides.member("IamInstanceProfile").is_some();
+        names_bucket || has_document || self.names_role || has_profile
     }
 
     /// The image of the machine's disk, where the request itself names one.
@@ -221,10 +235,6 @@ impl Buckets {
 /// A list: a literal, or words that spaces, commas or lines separate.
 fn list(section: &Section<'_>, key: &str) -> Result<Vec<String>> {
     let Some(text) = section.get(key)? else { return Ok(Vec::new()) };
-    let words = |text: &str| {
-        let words = text.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty());
-        words.map(str::to_owned).collect()
-    };
     match read_value(&text) {
         Value::Array(items) => items
             .iter()
@@ -234,6 +244,32 @@ fn list(section: &Section<'_>, key: &str) -> Result<Vec<String>> {
         Value::String(text) => Ok(words(&text)),
         _ => Ok(words(&text)),
     }
+}
+
+/// The ports at which hosts are reached.
+fn ports(section: &Section<'_>) -> Result<Vec<u16>> {
+    let key = "allow_ports";
+    let Some(text) = section.get(key)? else { return Ok(vec![SSH, CLIENTS]) };
+    let listed = match read_value(&text) {
+        Value::Array(items) => items.iter().map(Value::to_string).collect(),
+        _ => words(&text),
+    };
+    let port = |text: String| text.parse().ok().filter(|port| *port > 0).ok_or(text);
+    let ports: Vec<u16> =
+        listed.into_iter().map(port).collect::<Result<_, _>>().map_err(|text| {
+            section.error(key, format!("'{}' is no port", apyfal_core::shorten(&text)))
+        })?;
+    match ports.contains(&CLIENTS) {
+        true => Ok(ports),
+        false => Err(section
+            .error(key, format!("clients reach hosts at {CLIENTS}, which it lacks"))
+            .hint("groups that are used as they are: security_group_ids")),
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    let words = text.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 /// What is said of the request itself. A script may be given as bytes, as boto3 takes it.

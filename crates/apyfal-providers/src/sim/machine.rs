@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::write;
-use crate::provider::{Instance, InstanceId, InstanceState};
+use crate::provider::{Instance, InstanceDetails, InstanceId, InstanceState};
 use crate::spec::{AtShutdown, HostSpec, Token};
 
 const RECORD: &str = "instance.json";
@@ -206,6 +206,11 @@ impl SimMachine {
             url: is_up.then(|| format!("https://{}:{PORT}", address(token))),
             created: *created,
             ended_by: None,
+            details: InstanceDetails {
+                instance_type: spec.instance_type.clone(),
+                image: spec.image.as_ref().map(ToString::to_string),
+                ..InstanceDetails::default()
+            },
         }
     }
 

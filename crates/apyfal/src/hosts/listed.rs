@@ -5,7 +5,7 @@ use std::time::Duration;
 use apyfal_client::{Remote, RemoteOptions};
 use apyfal_core::{Error, Result};
 use apyfal_hosts::{HostRecord, HostState, StopMode, Usage};
-use apyfal_providers::Instance;
+use apyfal_providers::{Instance, InstanceDetails};
 use futures::future::join_all;
 
 use super::MadeHosts;
@@ -40,6 +40,8 @@ pub struct Listed {
     pub stop_mode: &'static str,
     /// Whether this installation asked for it and does not remember that.
     pub is_stray: bool,
+    /// What kind of machine it is, as its provider tells.
+    pub details: InstanceDetails,
 }
 
 impl MadeHosts {
@@ -96,7 +98,10 @@ async fn left(host: &HostRecord) -> Option<f64> {
 }
 
 fn remembered(host: HostRecord, machine: Option<Instance>, left: Option<f64>) -> Listed {
-    let told = machine.map(|machine| machine.state.to_string());
+    let (told, details) = match machine {
+        Some(machine) => (Some(machine.state.to_string()), machine.details),
+        None => (None, InstanceDetails::default()),
+    };
     Listed {
         name: host.name,
         accelerator: host.accelerator,
@@ -113,6 +118,7 @@ fn remembered(host: HostRecord, machine: Option<Instance>, left: Option<f64>) ->
         left,
         stop_mode: host.stop_mode.as_str(),
         is_stray: false,
+        details,
     }
 }
 
@@ -130,6 +136,7 @@ fn stray(provider: String, region: Option<String>, machine: Instance) -> Listed 
         left: None,
         stop_mode: StopMode::Term.as_str(),
         is_stray: true,
+        details: machine.details,
     }
 }
 

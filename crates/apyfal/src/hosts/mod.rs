@@ -11,7 +11,7 @@ use crate::made::{lifecycle, makes, of_provider};
 use crate::surroundings::Surroundings;
 
 pub use apyfal_hosts::{HostRecord, HostState, Phase, StopMode, Usage, Watch};
-pub use apyfal_providers::Login;
+pub use apyfal_providers::{InstanceDetails, Login};
 pub use listed::Listed;
 
 /// Whether this version makes hosts of a type.

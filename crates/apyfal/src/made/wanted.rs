@@ -1,5 +1,6 @@
 //! A new host, as it is wanted: what its machine is, and what makes that a host.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use apyfal_catalog::{Artifact, Catalog, Requirements};
@@ -37,10 +38,12 @@ pub(super) struct New {
 }
 
 /// What the accelerator needs of a machine of a cloud.
+#[derive(Default)]
 struct Needs {
     there: Requirements,
     package: Option<Fetched>,
-    agent: Option<Artifact>,
+    /// The agents that it names, by architecture.
+    agents: BTreeMap<String, Artifact>,
 }
 
 #[async_trait]
@@ -53,32 +56,36 @@ impl Wanted for New {
         let Self { accelerator, settings, .. } = self;
         let info = lifecycle.provider();
         let contact = FirstContact::new(settings.identity.clone(), self.sent()?.as_ref())?;
-        let (there, boot) = if info.runs_scripts {
-            let needs = self.needs(info, cancel).await?;
-            let script = self.script(info, &needs, &contact, cancel).await?;
-            (needs.there, Boot::Script(script))
-        } else {
-            let files = contact.files().map(|(name, text)| (name.to_owned(), text));
-            (Requirements::default(), Boot::Files(files.into()))
+        let needs = match info.runs_scripts {
+            true => self.needs(info, cancel).await?,
+            false => Needs::default(),
         };
+        let there = &needs.there;
         let spec = HostSpec {
             name: host_name(settings.prefix.as_deref(), accelerator),
             accelerator: accelerator.clone(),
             installation: lifecycle.ledger().installation()?,
-            instance_type: settings.instance_type.clone().or(there.instancetype),
+            instance_type: settings.instance_type.as_ref().or(there.instancetype.as_ref()).cloned(),
             image: match &settings.image {
                 Some(named) => {
                     Some(there.images.get(named).cloned().unwrap_or_else(|| named_image(named)))
                 }
-                None => there.image,
+                None => there.image.clone(),
             },
-            fpga_image: there.fpgaimage,
+            fpga_image: there.fpgaimage.clone(),
             at_shutdown: self.stop_mode.lock().at_shutdown(),
             idle_timeout: settings.idle_timeout,
             max_lifetime: settings.max_lifetime,
-            boot,
+            boot: Boot::Files(Vec::new()),
         };
-        Ok((spec, contact))
+        let boot = if info.runs_scripts {
+            let kind = (spec.instance_type.as_deref(), spec.image.as_ref());
+            let architecture = lifecycle.architecture(kind.0, kind.1).await?;
+            Boot::Script(self.script(info, &needs, &architecture, &contact, cancel).await?)
+        } else {
+            Boot::Files(contact.files().map(|(name, text)| (name.to_owned(), text)).into())
+        };
+        Ok((HostSpec { boot, ..spec }, contact))
     }
 }
 
@@ -115,8 +122,7 @@ impl New {
             (None, Some(installed)) => Some(self.packed(&installed, cancel)?),
             (None, None) => None,
         };
-        let agent = found.catalog.agents.get(std::env::consts::ARCH).cloned();
-        Ok(Needs { there, package, agent })
+        Ok(Needs { there, package, agents: found.catalog.agents })
     }
 
     fn installed(&self) -> Option<Installed> {
@@ -150,12 +156,14 @@ impl New {
         &self,
         info: &ProviderInfo,
         needs: &Needs,
+        architecture: &str,
         contact: &FirstContact,
         cancel: &Cancel,
     ) -> Result<Script> {
         let Self { settings, surroundings, .. } = self;
         let program = surroundings.program.as_deref();
-        let agent = Agent::find(settings.agent.as_ref(), needs.agent.as_ref(), program, cancel)?;
+        let known = needs.agents.get(architecture);
+        let agent = Agent::find(settings.agent.as_ref(), known, program, architecture, cancel)?;
         let data = UserData {
             accelerator: self.accelerator.clone(),
             agent: agent.fetched.artifact(),

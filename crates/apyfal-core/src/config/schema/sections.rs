@@ -109,6 +109,21 @@ pub const SECTIONS: &[SectionSpec] = &[
                 Text,
                 "addresses that may reach the host: ranges such as 192.0.2.7/32; yours alone if unset",
             ),
+            key(
+                "allow_ports",
+                Literal,
+                "ports at which these may reach the host; 22 and 443 if unset (AWS)",
+            ),
+            key(
+                "policy_document",
+                Literal,
+                "what the policy of the host says, as a dictionary or JSON; what it needs if unset (AWS)",
+            ),
+            key(
+                "assume_role_policy_document",
+                Literal,
+                "who may take on the role of the host, likewise; machines of EC2 if unset (AWS)",
+            ),
             key("token", Text, "bearer token of the host"),
             path("token_file", Text, "file that holds the bearer token of the host"),
             key("fingerprint", Text, "SHA-256 fingerprint of the host's certificate"),

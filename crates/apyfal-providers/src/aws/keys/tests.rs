@@ -155,3 +155,13 @@ async fn one_that_is_given_is_used_whoever_has_its_private_key() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("no such key pair"), "{error}");
 }
+
+#[tokio::test]
+async fn nothing_is_imported_whose_private_key_cannot_be_written() {
+    let (cloud, home) = (Cloud::start(), home());
+    fs::write(home.path().join(".ssh"), "no directory").unwrap();
+    let (made, actions) = cloud.actions(key_pair(&cloud.api(), &wishes(&home))).await;
+    let error = made.unwrap_err();
+    assert!(error.to_string().contains("/.ssh"), "{error}");
+    assert!(!actions.contains(&"ImportKeyPair".to_owned()), "{actions:?}");
+}

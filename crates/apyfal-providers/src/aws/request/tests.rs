@@ -54,6 +54,7 @@ fn parts<'a>() -> Parts<'a> {
         key_pair: "AccelizeAWSKeyPair",
         instance_profile: None,
         user_data: "#!/bin/bash\n",
+        market: None,
         owner: "arn:aws:iam::123456789012:user/me",
         now: NOW.parse().unwrap(),
     }
@@ -198,6 +199,20 @@ fn a_persistent_spot_request_ends_with_the_lease() {
 }
 
 #[test]
+fn a_persistent_spot_request_of_a_launch_template_ends_with_the_lease_too() {
+    let market = json!({"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "persistent"}});
+    let named = said("{'LaunchTemplate': {'LaunchTemplateName': 'mine'}}");
+    let parts = Parts { market: Some(&market), ..parts() };
+    let request = request(&spec(), &named, &parts).unwrap();
+    let options = &request["InstanceMarketOptions"]["SpotOptions"];
+    assert_eq!(options["ValidUntil"], "2030-02-01T00:00:00Z");
+    assert_eq!(options["InstanceInterruptionBehavior"], "stop");
+    assert_eq!(request["InstanceInitiatedShutdownBehavior"], "stop");
+    let tag = json!({"Key": "apyfal:spot", "Value": "persistent"});
+    assert!(request["TagSpecifications"][0]["Tags"].as_array().unwrap().contains(&tag));
+}
+
+#[test]
 fn an_address_is_asked_for_by_an_interface() {
     let made = |settings: &AwsSettings| {
         request(&spec(), settings, &Parts { asks_for_address: true, ..parts() }).unwrap()
@@ -234,7 +249,7 @@ fn a_zone_is_named_where_there_is_no_subnet() {
 
 #[test]
 fn what_cannot_work_is_refused_before_it_costs_anything() {
-    let script = "#".repeat(USER_DATA + 1);
+    let script = "#".repeat(LONGEST_USER_DATA + 1);
     let with = |user_data| request(&spec(), &settings(""), &Parts { user_data, ..parts() });
     let error = with(&script).unwrap_err();
     let message = "cannot send user data: it has 16385 bytes, and AWS takes 16384";

@@ -1,5 +1,6 @@
 //! What policies say.
 
+use apyfal_aws::partition;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -45,15 +46,20 @@ pub(crate) fn of_host(region: &str, has_fpga: bool, buckets: &Buckets) -> Option
     (!statements.is_empty()).then(|| json!({"Version": "2012-10-17", "Statement": statements}))
 }
 
-/// What a document of [`of_host`] says, and all of another one. Statements of the same name are one.
-pub(super) fn joined(said: Option<&Value>, needed: &Value) -> Value {
-    let Some(said) = said else { return needed.clone() };
+/// What a document says, and all of another one. Statements of the same name are one.
+pub(crate) fn joined(said: Option<&Value>, needed: &Value) -> Value {
+    let Some(said) = said.filter(|said| said["Statement"] != Value::Null) else {
+        return needed.clone();
+    };
     let mut joined = said.clone();
-    let Some(statements) = joined["Statement"].as_array_mut() else { return needed.clone() };
-    for new in needed["Statement"].as_array().into_iter().flatten() {
-        let same = statements.iter_mut().find(|said| said["Sid"] == new["Sid"]);
-        let Some(same) = same else {
-            statements.push(new.clone());
+    let mut statements = list(&said["Statement"]);
+    for new in list(&needed["Statement"]) {
+        let is_same = |said: &&mut Value| match new["Sid"].is_string() {
+            true => said["Sid"] == new["Sid"],
+            false => **said == new,
+        };
+        let Some(same) = statements.iter_mut().find(is_same) else {
+            statements.push(new);
             continue;
         };
         for part in ["Action", "Resource"] {
@@ -65,6 +71,11 @@ pub(super) fn joined(said: Option<&Value>, needed: &Value) -> Value {
                 same[part] = all.into();
             }
         }
+    }
+    if statements.len() > 1 || said["Statement"].is_array() {
+        joined["Statement"] = statements.into();
+    } else if let Some(only) = statements.pop() {
+        joined["Statement"] = only;
     }
     joined
 }
@@ -94,21 +105,6 @@ pub(crate) fn of_trust(region: &str) -> Value {
 pub(super) fn read(text: &str) -> Option<Value> {
     let plain = percent_decode_str(text).decode_utf8().ok()?;
     serde_json::from_str(text).or_else(|_| serde_json::from_str(&plain)).ok()
-}
-
-/// The part of AWS that a region belongs to, as names of resources begin with it.
-fn partition(region: &str) -> &'static str {
-    const PARTITIONS: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("us-isof-", "aws-iso-f"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("eusc-", "aws-eusc"),
-    ];
-    let found = PARTITIONS.iter().find(|(start, _)| region.starts_with(start));
-    found.map_or("aws", |(_, partition)| partition)
 }
 
 #[cfg(test)]
@@ -150,6 +146,14 @@ mod tests {
         assert_eq!(joined(Some(&both), &of(true, &["b"])), both);
         assert_eq!(joined(None, &both), both);
         assert_eq!(joined(Some(&json!({})), &both), both);
+        // What users write has statements without a name, and one that stands alone.
+        let deny = json!({"Effect": "Deny", "Action": "s3:*", "Resource": "*"});
+        let own = json!({"Version": "2012-10-17", "Statement": deny});
+        let with_own = joined(Some(&own), &of(false, &["a"]));
+        assert_eq!(with_own["Statement"][0], deny);
+        assert_eq!(with_own["Statement"][1]["Sid"], "Buckets");
+        assert_eq!(joined(Some(&with_own), &own), with_own);
+        assert_eq!(joined(Some(&own), &own), own);
     }
 
     #[test]
