@@ -105,6 +105,35 @@ fn a_host_that_cannot_be_made_says_why() {
     home.fails(24, &["host", "install", "--root", "full"]);
 }
 
+#[test]
+fn user_data_that_is_refused_leaves_nothing() {
+    let home = Home::new();
+    home.write("long.sh", format!("#!/bin/bash\n{}", "# a line\n".repeat(3000)));
+    let digest = "0".repeat(64);
+    let user_data = |more: &[&str]| {
+        let words = [&["user-data", "--accelerator", "gzip"], more].concat();
+        home.apyfal(&words).output().unwrap()
+    };
+    let agent = |url| ["--agent", url, "--agent_sha256", digest.as_str()];
+    let good = agent("https://h.example/a");
+    let kept = home.path(".apyfal/first-contacts");
+    for (words, why) in [
+        (vec![], "names none"),
+        (agent("https://me:topsecret@h.example/a").to_vec(), "holds a secret"),
+        ([&good[..], &["--listen", "127.0.0.1:8000"]].concat(), "nobody else would reach it"),
+        ([&good[..], &["--init_script", "long.sh"]].concat(), "clouds take"),
+    ] {
+        let output = user_data(&words);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{said}");
+        assert!(!said.contains("topsecret"), "{said}");
+        assert!(!kept.exists(), "what holds secrets is kept though there is no script: {why}");
+    }
+    let made = user_data(&good);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 1);
+}
+
 /// A host with this lease, whose end leaves the file `ended`.
 fn leased(lease: &str) -> Server {
     let configuration = format!("[serve]\n{lease}\nshutdown_command = ['touch', 'ended']\n");

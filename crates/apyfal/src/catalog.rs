@@ -127,6 +127,31 @@ pub async fn access_token(
     server(configuration, environment.home.as_deref(), &url)?.token().await
 }
 
+/// Where a new machine fetches a file that a catalog or a configuration names: before it has anything of
+/// ours, and with others looking on.
+///
+/// # Errors
+/// Its SHA-256 is none, or its URL holds a secret.
+pub fn fetched_from(artifact: &Artifact) -> Result<Location> {
+    let location = Location::parse(&artifact.url)?;
+    let wrong = |kind, why: &str| {
+        Error::new(kind, why).operation(format!("have a new machine fetch '{location}'"))
+    };
+    if artifact.sha256.len() != 64 || !artifact.sha256.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return Err(wrong(ErrorKind::Usage, "its SHA-256 is not 64 hexadecimal digits"));
+    }
+    if location.has_lasting_secret() {
+        return Err(wrong(
+            ErrorKind::Security,
+            "its address holds a secret, which all would see who read what the machine is told",
+        )
+        .hint("name what it is by a URL that was signed for it, or put it where no password is asked for")
+        .hint("what lies beside a catalog is named by the address of that: write it without user and password"));
+    }
+    Ok(location)
+}
+
 fn place(
     explicit: Option<&str>,
     configuration: &Configuration,
@@ -256,6 +281,35 @@ mod tests {
         let (_, entry) = found.catalog.accelerator("file").unwrap();
         let package = entry.package.as_ref().unwrap();
         assert_eq!(package.url, home.path().join("p").to_string_lossy(), "beside the catalog");
+    }
+
+    #[test]
+    fn a_new_machine_is_told_no_secret() {
+        let from = |url: &str| {
+            let catalog = beside(
+                Catalog::parse(
+                    &format!(
+                        "[accelerator.a]\npackage = {{ url = 'p', sha256 = '{}' }}",
+                        "0".repeat(64)
+                    ),
+                    "catalog.toml",
+                )
+                .unwrap(),
+                |file| format!("{url}{file}"),
+            );
+            fetched_from(catalog.accelerator("a").unwrap().1.package.as_ref().unwrap())
+        };
+        for url in ["https://me:topsecret@h/", "https://topsecret@h/", "https://h/?token=topsecret"]
+        {
+            let error = from(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Security, "{error}");
+            assert!(!format!("{error} {error:?}").contains("topsecret"), "{error}");
+        }
+        for url in ["https://h/", "https://h/?X-Amz-Signature=", "/folder/"] {
+            from(url).unwrap();
+        }
+        let without_digest = Artifact { url: "https://h/p".into(), sha256: "0".repeat(63) };
+        assert!(fetched_from(&without_digest).is_err());
     }
 
     #[tokio::test]

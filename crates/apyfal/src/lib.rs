@@ -63,6 +63,7 @@ mod map;
 pub mod names;
 pub mod package;
 mod place;
+pub mod sent;
 mod surroundings;
 
 pub use accelerator::Accelerator;

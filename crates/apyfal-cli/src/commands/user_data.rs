@@ -4,17 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use apyfal::catalog::{self, Artifact};
-use apyfal::user_data::{UserData, quoted, without_secrets};
-use apyfal::{Configuration, Error, ErrorKind, FirstContact, KnownHosts, Location, Result};
+use apyfal::user_data::{UserData, quoted};
+use apyfal::{Configuration, Error, ErrorKind, FirstContact, KnownHosts, Location, Result, sent};
 use apyfal_tls::Identity;
 use clap::Args;
 
 use crate::commands::{Context, requirements};
 use crate::words::words;
 use apyfal_core::limit;
-
-/// A text is refused beyond this many bytes; user data has less.
-const LIMIT: usize = 1 << 20;
 
 /// Print the script that makes a new machine a host: hand it to a cloud as user data.
 ///
@@ -134,12 +131,16 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let (_, entry) = found.catalog.accelerator(&arguments.accelerator)?;
     let listen = crate::listen::address(&arguments.listen)?;
     let own_script = configuration.section("host").get("init_script")?;
-    let sent = sent(&arguments, &configuration, context).await?;
-    let (first_contact, kept) = first_contact(&arguments, sent.as_ref(), context)?;
+    let own_configuration = configuration.section("host").get("init_config")?;
+    let (surroundings, cancel) = (&context.surroundings, &context.cancel);
+    let sent = match arguments.init_config.clone().or(own_configuration) {
+        Some(named) => sent::configuration(&named, &configuration, surroundings, cancel).await?,
+        None => None,
+    };
     let data = UserData {
         agent: agent(&arguments, found.catalog.agents.get(&arguments.architecture))?,
         package: entry.package.clone().map(fetched).transpose()?,
-        first_contact,
+        first_contact: FirstContact::new(identity(&arguments)?, sent.as_ref())?,
         listen: listen.to_string(),
         idle_timeout: arguments.idle_timeout.0,
         max_lifetime: arguments.max_lifetime.0,
@@ -148,7 +149,9 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         has_role: arguments.role,
         fpgaimage,
         init_scripts: match arguments.init_script.clone().or(own_script) {
-            Some(url) => vec![bytes(&url, &configuration, context).await?],
+            Some(named) => {
+                vec![sent::script(&named, &configuration, surroundings, cancel).await?]
+            }
             None => Vec::new(),
         },
         accelerator: needs.accelerator,
@@ -161,6 +164,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
             .hint("leave --listen out, or name a port: --listen 8443"));
     }
     let script = data.script()?;
+    // It holds secrets, so it is kept only where there is a script that goes with it.
+    let kept = keep(&data.first_contact, &arguments, context)?;
     context.printer.note("once the machine has its address, here:");
     context.printer.note(&format!(
         "  apyfal host add {} https://ADDRESS:{port} --first_contact {}",
@@ -195,17 +200,16 @@ fn warn_of_own_trust(
     Ok(())
 }
 
-/// What the owner keeps of a new machine's first contact, and where that is.
-fn first_contact(
-    arguments: &Arguments,
-    configuration: Option<&Configuration>,
-    context: &Context<'_>,
-) -> Result<(FirstContact, PathBuf)> {
-    let identity = match (&arguments.ssl_cert_crt, &arguments.ssl_cert_key) {
-        (Some(certificate), Some(key)) => Some(Identity::load(certificate, key)?),
-        _ => None,
-    };
-    let contact = FirstContact::new(identity, configuration)?;
+/// The certificate that the host is to show, where one is given.
+fn identity(arguments: &Arguments) -> Result<Option<Identity>> {
+    match (&arguments.ssl_cert_crt, &arguments.ssl_cert_key) {
+        (Some(certificate), Some(key)) => Identity::load(certificate, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Keeps what the first contact with the machine takes; where that is.
+fn keep(contact: &FirstContact, arguments: &Arguments, context: &Context<'_>) -> Result<PathBuf> {
     let path = match (&arguments.first_contact, &context.surroundings.environment.home) {
         (Some(path), _) => std::path::absolute(path)?,
         (None, Some(home)) => {
@@ -222,7 +226,7 @@ fn first_contact(
         }
     };
     contact.save(&path)?;
-    Ok((contact, path))
+    Ok(path)
 }
 
 fn agent(arguments: &Arguments, of_catalog: Option<&Artifact>) -> Result<Artifact> {
@@ -242,49 +246,10 @@ fn agent(arguments: &Arguments, of_catalog: Option<&Artifact>) -> Result<Artifac
 
 /// What a machine can fetch before it has anything of ours.
 fn fetched(artifact: Artifact) -> Result<Artifact> {
-    let is_digest =
-        artifact.sha256.len() == 64 && artifact.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let shown = Location::parse(&artifact.url)?;
-    let is_web = matches!(shown, Location::Http(_));
-    let wrong = |why: &str| {
-        Error::new(ErrorKind::Usage, why).operation(format!("have a new machine fetch '{shown}'"))
-    };
-    match (is_web, is_digest) {
-        (true, true) => Ok(artifact),
-        (false, _) => Err(wrong("it is no web address")
+    match catalog::fetched_from(&artifact)? {
+        Location::Http(_) => Ok(artifact),
+        location => Err(Error::new(ErrorKind::Usage, "it is no web address")
+            .operation(format!("have a new machine fetch '{location}'"))
             .hint("'apyfal catalog serve' hands out the files that a catalog names")),
-        (_, false) => Err(wrong("its SHA-256 is not 64 hexadecimal digits")),
     }
-}
-
-/// The configuration that the host gets, over which its own settings go.
-async fn sent(
-    arguments: &Arguments,
-    configuration: &Configuration,
-    context: &Context<'_>,
-) -> Result<Option<Configuration>> {
-    let named = arguments.init_config.clone();
-    let named = match named.or(configuration.section("host").get("init_config")?) {
-        Some(named) if named.eq_ignore_ascii_case("true") => {
-            return Ok(Some(without_secrets(configuration)));
-        }
-        Some(named) if !named.eq_ignore_ascii_case("false") => named,
-        _ => return Ok(None),
-    };
-    let text = text(&named, configuration, context).await?;
-    Ok(Some(Configuration::parse(text.as_bytes(), &named)?))
-}
-
-async fn bytes(url: &str, configuration: &Configuration, context: &Context<'_>) -> Result<Vec<u8>> {
-    let location = Location::parse(url)?;
-    let storage = context.surroundings.storage(configuration)?;
-    context.cancel.or_cancelled(storage.read(&location, LIMIT)).await
-}
-
-async fn text(url: &str, configuration: &Configuration, context: &Context<'_>) -> Result<String> {
-    let bytes = bytes(url, configuration, context).await?;
-    let location = Location::parse(url)?;
-    String::from_utf8(bytes).map_err(|_| {
-        Error::new(ErrorKind::InvalidData, "it is no text").operation(format!("read '{location}'"))
-    })
 }

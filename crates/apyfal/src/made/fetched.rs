@@ -7,6 +7,7 @@ use apyfal_core::{Cancel, Error, ErrorKind, Result};
 use apyfal_storage::Location;
 
 use super::agent::sha256;
+use crate::catalog::fetched_from;
 
 /// A file that a new machine fetches, and knows by its SHA-256.
 #[derive(Clone, Debug)]
@@ -23,23 +24,19 @@ impl Fetched {
     /// # Errors
     /// It is nowhere where a new machine could get it.
     pub(super) fn of(artifact: &Artifact) -> Result<Self> {
-        let location = Location::parse(&artifact.url)?;
-        let wrong = |why: &str| {
-            Error::new(ErrorKind::Usage, why)
-                .operation(format!("have a new machine fetch '{location}'"))
-        };
-        let Artifact { url: _, sha256 } = artifact;
-        if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong("its SHA-256 is not 64 hexadecimal digits"));
-        }
+        let location = fetched_from(artifact)?;
         match &location {
             Location::Http(_) => Ok(Self::Web(artifact.clone())),
             Location::File(path) => {
                 let path = std::path::absolute(path)?;
-                let sha256 = sha256.to_ascii_lowercase();
+                let sha256 = artifact.sha256.to_ascii_lowercase();
                 Ok(Self::File(apyfal_providers::Artifact { path, sha256 }))
             }
-            _ => Err(wrong("it is neither a web address nor a file of this machine")),
+            _ => Err(Error::new(
+                ErrorKind::Usage,
+                "it is neither a web address nor a file of this machine",
+            )
+            .operation(format!("have a new machine fetch '{location}'"))),
         }
     }
 

@@ -9,6 +9,7 @@ use apyfal_hosts::StopMode;
 use apyfal_hosts::user_data::without_secrets;
 use apyfal_package::Digest;
 use apyfal_providers::InstanceId;
+use apyfal_storage::Location;
 use apyfal_tls::Identity;
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ use crate::configuration::expand;
 /// How long a host lives without jobs and clients, and in all, where nobody says so.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 const LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// What `init_config` is where it means the configuration that is used here.
+const THIS_ONE: &str = "True";
 
 /// What the configuration says of a host that is to be made.
 #[derive(Debug)]
@@ -30,8 +34,8 @@ pub(crate) struct Settings {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_lifetime: Option<Duration>,
     pub(super) identity: Option<Identity>,
-    /// What is sent to it.
-    pub(super) configuration: Option<Configuration>,
+    /// What configuration is sent to it: True for this one, or a path or URL.
+    pub(super) init_config: Option<String>,
     /// The agent and its SHA-256, where one is named.
     pub(super) agent: Option<Artifact>,
     /// The user's own script, which the host runs last when it first starts.
@@ -68,15 +72,14 @@ impl Settings {
             (Some(certificate), Some(key)) => Some(Identity::load(&certificate, &key)?),
             _ => None,
         };
-        let sent = match section.get_literal("init_config")? {
-            Some(Value::Bool(true)) => Some(without_secrets(configuration)),
-            Some(Value::String(path)) => {
-                let path = expand(&path, Some(home));
-                let text = std::fs::read(&path).map_err(|error| {
-                    Error::from(error).operation(format!("read init_config '{}'", path.display()))
-                })?;
-                Some(Configuration::parse(&text, &path.display().to_string())?)
-            }
+        let init_config = match section.get_literal("init_config")? {
+            Some(Value::Bool(true)) => Some(THIS_ONE.to_owned()),
+            Some(Value::String(text)) => Some(match Location::parse(&text)? {
+                Location::File(path) => {
+                    expand(&path.to_string_lossy(), Some(home)).to_string_lossy().into_owned()
+                }
+                _ => text,
+            }),
             _ => None,
         };
         let agent = match (section.get("agent")?, section.get("agent_sha256")?) {
@@ -98,7 +101,7 @@ impl Settings {
             idle_timeout: time("idle_timeout", IDLE)?,
             max_lifetime: time("max_lifetime", LIFE)?,
             identity,
-            configuration: sent,
+            init_config,
             agent,
             init_script: section.get("init_script")?,
         })
@@ -119,10 +122,56 @@ impl Settings {
         // What becomes of it later is no part of what it is.
         entries.retain(|(key, _)| *key != "stop_mode");
         entries.sort_unstable();
-        let sent = self.configuration.as_ref().map(Configuration::write).transpose()?;
+        // What is at a URL is known by its name alone: it may change by itself.
+        let sent = match self.init_config.as_deref() {
+            Some(THIS_ONE) => Some(without_secrets(configuration).write()?.into_bytes()),
+            Some(named) => std::fs::read(named).ok(),
+            None => None,
+        };
         let shows = self.identity.as_ref().map(|identity| identity.fingerprint().to_string());
         let whole = json!([entries, sent, shows, region]).to_string();
         let digest = Digest::of(whole.as_bytes(), &Cancel::default())?;
         Ok(format!("{accelerator} on {host_type}: {digest}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_to_send_is_named_by_a_path_or_a_url() {
+        let of = |init_config: &str| {
+            let text = format!("[host]\nhost_type = sim\ninit_config = {init_config}\n");
+            let configuration = Configuration::parse(text.as_bytes(), "a.conf").unwrap();
+            let settings = Settings::of(&configuration, Path::new("/home/me")).unwrap();
+            settings.wish(&configuration, ("sim", None), "gzip").unwrap();
+            settings.init_config
+        };
+        for (given, named) in [
+            ("True", Some("True")),
+            ("False", None),
+            ("https://h.example/a.conf", Some("https://h.example/a.conf")),
+            ("s3://bucket/a.conf", Some("s3://bucket/a.conf")),
+            ("~/a.conf", Some("/home/me/a.conf")),
+        ] {
+            assert_eq!(of(given).as_deref(), named, "{given}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_told_apart_by_what_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sent.conf");
+        let text = format!("[host]\nhost_type = sim\ninit_config = {}\n", path.display());
+        let configuration = Configuration::parse(text.as_bytes(), "a.conf").unwrap();
+        let settings = Settings::of(&configuration, folder.path()).unwrap();
+        let wish = |sent: &str| {
+            std::fs::write(&path, sent).unwrap();
+            settings.wish(&configuration, ("sim", None), "gzip").unwrap()
+        };
+        let one = wish("[serve]\n");
+        assert_ne!(one, wish("[serve]\nnames = n.example\n"));
+        assert_eq!(one, wish("[serve]\n"));
     }
 }

@@ -9,7 +9,6 @@ use apyfal_hosts::user_data::UserData;
 use apyfal_hosts::{FirstContact, Lifecycle, StopMode, Wanted, host_name};
 use apyfal_package::{Installed, archive};
 use apyfal_providers::{Boot, HostSpec, ProviderInfo, Script};
-use apyfal_storage::Location;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
@@ -17,14 +16,13 @@ use super::agent::Agent;
 use super::fetched::Fetched;
 use super::settings::Settings;
 use crate::catalog;
+use crate::sent;
 use crate::surroundings::Surroundings;
 
 /// Where hosts of clouds listen: what networks let through, by IPv4 as well as IPv6.
 const LISTEN: &str = "[::]:443";
 /// What ends a machine that belongs to nobody else.
 const SHUTDOWN: [&str; 3] = ["shutdown", "-P", "now"];
-/// A script is refused beyond this many bytes; user data has less.
-const LONGEST_SCRIPT: usize = 1 << 20;
 
 /// All that decides what a new host is.
 #[derive(Debug)]
@@ -55,7 +53,8 @@ impl Wanted for New {
     ) -> Result<(HostSpec, FirstContact)> {
         let Self { accelerator, settings, .. } = self;
         let info = lifecycle.provider();
-        let contact = FirstContact::new(settings.identity.clone(), self.sent()?.as_ref())?;
+        let contact =
+            FirstContact::new(settings.identity.clone(), self.sent(cancel).await?.as_ref())?;
         let needs = match info.runs_scripts {
             true => self.needs(info, cancel).await?,
             false => Needs::default(),
@@ -91,13 +90,18 @@ impl Wanted for New {
 
 impl New {
     /// The configuration that it gets: what is to be sent, and an accelerator that is configured here.
-    fn sent(&self) -> Result<Option<Configuration>> {
-        let section = format!("accelerator.{}", self.accelerator);
-        let own = self.configuration.section(&section).entries()?;
+    async fn sent(&self, cancel: &Cancel) -> Result<Option<Configuration>> {
+        let Self { accelerator, configuration, surroundings, settings, .. } = self;
+        let named = match &settings.init_config {
+            Some(named) => sent::configuration(named, configuration, surroundings, cancel).await?,
+            None => None,
+        };
+        let section = format!("accelerator.{accelerator}");
+        let own = configuration.section(&section).entries()?;
         if own.is_empty() {
-            return Ok(self.settings.configuration.clone());
+            return Ok(named);
         }
-        let mut sent = self.settings.configuration.clone().unwrap_or_default();
+        let mut sent = named.unwrap_or_default();
         for (key, value) in own {
             sent.set(&section, key, Some(&value));
         }
@@ -185,10 +189,9 @@ impl New {
     /// The user's own scripts: the one that is configured, and what the provider itself is told.
     async fn init_scripts(&self, info: &ProviderInfo, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
         let mut scripts = Vec::new();
-        if let Some(url) = &self.settings.init_script {
-            let location = Location::parse(url)?;
-            let storage = self.surroundings.storage(&self.configuration)?;
-            scripts.push(cancel.or_cancelled(storage.read(&location, LONGEST_SCRIPT)).await?);
+        if let Some(named) = &self.settings.init_script {
+            let (configuration, surroundings) = (&self.configuration, &self.surroundings);
+            scripts.push(sent::script(named, configuration, surroundings, cancel).await?);
         }
         scripts.extend(info.user_script.clone().map(String::into_bytes));
         Ok(scripts)
