@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::{self, Result};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 22] = [
+const PROGRAMS: [(&str, &str); 23] = [
     ("bsdtar", "libarchive-tools"),
     ("cc", "gcc"),
     ("chromedriver", "chromium-driver"),
@@ -25,6 +25,7 @@ const PROGRAMS: [(&str, &str); 22] = [
     ("perl", "perl"),
     ("pigz", "pigz"),
     ("sed", "sed"),
+    ("ssh", "openssh-client"),
     ("systemd-analyze", "systemd"),
     ("systemd-nspawn", "systemd-container"),
     ("tar", "tar"),
@@ -32,7 +33,7 @@ const PROGRAMS: [(&str, &str); 22] = [
 ];
 
 /// Packages of the Debian that tests boot, beside the least of it.
-const DEBIAN_PACKAGES: &str = "systemd-sysv,curl";
+const DEBIAN_PACKAGES: &str = "systemd-sysv,curl,openssh-server";
 
 /// Packages of PyPI that tests import or run, at tested versions.
 const PYTHON_PACKAGES: [&str; 11] = [
@@ -163,6 +164,9 @@ pub(crate) fn debian(target: &Path) -> Result {
             .arg(&new)
             .arg(mirror),
     )?;
+    // Each machine makes its own, and is reached by nobody until then.
+    let own = "rm /etc/ssh/ssh_host_*; systemctl disable -q ssh";
+    run::quiet(Command::new("chroot").arg(&new).args(["sh", "-c", own]))?;
     // As a whole, or not at all.
     std::fs::rename(new, tree)?;
     std::fs::write(stamp, DEBIAN_PACKAGES)?;

@@ -5,6 +5,7 @@ mod host_name;
 mod ledger;
 mod lifecycle;
 mod machine;
+mod ssh;
 pub mod user_data;
 
 pub use first_contact::FirstContact;
@@ -12,3 +13,4 @@ pub use host_name::host_name;
 pub use ledger::{HostRecord, HostState, Ledger, StopMode, Usage, ledger_of};
 pub use lifecycle::{Lifecycle, Limits, Phase, Ready, Wanted, Watch};
 pub use machine::Machine;
+pub use ssh::Ssh;

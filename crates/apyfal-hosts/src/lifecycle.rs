@@ -9,6 +9,7 @@ mod coming_up;
 mod ending;
 mod existing;
 mod phase;
+mod push;
 
 use std::fmt;
 use std::sync::Arc;
@@ -142,6 +143,7 @@ impl Lifecycle {
                     let prepare = async {
                         let (spec, contact) = wanted.host(self, cancel).await?;
                         let prepared = self.prepare(&spec).await?;
+                        push::check(&prepared).await?;
                         Ok((spec, prepared, contact))
                     };
                     let (spec, mut prepared, contact) = cancel.or_cancelled(prepare).await?;

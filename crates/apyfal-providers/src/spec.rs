@@ -94,7 +94,8 @@ pub const LONGEST_USER_DATA: usize = 16 << 10;
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// Its text. Each of the artifacts is named in it by its [`place`](Artifact::place).
+    /// Its text. Each of the artifacts is named in it by its [`place`](Artifact::place). It has a function
+    /// `pushed`, which waits for a file of a SHA-256 that is sent by ssh, and prints where it is.
     pub text: String,
     /// Files of this machine that it fetches.
     pub artifacts: Vec<Artifact>,
@@ -127,6 +128,11 @@ impl Artifact {
     pub fn place(&self) -> String {
         format!("https://artifact.invalid/{}", self.sha256)
     }
+
+    /// The word of a script in its stead that waits until it was sent by ssh.
+    pub(crate) fn pushed(&self) -> String {
+        format!("\"$(pushed {})\"", self.sha256)
+    }
 }
 
 /// What a program needs of the machine that it runs on.
@@ -148,6 +154,8 @@ pub struct Prepared {
     pub good_for: Option<Duration>,
     /// How people log in to the machine, where they can.
     pub login: Option<Login>,
+    /// What the machine waits for until it is sent by ssh: there is no place from which it could fetch it.
+    pub pushed: Vec<Artifact>,
     /// The account that it is asked for in, where there are several.
     pub account: Option<String>,
     /// What the user should know of it.
@@ -156,7 +164,14 @@ pub struct Prepared {
 
 impl From<Request> for Prepared {
     fn from(request: Request) -> Self {
-        Self { request, good_for: None, login: None, account: None, warnings: Vec::new() }
+        Self {
+            request,
+            good_for: None,
+            login: None,
+            pushed: Vec::new(),
+            account: None,
+            warnings: Vec::new(),
+        }
     }
 }
 

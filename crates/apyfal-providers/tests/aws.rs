@@ -94,6 +94,32 @@ async fn what_is_wrong_is_told_before_a_machine_is_asked_for() {
 }
 
 #[tokio::test]
+async fn who_may_not_use_s3_has_a_machine_that_waits_for_its_files() {
+    let account = Account::new();
+    let path = account.home.path().join("agent");
+    std::fs::write(&path, "agent").unwrap();
+    let sha256 = "d4f0bc5a29de06b510f9aa428f1eedba926012b591fef7a518e776a7c9bd1824".to_owned();
+    let artifact = Artifact { path, sha256 };
+    let text = format!("#!/bin/sh\nfetch {}\n", artifact.place());
+    let script = Script { text, artifacts: vec![artifact.clone()], agent: AgentNeeds::default() };
+    let spec = HostSpec { boot: Boot::Script(script), ..spec() };
+    let user_data = |prepared: &apyfal_providers::Prepared| {
+        let request: serde_json::Value = prepared.request.read().unwrap();
+        request["UserData"].as_str().unwrap().to_owned()
+    };
+    let fetched = account.aws("").prepare(&spec).await.unwrap();
+    assert!(fetched.pushed.is_empty() && user_data(&fetched).contains("X-Amz-Signature"));
+    // It is there, and may not be fetched any more.
+    account.cloud.fail(&Fault::of("HeadObject").error("AccessDenied", 403));
+    account.cloud.fail(&Fault::of("PutObject").error("AccessDenied", 403));
+    let sent = account.aws("").prepare(&spec).await.unwrap();
+    assert_eq!(sent.pushed, std::slice::from_ref(&artifact));
+    assert_eq!(user_data(&sent), format!("#!/bin/sh\nfetch \"$(pushed {})\"\n", artifact.sha256));
+    assert_eq!(sent.good_for, None);
+    assert!(sent.warnings.iter().any(|told| told.contains("by ssh")), "{:?}", sent.warnings);
+}
+
+#[tokio::test]
 async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
     let account = Account::new();
     let aws = account.aws(

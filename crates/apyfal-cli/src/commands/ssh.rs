@@ -1,10 +1,9 @@
 //! `apyfal ssh`: log in to the machine of a host that was made.
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 
-use apyfal::hosts::{HostRecord, Usage};
-use apyfal::{Error, ErrorKind, Location, Result};
+use apyfal::hosts::{HostRecord, MadeHosts, Ssh, Usage};
+use apyfal::{Error, ErrorKind, Result};
 use clap::Args;
 
 use crate::commands::Context;
@@ -22,8 +21,8 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<()> {
     let Arguments { name, command } = arguments;
-    let hosts = context.made_hosts(None).await?;
-    let hosts = hosts.map(|hosts| hosts.remembered()).transpose()?.unwrap_or_default();
+    let made = context.made_hosts(None).await?;
+    let hosts = made.as_ref().map(MadeHosts::remembered).transpose()?.unwrap_or_default();
     let failed = |why: &str| {
         Error::new(ErrorKind::NotFound, why).operation(format!("log in to the host of '{name}'"))
     };
@@ -38,23 +37,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         .url
         .as_deref()
         .ok_or_else(|| failed("it is not ready").hint("'apyfal list' shows how far it is"))?;
-    let address = address(url)?;
-    let known = context.surroundings.environment.home.clone().unwrap_or_default();
-    let known = known.join(".apyfal/hosts/ssh_known_hosts");
+    let known_hosts = made.as_ref().map(MadeHosts::known_hosts).unwrap_or_default();
     let alias = found.instance.as_ref().map_or(found.name.as_str(), |id| id.0.as_str());
-    // An address is another machine's tomorrow: each is known by what its provider calls it.
-    let mut ssh = Command::new("ssh");
-    // Without a file it is for ssh to have the key: from its agent, or its own configuration.
-    if let Some(private_key) = &login.private_key {
-        ssh.arg("-i").arg(private_key).args(["-o", "IdentitiesOnly=yes"]);
-    }
+    let ssh = Ssh { login, alias, url, known_hosts: &known_hosts };
     let error = ssh
+        .command()
         .args(["-o", "StrictHostKeyChecking=accept-new"])
-        .arg("-o")
-        .arg(format!("HostKeyAlias={alias}"))
-        .arg("-o")
-        .arg(format!("UserKnownHostsFile={}", known.display()))
-        .arg(format!("{}@{address}", login.user))
+        .arg(ssh.destination()?)
         .args(command)
         .exec();
     Err(Error::from(error).operation("run ssh").hint("install the client of OpenSSH"))
@@ -64,15 +53,4 @@ fn is_meant(host: &HostRecord, name: &str) -> bool {
     matches!(&host.usage, Usage::Named(used_by) if used_by == name)
         || host.name == name
         || host.instance.as_ref().is_some_and(|id| id.0 == name)
-}
-
-/// The address in a URL, as ssh takes it.
-fn address(url: &str) -> Result<String> {
-    match Location::parse(url)? {
-        Location::Http(url) => {
-            let host = url.host_str().unwrap_or_default();
-            Ok(host.trim_matches(['[', ']']).to_owned())
-        }
-        _ => Err(Error::new(ErrorKind::Internal, "a host has no address of the web")),
-    }
 }

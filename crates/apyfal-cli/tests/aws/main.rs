@@ -10,6 +10,7 @@ mod kills;
 mod machines;
 mod made;
 mod metal;
+mod pushed;
 mod python;
 mod server;
 mod system;
@@ -20,6 +21,19 @@ use std::process::{Output, Stdio};
 use common::server::until_some;
 use common::{Home, text};
 use metal::Metal;
+
+/// Makes a user who may do nothing but what the words say, and prints what its configuration says.
+const LIMITED: &str = "
+import json, sys
+iam = boto3.client('iam')
+iam.create_user(UserName='limited')
+statement = {'Effect': 'Allow', 'Action': sys.argv[1:], 'Resource': '*'}
+policy = json.dumps({'Version': '2012-10-17', 'Statement': [statement]})
+iam.put_user_policy(UserName='limited', PolicyName='its', PolicyDocument=policy)
+key = iam.create_access_key(UserName='limited')['AccessKey']
+print('client_id =', key['AccessKeyId'])
+print('secret_id =', key['SecretAccessKey'])
+";
 
 /// Runs a line as it stands, where the owner of the cloud works.
 fn line(metal: &Metal, home: &Home, line: &str) -> Output {

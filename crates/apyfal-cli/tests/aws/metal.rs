@@ -49,8 +49,17 @@ impl Metal {
 
     /// Machines that systemd runs.
     pub(crate) fn with_systemd() -> Option<Self> {
+        Self::of_debians(system::debian)
+    }
+
+    /// The same, to whose addresses somebody else answers by ssh.
+    pub(crate) fn with_another_at_ssh() -> Option<Self> {
+        Self::of_debians(system::debian_of_another)
+    }
+
+    fn of_debians(install: Install) -> Option<Self> {
         Debian::new("1M", "--private-network", |_| {})?;
-        Self::of(system::debian)
+        Self::of(install)
     }
 
     fn of(install: Install) -> Option<Self> {

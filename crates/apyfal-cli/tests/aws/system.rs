@@ -3,7 +3,8 @@
 
 use std::fs::File;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Child, Output};
+use std::path::Path;
+use std::process::{Child, Command, Output};
 
 use crate::common::bare_machine::BareMachine;
 use crate::common::debian::Debian;
@@ -19,6 +20,15 @@ service=http://169.254.169.254/latest
 token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $service/api/token)
 curl -sf -H "X-aws-ec2-metadata-token: $token" -o $kept/user-data $service/user-data || exit
 chmod 700 $kept/user-data
+# Whoever has the key pair logs in as the user of the image.
+if [ -e /usr/sbin/sshd ]; then
+    useradd --create-home --shell /bin/bash ubuntu
+    install -d -m 700 -o ubuntu /home/ubuntu/.ssh
+    curl -sf -H "X-aws-ec2-metadata-token: $token" -o /home/ubuntu/.ssh/authorized_keys \
+        $service/meta-data/public-keys/0/openssh-key
+    ssh-keygen -A
+    systemctl start --no-block ssh
+fi
 exec $kept/user-data
 "#;
 
@@ -71,6 +81,25 @@ fn started(machine: BareMachine) -> Box<dyn System> {
 
 /// One that systemd runs.
 pub(crate) fn debian(network: &Machine) -> Box<dyn System> {
+    debian_with(network, |_| {})
+}
+
+/// The same, which shows other keys to who logs in than it says on its console.
+pub(crate) fn debian_of_another(network: &Machine) -> Box<dyn System> {
+    debian_with(network, |layer| {
+        let key = "/etc/ssh/another_key";
+        let folder = layer.join("etc/ssh/sshd_config.d");
+        std::fs::create_dir_all(&folder).expect("a directory");
+        std::fs::write(folder.join("key.conf"), format!("HostKey {key}\n")).expect("a file");
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(layer.join(key.trim_start_matches('/')))
+            .status();
+        assert!(made.expect("ssh-keygen runs").success());
+    })
+}
+
+fn debian_with(network: &Machine, fill: fn(&Path)) -> Box<dyn System> {
     let network = format!("--network-namespace-path={}", network.network());
     let mut debian = Debian::new("1G", &network, |layer| {
         let wanted = layer.join("etc/systemd/system/multi-user.target.wants");
@@ -82,6 +111,7 @@ pub(crate) fn debian(network: &Machine) -> Box<dyn System> {
         std::fs::write(&program, CLOUD_INIT).expect("a file");
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(program, mode).expect("a file of this process");
+        fill(layer);
     })
     .expect("a test that asked before");
     debian.power_on();
@@ -155,6 +185,6 @@ impl System for Debian {
     }
 
     fn console(&self) -> String {
-        text(&std::fs::read(self.kept_at("console")).unwrap_or_default())
+        text(&std::fs::read(self.kept_at("console")).unwrap_or_default()) + &Debian::console(self)
     }
 }

@@ -32,7 +32,7 @@ cat
 "#;
 
 /// Boots the disk in $1 with the network $2, again whenever it restarts. systemd has a group of
-/// processes to itself.
+/// processes to itself, of version 2 and with programs of the kernel: what units say of addresses is so.
 const BOOT: &str = r#"
 set -e
 for group in $3; do
@@ -44,8 +44,9 @@ done
 status=133
 while [ $status = 133 ]; do
     status=0
-    systemd-nspawn --quiet --register=no --keep-unit "$2" --boot --resolv-conf=off \
-        --bind="$1/kept:/mnt" --directory="$1/disk/root" --machine=apyfal-test-$$ --console=pipe || status=$?
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --system-call-filter=bpf \
+        --capability=CAP_BPF,CAP_NET_ADMIN --register=no --keep-unit "$2" --boot --resolv-conf=off \
+        --bind="$1/kept:/mnt" --directory="$1/disk/root" --machine=apyfal-test-$$ --console=read-only || status=$?
 done
 exit $status
 "#;
@@ -183,8 +184,8 @@ impl Debian {
         self.folder.path().join("kept").join(name)
     }
 
-    /// What it said when it started.
-    fn console(&self) -> String {
+    /// What it said on its console.
+    pub fn console(&self) -> String {
         text(&std::fs::read(self.folder.path().join("console")).unwrap())
     }
 

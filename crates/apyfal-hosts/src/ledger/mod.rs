@@ -29,11 +29,11 @@ const SCHEMA: Schema = Schema {
     owner: "process",
     // "Apyl".
     mark: 0x4170_796c,
-    migrations: &[include_str!("1.sql"), include_str!("2.sql")],
+    migrations: &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")],
 };
 const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
                        request, asked, instance, contact, url, login, \
-                       good_until, sent, account";
+                       good_until, sent, account, pushed";
 /// How long one who waits for another does so before the next look.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long is remembered that a host has ended, in seconds.
@@ -63,6 +63,11 @@ impl Ledger {
     /// Whether a host was ever asked for.
     pub fn exists(&self) -> bool {
         self.path().exists()
+    }
+
+    /// The keys by which machines are known to ssh.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.directory.join("ssh_known_hosts")
     }
 
     fn path(&self) -> PathBuf {
@@ -135,6 +140,7 @@ impl Ledger {
             token: Token(token::generate()?.expose().to_owned()),
             request: Some(prepared.request),
             login: prepared.login,
+            pushed: prepared.pushed,
             account: prepared.account,
             sent: None,
             good_until: prepared
@@ -159,14 +165,16 @@ impl Ledger {
         let request = host.request.as_ref().filter(|_| !has_ended);
         let request = request.map(serde_json::to_string).map(json).transpose()?;
         let login = host.login.as_ref().map(serde_json::to_string).map(json).transpose()?;
+        let pushed = json(serde_json::to_string(&host.pushed))?;
         let contact = host.contact.as_ref().filter(|_| !has_ended);
         let contact = contact.map(|contact| contact.to_json().to_string());
         self.with(|connection| {
             connection.execute(
                 "INSERT OR REPLACE INTO host (id, use, name, accelerator, provider, region, state, \
                  stop_mode, token, request, asked, instance, contact, url, login, good_until, \
-                 sent, account) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                 sent, account, pushed) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+                 ?18, ?19)",
                 params![
                     host.id,
                     host.usage.text(),
@@ -186,6 +194,7 @@ impl Ledger {
                     host.good_until,
                     host.sent,
                     host.account,
+                    pushed,
                 ],
             )?;
             if has_ended {

@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use apyfal_client::RemoteOptions;
 use apyfal_core::{Error, ErrorKind, Secret};
-use apyfal_providers::{AtShutdown, Instance, InstanceId, Login, ProviderInfo, Request, Token};
+use apyfal_providers::{
+    Artifact, AtShutdown, Instance, InstanceId, Login, ProviderInfo, Request, Token,
+};
 use apyfal_tls::Fingerprint;
 
 use crate::FirstContact;
@@ -36,6 +38,8 @@ pub struct HostRecord {
     pub url: Option<String>,
     /// How people log in to its machine, where they can.
     pub login: Option<Login>,
+    /// What its machine waits for until it is sent by ssh.
+    pub(crate) pushed: Vec<Artifact>,
     /// Until when its request may be sent, where what is in it does not last.
     pub(crate) good_until: Option<f64>,
     /// When its request was last sent.
@@ -70,6 +74,7 @@ impl HostRecord {
             instance: Some(id),
             url: None,
             login: None,
+            pushed: Vec::new(),
             good_until: None,
             sent: None,
             account: None,

@@ -16,6 +16,7 @@ pub(super) struct RawRow {
     request: Option<String>,
     contact: Option<String>,
     login: Option<String>,
+    pushed: String,
 }
 
 impl RawRow {
@@ -36,6 +37,7 @@ impl RawRow {
                 url: row.get(13)?,
                 request: None,
                 login: None,
+                pushed: Vec::new(),
                 good_until: row.get(15)?,
                 sent: row.get(16)?,
                 account: row.get(17)?,
@@ -46,11 +48,12 @@ impl RawRow {
             request: row.get(9)?,
             contact: row.get(12)?,
             login: row.get(14)?,
+            pushed: row.get(18)?,
         })
     }
 
     pub(super) fn record(self) -> Result<HostRecord> {
-        let Self { host, state, stop_mode, request, contact, login } = self;
+        let Self { host, state, stop_mode, request, contact, login, pushed } = self;
         let damaged = |what: String| {
             Error::new(ErrorKind::Conflict, what)
                 .operation(format!("read of the host '{}' in the ledger", host.name))
@@ -66,6 +69,7 @@ impl RawRow {
             stop_mode: StopMode::from_word(&stop_mode).ok_or_else(|| unknown(&stop_mode))?,
             request: request.map_err(text)?,
             login: login.map_err(text)?,
+            pushed: serde_json::from_str(&pushed).map_err(text)?,
             contact: contact.as_ref().map(FirstContact::from_json).transpose()?,
             ..host
         })

@@ -57,6 +57,7 @@ impl Lifecycle {
         })?;
         let answers = async {
             if host.state == HostState::Made {
+                self.push(host, &url).await?;
                 return contact.make(&url, self.limits.boot).await.map(Some);
             }
             let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };

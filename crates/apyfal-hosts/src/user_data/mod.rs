@@ -287,6 +287,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_is_waited_for_and_the_machine_says_what_it_is_known_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        put("ssh_host_x_key.pub", "ssh-x AAAA root@here\n");
+        let pushed = SCRIPT.split("# pushed SHA256").nth(1).unwrap();
+        let pushed = &pushed[pushed.find("\npushed").unwrap()..pushed.find("\n}\n").unwrap() + 3];
+        let there = folder.path().display().to_string();
+        let pushed = pushed.replace("/var/lib/apyfal-push", &format!("{there}/push"));
+        let pushed = pushed.replace("/etc/ssh", &there);
+        let pushed = pushed.replace("/dev/console", &format!("{there}/console"));
+        // It is sent once the machine has said what it is known by.
+        let script = format!(
+            "sleep() {{ grep -q AAAA {there}/console && touch {there}/push/12; }}\n{pushed}\n\
+             pushed 12"
+        );
+        let said = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{there}/push/12\n"));
+        let console = std::fs::read_to_string(folder.path().join("console")).unwrap();
+        assert_eq!(console, "apyfal: ssh host key ssh-x AAAA\n");
+    }
+
+    #[test]
     fn it_is_a_script_that_says_all() {
         let mut data = user_data();
         data.fpgaimage = Some("agfi-0123456789abcdef0".into());

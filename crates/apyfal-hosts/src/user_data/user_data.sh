@@ -59,10 +59,25 @@ APYFAL_END
     fi
 fi
 
-# fetch URL SHA256 PATH
+# pushed SHA256: waits for a file that the owner sends by ssh, and prints where it is. Meanwhile it says
+# what this machine is known by where nobody else can say anything.
+pushed() {
+    mkdir -p -m 1733 /var/lib/apyfal-push
+    local said=0
+    until [ -e "/var/lib/apyfal-push/$1" ]; do
+        [ $((said++ % 50)) -ne 0 ] || cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null |
+            while read -r kind key _; do echo "apyfal: ssh host key $kind $key"; done >/dev/console
+        sleep 0.1
+    done
+    echo "/var/lib/apyfal-push/$1"
+}
+
+# fetch URL SHA256 PATH; the URL may be the path of a file that is there
 fetch() {
     for try in 1 2 3 4 5 6; do
-        if command -v curl >/dev/null; then
+        if [ -e "$1" ]; then
+            cp "$1" "$3.new"
+        elif command -v curl >/dev/null; then
             curl -fsSL --connect-timeout 20 -o "$3.new" "$1"
         elif command -v wget >/dev/null; then
             wget -q -T 20 -O "$3.new" "$1"
@@ -91,6 +106,7 @@ fi
 "$APYFAL" host install --no_start@DEVICES@ --config /etc/apyfal/new.conf || fail 'cannot make this machine a host'
 rm -f /etc/apyfal/new.conf
 @PACKAGE@
+rm -rf /var/lib/apyfal-push
 if [ -d /run/systemd/system ]; then
     "$APYFAL" host install@DEVICES@ || fail 'cannot start the service'
 else

@@ -130,6 +130,7 @@ def put(s3, bucket, account, path, sha256):
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
         with open(path, "rb") as file:
             s3.put_object(Body=file, ChecksumSHA256=checksum, **place, **owner)
+        s3.head_object(**place, **owner)
     return s3.generate_presigned_url("get_object", Params=place)
 
 

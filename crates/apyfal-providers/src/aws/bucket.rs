@@ -72,7 +72,9 @@ impl Bucket {
             headers.insert(CHECKSUM, checksum);
             let body = Body::File { path: file.to_owned(), len, sha256: sha256.to_owned() };
             let put = self.api.s3("PutObject", Method::PUT, &self.name, &path, headers, body);
-            put.await.map(drop)
+            put.await?;
+            // Who may not fetch it signs URLs that fetch nothing.
+            self.head("GetObject", &path).await
         };
         put.await.map_err(|error| {
             let error = error.context("bucket", &self.name);

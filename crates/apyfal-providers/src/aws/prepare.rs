@@ -16,7 +16,7 @@ use super::network::{self, NetworkWishes};
 use super::request::{self, Parts};
 use super::rights::{Rights, RightsWishes, document, rights};
 use super::settings::{AwsSettings, INSTANCE_PROFILE};
-use crate::spec::{AgentNeeds, Boot, HostSpec, Login, Prepared, Request, Script};
+use crate::spec::{AgentNeeds, Artifact, Boot, HostSpec, Login, Prepared, Request, Script};
 
 /// Tells who asks what their public address is.
 const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
@@ -25,6 +25,9 @@ const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
 const TO_BOOT: Duration = Duration::from_secs(600);
 /// For how long a request may be sent where credentials end too soon for that.
 const AT_LEAST: Duration = Duration::from_secs(60);
+
+/// What becomes of the files of those who may not use buckets.
+const PUSHES: &str = "S3 may not be used: what the machine needs is sent to it by ssh";
 
 /// Settles the request for a host.
 ///
@@ -64,20 +67,20 @@ pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec) -> Result<Prepared> {
         asks_for_address: false,
         key_pair: &settings.key_pair,
         instance_profile: None,
-        user_data: &user_data(&bucket, script).await?.0,
+        user_data: &user_data(&bucket, script, &[]).await?.0,
         market: market.as_ref(),
         owner: &caller.arn,
         now: Timestamp::now(),
     };
     request::request(spec, settings, &parts)?;
-    let (network, keys, rights, ()) = tokio::try_join!(
+    let (network, keys, rights, pushed) = tokio::try_join!(
         surroundings.let_in(api, &network_wishes),
         key_pair(api, &key_wishes),
         needed_rights(api, settings, spec),
         put(&bucket, script),
     )?;
     // A URL is signed when all is there: it is good from then on.
-    let (user_data, good_for) = user_data(&bucket, script).await?;
+    let (user_data, good_for) = user_data(&bucket, script, &pushed).await?;
     let parts = Parts {
         subnet_id: network.subnet_id.as_deref(),
         zone: network.zone.as_deref(),
@@ -95,9 +98,10 @@ pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec) -> Result<Prepared> {
         private_key: keys.private_key.clone(),
     };
     let of_rights = rights.into_iter().flat_map(|rights| rights.warnings);
-    let warnings = network.warnings.into_iter().chain(of_rights).collect();
-    let account = Some(caller.account.clone());
-    Ok(Prepared { request, good_for, login: Some(login), account, warnings })
+    let of_push = (!pushed.is_empty()).then(|| PUSHES.to_owned());
+    let warnings = network.warnings.into_iter().chain(of_rights).chain(of_push).collect();
+    let (login, account) = (Some(login), Some(caller.account.clone()));
+    Ok(Prepared { request, good_for, login, pushed, account, warnings })
 }
 
 /// For which architecture a program has to be that runs on a machine of this type, else on one that starts
@@ -236,29 +240,39 @@ async fn needed_rights(
     rights(api, &wishes).await.map(Some)
 }
 
-/// Puts the files that a script fetches where it can.
-async fn put(bucket: &Bucket, script: &Script) -> Result<()> {
+/// Puts the files that a script fetches where it can. None are put for who may not use buckets, whose
+/// files are returned.
+async fn put(bucket: &Bucket, script: &Script) -> Result<Vec<Artifact>> {
     for artifact in &script.artifacts {
-        bucket.put(&artifact.path, &artifact.sha256).await.map_err(|error| match error.kind() {
-            ErrorKind::Security => error
-                .hint("without S3, put the agent where hosts reach it: cargo xtask dist")
-                .hint("then name it: agent and agent_sha256 in section [host]"),
-            _ => error,
-        })?;
+        match bucket.put(&artifact.path, &artifact.sha256).await {
+            Err(error) if error.kind() == ErrorKind::Security => {
+                return Ok(script.artifacts.clone());
+            }
+            put => put?,
+        }
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// The script, with where its files are or are going to be, and for how long it may be sent.
-async fn user_data(bucket: &Bucket, script: &Script) -> Result<(String, Option<Duration>)> {
+async fn user_data(
+    bucket: &Bucket,
+    script: &Script,
+    pushed: &[Artifact],
+) -> Result<(String, Option<Duration>)> {
     let mut text = script.text.clone();
     let mut good_for: Option<Duration> = None;
     for artifact in &script.artifacts {
-        let url = bucket.url(&artifact.sha256).await?;
-        let sendable = url.good_for.saturating_sub(TO_BOOT).max(AT_LEAST);
-        good_for = Some(good_for.map_or(sendable, |good_for| good_for.min(sendable)));
-        // A URL has no quotes of its own, and all else in it means nothing between these.
-        text = text.replace(&artifact.place(), &format!("'{}'", url.url.expose()));
+        let word = if pushed.contains(artifact) {
+            artifact.pushed()
+        } else {
+            let url = bucket.url(&artifact.sha256).await?;
+            let sendable = url.good_for.saturating_sub(TO_BOOT).max(AT_LEAST);
+            good_for = Some(good_for.map_or(sendable, |good_for| good_for.min(sendable)));
+            // A URL has no quotes of its own, and all else in it means nothing between these.
+            format!("'{}'", url.url.expose())
+        };
+        text = text.replace(&artifact.place(), &word);
     }
     Ok((text, good_for))
 }

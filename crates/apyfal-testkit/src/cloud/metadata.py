@@ -57,6 +57,7 @@ class Metadata:
             "/latest/meta-data/instance-id": instance.id,
             "/latest/meta-data/local-ipv4": instance.private_ip,
             "/latest/meta-data/public-ipv4": instance.public_ip,
+            "/latest/meta-data/public-keys/0/openssh-key": public_key_of(instance),
             "/latest/meta-data/placement/availability-zone": instance.placement.zone,
             "/latest/meta-data/placement/region": instance.region_name,
             credentials: role and role.name,
@@ -66,6 +67,11 @@ class Metadata:
         if path == "/latest/user-data" and instance.user_data:
             return Response(base64.b64decode(str(instance.user_data)))
         return Response("", 404)
+
+
+def public_key_of(instance: Instance) -> bytes | None:
+    pair = instance.ec2_backend.key_pairs.get(instance.key_name)
+    return pair and pair.material_public
 
 
 def role_of(instance: Instance):

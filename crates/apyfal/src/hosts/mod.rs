@@ -2,6 +2,8 @@
 
 mod listed;
 
+use std::path::PathBuf;
+
 use apyfal_core::{Cancel, Configuration, Error, Result};
 use apyfal_hosts::{Ledger, Lifecycle, ledger_of};
 use futures::{StreamExt, stream};
@@ -10,7 +12,7 @@ use crate::known_hosts::KnownHosts;
 use crate::made::{lifecycle, makes, of_provider};
 use crate::surroundings::Surroundings;
 
-pub use apyfal_hosts::{HostRecord, HostState, Phase, StopMode, Usage, Watch};
+pub use apyfal_hosts::{HostRecord, HostState, Phase, Ssh, StopMode, Usage, Watch};
 pub use apyfal_providers::{InstanceDetails, Login};
 pub use listed::Listed;
 
@@ -43,6 +45,11 @@ impl MadeHosts {
         let ledger = ledger_of(surroundings.home()?);
         let (configuration, surroundings) = (configuration.clone(), surroundings.clone());
         Some(Self { ledger, configuration, surroundings })
+    }
+
+    /// The file of the keys by which machines are known to ssh.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.ledger.known_hosts()
     }
 
     /// Those that are remembered and have not ended, without asking anybody.

@@ -38,7 +38,7 @@ async fn a_file_is_sent_once_and_fetched_by_its_url() {
     bucket.put(&file, &sha256).await.unwrap();
     bucket.put(&file, &sha256).await.unwrap();
     for (action, count) in
-        [("CreateBucket", 1), ("PutPublicAccessBlock", 1), ("PutObject", 1), ("HeadObject", 2)]
+        [("CreateBucket", 1), ("PutPublicAccessBlock", 1), ("PutObject", 1), ("HeadObject", 3)]
     {
         assert_eq!(cloud.count(action), count, "{action}: {:?}", cloud.calls());
     }
@@ -86,6 +86,7 @@ async fn who_may_not_use_buckets_is_told_so() {
     for (action, right) in [
         ("CreateBucket", "s3:CreateBucket"),
         ("PutObject", "s3:PutObject"),
+        ("HeadObject", "s3:GetObject"),
         ("PutPublicAccessBlock", ""),
     ] {
         let cloud = Cloud::start().unwrap();
