@@ -6,25 +6,12 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
 use apyfal_core::config::schema::{Form, SECTIONS};
 use common::Home;
+use common::page::{is_as_made, root};
 
-fn path(page: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(page)
-}
-
-fn check(page: &str, content: &str) {
-    let path = path(page);
-    if std::env::var_os("APYFAL_UPDATE_DOCS").is_some() {
-        std::fs::write(&path, content).unwrap();
-    }
-    let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        stored == content,
-        "docs/reference/{page} is not what the program says; APYFAL_UPDATE_DOCS=1 writes it anew"
-    );
+fn stored(page: &str) -> String {
+    std::fs::read_to_string(root().join("docs/reference").join(page)).unwrap()
 }
 
 #[test]
@@ -71,7 +58,7 @@ fn command_line() {
         let title = format!("apyfal {command}");
         page += &format!("\n## {}\n\n```text\n{}\n```\n", title.trim(), home.ok(&words).trim_end());
     }
-    check("command-line.md", &page);
+    is_as_made("command-line.md", &page);
 }
 
 #[test]
@@ -88,13 +75,13 @@ fn accelerators() {
         let text = home.ok(&["accelerators", name]);
         page += &format!("\n## {name}\n\n```text\n{}\n```\n", text.trim_end());
     }
-    check("accelerators.md", &page);
+    is_as_made("accelerators.md", &page);
 }
 
 /// The page up to its first table is written by hand.
 #[test]
 fn configuration() {
-    let stored = std::fs::read_to_string(path("configuration.md")).unwrap();
+    let stored = stored("configuration.md");
     let by_hand = stored.split("\n### ").next().unwrap_or_default();
     let mut page = format!("{}\n", by_hand.trim_end());
     for section in SECTIONS {
@@ -118,12 +105,12 @@ fn configuration() {
             page += "| any other | literal | a parameter of the accelerator |\n";
         }
     }
-    check("configuration.md", &page);
+    is_as_made("configuration.md", &page);
 }
 
 #[test]
 fn every_key_of_a_manifest_is_documented() {
-    let page = std::fs::read_to_string(path("package.md")).unwrap();
+    let page = stored("package.md");
     let rows: String = page.lines().filter(|line| line.starts_with('|')).collect();
     for key in apyfal::package::Manifest::keys() {
         assert!(rows.contains(&format!("`{key}`")), "{key}");
@@ -132,7 +119,7 @@ fn every_key_of_a_manifest_is_documented() {
 
 #[test]
 fn exit_codes_are_documented() {
-    let page = std::fs::read_to_string(path("exit-codes.md")).unwrap();
+    let page = stored("exit-codes.md");
     for kind in apyfal::ErrorKind::ALL {
         assert!(page.contains(&format!("| {kind} |")), "{kind}");
     }

@@ -6,13 +6,19 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ends;
 mod kills;
 mod machines;
 mod made;
+mod metadata;
 mod metal;
+mod programs;
 mod pushed;
 mod python;
+mod refused;
+mod request;
 mod server;
+mod several;
 mod system;
 mod user_data;
 

@@ -36,6 +36,19 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Checks that a page in `docs/reference/` is as it is made; writes it anew where the environment says so.
+pub fn is_as_made(page: &str, content: &str) {
+    let path = root().join("docs/reference").join(page);
+    if std::env::var_os("APYFAL_UPDATE_DOCS").is_some() {
+        std::fs::write(&path, content).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        stored == content,
+        "docs/reference/{page} is not what the program says; APYFAL_UPDATE_DOCS=1 writes it anew"
+    );
+}
+
 /// Whether a page has anything to run.
 pub fn has_examples(path: &Path) -> bool {
     !steps(&std::fs::read_to_string(path).expect("a page")).is_empty()

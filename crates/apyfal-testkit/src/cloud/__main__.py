@@ -12,11 +12,15 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from . import images, instances, launch, spot
 from .gate import Gate
 from .metadata import Metadata
+from .settings import SETTINGS
 
 
 class Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(timestamp or SETTINGS.now().timestamp())
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """How long AWS takes for what moto does at once. Tests change it by `/_cloud/settings`."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 
 @dataclass
@@ -13,8 +14,13 @@ class Settings:
     profile: float = 0.0
     # Seconds that each call and its answer are under way.
     distance: float = 0.0
+    # Seconds by which its clock is ahead.
+    clock: float = 0.0
     # Whether the account has the free plan, which few types of instances are part of.
     free_plan: bool = False
+
+    def now(self) -> datetime:
+        return datetime.now(timezone.utc) + timedelta(seconds=self.clock)
 
 
 SETTINGS = Settings()

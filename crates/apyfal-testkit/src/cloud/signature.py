@@ -12,6 +12,7 @@ from botocore.credentials import Credentials
 from .call import Call
 from .errors import Refused, refuse
 from .keys import Key
+from .settings import SETTINGS
 
 MAY_DIFFER = timedelta(minutes=15)
 UNSIGNED_ACTIONS = {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
@@ -41,7 +42,7 @@ def check(call: Call) -> None:
         raise refuse(call, "key")
     if (words.get("X-Amz-Security-Token") or None) != key.token:
         raise refuse(call, "token")
-    now = datetime.now(timezone.utc)
+    now = SETTINGS.now()
     if key.expires and key.expires < now:
         raise refuse(call, "expired")
     signed = datetime.strptime(words["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)

@@ -29,6 +29,10 @@ impl Fetched {
             Location::Http(_) => Ok(Self::Web(artifact.clone())),
             Location::File(path) => {
                 let path = std::path::absolute(path)?;
+                // Before anything is made for it.
+                std::fs::metadata(&path).map_err(|error| {
+                    Error::from(error).operation(format!("have a new machine fetch '{location}'"))
+                })?;
                 let sha256 = artifact.sha256.to_ascii_lowercase();
                 Ok(Self::File(apyfal_providers::Artifact { path, sha256 }))
             }
