@@ -1,4 +1,5 @@
-//! `cargo xtask bench-aws`: machines of AWS beside a program of boto3 that makes the same calls.
+//! `cargo xtask bench-aws`: machines of AWS beside a program of boto3 that makes the same calls, and a
+//! launch by its phases.
 
 use std::process::Command;
 
@@ -17,12 +18,17 @@ pub(crate) struct Options {
     profile: String,
 }
 
-/// Builds the program that measures, and runs it.
+/// Builds what measures, and runs it.
 pub(crate) fn run(options: &Options) -> Result {
     let Options { rounds, profile } = options;
     run::shown(
         Command::new("cargo")
             .args(["run", "--locked", "--package=apyfal-providers", "--example=launch"])
             .args(["--profile", profile, "--", &rounds.max(&1).to_string()]),
+    )?;
+    run::shown(
+        Command::new("cargo")
+            .args(["test", "--locked", "--package=apyfal-cli", "--test=aws"])
+            .args(["--profile", profile, "--", "--ignored", "--nocapture", "by_its_phases"]),
     )
 }

@@ -35,7 +35,7 @@ fn killed(metal: &Metal, home: &Home, call: usize, when: &'static str, words: &s
 }
 
 /// What the section of AWS says so that machines need not fetch the agent that they have.
-fn agent() -> String {
+pub(crate) fn agent() -> String {
     let digest = Command::new("sha256sum").arg(env!("CARGO_BIN_EXE_apyfal")).output().unwrap();
     let digest = text(&digest.stdout);
     let digest = digest.split(' ').next().unwrap();

@@ -19,6 +19,7 @@ mod refused;
 mod request;
 mod server;
 mod several;
+mod speed;
 mod system;
 mod user_data;
 

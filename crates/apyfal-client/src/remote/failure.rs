@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// A request that was lost so often may be the reason itself.
 const LOSSES: u32 = 3;
+/// The longest one where a host is waited for that is only made.
+const EAGER_PAUSE: Duration = Duration::from_millis(200);
 /// How long a host that never answered before is given.
 const FIRST_CONTACT: Duration = Duration::from_secs(2);
 
@@ -70,11 +72,17 @@ pub(super) struct Patience {
     tries: u32,
     /// How often the host lost the request.
     losses: u32,
+    longest_pause: Duration,
 }
 
 impl Patience {
     pub(super) fn new(limit: Duration, is_known: bool) -> Self {
-        Self { limit, is_known, since: None, tries: 0, losses: 0 }
+        Self { limit, is_known, since: None, tries: 0, losses: 0, longest_pause: LONGEST_PAUSE }
+    }
+
+    /// The same for a host that comes up, which has nobody else to turn away: it is asked often.
+    pub(super) fn eager(self) -> Self {
+        Self { longest_pause: EAGER_PAUSE, ..self }
     }
 
     /// The host is there again.
@@ -109,7 +117,9 @@ impl Patience {
         let pause = match (asked, self.tries) {
             (Some(asked), _) => asked,
             (None, 0) => Duration::ZERO,
-            (None, tries) => (PAUSE * 2_u32.saturating_pow(tries - 1).min(64)).min(LONGEST_PAUSE),
+            (None, tries) => {
+                (PAUSE * 2_u32.saturating_pow(tries - 1).min(64)).min(self.longest_pause)
+            }
         };
         if since.elapsed().saturating_add(pause) > limit {
             return Err(error);

@@ -19,7 +19,7 @@ impl Remote {
         let body = serde_json::to_vec(contact).map_err(|error| {
             Error::new(ErrorKind::Internal, error.to_string()).operation("write the request")
         })?;
-        let mut patience = self.0.patience();
+        let mut patience = self.0.patience().eager();
         loop {
             let mut ask = Ask::new(Method::POST, FirstContact::PATH.to_owned());
             ask.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -128,7 +128,7 @@ impl Lifecycle {
     /// ended.
     pub(super) async fn running(&self, host: &HostRecord) -> Result<Option<Instance>> {
         let Some(id) = &host.instance else { return Ok(None) };
-        let end = Instant::now() + self.limits.provision;
+        let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
         loop {
             let found = self.provider.get(id).await?;
             match found.as_ref().map(|instance| instance.state) {
@@ -152,7 +152,7 @@ impl Lifecycle {
                 )
                 .operation(format!("start the host {}", host.name)));
             }
-            sleep(self.limits.pause).await;
+            looks.pause().await;
         }
     }
 

@@ -72,7 +72,7 @@ impl Lifecycle {
     /// Deletes a machine, until it has ended for everybody. One that was asked for just now may not be
     /// found yet, and is deleted once it is.
     pub(super) async fn terminated(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
-        let end = Instant::now() + self.limits.provision;
+        let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
         self.provider.terminate(id).await?;
         loop {
             match self.provider.get(id).await?.map(|instance| instance.state) {
@@ -84,20 +84,20 @@ impl Lifecycle {
                 Some(state) if state.is_alive() => self.provider.terminate(id).await?,
                 Some(_) => {}
             }
-            sleep(self.limits.pause).await;
+            looks.pause().await;
         }
     }
 
     /// Waits until a machine is down.
     pub(super) async fn stopped(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
-        let end = Instant::now() + self.limits.provision;
+        let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
         loop {
             match self.provider.get(id).await?.map(|instance| instance.state) {
                 // One that has ended by itself meanwhile is stopped for good.
                 Some(InstanceState::Stopped | InstanceState::Ended) => return Ok(()),
                 None if self.has_settled(host) => return Ok(()),
                 Some(state) if Instant::now() > end => return Err(still(host, id, state)),
-                _ => sleep(self.limits.pause).await,
+                _ => looks.pause().await,
             }
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::ledger::HostRecord;
 
 /// How long the steps may take.
@@ -13,8 +15,31 @@ pub struct Limits {
     pub provision: Duration,
     /// From then until its host answers.
     pub boot: Duration,
-    /// Between two looks at a machine.
+    /// Between two looks at a machine; the first ones come sooner.
     pub pause: Duration,
+}
+
+impl Limits {
+    /// Looks at what has just been asked for, which may be there at once.
+    pub(super) fn looks(&self) -> Looks {
+        Looks { next: self.pause / 8, longest: self.pause }
+    }
+}
+
+/// Pauses between looks, each twice as long as the one before, up to the longest.
+#[derive(Debug)]
+pub(super) struct Looks {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Looks {
+    /// Waits until the next look.
+    pub(super) async fn pause(&mut self) {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        sleep(pause).await;
+    }
 }
 
 impl Default for Limits {
