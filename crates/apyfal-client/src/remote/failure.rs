@@ -318,7 +318,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_may_ask_for_any_pause() {
-        let mut patience = Patience::new(Duration::from_secs(60), true);
+        // A sum of the two does not fit, once it was waited for a second.
+        let since = Instant::now().checked_sub(Duration::from_secs(2));
+        let mut patience = Patience { since, ..Patience::new(Duration::from_secs(60), true) };
         let error = Error::new(ErrorKind::Busy, "too many wait");
         let asked = Failure::Later(error, Some(Duration::from_secs(u64::MAX)));
         assert_eq!(patience.wait(asked).await.unwrap_err().kind(), ErrorKind::Busy);
