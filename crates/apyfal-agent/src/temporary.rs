@@ -12,6 +12,9 @@ use apyfal_machine::lock::{Lock, Mode};
 use tempfile::TempDir;
 
 const PREFIX: &str = "apyfal-";
+/// The file in it that its process holds locked as long as it lives. Without it a directory is none of
+/// ours, whatever it is called.
+const HELD: &str = ".held";
 /// One that is younger may not be locked yet by the process that makes it.
 const YOUNG: Duration = Duration::from_secs(3600);
 
@@ -26,8 +29,7 @@ pub struct Temporary {
 #[derive(Debug)]
 struct Made {
     folder: TempDir,
-    /// Held as long as the process lives. Where nothing can be locked, nothing is taken for left
-    /// behind either.
+    /// Where nothing can be locked, nothing is taken for left behind either.
     _held: Option<Lock>,
 }
 
@@ -58,9 +60,9 @@ impl Temporary {
 impl Made {
     fn below(place: &Path) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
-        let opened = File::open(folder.path())?;
-        let user = opened.metadata()?.uid();
-        let held = Lock::try_on(opened, Mode::Shared).ok().flatten();
+        let file = File::create_new(folder.path().join(HELD))?;
+        let user = file.metadata()?.uid();
+        let held = Lock::try_on(file, Mode::Shared).ok().flatten();
         sweep(place, user);
         Ok(Self { folder, _held: held })
     }
@@ -83,8 +85,8 @@ fn is_left_behind(path: &Path, user: u32) -> bool {
     found.is_dir()
         && found.uid() == user
         && age.is_some_and(|age| age > YOUNG)
-        && File::open(path)
-            .and_then(|directory| Lock::try_on(directory, Mode::Exclusive))
+        && File::open(path.join(HELD))
+            .and_then(|file| Lock::try_on(file, Mode::Exclusive))
             .is_ok_and(|lock| lock.is_some())
 }
 
@@ -99,11 +101,11 @@ mod tests {
         let make = |name: &str, is_old: bool| {
             let path = place.path().join(name);
             fs::create_dir_all(path.join("session")).unwrap();
-            let directory = File::open(&path).unwrap();
+            let held = File::create(path.join(HELD)).unwrap();
             if is_old {
-                directory.set_modified(long_ago).unwrap();
+                File::open(&path).unwrap().set_modified(long_ago).unwrap();
             }
-            directory
+            held
         };
         make("apyfal-left", true);
         let held = make("apyfal-held", true);
@@ -112,10 +114,14 @@ mod tests {
         make("other", true);
         let file = File::create(place.path().join("apyfal-file")).unwrap();
         file.set_modified(long_ago).unwrap();
+        // What a user called so.
+        fs::create_dir_all(place.path().join("apyfal-photos/results")).unwrap();
+        let photos = File::open(place.path().join("apyfal-photos")).unwrap();
+        photos.set_modified(long_ago).unwrap();
 
         let of_a_process = || Temporary::below(place.path().to_owned());
         let own = of_a_process();
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 5, "nobody needed it yet");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 6, "nobody needed it yet");
         File::open(own.path().unwrap()).unwrap().set_modified(long_ago).unwrap();
         let another = of_a_process();
         another.path().unwrap();
@@ -126,6 +132,7 @@ mod tests {
             ("apyfal-young", true),
             ("other", true),
             ("apyfal-file", true),
+            ("apyfal-photos", true),
         ] {
             assert_eq!(place.path().join(name).exists(), stays, "{name}");
         }
