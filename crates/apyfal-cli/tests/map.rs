@@ -389,6 +389,41 @@ fn what_is_started_with_counts() {
     assert!(text(&home.read("out/a.txt")).contains("DIE "));
 }
 
+#[test]
+fn what_the_configuration_says_counts() {
+    let home = home(&FILES[..2]);
+    let gzip = ["gzip", "in", "out", "--config", "conf"];
+    for (level, done) in [("fast", 2), ("fast", 0), ("best", 2), ("best", 0)] {
+        home.write("conf", format!("[process.gzip]\nlevel = {level}\n"));
+        assert_eq!(counts(&map(&home, &gzip)), [done, 2 - done, 0], "{level}");
+    }
+    // What a start reads as well, which need not be named again.
+    home.write("words.csv", "the,THE\n");
+    home.write("conf", "[configuration.hyperfire]\ndatafile = words.csv\n");
+    let hyperfire = ["hyperfire", "in", "replaced", "--config", "conf"];
+    assert_eq!(counts(&map(&home, &hyperfire)), [2, 0, 0]);
+    assert_eq!(counts(&map(&home, &hyperfire)), [0, 2, 0]);
+    assert!(text(&home.read("replaced/a.txt")).contains("THE "));
+    home.write("words.csv", "the,DIE\n");
+    assert_eq!(counts(&map(&home, &hyperfire)), [2, 0, 0]);
+    assert!(text(&home.read("replaced/a.txt")).contains("DIE "));
+}
+
+#[test]
+fn what_cannot_be_compared_is_done_again() {
+    let page: Arc<Mutex<&str>> = Arc::new(Mutex::new("one"));
+    let shown = page.clone();
+    let server = FaultServer::start(move |_| Answer::new(200, *shown.lock().unwrap())).unwrap();
+    let home = Home::new();
+    home.write("list", format!("{}/page\n", server.url()));
+    let null = ["null", "@list", "out"];
+    for text in ["one", "one", "two"] {
+        *page.lock().unwrap() = text;
+        assert_eq!(counts(&map(&home, &null)), [1, 0, 0]);
+        assert_eq!(home.read("out/page"), text.as_bytes());
+    }
+}
+
 /// A home with forty files and an accelerator that waits with the last of them for a file `go`.
 fn slow() -> Home {
     let home = Home::new();

@@ -340,6 +340,12 @@ impl Accelerator {
         }
     }
 
+    /// What the configuration says of the parameters of `start`, and of those of jobs.
+    pub(crate) async fn configured(&self) -> Result<[JobParameters; 2]> {
+        let start = self.defaults(&self.0.start_defaults, "configuration").await?;
+        Ok([start, self.defaults(&self.0.process_defaults, "process").await?])
+    }
+
     /// What the configuration says of the parameters of `start` or `process`.
     ///
     /// Read once, since a full set of them may be in a file far away.

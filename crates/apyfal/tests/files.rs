@@ -14,7 +14,7 @@ async fn mapped(folder: &Path, end: usize) -> (usize, usize) {
     let (info, storage) = (accelerator.info().await.unwrap(), accelerator.storage());
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let plan = Plan::of(&path("from"), &path("to"), None, info, storage).await.unwrap();
-    let asked = Asked::of(info, &Map::new(), None, None, storage).await.unwrap();
+    let asked = Asked::of(&accelerator, &Map::new(), None, None).await.unwrap();
     let journal = plan.journal(None).unwrap();
     accelerator.start(Call::new()).await.unwrap();
     let parameters = accelerator.check(Call::new()).await.unwrap();

@@ -160,7 +160,7 @@ async fn with(
 }
 
 /// Whether a configuration may name what an accelerator is started with.
-fn names_start_source(configuration: &Configuration) -> bool {
+pub(crate) fn names_start_source(configuration: &Configuration) -> bool {
     let mut names = configuration.section_names().into_iter();
     names.any(|name| {
         let is_of_start = name.split('.').next() == Some("configuration");

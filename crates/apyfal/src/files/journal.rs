@@ -38,6 +38,12 @@ impl Stamp {
         Ok(Self { len: found.len, version: found.version })
     }
 
+    /// Whether a change would be seen by it: not of what only a host can see, nor of a web page whose
+    /// server says nothing of its version.
+    pub(crate) fn tells(&self) -> bool {
+        self.version.is_some()
+    }
+
     /// What earlier versions remembered of the same: of a file no more than the time of its last
     /// change, which whoever writes it can set back, and of what is on a web server nothing.
     pub(crate) fn before(&self, location: &Location) -> Self {
@@ -207,11 +213,9 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/earlier/journal.map");
         std::fs::copy(file, &path).unwrap();
         let journal = Journal::open(path).unwrap();
-        let (none, storage) = (serde_json::Map::new(), Storage::new());
-        let registry = apyfal_engines::Registry::default();
-        let gzip = registry.find("gzip").unwrap();
-        let asked =
-            super::super::Asked::of(gzip.info(), &none, None, None, &storage).await.unwrap();
+        let gzip = crate::Accelerator::builder("gzip").build().unwrap();
+        let none = serde_json::Map::new();
+        let asked = super::super::Asked::of(&gzip, &none, None, None).await.unwrap();
         for (name, source, len) in [("a.txt.gz", "src/a.txt", 5), ("b/c.txt.gz", "src/b/c.txt", 6)]
         {
             let made = journal.made(name).unwrap();

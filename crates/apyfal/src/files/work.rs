@@ -79,10 +79,11 @@ impl Work {
         {
             let work = self.asked.now.clone();
             let now = Made { source: source.clone(), from: from.clone(), work, output };
-            if *made == now {
+            let can_tell = now.from.tells() && now.output.tells();
+            if can_tell && *made == now {
                 return Ok(Outcome::Skipped);
             }
-            if *made == self.before(&now, item) {
+            if can_tell && *made == self.before(&now, item) {
                 // From now on all of it is known.
                 self.journal.record(&item.name, &now)?;
                 return Ok(Outcome::Skipped);

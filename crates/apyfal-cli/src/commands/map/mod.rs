@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
 use crate::commands::host_settings::MadeHostArguments;
-use crate::commands::run::{given_back, stop};
+use crate::commands::run::{given_back, names_start_source, stop};
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, HostArguments, one_takes_stdin};
 use bars::Bars;
@@ -113,12 +113,13 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let config = arguments.config.as_deref();
     let mut configuration = context.configuration_with(config, arguments.host.clone()).await?;
     arguments.made.apply(&words.accelerator, &mut configuration, context)?;
+    let is_start_configured = names_start_source(&configuration);
     let mut builder = context.builder(&words.accelerator, configuration);
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
     }
     let accelerator = context.build(builder)?;
-    let mapped = map(&accelerator, words, arguments, context).await;
+    let mapped = map(&accelerator, words, arguments, is_start_configured, context).await;
     given_back(&accelerator, mapped, context).await
 }
 
@@ -126,6 +127,7 @@ async fn map(
     accelerator: &Accelerator,
     words: Words,
     arguments: Arguments,
+    is_start_configured: bool,
     context: &mut Context<'_>,
 ) -> Result<()> {
     let cancel = context.cancel.clone();
@@ -137,7 +139,8 @@ async fn map(
     }
     let mut troubles = Troubles::of(accelerator);
     troubles.tell(context.printer);
-    if info.start_src == Need::Required && arguments.start_src.is_none() {
+    let is_start_named = arguments.start_src.is_some() || is_start_configured;
+    if info.start_src == Need::Required && !is_start_named {
         let why = format!("{} needs something to start with", info.name);
         return Err(Error::new(ErrorKind::Usage, why).hint("name it with --start-src"));
     }
@@ -150,7 +153,7 @@ async fn map(
     let given = Given { keywords: parameters.clone(), full, engine, ..Given::default() };
     let (start, process) = given.by_stage(&info, accelerator, context).await?;
     let (full, start_src) = (process.full.as_ref(), arguments.start_src.as_deref());
-    let asked = Asked::of(&info, &parameters, full, start_src, &storage).await?;
+    let asked = Asked::of(accelerator, &parameters, full, start_src).await?;
     let journal = plan.journal(context.surroundings.home())?;
     let start = Given { src: arguments.start_src, ..start }.call(context);
     context.printer.engine_note(&accelerator.start(start).await?);
