@@ -8,6 +8,7 @@
 //! ```
 //! Records are written atomically and, like all below, readable by their owner alone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind as Io;
 use std::path::{Component, Path, PathBuf};
@@ -38,6 +39,15 @@ pub struct Record {
     pub host: Map<String, Value>,
     /// What the open session is taken up by, as [`Accelerator::session`] tells.
     pub session: Option<String>,
+}
+
+/// What became of names that were to be forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// How many were forgotten.
+    pub forgotten: usize,
+    /// Those that a command uses, and which are as they were.
+    pub in_use: Vec<String>,
 }
 
 impl Record {
@@ -99,13 +109,24 @@ impl Names {
         self.lock_with(name, cancel, Mode::Shared).await
     }
 
-    async fn lock_with(&self, name: &str, cancel: &Cancel, mode: Mode) -> Result<Lock> {
-        let path = self.folder.join(file_name::encode(name) + ".lock");
+    /// As [`lock`](Self::lock) without waiting: none where another process uses the name.
+    ///
+    /// # Errors
+    /// It cannot be locked.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
+        self.try_lock_with(name, Mode::Exclusive)
+    }
+
+    fn try_lock_with(&self, name: &str, mode: Mode) -> Result<Option<Lock>> {
         private::make_directory(&self.folder).map_err(|error| {
             Error::from(error).operation(format!("make the directory '{}'", self.folder.display()))
         })?;
+        Lock::try_take(&self.folder.join(file_name::encode(name) + ".lock"), mode)
+    }
+
+    async fn lock_with(&self, name: &str, cancel: &Cancel, mode: Mode) -> Result<Lock> {
         loop {
-            if let Some(lock) = Lock::try_take(&path, mode)? {
+            if let Some(lock) = self.try_lock_with(name, mode)? {
                 return Ok(lock);
             }
             cancel.check()?;
@@ -175,20 +196,9 @@ impl Names {
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Result<Record>)>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == Io::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::from(error).operation(reading(&self.folder))),
-        };
-        let mut names: Vec<_> = entries
-            .flatten()
-            .filter_map(|entry| {
-                file_name::decode(entry.file_name().to_str()?.strip_suffix(".json")?)
-            })
-            .collect();
-        names.sort();
+        let names = self.all()?.into_iter();
         // One may have been forgotten meanwhile.
-        let found = names.into_iter().filter_map(|name| {
+        let found = names.filter_map(|name| {
             let record = self.read(&name).transpose()?;
             Some((name, record))
         });
@@ -214,27 +224,42 @@ impl Names {
         }
     }
 
-    /// Forgets all names but those that are kept; returns how many were forgotten.
+    /// Forgets all names but those that are kept, and those that a command uses at present, which are
+    /// told.
     ///
     /// # Errors
     /// Something cannot be read or removed.
-    pub fn clear(&self, kept: &[String]) -> Result<usize> {
-        if !kept.is_empty() {
-            let names = self.list()?.into_iter().map(|(name, _)| name);
-            let forgotten: Vec<_> = names.filter(|name| !kept.contains(name)).collect();
-            forgotten.iter().try_for_each(|name| self.forget(name))?;
-            return Ok(forgotten.len());
+    pub fn clear(&self, kept: &[String]) -> Result<Cleared> {
+        let mut cleared = Cleared::default();
+        for name in self.all()?.into_iter().filter(|name| !kept.contains(name)) {
+            match self.try_lock(&name)? {
+                None => cleared.in_use.push(name),
+                Some(_lock) => {
+                    let is_remembered = self.record_path(&name).exists();
+                    self.forget(&name)?;
+                    cleared.forgotten += usize::from(is_remembered);
+                }
+            }
         }
-        let count = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries
-                .flatten()
-                .filter(|entry| entry.path().extension().is_some_and(|end| end == "json"))
-                .count(),
-            Err(error) if error.kind() == Io::NotFound => 0,
-            Err(error) => return Err(error.into()),
+        Ok(cleared)
+    }
+
+    /// All names that have something here, in alphabetical order: also what a command left behind that
+    /// was killed before it remembered the name.
+    fn all(&self) -> Result<BTreeSet<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == Io::NotFound => return Ok(BTreeSet::new()),
+            Err(error) => return Err(Error::from(error).operation(reading(&self.folder))),
         };
-        remove(|| fs::remove_dir_all(&self.folder))?;
-        Ok(count)
+        let name_of = |entry: fs::DirEntry| {
+            let file = entry.file_name();
+            let file = file.to_str()?;
+            // The files that are locked stay: who waits for one would lock what is not there any more.
+            (!file.ends_with(".lock"))
+                .then(|| file_name::decode(file.strip_suffix(".json").unwrap_or(file)))?
+        };
+        Ok(entries.flatten().filter_map(name_of).collect())
     }
 }
 
@@ -268,9 +293,33 @@ mod tests {
         assert_eq!(names.read("a/b").unwrap(), Some(record));
         let mode = fs::metadata(names.record_path("a/b")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(names.clear(&[]).unwrap(), 1);
+        assert_eq!(names.clear(&[]).unwrap().forgotten, 1);
         assert_eq!(names.read("a/b").unwrap(), None);
-        assert_eq!(names.clear(&[]).unwrap(), 0);
+        assert_eq!(names.clear(&[]).unwrap(), Cleared::default());
+    }
+
+    #[tokio::test]
+    async fn a_name_in_use_is_not_cleared() {
+        let home = tempfile::tempdir().unwrap();
+        let names = Names::below(home.path());
+        for name in ["used", "unused", "kept"] {
+            names.write(name, &Record::default()).unwrap();
+            fs::create_dir_all(names.root(name).join("session")).unwrap();
+        }
+        // Left by a command that was killed.
+        fs::create_dir_all(names.root("left")).unwrap();
+        let used = names.lock_shared("used", &Cancel::new()).await.unwrap();
+        let cleared = names.clear(&["kept".to_owned()]).unwrap();
+        assert_eq!(cleared, Cleared { forgotten: 1, in_use: vec!["used".to_owned()] });
+        assert!(names.root("used").join("session").exists());
+        for (name, is_there) in [("used", true), ("unused", false), ("kept", true)] {
+            assert_eq!(names.read(name).unwrap().is_some(), is_there, "{name}");
+        }
+        assert!(!names.root("left").exists());
+        // Who holds the lock holds that of everybody.
+        assert!(names.try_lock("used").unwrap().is_none());
+        drop(used);
+        assert_eq!(names.clear(&[]).unwrap().forgotten, 2);
     }
 
     #[test]

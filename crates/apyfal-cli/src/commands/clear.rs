@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use apyfal::hosts::{HostRecord, MadeHosts, Usage};
+use apyfal::names::Cleared;
 use apyfal::user_data::quoted;
 use apyfal::{Configuration, Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
@@ -27,7 +28,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context<'_>) -> Result<()> {
     if arguments.all {
         return clear_all(context);
     }
-    let count = context.names.clear(&kept(context)?)?;
+    let Cleared { forgotten: count, in_use } = context.names.clear(&kept(context)?)?;
+    for name in in_use {
+        context.printer.warning(format!("the accelerator '{name}' is in use, and is kept"));
+    }
     context
         .printer
         .note(&format!("forgot {count} accelerator{}", if count == 1 { "" } else { "s" }));

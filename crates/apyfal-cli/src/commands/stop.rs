@@ -1,12 +1,19 @@
 //! `apyfal stop`: end the accelerator of a name.
 
+use std::cell::RefCell;
+
 use apyfal::hosts::StopMode;
 use apyfal::names::Record;
 use apyfal::{Accelerator, Result};
 use clap::Args;
+use futures::future::join;
+use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
 use crate::commands::{Context, Name};
+
+/// How many names are stopped at once.
+const AT_ONCE: usize = 32;
 
 /// Stop the accelerator of a name, after its running jobs, and forget the name.
 ///
@@ -84,44 +91,68 @@ async fn end_left(
     Ok(())
 }
 
+/// Names that no command uses come first. Those that one uses follow once it has ended, and meanwhile
+/// the other hosts end: a long job keeps no more than its own.
 async fn stop_all(context: &Context<'_>) -> Result<()> {
-    let mut failed = None;
-    for (name, record) in context.names.list()? {
-        let _lock = context.names.lock(&name, &context.cancel).await?;
-        let stopped = match record {
-            Ok(record) => {
-                let accelerator = context.accelerator(&name, &record).await;
-                // A machine that was named may be somebody else's: what is to become of it was said, and
-                // those that were made here end below.
-                if let Ok(accelerator) = &accelerator
-                    && !accelerator.names_instance()
-                {
-                    accelerator.set_stop_mode(StopMode::Term);
-                }
-                stop(context, &name, &record, &accelerator, Some(StopMode::Term)).await
-            }
+    let failed = RefCell::new(None);
+    let tell = |done: Result<String>| match done {
+        Ok(done) => context.printer.note(&done),
+        Err(error) => {
+            context.printer.warning(&error);
+            failed.borrow_mut().get_or_insert(error);
+        }
+    };
+    let names = context.names.list().unwrap_or_else(|error| {
+        tell(Err(error));
+        Vec::new()
+    });
+    let in_use = RefCell::new(Vec::new());
+    let at_once = stream::iter(names).for_each_concurrent(AT_ONCE, async |(name, _)| match context
+        .names
+        .try_lock(&name)
+    {
+        Ok(Some(_lock)) => tell(stop_for_good(context, &name).await),
+        Ok(None) => in_use.borrow_mut().push(name),
+        Err(error) => tell(Err(error)),
+    });
+    at_once.await;
+    let in_use = in_use.into_inner();
+    let later = stream::iter(&in_use).for_each_concurrent(None, async |name| {
+        tell(match context.names.lock(name, &context.cancel).await {
+            Ok(_lock) => stop_for_good(context, name).await,
             Err(error) => Err(error),
-        };
-        match stopped {
-            Ok(()) => context.printer.note(&format!("stopped {name}")),
-            Err(error) => {
-                context.printer.warning(&error);
-                failed = failed.or(Some(error));
-            }
-        }
-    }
-    if let Some(hosts) = context.made_hosts(None).await? {
-        for ended in hosts.end_all(&context.cancel).await {
-            match ended {
-                Ok(name) => context.printer.note(&format!("ended the host {name}")),
-                Err(error) => {
-                    context.printer.warning(&error);
-                    failed = failed.or(Some(error));
+        });
+    });
+    let hosts = async {
+        match context.made_hosts(None).await {
+            Ok(None) => {}
+            Ok(Some(hosts)) => {
+                for ended in hosts.end_all(&in_use, &context.cancel).await {
+                    tell(ended.map(|name| format!("ended the host {name}")));
                 }
             }
+            Err(error) => tell(Err(error)),
         }
+    };
+    join(later, hosts).await;
+    failed.into_inner().map_or(Ok(()), Err)
+}
+
+/// Stops a name that is locked, and deletes its host; says so.
+async fn stop_for_good(context: &Context<'_>, name: &str) -> Result<String> {
+    // Whoever had it locked before may have stopped it.
+    if let Some(record) = context.names.read(name)? {
+        let accelerator = context.accelerator(name, &record).await;
+        // A machine that was named may be somebody else's: what is to become of it was said, and
+        // those that were made here end with all others.
+        if let Ok(accelerator) = &accelerator
+            && !accelerator.names_instance()
+        {
+            accelerator.set_stop_mode(StopMode::Term);
+        }
+        stop(context, name, &record, &accelerator, Some(StopMode::Term)).await?;
     }
-    failed.map_or(Ok(()), Err)
+    Ok(format!("stopped {name}"))
 }
 
 /// Ends what a name stands for, which is to stand for something else. That its program cannot be

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Cloud;
+use crate::common::server::until;
 use crate::common::{namespaces, text};
 
 const RUN: [&str; 6] = ["run", "gzip", "notes.txt", "notes.gz", "--host_type", "sim"];
@@ -74,4 +75,34 @@ fn where_the_ledger_is_another_users_nothing_is_made() {
     let said = cloud.fails_in(&words, "exec \"$@\"");
     assert!(said.contains(".apyfal/hosts"), "{said}");
     assert!(cloud.machines().is_empty(), "{said}");
+}
+
+#[test]
+fn a_long_job_keeps_no_host_of_others() {
+    let cloud = Cloud::new();
+    let Cloud(home) = &cloud;
+    let [runs, go] = ["runs", "go"].map(|name| home.path(name));
+    let wait =
+        format!("touch {}; until [ -e {} ]; do sleep 0.05; done", runs.display(), go.display());
+    let command = format!("[accelerator.slow]\ncommand = ['sh', '-c', 'cat; {wait}']\n");
+    home.write("accelerator.conf", command);
+    home.ok(&["create", "--name", "slow", "--accelerator", "slow"]);
+    home.ok(&["start", "--name", "slow"]);
+    home.ok(&["create", "--name", "made", "--accelerator", "gzip", "--host_type", "sim"]);
+    home.ok(&["start", "--name", "made"]);
+    let process = ["process", "--name", "slow", "-i", "notes.txt", "-o", "out"];
+    let mut job = home.apyfal(&process).spawn().unwrap();
+    until("it runs", || runs.exists());
+    assert_eq!(cloud.living(), 1);
+    let mut stopping = home.apyfal(&["stop", "--all"]).spawn().unwrap();
+    until("the other one's host ends", || cloud.living() == 0);
+    for child in [&mut job, &mut stopping] {
+        assert!(child.try_wait().unwrap().is_none(), "it waits for the job");
+    }
+    home.write("go", "");
+    for child in [&mut job, &mut stopping] {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(home.read("out"), home.read("notes.txt"));
+    assert!(!home.ok(&["list"]).contains("slow"));
 }

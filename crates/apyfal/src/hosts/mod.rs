@@ -60,15 +60,19 @@ impl MadeHosts {
         self.ledger.hosts()
     }
 
-    /// Ends all of them for good, also those that only their providers know of. Those that a living process
-    /// works on are waited for, and keep no other one. Returns what became of each: its name at its
-    /// provider, or why it has not ended.
-    pub async fn end_all(&self, cancel: &Cancel) -> Vec<Result<String>> {
+    /// Ends all of them for good but those of some names, also those that only their providers know of.
+    /// Those that a living process works on are waited for, and keep no other one. Returns what
+    /// became of each: its name at its provider, or why it has not ended.
+    pub async fn end_all(&self, but: &[String], cancel: &Cancel) -> Vec<Result<String>> {
         let hosts = match self.ledger.hosts() {
             Ok(hosts) => hosts,
             Err(error) => return vec![Err(error)],
         };
-        let ending = hosts.into_iter().map(async |mut host| {
+        let is_meant = |host: &HostRecord| match &host.usage {
+            Usage::Named(name) => !but.contains(name),
+            Usage::Unnamed(_) => true,
+        };
+        let ending = hosts.into_iter().filter(is_meant).map(async |mut host| {
             let name = host.name.clone();
             self.end_as(&mut host, StopMode::Term, cancel).await.map(|()| name)
         });
