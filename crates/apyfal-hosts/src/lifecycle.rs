@@ -135,11 +135,20 @@ impl Lifecycle {
     ) -> Result<Ready> {
         let (mut notes, mut last) = (Vec::new(), None);
         for _ in 0..ATTEMPTS {
+            let alone = self.ledger.lock_usage(usage, cancel).await?;
             let found = self.take(usage, cancel).await?;
-            let is_new = found.is_none();
+            let goes_on = |host: &HostRecord| {
+                host.state != HostState::Ending && host.accelerator == accelerator
+            };
+            let is_new = !found.as_ref().is_some_and(|(host, _)| goes_on(host));
             let (mut host, lock) = match found {
-                Some(found) => found,
-                None => {
+                Some(found) if !is_new => found,
+                mut earlier => {
+                    if let Some((host, _)) = &mut earlier
+                        && host.state == HostState::Ending
+                    {
+                        self.finish(host).await?;
+                    }
                     let prepare = async {
                         let (spec, contact) = wanted.host(self, cancel).await?;
                         let prepared = self.prepare(&spec).await?;
@@ -148,15 +157,18 @@ impl Lifecycle {
                     };
                     let (spec, mut prepared, contact) = cancel.or_cancelled(prepare).await?;
                     notes.append(&mut prepared.warnings);
+                    // A name stands for one accelerator: what it was started for before ends, once it is
+                    // known that the other one can be asked for.
+                    if let Some((host, _)) = &mut earlier
+                        && host.state != HostState::Ended
+                    {
+                        self.finish(host).await?;
+                    }
                     let (ledger, info) = (&self.ledger, self.provider.info());
                     ledger.begin(usage, info, stop_mode, &spec, prepared, contact)?
                 }
             };
-            // A name stands for one accelerator, and what it was started for before ends.
-            if host.state == HostState::Ending || host.accelerator != accelerator {
-                self.finish(&mut host).await?;
-                continue;
-            }
+            drop(alone);
             let before = host.state;
             let was_ready = matches!(before, HostState::Ready | HostState::Stopped);
             if before == HostState::Ready
@@ -165,6 +177,9 @@ impl Lifecycle {
             {
                 self.provider.set_at_shutdown(id, stop_mode.at_shutdown()).await?;
             }
+            // What a process left that was killed nobody else wants.
+            let is_abandoned =
+                matches!(usage, Usage::Unnamed(_)) && host.stop_mode == StopMode::Term;
             host.stop_mode = stop_mode;
             match self.bring_up(&mut host, cancel).await {
                 Ok(Some(options)) => return Ok(Ready { host, options, notes, lock }),
@@ -179,7 +194,9 @@ impl Lifecycle {
                 Err(error) if before == HostState::Stopped => {
                     return Err(self.stopped_again(error, host).await);
                 }
-                Err(error) if was_ready => return Err(self.told(error, &host).await),
+                Err(error) if was_ready && !is_abandoned => {
+                    return Err(self.told(error, &host).await);
+                }
                 Err(error) => return Err(self.undone(error, host, is_new).await),
             }
         }
@@ -300,6 +317,11 @@ impl Lifecycle {
     fn has_settled(&self, host: &HostRecord) -> bool {
         unix_time().as_secs_f64() - host.sent.unwrap_or(host.asked)
             > self.provider.info().settles.as_secs_f64()
+    }
+
+    /// When that is so at the latest, by the clock that does not jump.
+    fn settled_by(&self) -> Instant {
+        Instant::now() + self.provider.info().settles
     }
 
     /// That a host has ended by itself, and why where its provider says so.

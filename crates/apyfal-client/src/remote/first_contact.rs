@@ -1,12 +1,15 @@
 //! The first contact with a new host, which gives it what is its own.
 
+use std::time::Instant;
+
 use apyfal_api::v2::FirstContact;
 use apyfal_core::{Error, ErrorKind, Result};
 use http::{HeaderValue, Method, header};
 
-use super::Remote;
 use super::body::SendBody;
 use super::connection::Ask;
+use super::failure::silent;
+use super::{ANSWER, Remote};
 
 impl Remote {
     /// Gives a new host what is its own, by what both know of the first contact alone. From then on
@@ -24,7 +27,10 @@ impl Remote {
             let mut ask = Ask::new(Method::POST, FirstContact::PATH.to_owned());
             ask.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             ask.body = SendBody::whole(body.clone());
-            match self.0.connections.whole(ask).await {
+            let (begin, connections) = (Instant::now(), &self.0.connections);
+            let asked = tokio::time::timeout(ANSWER, connections.whole(ask)).await;
+            let silence = || silent(&connections.address, &connections.contact, begin);
+            match asked.unwrap_or_else(|_| Err(silence())) {
                 Ok(_) => return Ok(()),
                 Err(failure) => patience.wait(failure).await?,
             }

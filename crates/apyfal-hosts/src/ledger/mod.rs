@@ -13,7 +13,7 @@ use std::time::Duration;
 use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 use apyfal_database::{Failure, Schema};
 use apyfal_machine::lock::{Lock, Mode};
-use apyfal_machine::private;
+use apyfal_machine::{file_name, private};
 use apyfal_providers::{HostSpec, InstanceId, Prepared, ProviderInfo, Token};
 use apyfal_tls::token;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -95,6 +95,16 @@ impl Ledger {
             cancel.check()?;
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Lets one alone look for the host of a named use, or ask for one. None for what has no name.
+    ///
+    /// # Errors
+    /// It cannot be locked, or `cancel` was thrown.
+    pub(crate) async fn lock_usage(&self, usage: &Usage, cancel: &Cancel) -> Result<Option<Lock>> {
+        let Usage::Named(name) = usage else { return Ok(None) };
+        private::make_directory(&self.directory)?;
+        self.lock(&format!("of-{}", file_name::encode(name)), cancel).await.map(Some)
     }
 
     /// Works on the database, which nobody else has open meanwhile.

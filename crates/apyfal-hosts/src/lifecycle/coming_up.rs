@@ -115,9 +115,10 @@ impl Lifecycle {
     /// The machine that was made for an attempt, looked up by its token.
     pub(super) async fn made_by(&self, host: &HostRecord) -> Result<Option<Instance>> {
         let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        let settled = self.settled_by();
         loop {
             let found = self.provider.list(&filter).await?.into_iter().next();
-            if found.is_some() || self.has_settled(host) {
+            if found.is_some() || self.has_settled(host) || Instant::now() > settled {
                 return Ok(found);
             }
             sleep(self.limits.pause).await;

@@ -72,12 +72,13 @@ impl Lifecycle {
     /// Deletes a machine, until it has ended for everybody. One that was asked for just now may not be
     /// found yet, and is deleted once it is.
     pub(super) async fn terminated(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
-        let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
+        let (end, settled) = (Instant::now() + self.limits.provision, self.settled_by());
+        let mut looks = self.limits.looks();
         self.provider.terminate(id).await?;
         loop {
             match self.provider.get(id).await?.map(|instance| instance.state) {
                 Some(InstanceState::Ended) => return Ok(()),
-                None if self.has_settled(host) => return Ok(()),
+                None if self.has_settled(host) || Instant::now() > settled => return Ok(()),
                 Some(state) if Instant::now() > end => return Err(still(host, id, state)),
                 // It was not there yet when it was told to end.
                 None => self.provider.terminate(id).await?,

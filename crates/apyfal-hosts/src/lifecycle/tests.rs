@@ -80,6 +80,8 @@ impl Provider for Scripted {
     }
 
     async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
+        // As one that is asked over a network.
+        tokio::task::yield_now().await;
         self.inner.lock().calls.push("prepare".to_owned());
         Request::of(spec).map(Prepared::from)
     }
@@ -516,4 +518,68 @@ async fn a_machine_that_somebody_else_made_ends_as_it_is_said() {
         assert_eq!(test.state(), state);
     }
     assert_eq!(test.provider.count("set_at_shutdown"), 0);
+}
+
+#[tokio::test]
+async fn two_starts_of_one_name_make_one_host_after_the_other() {
+    let test = Test::new(Duration::ZERO);
+    let _ = tokio::join!(test.start(), test.start());
+    let calls = test.provider.inner.lock().calls.clone();
+    let mut living = 0;
+    for call in &calls {
+        match &**call {
+            "create" => living += 1,
+            "terminate" => living = 0,
+            _ => {}
+        }
+        assert!(living < 2, "{calls:?}");
+    }
+    assert_eq!((test.provider.count("create"), test.provider.living()), (2, 0));
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_ends_where_nobody_can_use_it() {
+    for (usage, mode, living) in [
+        (Usage::Unnamed("a".into()), StopMode::Term, 0),
+        (Usage::Unnamed("a".into()), StopMode::Keep, 1),
+        (Usage::Named("it".into()), StopMode::Term, 1),
+    ] {
+        let test = Test { usage, ..Test::new(Duration::ZERO) };
+        let host = test.left(HostState::Ready, InstanceState::Running).await;
+        test.lifecycle.ledger().save(&HostRecord { stop_mode: mode, ..host }).unwrap();
+        assert_eq!(test.start().await.message(), "its machine has no address");
+        assert_eq!((test.provider.living(), test.recorded().len()), (living, living), "{mode:?}");
+    }
+}
+
+/// One that is not to be had.
+struct Refused;
+
+#[async_trait]
+impl Wanted for Refused {
+    async fn host(&self, _: &Lifecycle, _: &Cancel) -> Result<(HostSpec, FirstContact)> {
+        Err(Error::new(ErrorKind::Quota, "there are too many"))
+    }
+}
+
+#[tokio::test]
+async fn a_host_stays_where_none_of_another_accelerator_can_take_its_place() {
+    let test = Test::new(Duration::ZERO);
+    test.left(HostState::Ready, InstanceState::Running).await;
+    let cancel = Cancel::default();
+    let started = test.lifecycle.start(&test.usage, "sha3", StopMode::Term, &Refused, &cancel);
+    assert_eq!(started.await.unwrap_err().kind(), ErrorKind::Quota);
+    assert_eq!((test.provider.living(), test.recorded().len()), (1, 1));
+    // Where one can, it ends first.
+    let started = test.lifecycle.start(&test.usage, "sha3", StopMode::Term, &New, &cancel);
+    assert_eq!(started.await.unwrap_err().message(), "its machine has no address");
+    assert_eq!((test.provider.count("create"), test.provider.living()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_holds_nothing_up() {
+    let test = Test::new(Duration::from_millis(20));
+    let mut host = test.asked_before(-86_400.0);
+    test.lifecycle.stop(&mut host, StopMode::Term).await.unwrap();
+    assert!(test.recorded().is_empty());
 }
