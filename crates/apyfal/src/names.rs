@@ -308,7 +308,7 @@ mod tests {
         }
         // Left by a command that was killed.
         fs::create_dir_all(names.root("left")).unwrap();
-        let used = names.lock_shared("used", &Cancel::new()).await.unwrap();
+        let used = names.lock_shared("used", &Cancel::default()).await.unwrap();
         let cleared = names.clear(&["kept".to_owned()]).unwrap();
         assert_eq!(cleared, Cleared { forgotten: 1, in_use: vec!["used".to_owned()] });
         assert!(names.root("used").join("session").exists());
