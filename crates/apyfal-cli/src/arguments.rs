@@ -190,7 +190,14 @@ pub(crate) fn grammar() -> clap::Command {
 /// Parses a command line that begins with the program's name.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Refused> {
     let mut grammar = grammar();
-    let arguments = arguments.into_iter().map(as_text).collect();
+    let arguments: Vec<_> = arguments.into_iter().map(as_text).collect();
+    // What tells of all commands needs all of them; most lines name theirs first.
+    let is_of_all = |word: &OsString| {
+        word != "--version" && word != "-V" && grammar.find_subcommand(word).is_none()
+    };
+    if arguments.get(1).is_none_or(is_of_all) {
+        grammar.build();
+    }
     let (declared, parameters) = split(arguments).map_err(Refused::Ours)?;
     let matches = grammar.try_get_matches_from_mut(declared).map_err(Refused::Clap)?;
     let CommandLine { options, command } =
