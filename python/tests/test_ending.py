@@ -1,4 +1,5 @@
 """How accelerators end that nobody stops, and what signals and forks do."""
+import io
 import os
 import signal
 import time
@@ -79,21 +80,28 @@ def test_sigterm_that_the_program_handles_is_the_programs(program):
 
 @pytest.mark.parametrize('how', [
     'del sha3', 'sys.exit(0)', 'pass', 'sha3.myself = sha3', 'sys.sha3 = sha3',
-    'future = sha3.process_submit(b"x", type="sha3-256")'])
+    'future = sha3.process_submit(b"x")'])
 def test_who_is_not_stopped_ends_with_the_program(program, sessions, how):
     ended = program(f'''
-    import apyfal, sys
-    sha3 = apyfal.Accelerator('sha3')
-    sha3.start()
+    import apyfal, io, os, sys
+    sha3 = apyfal.Accelerator('hyperfire')
+    sha3.start(src=io.BytesIO(b'the,THE'))
+    assert os.listdir(os.environ['TMPDIR'])
     {how}
     ''')
     assert ended.stdout == ended.stderr == ''
     assert not list(sessions.iterdir()), 'its session ended with it'
 
 
+def on_disk():
+    """What has its session there, since it was started with something."""
+    accelerator = apyfal.Accelerator('hyperfire')
+    accelerator.start(src=io.BytesIO(b'the,THE'))
+    return accelerator
+
+
 def test_the_collector_ends_it_once(sessions):
-    accelerator = apyfal.Accelerator('sha3')
-    accelerator.start()
+    accelerator = on_disk()
     assert list(sessions.iterdir())
     client, stopped = accelerator.client, []
     stop = client.stop
@@ -115,9 +123,8 @@ def test_a_stop_that_is_interrupted_is_made_up_for(sessions, host):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    accelerator = apyfal.Accelerator('sha3')
+    accelerator = on_disk()
     accelerator._host = Ended(host_ip=host)
-    accelerator.start()
     accelerator.client.stop = interrupted
     try:
         accelerator.stop()

@@ -5,19 +5,24 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
 BEGIN = '''
-import apyfal, asyncio, io, os, sys
+import apyfal, asyncio, io, os, sys, time
 from apyfal import aio
 URL, folder = sys.argv[1:]
 os.environ.update(HOME=folder, TMPDIR=folder, AWS_ENDPOINT_URL=URL, AWS_EC2_METADATA_DISABLED='true')
 AWS = dict(region='us-east-1', client_id='a', secret_id='b', allowed_cidr='192.0.2.1/32')
 class Endless:
+    is_read = False
     def read(self, size):
-        Endless.read = lambda self, size: bytes(size)
-        print('ready', flush=True)
+        if not Endless.is_read:
+            Endless.is_read = True
+            print('ready', flush=True)
+        # As a disk does: a thread that wants the interpreter again at once may keep all others from it.
+        time.sleep(0.001)
         return bytes(size)
 def config(text=''):
     return apyfal.configuration.Configuration(io.StringIO(text))
@@ -102,6 +107,9 @@ def run(tmp_path):
                 cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
             # One that does not end by itself would go on for ever.
             end.callback(process.kill)
+            watch = threading.Timer(120, process.kill)
+            end.callback(watch.cancel)
+            watch.start()
             return process
         yield begin
 

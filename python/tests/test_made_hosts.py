@@ -423,6 +423,13 @@ def test_what_of_the_class_cannot_be_is_refused(name, value, message, monkeypatc
     monkeypatch.setattr(AWSHost, name, value)
     with pytest.raises(HostConfigurationException, match=message):
         AWSHost(region='us-east-1').start('gzip')
+    with pytest.raises(HostConfigurationException, match=message):
+        apyfal.Accelerator('gzip', host_type='AWS', region='us-east-1').start()
+    monkeypatch.undo()
+    host = AWSHost(region='us-east-1')
+    monkeypatch.setattr(host, name, value, raising=False)
+    with pytest.raises(HostConfigurationException, match=message):
+        host.start('gzip')
 
 
 def test_what_an_accelerator_needs_may_be_said(monkeypatch):

@@ -141,6 +141,8 @@ class MadeHost(Host):
             return
         self._say(image_id=image_id, instance_type=instance_type)
         self._need(needs)
+        # Of the object, since it was made; its client has the configuration as it is by then.
+        self._check()
         if self._client is None:
             from apyfal.client.rest import RESTClient
             self._attach(RESTClient(self._accelerator, config=self._config))
@@ -182,7 +184,6 @@ class MadeHost(Host):
     def _begin(self, next_step: str | None = None) -> None:
         """Says that it is going to be made, unless it is there; and what comes then."""
         assert self._client is not None
-        self._check()
         core = self._client._accelerator()
         if core.host is None:
             get_logger().info('Configuring host on %s instance...', self.NAME)

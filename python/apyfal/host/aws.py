@@ -69,6 +69,7 @@ class AWSHost(CSPHost):
                   boto3_create_instances_kwargs=boto3_create_instances_kwargs,
                   subnet_id=subnet_id, availability_zone=availability_zone,
                   security_group_ids=security_group_ids, s3_buckets=s3_buckets)
+        self._check()
 
     @property
     def role(self) -> str:
