@@ -10,7 +10,7 @@ import threading
 import pytest
 
 BEGIN = '''
-import apyfal, asyncio, io, os, sys, time
+import apyfal, asyncio, io, os, sys, threading, time
 from apyfal import aio
 URL, folder = sys.argv[1:]
 os.environ.update(HOME=folder, TMPDIR=folder, AWS_ENDPOINT_URL=URL, AWS_EC2_METADATA_DISABLED='true')
@@ -30,8 +30,15 @@ def here():
     sha3 = apyfal.Accelerator('sha3', config=config())
     sha3.start()
     stop = sha3.client.stop
+    def tell():
+        # Once it takes no more jobs, it is within the stop.
+        try:
+            while True:
+                sha3.process(b'x', type='sha3-256')
+        except Exception:
+            print('stopping', flush=True)
     def stopping(*args):
-        print('stopping', flush=True)
+        threading.Thread(target=tell, daemon=True).start()
         return stop(*args)
     sha3.client.stop = stopping
     return sha3
