@@ -114,24 +114,26 @@ impl Names {
     /// # Errors
     /// It cannot be locked.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
-        self.try_lock_with(name, Mode::Exclusive)
-    }
-
-    fn try_lock_with(&self, name: &str, mode: Mode) -> Result<Option<Lock>> {
-        private::make_directory(&self.folder).map_err(|error| {
-            Error::from(error).operation(format!("make the directory '{}'", self.folder.display()))
-        })?;
-        Lock::try_take(&self.folder.join(file_name::encode(name) + ".lock"), mode)
+        Lock::try_take(&self.lock_path(name)?, Mode::Exclusive)
     }
 
     async fn lock_with(&self, name: &str, cancel: &Cancel, mode: Mode) -> Result<Lock> {
+        let path = self.lock_path(name)?;
         loop {
-            if let Some(lock) = self.try_lock_with(name, mode)? {
+            if let Some(lock) = Lock::try_take(&path, mode)? {
                 return Ok(lock);
             }
             cancel.check()?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The file that is locked, in a directory that is there.
+    fn lock_path(&self, name: &str) -> Result<PathBuf> {
+        private::make_directory(&self.folder).map_err(|error| {
+            Error::from(error).operation(format!("make the directory '{}'", self.folder.display()))
+        })?;
+        Ok(self.folder.join(file_name::encode(name) + ".lock"))
     }
 
     /// Where the session of a name lives.
