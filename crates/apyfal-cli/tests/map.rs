@@ -424,10 +424,12 @@ fn what_cannot_be_compared_is_done_again() {
     }
 }
 
-/// A home with forty files and an accelerator that waits with the last of them for a file `go`.
+/// A home with forty files and an accelerator that ends twelve jobs, whichever come first, and with the
+/// others waits for a file `go`.
 fn slow() -> Home {
     let home = Home::new();
-    let script = "cat \"$0\"; case $0 in */[23]?) until [ -e go ]; do sleep 0.05; done;; esac";
+    let script = "cat \"$0\"; for n in 0 1 2 3 4 5 6 7 8 9 a b; do mkdir first-$n 2>&- && exit; done; \
+                  until [ -e go ]; do sleep 0.05; done";
     home.write(
         "accelerator.conf",
         format!("[accelerator.slow]\ncommand = ['sh', '-c', '{script}', '{{src}}']\n"),
