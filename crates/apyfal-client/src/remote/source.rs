@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind as Io, Read};
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -185,7 +186,11 @@ impl Source {
             let mut block = vec![0; BLOCK];
             let mut filled = 0;
             while !sender.is_closed() && !cancel.is_cancelled() {
-                match read(&mut block[filled..]) {
+                let room = &mut block[filled..];
+                // A thread that is gone would look like the end of the source.
+                let read = catch_unwind(AssertUnwindSafe(|| read(room)))
+                    .unwrap_or_else(|_| Err(std::io::Error::other("it panicked as it was read")));
+                match read {
                     Ok(0) => break,
                     Ok(count) => filled += count,
                     Err(error) if matches!(error.kind(), Io::WouldBlock | Io::Interrupted) => {
@@ -321,10 +326,38 @@ impl std::fmt::Debug for Origin {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use hyper::body::Body;
+
     use super::*;
 
     async fn source(input: Input) -> Source {
         Source::of(Some(input), &Cancel::default(), &Arc::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_panics_does_not_end_well() {
+        struct Panics(u8);
+        impl Read for Panics {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                self.0 = self.0.checked_sub(1).expect("no more of it");
+                buffer[0] = self.0;
+                Ok(1)
+            }
+        }
+        let source = source(Input::stream(Panics(3))).await;
+        let mut body = Box::pin(source.body().unwrap());
+        let mut sent = 0;
+        let end = loop {
+            match poll_fn(|context| body.as_mut().poll_frame(context)).await {
+                Some(Ok(piece)) => sent += piece.into_data().map_or(0, |data| data.len()),
+                end => break end,
+            }
+        };
+        assert!(matches!(end, Some(Err(_))), "it ended well after {sent} bytes");
+        let failure = source.take_failure().unwrap();
+        assert!(failure.to_string().contains("panicked"), "{failure}");
     }
 
     #[tokio::test]
