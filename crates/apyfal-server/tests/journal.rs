@@ -132,15 +132,15 @@ fn start(task: &str, path: &Path) -> Command {
     command
 }
 
-/// What children said.
+/// What children said that is in the journal.
 #[derive(Default)]
-struct Told {
+struct Acknowledged {
     highest: u64,
     sessions: HashSet<u64>,
     jobs: HashMap<u64, String>,
 }
 
-impl Told {
+impl Acknowledged {
     fn take(&mut self, lines: Vec<String>) {
         let before = self.highest;
         for line in lines {
@@ -163,11 +163,11 @@ impl Told {
 async fn killed_at_any_moment_it_keeps_what_it_answered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
-    let mut told = Told::default();
+    let mut acknowledged = Acknowledged::default();
     let mut interrupted = 0;
     let mut round = 0;
     // However slow the machine is, it ends once enough was seen.
-    while round < 24 || (round < 500 && (interrupted == 0 || told.jobs.len() < 100)) {
+    while round < 24 || (round < 500 && (interrupted == 0 || acknowledged.jobs.len() < 100)) {
         let mut child = start("write", &path).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let reader = std::thread::spawn(move || {
@@ -179,27 +179,31 @@ async fn killed_at_any_moment_it_keeps_what_it_answered() {
         std::thread::sleep(Duration::from_millis(moment));
         child.kill().unwrap();
         child.wait().unwrap();
-        told.take(reader.join().unwrap());
+        acknowledged.take(reader.join().unwrap());
         round += 1;
         // Now and then the next one finds it as the kill left it.
         if round % 3 != 0 {
             let (journal, recovered) = Journal::open(&path).unwrap();
             interrupted += recovered.interrupted.len();
-            check(&journal, &mut told).await;
+            check(&journal, &mut acknowledged).await;
             journal.close().await.unwrap();
         }
     }
-    assert!(interrupted > 0 && told.jobs.len() >= 100, "{interrupted} of {}", told.jobs.len());
+    assert!(
+        interrupted > 0 && acknowledged.jobs.len() >= 100,
+        "{interrupted} of {}",
+        acknowledged.jobs.len()
+    );
 }
 
-async fn check(journal: &Journal, told: &mut Told) {
-    for number in &told.sessions {
+async fn check(journal: &Journal, acknowledged: &mut Acknowledged) {
+    for number in &acknowledged.sessions {
         assert!(journal.session_by_number(*number).await.unwrap().is_some(), "session {number}");
     }
-    for (number, word) in &told.jobs {
+    for (number, word) in &acknowledged.jobs {
         match (word.as_str(), journal.job_by_number(*number).await.unwrap()) {
             ("forgotten", None) => {}
-            // The kill came after it was forgotten, and before that was told.
+            // The kill came after it was forgotten, and before that was acknowledged.
             ("done", None) if number.is_multiple_of(4) => {}
             ("done", Some(job)) => assert_eq!(job.state, JobState::Done, "{job:?}"),
             ("waiting" | "running", Some(job)) => {
@@ -208,19 +212,23 @@ async fn check(journal: &Journal, told: &mut Told) {
                 assert!(word == "waiting" || job.started.is_some(), "{job:?}");
                 assert_eq!(job.state == JobState::Interrupted, job.error.is_some());
             }
-            (word, job) => panic!("job {number} was told to be {word}: {job:?}"),
+            (word, job) => panic!("job {number} was acknowledged to be {word}: {job:?}"),
         }
     }
     for state in [JobState::Waiting, JobState::Running] {
         let filter = JobFilter { state: Some(state), ..JobFilter::default() };
         assert_eq!(journal.jobs(filter, NEWEST).await.unwrap().count, 0);
     }
-    // Numbers that were given but not told are not given again either.
+    // Numbers that were given but not acknowledged are not given again either.
     let newest = journal.jobs(JobFilter::default(), NEWEST).await.unwrap().items;
     let newest = newest.first().map_or(0, |job| job.number);
     let next = journal.next_number().unwrap();
-    assert!(next > told.highest.max(newest), "{next} after {} and {newest}", told.highest);
-    told.highest = next;
+    assert!(
+        next > acknowledged.highest.max(newest),
+        "{next} after {} and {newest}",
+        acknowledged.highest
+    );
+    acknowledged.highest = next;
 }
 
 /// Takes what is left of the disk.

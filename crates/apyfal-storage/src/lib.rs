@@ -37,6 +37,7 @@ mod keystone;
 mod list;
 mod local;
 mod location;
+mod masking;
 mod mount;
 mod mounted;
 mod object;

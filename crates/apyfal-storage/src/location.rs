@@ -5,9 +5,11 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use apyfal_core::{Error, ErrorKind, Result, is_secret_key};
+use apyfal_core::{Error, ErrorKind, Result};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
+
+use crate::masking::{has_user, is_signature, masked};
 
 /// Where data is, as a URL names it. Displayed without any credentials that the URL holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,42 +207,6 @@ fn decoded_path(text: &str, url: &str) -> Result<PathBuf> {
 fn malformed(url: impl fmt::Display, reason: impl fmt::Display) -> Error {
     Error::new(ErrorKind::StorageConfiguration, reason.to_string())
         .operation(format!("use '{url}' as a location"))
-}
-
-/// The URL without what it says of its user, and without the query values that grant access by
-/// themselves, such as the signature of a presigned URL.
-fn masked(url: &Url) -> Url {
-    let mut masked = url.clone();
-    if has_user(url) {
-        // Many a token stands where the name is, with some word as its password or with none. Both
-        // fail only for URLs that cannot have a user.
-        let _ = masked.set_password(None);
-        let _ = masked.set_username("***");
-    }
-    if url.query().is_some() {
-        let pairs: Vec<_> = url.query_pairs().collect();
-        if pairs.iter().any(|(key, _)| grants_access(key)) {
-            masked.query_pairs_mut().clear().extend_pairs(
-                pairs
-                    .iter()
-                    .map(|(key, value)| (key, if grants_access(key) { "***" } else { value })),
-            );
-        }
-    }
-    masked
-}
-
-fn has_user(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
-}
-
-fn grants_access(key: &str) -> bool {
-    is_secret_key(key) || is_signature(key) || key.to_ascii_lowercase().contains("token")
-}
-
-fn is_signature(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    key.contains("signature") || key == "sig"
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
-use crate::common::machine::{Machine, Way};
+use crate::common::machine::{Machine, Namespace};
 use crate::common::server::until;
 
 /// Makes the disk, which is there until the input ends.
@@ -54,7 +54,7 @@ pub struct BareMachine {
     _disk_stdin: ChildStdin,
     running: Option<Running>,
     root: tempfile::TempDir,
-    network: Way,
+    network: Namespace,
 }
 
 /// What is there while it is on.
@@ -73,7 +73,7 @@ impl BareMachine {
         unshare.args(["unshare", "--mount", "bash", "-c", DISK, "disk"]).arg(root.path());
         let (disk, stdin) = said(&mut unshare, "made");
         let mut machine =
-            Self { disk, _disk_stdin: stdin, running: None, root, network: network.way() };
+            Self { disk, _disk_stdin: stdin, running: None, root, network: network.namespace() };
         machine.power_on();
         machine
     }

@@ -6,22 +6,22 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::common::Home;
 
-/// A namespace, which is there as long as this is.
+/// A machine whose namespace is there as long as this is.
 pub struct Machine {
     holder: Child,
     /// Its end is the holder's end.
     _stdin: ChildStdin,
-    way: Way,
+    namespace: Namespace,
 }
 
-/// The way into a namespace.
+/// The namespace of a machine, as long as that holds it.
 #[derive(Clone, Copy)]
-pub struct Way {
+pub struct Namespace {
     pid: u32,
     has_user: bool,
 }
 
-impl Way {
+impl Namespace {
     /// What runs a command there.
     pub fn enter(self) -> Command {
         let mut command = Command::new("nsenter");
@@ -32,7 +32,7 @@ impl Way {
         command
     }
 
-    /// Whether it leads into a user namespace.
+    /// Whether it is of a user namespace of its own.
     pub fn has_user(self) -> bool {
         self.has_user
     }
@@ -54,28 +54,28 @@ impl Machine {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
             .expect("a line");
         let pid = line.trim().parse().expect("the number of a process");
-        let way = Way { pid, has_user };
-        Self { _stdin: holder.stdin.take().expect("a pipe"), holder, way }
+        let namespace = Namespace { pid, has_user };
+        Self { _stdin: holder.stdin.take().expect("a pipe"), holder, namespace }
     }
 
     /// What runs a command on this machine.
     pub fn enter(&self) -> Command {
-        self.way.enter()
+        self.namespace.enter()
     }
 
-    /// The way into it.
-    pub fn way(&self) -> Way {
-        self.way
+    /// Its namespace.
+    pub fn namespace(&self) -> Namespace {
+        self.namespace
     }
 
     /// Its network, as a file.
     pub fn network(&self) -> String {
-        format!("/proc/{}/ns/net", self.way.pid)
+        format!("/proc/{}/ns/net", self.namespace.pid)
     }
 
     /// Whether it is of a user namespace of its own.
     pub fn has_user(&self) -> bool {
-        self.way.has_user()
+        self.namespace.has_user()
     }
 
     /// Sets up its network.
@@ -102,7 +102,8 @@ impl Machine {
     /// Makes an interface on each of two machines of one user namespace: what goes into one comes
     /// out of the other.
     pub fn lay_cable(&self, here: &str, other: &Self, there: &str) {
-        let there = ["type", "veth", "peer", "name", there, "netns", &other.way.pid.to_string()];
+        let there =
+            ["type", "veth", "peer", "name", there, "netns", &other.namespace.pid.to_string()];
         self.ip(&[&["link", "add", here], &there[..]].concat());
     }
 

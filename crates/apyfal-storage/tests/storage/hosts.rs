@@ -6,7 +6,7 @@ use apyfal_core::ErrorKind;
 use apyfal_storage::AuthorizedDirs;
 use tempfile::TempDir;
 
-use super::behaviour::{Place, check};
+use super::behaviour::{WritableStorage, check};
 use super::local::names;
 use super::*;
 
@@ -18,7 +18,7 @@ fn storage(directories: &[&Path]) -> Storage {
 async fn authorized_directories_behave() {
     let directory = TempDir::new().unwrap();
     let root = directory.path().to_owned();
-    check(&Place {
+    check(&WritableStorage {
         storage: storage(&[&root]),
         prefix: format!("host://{}/", root.display()),
         names: Box::new(move || names(&root)),

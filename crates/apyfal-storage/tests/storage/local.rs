@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use apyfal_core::{ErrorKind, Sink};
 use tempfile::TempDir;
 
-use super::behaviour::{Place, check};
+use super::behaviour::{WritableStorage, check};
 use super::*;
 
 pub(crate) fn names(directory: &Path) -> Vec<String> {
@@ -32,7 +32,7 @@ fn fifo(directory: &Path) -> PathBuf {
 async fn files_behave() {
     let directory = TempDir::new().unwrap();
     let root = directory.path().to_owned();
-    check(&Place {
+    check(&WritableStorage {
         storage: Storage::new(),
         prefix: format!("{}/", root.display()),
         names: Box::new(move || names(&root)),

@@ -2,13 +2,13 @@ use apyfal_core::{Environment, ErrorKind};
 use apyfal_storage::StorageType;
 use apyfal_testkit::{Answer, FaultServer};
 
-use super::behaviour::{Place, check};
+use super::behaviour::{WritableStorage, check};
 use super::*;
 
 #[tokio::test]
 async fn s3_behaves() {
     moto(|moto| moto.create_bucket("behaviour"));
-    check(&Place {
+    check(&WritableStorage {
         storage: s3(),
         prefix: "s3://behaviour/".into(),
         names: Box::new(|| moto(|moto| moto.keys("behaviour"))),

@@ -138,7 +138,7 @@ impl End {
 /// # Errors
 /// Two results would have the same place, or one that of a source.
 pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<Item>> {
-    let mut places = Places::default();
+    let mut places = RealPaths::default();
     let read: HashSet<_> = sources.iter().map(|source| places.of(&source.location)).collect();
     let mut taken: HashMap<String, String> = HashMap::new();
     let mut items = Vec::with_capacity(sources.len());
@@ -179,15 +179,15 @@ pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<I
     Ok(items)
 }
 
-/// What places are called that may be written in several ways.
+/// What destinations are called that may be written in several ways.
 #[derive(Default)]
-struct Places {
+struct RealPaths {
     /// The real paths of directories, which many files share.
     directories: HashMap<PathBuf, PathBuf>,
 }
 
-impl Places {
-    /// Equal for two ways to write the same place.
+impl RealPaths {
+    /// Equal for two ways to write the same destination.
     fn of(&mut self, location: &Location) -> String {
         match location {
             Location::File(path) => {

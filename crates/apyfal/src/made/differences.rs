@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// What differs so that calls which are right here would fail there, or do something else; nothing where
 /// all is the same.
-pub(super) fn told(here: &AcceleratorInfo, there: &AcceleratorInfo) -> Option<String> {
+pub(super) fn between(here: &AcceleratorInfo, there: &AcceleratorInfo) -> Option<String> {
     let parameters = here.params.iter().flat_map(|spec| of_parameter(spec, &there.params));
     let ends = [
         ("start", "source", here.start_src, there.start_src),
@@ -86,7 +86,7 @@ mod tests {
         let integer = |end| spec(ParamKind::Integer(1..=end));
         let here = info(vec![integer(9).default(6)]);
         let differs = |there: AcceleratorInfo, how: &str| {
-            let told = told(&here, &there).unwrap();
+            let told = between(&here, &there).unwrap();
             assert!(told.starts_with("gzip on its host differs from what is known of it here: "));
             assert!(told.ends_with(&format!(": {how}")), "{told}");
         };
@@ -111,9 +111,9 @@ mod tests {
         let further = ParamSpec::new("further", ParamKind::Text, "");
         let meaning = ParamSpec { help: "Another text".into(), ..spec(ParamKind::Bool) };
         let there = info(vec![meaning, further]);
-        assert_eq!(told(&here, &there), None);
-        assert_eq!(told(&here, &info(vec![ParamSpec::any_other("")])), None);
+        assert_eq!(between(&here, &there), None);
+        assert_eq!(between(&here, &info(vec![ParamSpec::any_other("")])), None);
         let optional = AcceleratorInfo { dst: Need::Optional, ..here.clone() };
-        assert_eq!(told(&here, &optional), None);
+        assert_eq!(between(&here, &optional), None);
     }
 }
