@@ -2,17 +2,20 @@
 
 use apyfal_core::{Details, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// The body of every answer that is an error.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: WireError,
 }
 
 /// An error: what failed, why, and what to do.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct WireError {
     /// What the caller can do about it, as a stable word: `not-found`.
     pub kind: String,
@@ -36,7 +39,8 @@ pub struct WireError {
 }
 
 /// What programs may act on, beside the kind of an error.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ErrorDetails {
     /// The status with which a program ended, or with which it answered and went on. Absent where
     /// it was killed.

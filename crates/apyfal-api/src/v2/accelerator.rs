@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 use apyfal_core::{AcceleratorInfo, EngineInfo, Need, ParamKind, ParamSpec, Slots, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// An accelerator of a host.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Accelerator {
     /// Its name: `gzip`.
     pub name: String,
@@ -43,7 +45,8 @@ pub struct Accelerator {
 }
 
 /// What can run an accelerator.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Engine {
     /// Its name.
     pub name: String,
@@ -56,7 +59,8 @@ pub struct Engine {
 }
 
 /// A parameter of an accelerator.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Parameter {
     /// Its name; `*` stands for any other.
     pub name: String,
@@ -73,7 +77,8 @@ pub struct Parameter {
 }
 
 /// The type and range of a parameter.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ParameterType {
     /// True or false.

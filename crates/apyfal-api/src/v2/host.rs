@@ -1,6 +1,7 @@
 //! What a host is.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::Lease;
@@ -9,7 +10,8 @@ use super::Lease;
 pub const VERSION: u32 = 2;
 
 /// What a host is: the answer to the first question of a client.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Host {
     /// The version of apyfal on it.
     pub version: String,

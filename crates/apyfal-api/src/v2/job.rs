@@ -2,25 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::Report;
 use crate::WireError;
 
 /// A request to run a job.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JobRequest {
     /// An id of the client's choice, of 1 to 64 letters, digits, `-` and `_`. A job with an id is
     /// recorded before it runs, and its result is kept: sent again with the same data, it is not run
     /// again, and with anything else it is refused. `host` and those that begin with `job-` are the
     /// host's own.
-    #[schema(pattern = "^(?!job-|[Hh][Oo][Ss][Tt]$)[A-Za-z0-9_-]{1,64}$")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^(?!job-|[Hh][Oo][Ss][Tt]$)[A-Za-z0-9_-]{1,64}$")
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Its parameters, in the shape of the original: `{"app": {"specific": {…}}}`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    #[schema(value_type = Option<Object>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub parameters: Value,
     /// A source that the host reads by itself; the body then has no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +53,8 @@ pub struct JobRequest {
 }
 
 /// Whether the answer to a request waits for the job.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// The answer is the result, or the report where there is none.
@@ -59,7 +65,8 @@ pub enum Mode {
 }
 
 /// How far a job is.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// It waits for a slot.
@@ -111,7 +118,8 @@ impl JobState {
 }
 
 /// A job as a host tells of it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Job {
     /// Its id.
     pub id: String,
@@ -148,7 +156,8 @@ pub struct Job {
 }
 
 /// How far a job is, in bytes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Progress {
     /// Bytes to read, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,7 +169,8 @@ pub struct Progress {
 }
 
 /// A page of jobs, the newest first.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Jobs {
     /// How many there are on all pages.
     pub count: u64,

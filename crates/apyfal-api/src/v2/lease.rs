@@ -1,10 +1,12 @@
 //! How long a host lives without its owner.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// What is left of a host's lease. What has no limit is missing.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Lease {
     /// How many seconds it may be without jobs and clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,11 +30,12 @@ impl Lease {
 }
 
 /// Asks that a host lives on.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LeaseExtension {
     /// For how many seconds from now, at least. A lease is never made shorter.
-    #[schema(minimum = 0, maximum = 31_622_400)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 31_622_400))]
     pub seconds: f64,
 }
 

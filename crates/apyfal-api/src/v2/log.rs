@@ -1,10 +1,12 @@
 //! What the agent and its jobs said.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// One line.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct LogLine {
     /// Its number; later lines have higher ones.
     pub number: u64,
@@ -18,7 +20,8 @@ pub struct LogLine {
 }
 
 /// Some lines, the oldest first.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Logs {
     /// The lines.
     pub lines: Vec<LogLine>,

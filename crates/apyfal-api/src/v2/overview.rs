@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::{JobState, Lease, Progress};
 
 /// How a host is doing, as its page shows it. It has nothing private: no parameters, names of
 /// files, ids, addresses or texts of errors.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Overview {
     /// The version of apyfal on it.
     pub version: String,
@@ -54,7 +56,8 @@ pub struct Overview {
 }
 
 /// How busy an accelerator is, and what it did since the agent started.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct AcceleratorLoad {
     /// Its name.
     pub name: String,
@@ -77,7 +80,8 @@ pub struct AcceleratorLoad {
 }
 
 /// A job that waits or runs.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct LiveJob {
     /// A number of its own.
     pub number: u64,
@@ -95,7 +99,8 @@ pub struct LiveJob {
 }
 
 /// What was done over time.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct History {
     /// The length of a step, in seconds.
     pub step: u64,
@@ -104,7 +109,8 @@ pub struct History {
 }
 
 /// What was done in one step of time.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct HistoryPoint {
     /// When the step began, in seconds since 1970.
     pub start: u64,

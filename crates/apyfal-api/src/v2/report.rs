@@ -3,10 +3,12 @@
 use apyfal_core as core;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// What a `start`, a job or a stop tells beside its output.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Report {
     /// The job's or session's id.
     #[serde(default)]
@@ -17,19 +19,19 @@ pub struct Report {
     pub engine: String,
     /// The accelerator's own result.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub specific: Map<String, Value>,
     /// Times and amounts: seconds as `wall-clock-time`, bytes as `total-bytes-read` and
     /// `total-bytes-written`, bytes per second as `input-bandwidth`.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub profiling: core::Profiling,
     /// The same done by plain software, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub comparison: Option<core::Comparison>,
     /// More that the accelerator told.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub app: Map<String, Value>,
 }
 

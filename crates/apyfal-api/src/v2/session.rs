@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::Report;
 
 /// A request to open a session.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     /// The accelerator; the host's default one where it is absent.
@@ -15,7 +17,7 @@ pub struct StartRequest {
     pub accelerator: Option<String>,
     /// Its parameters, in the shape of the original: `{"app": {"specific": {…}}, "env": {…}}`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    #[schema(value_type = Option<Object>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub parameters: Value,
     /// A source that the host reads by itself: `s3://…`, `https://…`, `host://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,7 +28,8 @@ pub struct StartRequest {
 }
 
 /// An open session.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Session {
     /// Its id.
     pub id: String,
@@ -43,7 +46,8 @@ pub struct Session {
 }
 
 /// A page of sessions, the newest first.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Sessions {
     /// How many there are on all pages.
     pub count: u64,

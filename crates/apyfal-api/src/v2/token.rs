@@ -1,10 +1,12 @@
 //! Tokens beside the host's own, each for one who uses it.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// Asks for a token.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// What it is to be called: 1 to 64 letters, digits, `-`, `_` and `.`, but not `host`.
@@ -12,7 +14,8 @@ pub struct TokenRequest {
 }
 
 /// A token that a host knows.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Token {
     /// What it is called.
     pub name: String,
@@ -21,7 +24,8 @@ pub struct Token {
 }
 
 /// A token that was made just now. The host shows it this one time.
-#[derive(Clone, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct NewToken {
     /// What it is called.
     pub name: String,
@@ -38,7 +42,8 @@ impl std::fmt::Debug for NewToken {
 }
 
 /// The tokens of a host, by name.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Tokens {
     /// Each of them.
     pub tokens: Vec<Token>,
