@@ -6,7 +6,9 @@ data, and all other hashes are left to the standard module.
 from __future__ import annotations
 
 import hashlib as _standard
-from typing import Any
+import io
+import threading
+from typing import Any, Self
 
 from apyfal._shared import at_exit, started
 
@@ -26,7 +28,7 @@ def __getattr__(name: str) -> Any:
 class _Hash:
     """A hash of SHA-3 or SHAKE. Data that it got as a whole waits for the accelerator."""
 
-    __slots__ = '_inner', '_whole', '_digest'
+    __slots__ = '_inner', '_whole', '_digest', '_lock'
 
     def __init__(self, name: str, data: Any, usedforsecurity: bool) -> None:
         # Bytes alone cannot change until the digest is asked for.
@@ -34,6 +36,8 @@ class _Hash:
         self._whole: bytes | None = data if waits else None
         self._inner = _standard.new(name, b'' if waits else data, usedforsecurity=usedforsecurity)
         self._digest: bytes | None = None
+        # Threads share a hash, and a handler of signals may use one that is in use.
+        self._lock = threading.RLock()
 
     @property
     def name(self) -> str:
@@ -55,13 +59,20 @@ class _Hash:
 
     def update(self, data: Any, /) -> None:
         """Adds data."""
-        if self._whole is not None:
-            self._inner.update(self._whole)
-            self._whole = None
-        self._inner.update(data)
+        with self._lock:
+            if self._whole is not None:
+                # Where this is interrupted, nothing has changed.
+                inner = self._inner.copy()
+                inner.update(self._whole)
+                self._inner, self._whole = inner, None
+            self._inner.update(data)
 
     def digest(self, *length: Any, **named: Any) -> bytes:
         """The digest; of SHAKE so many bytes of it."""
+        with self._lock:
+            return self._digested(*length, **named)
+
+    def _digested(self, *length: Any, **named: Any) -> bytes:
         if length and isinstance(length[0], int) and not 0 <= length[0] < 1 << 29:
             raise ValueError('the length of a digest must be at least 0 and less than 536870912')
         if self._whole is None:
@@ -81,11 +92,16 @@ class _Hash:
         """The digest in hexadecimal."""
         return self.digest(*length, **named).hex()
 
-    def copy(self) -> _Hash:
+    def copy(self) -> Self:
         """Another one that got the same."""
-        other = object.__new__(_Hash)
-        other._inner, other._whole, other._digest = self._inner.copy(), self._whole, self._digest
+        other = object.__new__(type(self))
+        other._lock = threading.RLock()
+        with self._lock:
+            self._copy_to(other)
         return other
+
+    def _copy_to(self, other: Any) -> None:
+        other._inner, other._whole, other._digest = self._inner.copy(), self._whole, self._digest
 
     def __repr__(self) -> str:
         return f"<{self.name} of apyfal.hashlib>"
@@ -127,21 +143,34 @@ def new(name: str, data: Any = b'', **kwargs: Any) -> Any:
     """A hash by its name. See `hashlib.new`."""
     known = isinstance(name, str) and name.lower().replace('-', '_')
     if known in _TYPES:
-        return _Hash(str(known), kwargs.pop('string', data), kwargs.pop('usedforsecurity', True))
+        return globals()[str(known)](data, **kwargs)
     return _standard.new(name, data, **kwargs)
 
 
 def file_digest(fileobj: Any, digest: Any, /, **kwargs: Any) -> Any:
-    """The hash of what is left of a file. See `hashlib.file_digest`.
+    """The hash of what is left of a file, and of all that is in a `BytesIO`. See `hashlib.file_digest`.
 
     Args:
         fileobj: A file object of bytes.
         digest: The hash's name, or what makes one.
     """
-    name = digest if isinstance(digest, str) else getattr(digest, '__name__', '')
-    if name not in _TYPES or not hasattr(fileobj, 'read') or name.startswith('shake') or at_exit():
+    name = digest if isinstance(digest, str) else _made_by(digest)
+    if name not in _TYPES or name.startswith('shake') or kwargs or at_exit():
         return _standard.file_digest(fileobj, digest, **kwargs)
+    if hasattr(fileobj, 'getbuffer'):
+        # One of Python's own gives its bytes without a copy.
+        data = fileobj.getvalue() if type(fileobj) is io.BytesIO else bytes(fileobj.getbuffer())
+        return _Hash(name, data, True)
+    if not (hasattr(fileobj, 'read') and hasattr(fileobj, 'readinto') and fileobj.readable()):
+        # It reads what has no more than `readinto`, and knows how it refuses the rest.
+        return _standard.file_digest(fileobj, digest)
     return _FileHash(name, fileobj)
+
+
+def _made_by(digest: Any) -> str:
+    """The name of the hash that a function makes, where that is known."""
+    known = (name for name in _TYPES if digest is globals()[name] or digest is getattr(_standard, name))
+    return next(known, '')
 
 
 class _FileHash(_Hash):
@@ -158,30 +187,30 @@ class _FileHash(_Hash):
             self._begin = None
         self._digest = _digest(name, fileobj, None)
 
-    def digest(self, *length: Any, **named: Any) -> bytes:
-        """The digest."""
+    def _digested(self, *length: Any, **named: Any) -> bytes:
         if length or named or self._digest is None:
             return self._inner.digest(*length, **named)
         return self._digest
 
     def update(self, data: Any, /) -> None:
         """Adds data, where the file can be read again and is as it was."""
-        if self._digest is not None:
-            read = _standard.new(self.name)
-            if self._begin is not None and not getattr(self._file, 'closed', False):
-                place = self._file.tell()
-                self._file.seek(self._begin)
-                while block := self._file.read(1 << 20):
-                    read.update(block)
-                self._file.seek(place)
-            if read.digest() != self._digest:
-                raise ValueError('nothing can be added to the hash of a file that is closed, changed or a stream')
-            self._inner, self._digest, self._file = read, None, None
-        self._inner.update(data)
+        with self._lock:
+            if self._digest is not None:
+                self._inner, self._digest, self._file = self._read_again(), None, None
+            self._inner.update(data)
 
-    def copy(self) -> _FileHash:
-        """Another one that got the same."""
-        other = object.__new__(_FileHash)
-        other._inner, other._whole, other._digest = self._inner.copy(), None, self._digest
+    def _read_again(self) -> Any:
+        read = _standard.new(self.name)
+        if self._begin is not None and not getattr(self._file, 'closed', False):
+            place = self._file.tell()
+            self._file.seek(self._begin)
+            while block := self._file.read(1 << 20):
+                read.update(block)
+            self._file.seek(place)
+        if read.digest() != self._digest:
+            raise ValueError('nothing can be added to the hash of a file that is closed, changed or a stream')
+        return read
+
+    def _copy_to(self, other: Any) -> None:
+        super()._copy_to(other)
         other._file, other._begin = self._file, self._begin
-        return other

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -64,15 +65,96 @@ def test_files():
             with source() as file:
                 file.seek(10)
                 found = hashlib.file_digest(file, name)
-                assert found.hexdigest() == getattr(standard, name)(DATA[10:]).hexdigest()
+                # All of it where it is in memory, as the standard module does.
+                expected = DATA if isinstance(file, io.BytesIO) else DATA[10:]
+                assert found.hexdigest() == getattr(standard, name)(expected).hexdigest()
+                assert file.tell() == (10 if isinstance(file, io.BytesIO) else len(DATA))
         with source() as file:
             assert hashlib.file_digest(file, 'md5').digest() == standard.md5(DATA).digest()
         with source() as file:
             assert hashlib.file_digest(file, hashlib.sha3_256).digest_size == 32
 
 
+class Memory(io.BytesIO):
+    """Memory with bytes of its own, wherever it stands."""
+
+    def getbuffer(self):
+        return memoryview(DATA)
+
+
+class Reads:
+    def __init__(self, data):
+        self.readinto = io.BytesIO(data).readinto
+
+    def readable(self):
+        return True
+
+
+class Called:
+    def read(self, size):
+        return b''
+
+
+class sha3_256:
+    """A hash that only has the name."""
+
+    def update(self, data):
+        first = bytes(data[:1])
+        self.digest = lambda: first
+
+
+@pytest.mark.parametrize('digest', [
+    'sha3_256', 'SHA3_256', 'sha3-256', 'shake_128', 'nosuch', standard.sha3_256, sha3_256, lambda: standard.sha3_256(b'begun')])
+@pytest.mark.parametrize('source', [
+    lambda: io.BytesIO(DATA), lambda: Memory(b'other'), lambda: Reads(DATA), Called,
+    lambda: io.StringIO('text'), lambda: open('file', 'rb'), lambda: open('file'), lambda: open('new', 'wb'),
+    lambda: 3])
+def test_a_file_has_the_digest_of_the_standard_module(source, digest):
+    pathlib.Path('file').write_bytes(DATA)
+
+    def found(module):
+        file = source()
+        try:
+            made = module.file_digest(file, digest)
+            return made.digest(*([9] if digest == 'shake_128' else [])), getattr(file, 'tell', int)()
+        except Exception as error:
+            return type(error)
+        finally:
+            getattr(file, 'close', int)()
+    assert found(hashlib) == found(standard)
+
+
+def test_what_is_in_memory_may_change_later():
+    file = io.BytesIO(DATA)
+    found = hashlib.file_digest(file, 'sha3_256')
+    file.write(b'changed')
+    assert found.digest() == standard.sha3_256(DATA).digest()
+
+
+def test_threads_share_a_hash():
+    data = DATA * 8
+    expected = standard.sha3_256(data).digest()
+    for _ in range(5):
+        shared, begin, found = hashlib.sha3_256(data), threading.Barrier(6), []
+
+        def add():
+            begin.wait()
+            shared.update(b'')
+
+        def copy():
+            begin.wait()
+            found.append(shared.copy().digest())
+        threads = [threading.Thread(target=work) for work in (add, add, add, add, copy, copy)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [*found, shared.digest()] == [expected] * 3
+
+
 def test_more_is_added_to_the_hash_of_a_file():
-    file = io.BytesIO(b'before' + DATA)
+    pathlib.Path('file').write_bytes(b'before' + DATA)
+    file = open('file', 'rb')
     file.seek(6)
     found = hashlib.file_digest(file, 'sha3_256')
     other = found.copy()
@@ -89,6 +171,8 @@ def test_the_rest_is_the_standard_modules():
     assert hashlib.algorithms_guaranteed == standard.algorithms_guaranteed
     with pytest.raises(TypeError):
         hashlib.sha3_256(nosuch=1)
+    with pytest.raises(TypeError, match='nosuch'):
+        hashlib.new('sha3_256', nosuch=1)
     with pytest.raises(TypeError):
         hashlib.sha3_256('text')
     with pytest.raises(ValueError, match='nosuch'):
