@@ -1,6 +1,7 @@
 """Storages by URL."""
 import io
 import pathlib
+import threading
 
 import pytest
 from servers import PAGE
@@ -26,6 +27,24 @@ def test_open(tmp_path):
     for mode in ('rt', 'r'):
         with storage.open('text', mode, encoding='latin-1') as file:
             assert list(file) == ['é\n']
+
+
+def test_a_file_may_be_closed_within_the_block():
+    with storage.open('file', 'wb') as file:
+        # Closes it where it is collected.
+        print('text', file=io.TextIOWrapper(file, 'utf-8'))
+    with storage.open('file', 'rb') as file:
+        assert io.TextIOWrapper(file, 'utf-8').read() == 'text\n'
+    for mode, data in (('wb', b'more'), ('w', 'more')):
+        with storage.open('file', mode) as file:
+            file.write(data)
+            file.close()
+        assert pathlib.Path('file').read_text() == 'more'
+    with pytest.raises(LookupError), storage.open('file', 'wb') as file:
+        file.write(b'other')
+        file.close()
+        raise LookupError
+    assert pathlib.Path('file').read_text() == 'more'
 
 
 def test_what_raises_leaves_what_was_there():
@@ -150,6 +169,26 @@ def test_a_mount_reaches_accelerators_that_there_are():
                       endpoint='http://127.0.0.1:9')
         with pytest.raises(AcceleratorException, match='127.0.0.1:9'):
             sha3.process('later://bucket/key')
+
+
+def test_mounts_while_accelerators_are_made(monkeypatch):
+    class Mounts(dict):
+        """Has another thread mount while they are gone through."""
+
+        def items(self):
+            for item in super().items():
+                later.start()
+                later.join(0.1)
+                yield item
+
+    def mount(name):
+        storage.mount(f'AWS.{name}', region='r', endpoint='http://127.0.0.1:9')
+    later = threading.Thread(target=mount, args=['second'])
+    monkeypatch.setattr(storage, '_mounts', Mounts())
+    mount('first')
+    made = storage.core(apyfal.configuration.Configuration())
+    later.join()
+    assert {'first', 'second'} <= set(made.mounts)
 
 
 def test_a_child_mounts_for_itself(program):

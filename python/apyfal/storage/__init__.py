@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,25 +25,37 @@ _mounts: dict[str, dict[str, str]] = {}
 _cores: weakref.WeakSet[_apyfal.Storage] = weakref.WeakSet()
 _own: _apyfal.Storage | None = None
 _own_process = 0
-# In a child those of the parent refuse.
-os.register_at_fork(after_in_child=_cores.clear)
+# So that each of them knows each mount. A destructor or a handler of signals may need it while it is held.
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _lock
+    # Another thread may have held it, which is not in the child; and those of the parent refuse there.
+    _lock = threading.RLock()
+    _cores.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def core(config: _cfg.Configuration) -> _apyfal.Storage:
     """The storages of a configuration, and those that the program mounted."""
     made = _apyfal.Storage(config._core)
-    for name, options in _mounts.items():
-        made.mount(name, options)
-    _cores.add(made)
+    with _lock:
+        for name, options in list(_mounts.items()):
+            made.mount(name, options)
+        _cores.add(made)
     return made
 
 
 def _storage() -> _apyfal.Storage:
     """The storages of the configuration that is found, made when first needed, anew after a fork."""
     global _own, _own_process
-    if _own is None or _own_process != os.getpid():
-        _own, _own_process = core(_cfg.Configuration()), os.getpid()
-    return _own
+    with _lock:
+        if _own is None or _own_process != os.getpid():
+            _own, _own_process = core(_cfg.Configuration()), os.getpid()
+        return _own
 
 
 @contextmanager
@@ -85,7 +98,9 @@ def open(url: Any, mode: str = 'rb', encoding: str | None = None, errors: str | 
     file = buffered if 'b' in mode else io.TextIOWrapper(buffered, encoding, errors, newline)
     try:
         yield file
-        file.flush()
+        # Where it is closed, as by a wrapper that is collected, it has written all.
+        if raw.writable() and not file.closed:
+            file.flush()
     except BaseException:
         raw.abort()
         raise
@@ -245,11 +260,12 @@ class _Storage:
             names.append(self.EXTRA_ROOT.removesuffix('://'))
         options = {key: str(value) for key, value in self._options.items()}
         options['storage_type'] = str(self.NAME)
-        _storage()
-        for name in names:
-            for known in list(_cores):
-                known.mount(name, options)
-            _mounts[name] = options
+        with _lock:
+            _storage()
+            for name in names:
+                for known in list(_cores):
+                    known.mount(name, options)
+                _mounts[name] = options
 
 
 def _class_of(storage_type: str) -> type[_Storage]:
