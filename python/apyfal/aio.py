@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import apyfal
 from apyfal import _apyfal, _map
@@ -45,11 +45,12 @@ class Accelerator:
         """The host; None where it is this machine."""
         return self._accelerator.host
 
-    async def start(self, src: Any = None, info_dict: dict[str, Any] | None = None,
+    async def start(self, stop_mode: str | int | None = None, src: Any = None,
+                    info_dict: dict[str, Any] | None = None,
                     host_env: dict[str, Any] | None = None, reload: bool | None = None,
                     reset: bool | None = None, **parameters: Any) -> dict[str, Any]:
         """Makes the accelerator ready for jobs. See `apyfal.Accelerator.start`."""
-        env = self._accelerator._before_start()
+        env = self._accelerator._before_start(stop_mode)
         env.update(host_env or {})
         full = _full(parameters)
         core = self.client._accelerator()
@@ -103,10 +104,12 @@ class Accelerator:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
 
-    async def stop(self, info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    async def stop(self, stop_mode: str | int | None = None,
+                   info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Ends the session, after its running jobs. See `apyfal.Accelerator.stop`."""
         made = self._accelerator._made_host
         if made is not None:
+            made.stop_mode = stop_mode
             made._find()
         core, result = self.client._core, None
         try:
@@ -116,12 +119,12 @@ class Accelerator:
             if made is not None:
                 made._tell()
             elif self.host is not None:
-                self.host.stop()
+                self.host.stop(stop_mode)
         # What was interrupted ends with the program.
         self._accelerator._ending.disarm()
         return result
 
-    async def __aenter__(self) -> Accelerator:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,10 +1,12 @@
 """Accelerators for asyncio."""
 import asyncio
 import hashlib
+import inspect
 import threading
 
 import pytest
 
+import apyfal
 from apyfal import aio
 from apyfal.exceptions import AcceleratorException
 
@@ -34,6 +36,15 @@ async def test_the_three_calls(place):
             await sha3.process('missing', **TYPE)
     with pytest.raises(AcceleratorException, match='not started'):
         await sha3.process(b'abc')
+
+
+def test_they_are_called_as_those_that_wait():
+    def taken(kind, call):
+        parameters = inspect.signature(getattr(kind, call)).parameters
+        # What a job tells of its progress is for who waits.
+        return [name for name in parameters if name != 'progress']
+    for call in ('start', 'process', 'stop'):
+        assert taken(aio.Accelerator, call) == taken(apyfal.Accelerator, call)
 
 
 @running
