@@ -82,7 +82,7 @@ def section(function: Callable[..., Any], command: list[str]) -> str:
     summary = _summary(function)
     if summary:
         lines.append(f'summary = {summary}'.replace('%', '%%'))
-    lines.append(f'worker = {json.dumps(command)}')
+    lines.append(f'worker = {json.dumps(command)}'.replace('%', '%%'))
     declared = _declared(function)
     if declared:
         lines.append(f'parameters = {declared!r}'.replace('%', '%%'))
@@ -163,10 +163,13 @@ def _answer(function: Callable[..., Any], job: dict[str, Any], answers: TextIO) 
     try:
         result = _run(function, job.get('src'), job.get('dst'), job.get('parameters') or {})
         answer['specific'] = result
-        text = json.dumps(answer)
+        # What JSON has no form for fails here: nan, and halves of characters.
+        text = json.dumps(answer, allow_nan=False, ensure_ascii=False)
+        text.encode('utf-8')
     except Exception as error:
         traceback.print_exc()
         shown = f'{type(error).__name__}: {error}'.rstrip(': ')
+        shown = shown.encode('utf-8', 'backslashreplace').decode('utf-8')
         text = json.dumps({'id': job['id'], 'status': 1, 'msg': shown})
     print(text, file=answers, flush=True)
 

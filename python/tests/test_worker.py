@@ -43,6 +43,12 @@ def asking(source):
 @accelerator
 def wrong(source):
     return 'text'
+
+@accelerator
+def odd(source, what: str = 'nan'):
+    if what == 'raises':
+        raise ValueError('half \\udc80')
+    return {'odd': float('nan') if what == 'nan' else 'half \\udc80' if what == 'half' else what}
 '''
 
 
@@ -51,7 +57,7 @@ def accelerators(tmp_path):
     """Accelerators of a module, by name."""
     (tmp_path / 'texts.py').write_text(MODULE)
     sections = ''
-    for name in ('reverse', 'copied', 'counted', 'asking', 'wrong'):
+    for name in ('reverse', 'copied', 'counted', 'asking', 'wrong', 'odd'):
         sections += subprocess.run(
             [sys.executable, '-m', 'apyfal.worker', f'texts:{name}', '--section'],
             check=True, capture_output=True, text=True).stdout
@@ -96,6 +102,24 @@ def test_other_functions(accelerators):
         wrong.start()
         with pytest.raises(AcceleratorException, match="'wrong' returned 'str', not bytes"):
             wrong.process(data, io.BytesIO())
+
+
+def test_what_json_has_no_form_for(accelerators):
+    with accelerators('odd') as odd:
+        odd.start()
+        for what, told in (('nan', 'ValueError: Out of range float'), ('half', 'UnicodeEncodeError: .*surrogates'),
+                           ('raises', r'ValueError: half .udc80')):
+            with pytest.raises(AcceleratorException, match=told):
+                odd.process(b'', io.BytesIO(), what=what)
+        assert odd.process(b'', io.BytesIO(), what='é') == {'odd': 'é'}
+
+
+def test_a_command_may_have_any_character():
+    def function(source):
+        pass
+    section = worker.section(worker.accelerator(function), ['/a%b/python', 'é'])
+    config = apyfal.configuration.Configuration(io.StringIO(section))
+    assert config['accelerator.function'].get_literal('worker') == ['/a%b/python', 'é']
 
 
 def command(*words):
