@@ -21,6 +21,7 @@ def get_logger(stdout: bool = False, debug: bool = False) -> logging.Logger:
     if stdout and _stdout is None:
         _stdout = _Console()
         logger.addHandler(_stdout)
+    if stdout:
         logger.setLevel(logging.DEBUG if debug else logging.INFO)
     return logger
 

@@ -1,8 +1,10 @@
 """The configuration: what `accelerator.conf`, the environment and the program say."""
 from __future__ import annotations
 
+import json
 import os
 import re
+import stat
 from ast import literal_eval
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
@@ -25,7 +27,18 @@ def create_configuration(configuration_file: Any = None) -> Configuration:
     """
     if isinstance(configuration_file, Configuration):
         return configuration_file
-    return Configuration(configuration_file)
+    try:
+        return Configuration(configuration_file)
+    except _NoSource:
+        raise _NoSource('config', configuration_file) from None
+
+
+class _NoSource(TypeError):
+    """What no configuration can be read from."""
+
+    def __init__(self, name: str, given: Any) -> None:
+        super().__init__(f"'{name}' must be a path, a URL, a file object or a Configuration, "
+                         f"not '{type(given).__name__}'")
 
 
 def accelerator_executable_available() -> bool:
@@ -55,6 +68,7 @@ class Section(MutableMapping[str, Any]):
             return
         if isinstance(value, str):
             text = value
+            self._parent._objects.pop((self._name, key), None)
         else:
             text = _written(value, key)
             self._parent._objects[self._name, key] = text, value
@@ -164,8 +178,10 @@ class Configuration(Mapping[str, Section]):
             text = text.encode('utf-8') if isinstance(text, str) else text
             name = str(getattr(configuration_file, 'name', 'a file object'))
             core = _apyfal.Configuration.parse(text, name)
-        else:
+        elif isinstance(configuration_file, (str, bytes, os.PathLike)):
             core = _apyfal.Configuration(os.fsdecode(configuration_file))
+        else:
+            raise _NoSource('configuration_file', configuration_file)
         self._use(core)
         for warning in core.warnings:
             deprecated = 'is deprecated' in warning
@@ -207,27 +223,40 @@ class Configuration(Mapping[str, Section]):
         return f'<apyfal.configuration.Configuration sections={self._names()}>'
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self._core.write(), self._objects)
+        return (_unpickled, (type(self), self._core.write(), self._objects), self._beside())
+
+    def _beside(self) -> dict[str, Any]:
+        """What a copy has too, beside what is said: what a subclass keeps, and which sections there are."""
+        own = {'_core', '_objects', '_cache'}
+        kept = {name: value for name, value in self.__dict__.items() if name not in own}
+        return {**kept, '_made': set(self._made), '_removed': set(self._removed)}
 
     def copy(self) -> Configuration:
         """Another configuration that says the same."""
         other = type(self).__new__(type(self))
         other._use(self._core.copy())
         other._objects.update(self._objects)
+        other.__dict__.update(self._beside())
         return other
 
     def write(self, fileobject: Any) -> None:
         """Writes it as a file that reads back equal. Its secrets are in it.
 
         Args:
-            fileobject: A file object of text, or a path.
+            fileobject: A file object of text, or a path: none but the user can read that file then, also where others
+                could before.
         """
         text = self._core.write()
         if hasattr(fileobject, 'write'):
             fileobject.write(text)
         else:
-            with open(os.open(fileobject, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            with open(os.open(fileobject, os.O_WRONLY | os.O_CREAT, 0o600),
                       'w', encoding='utf-8') as file:
+                known = os.fstat(file.fileno())
+                if stat.S_ISREG(known.st_mode):
+                    if known.st_mode & 0o077:
+                        os.fchmod(file.fileno(), known.st_mode & 0o700)
+                    file.truncate()
                 file.write(text)
 
     @property
@@ -280,6 +309,13 @@ class Configuration(Mapping[str, Section]):
 class Requirements(dict[str, Any]):
     """What an accelerator needs, by region. A region without an entry has what holds for all others."""
 
+    def __contains__(self, region: object) -> bool:
+        return super().__contains__(region) or super().__contains__('*')
+
+    def get(self, region: str, default: Any = None) -> Any:
+        """What holds in a region, else the default."""
+        return self[region] if region in self else default
+
     def __missing__(self, region: str) -> Any:
         if '*' in self:
             return self['*']
@@ -298,7 +334,11 @@ def _unpickled(cls: type[Configuration], text: str,
 
 def _written(value: Any, key: str) -> str:
     """A value as a literal that Python reads back equal."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError as error:
+        # A number that is longer than Python writes.
+        raise ValueError(f"'{key}' cannot be written: {error}") from None
     try:
         if literal_eval(text) == value:
             return text
@@ -309,7 +349,13 @@ def _written(value: Any, key: str) -> str:
 
 
 def _literally_masked(literal: Any, value: Any) -> Any:
-    """A value of a section: as it is, unless it is a literal that can hold secrets."""
+    """A value of a section: as it is, unless it is a literal, of Python or JSON, that can hold secrets."""
+    if isinstance(literal, str) and literal.lstrip().startswith(('{', '[')):
+        try:
+            literal = json.loads(literal)
+        except (ValueError, RecursionError):
+            # Nobody knows what is a secret in it; an address of IPv6 has none.
+            return value if re.fullmatch(r'\[[0-9a-fA-F:.]+\](:\d+)?', literal) else '***'
     return _masked(literal if isinstance(literal, (Mapping, list, tuple)) else value)
 
 

@@ -75,6 +75,10 @@ class AcceleratorException(Exception):
         self.hints = []
         self.details = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What its constructor takes is not what it says by now.
+        return _again, (type(self), self.args, self.__dict__)
+
 
 class ClientException(AcceleratorException):
     """The accelerator's client failed."""
@@ -203,16 +207,23 @@ def _with(found: type[AcceleratorException],
             '__qualname__': found.__qualname__,
             # A system error makes a message of its arguments; this one has its own.
             '__str__': lambda self: str(self.args[0]) if self.args else '',
-            '__reduce__': lambda self: (_again, (found, also, self.args, self.__dict__))})
+            '__reduce__': lambda self: (_again_with, (found, also, self.args, self.__dict__))})
         return _made.setdefault((found, also), made)
 
 
-def _again(found: type[AcceleratorException], also: type[Exception],
-           args: tuple[Any, ...], state: dict[str, Any]) -> AcceleratorException:
+def _again(kind: type[AcceleratorException], args: tuple[Any, ...],
+           state: dict[str, Any]) -> AcceleratorException:
     """The same exception in another process."""
-    made = _with(found, also)(*args)
+    made = kind.__new__(kind, *args)
+    made.args = args
     made.__dict__.update(state)
     return made
+
+
+def _again_with(found: type[AcceleratorException], also: type[Exception],
+                args: tuple[Any, ...], state: dict[str, Any]) -> AcceleratorException:
+    """As `_again`, of a class that was made here."""
+    return _again(_with(found, also), args, state)
 
 
 def from_core(kind: str, domain: str, text: str, hints: list[str],

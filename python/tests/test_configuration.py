@@ -1,5 +1,6 @@
 """Configurations, and what the catalog says."""
 import io
+import os
 import pathlib
 import pickle
 import warnings
@@ -92,8 +93,21 @@ def test_what_cannot_be_carried_over_is_refused_by_name(config):
         config['host']['key'] = object()
     with pytest.raises(TypeError, match="'key' cannot be a 'list'"):
         config['host']['key'] = [object()]
+    with pytest.raises(ValueError, match="'key' cannot be written"):
+        config['host']['key'] = 10 ** 5000
     with pytest.raises(TypeError, match='name of a section'):
         config[3]
+    with pytest.raises(TypeError, match="'config' must be a path.*not 'int'"):
+        create_configuration(5)
+    with pytest.raises(TypeError, match="'configuration_file' must be a path.*not 'int'"):
+        Configuration(5)
+
+
+def test_a_text_goes_before_a_value_that_is_written_alike(config):
+    section = config['host']
+    section['key'] = 1
+    section['key'] = '1'
+    assert section['key'] == '1' and type(section['key']) is str
 
 
 def test_legacy_names(tmp_path):
@@ -147,6 +161,24 @@ def test_copies_and_pickles(config):
         assert config['host']['region'] == 'us-east-1'
 
 
+class Own(Configuration):
+    def __init__(self, configuration_file, mark):
+        super().__init__(configuration_file)
+        self.mark = mark
+
+
+def test_copies_of_a_subclass_have_what_it_keeps():
+    config = Own(io.StringIO(FILE), ['mine'])
+    config._sections['new'] = {'key': 'x'}
+    del config._sections['security']
+    del config._sections['new']
+    assert set(config) == set(config.copy()) == set(pickle.loads(pickle.dumps(config))) == {'accelize', 'host', 'host.AWS'}
+    for other in (config.copy(), pickle.loads(pickle.dumps(config))):
+        assert type(other) is Own and other.mark == ['mine']
+        other['later']['key'] = 'x'
+        assert 'later' not in config
+
+
 def test_secrets_are_not_shown(config):
     config['accelize']['secret_id'] = 'hush'
     for shown in (repr(config), repr(config['accelize']), str(config['accelize'])):
@@ -191,6 +223,11 @@ def test_what_accelerators_need(tmp_path):
     assert needs == {'accelerator': 'mine', 'here': {'image': 'ami-1', 'extra': 'x'}}
     with pytest.raises(ClientConfigurationException, match="'mine' is not offered in 'there'"):
         needs['there']
+    assert 'there' not in needs and needs.get('there') is None and needs.get('there', 1) == 1
+    assert 'here' in needs and needs.get('here') == needs['here']
+    (tmp_path / 'catalog.toml').write_text('[accelerator.mine.AWS."*"]\nimage = "ami-2"\n')
+    needs = config.get_host_requirements('AWS', 'mine')
+    assert 'there' in needs and needs.get('there') == needs['there'] == {'image': 'ami-2'}
 
 
 def test_a_token_needs_an_account():
@@ -211,6 +248,13 @@ def test_a_configuration_is_written_to_a_file_that_others_cannot_read(config):
     path = pathlib.Path('written.conf')
     assert path.stat().st_mode & 0o777 == 0o600
     assert Configuration('written.conf')['accelize']['secret_id'] == 'hush'
+    # Neither where they could read what was there, which was longer.
+    path.write_text('#' * 10_000)
+    path.chmod(0o644)
+    config.write(path)
+    assert path.stat().st_mode & 0o777 == 0o600 and '##' not in path.read_text()
+    assert Configuration(path)['accelize']['secret_id'] == 'hush'
+    config.write(os.devnull)
 
 
 def test_what_is_shown_has_no_secrets():
@@ -219,9 +263,14 @@ def test_what_is_shown_has_no_secrets():
     config['host']['written'] = "{'client_secret': 'hush', 'a': 1}"
     config['host']['url'] = 'https://me:hush@192.0.2.1/path@b'
     config['host']['kind'] = '1'
+    config['host']['json'] = '{"is_on": false, "token": "hush", "in": [{"password": "hush"}]}'
+    config['host']['neither'] = ' {token: "hush"}'
+    config['host']['list'] = '["a", "token=hush"'
+    config['host']['address'] = '[2001:db8::1]:8000'
     shown = repr(config['host'])
     assert 'hush' not in shown and "'names'" in shown and "'kind': '1'" in shown
     assert "'https://***@192.0.2.1/path@b'" in shown
+    assert "'is_on': False" in shown and "'neither': '***'" in shown and '[2001:db8::1]:8000' in shown
     accelerator = apyfal.Accelerator('sha3', host_ip='http://me:hush@192.0.2.1')
     assert 'hush' not in repr(accelerator) and '192.0.2.1' in repr(accelerator)
     assert 'hush' not in repr(accelerator.host) + repr(accelerator.client)

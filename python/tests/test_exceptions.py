@@ -1,4 +1,5 @@
 """The tree of exceptions."""
+import copy
 import pickle
 
 import pytest
@@ -53,6 +54,21 @@ def test_every_kind_has_a_class_in_each_domain():
             again = pickle.loads(pickle.dumps(raised))
             assert type(again) is found and str(again) == 'text' and again.kind == kind
     assert exceptions._KINDS.keys() == set(_apyfal.KINDS)
+
+
+def test_they_travel_between_processes_as_they_are():
+    class Own(ClientRuntimeException):
+        def __init__(self, code):
+            super().__init__(f'code {code}', None, None, code)
+    globals()['Own'] = Own
+    Own.__qualname__ = 'Own'
+    storage = exceptions.class_of('storage-not-found', 'storage')
+    for raised in (HostRuntimeException('text', None, ValueError('why'), 1, 2), Own(3), storage('text', None, None, 5, 'x')):
+        raised.hints.append('do')
+        raised.add_note('a note')
+        for again in (pickle.loads(pickle.dumps(raised)), copy.copy(raised)):
+            assert type(again) is type(raised) and again.args == raised.args
+            assert str(again) == str(raised) and again.hints == ['do'] and again.__notes__ == ['a note']
 
 
 @pytest.mark.parametrize('kind, builtin', [

@@ -78,6 +78,13 @@ def test_the_logger_prints_the_steps_once(program):
         assert apyfal.get_logger(True) is apyfal.get_logger(True)''' + steps)
     assert told.stderr == 'Configuring accelerator...\nAccelerator ready\n'
     told = program('''
+        import apyfal
+        logger = apyfal.get_logger(True)
+        logger.debug('not told')
+        apyfal.get_logger(True, debug=True).debug('more')
+        apyfal.get_logger().debug('and more')''')
+    assert told.stderr == 'more\nand more\n'
+    told = program('''
         import apyfal, logging
         logging.basicConfig(format='%(message)s')
         apyfal.get_logger(True)''' + steps)

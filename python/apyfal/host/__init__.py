@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from apyfal import _apyfal
 from apyfal import configuration as _cfg
@@ -191,7 +191,7 @@ class Host:
         """
         return iter(())
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
