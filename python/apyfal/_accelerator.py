@@ -227,15 +227,19 @@ class Accelerator:
             stop_mode: What becomes of the host, in place of what was said before.
             info_dict: Gets what the accelerator tells.
         """
-        made = self._made_host
-        if made is not None:
-            result = self._give_back(made, stop_mode, info_dict)
-        else:
-            try:
-                result = self._client.stop(info_dict)
-            finally:
-                if self._host is not None:
-                    self._host.stop(stop_mode)
+        try:
+            made = self._made_host
+            if made is not None:
+                result = self._give_back(made, stop_mode, info_dict)
+            else:
+                try:
+                    result = self._client.stop(info_dict)
+                finally:
+                    if self._host is not None:
+                        self._host.stop(stop_mode)
+        except KeyboardInterrupt:
+            self._interrupted()
+            raise
         # What was interrupted ends with the program.
         self._ending.disarm()
         return result
@@ -247,12 +251,16 @@ class Accelerator:
         made._find()
         try:
             return self._client.stop(info_dict)
-        except KeyboardInterrupt:
-            made._left()
-            self._ending.disarm()
-            raise
         finally:
             made._tell()
+
+    def _interrupted(self) -> None:
+        """Its end was interrupted: nobody waits for its jobs any more, nor for the end of a host that was made."""
+        self._client._interrupt()
+        made = self._made_host
+        if made is not None:
+            made._left()
+            self._ending.disarm()
 
     def __enter__(self) -> Accelerator:
         return self

@@ -37,8 +37,40 @@ def _leave() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-# Registered before all that ends accelerators, and so the last of it.
-atexit.register(_leave)
+#: The ends of the accelerators that there are, in the order in which those were made.
+_endings: dict[Ending, None] = {}
+_is_at_exit = False
+
+
+def at_exit() -> bool:
+    """Whether the program is at its exit, which ends its accelerators."""
+    return _is_at_exit
+
+
+def _exit() -> None:
+    """Ends the accelerators, the last one first, before the threads of the library leave Python."""
+    global _is_at_exit
+    _is_at_exit = True
+    try:
+        while _endings:
+            next(reversed(_endings)).come()
+    except BaseException:
+        # Whoever interrupts waits for none of the others.
+        for ending in list(_endings):
+            ending.give_up()
+        raise
+    finally:
+        _leave()
+
+
+def _was_interrupted() -> bool:
+    """Whether Ctrl-C has ended the program, and no mere line at a prompt."""
+    kind = getattr(sys, 'last_type', None)
+    return isinstance(kind, type) and issubclass(kind, KeyboardInterrupt) and not hasattr(sys, 'ps1')
+
+
+# Not by those of `weakref.finalize`: where a program had one before this was imported, they would come last.
+atexit.register(_exit)
 os.register_at_fork(after_in_child=_apyfal.forked)
 
 
@@ -53,8 +85,11 @@ class Ending:
 
     def __init__(self, accelerator: object, client: Any, host: Any) -> None:
         self._process = os.getpid()
-        self._finalizer = weakref.finalize(accelerator, self._end, client, host)
         self._armed = False
+        self._client = client
+        self._host = host
+        self._dropped = weakref.ref(accelerator, lambda _: self.come())
+        _endings[self] = None
 
     def arm(self) -> None:
         """There is something to end from now on."""
@@ -64,11 +99,24 @@ class Ending:
         """It was ended."""
         self._armed = False
 
-    def _end(self, client: Any, host: Any) -> None:
+    def give_up(self) -> None:
+        """Has its jobs end, and waits for nothing."""
+        if self._client is not None and self._process == os.getpid():
+            self._client._interrupt()
+
+    def come(self) -> None:
+        """Ends the accelerator, unless that was done."""
+        if _endings.pop(self, self) is self:
+            return
+        client, host = self._client, self._host
+        self._client = self._host = None
         if not self._armed or self._process != os.getpid():
             return
         self._armed = False
         try:
+            if _is_at_exit and _was_interrupted():
+                # Nobody is left who waits for its jobs, and they may have no end.
+                client._interrupt()
             try:
                 client.stop()
             finally:
@@ -78,6 +126,7 @@ class Ending:
         except BaseException as error:
             get_logger().warning("%r could not be ended: %s", client, error)
             if not isinstance(error, Exception):
+                client._interrupt()
                 if getattr(client, '_core', None) is not None:
                     # Whoever interrupts waits no longer: a host that was made ends with its lease.
                     client._core.stop_mode = 'keep'

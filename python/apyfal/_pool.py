@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from apyfal import _map
+from apyfal import _apyfal, _map
 from apyfal import configuration as _cfg
 from apyfal._accelerator import Accelerator
 
@@ -33,19 +33,34 @@ class AcceleratorPoolExecutor:
         self._accelerator = accelerator
         self._stopped = False
         self._lock = threading.Lock()
-        self._workers: list[Accelerator] = self._each(
-            lambda _: Accelerator(
+        self._workers = [
+            Accelerator(
                 accelerator=accelerator, config=config, accelize_client_id=accelize_client_id,
                 accelize_secret_id=accelize_secret_id, host_type=host_type,
-                stop_mode=stop_mode, **host_kwargs),
-            range(workers_count))
+                stop_mode=stop_mode, **host_kwargs)
+            for _ in range(workers_count)]
 
-    @staticmethod
-    def _each(work: Any, items: Iterable[Any]) -> list[Any]:
-        """Does something for each, all at once; what one raises comes out once all are done."""
-        items = list(items)
-        with ThreadPoolExecutor(max(len(items), 1), 'apyfal-pool') as threads:
-            futures = [threads.submit(work, item) for item in items]
+    def _each(self, work: Callable[[Accelerator, dict[str, Any] | None], Any],
+              infos: list[dict[str, Any] | None], interrupted: Callable[[Accelerator], None],
+              ) -> list[Any]:
+        """Does something with each, all at once; what one raises comes out once all are done.
+
+        Ctrl-C, which no other thread sees, interrupts those that are not done, and waits for none.
+        """
+        switch = _apyfal.Switch()
+        threads = ThreadPoolExecutor(len(self._workers), 'apyfal-pool', switch.hold)
+        futures: list[Future[Any]] = []
+        try:
+            futures.extend(threads.submit(work, *pair) for pair in zip(self._workers, infos))
+            wait(futures)
+        except KeyboardInterrupt:
+            switch.cancel()
+            for worker, future in zip(self._workers, futures):
+                if not future.done():
+                    interrupted(worker)
+            raise
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
         return [future.result() for future in futures]
 
     @property
@@ -76,9 +91,9 @@ class AcceleratorPoolExecutor:
         from apyfal import _ending
         _ending.prepare()
         return self._each(
-            lambda pair: pair[0].start(stop_mode, src, pair[1], host_env, reload, reset,
-                                       **dict(parameters)),
-            zip(self._workers, infos))
+            lambda worker, info: worker.start(stop_mode, src, info, host_env, reload, reset,
+                                              **dict(parameters)),
+            infos, lambda worker: None)
 
     def process_submit(self, src: Any = None, dst: Any = None,
                        info_dict: dict[str, Any] | None = None,
@@ -117,8 +132,8 @@ class AcceleratorPoolExecutor:
         infos = self._infos(info_list)
 
         def end() -> None:
-            self._each(lambda pair: pair[0].stop(stop_mode, pair[1]),
-                       zip(self._workers, infos))
+            self._each(lambda worker, info: worker.stop(stop_mode, info), infos,
+                       lambda worker: worker._interrupted())
         if wait:
             end()
         else:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 
 import apyfal
 
@@ -23,23 +22,7 @@ def started(name: str) -> apyfal.Accelerator:
                 found = apyfal.Accelerator(name)
                 found.start()
                 found = _started.setdefault(key, found)
-                _mark()
     return found
-
-
-def at_exit() -> bool:
-    """Whether the program is at its exit, which ends them."""
-    return not _running.alive
-
-
-def _mark() -> None:
-    # At exit those that were made last end first: this one before the accelerators.
-    global _running
-    _running.detach()
-    _running = weakref.finalize(started, bool)
-
-
-_running = weakref.finalize(started, bool)
 
 
 def _after_fork() -> None:

@@ -18,7 +18,8 @@ from errno import EBADF
 from gzip import READ, WRITE, BadGzipFile
 from typing import Any
 
-from apyfal._shared import at_exit, started
+from apyfal._ending import at_exit
+from apyfal._shared import started
 from apyfal.exceptions import AcceleratorException
 
 __all__ = ['BadGzipFile', 'GzipFile', 'READ', 'WRITE', 'compress', 'decompress', 'open']

@@ -10,7 +10,8 @@ import io
 import threading
 from typing import Any, Self
 
-from apyfal._shared import at_exit, started
+from apyfal._ending import at_exit
+from apyfal._shared import started
 
 __all__ = ['file_digest', 'new', 'sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'shake_128', 'shake_256']
 

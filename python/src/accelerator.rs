@@ -1,9 +1,11 @@
 //! Accelerators.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal::{Call, Report, Result};
+use apyfal::{Call, Cancel, Report, Result};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
@@ -16,6 +18,7 @@ use crate::job::{Job, in_background};
 use crate::owned::Owned;
 use crate::runtime::{runtime, wait, wait_and, wait_for_all};
 use crate::storage::Storage;
+use crate::switch::of_thread;
 use crate::values::{from_json, from_map};
 
 /// An accelerator, where its configuration says.
@@ -24,7 +27,11 @@ use crate::values::{from_json, from_map};
 /// and the exception, by another thread.
 #[pyclass(frozen, module = "apyfal._apyfal")]
 #[derive(Debug)]
-pub(crate) struct Accelerator(Owned<apyfal::Accelerator>);
+pub(crate) struct Accelerator {
+    accelerator: Owned<apyfal::Accelerator>,
+    /// The switch of all that is under way.
+    under_way: Mutex<Cancel>,
+}
 
 #[pymethods]
 impl Accelerator {
@@ -60,7 +67,7 @@ impl Accelerator {
             builder.build()
         });
         let made = made.map_err(|error| raised(py, &error, Domain::Client))?;
-        Ok(Self(Owned::new(made)))
+        Ok(Self { accelerator: Owned::new(made), under_way: Mutex::default() })
     }
 
     /// What is odd about where it runs.
@@ -105,12 +112,17 @@ impl Accelerator {
         Ok(())
     }
 
+    /// Ends all calls that are under way, in whichever thread and in the background; nobody waits for that.
+    fn interrupt(&self) {
+        std::mem::take(&mut *self.under_way.lock()).cancel();
+    }
+
     /// Has that host be there, without a session.
     fn make_host(&self, py: Python<'_>) -> PyResult<()> {
-        let (accelerator, job) = (self.get(py)?.clone(), Job::default());
-        let cancel = job.switch().clone();
-        let work = async move { accelerator.make_host(&cancel).await };
-        let outcome = wait_for_all(py, job.switch(), work)?;
+        let (accelerator, cancel) = (self.get(py)?.clone(), self.switch());
+        let switch = cancel.clone();
+        let work = async move { accelerator.make_host(&switch).await };
+        let outcome = wait_for_all(py, &cancel, work)?;
         outcome.map_err(|error| raised(py, &error, Domain::Host))
     }
 
@@ -132,7 +144,7 @@ impl Accelerator {
         done: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let accelerator = self.get(py)?.clone();
-        let starting = Starting::new(said, env, reload, reset)?;
+        let starting = Starting::new(said, env, reload, reset, self.switch())?;
         let Given { cancel, progress, raised, .. } = &starting.given;
         let (cancel, progress, kept) = (cancel.clone(), progress.clone(), raised.clone());
         let work = async move { starting.run(&accelerator).await };
@@ -152,7 +164,7 @@ impl Accelerator {
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let accelerator = self.get(py)?;
-        let given = Given::new(&said)?;
+        let given = Given::new(&said, self.switch())?;
         let done = given.progress.clone();
         let tell = |_: Python<'_>| match progress {
             Some(progress) => progress.call1(amounts(&done)).map(drop),
@@ -172,7 +184,7 @@ impl Accelerator {
         done: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let accelerator = self.get(py)?;
-        let Given { call, cancel, progress, raised: kept } = Given::new(&said)?;
+        let Given { call, cancel, progress, raised: kept } = Given::new(&said, self.switch())?;
         let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
         // Admitted now, so that a stop that is called next waits for it.
         let handle = py.detach(|| {
@@ -185,21 +197,20 @@ impl Accelerator {
     /// Ends the session, after its running jobs.
     #[pyo3(signature = (done = None))]
     fn stop<'py>(&self, py: Python<'py>, done: Option<Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let accelerator = self.get(py)?;
-        let job = Job::default();
+        let (accelerator, cancel) = (self.get(py)?, self.switch());
         if let Some(done) = done {
-            let accelerator = accelerator.clone();
+            let (accelerator, job) = (accelerator.clone(), Job::new(cancel, Arc::default()));
             let work = async move { accelerator.stop().await };
             return in_background(py, work, job, Raised::default(), done);
         }
-        let outcome = wait(py, job.switch(), accelerator.stop())?;
+        let outcome = wait(py, &cancel, cancel.or_cancelled(accelerator.stop()))?;
         response(py, &Raised::default(), outcome)
     }
 
     /// What the accelerator is: its names, what it does, its parameters.
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let accelerator = self.get(py)?;
-        let outcome = wait(py, Job::default().switch(), accelerator.info())?;
+        let (accelerator, cancel) = (self.get(py)?, self.switch());
+        let outcome = wait(py, &cancel, cancel.or_cancelled(accelerator.info()))?;
         let info = outcome.map_err(|error| raised(py, &error, Domain::Client))?;
         let parameters: Vec<_> =
             info.params.iter().map(|spec| json!({"name": spec.name, "help": spec.help})).collect();
@@ -215,7 +226,12 @@ impl Accelerator {
 
 impl Accelerator {
     fn get(&self, py: Python<'_>) -> PyResult<&apyfal::Accelerator> {
-        self.0.get("accelerator").map_err(|error| raised(py, &error, Domain::Client))
+        self.accelerator.get("accelerator").map_err(|error| raised(py, &error, Domain::Client))
+    }
+
+    /// That of one call.
+    fn switch(&self) -> Cancel {
+        of_thread().unwrap_or_else(|| self.under_way.lock().clone()).child()
     }
 }
 

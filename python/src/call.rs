@@ -28,9 +28,11 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    pub(crate) fn new((src, dst, parameters, specific): &Said<'_>) -> PyResult<Self> {
-        let (cancel, progress, raised) =
-            (Cancel::default(), Arc::<Progress>::default(), Raised::default());
+    pub(crate) fn new(
+        (src, dst, parameters, specific): &Said<'_>,
+        cancel: Cancel,
+    ) -> PyResult<Self> {
+        let (progress, raised) = (Arc::<Progress>::default(), Raised::default());
         let mut call = Call::new()
             .cancel(cancel.clone())
             .progress(progress.clone())
@@ -62,10 +64,11 @@ impl Starting {
         env: Option<&Bound<'_, PyDict>>,
         reload: Option<bool>,
         reset: Option<bool>,
+        cancel: Cancel,
     ) -> PyResult<Self> {
         let full = parameters.map(|given| to_json(&given, "parameters")).transpose()?;
         let env = env.map(to_map).transpose()?.unwrap_or_default();
-        let mut given = Given::new(&(src, dst, None, specific))?;
+        let mut given = Given::new(&(src, dst, None, specific), cancel)?;
         if let Some(reload) = reload {
             given.call = given.call.reload(reload);
         }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// How many call back, how many do something else, such as reading a file object, and whether it is too
-/// late for another one.
+/// How many will call back, how many do so, how many do something else, such as reading a file object, and
+/// whether it is too late for another one.
+static COMING: AtomicUsize = AtomicUsize::new(0);
 static CALLING: AtomicUsize = AtomicUsize::new(0);
 static OTHERS: AtomicUsize = AtomicUsize::new(0);
 static IS_OVER: AtomicBool = AtomicBool::new(false);
@@ -38,24 +39,49 @@ pub(crate) fn inside<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     Python::try_attach(work)
 }
 
-/// As [`inside`], for what tells the caller how work ended, which may take as long as it likes.
-pub(crate) fn calling_back<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
-    let _visit = Visit::begin(&CALLING)?;
-    tokio::task::block_in_place(|| Python::try_attach(work))
+/// Work that will call back, so that Python does not end in between.
+#[derive(Debug)]
+pub(crate) struct Coming(());
+
+impl Coming {
+    pub(crate) fn announce() -> Self {
+        COMING.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+
+    /// As [`inside`], for what tells the caller how the work ended, which may take as long as it likes.
+    pub(crate) fn call_back<T>(self, work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
+        let visit = Visit::begin(&CALLING);
+        // Whoever calls back is seen as one or the other at any time.
+        drop(self);
+        let _visit = visit?;
+        tokio::task::block_in_place(|| Python::try_attach(work))
+    }
 }
 
-/// Python is about to end: nobody comes any more, and those who are there are waited for, as long as is
-/// said. How many still call back, and how many still do something else.
+impl Drop for Coming {
+    fn drop(&mut self) {
+        COMING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Python is about to end: those that will call back are waited for, then nobody comes any more, and those
+/// who are there are waited for, all of it as long as is said. How many still call back, and how many still
+/// do something else.
 #[pyfunction]
 pub(crate) fn leave(py: Python<'_>, seconds: f64) -> (usize, usize) {
-    IS_OVER.store(true, Ordering::SeqCst);
     let begin = Instant::now();
+    let wait_while = |is_so: &dyn Fn() -> bool| {
+        while is_so() && begin.elapsed().as_secs_f64() < seconds {
+            std::thread::sleep(PAUSE);
+        }
+    };
     let left = || (CALLING.load(Ordering::SeqCst), OTHERS.load(Ordering::SeqCst));
     // They need the GIL to go.
     py.detach(|| {
-        while left() != (0, 0) && begin.elapsed().as_secs_f64() < seconds {
-            std::thread::sleep(PAUSE);
-        }
+        wait_while(&|| COMING.load(Ordering::SeqCst) > 0);
+        IS_OVER.store(true, Ordering::SeqCst);
+        wait_while(&|| left() != (0, 0));
     });
     left()
 }
@@ -63,6 +89,7 @@ pub(crate) fn leave(py: Python<'_>, seconds: f64) -> (usize, usize) {
 /// A child of a fork has none of its parent's threads.
 #[pyfunction]
 pub(crate) fn forked() {
+    COMING.store(0, Ordering::SeqCst);
     CALLING.store(0, Ordering::SeqCst);
     OTHERS.store(0, Ordering::SeqCst);
 }

@@ -8,12 +8,12 @@ use pyo3::prelude::*;
 use crate::accelerator::response;
 use crate::call::amounts;
 use crate::errors::{Domain, Raised, raised};
-use crate::inside::calling_back;
+use crate::inside::Coming;
 use crate::runtime::runtime;
 
 /// A call that is under way.
 #[pyclass(frozen, module = "apyfal._apyfal")]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Job {
     cancel: Cancel,
     progress: Arc<Progress>,
@@ -43,10 +43,6 @@ impl Job {
     pub(crate) fn new(cancel: Cancel, progress: Arc<Progress>) -> Self {
         Self { cancel, progress }
     }
-
-    pub(crate) fn switch(&self) -> &Cancel {
-        &self.cancel
-    }
 }
 
 /// Does work in the background, and tells `done` how it ended.
@@ -58,9 +54,10 @@ pub(crate) fn in_background<'py>(
     done: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
+    let coming = Coming::announce();
     runtime.spawn(async move {
         let outcome = work.await;
-        calling_back(|py| tell(py, &done, &kept, outcome));
+        coming.call_back(|py| tell(py, &done, &kept, outcome));
     });
     Ok(Bound::new(py, job)?.into_any())
 }

@@ -17,6 +17,7 @@ mod job;
 mod owned;
 mod runtime;
 mod storage;
+mod switch;
 mod values;
 
 use pyo3::prelude::*;
@@ -35,6 +36,8 @@ mod _apyfal {
     use super::job::Job;
     #[pymodule_export]
     use super::storage::{Reader, Storage, Writer};
+    #[pymodule_export]
+    use super::switch::Switch;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -93,6 +93,26 @@ def test_who_is_not_stopped_ends_with_the_program(program, sessions, how):
     assert not list(sessions.iterdir()), 'its session ended with it'
 
 
+def test_a_job_in_the_background_ends_before_the_program(program, sessions):
+    ended = program('''
+    import tempfile
+    # It has something to do at exit, before there was anything to end.
+    folder = tempfile.TemporaryDirectory()
+    import apyfal, time
+    class Slow:
+        left = 20
+        def read(self, size):
+            time.sleep(0.05)
+            self.left -= 1
+            return b'x' if self.left > 0 else b''
+    sha3 = apyfal.Accelerator('sha3')
+    sha3.start()
+    sha3.process_submit(Slow(), type='sha3-256').add_done_callback(
+        lambda future: print(len(future.result()['digest'])))
+    ''', flags=())
+    assert ended.stdout == '64\n', ended.stderr
+
+
 def on_disk():
     """What has its session there, since it was started with something."""
     accelerator = apyfal.Accelerator('hyperfire')

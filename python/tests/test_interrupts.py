@@ -20,30 +20,41 @@ class Endless:
     def read(self, size):
         if not Endless.is_read:
             Endless.is_read = True
-            print('ready', flush=True)
+            os.write(1, b'ready\\n')
         # As a disk does: a thread that wants the interpreter again at once may keep all others from it.
         time.sleep(0.001)
         return bytes(size)
 def config(text=''):
     return apyfal.configuration.Configuration(io.StringIO(text))
-def here():
-    sha3 = apyfal.Accelerator('sha3', config=config())
-    sha3.start()
+def tell(sha3):
     stop = sha3.client.stop
-    def tell():
+    def ask():
         # Once it takes no more jobs, it is within the stop.
         try:
             while True:
                 sha3.process(b'x', type='sha3-256')
         except Exception:
-            print('stopping', flush=True)
+            os.write(1, b'stopping\\n')
     def stopping(*args):
-        threading.Thread(target=tell, daemon=True).start()
+        threading.Thread(target=ask, daemon=True).start()
         return stop(*args)
     sha3.client.stop = stopping
+def here():
+    sha3 = apyfal.Accelerator('sha3', config=config())
+    sha3.start()
+    tell(sha3)
     return sha3
 def there():
     return apyfal.Accelerator('sha3', config=config(), host_ip=URL)
+def here_several():
+    pool = apyfal.AcceleratorPoolExecutor('sha3', config=config(), workers_count=2)
+    pool.start()
+    # The first one gets the job.
+    tell(pool.accelerators[0])
+    return pool
+def asked_before():
+    with apyfal.host.Host(host_type='sim', config=config()) as host:
+        host.start('sha3')
 def account():
     return config(f'[accelize]\\nclient_id = a\\nsecret_id = b\\nserver = {URL}\\n')
 def bucket():
@@ -73,6 +84,8 @@ ASKING = {
         "apyfal.AcceleratorPoolExecutor('sha3', config=config(), host_ip=URL, workers_count=2).start()",
     'AcceleratorClient.start':
         "apyfal.client.AcceleratorClient('sha3', config=config(), host_ip=URL).start()",
+    'Host.iter_hosts':
+        "asked_before(); list(apyfal.host.Host(host_type='AWS', config=config(), **AWS).iter_hosts())",
     'Host.start': "apyfal.host.Host(host_type='AWS', config=config(), **AWS).start('gzip')",
     'aio.Accelerator.start':
         "asyncio.run(aio.Accelerator('sha3', config=config(), host_ip=URL).start())",
@@ -84,10 +97,15 @@ ASKING = {
     'hashlib.sha3_256': "shared(); apyfal.hashlib.sha3_256(bytes(10_000_000)).digest()",
 }
 
+BACKGROUND = "sha3.process_submit(Endless(), type='sha3-256'); "
 # What waits for a job that does not end.
 WAITING = {
     'Accelerator.process': "here().process(Endless(), type='sha3-256')",
     'Accelerator.start': "apyfal.Accelerator('hyperfire', config=config()).start(src=Endless())",
+    'Accelerator.stop': BACKGROUND + 'sha3.stop()',
+    'AcceleratorClient.stop': BACKGROUND + 'sha3.client.stop()',
+    'AcceleratorPoolExecutor.stop':
+        "pool = here_several(); pool.process_submit(Endless(), type='sha3-256'); pool.stop()",
     'aio.Accelerator.process': 'asyncio.run(awaited())',
 }
 AWAITED = '''
@@ -145,8 +163,30 @@ def test_it_ends_what_asks_a_server(run, what):
 @pytest.mark.parametrize('what', WAITING)
 def test_it_ends_what_waits_for_a_job(run, what):
     process = run('', AWAITED + WAITING[what])
-    assert 'ready\n' in iter(process.stdout.readline, ''), process.stderr.read()
+    waits = 'stopping' if 'stop' in what else 'ready'
+    assert f'{waits}\n' in iter(process.stdout.readline, ''), process.stderr.read()
     assert_interrupted(process)
+
+
+@pytest.mark.parametrize('where', [
+    # Before the stop has begun, and where nobody stops.
+    'stop = sha3.client.stop; sha3.client.stop = lambda *args: (raised(), stop(*args)); sha3.stop()',
+    'raised()'])
+def test_the_program_that_it_ends_waits_for_no_job(run, where):
+    process = run('', f'''
+import signal
+def raised():
+    global raised
+    raised = lambda: None
+    signal.raise_signal(signal.SIGINT)
+sha3 = apyfal.Accelerator('sha3', config=config())
+sha3.start()
+{BACKGROUND}
+{where}
+''')
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT, told
+    assert told.rstrip().endswith('KeyboardInterrupt'), told
 
 
 def test_a_second_one_leaves_a_host_to_its_lease(run, tmp_path):

@@ -174,17 +174,23 @@ class AcceleratorClient:
             info_dict: Gets what the accelerator tells.
             full_stop: Without it only this client ends.
         """
-        self._stopped = True
-        core = self._core
-        if core is None or not full_stop:
-            return None
         try:
+            self._stopped = True
+            core = self._core
+            if core is None or not full_stop:
+                return None
             return _result(core.stop(), info_dict)
         except KeyboardInterrupt:
             # What ends it later, such as the end of the program, does not wait for them either.
-            for task in list(self._tasks):
-                task.cancel()
+            self._interrupt()
             raise
+
+    def _interrupt(self) -> None:
+        """Cancels all that is under way, in this thread or another one. Nobody waits for that."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._core is not None:
+            self._core.interrupt()
 
     def __enter__(self) -> AcceleratorClient:
         return self

@@ -225,9 +225,17 @@ class MadeHost(Host):
         if not self._is_made:
             return
         self._find()
-        if self._client is not None:
-            self._client.stop()
-            self._tell()
+        try:
+            if self._client is not None:
+                self._client.stop()
+                self._tell()
+        except KeyboardInterrupt:
+            self._left()
+            self._disarm()
+            raise
+        self._disarm()
+
+    def _disarm(self) -> None:
         if self._ending is not None:
             self._ending.disarm()
 
