@@ -52,11 +52,18 @@ impl Credentials {
     /// The credentials, where there are any. Good ones are kept.
     ///
     /// # Errors
-    /// Where they should be they cannot be had from.
+    /// Where they should be they cannot be had from. Where there were some, that may pass.
     pub async fn get(&self) -> Result<Option<Credential>> {
         let mut kept = self.kept.lock().await;
         if !kept.credential.as_ref().is_some_and(Credential::is_valid) {
-            kept.credential = kept.provider.fetch(&self.context).await?;
+            let found = kept.provider.fetch(&self.context).await?;
+            if found.is_none() && kept.credential.is_some() {
+                let why = "those that there were have expired, and nobody tells new ones";
+                return Err(Error::new(ErrorKind::Unavailable, why)
+                    .operation("get credentials of AWS")
+                    .retryable());
+            }
+            kept.credential = found;
         }
         Ok(kept.credential.clone())
     }

@@ -461,6 +461,36 @@ fn environment(row: &Row, home: &Path, server: &str) -> BTreeMap<String, String>
 }
 
 #[tokio::test]
+async fn where_there_were_credentials_others_may_come() {
+    let server = FaultServer::start(|request| match (request.number, request.path.as_str()) {
+        (_, "/latest/api/token") => Answer::new(200, "a token"),
+        (_, "/latest/meta-data/iam/security-credentials/") => Answer::new(200, "machine"),
+        (number, "/latest/meta-data/iam/security-credentials/machine") if number < 3 => {
+            let expiration = "2020-01-01T00:00:00Z";
+            let given = json!({"Code": "Success", "AccessKeyId": "AKID", "SecretAccessKey": "m",
+                               "Token": "t", "Expiration": expiration});
+            Answer::new(200, given.to_string())
+        }
+        _ => Answer::new(503, ""),
+    })
+    .unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let variables = [
+        ("HOME", home.path().to_str().unwrap()),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &server.url()),
+        ("AWS_METADATA_SERVICE_TIMEOUT", "30"),
+    ];
+    let environment = Environment {
+        variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        home: Some(home.path().to_owned()),
+    };
+    let credentials = Credentials::new(&Settings::read(&environment).unwrap(), Plain).unwrap();
+    assert!(credentials.get().await.unwrap().is_some());
+    let error = credentials.get().await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
 async fn files_and_environments_are_read_as_boto3_reads_them() {
     let server = FaultServer::start(servers).unwrap();
     let rows: Vec<_> =

@@ -1,7 +1,7 @@
 //! What a new host is sent of its owner's own: a configuration and a script, each from a path or URL.
 
 use apyfal_core::{Cancel, Configuration, Result};
-use apyfal_hosts::user_data::without_secrets;
+use apyfal_hosts::user_data::{secrets, without_secrets};
 use apyfal_storage::Location;
 
 use crate::surroundings::Surroundings;
@@ -28,6 +28,19 @@ pub async fn configuration(
     let location = Location::parse(named)?;
     let text = read(&location, configuration, surroundings, cancel).await?;
     Configuration::parse(&text, &location.to_string()).map(Some)
+}
+
+/// What is to be told of a configuration that is sent: it has keys of clouds, hosts or the catalog, which
+/// no host needs.
+pub fn warning(sent: &Configuration) -> Option<String> {
+    let secrets = secrets(sent);
+    (!secrets.is_empty()).then(|| {
+        format!(
+            "what init_config names has {}: the host keeps that, and its jobs could read it; \
+             'init_config = True' sends the configuration of here without such keys",
+            secrets.join(", ")
+        )
+    })
 }
 
 /// The script that `init_script` names.
@@ -86,6 +99,10 @@ mod tests {
             assert_eq!(found.section("host").get("client_id").unwrap(), None);
         }
         assert!(sent("False").await.unwrap().is_none());
+        assert_eq!(warning(&sent("True").await.unwrap().unwrap()), None);
+        std::fs::write(&path, "[host.AWS]\nclient_id = a\nsecret_id = hidden\n").unwrap();
+        let told = warning(&sent(path.to_str().unwrap()).await.unwrap().unwrap()).unwrap();
+        assert!(told.contains("[host.AWS] secret_id") && !told.contains("hidden"), "{told}");
         let error = sent(&format!("{}/long", web.url())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
     }

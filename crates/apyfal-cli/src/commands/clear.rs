@@ -46,7 +46,7 @@ fn kept(context: &Context<'_>) -> Result<Vec<String>> {
     for HostRecord { usage, name: host, .. } in hosts {
         context.printer.warning(match usage {
             Usage::Named(name) => {
-                let stop = format!("apyfal stop --name {}", quoted(&name));
+                let stop = format!("apyfal stop --name {} --stop_mode term", quoted(&name));
                 kept.push(name);
                 format!("the host {host} lives on, and its name is kept: {stop}")
             }

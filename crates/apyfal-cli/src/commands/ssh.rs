@@ -2,7 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 
-use apyfal::hosts::{HostRecord, MadeHosts, Ssh, Usage};
+use apyfal::hosts::{HostRecord, HostState, MadeHosts, Ssh, Usage};
 use apyfal::{Error, ErrorKind, Result};
 use clap::Args;
 
@@ -29,6 +29,10 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let found = hosts.iter().find(|host| is_meant(host, &name)).ok_or_else(|| {
         failed("no host was made for it").hint("'apyfal list' shows those that were made")
     })?;
+    // Its address is that of before, and may be another's machine by now.
+    if found.state == HostState::Stopped {
+        return Err(failed("it is stopped").hint("'apyfal start' starts it again"));
+    }
     let login = found
         .login
         .as_ref()

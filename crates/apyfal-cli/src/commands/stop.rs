@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 
-use apyfal::hosts::StopMode;
+use apyfal::hosts::{StopMode, Usage};
 use apyfal::names::Record;
-use apyfal::{Accelerator, Result};
+use apyfal::user_data::quoted;
+use apyfal::{Accelerator, Error, ErrorKind, Result};
 use clap::Args;
 use futures::future::join;
 use futures::stream::{self, StreamExt};
@@ -39,7 +40,12 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     let mode = arguments.stop_mode.as_deref().map(str::parse).transpose()?;
     let name = arguments.name.name;
     let _lock = context.names.lock(&name, &context.cancel).await?;
-    let mut record = context.record(&name)?;
+    let mut record = match context.record(&name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return end_forgotten(context, &name, mode, error).await;
+        }
+        record => record?,
+    };
     if let Some(mode) = arguments.stop_mode {
         record.host.insert("stop_mode".to_owned(), Value::String(mode));
     }
@@ -86,6 +92,31 @@ async fn end_left(
 ) -> Result<()> {
     let Some(hosts) = context.made_hosts(Some(record)).await? else { return Ok(()) };
     for host in hosts.end_named(name, mode, &context.cancel).await? {
+        context.printer.note(&format!("gave back the host {host}"));
+    }
+    Ok(())
+}
+
+/// Ends the host of a name that is forgotten, as it was stopped or kept. What is meant has to be said: a
+/// program that stops twice must not delete what it kept.
+async fn end_forgotten(
+    context: &Context<'_>,
+    name: &str,
+    mode: Option<StopMode>,
+    unknown: Error,
+) -> Result<()> {
+    let Some(hosts) = context.made_hosts(None).await? else { return Err(unknown) };
+    let is_its = |usage: &Usage| matches!(usage, Usage::Named(used_by) if used_by == name);
+    let Some(host) = hosts.remembered()?.into_iter().find(|host| is_its(&host.usage)) else {
+        return Err(unknown);
+    };
+    let Some(mode) = mode else {
+        let why = format!("'{name}' was stopped, and its host {} was not deleted", host.name);
+        return Err(Error::new(ErrorKind::NotFound, why)
+            .hint(format!("delete it: apyfal stop --name {} --stop_mode term", quoted(name)))
+            .hint("or use it again: apyfal start"));
+    };
+    for host in hosts.end_named(name, Some(mode), &context.cancel).await? {
         context.printer.note(&format!("gave back the host {host}"));
     }
     Ok(())

@@ -137,6 +137,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         Some(named) => sent::configuration(&named, &configuration, surroundings, cancel).await?,
         None => None,
     };
+    sent.as_ref().and_then(sent::warning).iter().for_each(|told| context.printer.warning(told));
     let data = UserData {
         agent: agent(&arguments, found.catalog.agents.get(&arguments.architecture))?,
         package: entry.package.clone().map(fetched).transpose()?,

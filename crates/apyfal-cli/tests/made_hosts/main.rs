@@ -262,6 +262,15 @@ fn a_host_may_be_stopped_or_kept() {
     assert!(kept.status.success(), "{said}");
     assert!(said.contains("Instance 'sim-") && said.contains("is still running"), "{said}");
     assert_eq!(cloud.listed()[0]["state"], "running");
+    // Its name is forgotten: a second stop deletes nothing that was kept.
+    let again = home.apyfal(&["stop"]).output().unwrap();
+    let said = text(&again.stderr);
+    assert!(
+        !again.status.success() && said.contains("stop --name default --stop_mode term"),
+        "{said}"
+    );
+    assert_eq!(cloud.living(), 1);
+    assert!(text(&home.apyfal(&["clear"]).output().unwrap().stderr).contains("--stop_mode term"));
 
     home.ok(&["create", "--accelerator", "gzip", "--host_type", "sim", "--stop_mode", "stop"]);
     home.ok(&["start"]);
@@ -275,6 +284,12 @@ fn a_host_may_be_stopped_or_kept() {
     assert_eq!(cloud.machines().len(), 1);
     // A name that is to stand for something else gives its host back.
     home.ok(&["create", "--accelerator", "gunzip", "--host_type", "sim"]);
+    assert_eq!(cloud.living(), 0);
+    home.ok(&["start"]);
+    home.ok(&["stop", "--stop_mode", "stop"]);
+    let login = home.apyfal(&["ssh"]).output().unwrap();
+    assert!(text(&login.stderr).contains("it is stopped"), "{}", text(&login.stderr));
+    home.ok(&["stop", "--stop_mode", "term"]);
     assert_eq!(cloud.living(), 0);
 }
 

@@ -139,19 +139,21 @@ impl Lifecycle {
     /// # Errors
     /// It is refused, or it has not ended.
     pub async fn end_stray(&self, stray: &Instance) -> Result<()> {
-        let end = Instant::now() + self.limits.provision;
-        self.provider.terminate(&stray.id).await?;
-        while let Some(found) = self.provider.get(&stray.id).await?
-            && found.state != InstanceState::Ended
-        {
-            if Instant::now() > end {
-                let why = format!("its machine '{}' is {} still", stray.id, found.state);
-                return Err(Error::new(ErrorKind::Timeout, why)
-                    .operation(format!("end the host {}", stray.name)));
+        let (end, settled) = (Instant::now() + self.limits.provision, self.settled_by());
+        loop {
+            self.provider.terminate(&stray.id).await?;
+            match self.provider.get(&stray.id).await?.map(|found| found.state) {
+                Some(InstanceState::Ended) => return Ok(()),
+                // It was seen: as long as it may be too new to be found, it is no end.
+                None if Instant::now() > settled => return Ok(()),
+                Some(state) if Instant::now() > end => {
+                    let why = format!("its machine '{}' is {state} still", stray.id);
+                    return Err(Error::new(ErrorKind::Timeout, why)
+                        .operation(format!("end the host {}", stray.name)));
+                }
+                _ => sleep(self.limits.pause).await,
             }
-            sleep(self.limits.pause).await;
         }
-        Ok(())
     }
 }
 

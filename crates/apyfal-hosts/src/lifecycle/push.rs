@@ -41,6 +41,22 @@ pub(super) async fn check(prepared: &Prepared) -> Result<()> {
         let name = login.map_or("?", |login| login.key_pair.as_str());
         return Err(refused(format!("the private key of the key pair '{name}' is not here")));
     }
+    // Nobody is there who could be asked for a passphrase, unless an agent of ssh knows the key.
+    if let Some(key) = login.and_then(|login| login.private_key.as_ref())
+        && std::env::var_os("SSH_AUTH_SOCK").is_none()
+    {
+        let mut read = Command::new("ssh-keygen");
+        let read = read.args(["-y", "-P", "", "-f"]).arg(key).stdin(Stdio::null()).output().await;
+        if let Ok(read) = read
+            && !read.status.success()
+        {
+            let said = String::from_utf8_lossy(&read.stderr);
+            let why = said.lines().last().unwrap_or_default().to_owned();
+            return Err(refused(why)
+                .context("private key", key.display())
+                .hint("or hand its key to an agent of ssh: ssh-add"));
+        }
+    }
     let asked = Command::new("ssh").arg("-V").stdin(Stdio::null()).output().await;
     if let Err(error) = asked {
         return Err(refused(format!("there is no program 'ssh': {error}"))
@@ -116,6 +132,8 @@ impl Lifecycle {
             command
                 .args(["-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null"])
                 .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
+                // A connection that is dead ends by itself, and all is tried again.
+                .args(["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"])
                 .args(["--", &ssh.destination()?, &receive(sha256)])
                 .stdin(file)
                 .kill_on_drop(true);

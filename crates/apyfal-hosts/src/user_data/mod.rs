@@ -201,6 +201,18 @@ pub fn without_secrets(configuration: &Configuration) -> Configuration {
     safe
 }
 
+/// The secrets that a configuration holds, by the names of their keys: `[host.AWS] secret_id`.
+pub fn secrets(configuration: &Configuration) -> Vec<String> {
+    let mut names = Vec::new();
+    for section in private_sections(configuration) {
+        let keys = configuration.section(&section).keys();
+        names.extend(
+            keys.into_iter().filter(|key| is_secret(key)).map(|key| format!("[{section}] {key}")),
+        );
+    }
+    names
+}
+
 fn private_sections(configuration: &Configuration) -> Vec<String> {
     let names = configuration.section_names().into_iter();
     let is_private =
@@ -381,7 +393,12 @@ mod tests {
                     boto3_session_kwargs = {'aws_secret_access_key': 's2'}\n\
                     [accelize]\nclient_id = c\nsecret_id = s3\n[storage.AWS]\nsecret_id = needed\n";
         let configuration = Configuration::parse(text.as_bytes(), "c").unwrap();
+        let mut named = secrets(&configuration);
+        named.sort_unstable();
+        let secrets_of_all = ["[accelize] secret_id", "[host.AWS] boto3_session_kwargs"];
+        assert!(secrets_of_all.iter().all(|name| named.contains(&(*name).to_owned())), "{named:?}");
         let safe = without_secrets(&configuration);
+        assert!(secrets(&safe).is_empty());
         let written = safe.write().unwrap();
         for secret in ["s1", "s2", "s3"] {
             assert!(!written.contains(secret), "{written}");

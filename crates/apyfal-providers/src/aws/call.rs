@@ -97,10 +97,12 @@ impl Api {
                 Failed::Unreached(_) => set.unwrap_or(UNREACHED),
                 _ => set.unwrap_or(u32::MAX),
             };
-            let is_lost = matches!(failed, Failed::Lost(_));
+            let is_lost = match &failed {
+                Failed::Lost(_) => true,
+                Failed::Refused(error) => failure::is_in_doubt(error),
+                Failed::Unreached(_) => false,
+            };
             let (Failed::Refused(error) | Failed::Unreached(error) | Failed::Lost(error)) = failed;
-            // What a server in trouble did nobody knows either.
-            let is_lost = is_lost || error.kind() == ErrorKind::Unavailable;
             if error.kind() == ErrorKind::Authentication && renewed.is_none() {
                 // Keys that were replaced, or expired before their time; else the refusal stands.
                 if let Ok(Some(other)) = self.credentials.renew(&credential).await {

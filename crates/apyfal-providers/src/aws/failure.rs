@@ -35,6 +35,25 @@ const OPEN_TO_ALL: [&str; 17] = [
     "sa-east-1",
 ];
 
+/// By which codes AWS refuses what comes too fast, or while another does something to the same: nothing
+/// was done then, and may be asked for again.
+const TOO_FAST: [&str; 14] = [
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "EC2ThrottledException",
+    "TooManyRequestsException",
+    "PriorRequestNotComplete",
+    "SlowDown",
+    "OperationAborted",
+    "ConcurrentModification",
+    "EntityTemporarilyUnmodifiable",
+];
+
 /// The facts that programs look for here.
 const CODE: &str = "code";
 const PLAN: &str = "plan";
@@ -58,6 +77,13 @@ pub(super) fn after_lost(error: Error) -> Error {
 /// Whether a call was made before without an answer.
 pub(crate) fn is_after_lost(error: &Error) -> bool {
     fact(error, LOST).is_some()
+}
+
+/// Whether nobody knows what a call did that was answered so: the server is in trouble. One that asks to
+/// be called more slowly did nothing.
+pub(super) fn is_in_doubt(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable
+        && !code(error).is_some_and(|code| TOO_FAST.contains(&code))
 }
 
 fn fact<'a>(error: &'a Error, name: &str) -> Option<&'a str> {
@@ -157,23 +183,33 @@ const DENIAL: &str = "Encoded authorization failure message:";
 /// S3; `retries/standard.py` of botocore.
 fn class(code: &str, status: StatusCode) -> (ErrorKind, bool) {
     let kind = match code {
-        "RequestLimitExceeded" | "BandwidthLimitExceeded" | "Throttling" | "ThrottlingException"
-        | "ThrottledException" | "RequestThrottled" | "RequestThrottledException"
-        | "EC2ThrottledException" | "TooManyRequestsException" | "PriorRequestNotComplete"
-        | "SlowDown" | "RequestTimeout" | "RequestTimeoutException"
-        // What another one of ours does to the same at this moment.
-        | "OperationAborted" | "ConcurrentModification" | "EntityTemporarilyUnmodifiable" => {
-            return (ErrorKind::Unavailable, true);
-        }
-        "AuthFailure" | "InvalidClientTokenId" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"
-        | "InvalidSignatureException" | "IncompleteSignature" | "IncompleteSignatureException"
-        | "MissingAuthenticationToken" | "MissingAuthenticationTokenException"
-        | "UnrecognizedClientException" | "ExpiredToken" | "ExpiredTokenException"
-        | "RequestExpired" | "RequestTimeTooSkewed" | "InvalidToken" | "TokenRefreshRequired" => {
-            ErrorKind::Authentication
-        }
-        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled"
-        | "AccountProblem" | "Blocked" | "NotSignedUp" | "OptInRequired" | "PendingVerification"
+        "RequestTimeout" | "RequestTimeoutException" => return (ErrorKind::Unavailable, true),
+        _ if TOO_FAST.contains(&code) => return (ErrorKind::Unavailable, true),
+        "AuthFailure"
+        | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "UnrecognizedClientException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "InvalidToken"
+        | "TokenRefreshRequired" => ErrorKind::Authentication,
+        "UnauthorizedOperation"
+        | "AccessDenied"
+        | "AccessDeniedException"
+        | "AllAccessDisabled"
+        | "AccountProblem"
+        | "Blocked"
+        | "NotSignedUp"
+        | "OptInRequired"
+        | "PendingVerification"
         | "SubscriptionRequiredException" => ErrorKind::Security,
         "MaxSpotInstanceCountExceeded" | "LimitExceededException" | "TooManyBuckets" => {
             ErrorKind::Quota
@@ -181,11 +217,15 @@ fn class(code: &str, status: StatusCode) -> (ErrorKind, bool) {
         _ if code.ends_with("LimitExceeded") => ErrorKind::Quota,
         "SpotMaxPriceTooLow" | "Unsupported" => ErrorKind::Capacity,
         _ if code.starts_with("Insufficient") && code.contains("Capacity") => ErrorKind::Capacity,
-        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" | "DeleteConflict"
-        | "DependencyViolation" | "BucketAlreadyOwnedByYou" | "IncorrectInstanceState"
-        | "IncorrectSpotRequestState" | "IncorrectState" | "PreconditionFailed" => {
-            ErrorKind::Conflict
-        }
+        "IdempotentParameterMismatch"
+        | "IdempotentInstanceTerminated"
+        | "DeleteConflict"
+        | "DependencyViolation"
+        | "BucketAlreadyOwnedByYou"
+        | "IncorrectInstanceState"
+        | "IncorrectSpotRequestState"
+        | "IncorrectState"
+        | "PreconditionFailed" => ErrorKind::Conflict,
         _ if [".Duplicate", "AlreadyExists", "InUse"].iter().any(|end| code.ends_with(end)) => {
             ErrorKind::Conflict
         }

@@ -103,6 +103,10 @@ impl Overrides {
         }
         let mut members = self.members.clone();
         members.shift_remove("TagSpecifications");
+        if members.contains_key("LaunchTemplate") {
+            // What the template says of them would count.
+            request.extend(PROTECTS.map(|name| (name.to_owned(), Value::Bool(false))));
+        }
         merge(&mut request, members);
         request
     }
@@ -184,7 +188,8 @@ mod tests {
         let theirs = json!({"MetadataOptions": {"HttpTokens": "optional"}, "MinCount": 1,
                             "BlockDeviceMappings": [{"DeviceName": "c"}], "LaunchTemplate": {"Version": "2"}});
         let expected = json!({"ImageId": "ami-1", "MetadataOptions": {"HttpTokens": "optional", "HttpEndpoint": "enabled"},
-                              "BlockDeviceMappings": [{"DeviceName": "c"}], "MinCount": 1, "LaunchTemplate": {"Version": "2"}});
+                              "BlockDeviceMappings": [{"DeviceName": "c"}], "MinCount": 1, "LaunchTemplate": {"Version": "2"},
+                              "DisableApiTermination": false, "DisableApiStop": false});
         assert_eq!(over(ours.clone(), theirs), expected);
         assert_eq!(over(ours.clone(), json!({})), ours);
     }

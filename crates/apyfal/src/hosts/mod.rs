@@ -110,22 +110,22 @@ impl MadeHosts {
     /// providers.
     ///
     /// # Errors
-    /// One has not ended.
+    /// One has not ended; the others have.
     pub async fn end_named(
         &self,
         name: &str,
         mode: Option<StopMode>,
         cancel: &Cancel,
     ) -> Result<Vec<String>> {
-        let mut ended = Vec::new();
+        let (mut ended, mut failed) = (Vec::new(), Ok(()));
         for mut host in self.ledger.of(&Usage::Named(name.to_owned()))? {
             let mode = mode.unwrap_or(host.stop_mode);
-            self.end_as(&mut host, mode, cancel).await?;
+            failed = failed.and(self.end_as(&mut host, mode, cancel).await);
             if host.state == HostState::Ended {
                 ended.push(host.name);
             }
         }
-        Ok(ended)
+        failed.map(|()| ended)
     }
 
     async fn end_as(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {

@@ -118,6 +118,7 @@ impl MadeHost {
             surroundings: surroundings.clone(),
             settings,
             stop_mode,
+            warnings: Mutex::default(),
         };
         let host = Host {
             known_as,
@@ -190,7 +191,8 @@ impl Host {
         };
         // What was made by then is undone, or the error says where it is.
         let ready = ready.inspect_err(|_| self.is_owed.store(false, Ordering::SeqCst))?;
-        self.notes.lock().extend(ready.notes);
+        let warnings = std::mem::take(&mut *wanted.warnings.lock());
+        self.notes.lock().extend(warnings.into_iter().chain(ready.notes));
         let remote = Remote::new(ready.options)?;
         let lock = (!self.is_shared()).then(|| Arc::new(ready.lock));
         // From here on it is given back, whatever fails.

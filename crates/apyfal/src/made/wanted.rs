@@ -33,6 +33,8 @@ pub(super) struct New {
     pub(super) settings: Settings,
     /// What is to become of it, as the settings say or who uses it.
     pub(super) stop_mode: Mutex<StopMode>,
+    /// What whoever uses it should know of what it is sent.
+    pub(super) warnings: Mutex<Vec<String>>,
 }
 
 /// What the accelerator needs of a machine of a cloud.
@@ -96,6 +98,7 @@ impl New {
             Some(named) => sent::configuration(named, configuration, surroundings, cancel).await?,
             None => None,
         };
+        self.warnings.lock().extend(named.as_ref().and_then(sent::warning));
         let section = format!("accelerator.{accelerator}");
         let own = configuration.section(&section).entries()?;
         if own.is_empty() {

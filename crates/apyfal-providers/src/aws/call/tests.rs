@@ -5,7 +5,7 @@ use apyfal_testkit::{Answer, Body, FaultServer, Request};
 use reqsign_core::time::Timestamp;
 
 use crate::aws::api::{Api, Params};
-use crate::aws::failure::{code, is_of_free_plan};
+use crate::aws::failure::{code, is_after_lost, is_of_free_plan};
 use crate::aws::testing::{api, api_of, environment};
 
 const FINE: &str = "<R xmlns='http://x/'><set><item/></set></R>";
@@ -53,6 +53,24 @@ async fn what_passes_is_asked_for_again() {
         assert_eq!(requests.len(), 5);
         // It is the same request, signed anew.
         assert!(requests.iter().all(|request| request.body == requests[0].body));
+    }
+}
+
+#[tokio::test]
+async fn what_came_too_fast_did_nothing() {
+    for (first, is_in_doubt) in [
+        (refusal(503, "RequestLimitExceeded", "Request limit exceeded."), false),
+        (refusal(500, "InternalError", "An internal error has occurred"), true),
+        (Answer::new(200, FINE).body(Body::Nothing), true),
+    ] {
+        let then = refusal(400, "VcpuLimitExceeded", "You have requested more than your limit");
+        let server = server(vec![first, then]);
+        let error = api(&server.url()).ec2("RunInstances", &Params::new()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), is_after_lost(&error)),
+            (ErrorKind::Quota, is_in_doubt),
+            "{error}"
+        );
     }
 }
 

@@ -210,6 +210,10 @@ fn a_persistent_spot_request_of_a_launch_template_ends_with_the_lease_too() {
     assert_eq!(request["InstanceInitiatedShutdownBehavior"], "stop");
     let tag = json!({"Key": "apyfal:spot", "Value": "persistent"});
     assert!(request["TagSpecifications"][0]["Tags"].as_array().unwrap().contains(&tag));
+    // And it can be ended, whatever the template says.
+    for protects in ["DisableApiTermination", "DisableApiStop"] {
+        assert_eq!(request[protects], false, "{protects}");
+    }
 }
 
 #[test]
