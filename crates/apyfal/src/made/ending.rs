@@ -65,9 +65,15 @@ impl Host {
                 hosts
             }
         };
+        let mut failed = Ok(());
         for (mut host, _lock) in hosts {
             let url = host.url.clone();
-            self.of_host(&host, lifecycle)?.stop(&mut host, mode).await?;
+            let ended = async { self.of_host(&host, lifecycle)?.stop(&mut host, mode).await };
+            // The others end all the same.
+            if let Err(error) = ended.await {
+                failed = failed.and(Err(error));
+                continue;
+            }
             match (mode, &host.instance) {
                 (StopMode::Keep, Some(id)) if host.state == HostState::Ready => {
                     self.tell_that_it_runs(id);
@@ -81,8 +87,10 @@ impl Host {
                 let _ = self.known.remove(&url, &never);
             }
         }
-        *self.current.lock() = None;
-        Ok(())
+        if failed.is_ok() {
+            *self.current.lock() = None;
+        }
+        failed
     }
 
     pub(super) fn tell_that_it_runs(&self, id: &InstanceId) {
