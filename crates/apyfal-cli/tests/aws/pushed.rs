@@ -51,6 +51,7 @@ fn nothing_is_bought_for_what_cannot_be_sent() {
     let other = format!("agent = {agent}\nagent_sha256 = {}", "0".repeat(64));
     for (section, path, why) in [
         ("", "/nonexistent", "there is no program 'ssh'"),
+        ("allow_ports = 443", "$PATH", "add 22 to allow_ports"),
         (&*other, "$PATH", "and not 00000000"),
         ("boto3_create_instances_kwargs = {'KeyName': 'theirs'}", "$PATH", "is not here"),
     ] {

@@ -15,7 +15,7 @@ use super::launch_template;
 use super::network::{self, NetworkWishes};
 use super::request::{self, Parts};
 use super::rights::{Rights, RightsWishes, document, rights};
-use super::settings::{AwsSettings, INSTANCE_PROFILE};
+use super::settings::{AwsSettings, INSTANCE_PROFILE, SSH};
 use crate::spec::{AgentNeeds, Artifact, Boot, HostSpec, Login, Prepared, Request, Script};
 
 /// Tells who asks what their public address is.
@@ -79,6 +79,7 @@ pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec) -> Result<Prepared> {
         needed_rights(api, settings, spec),
         put(&bucket, script),
     )?;
+    check_push(&pushed, &network_wishes)?;
     // A URL is signed when all is there: it is good from then on.
     let (user_data, good_for) = user_data(&bucket, script, &pushed).await?;
     let parts = Parts {
@@ -252,6 +253,19 @@ async fn put(bucket: &Bucket, script: &Script) -> Result<Vec<Artifact>> {
         }
     }
     Ok(Vec::new())
+}
+
+/// Refuses a machine that is to be sent something by ssh, which it would never let in. Groups that are named
+/// may let it in.
+fn check_push(pushed: &[Artifact], wishes: &NetworkWishes) -> Result<()> {
+    let is_open = wishes.ports.contains(&SSH) || !wishes.security_group_ids.is_empty();
+    if pushed.is_empty() || is_open {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Configuration, format!("allow_ports lacks the port {SSH} of ssh"))
+        .operation("send the agent to a new machine by ssh, as S3 may not be used")
+        .hint(format!("add {SSH} to allow_ports in section [host.AWS]"))
+        .hint("or have those who give rights allow S3"))
 }
 
 /// The script, with where its files are or are going to be, and for how long it may be sent.

@@ -20,7 +20,7 @@ const SECURITY_GROUP: &str = "AccelizeSecurityGroup";
 const ROLE: &str = "AccelizeRole";
 const POLICY: &str = "AccelizePolicy";
 /// Where hosts are reached: by people, and by clients.
-const SSH: u16 = 22;
+pub(crate) const SSH: u16 = 22;
 const CLIENTS: u16 = 443;
 /// The instance profile that has the role.
 pub(crate) const INSTANCE_PROFILE: &str = "AccelizeLoadFPGA";
