@@ -11,8 +11,9 @@ mod existing;
 mod phase;
 mod push;
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apyfal_client::RemoteOptions;
@@ -32,6 +33,9 @@ use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage};
 /// How long is tried again what a provider does not take yet, since what it made is not known to all of
 /// it, and a request whose answer got lost.
 const SETTLING: Duration = Duration::from_secs(120);
+/// How long a provider may take to answer once nobody waits for the host any more: it tells within that
+/// what it made, unless it is in trouble.
+const GRACE: Duration = Duration::from_secs(5);
 /// How often a token may turn out to be spent in one start.
 const ATTEMPTS: u32 = 3;
 
@@ -70,6 +74,9 @@ pub struct Lifecycle {
     ledger: Ledger,
     limits: Limits,
     watch: Watch,
+    /// The hosts, by their ids in the ledger, whose start was given up before it was known whether they were
+    /// made.
+    given_up: Arc<Mutex<HashSet<String>>>,
 }
 
 impl fmt::Debug for Lifecycle {
@@ -81,7 +88,8 @@ impl fmt::Debug for Lifecycle {
 impl Lifecycle {
     /// The hosts of a provider that a ledger has.
     pub fn new(provider: Arc<dyn Provider>, ledger: Ledger, limits: Limits) -> Self {
-        Self { provider, ledger, limits, watch: Arc::new(|_, _| {}) }
+        let given_up = Arc::default();
+        Self { provider, ledger, limits, watch: Arc::new(|_, _| {}), given_up }
     }
 
     /// Tells how far a start is.
@@ -357,6 +365,11 @@ impl Lifecycle {
             Some(last) => error.context("its console", last),
             None => error,
         }
+    }
+
+    /// The hosts whose start was given up before it was known whether they were made.
+    fn given_up(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The machine of a host, as the provider tells of it.

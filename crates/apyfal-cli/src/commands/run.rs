@@ -23,6 +23,8 @@ use crate::progress;
 
 /// How long a host may take to end the session of a job that failed.
 const ENDING: Duration = Duration::from_secs(2);
+/// The fact that tells what could not be ended.
+const LEFT: &str = "left over";
 
 /// Run an accelerator on a source: start, process and stop in one step.
 ///
@@ -92,7 +94,9 @@ pub(crate) async fn given_back(
     };
     context.tell_of_host(accelerator);
     match (ran, ended) {
-        (Err(error), Err(left)) => Err(error.context("left over", left)),
+        // It may say so already.
+        (Err(error), Err(_)) if error.facts().iter().any(|(fact, _)| fact == LEFT) => Err(error),
+        (Err(error), Err(left)) => Err(error.context(LEFT, left)),
         (ran, ended) => ran.and(ended),
     }
 }

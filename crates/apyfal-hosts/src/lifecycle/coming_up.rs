@@ -5,7 +5,7 @@ use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
 use tokio::time::{Instant, sleep};
 
-use super::{Lifecycle, Phase, SETTLING};
+use super::{GRACE, Lifecycle, Phase, SETTLING};
 use crate::ledger::{HostRecord, HostState};
 
 /// An attempt that is older than this is looked up and never sent again, in seconds: the provider may
@@ -22,12 +22,20 @@ impl Lifecycle {
         cancel: &Cancel,
     ) -> Result<Option<RemoteOptions>> {
         if host.state == HostState::Requested {
-            cancel.check()?;
             (self.watch)(host, Phase::Prepared);
-            // Not given up half way: what it made would not be known.
-            match self.request(host).await? {
-                Some(id) => host.instance = Some(id),
-                None => return Ok(None),
+            cancel.check()?;
+            // Given up half way it is not known what was made: so not at once.
+            let answered = tokio::select! {
+                answered = self.request(host) => Some(answered?),
+                () = late(cancel) => None,
+            };
+            match answered {
+                Some(Some(id)) => host.instance = Some(id),
+                Some(None) => return Ok(None),
+                None => {
+                    self.given_up().insert(host.id.clone());
+                    return Err(Error::cancelled());
+                }
             }
             host.state = HostState::Made;
             self.ledger.save(host)?;
@@ -177,6 +185,12 @@ impl Lifecycle {
             }
         }
     }
+}
+
+/// Ready a while after a switch was thrown.
+async fn late(cancel: &Cancel) {
+    cancel.cancelled().await;
+    sleep(GRACE).await;
 }
 
 /// Whether nothing was made where a provider answers so.

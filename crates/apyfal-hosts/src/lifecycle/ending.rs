@@ -1,10 +1,10 @@
 //! The end of a host, or its rest.
 
 use apyfal_core::{Error, ErrorKind, Result};
-use apyfal_providers::{Instance, InstanceId, InstanceState};
-use tokio::time::{Instant, sleep};
+use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::Lifecycle;
+use super::{GRACE, Lifecycle};
 use super::coming_up::is_refusal;
 use crate::ledger::{HostRecord, HostState, StopMode};
 
@@ -51,6 +51,15 @@ impl Lifecycle {
 
     /// Ends a host for good, which is looked at until it is so.
     pub(super) async fn finish(&self, host: &mut HostRecord) -> Result<()> {
+        if host.instance.is_none() && self.given_up().contains(&host.id) {
+            // Nobody waits until it is found: who comes after this goes on with what was asked for.
+            let found = self.found_now(host).await;
+            match found {
+                Some(found) => host.instance = Some(found.id),
+                None if self.has_settled(host) => {}
+                None => return Err(may_be_there(host)),
+            }
+        }
         // Where that cannot be written down it ends all the same, as it costs meanwhile, and whoever looks
         // again finds that it has.
         let noted = match host.state {
@@ -67,6 +76,13 @@ impl Lifecycle {
             self.terminated(host, &id).await?;
         }
         noted.and_then(|()| self.ended(host))
+    }
+
+    /// The machine that was made for an attempt, where its provider says at once that there is one.
+    async fn found_now(&self, host: &HostRecord) -> Option<Instance> {
+        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        let listed = timeout(GRACE, self.provider.list(&filter)).await.ok()?.ok()?;
+        listed.into_iter().next()
     }
 
     /// Deletes a machine, until it has ended for everybody. One that was asked for just now may not be
@@ -123,14 +139,15 @@ impl Lifecycle {
     /// process may have made something, whatever the provider answered to this one.
     pub(super) async fn undone(&self, error: Error, mut host: HostRecord, is_new: bool) -> Error {
         let error = self.told(error, &host).await;
-        if is_new && host.instance.is_none() && is_refusal(error.kind()) {
+        let is_unasked = host.sent.is_none() && error.is_cancelled();
+        if is_new && host.instance.is_none() && (is_unasked || is_refusal(error.kind())) {
             return self.ended(&mut host).err().unwrap_or(error);
         }
         match self.finish(&mut host).await {
             Ok(()) => error,
             Err(left) => error
                 .context("left over", left)
-                .hint(format!("the host {} may be there still: apyfal stop --all", host.name)),
+                .hint(format!("the host {} may be there, and cost: apyfal stop --all", host.name)),
         }
     }
 
@@ -155,6 +172,13 @@ impl Lifecycle {
             }
         }
     }
+}
+
+fn may_be_there(host: &HostRecord) -> Error {
+    let why = format!("{} has not said yet whether it made its machine", host.provider);
+    Error::new(ErrorKind::Unavailable, why)
+        .operation(format!("end the host {}", host.name))
+        .hint("what it made ends by 'apyfal stop --all'; the same start goes on with it")
 }
 
 fn still(host: &HostRecord, id: &InstanceId, state: InstanceState) -> Error {

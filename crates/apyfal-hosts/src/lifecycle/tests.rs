@@ -35,6 +35,10 @@ struct Inner {
     state: Option<InstanceState>,
     /// Where they are.
     url: Option<String>,
+    /// Whether it makes what is asked for, and never answers.
+    is_silent: bool,
+    /// Whether nobody finds by its token what it made.
+    is_unlisted: bool,
     calls: Vec<String>,
 }
 
@@ -71,22 +75,9 @@ impl Scripted {
         }
         Ok(())
     }
-}
 
-#[async_trait]
-impl Provider for Scripted {
-    fn info(&self) -> &ProviderInfo {
-        &self.info
-    }
-
-    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
-        // As one that is asked over a network.
-        tokio::task::yield_now().await;
-        self.inner.lock().calls.push("prepare".to_owned());
-        Request::of(spec).map(Prepared::from)
-    }
-
-    async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
+    /// Makes what is asked for, unless that is refused.
+    fn made(&self, request: &Request, token: &Token) -> Result<InstanceId> {
         let spec: HostSpec = request.read()?;
         let mut inner = self.inner.lock();
         inner.calls.push("create".to_owned());
@@ -121,6 +112,28 @@ impl Provider for Scripted {
             }
         }
     }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    fn info(&self) -> &ProviderInfo {
+        &self.info
+    }
+
+    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
+        // As one that is asked over a network.
+        tokio::task::yield_now().await;
+        self.inner.lock().calls.push("prepare".to_owned());
+        Request::of(spec).map(Prepared::from)
+    }
+
+    async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
+        let made = self.made(request, token);
+        if self.inner.lock().is_silent {
+            std::future::pending::<()>().await;
+        }
+        made
+    }
 
     async fn get(&self, id: &InstanceId) -> Result<Option<Instance>> {
         let mut inner = self.inner.lock();
@@ -134,8 +147,10 @@ impl Provider for Scripted {
     async fn list(&self, filter: &HostFilter) -> Result<Vec<Instance>> {
         let mut inner = self.inner.lock();
         inner.calls.push("list".to_owned());
-        let is_meant =
-            |machine: &&Instance| filter.token.as_ref().is_none_or(|token| machine.token == *token);
+        let is_unlisted = inner.is_unlisted;
+        let is_meant = |machine: &&Instance| {
+            !is_unlisted && filter.token.as_ref().is_none_or(|token| machine.token == *token)
+        };
         Ok(inner.machines.iter().filter(is_meant).cloned().collect())
     }
 
@@ -550,6 +565,73 @@ async fn what_a_killed_process_left_ends_where_nobody_can_use_it() {
         assert_eq!(test.start().await.message(), "its machine has no address");
         assert_eq!((test.provider.living(), test.recorded().len()), (living, living), "{mode:?}");
     }
+}
+
+/// A start that is interrupted while its provider does not answer.
+async fn interrupted(test: &Test) -> Error {
+    test.provider.set(|inner| inner.is_silent = true);
+    let cancel = Cancel::default();
+    let starting = test.lifecycle.start(&test.usage, "gzip", StopMode::Term, &New, &cancel);
+    let interrupting = async {
+        while test.provider.count("create") == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let (started, ()) = tokio::join!(starting, interrupting);
+    test.provider.set(|inner| inner.is_silent = false);
+    started.map(drop).unwrap_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_interrupted_waits_for_no_answer_and_is_told_what_may_be_there() {
+    // What is found by its token ends.
+    let test = Test::new(Duration::from_secs(3600));
+    assert!(interrupted(&test).await.is_cancelled());
+    assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
+
+    let test = Test::new(Duration::from_secs(3600));
+    test.provider.set(|inner| inner.is_unlisted = true);
+    let since = Instant::now();
+    let error = interrupted(&test).await;
+    assert!(error.is_cancelled() && since.elapsed() <= 2 * GRACE, "{error}");
+    assert!(error.hints()[0].ends_with("may be there, and cost: apyfal stop --all"), "{error:?}");
+    let left = test.recorded().remove(0);
+    assert_eq!((left.state, test.provider.living()), (HostState::Requested, 1));
+    // The same process tries no longer.
+    let mut again = left.clone();
+    let error = test.lifecycle.stop(&mut again, StopMode::Term).await.unwrap_err();
+    assert!(error.message().ends_with("whether it made its machine"), "{error}");
+    assert!(since.elapsed() <= 3 * GRACE);
+    // Another one finds it.
+    let Lifecycle { provider, ledger, limits, .. } = test.lifecycle.clone();
+    let other = Lifecycle::new(provider, ledger, limits);
+    test.provider.set(|inner| inner.is_unlisted = false);
+    other.stop(&mut again, StopMode::Term).await.unwrap();
+    assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_by_an_interrupt_is_what_the_next_start_gets() {
+    let test = Test::new(Duration::from_secs(3600));
+    test.provider.set(|inner| inner.is_unlisted = true);
+    interrupted(&test).await;
+    assert_eq!(test.start().await.message(), "its machine has no address");
+    assert_eq!((test.provider.inner.lock().machines.len(), test.provider.living()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_asked_for_is_not_looked_for() {
+    let test = Test::new(Duration::from_secs(3600));
+    let (cancel, since) = (Cancel::default(), Instant::now());
+    let thrown = cancel.clone();
+    let watch: Watch = Arc::new(move |_, _| thrown.cancel());
+    let lifecycle = test.lifecycle.clone().watched(watch);
+    // The switch is thrown once all is settled, before the provider is asked.
+    let started = lifecycle.start(&test.usage, "gzip", StopMode::Term, &New, &cancel).await;
+    assert!(started.unwrap_err().is_cancelled());
+    assert_eq!((test.provider.count("list"), test.recorded().len()), (0, 0));
+    assert_eq!(since.elapsed(), Duration::ZERO);
 }
 
 /// One that is not to be had.
