@@ -218,9 +218,12 @@ impl Lifecycle {
 
     /// Has the provider settle the request, again where what it has just made is not known to all of it.
     async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
+        let is_ours = |host: &HostRecord| host.provider == self.provider.info().name;
+        let living = self.ledger.hosts()?.into_iter().filter(is_ours);
+        let held: Vec<String> = living.flat_map(|host| host.holds).collect();
         let end = Instant::now() + SETTLING;
         loop {
-            match self.provider.prepare(spec).await {
+            match self.provider.prepare(spec, &held).await {
                 // A provider that nobody reaches was tried often enough.
                 Err(error)
                     if error.is_retryable()

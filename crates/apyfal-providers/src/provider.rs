@@ -149,11 +149,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     fn info(&self) -> &ProviderInfo;
 
     /// Settles the exact request for a machine, and has there be what machines share: keys, a
-    /// firewall, a place for files. Nothing of that costs anything, and it may stay.
+    /// firewall, a place for files. Nothing of that costs anything, and it may stay. What this installation
+    /// needs no more is taken back, but for what other hosts of it [hold](Prepared::holds): `held`.
     ///
     /// # Errors
     /// What is wanted cannot be had, as far as that can be told without asking for it.
-    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared>;
+    async fn prepare(&self, spec: &HostSpec, held: &[String]) -> Result<Prepared>;
 
     /// For which architecture a program has to be that runs on a new machine, such as `x86_64`; none where
     /// that is the one of this machine.

@@ -158,6 +158,8 @@ pub struct Prepared {
     pub pushed: Vec<Artifact>,
     /// The account that it is asked for in, where there are several.
     pub account: Option<String>,
+    /// What it needs of what machines share, in words of its provider, for as long as it lives.
+    pub holds: Vec<String>,
     /// What the user should know of it.
     pub warnings: Vec<String>,
 }
@@ -170,6 +172,7 @@ impl From<Request> for Prepared {
             login: None,
             pushed: Vec::new(),
             account: None,
+            holds: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -60,7 +60,7 @@ async fn machines_of_ec2_are_a_provider() {
 async fn what_is_wrong_is_told_before_a_machine_is_asked_for() {
     let account = Account::new();
     let prepared = async |more: &str, spec: HostSpec| {
-        account.aws(more).prepare(&spec).await.map(drop).unwrap_err()
+        account.aws(more).prepare(&spec, &[]).await.map(drop).unwrap_err()
     };
     let agent = AgentNeeds { architecture: Some("aarch64".into()), glibc: None };
     let other = |agent| {
@@ -107,12 +107,12 @@ async fn who_may_not_use_s3_has_a_machine_that_waits_for_its_files() {
         let request: serde_json::Value = prepared.request.read().unwrap();
         request["UserData"].as_str().unwrap().to_owned()
     };
-    let fetched = account.aws("").prepare(&spec).await.unwrap();
+    let fetched = account.aws("").prepare(&spec, &[]).await.unwrap();
     assert!(fetched.pushed.is_empty() && user_data(&fetched).contains("X-Amz-Signature"));
     // It is there, and may not be fetched any more.
     account.cloud.fail(&Fault::of("HeadObject").error("AccessDenied", 403));
     account.cloud.fail(&Fault::of("PutObject").error("AccessDenied", 403));
-    let sent = account.aws("").prepare(&spec).await.unwrap();
+    let sent = account.aws("").prepare(&spec, &[]).await.unwrap();
     assert_eq!(sent.pushed, std::slice::from_ref(&artifact));
     assert_eq!(user_data(&sent), format!("#!/bin/sh\nfetch \"$(pushed {})\"\n", artifact.sha256));
     assert_eq!(sent.good_for, None);
@@ -127,7 +127,7 @@ async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
          'SpotOptions': {'SpotInstanceType': 'persistent'}}}\n",
     );
     let spec = HostSpec { at_shutdown: AtShutdown::Terminate, ..spec() };
-    let prepared = aws.prepare(&spec).await.unwrap();
+    let prepared = aws.prepare(&spec, &[]).await.unwrap();
     let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
     aws.set_at_shutdown(&id, AtShutdown::Terminate).await.unwrap();
     assert_eq!(account.cloud.instances()[0].at_shutdown, "stop", "else it is replaced for ever");
@@ -144,7 +144,7 @@ async fn only_who_asks_for_persistent_spare_capacity_needs_rights_to_its_request
     let denied = Fault::of("DescribeSpotInstanceRequests").error("UnauthorizedOperation", 403);
     account.cloud.fail(&denied);
     let aws = account.aws("");
-    let prepared = aws.prepare(&spec).await.unwrap();
+    let prepared = aws.prepare(&spec, &[]).await.unwrap();
     let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
     assert!(account.cloud.instances()[0].spot_request.is_some());
     aws.set_at_shutdown(&id, AtShutdown::Terminate).await.unwrap();
@@ -154,7 +154,7 @@ async fn only_who_asks_for_persistent_spare_capacity_needs_rights_to_its_request
         "boto3_create_instances_kwargs = {'InstanceMarketOptions': {\n  \
          'SpotOptions': {'SpotInstanceType': 'persistent'}}}\n",
     );
-    let prepared = aws.prepare(&spec).await.unwrap();
+    let prepared = aws.prepare(&spec, &[]).await.unwrap();
     let id = aws.create(&prepared.request, &Token("two".into())).await.unwrap();
     let error = aws.terminate(&id).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Security, "{error}");
@@ -166,7 +166,7 @@ async fn what_the_request_itself_says_is_looked_up_and_used() {
     let account = Account::new();
     let kwargs = format!("{{'ImageId': 'resolve:ssm:{IMAGE}', 'KeyName': 'theirs'}}");
     let aws = account.aws(&format!("boto3_create_instances_kwargs = {kwargs}\n"));
-    let error = aws.prepare(&spec()).await.unwrap_err();
+    let error = aws.prepare(&spec(), &[]).await.unwrap_err();
     assert!(error.to_string().contains("'theirs'"), "{error}");
     assert_eq!(account.cloud.count("ImportKeyPair"), 0);
     assert!(!aws.info().gives_rights && account.aws("role = mine\n").info().gives_rights);
@@ -186,7 +186,7 @@ async fn a_request_that_cannot_be_is_refused_before_anything_is_made() {
     for (more, spec, why) in
         [("", too_long, "AWS takes 16384"), (one_time, spec(), "one-time spot request")]
     {
-        let error = account.aws(more).prepare(&spec).await.unwrap_err();
+        let error = account.aws(more).prepare(&spec, &[]).await.unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
     }
     let makes = |action: &str| {
@@ -206,7 +206,7 @@ async fn a_request_that_cannot_be_is_refused_before_anything_is_made() {
 async fn a_console_is_read_as_new_as_it_can_be() {
     let account = Account::new();
     let aws = account.aws("");
-    let prepared = aws.prepare(&spec()).await.unwrap();
+    let prepared = aws.prepare(&spec(), &[]).await.unwrap();
     let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
     account.cloud.set_console(&id.0, "Linux\napyfal: cannot get it\nlogin:\n");
     let expected = Some("Linux\napyfal: cannot get it".to_owned());
@@ -221,7 +221,7 @@ async fn a_console_is_read_as_new_as_it_can_be() {
 async fn refusals_are_told_as_what_they_are() {
     let account = Account::new();
     let aws = account.aws("");
-    let prepared = aws.prepare(&spec()).await.unwrap();
+    let prepared = aws.prepare(&spec(), &[]).await.unwrap();
     for (code, kind) in [
         ("InsufficientInstanceCapacity", ErrorKind::Capacity),
         ("VcpuLimitExceeded", ErrorKind::Quota),
@@ -253,7 +253,7 @@ async fn a_program_is_for_the_architecture_of_the_type_else_of_the_image() {
     let aws = account.aws("");
     let before = account.cloud.count("DescribeInstanceTypes");
     aws.architecture(Some("t3.medium"), None).await.unwrap();
-    aws.prepare(&spec()).await.unwrap();
+    aws.prepare(&spec(), &[]).await.unwrap();
     assert_eq!(account.cloud.count("DescribeInstanceTypes") - before, 1);
     let error = aws.architecture(Some("f1.2xlarge"), None).await.unwrap_err();
     assert!(error.to_string().contains("F1"), "{error}");
@@ -263,7 +263,7 @@ async fn a_program_is_for_the_architecture_of_the_type_else_of_the_image() {
 async fn who_asks_is_asked_once() {
     let account = Account::new();
     let aws = account.aws("");
-    let prepared = aws.prepare(&spec()).await.unwrap();
+    let prepared = aws.prepare(&spec(), &[]).await.unwrap();
     assert_eq!(aws.account().await.unwrap(), prepared.account);
     assert_eq!(account.cloud.count("GetCallerIdentity"), 1);
 }
@@ -281,7 +281,7 @@ async fn documents_and_ports_of_the_user_are_those_of_the_host() {
     let aws = account.aws(&more);
     assert!(aws.info().gives_rights);
     let fpga = HostSpec { fpga_image: Some("agfi-1".to_owned()), ..spec() };
-    aws.prepare(&fpga).await.unwrap();
+    aws.prepare(&fpga, &[]).await.unwrap();
     let calls = account.cloud.calls();
     let said = |action: &str, parameter: &str| {
         let call = calls.iter().find(|call| call.action == action).unwrap();

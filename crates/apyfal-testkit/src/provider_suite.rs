@@ -60,14 +60,14 @@ impl Suite<'_> {
 
     async fn asking_twice_gets_one(&self) -> (InstanceId, Request) {
         let token = Self::token();
-        let request = self.provider.prepare(self.spec).await.expect("a request").request;
+        let request = self.provider.prepare(self.spec, &[]).await.expect("a request").request;
         let create = || self.provider.create(&request, &token);
         let (one, other) = tokio::join!(create(), create());
         let id = one.expect("a machine");
         assert_eq!(other.expect("the same machine"), id);
         assert_eq!(create().await.expect("the same machine"), id);
         let another = HostSpec { name: format!("{}x", self.spec.name), ..self.spec.clone() };
-        let another = self.provider.prepare(&another).await.expect("another request").request;
+        let another = self.provider.prepare(&another, &[]).await.expect("another request").request;
         let refused = self.provider.create(&another, &token).await.expect_err("a spent token");
         assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
         let all = self.list(HostFilter::default()).await;

@@ -29,11 +29,11 @@ const SCHEMA: Schema = Schema {
     owner: "process",
     // "Apyl".
     mark: 0x4170_796c,
-    migrations: &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")],
+    migrations: &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql"), include_str!("4.sql")],
 };
 const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
                        request, asked, instance, contact, url, login, \
-                       good_until, sent, account, pushed";
+                       good_until, sent, account, pushed, holds";
 /// How long one who waits for another does so before the next look.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long is remembered that a host has ended, in seconds.
@@ -117,7 +117,10 @@ impl Ledger {
         let path = self.path();
         let database = SCHEMA.open(&path)?;
         let connection = database.connection();
-        let failed = |error| Failure::from(error).on(&path).operation("use the ledger of hosts");
+        let failed = |error| {
+            let doing = format!("use the ledger of hosts '{}'", path.display());
+            Failure::from(error).on(&path).operation(doing)
+        };
         // What is removed is not there any more.
         connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
         work(connection).map_err(failed)
@@ -151,6 +154,7 @@ impl Ledger {
             request: Some(prepared.request),
             login: prepared.login,
             pushed: prepared.pushed,
+            holds: prepared.holds,
             account: prepared.account,
             sent: None,
             good_until: prepared
@@ -176,15 +180,16 @@ impl Ledger {
         let request = request.map(serde_json::to_string).map(json).transpose()?;
         let login = host.login.as_ref().map(serde_json::to_string).map(json).transpose()?;
         let pushed = json(serde_json::to_string(&host.pushed))?;
+        let holds = json(serde_json::to_string(&host.holds))?;
         let contact = host.contact.as_ref().filter(|_| !has_ended);
         let contact = contact.map(|contact| contact.to_json().to_string());
         self.with(|connection| {
             connection.execute(
                 "INSERT OR REPLACE INTO host (id, use, name, accelerator, provider, region, state, \
                  stop_mode, token, request, asked, instance, contact, url, login, good_until, \
-                 sent, account, pushed) \
+                 sent, account, pushed, holds) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-                 ?18, ?19)",
+                 ?18, ?19, ?20)",
                 params![
                     host.id,
                     host.usage.text(),
@@ -205,6 +210,7 @@ impl Ledger {
                     host.sent,
                     host.account,
                     pushed,
+                    holds,
                 ],
             )?;
             if has_ended {

@@ -44,6 +44,8 @@ pub struct HostRecord {
     pub(crate) good_until: Option<f64>,
     /// When its request was last sent.
     pub(crate) sent: Option<f64>,
+    /// What it needs of what the machines of its provider share.
+    pub(crate) holds: Vec<String>,
     /// The account at its provider, where that tells.
     pub(crate) account: Option<String>,
     pub(crate) token: Token,
@@ -75,6 +77,7 @@ impl HostRecord {
             url: None,
             login: None,
             pushed: Vec::new(),
+            holds: Vec::new(),
             good_until: None,
             sent: None,
             account: None,

@@ -17,6 +17,7 @@ pub(super) struct RawRow {
     contact: Option<String>,
     login: Option<String>,
     pushed: String,
+    holds: String,
 }
 
 impl RawRow {
@@ -38,6 +39,7 @@ impl RawRow {
                 request: None,
                 login: None,
                 pushed: Vec::new(),
+                holds: Vec::new(),
                 good_until: row.get(15)?,
                 sent: row.get(16)?,
                 account: row.get(17)?,
@@ -49,11 +51,12 @@ impl RawRow {
             contact: row.get(12)?,
             login: row.get(14)?,
             pushed: row.get(18)?,
+            holds: row.get(19)?,
         })
     }
 
     pub(super) fn record(self) -> Result<HostRecord> {
-        let Self { host, state, stop_mode, request, contact, login, pushed } = self;
+        let Self { host, state, stop_mode, request, contact, login, pushed, holds } = self;
         let damaged = |what: String| {
             Error::new(ErrorKind::Conflict, what)
                 .operation(format!("read of the host '{}' in the ledger", host.name))
@@ -70,6 +73,7 @@ impl RawRow {
             request: request.map_err(text)?,
             login: login.map_err(text)?,
             pushed: serde_json::from_str(&pushed).map_err(text)?,
+            holds: serde_json::from_str(&holds).map_err(text)?,
             contact: contact.as_ref().map(FirstContact::from_json).transpose()?,
             ..host
         })

@@ -27,7 +27,8 @@ fn begin(ledger: &Ledger, usage: &Usage, contact: FirstContact) -> (HostRecord, 
         private_key: Some("/key.pem".into()),
     };
     let request = Request::of(&spec()).unwrap();
-    let prepared = Prepared { login: Some(login), ..request.into() };
+    let holds = vec!["a door".to_owned()];
+    let prepared = Prepared { login: Some(login), holds, ..request.into() };
     ledger.begin(usage, &sim, StopMode::Stop, &spec(), prepared, contact).unwrap()
 }
 
@@ -50,6 +51,7 @@ fn what_is_asked_for_is_remembered_with_its_secrets_until_it_has_ended() {
     assert_eq!((found.state, found.stop_mode), (HostState::Made, StopMode::Stop));
     assert_eq!(found.request, Some(Request::of(&spec()).unwrap()));
     assert_eq!(found.token, host.token);
+    assert_eq!(found.holds, ["a door"]);
     assert_eq!(found.login.unwrap().user, "ubuntu");
     assert_eq!(found.contact.unwrap().token().expose(), secret);
     assert!(ledger.of(&Usage::Unnamed("a b".into())).unwrap().is_empty());

@@ -39,6 +39,8 @@ struct Inner {
     is_silent: bool,
     /// Whether nobody finds by its token what it made.
     is_unlisted: bool,
+    /// What other hosts hold, as it was told last.
+    held: Vec<String>,
     calls: Vec<String>,
 }
 
@@ -120,11 +122,14 @@ impl Provider for Scripted {
         &self.info
     }
 
-    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
+    async fn prepare(&self, spec: &HostSpec, held: &[String]) -> Result<Prepared> {
         // As one that is asked over a network.
         tokio::task::yield_now().await;
-        self.inner.lock().calls.push("prepare".to_owned());
-        Request::of(spec).map(Prepared::from)
+        let mut inner = self.inner.lock();
+        inner.calls.push("prepare".to_owned());
+        inner.held = held.to_vec();
+        let holds = vec![format!("a door of {}", spec.name)];
+        Request::of(spec).map(|request| Prepared { holds, ..request.into() })
     }
 
     async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
@@ -565,6 +570,31 @@ async fn what_a_killed_process_left_ends_where_nobody_can_use_it() {
         assert_eq!(test.start().await.message(), "its machine has no address");
         assert_eq!((test.provider.living(), test.recorded().len()), (living, living), "{mode:?}");
     }
+}
+
+#[tokio::test]
+async fn a_provider_knows_what_the_hosts_that_live_need() {
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| inner.create = [ErrorKind::Quota].into());
+    test.start().await;
+    assert!(test.provider.inner.lock().held.is_empty(), "what has ended needs nothing");
+    let host = test.left(HostState::Ready, InstanceState::Running).await;
+    let elsewhere = HostRecord {
+        id: "another".into(),
+        provider: "another".into(),
+        usage: Usage::Named("another".into()),
+        holds: vec!["its own".into()],
+        ..host.clone()
+    };
+    let living = HostRecord { holds: vec!["a door".into()], ..host };
+    for host in [living, elsewhere] {
+        test.lifecycle.ledger().save(&host).unwrap();
+    }
+    let other = Usage::Named("other".into());
+    let never = Cancel::default();
+    let started = test.lifecycle.start(&other, "gzip", StopMode::Term, &New, &never);
+    started.await.map(drop).unwrap_err();
+    assert_eq!(test.provider.inner.lock().held, ["a door"]);
 }
 
 /// A start that is interrupted while its provider does not answer.

@@ -91,7 +91,7 @@ impl Account {
 
 async fn launch(account: &Account, spec: &HostSpec, token: &str) -> apyfal_core::Result<()> {
     let aws = account.aws()?;
-    let prepared = aws.prepare(spec).await?;
+    let prepared = aws.prepare(spec, &[]).await?;
     aws.create(&prepared.request, &Token(token.to_owned())).await.map(drop)
 }
 

@@ -147,8 +147,8 @@ impl Provider for Aws {
         &self.info
     }
 
-    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
-        let prepared = prepare::prepare(self, spec).await;
+    async fn prepare(&self, spec: &HostSpec, held: &[String]) -> Result<Prepared> {
+        let prepared = prepare::prepare(self, spec, held).await;
         prepared.map_err(|error| error.operation("make a host on AWS"))
     }
 
@@ -184,7 +184,7 @@ impl Provider for Aws {
     }
 
     async fn admit(&self, installation: &str) -> Result<()> {
-        let wishes = prepare::network_wishes(&self.settings, installation);
+        let wishes = prepare::network_wishes(&self.settings, installation, None);
         let surroundings = network::look_up(&self.api, &wishes).await?;
         surroundings.let_in(&self.api, &wishes).await.map(drop)
     }

@@ -33,7 +33,7 @@ const PUSHES: &str = "S3 may not be used: what the machine needs is sent to it b
 ///
 /// # Errors
 /// What is wanted does not exist, does not fit or is refused. No machine was asked for.
-pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec) -> Result<Prepared> {
+pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec, held: &[String]) -> Result<Prepared> {
     let Aws { api, settings, .. } = aws;
     let Boot::Script(script) = &spec.boot else {
         return Err(Error::new(
@@ -41,7 +41,7 @@ pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec) -> Result<Prepared> {
             "a machine of AWS is told nothing else than a script",
         ));
     };
-    let network_wishes = network_wishes(settings, &spec.installation);
+    let network_wishes = network_wishes(settings, &spec.installation, Some(held));
     let key_wishes = KeyWishes {
         name: settings.key_pair.clone(),
         is_given: settings.names_key,
@@ -102,7 +102,8 @@ pub(crate) async fn prepare(aws: &Aws, spec: &HostSpec) -> Result<Prepared> {
     let of_push = (!pushed.is_empty()).then(|| PUSHES.to_owned());
     let warnings = network.warnings.into_iter().chain(of_rights).chain(of_push).collect();
     let (login, account) = (Some(login), Some(caller.account.clone()));
-    Ok(Prepared { request, good_for, login, pushed, account, warnings })
+    let holds = network.holds;
+    Ok(Prepared { request, good_for, login, pushed, account, holds, warnings })
 }
 
 /// For which architecture a program has to be that runs on a machine of this type, else on one that starts
@@ -199,7 +200,11 @@ fn fits(image: &Ami, agent: &AgentNeeds) -> Result<()> {
     }
 }
 
-pub(crate) fn network_wishes(settings: &AwsSettings, installation: &str) -> NetworkWishes {
+pub(crate) fn network_wishes(
+    settings: &AwsSettings,
+    installation: &str,
+    held: Option<&[String]>,
+) -> NetworkWishes {
     NetworkWishes {
         subnet_id: settings.subnet_id().map(str::to_owned),
         security_group_ids: settings.security_group_ids(),
@@ -208,6 +213,7 @@ pub(crate) fn network_wishes(settings: &AwsSettings, installation: &str) -> Netw
         use_private_ip: settings.use_private_ip,
         allowed_cidr: settings.allowed_cidr.clone(),
         ports: settings.ports.clone(),
+        held: held.map(<[String]>::to_vec),
         installation: installation.to_owned(),
         address_service: ADDRESS_SERVICE.to_owned(),
     }

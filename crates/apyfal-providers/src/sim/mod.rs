@@ -138,7 +138,7 @@ impl Provider for Sim {
         &self.info
     }
 
-    async fn prepare(&self, spec: &HostSpec) -> Result<Prepared> {
+    async fn prepare(&self, spec: &HostSpec, _held: &[String]) -> Result<Prepared> {
         match spec.boot {
             Boot::Files(_) => Request::of(spec).map(Prepared::from),
             Boot::Script(_) => Err(Error::new(ErrorKind::Usage, "its machines run no script")

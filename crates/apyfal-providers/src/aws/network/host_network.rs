@@ -243,6 +243,7 @@ mod tests {
             use_private_ip: false,
             allowed_cidr: Vec::new(),
             ports: Vec::new(),
+            held: None,
             installation: "one".to_owned(),
             address_service: String::new(),
         };

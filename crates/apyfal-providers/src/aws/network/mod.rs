@@ -36,6 +36,9 @@ pub(crate) struct NetworkWishes {
     pub(crate) allowed_cidr: Vec<String>,
     /// The ports at which it may be reached.
     pub(crate) ports: Vec<u16>,
+    /// What other hosts of this installation [hold](Network::holds): other ports that were once let in for it
+    /// are closed. None where no port is.
+    pub(crate) held: Option<Vec<String>>,
     /// Who asks: an installation of Apyfal, by its id.
     pub(crate) installation: String,
     /// The URL that tells who asks it what their public address is.
@@ -54,6 +57,8 @@ pub(crate) struct Network {
     /// Whether a public address has to be asked for, by a network interface
     /// (`AssociatePublicIpAddress`): one is needed, and the subnet gives none by itself.
     pub(crate) public_address: bool,
+    /// The ports of groups that it needs, as long as it lives: `sg-…:443`.
+    pub(crate) holds: Vec<String>,
     /// What the user should know.
     pub(crate) warnings: Vec<String>,
 }
@@ -88,18 +93,29 @@ impl Surroundings {
     /// AWS refuses.
     pub(crate) async fn let_in(self, api: &Api, wishes: &NetworkWishes) -> Result<Network> {
         let Self { place, callers } = self;
-        let (groups, warnings) = match wishes.security_group_ids.is_empty() {
-            false => (wishes.security_group_ids.clone(), Vec::new()),
-            true => own_group(api, wishes, &place, callers).await.map_err(failed)?,
+        let (groups, warnings, holds) = match wishes.security_group_ids.is_empty() {
+            false => (wishes.security_group_ids.clone(), Vec::new(), Vec::new()),
+            true => {
+                let (group, warnings) =
+                    own_group(api, wishes, &place, callers).await.map_err(failed)?;
+                let holds = wishes.ports.iter().map(|port| held(&group, *port)).collect();
+                (vec![group], warnings, holds)
+            }
         };
         Ok(Network {
             subnet_id: place.subnet_id,
             security_group_ids: groups,
             zone: place.zone,
             public_address: place.asks_for_address,
+            holds,
             warnings,
         })
     }
+}
+
+/// How a host says that it needs a port of a group.
+fn held(group: &str, port: u16) -> String {
+    format!("{group}:{port}")
 }
 
 fn failed(error: Error) -> Error {
@@ -142,19 +158,18 @@ async fn own_group(
     wishes: &NetworkWishes,
     place: &HostNetwork,
     callers: Option<Callers>,
-) -> Result<(Vec<String>, Vec<String>)> {
+) -> Result<(String, Vec<String>)> {
     let callers = match callers {
         Some(callers) => callers,
         None => Callers::Private(address::private(place.block)?),
     };
     let group =
         group::find_or_make(api, &place.vpc, &wishes.security_group, &wishes.installation).await?;
-    let mut warnings =
-        rules::let_in(api, &group, &callers, &wishes.ports, &wishes.installation).await?;
+    let mut warnings = rules::let_in(api, &group, &callers, wishes).await?;
     if callers.networks().iter().any(|network| network.prefix_len() == 0) {
         warnings.push("allowed_cidr lets everybody in the world connect to hosts".to_owned());
     }
-    Ok((vec![group.id], warnings))
+    Ok((group.id, warnings))
 }
 
 /// All that an action of EC2 lists in `set` and of which `filter` has one of the values.

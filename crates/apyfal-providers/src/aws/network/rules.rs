@@ -3,7 +3,8 @@
 //! The group has one name in the account, so several installations of Apyfal, and people, may have
 //! rules in it. A rule says by its description which installation made it, and whether for an address that
 //! was [measured](Callers). Only such a rule is ever taken back, by the one that made it, once its machine
-//! has another address: networks that somebody named stay, as another host may be reached from there.
+//! has another address: networks that somebody named stay, as another host may be reached from there. What it
+//! made for a port goes once the configuration asks for that no more, and no host that lives was made for it.
 //!
 //! AWS has no two rules for the same network and port, so those behind one address share the rule of the
 //! first one. For that it is taken back only while no machine of another installation is in the group.
@@ -13,13 +14,13 @@ use futures::future::{join_all, try_join_all};
 use ipnet::IpNet;
 
 use super::group::Group;
-use super::{Callers, list};
+use super::{Callers, NetworkWishes, held, list};
 use crate::aws::api::{Api, Params};
 use crate::aws::element::Element;
 use crate::aws::{failure, tags};
 
 /// Has a group let callers in, and takes back what this installation let in before from where it was
-/// then. What is there already is not asked for, and rules of others stay as they are.
+/// then, or at ports that it needs no more. What is there already is not asked for, and rules of others stay as they are.
 ///
 /// # Errors
 /// AWS refuses to let somebody in. That it refuses to take something back is a warning.
@@ -27,9 +28,9 @@ pub(super) async fn let_in(
     api: &Api,
     group: &Group,
     callers: &Callers,
-    ports: &[u16],
-    installation: &str,
+    wishes: &NetworkWishes,
 ) -> Result<Vec<String>> {
+    let NetworkWishes { ports, installation, .. } = wishes;
     let present: Vec<_> = group.permissions.iter().flat_map(Rule::all_of).collect();
     let mark = mark(callers, installation);
     // Each by itself: one that is there already must not keep others from being made.
@@ -41,6 +42,11 @@ pub(super) async fn let_in(
     }))
     .await?;
     let mut outdated = outdated(&present, callers, &mark);
+    for closed in closed(&present, &group.id, wishes) {
+        if !outdated.contains(&closed) {
+            outdated.push(closed);
+        }
+    }
     if !outdated.is_empty() && is_used_by_others(api, group, installation).await? {
         outdated.clear();
     }
@@ -58,11 +64,17 @@ pub(super) async fn let_in(
 /// What the rules of an installation are described by. A machine has a public address and one in the
 /// network, of which one says nothing of the other.
 fn mark(callers: &Callers, installation: &str) -> String {
+    let [named, public, private] = marks(installation);
     match callers {
-        Callers::Named(_) => format!("apyfal {installation}"),
-        Callers::Public(_) => format!("apyfal {installation} measured"),
-        Callers::Private(_) => format!("apyfal {installation} measured within"),
+        Callers::Named(_) => named,
+        Callers::Public(_) => public,
+        Callers::Private(_) => private,
     }
+}
+
+/// All that rules of an installation are described by.
+fn marks(installation: &str) -> [String; 3] {
+    ["", " measured", " measured within"].map(|how| format!("apyfal {installation}{how}"))
 }
 
 /// Whether there are machines of other installations in a group.
@@ -102,6 +114,19 @@ fn outdated<'a>(present: &'a [Rule], callers: &Callers, mark: &str) -> Vec<&'a R
         rule.is_by(mark) && of_family.clone().count() > 0 && of_family.all(|c| *c != rule.network)
     };
     present.iter().filter(is_outdated).collect()
+}
+
+/// What this installation let in at ports that neither this host nor another one of it needs.
+fn closed<'a>(present: &'a [Rule], group: &str, wishes: &NetworkWishes) -> Vec<&'a Rule> {
+    let NetworkWishes { ports, held: others, installation, .. } = wishes;
+    let Some(others) = others else { return Vec::new() };
+    let marks = marks(installation);
+    let is_closed = |rule: &&Rule| {
+        let Some((port, last)) = rule.ports else { return false };
+        let is_needed = ports.contains(&port) || others.contains(&held(group, port));
+        port == last && !is_needed && marks.iter().any(|mark| rule.is_by(mark))
+    };
+    present.iter().filter(is_closed).collect()
 }
 
 fn refused(error: Error, rule: &Rule, group: &Group) -> Error {

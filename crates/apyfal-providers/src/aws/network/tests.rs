@@ -1,5 +1,6 @@
 //! Networks of moto, which has a default VPC with a default subnet in each zone.
 
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
 use apyfal_core::ErrorKind;
@@ -19,6 +20,7 @@ fn wishes() -> NetworkWishes {
         use_private_ip: false,
         allowed_cidr: vec![ADDRESS.to_owned()],
         ports: vec![22, 443],
+        held: Some(Vec::new()),
         installation: "one".to_owned(),
         // Nobody is there.
         address_service: "http://127.0.0.1:9".to_owned(),
@@ -198,6 +200,35 @@ async fn two_installations_share_a_group_and_each_moves_by_itself() {
 }
 
 #[tokio::test]
+async fn a_port_that_nobody_needs_any_more_is_closed() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let before = NetworkWishes { ports: vec![22, 443, 80, 8080], ..wishes() };
+    let made = network(&api, &before).await.unwrap();
+    let group = &made.security_group_ids[0];
+    assert_eq!(made.holds, [22, 443, 80, 8080].map(|port| format!("{group}:{port}")));
+    allow(&api, group, "22", "198.51.100.1/32", "apyfal one measured").await;
+    allow(&api, group, "8080", "198.51.100.2/32", "a person").await;
+    allow(&api, group, "8080", "198.51.100.3/32", "apyfal two").await;
+    let all = rules(&api, group).await;
+    // One that only comes back closes nothing.
+    let after = NetworkWishes { ports: vec![443], held: None, ..wishes() };
+    network(&api, &after).await.unwrap();
+    assert_eq!(rules(&api, group).await, all);
+    // Another host of this one lives that needs 80; 8080 of another group is not meant.
+    let held = vec![format!("{group}:80"), "sg-1:8080".to_owned()];
+    network(&api, &NetworkWishes { held: Some(held), ..after.clone() }).await.unwrap();
+    let others = ["8080 198.51.100.2/32 a person", "8080 198.51.100.3/32 apyfal two"];
+    let port_443 = "443 203.0.113.7/32 apyfal one";
+    assert_eq!(
+        rules(&api, group).await,
+        [port_443, "80 203.0.113.7/32 apyfal one", others[0], others[1]]
+    );
+    network(&api, &NetworkWishes { held: Some(Vec::new()), ..after }).await.unwrap();
+    assert_eq!(rules(&api, group).await, [port_443, others[0], others[1]]);
+}
+
+#[tokio::test]
 async fn a_rule_stays_while_others_may_share_it() {
     let cloud = Cloud::with(|asked| {
         let instances = "<R><reservationSet><item><instancesSet><item><instanceState>\
@@ -294,6 +325,26 @@ async fn the_callers_address_is_what_is_let_in() {
 }
 
 #[tokio::test]
+async fn who_has_an_address_of_ipv6_alone_is_let_in_by_it() {
+    let cloud = Cloud::start();
+    let api = cloud.api();
+    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
+    let address_service = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(std::io::Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n2001:db8::7",
+            );
+        }
+    });
+    let allowed_cidr = Vec::new();
+    let over_v6 = NetworkWishes { address_service, allowed_cidr, ports: vec![443], ..wishes() };
+    let group = network(&api, &over_v6).await.unwrap().security_group_ids.remove(0);
+    assert_eq!(rules(&api, &group).await, ["443 2001:db8::7/128 apyfal one measured"]);
+}
+
+#[tokio::test]
 async fn a_zone_is_that_of_a_default_subnet() {
     let cloud = Cloud::start();
     let api = cloud.api();
@@ -364,6 +415,7 @@ async fn what_is_named_has_to_be_there_and_to_fit() {
         security_group_ids: vec![group.clone()],
         zone: Some(zone(&api, "b")),
         public_address: false,
+        holds: Vec::new(),
         warnings: Vec::new(),
     };
     assert_eq!(made.unwrap(), expected);
