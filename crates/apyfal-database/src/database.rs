@@ -11,6 +11,7 @@ use apyfal_machine::lock::{Lock, Mode};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::Failure;
+use crate::failure::advised;
 
 /// How long to wait for somebody else who looks into the file with tools of SQLite.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,7 +63,7 @@ impl Schema {
     /// cannot be written. It is never replaced.
     pub fn open(&self, path: &Path) -> Result<Database> {
         self.try_open(path).map_err(|error| {
-            error.operation(format!("open the {} '{}'", self.name, path.display()))
+            advised(error, path).operation(format!("open the {} '{}'", self.name, path.display()))
         })
     }
 

@@ -1,6 +1,7 @@
 //! What SQLite complains about, in our words.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind};
@@ -58,6 +59,22 @@ fn is_of_another_schema(error: &Sqlite) -> bool {
     }
 }
 
+/// An error about the database at `path`, with what to do where the disk is full.
+pub(crate) fn advised(error: Error, path: &Path) -> Error {
+    match error.kind() {
+        ErrorKind::StorageFull if error.hints().is_empty() => {
+            error.hint(format!("make room on the disk of '{}'", path.display())).retryable()
+        }
+        _ => error,
+    }
+}
+
+/// Tries to write as much beside a database as SQLite does: the index of its log is a file of 32 KiB.
+fn write_beside(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    tempfile::tempfile_in(parent.unwrap_or(Path::new(".")))?.write_all(&[0; 64 << 10])
+}
+
 impl Failure {
     /// The error about the database at `path`.
     pub fn on(self, path: &Path) -> Error {
@@ -76,9 +93,7 @@ impl Failure {
         };
         let made = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => {
-                Error::new(ErrorKind::StorageFull, "no space left on its disk")
-                    .hint(format!("make room on the disk of '{}'", path.display()))
-                    .retryable()
+                advised(Error::new(ErrorKind::StorageFull, "no space left on its disk"), path)
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Error::new(ErrorKind::Unavailable, "another program holds it locked").retryable()
@@ -86,14 +101,18 @@ impl Failure {
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 Error::new(ErrorKind::Security, "this user may not write it")
             }
-            Some(ErrorCode::SystemIoFailure) => {
-                Error::new(ErrorKind::Storage, error.to_string()).retryable()
-            }
             // The system says why, and SQLite does not.
-            Some(ErrorCode::CannotOpen) => match File::open(path) {
-                Err(error) => Error::from(error),
-                Ok(_) => Error::new(ErrorKind::Storage, error.to_string()),
-            },
+            Some(code @ (ErrorCode::SystemIoFailure | ErrorCode::CannotOpen)) => {
+                let tried = File::open(path).and_then(|_| write_beside(path));
+                let refused = match tried.map_err(Error::from) {
+                    Err(refused) => advised(refused, path),
+                    Ok(()) => Error::new(ErrorKind::Storage, error.to_string()),
+                };
+                match code {
+                    ErrorCode::SystemIoFailure => refused.retryable(),
+                    _ => refused,
+                }
+            }
             _ => Error::new(ErrorKind::Internal, error.to_string()),
         };
         made.source(error)
