@@ -7,6 +7,9 @@ use crate::{Accelerator, Catalog, Image};
 
 /// The regions of AWS that need no request to be used, and some that do. An entry for every region
 /// is written out for these, as the original's clients look their own up by name.
+///
+/// It is a list of its own: which regions an account has from its start (`OPEN_TO_ALL` of the provider) is
+/// another question, whose answer changes with AWS alone, and here each more is one more that clients find.
 const AWS_REGIONS: [&str; 22] = [
     "ap-east-1",
     "ap-northeast-1",

@@ -15,6 +15,9 @@ const SKEW: i64 = 240;
 
 /// The regions that every account may use from its start. Source: "Specify which AWS Regions your
 /// account can use" of the guide to managing accounts.
+///
+/// The catalog has a list of regions too (`original.rs`): those that it writes out for the original's clients,
+/// whether or not an account has to ask for them. Neither follows from the other.
 const OPEN_TO_ALL: [&str; 17] = [
     "us-east-1",
     "us-east-2",
