@@ -2,10 +2,15 @@
 
 use std::io::Read;
 use std::process::Stdio;
+use std::time::Duration;
 
-use crate::common::Home;
+use apyfal_testkit::Fault;
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::common::server::until;
-use crate::made::{assert_nothing_is_left, owner};
+use crate::common::{Home, text};
+use crate::kills::agent;
+use crate::made::{assert_nothing_is_left, is_right, owner};
 use crate::metal::Metal;
 use crate::ok;
 
@@ -35,4 +40,65 @@ fn a_machine_ends_whose_client_was_killed_in_the_midst_of_a_job() {
     client.wait().unwrap();
     until("its lease ends, and the machine with it", || metal.living().is_empty());
     assert_nothing_is_left(&metal, "the end of its lease");
+}
+
+/// Leaves no room on the disk, and says so.
+const FILL: &str = "cat /dev/zero >/full; ! echo more >/more && echo full";
+
+/// What a script prints on the only machine.
+fn on_machine(metal: &Metal, script: &str) -> String {
+    let id = metal.instance().id;
+    let output = metal.machines()[&id].system().bash(script);
+    assert!(output.status.success(), "{script}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn a_machine_ends_whose_disk_is_full() {
+    let Some(metal) = Metal::with_systemd() else { return };
+    let home = host(&metal, "idle_timeout = 3s\n");
+    // As long as there is a job it lives.
+    let mut client = metal
+        .client
+        .command(&home, "bash", &["-c", "exec apyfal process -i - -o - </dev/urandom"])
+        .envs(metal.cloud.environment())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = client.stdout.take().unwrap();
+    output.read_exact(&mut [0; 1 << 20]).unwrap();
+    assert_eq!(on_machine(&metal, FILL), "full\n");
+    client.kill().unwrap();
+    client.wait().unwrap();
+    until("its lease ends, and the machine with it", || metal.living().is_empty());
+    assert_nothing_is_left(&metal, "the end of its lease");
+}
+
+#[test]
+fn who_interrupts_a_start_is_told_what_may_be_there_and_waits_no_longer() {
+    let Some(metal) = Metal::with_agent() else { return };
+    let home = owner(&agent());
+    ok(&metal, &home, CREATE);
+    let never = Duration::from_secs(3600);
+    metal.cloud.fail(&Fault::of("RunInstances").delay(never).times(1));
+    let start = metal
+        .client
+        .command(&home, "apyfal", &["start"])
+        .envs(metal.cloud.environment())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("it is asked for", || metal.cloud.count("RunInstances") == 1);
+    kill_process(Pid::from_child(&start), Signal::INT).unwrap();
+    let ended = start.wait_with_output().unwrap();
+    let said = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("may be there, and cost: apyfal stop --all"), "{said}");
+    // It was neither answered nor asked again.
+    let asked = metal.cloud.calls().into_iter().filter(|call| call.action == "RunInstances");
+    assert_eq!(asked.map(|call| call.status).collect::<Vec<_>>(), [None]);
+    ok(&metal, &home, "apyfal start && apyfal process -i notes.txt -o notes.gz && apyfal stop");
+    assert!(is_right(&home, "notes.gz"));
+    assert_eq!(metal.cloud.instances().len(), 1);
+    assert_nothing_is_left(&metal, "stopped");
 }

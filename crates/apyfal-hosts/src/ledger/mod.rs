@@ -29,7 +29,12 @@ const SCHEMA: Schema = Schema {
     owner: "process",
     // "Apyl".
     mark: 0x4170_796c,
-    migrations: &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql"), include_str!("4.sql")],
+    migrations: &[
+        include_str!("1.sql"),
+        include_str!("2.sql"),
+        include_str!("3.sql"),
+        include_str!("4.sql"),
+    ],
 };
 const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
                        request, asked, instance, contact, url, login, \

@@ -4,8 +4,8 @@ use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{GRACE, Lifecycle};
 use super::coming_up::is_refusal;
+use super::{GRACE, Lifecycle};
 use crate::ledger::{HostRecord, HostState, StopMode};
 
 impl Lifecycle {

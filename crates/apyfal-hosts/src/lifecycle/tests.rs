@@ -642,15 +642,6 @@ async fn who_is_interrupted_waits_for_no_answer_and_is_told_what_may_be_there() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_left_by_an_interrupt_is_what_the_next_start_gets() {
-    let test = Test::new(Duration::from_secs(3600));
-    test.provider.set(|inner| inner.is_unlisted = true);
-    interrupted(&test).await;
-    assert_eq!(test.start().await.message(), "its machine has no address");
-    assert_eq!((test.provider.inner.lock().machines.len(), test.provider.living()), (1, 0));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_was_never_asked_for_is_not_looked_for() {
     let test = Test::new(Duration::from_secs(3600));
     let (cancel, since) = (Cancel::default(), Instant::now());
