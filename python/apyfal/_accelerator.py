@@ -9,6 +9,7 @@ from apyfal import _ending, _map
 from apyfal import client as _clt
 from apyfal import configuration as _cfg
 from apyfal import host as _hst
+from apyfal._arguments import check
 from apyfal._logging import get_logger
 from apyfal._progress import Progress
 from apyfal.host import _made
@@ -63,6 +64,8 @@ class Accelerator:
         elif host_ip or section['host_ip']:
             self._host = _hst.Host(config=config, host_ip=host_ip or section['host_ip'],
                                    stop_mode=stop_mode, **host_kwargs)
+        else:
+            _hst.warn_of_unknown(host_kwargs)
         # The section of its type may name it alone.
         address = None if self._host is None else self._host.host_ip
         if address and address != section['host_ip']:
@@ -121,6 +124,7 @@ class Accelerator:
         Raises:
             apyfal.exceptions.AcceleratorException: It does not start.
         """
+        check(info_dict=info_dict, host_env=host_env, reload=reload, reset=reset)
         env = self._before_start(stop_mode)
         env.update(host_env or {})
         try:
@@ -175,7 +179,8 @@ class Accelerator:
                 (what has ``write``); or a buffer that can be written and has room for it.
             info_dict: Gets what else the accelerator tells: ``['app']['profiling']['wall-clock-time']`` in seconds.
             progress: Called now and then with the bytes read, the bytes to read where that is known, and the bytes
-                written. What it raises ends the job. True draws a bar where tqdm is installed.
+                written; and once the job has ended well, when the destination is there already. What it raises comes
+                out, and before that ends the job. True draws a bar where tqdm is installed.
             parameters: Parameters of the accelerator, as for `start`.
 
         Returns:
@@ -183,7 +188,7 @@ class Accelerator:
 
         Raises:
             apyfal.exceptions.AcceleratorException: The job failed. A destination that is a path or URL is then as it
-                was before. What a file object raised comes out as itself.
+                was before. What a file object or `progress` raised comes out as itself.
         """
         return self._client.process(src, dst, info_dict, progress, **parameters)
 
@@ -199,7 +204,7 @@ class Accelerator:
 
     def process_map(self, srcs: Iterable[Any] | None = None, dsts: Iterable[Any] | None = None,
                     timeout: float | None = None, info_list: list[Any] | None = None,
-                    **parameters: Any) -> Iterable[dict[str, Any]]:
+                    **parameters: Any) -> _map.Results:
         """Runs many jobs, several at a time.
 
         Args:

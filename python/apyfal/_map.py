@@ -5,8 +5,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from apyfal._arguments import check
+
+#: The results of jobs, in order.
+Results: TypeAlias = Generator[dict[str, Any], None, None]
 #: A job under way.
 _Job = TypeVar('_Job')
 #: Instead of a source or destination where there are none.
@@ -49,8 +53,7 @@ class Ahead(Generic[_Job]):
 
 def mapped(submit: Callable[..., Future[dict[str, Any]]], width: Callable[[], int],
            srcs: Iterable[Any] | None, dsts: Iterable[Any] | None, timeout: float | None,
-           info_list: list[Any] | None, parameters: dict[str, Any],
-           ) -> Generator[dict[str, Any], None, None]:
+           info_list: list[Any] | None, parameters: dict[str, Any]) -> Results:
     """The results of the jobs of all pairs.
 
     Args:
@@ -58,6 +61,7 @@ def mapped(submit: Callable[..., Future[dict[str, Any]]], width: Callable[[], in
         width: Among how many jobs another one is of use.
         srcs, dsts, timeout, info_list, parameters: As of `apyfal.Accelerator.process_map`.
     """
+    check(timeout=timeout, info_list=info_list)
     if isinstance(srcs, Sized) and isinstance(dsts, Sized) and len(srcs) != len(dsts):
         raise unequal()
     if srcs is None and dsts is None:
@@ -90,7 +94,7 @@ def unequal() -> ValueError:
 
 
 def _results(ahead: Ahead[Future[dict[str, Any]]], pairs: Iterator[tuple[Any, Any]],
-             end: float | None) -> Generator[dict[str, Any], None, None]:
+             end: float | None) -> Results:
     jobs = ahead.jobs
     try:
         while True:

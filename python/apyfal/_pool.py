@@ -111,7 +111,7 @@ class AcceleratorPoolExecutor:
 
     def process_map(self, srcs: Iterable[Any] | None = None, dsts: Iterable[Any] | None = None,
                     timeout: float | None = None, info_list: list[Any] | None = None,
-                    **parameters: Any) -> Iterable[dict[str, Any]]:
+                    **parameters: Any) -> _map.Results:
         """Runs many jobs, their results in order. See `apyfal.Accelerator.process_map`."""
         def width() -> int:
             return sum(worker.client._width() for worker in self._workers)

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import apyfal
 from apyfal import _apyfal, _map
+from apyfal._arguments import check
 from apyfal.client import _full, _result
 from apyfal.host import Host
 
@@ -50,6 +51,7 @@ class Accelerator:
                     host_env: dict[str, Any] | None = None, reload: bool | None = None,
                     reset: bool | None = None, **parameters: Any) -> dict[str, Any]:
         """Makes the accelerator ready for jobs. See `apyfal.Accelerator.start`."""
+        check(info_dict=info_dict, host_env=host_env, reload=reload, reset=reset)
         env = self._accelerator._before_start(stop_mode)
         env.update(host_env or {})
         full = _full(parameters)
@@ -67,6 +69,7 @@ class Accelerator:
                       info_dict: dict[str, Any] | None = None,
                       **parameters: Any) -> dict[str, Any]:
         """Runs one job. See `apyfal.Accelerator.process`. File objects are called by another thread."""
+        check(info_dict=info_dict)
         full = _full(parameters)
         core = self.client._accelerator()
         response = await _awaited(
@@ -85,6 +88,7 @@ class Accelerator:
             info_list: Gets one dictionary a job.
             parameters: Parameters of all of them.
         """
+        check(info_list=info_list)
         ahead = _map.Ahead(
             lambda *job: asyncio.ensure_future(self.process(*job, **parameters)),
             self.client._width, info_list)

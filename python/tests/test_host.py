@@ -5,6 +5,7 @@ import warnings
 import pytest
 
 import apyfal
+from apyfal import AcceleratorPoolExecutor as AcceleratorPool
 from apyfal.client import AcceleratorClient
 from apyfal.client.rest import RESTClient
 from apyfal.client.syscall import SysCallClient
@@ -35,6 +36,17 @@ def test_factories_give_the_class_that_fits():
         Host(host_type='nosuch')
     with pytest.raises(ClientConfigurationException, match="'REST' and 'SysCall'"):
         AcceleratorClient('sha3', client_type='nosuch')
+
+
+def test_what_no_host_takes_is_told():
+    for make in (lambda: apyfal.Accelerator('sha3', hots_ip='192.0.2.1'),
+                 lambda: Host(host_type='OpenStack', host_ip='192.0.2.1', hots_ip='x'),
+                 lambda: AcceleratorPool('sha3', workers_count=1, hots_ip='x')):
+        with pytest.warns(UserWarning, match="no host takes 'hots_ip', which is ignored: is 'host_ip' meant?"):
+            make()
+    # What hosts of another type take may stay in a program.
+    apyfal.Accelerator('sha3', region='us-east-1', key_pair='pair', project_id='x', s3_buckets='all')
+    Host(host_ip='192.0.2.1', spot_instance=True, ssl_cert_crt=False)
 
 
 def test_stop_modes():

@@ -178,6 +178,12 @@ def test_what_fails_on_it_is_no_exception_of_the_host():
             sha3.process(b'abc', nosuch=1)
 
 
+def test_what_a_host_takes_of_requirements():
+    with pytest.warns(UserWarning, match="'imgae' of 'accel_parameters' is ignored") as told:
+        AWSHost()._need({'accelerator': 'sha3', 'env': {}, 'imgae': 'x', 'elsewhere': {'imgae': 'y'}})
+    assert len(told) == 1
+
+
 def test_a_host_by_itself(told):
     with pytest.raises(ClientConfigurationException, match='no accelerator is named'):
         SimHost().start()

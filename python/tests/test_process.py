@@ -1,5 +1,6 @@
 """Sources, destinations and parameters of jobs."""
 import array
+import asyncio
 import ctypes
 import gzip as standard_gzip
 import hashlib
@@ -15,6 +16,7 @@ import numpy
 import pytest
 
 import apyfal
+import apyfal.aio
 from apyfal.exceptions import (
     AcceleratorException, ClientConfigurationException, ClientRuntimeException)
 
@@ -286,6 +288,36 @@ def test_what_is_started_anew(place):
             memory = io.BytesIO()
             accelerator.process(b'one', memory)
         assert memory.getvalue() == b'four'
+
+
+@pytest.mark.parametrize('call, wrong, wanted', [
+    ('start', {'reload': 'x'}, 'True or False'), ('start', {'reset': 1}, 'True or False'),
+    ('start', {'host_env': 5}, 'a dictionary'), ('start', {'info_dict': 5}, 'a dictionary'),
+    ('process', {'info_dict': [], 'dst': 'out'}, 'a dictionary'), ('process', {'progress': 5}, 'a function, True or False'),
+    ('process_submit', {'info_dict': 'x', 'dst': 'out'}, 'a dictionary'),
+    ('process_map', {'timeout': 'x', 'dsts': []}, 'a number of seconds'),
+    ('process_map', {'info_list': {}, 'dsts': []}, 'a list')])
+def test_arguments_of_a_wrong_type_are_told_by_name(call, wrong, wanted):
+    accelerators = [apyfal.Accelerator('null')]
+    if call != 'process_map':
+        accelerators.append(accelerators[0].client)
+    if call == 'start':
+        asynchronous = apyfal.aio.Accelerator('null')
+        with pytest.raises(TypeError, match=f"'{next(iter(wrong))}' must be {wanted}, not"):
+            asyncio.run(asynchronous.start(**wrong))
+    for accelerator in accelerators:
+        with pytest.raises(TypeError, match=f"'{next(iter(wrong))}' must be {wanted}, not"):
+            getattr(accelerator, call)(**wrong)
+    assert not pathlib.Path('out').exists()
+
+
+def test_progress_may_raise_when_all_is_done(gzip):
+    def done(read, total, written):
+        if written:
+            raise LookupError('mine')
+    with pytest.raises(LookupError, match='mine'):
+        gzip.process(b'abc', 'out', progress=done)
+    assert standard_gzip.decompress(pathlib.Path('out').read_bytes()) == b'abc'
 
 
 def test_progress_is_told(sha3):

@@ -46,6 +46,7 @@ def test_the_stubs_are_those_of_the_core():
     ('accelerator.process(b"x", bytearray(9), type="sha3-256")["digest"]', True),
     ('accelerator.process_submit("x").add_done_callback(print)', True),
     ('for result in accelerator.process_map(srcs=["a"]): print(result["digest"])', True),
+    ('results = accelerator.process_map(srcs=["a"]); print(next(results)); results.close()', True),
     ('accelerator.start(reset="yes")', False),
     ('apyfal.Accelerator(accelerator=3)', False),
 ])

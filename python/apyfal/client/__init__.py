@@ -11,6 +11,7 @@ from warnings import warn
 from apyfal import _apyfal
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
+from apyfal._arguments import check
 from apyfal._future import submitted
 from apyfal._program import program
 from apyfal._progress import Progress, shown
@@ -136,6 +137,7 @@ class AcceleratorClient:
         Returns:
             The accelerator's own result.
         """
+        check(info_dict=info_dict, host_env=host_env, reload=reload, reset=reset)
         full = _full(parameters)
         response = self._accelerator().start(
             (src, None, full, parameters), host_env, reload, reset)
@@ -147,6 +149,7 @@ class AcceleratorClient:
                 progress: Progress | bool | None = None,
                 **parameters: Any) -> dict[str, Any]:
         """Runs one job. See `apyfal.Accelerator.process`."""
+        check(info_dict=info_dict, progress=progress)
         full = _full(parameters)
         core = self._accelerator()
         with shown(progress) as tell:
@@ -157,6 +160,7 @@ class AcceleratorClient:
                        info_dict: dict[str, Any] | None = None,
                        **parameters: Any) -> Future[dict[str, Any]]:
         """Runs one job in the background. See `apyfal.Accelerator.process_submit`."""
+        check(info_dict=info_dict)
         full = _full(parameters)
         core = self._accelerator()
         future = submitted(

@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any, Self
+from warnings import warn
 
 from apyfal import _apyfal
 from apyfal import configuration as _cfg
@@ -53,7 +56,8 @@ class Host:
 
     def __init__(self, host_type: str | None = None, config: Any = None,
                  host_ip: str | None = None, stop_mode: str | int | None = None,
-                 host_name_prefix: str | None = None, **_: Any) -> None:
+                 host_name_prefix: str | None = None, **unknown: Any) -> None:
+        warn_of_unknown(unknown)
         # A copy: what is said here is said of this host alone.
         self._config = _cfg.create_configuration(config).copy()
         self._host_type = host_type or self.NAME
@@ -204,8 +208,33 @@ class Host:
         return f'<{kind.__module__}.{kind.__qualname__}{shown}>'
 
 
+#: The types of host, each of which has a module of its own.
+_TYPES = ('aws', 'openstack', 'alibaba', 'sim')
+#: What others took than those of this version.
+_ONCE_KNOWN = {
+    'acs_client_kwargs', 'acs_create_instance_kwargs', 'auth_url', 'interface', 'neutron_client_kwargs',
+    'nova_client_create_server_kwargs', 'nova_client_kwargs', 'project_id'}
+
+
+def warn_of_unknown(names: Iterable[str]) -> None:
+    """Warns of arguments that no type of host takes. Those of another type are ignored."""
+    names = set(names)
+    if not names:
+        return
+    known = set(_ONCE_KNOWN)
+    for name in _TYPES:
+        for kind in _class_of(name).__mro__[:-1]:
+            parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
+            known.update(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
+    known.discard('self')
+    for name in sorted(names - known):
+        meant = get_close_matches(name, known, 1)
+        hint = f": is '{meant[0]}' meant?" if meant else ''
+        warn(f"no host takes '{name}', which is ignored{hint}", stacklevel=3)
+
+
 def _class_of(host_type: str) -> type[Host]:
-    for name in ('aws', 'openstack', 'alibaba', 'sim'):
+    for name in _TYPES:
         if host_type.lower() == name:
             module = importlib.import_module(f'apyfal.host.{name}')
             return next(found for found in vars(module).values()

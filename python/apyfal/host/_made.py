@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
+from warnings import warn
 
 from apyfal import _apyfal, _ending
 from apyfal import configuration as _cfg
@@ -21,6 +22,8 @@ _STEPS = {
     'running': 'Waiting instance boot...',
     'ready': 'Host ready',
 }
+# What there may be in the requirements of an accelerator.
+_NEEDS = {'accelerator', 'env', 'fpgaimage', 'image', 'instancetype'}
 # Where hosts listen if nobody says otherwise: those in clouds, and others.
 _PORTS = (443, 8000)
 
@@ -56,7 +59,7 @@ class MadeHost(Host):
         # What is remembered of the machine.
         self._known: dict[str, Any] = {}
         self._next_step: str | None = None
-        super().__init__(host_type, config, host_ip, stop_mode, host_name_prefix)
+        super().__init__(host_type, config, host_ip, stop_mode, host_name_prefix, **unknown)
         if self.NAME is not None:
             self._config['host']['host_type'] = self.NAME
         self._say(instance_id=instance_id, instance_type=instance_type, image_id=image_id,
@@ -163,6 +166,10 @@ class MadeHost(Host):
         for known, key in (('image', 'image_id'), ('instancetype', 'instance_type')):
             if there.get(known) and not section[key]:
                 self._say(**{key: there[known]})
+        for key, value in there.items():
+            if key not in _NEEDS and not isinstance(value, dict):
+                warn(f"'{key}' of 'accel_parameters' is ignored: a host takes 'image' and 'instancetype' of them",
+                     stacklevel=5)
         if str(there.get('fpgaimage')) != 'None':
             raise _exc.HostConfigurationException(
                 "'fpgaimage' of 'accel_parameters' cannot be carried over: "
