@@ -110,8 +110,11 @@ impl HyperfireSession {
         };
         let mut text = Vec::new();
         ctx.reader(src)?.read_to_end(&mut text)?;
-        let corpus = Corpus::read(&text, rules).map_err(|error| error.operation(operation))?;
-        let table = Table::new(&corpus);
+        let read = Corpus::read(&text, rules).and_then(|corpus| {
+            let table = Table::new(&corpus)?;
+            Ok((corpus, table))
+        });
+        let (corpus, table) = read.map_err(|error| error.operation(operation))?;
         let expansion = corpus.expansion();
         let block = BLOCK.min(MAX_OUTPUT / expansion).max(1);
         Ok(Self { charset: rules.charset, corpus, table, block, expansion })

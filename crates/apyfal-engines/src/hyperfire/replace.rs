@@ -4,7 +4,7 @@
 use super::charset::{Charset, Classifier, LANES};
 use super::corpus::{Corpus, Span};
 use super::output::{self, Output};
-use super::table::{Found, KEY_LEN, Table};
+use super::table::{Found, KEY_LEN, Probe, Table};
 
 /// How many bytes must follow a text that is given to [`Replacer::replace`]: zeros.
 pub(super) const PADDING: usize = LANES;
@@ -43,6 +43,17 @@ struct Hit {
     replacement: Span,
 }
 
+/// A word that may be in the corpus.
+#[derive(Clone, Copy, Debug, Default)]
+struct Candidate {
+    probe: Probe,
+    start: u32,
+    end: u32,
+}
+
+/// How many words are looked at in one go.
+const BATCH: usize = 64;
+
 impl<'a> Replacer<'a> {
     pub(super) fn new(corpus: &'a Corpus, table: &'a Table, charset: Charset) -> Self {
         Self { corpus, table, charset, edges: Vec::new(), hits: Vec::new() }
@@ -71,7 +82,9 @@ impl<'a> Replacer<'a> {
     }
 }
 
-/// Lists the words that are replaced: each word is put into the list, and stays there if it is found.
+/// Lists the words that are replaced: each word is put into a list, and stays there if it may be in the
+/// corpus, and those that stayed into another, where they stay if they are found. The loops are short, so a
+/// processor is at many words at once while it waits for their places of a table larger than its caches.
 #[inline(never)]
 fn find_hits<'a>(
     table: &Table,
@@ -83,21 +96,28 @@ fn find_hits<'a>(
         hits.resize(words.len(), Hit::default());
     }
     let mut count = 0;
-    for &[start, end] in words {
-        let Found { is_hit, replacement } = find(table, text, start as usize, end as usize);
-        hits[count] = Hit { start, end, replacement };
-        count += usize::from(is_hit);
+    let mut candidates = [Candidate::default(); BATCH];
+    for words in words.chunks(BATCH) {
+        let mut left = 0;
+        for &[start, end] in words {
+            let len = (end - start) as usize;
+            // There always are so many bytes: the padding follows.
+            let Some(bytes) = text[start as usize..].first_chunk::<KEY_LEN>() else { continue };
+            let (probe, may_be) = table.probe(bytes, len.min(KEY_LEN));
+            candidates[left] = Candidate { probe, start, end };
+            left += usize::from(may_be | (len > KEY_LEN));
+        }
+        for &Candidate { probe, start, end } in &candidates[..left] {
+            let Found { is_hit, replacement } = if (end - start) as usize <= KEY_LEN {
+                table.find(&probe)
+            } else {
+                table.find_long(&text[start as usize..end as usize])
+            };
+            hits[count] = Hit { start, end, replacement };
+            count += usize::from(is_hit);
+        }
     }
     &hits[..count]
-}
-
-#[inline(always)]
-fn find(table: &Table, text: &[u8], start: usize, end: usize) -> Found {
-    let len = end - start;
-    match text[start..].first_chunk::<KEY_LEN>() {
-        Some(bytes) if len <= KEY_LEN => table.find(bytes, len),
-        _ => table.find_long(&text[start..end]),
-    }
 }
 
 /// Lists where words start and end, in turn.
@@ -119,6 +139,10 @@ fn find_edges<'a>(charset: Charset, text: &[u8], edges: &'a mut Vec<u32>) -> &'a
         let word = classifier.classify(piece, next);
         let mut mask = word ^ (word << 1 | inside);
         inside = word >> (LANES - 1);
+        // Long stretches without an edge are no rarity, such as lines that hold no word.
+        if mask == 0 {
+            continue;
+        }
         let found = mask.count_ones() as usize;
         let mut place = || {
             let edge = base as u32 + mask.trailing_zeros();

@@ -243,6 +243,18 @@ fn nothing_in_nothing_out() {
 }
 
 #[test]
+fn words_between_stretches_of_any_length_without_one() {
+    let pairs = [("a".to_owned(), "<first>".to_owned()), ("b".repeat(16), String::new())];
+    let session = session(&csv(&pairs), Charset::Ascii);
+    for len in 1..400 {
+        let (gap, long) = ("-".repeat(len), "c".repeat(len));
+        let text = format!("a{gap}{} {long}!a", "b".repeat(16)).repeat(3).into_bytes();
+        let expected = reference(&pairs, Charset::Ascii, &text);
+        assert!(replace(&session, &text, 1) == expected, "{len}");
+    }
+}
+
+#[test]
 fn a_million_words() {
     let mut corpus = String::new();
     let mut text = String::new();
