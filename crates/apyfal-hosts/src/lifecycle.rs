@@ -8,6 +8,7 @@
 mod coming_up;
 mod ending;
 mod existing;
+mod looking;
 mod phase;
 mod push;
 
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apyfal_client::RemoteOptions;
-use apyfal_core::{Cancel, Error, ErrorKind, Image, Result, unix_time};
+use apyfal_core::{Cancel, Error, ErrorKind, Image, Result};
 use apyfal_machine::lock::Lock;
 use apyfal_providers::{
     HostFilter, HostSpec, Instance, InstanceId, Prepared, Provider, ProviderInfo,
@@ -49,6 +50,9 @@ pub struct Ready {
     /// What the user should know: of the host that is new, and what became of the one before, where that
     /// had ended by itself.
     pub notes: Vec<String>,
+    /// What was to become of it where it was there before this start, so that one that fails can leave it as it
+    /// was. None where this start has made it.
+    pub found: Option<StopMode>,
     /// Keeps others from the host, as long as this is held.
     pub lock: Lock,
 }
@@ -179,27 +183,24 @@ impl Lifecycle {
             drop(alone);
             let before = host.state;
             let was_ready = matches!(before, HostState::Ready | HostState::Stopped);
-            if before == HostState::Ready
-                && host.stop_mode.at_shutdown() != stop_mode.at_shutdown()
-                && let Some(id) = &host.instance
-            {
-                self.provider.set_at_shutdown(id, stop_mode.at_shutdown()).await?;
-            }
+            let found = was_ready.then_some(host.stop_mode);
             // What a process left that was killed nobody else wants.
             let is_abandoned =
                 matches!(usage, Usage::Unnamed(_)) && host.stop_mode == StopMode::Term;
-            host.stop_mode = stop_mode;
-            match self.bring_up(&mut host, cancel).await {
-                Ok(Some(options)) => return Ok(Ready { host, options, notes, lock }),
+            match self.bring_up(&mut host, stop_mode, cancel).await {
+                Ok(Some(options)) => return Ok(Ready { host, options, notes, found, lock }),
                 Ok(None) => {
                     if was_ready {
                         notes.push(self.ended_by(&host).await);
                     }
-                    self.ended(&mut host)?;
+                    self.end_dead(&mut host).await?;
                     last = Some(host);
                 }
-                // What was there before stays, as whoever left it there wanted it.
-                Err(error) if before == HostState::Stopped => {
+                // What was there before stays, as whoever left it there wanted it. Its lease may have stopped it.
+                Err(error)
+                    if before == HostState::Stopped
+                        || (host.state == HostState::Stopped && !is_abandoned) =>
+                {
                     return Err(self.stopped_again(error, host).await);
                 }
                 Err(error) if was_ready && !is_abandoned => {
@@ -249,15 +250,9 @@ impl Lifecycle {
         cancel: &Cancel,
     ) -> Result<Ready> {
         let (mut host, lock) = self.ledger.take(id)?;
-        let (info, before) = (self.provider.info(), host.state);
-        // Elsewhere it is not found, and would be taken for one that has ended.
-        if host.provider != info.name || host.region != info.region {
-            let there = [Some(host.provider), host.region].into_iter().flatten();
-            let there = there.collect::<Vec<_>>().join(", ");
-            return Err(Error::new(ErrorKind::Configuration, format!("it is of {there}"))
-                .operation(format!("use the instance '{id}'"))
-                .hint("name its host_type and region"));
-        }
+        let ours = self.check_is_ours(&host).await;
+        ours.map_err(|error| error.hint("name its host_type and region"))?;
+        let before = host.state;
         let gone = || {
             Error::new(ErrorKind::Conflict, format!("the host {} has ended", host.name))
                 .operation(format!("use the instance '{id}'"))
@@ -267,11 +262,22 @@ impl Lifecycle {
             return Err(gone());
         }
         let gone = gone();
-        host.stop_mode = stop_mode;
-        match self.bring_up(&mut host, cancel).await {
-            Ok(Some(options)) => Ok(Ready { host, options, notes: Vec::new(), lock }),
-            Ok(None) => self.ended(&mut host).and(Err(gone)),
-            Err(error) if before == HostState::Stopped => {
+        // Who leaves it changes nothing of what is to become of it.
+        let mode = match stop_mode {
+            StopMode::Keep => host.stop_mode,
+            mode => mode,
+        };
+        // Who names it has not made it: it goes on, or is stopped again.
+        let found = match before {
+            HostState::Stopped => StopMode::Stop,
+            _ => StopMode::Keep,
+        };
+        match self.bring_up(&mut host, mode, cancel).await {
+            Ok(Some(options)) => {
+                Ok(Ready { host, options, notes: Vec::new(), found: Some(found), lock })
+            }
+            Ok(None) => self.end_dead(&mut host).await.and(Err(gone)),
+            Err(error) if before == HostState::Stopped || host.state == HostState::Stopped => {
                 Err(self.stopped_again(error, host).await)
             }
             Err(error) => Err(self.told(error, &host).await),
@@ -297,42 +303,6 @@ impl Lifecycle {
             }
         }
         Ok(None)
-    }
-
-    /// Checks that a host is one of this provider, region and account: elsewhere nobody knows of it, which
-    /// says nothing about whether it is there.
-    async fn check_is_ours(&self, host: &HostRecord) -> Result<()> {
-        let info = self.provider.info();
-        let elsewhere = |what: &str, its: &str, ours: &str| {
-            let its = format!("it is in the {what} {its}, and this is {ours}");
-            Err(Error::new(ErrorKind::Conflict, its)
-                .operation(format!("find the host {}", host.name))
-                .hint("end it there first, or go on there"))
-        };
-        if host.provider != info.name {
-            return elsewhere("host type", &host.provider, info.name);
-        }
-        if let (Some(its), Some(ours)) = (&host.region, &info.region)
-            && its != ours
-        {
-            return elsewhere("region", its, ours);
-        }
-        let Some(its) = &host.account else { return Ok(()) };
-        match self.provider.account().await? {
-            Some(ours) if ours != *its => elsewhere("account", its, &ours),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether what was made is found by everybody.
-    fn has_settled(&self, host: &HostRecord) -> bool {
-        unix_time().as_secs_f64() - host.sent.unwrap_or(host.asked)
-            > self.provider.info().settles.as_secs_f64()
-    }
-
-    /// When that is so at the latest, by the clock that does not jump.
-    fn settled_by(&self) -> Instant {
-        Instant::now() + self.provider.info().settles
     }
 
     /// That a host has ended by itself, and why where its provider says so.
@@ -381,7 +351,7 @@ impl Lifecycle {
     /// The provider does not tell.
     pub async fn instance(&self, host: &HostRecord) -> Result<Option<Instance>> {
         match &host.instance {
-            Some(id) => self.provider.get(id).await,
+            Some(id) => self.look(host, id).await,
             None => Ok(None),
         }
     }

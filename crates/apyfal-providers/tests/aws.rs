@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apyfal_core::{Configuration, Environment, ErrorKind, Image};
 use apyfal_providers::{
-    AgentNeeds, Artifact, AtShutdown, Aws, Boot, HostFilter, HostSpec, Provider, Script, Token,
+    AgentNeeds, Artifact, AtShutdown, Aws, Boot, HostFilter, HostSpec, InstanceId, Provider,
+    Script, Token,
 };
-use apyfal_testkit::{Cloud, Fault};
+use apyfal_testkit::{Answer, Cloud, Fault, FaultServer};
 
 const IMAGE: &str =
     "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id";
@@ -135,6 +138,27 @@ async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
     aws.terminate(&id).await.unwrap();
     let all = aws.list(&HostFilter::default()).await.unwrap();
     assert_eq!(all.len(), 1, "{all:?}");
+}
+
+#[tokio::test]
+async fn a_request_for_spare_capacity_ends_with_a_machine_that_is_not_found_yet() {
+    let account = Account::new();
+    let aws = account.aws(
+        "boto3_create_instances_kwargs = {'InstanceMarketOptions': {'MarketType': 'spot',\n  \
+         'SpotOptions': {'SpotInstanceType': 'persistent'}}}\n",
+    );
+    let spec = HostSpec { at_shutdown: AtShutdown::Terminate, ..spec() };
+    let prepared = aws.prepare(&spec, &[]).await.unwrap();
+    let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
+    account
+        .cloud
+        .fail(&Fault::of("DescribeInstances").error("InvalidInstanceID.NotFound", 400).times(2));
+    aws.terminate(&id).await.unwrap();
+    assert_eq!(account.cloud.count("CancelSpotInstanceRequests"), 1);
+    // One of which AWS knows nothing needs no patience.
+    let calls = account.cloud.calls().len();
+    aws.terminate(&InstanceId("i-0123456789abcdef0".into())).await.unwrap();
+    assert_eq!(account.cloud.calls().len() - calls, 2);
 }
 
 #[tokio::test]
@@ -266,6 +290,52 @@ async fn who_asks_is_asked_once() {
     let prepared = aws.prepare(&spec(), &[]).await.unwrap();
     assert_eq!(aws.account().await.unwrap(), prepared.account);
     assert_eq!(account.cloud.count("GetCallerIdentity"), 1);
+}
+
+#[tokio::test]
+async fn who_asks_is_asked_again_once_the_keys_are_others() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let file = home.path().join(".aws/credentials");
+    let write = |id: &str| {
+        let text = format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = s\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    let is_withdrawn = Arc::new(AtomicBool::new(false));
+    let withdrawn = is_withdrawn.clone();
+    let refusal = |code: &str| {
+        Answer::new(400, format!("<R><Errors><Error><Code>{code}</Code></Error></Errors></R>"))
+    };
+    let server = FaultServer::start(move |request| {
+        let is_old = request.headers["authorization"].contains("AKIDOLD");
+        let asked = String::from_utf8_lossy(&request.body).into_owned();
+        match (is_old && withdrawn.load(Ordering::SeqCst), asked.contains("GetCallerIdentity")) {
+            (true, _) => refusal("AuthFailure"),
+            (false, false) => refusal("InvalidInstanceID.NotFound"),
+            (false, true) => {
+                let account = if is_old { "1" } else { "2" };
+                let result = format!("<Arn>a</Arn><Account>{account}</Account>");
+                let name = "GetCallerIdentityResult";
+                Answer::new(200, format!("<R><{name}>{result}</{name}></R>"))
+            }
+        }
+    })
+    .unwrap();
+    write("AKIDOLD");
+    let variables = [("AWS_ENDPOINT_URL", &*server.url()), ("AWS_REGION", "eu-west-1")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment =
+        Environment { variables: variables.into(), home: Some(home.path().to_owned()) };
+    let aws = Aws::new(&Configuration::default(), &environment, None).unwrap();
+    for _ in 0..2 {
+        assert_eq!(aws.account().await.unwrap().as_deref(), Some("1"));
+    }
+    assert_eq!(server.requests().len(), 1);
+    write("AKIDNEW");
+    is_withdrawn.store(true, Ordering::SeqCst);
+    // Only a refusal tells that there are others.
+    assert!(aws.get(&InstanceId("i-1".into())).await.unwrap().is_none());
+    assert_eq!(aws.account().await.unwrap().as_deref(), Some("2"));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
 use tokio::time::{Instant, sleep};
 
 use super::{GRACE, Lifecycle, Phase, SETTLING};
-use crate::ledger::{HostRecord, HostState};
+use crate::ledger::{HostRecord, HostState, StopMode};
 
 /// An attempt that is older than this is looked up and never sent again, in seconds: the provider may
 /// have forgotten its token.
@@ -15,10 +15,12 @@ pub(super) const OLD: f64 = 3600.0;
 const LIFE_LEFT: f64 = 60.0;
 
 impl Lifecycle {
-    /// Goes on from where a host is until it serves. None where it has ended.
+    /// Goes on from where a host is until it serves, from then on to be stopped as a mode says. None where it
+    /// has ended.
     pub(super) async fn bring_up(
         &self,
         host: &mut HostRecord,
+        mode: StopMode,
         cancel: &Cancel,
     ) -> Result<Option<RemoteOptions>> {
         if host.state == HostState::Requested {
@@ -40,10 +42,14 @@ impl Lifecycle {
             host.state = HostState::Made;
             self.ledger.save(host)?;
         }
-        cancel.or_cancelled(self.bring_further(host)).await
+        cancel.or_cancelled(self.bring_further(host, mode)).await
     }
 
-    async fn bring_further(&self, host: &mut HostRecord) -> Result<Option<RemoteOptions>> {
+    async fn bring_further(
+        &self,
+        host: &mut HostRecord,
+        mode: StopMode,
+    ) -> Result<Option<RemoteOptions>> {
         (self.watch)(host, Phase::Requested);
         let is_back = matches!(host.state, HostState::Ready | HostState::Stopped);
         let admitted = async {
@@ -53,8 +59,9 @@ impl Lifecycle {
                 false => Ok(()),
             }
         };
-        let (instance, admitted) = tokio::join!(self.running(host), admitted);
+        let (instance, admitted) = tokio::join!(self.running(host, mode), admitted);
         let Some(instance) = instance? else { return Ok(None) };
+        self.settle_mode(host, &instance.id, mode).await?;
         (self.watch)(host, Phase::Running);
         let contact = host.contact.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("of {} nothing is known any more", host.name))
@@ -125,27 +132,59 @@ impl Lifecycle {
         let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
         let settled = self.settled_by();
         loop {
-            let found = self.provider.list(&filter).await?.into_iter().next();
-            if found.is_some() || self.has_settled(host) || Instant::now() > settled {
+            let found = living_first(self.provider.list(&filter).await?);
+            if found.is_some() {
                 return Ok(found);
+            }
+            // That there is none says who would know of it.
+            self.check_is_ours(host).await?;
+            if self.has_settled(host) || Instant::now() > settled {
+                return Ok(None);
             }
             sleep(self.limits.pause).await;
         }
     }
 
-    /// Waits until the machine of a host runs, and starts it where it is stopped. None where it has
-    /// ended.
-    pub(super) async fn running(&self, host: &HostRecord) -> Result<Option<Instance>> {
-        let Some(id) = &host.instance else { return Ok(None) };
+    /// Has a provider do what a mode says with a machine that shuts itself down, unless it does so. It is not
+    /// written down before: whoever comes after this is to see that it differs.
+    async fn settle_mode(
+        &self,
+        host: &mut HostRecord,
+        id: &InstanceId,
+        mode: StopMode,
+    ) -> Result<()> {
+        if host.stop_mode == mode {
+            return Ok(());
+        }
+        if host.stop_mode.at_shutdown() != mode.at_shutdown() {
+            self.provider.set_at_shutdown(id, mode.at_shutdown()).await?;
+        }
+        host.stop_mode = mode;
+        self.ledger.save(host)
+    }
+
+    /// Waits until the machine of a host runs, and starts it where it is stopped, from then on to be stopped as a
+    /// mode says. None where it has ended.
+    pub(super) async fn running(
+        &self,
+        host: &mut HostRecord,
+        mode: StopMode,
+    ) -> Result<Option<Instance>> {
+        let Some(id) = &host.instance.clone() else { return Ok(None) };
         let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
         loop {
-            let found = self.provider.get(id).await?;
+            let found = self.look(host, id).await?;
             match found.as_ref().map(|instance| instance.state) {
                 Some(InstanceState::Running) => return Ok(found),
                 Some(InstanceState::Ended | InstanceState::Ending) => return Ok(None),
                 Some(InstanceState::Stopped) => {
                     if host.is_made() {
-                        self.provider.set_at_shutdown(id, host.stop_mode.at_shutdown()).await?;
+                        self.provider.set_at_shutdown(id, mode.at_shutdown()).await?;
+                        host.stop_mode = mode;
+                        // Its lease may have stopped it: where it does not come up it is stopped again.
+                        if host.state == HostState::Ready {
+                            host.state = HostState::Stopped;
+                        }
                     }
                     self.provider.start(id).await?;
                 }
@@ -173,7 +212,7 @@ impl Lifecycle {
         loop {
             sleep(self.limits.pause).await;
             // Who is told nothing now is told later.
-            let Ok(found) = self.provider.get(id).await else { continue };
+            let Ok(found) = self.look(host, id).await else { continue };
             match found.map(|instance| instance.state) {
                 Some(InstanceState::Ended | InstanceState::Ending) => return Ok(()),
                 None if self.has_settled(host) => return Ok(()),
@@ -191,6 +230,11 @@ impl Lifecycle {
 async fn late(cancel: &Cancel) {
     cancel.cancelled().await;
     sleep(GRACE).await;
+}
+
+/// Of the machines of one request the one that lives: another one may be made in place of one that has ended.
+pub(super) fn living_first(found: Vec<Instance>) -> Option<Instance> {
+    found.into_iter().max_by_key(|instance| instance.state.is_alive())
 }
 
 /// Whether nothing was made where a provider answers so.

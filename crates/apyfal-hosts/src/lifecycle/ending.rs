@@ -4,7 +4,7 @@ use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_providers::{HostFilter, Instance, InstanceId, InstanceState};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::coming_up::is_refusal;
+use super::coming_up::{is_refusal, living_first};
 use super::{GRACE, Lifecycle};
 use crate::ledger::{HostRecord, HostState, StopMode};
 
@@ -32,7 +32,7 @@ impl Lifecycle {
         let Some(id) = host.instance.clone().filter(|_| host.state != HostState::Made) else {
             return self.finish(host).await;
         };
-        match self.provider.get(&id).await?.map(|instance| instance.state) {
+        match self.look(host, &id).await?.map(|instance| instance.state) {
             // It has ended by itself, or is about to.
             Some(InstanceState::Ended | InstanceState::Ending) => return self.finish(host).await,
             None if self.has_settled(host) => return self.ended(host),
@@ -42,7 +42,9 @@ impl Lifecycle {
             return self.provider.set_at_shutdown(&id, mode.at_shutdown()).await;
         }
         // First: one that cannot be stopped is to be deleted with its lease as before.
-        self.provider.stop(&id).await?;
+        if !self.told_to_stop(host, &id).await? {
+            return self.finish(host).await;
+        }
         self.provider.set_at_shutdown(&id, mode.at_shutdown()).await?;
         self.stopped(host, &id).await?;
         host.state = HostState::Stopped;
@@ -92,7 +94,7 @@ impl Lifecycle {
         let mut looks = self.limits.looks();
         self.provider.terminate(id).await?;
         loop {
-            match self.provider.get(id).await?.map(|instance| instance.state) {
+            match self.look(host, id).await?.map(|instance| instance.state) {
                 Some(InstanceState::Ended) => return Ok(()),
                 None if self.has_settled(host) || Instant::now() > settled => return Ok(()),
                 Some(state) if Instant::now() > end => return Err(still(host, id, state)),
@@ -105,11 +107,31 @@ impl Lifecycle {
         }
     }
 
+    /// Tells a machine to stop, once it can be: not everybody stops one that comes up. Whether it had not ended.
+    pub(super) async fn told_to_stop(&self, host: &HostRecord, id: &InstanceId) -> Result<bool> {
+        let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
+        loop {
+            match self.look(host, id).await?.map(|instance| instance.state) {
+                Some(InstanceState::Ending | InstanceState::Ended) => return Ok(false),
+                Some(state @ InstanceState::Pending) if Instant::now() > end => {
+                    return Err(still(host, id, state));
+                }
+                Some(InstanceState::Pending) => {}
+                // What is told of its state may be older than what it is in.
+                _ => match self.provider.stop(id).await {
+                    Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() <= end => {}
+                    told => return told.map(|()| true),
+                },
+            }
+            looks.pause().await;
+        }
+    }
+
     /// Waits until a machine is down.
     pub(super) async fn stopped(&self, host: &HostRecord, id: &InstanceId) -> Result<()> {
         let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
         loop {
-            match self.provider.get(id).await?.map(|instance| instance.state) {
+            match self.look(host, id).await?.map(|instance| instance.state) {
                 // One that has ended by itself meanwhile is stopped for good.
                 Some(InstanceState::Stopped | InstanceState::Ended) => return Ok(()),
                 None if self.has_settled(host) => return Ok(()),
@@ -117,6 +139,19 @@ impl Lifecycle {
                 _ => looks.pause().await,
             }
         }
+    }
+
+    /// Ends a host whose machine has ended, and with it what would make another machine in its place.
+    pub(super) async fn end_dead(&self, host: &mut HostRecord) -> Result<()> {
+        if host.instance.is_none() {
+            let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+            let found = self.provider.list(&filter).await?;
+            host.instance = living_first(found).map(|instance| instance.id);
+        }
+        if let Some(id) = &host.instance {
+            self.provider.terminate(id).await?;
+        }
+        self.ended(host)
     }
 
     pub(super) fn ended(&self, host: &mut HostRecord) -> Result<()> {

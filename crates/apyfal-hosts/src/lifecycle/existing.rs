@@ -11,7 +11,7 @@ use crate::ledger::{HostRecord, StopMode};
 
 impl Lifecycle {
     /// Has a machine run that is there, and its host answer; how to use that is told by its address. One that was
-    /// stopped is stopped again where no host answers.
+    /// stopped is stopped again where no host answers. It is left as it was found by the mode that comes with it.
     ///
     /// # Errors
     /// There is no such machine, it does not come up, or is no host.
@@ -22,7 +22,7 @@ impl Lifecycle {
         mode: StopMode,
         options: impl Fn(&str) -> Result<RemoteOptions>,
         cancel: &Cancel,
-    ) -> Result<(HostRecord, RemoteOptions)> {
+    ) -> Result<(HostRecord, RemoteOptions, StopMode)> {
         let found = cancel.or_cancelled(self.existing(id)).await?;
         let was_down = found.state == InstanceState::Stopped;
         let host = HostRecord::of_existing(found, self.provider(), accelerator, mode);
@@ -34,7 +34,10 @@ impl Lifecycle {
                     .context("left over", left)
                     .hint(format!("the instance '{id}' may run still: stop it at its provider"))),
             },
-            answered => answered,
+            answered => answered.map(|(host, options)| {
+                let found = if was_down { StopMode::Stop } else { StopMode::Keep };
+                (host, options, found)
+            }),
         }
     }
 
@@ -62,7 +65,8 @@ impl Lifecycle {
         was_down: bool,
         options: impl Fn(&str) -> Result<RemoteOptions>,
     ) -> Result<(HostRecord, RemoteOptions)> {
-        let Some(instance) = self.running(&host).await? else {
+        let mode = host.stop_mode;
+        let Some(instance) = self.running(&mut host, mode).await? else {
             return Err(Error::new(ErrorKind::Conflict, "it has ended")
                 .operation(format!("use the instance '{}'", host.name)));
         };
@@ -128,7 +132,7 @@ impl Lifecycle {
         if mode == StopMode::Term {
             return self.terminated(&host, id).await;
         }
-        self.provider.stop(id).await?;
+        self.told_to_stop(&host, id).await?;
         self.stopped(&host, id).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use apyfal_core::unix_time;
 use apyfal_providers::{
     AtShutdown, Boot, InstanceDetails, InstanceState, Prepared, ProviderInfo, Request, Token,
 };
@@ -10,6 +11,9 @@ use parking_lot::Mutex;
 use super::coming_up::{OLD, is_refusal};
 use super::*;
 use crate::host_name;
+
+/// The account of the machines.
+const OURS: &str = "1";
 
 /// A provider that does as it is told, and notes what it is asked.
 #[derive(Debug)]
@@ -41,6 +45,16 @@ struct Inner {
     is_unlisted: bool,
     /// What other hosts hold, as it was told last.
     held: Vec<String>,
+    /// The account that its keys lead to, and the one that they lead to from the next look on.
+    account: Option<String>,
+    next_account: Option<String>,
+    /// How many looks a machine takes to come up, and how many it still takes.
+    slow: usize,
+    coming: usize,
+    /// What becomes of machines that shut themselves down, as far as that was said.
+    at_shutdown: Option<AtShutdown>,
+    /// Whether it is told of a machine later than it comes up.
+    told_late: bool,
     calls: Vec<String>,
 }
 
@@ -140,13 +154,32 @@ impl Provider for Scripted {
         made
     }
 
+    async fn account(&self) -> Result<Option<String>> {
+        Ok(self.inner.lock().account.clone())
+    }
+
     async fn get(&self, id: &InstanceId) -> Result<Option<Instance>> {
         let mut inner = self.inner.lock();
+        if let Some(next) = inner.next_account.take() {
+            inner.account = Some(next);
+        }
+        if inner.account.as_deref().is_some_and(|account| account != OURS) {
+            return Ok(None);
+        }
         if inner.late > 0 {
             inner.late -= 1;
             return Ok(None);
         }
-        Ok(inner.machines.iter().find(|machine| machine.id == *id).cloned())
+        let is_coming = inner.coming > 0;
+        inner.coming = inner.coming.saturating_sub(1);
+        let mut found = inner.machines.iter().find(|machine| machine.id == *id).cloned();
+        if let Some(found) = found.as_mut().filter(|_| is_coming) {
+            found.state = match inner.told_late {
+                true => InstanceState::Stopped,
+                false => InstanceState::Pending,
+            };
+        }
+        Ok(found)
     }
 
     async fn list(&self, filter: &HostFilter) -> Result<Vec<Instance>> {
@@ -160,10 +193,14 @@ impl Provider for Scripted {
     }
 
     async fn start(&self, id: &InstanceId) -> Result<()> {
+        self.set(|inner| inner.coming = inner.slow);
         self.to(id, InstanceState::Running, "start")
     }
 
     async fn stop(&self, id: &InstanceId) -> Result<()> {
+        if self.inner.lock().coming > 0 {
+            return Err(Error::new(ErrorKind::Conflict, "it comes up"));
+        }
         self.to(id, InstanceState::Stopped, "stop")
     }
 
@@ -171,8 +208,14 @@ impl Provider for Scripted {
         self.to(id, InstanceState::Ended, "terminate")
     }
 
-    async fn set_at_shutdown(&self, _id: &InstanceId, _mode: AtShutdown) -> Result<()> {
-        self.inner.lock().calls.push("set_at_shutdown".to_owned());
+    async fn set_at_shutdown(&self, id: &InstanceId, mode: AtShutdown) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.calls.push("set_at_shutdown".to_owned());
+        let found = inner.machines.iter().find(|machine| machine.id == *id);
+        if found.is_none_or(|machine| machine.state == InstanceState::Ended) {
+            return Err(Error::new(ErrorKind::Conflict, "it has ended"));
+        }
+        inner.at_shutdown = Some(mode);
         Ok(())
     }
 
@@ -229,8 +272,12 @@ impl Test {
 
     /// None of its machines has an address, so that no start ends well.
     async fn start(&self) -> Error {
+        self.start_in(StopMode::Term).await
+    }
+
+    async fn start_in(&self, mode: StopMode) -> Error {
         let never = Cancel::default();
-        let started = self.lifecycle.start(&self.usage, "gzip", StopMode::Term, &New, &never);
+        let started = self.lifecycle.start(&self.usage, "gzip", mode, &New, &never);
         started.await.map(drop).unwrap_err()
     }
 
@@ -378,6 +425,39 @@ async fn one_of_another_region_is_neither_ended_nor_replaced() {
 }
 
 #[tokio::test]
+async fn one_of_another_account_is_not_taken_for_one_that_has_ended() {
+    let never = Cancel::default();
+    // The keys are others before, or turn out to be at the first look.
+    for (now, next) in [(Some("2"), None), (Some(OURS), Some("2"))] {
+        let test = Test::new(Duration::ZERO);
+        let host = test.left(HostState::Ready, InstanceState::Running).await;
+        let mut host = HostRecord { account: Some(OURS.into()), ..host };
+        test.lifecycle.ledger().save(&host).unwrap();
+        let id = host.instance.clone().unwrap();
+        let lead = || {
+            test.provider.set(|inner| {
+                inner.account = now.map(str::to_owned);
+                inner.next_account = next.map(str::to_owned);
+            });
+        };
+        lead();
+        let resumed = test.lifecycle.resume(&id, StopMode::Keep, &never).await;
+        lead();
+        let stopped = test.lifecycle.stop(&mut host.clone(), StopMode::Stop).await;
+        lead();
+        let ended = test.lifecycle.stop(&mut host, StopMode::Term).await;
+        lead();
+        let started = test.start().await;
+        let errors = [resumed.map(drop).unwrap_err(), stopped.unwrap_err(), ended.unwrap_err()];
+        for error in errors.into_iter().chain([started]) {
+            assert!(error.to_string().contains("account 1, and this is 2"), "{error}");
+        }
+        assert_eq!(test.recorded().len(), 1);
+        assert_eq!(test.provider.count("create"), 1, "none was made in its place");
+    }
+}
+
+#[tokio::test]
 async fn an_attempt_goes_on_after_a_kill_and_an_old_one_is_not_sent_again() {
     let test = Test::new(Duration::ZERO);
     let host = test.asked_before(10.0);
@@ -452,6 +532,113 @@ async fn a_stopped_machine_that_does_not_come_up_is_stopped_again() {
     assert_eq!(test.recorded()[0].state, HostState::Stopped);
     assert_eq!(test.provider.inner.lock().machines[0].state, InstanceState::Stopped);
     assert_eq!((test.provider.count("start"), test.provider.count("stop")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_start_of_a_stopped_machine_that_is_cancelled_stops_it_once_that_can_be() {
+    // The provider may tell that it comes up, or of what it was before.
+    for told_late in [false, true] {
+        let test = Test::new(Duration::ZERO);
+        test.left(HostState::Stopped, InstanceState::Stopped).await;
+        test.provider.set(|inner| (inner.slow, inner.told_late) = (5, told_late));
+        let cancel = Cancel::default();
+        let starting = test.lifecycle.start(&test.usage, "gzip", StopMode::Stop, &New, &cancel);
+        let cancelling = async {
+            while test.provider.count("start") == 0 {
+                tokio::task::yield_now().await;
+            }
+            cancel.cancel();
+        };
+        let (started, ()) = tokio::join!(starting, cancelling);
+        let error = started.unwrap_err();
+        assert!(error.is_cancelled() && error.facts().is_empty(), "{error:?}");
+        assert_eq!(
+            (test.state(), test.recorded()[0].state),
+            (InstanceState::Stopped, HostState::Stopped)
+        );
+    }
+    // The same of one that somebody else made.
+    let test = Test::new(Duration::ZERO);
+    let id = test.foreign(InstanceState::Stopped).await;
+    test.provider.set(|inner| inner.slow = 5);
+    test.provider.start(&id).await.unwrap();
+    test.lifecycle.leave(&id, StopMode::Stop).await.unwrap();
+    assert_eq!(test.state(), InstanceState::Stopped);
+}
+
+#[tokio::test]
+async fn one_that_its_lease_has_stopped_is_stopped_again() {
+    let test = Test::new(Duration::ZERO);
+    let host = test.left(HostState::Ready, InstanceState::Stopped).await;
+    let host = HostRecord { stop_mode: StopMode::Stop, ..host };
+    test.lifecycle.ledger().save(&host).unwrap();
+    assert_eq!(test.start().await.message(), "its machine has no address");
+    assert_eq!(
+        (test.state(), test.recorded()[0].state),
+        (InstanceState::Stopped, HostState::Stopped)
+    );
+}
+
+#[tokio::test]
+async fn a_machine_that_shuts_itself_down_does_what_the_last_start_said() {
+    use AtShutdown::{Stop, Terminate};
+    for (state, was, is, said) in [
+        (HostState::Made, StopMode::Stop, StopMode::Term, Some(Terminate)),
+        (HostState::Made, StopMode::Term, StopMode::Stop, Some(Stop)),
+        (HostState::Ready, StopMode::Stop, StopMode::Keep, Some(Terminate)),
+        (HostState::Ready, StopMode::Term, StopMode::Keep, None),
+    ] {
+        let test = Test::new(Duration::ZERO);
+        let host = test.left(state, InstanceState::Running).await;
+        test.lifecycle.ledger().save(&HostRecord { stop_mode: was, ..host }).unwrap();
+        test.start_in(is).await;
+        assert_eq!(test.provider.inner.lock().at_shutdown, said, "{state:?}: {was:?} {is:?}");
+        assert!(test.recorded().iter().all(|host| host.stop_mode == is));
+    }
+    // Who names it and leaves it changes nothing, and who says so does.
+    let never = Cancel::default();
+    for (mode, said) in [(StopMode::Keep, None), (StopMode::Term, Some(Terminate))] {
+        let test = Test::new(Duration::ZERO);
+        let host = test.left(HostState::Ready, InstanceState::Running).await;
+        let host = HostRecord { stop_mode: StopMode::Stop, ..host };
+        test.lifecycle.ledger().save(&host).unwrap();
+        let id = host.instance.unwrap();
+        let resumed = test.lifecycle.resume(&id, mode, &never).await;
+        assert_eq!(resumed.map(drop).unwrap_err().message(), "its machine has no address");
+        assert_eq!(test.provider.inner.lock().at_shutdown, said);
+        let expected = if said.is_some() { mode } else { StopMode::Stop };
+        assert_eq!(test.recorded()[0].stop_mode, expected);
+    }
+}
+
+#[tokio::test]
+async fn one_that_its_lease_has_ended_gives_way_whatever_is_to_become_of_the_next() {
+    let test = Test::new(Duration::ZERO);
+    let host = test.left(HostState::Ready, InstanceState::Ended).await;
+    assert_eq!(test.start_in(StopMode::Stop).await.message(), "its machine has no address");
+    assert_eq!(test.provider.count("create"), 2, "another one was made");
+    assert!(test.recorded().iter().all(|other| other.id != host.id));
+    // What would make another one in its place was told to end with it.
+    let calls = test.provider.inner.lock().calls.clone();
+    let made = calls.iter().rposition(|call| call == "create").unwrap();
+    assert!(calls[..made].iter().any(|call| call == "terminate"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn of_two_machines_of_one_request_the_one_that_lives_is_ended() {
+    for at in [0, 1] {
+        let test = Test::new(Duration::ZERO);
+        let host = test.left(HostState::Requested, InstanceState::Ended).await;
+        let mut host = HostRecord { instance: None, ..host };
+        test.lifecycle.ledger().save(&host).unwrap();
+        test.provider.set(|inner| {
+            let dead = inner.machines[0].clone();
+            let (id, state) = (InstanceId("i-other".into()), InstanceState::Running);
+            inner.machines.insert(at, Instance { id, state, ..dead });
+        });
+        test.lifecycle.stop(&mut host, StopMode::Term).await.unwrap();
+        assert_eq!(test.provider.living(), 0);
+    }
 }
 
 #[tokio::test]

@@ -85,13 +85,17 @@ impl Api {
         let (mut attempt, mut has_lost) = (1, false);
         loop {
             let credential = match renewed.clone() {
-                Some(renewed) => renewed,
-                None => self.credential().await?,
+                Some(renewed) => Ok(renewed),
+                None => self.credential().await,
             };
-            let failed = match self.attempt(call, &credential).await {
-                Ok(answer) if answer.status.is_success() => return Ok(answer),
-                Ok(answer) => Failed::Refused(failure::refused(call, &answer)),
-                Err(failed) => failed,
+            let failed = match &credential {
+                Ok(credential) => match self.attempt(call, credential).await {
+                    Ok(answer) if answer.status.is_success() => return Ok(answer),
+                    Ok(answer) => Failed::Refused(failure::refused(call, &answer)),
+                    Err(failed) => failed,
+                },
+                // Though it is not made this time, an earlier answer may have got lost.
+                Err(error) => Failed::Refused(error.duplicate()),
             };
             let limit = match failed {
                 Failed::Unreached(_) => set.unwrap_or(UNREACHED),
@@ -103,9 +107,12 @@ impl Api {
                 Failed::Unreached(_) => false,
             };
             let (Failed::Refused(error) | Failed::Unreached(error) | Failed::Lost(error)) = failed;
-            if error.kind() == ErrorKind::Authentication && renewed.is_none() {
+            if error.kind() == ErrorKind::Authentication
+                && renewed.is_none()
+                && let Ok(credential) = &credential
+            {
                 // Keys that were replaced, or expired before their time; else the refusal stands.
-                if let Ok(Some(other)) = self.credentials.renew(&credential).await {
+                if let Ok(Some(other)) = self.credentials.renew(credential).await {
                     renewed = Some(other);
                     continue;
                 }

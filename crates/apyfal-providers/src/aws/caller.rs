@@ -5,7 +5,7 @@ use apyfal_core::Result;
 use super::api::{Api, Params};
 
 /// The one whose credentials sign the calls.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The name in the account: `arn:aws:iam::123456789012:user/me`.
     pub(crate) arn: String,

@@ -41,7 +41,7 @@ use apyfal_aws::{Credentials, Http, Settings};
 use apyfal_core::{Configuration, Environment, Error, ErrorKind, Image, Result};
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 pub use settings::AwsSettings;
 
@@ -57,6 +57,9 @@ use crate::spec::{AtShutdown, HostSpec, Prepared, Request, Token};
 /// "Eventual consistency"; five minutes are the most that it advises to wait.
 const SETTLES: Duration = Duration::from_secs(300);
 
+/// How often a machine is looked for that AWS knows when it is to end it.
+const LOOKS: u32 = 30;
+
 /// Makes hosts out of machines of EC2, in one region.
 #[derive(Debug)]
 pub struct Aws {
@@ -65,8 +68,8 @@ pub struct Aws {
     api: Api,
     /// Where private keys are kept.
     ssh: PathBuf,
-    /// Who asks, once that was asked.
-    caller: OnceCell<Caller>,
+    /// Who asks, once that was asked, and by which key.
+    caller: Mutex<Option<(String, Caller)>>,
     /// What types of machines run, as far as that was asked.
     instance_types: InstanceTypes,
 }
@@ -105,14 +108,26 @@ impl Aws {
             ..ProviderInfo::new(Self::NAME)
         };
         let api = Api::new(account, credentials, http, region);
-        let (ssh, caller) = (home.join(".ssh"), OnceCell::new());
+        let (ssh, caller) = (home.join(".ssh"), Mutex::default());
         let instance_types = InstanceTypes::default();
         Ok(Self { info, settings, api, ssh, caller, instance_types })
     }
 
-    /// Who asks. AWS tells it once.
-    async fn caller(&self) -> Result<&Caller> {
-        self.caller.get_or_try_init(|| Caller::of(&self.api)).await
+    /// Who asks. AWS tells it once for each key: others may be of another account.
+    async fn caller(&self) -> Result<Caller> {
+        let mut known = self.caller.lock().await;
+        let key = self.api.credential().await?.access_key_id;
+        if let Some((of, caller)) = &*known
+            && *of == key
+        {
+            return Ok(caller.clone());
+        }
+        let caller = Caller::of(&self.api).await?;
+        // Where the key was refused meanwhile, another one may have asked.
+        if self.api.credential().await?.access_key_id == key {
+            *known = Some((key, caller.clone()));
+        }
+        Ok(caller)
     }
 
     /// An action on one machine.
@@ -180,7 +195,7 @@ impl Provider for Aws {
     }
 
     async fn account(&self) -> Result<Option<String>> {
-        Ok(Some(self.caller().await?.account.clone()))
+        Ok(Some(self.caller().await?.account))
     }
 
     async fn admit(&self, installation: &str) -> Result<()> {
@@ -234,14 +249,26 @@ impl Provider for Aws {
     async fn terminate(&self, id: &InstanceId) -> Result<()> {
         let ending = async {
             // An open request for spare capacity would make another one, with the same user data.
-            if let Some(item) = self.find(id).await? {
-                spot_requests::cancel(&self.api, &item).await?;
+            let found = self.find(id).await?;
+            if let Some(item) = &found {
+                spot_requests::cancel(&self.api, item).await?;
             }
             // One that is not found may be there all the same.
             match self.on("TerminateInstances", id, &[]).await {
-                Err(error) if !is_unknown(&error) => Err(error),
-                _ => Ok(()),
+                Err(error) if is_unknown(&error) => return Ok(()),
+                Err(error) => return Err(error),
+                Ok(_) if found.is_some() => return Ok(()),
+                Ok(_) => {}
             }
+            for _ in 0..LOOKS {
+                if let Some(item) = self.find(id).await? {
+                    return spot_requests::cancel(&self.api, &item).await;
+                }
+                tokio::time::sleep(self.api.pace).await;
+            }
+            let why =
+                "it was not found, so whether AWS makes another one in its place is not known";
+            Err(Error::new(ErrorKind::Unavailable, why).retryable())
         };
         ending.await.map_err(|error| error.operation(format!("end the instance '{id}'")))
     }
@@ -301,9 +328,13 @@ fn refused(error: Error, request: &Value) -> Error {
         Some("InvalidKeyPair.NotFound" | "InvalidGroup.NotFound") => {
             error.with_kind(ErrorKind::Configuration).retryable()
         }
-        _ if failure::is_after_lost(&error) => error.with_kind(ErrorKind::Unavailable),
         _ if error.kind() == ErrorKind::NotFound => error.with_kind(ErrorKind::Configuration),
         _ => error,
+    };
+    // Whatever it says, it says nothing about the request whose answer got lost.
+    let error = match failure::is_after_lost(&error) && error.kind() != ErrorKind::NotFound {
+        true => error.with_kind(ErrorKind::Unavailable),
+        false => error,
     };
     error
         .operation("make a host on AWS")

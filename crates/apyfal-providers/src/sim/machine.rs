@@ -183,6 +183,12 @@ impl SimMachine {
     }
 
     pub(super) fn set_at_shutdown(&mut self, mode: AtShutdown) -> Result<()> {
+        if self.record.wanted == Wanted::Ended {
+            return Err(Error::new(ErrorKind::Conflict, "it has ended").operation(format!(
+                "say what becomes of '{}' when it shuts down",
+                self.record.id
+            )));
+        }
         self.record.at_shutdown = mode;
         self.save()
     }

@@ -23,7 +23,8 @@ impl Host {
         let options = |address: &str| self.options_at(id, address);
         let taken = self.lifecycle.take_up(id, accelerator, mode, options, cancel).await?;
         self.is_owed.store(true, Ordering::SeqCst);
-        Ok(self.hold(taken)?.remote)
+        let (host, options, _) = taken;
+        Ok(self.hold((host, options))?.remote)
     }
 
     /// The same, where another process has done so.

@@ -3,6 +3,7 @@ use std::time::SystemTime;
 use apyfal_core::{Environment, Error, ErrorKind};
 use apyfal_testkit::{Answer, Body, FaultServer, Request};
 use reqsign_core::time::Timestamp;
+use serde_json::Value;
 
 use crate::aws::api::{Api, Params};
 use crate::aws::failure::{code, is_after_lost, is_of_free_plan};
@@ -202,6 +203,54 @@ async fn refused_credentials_are_read_again_once() {
     calling.ec2("DescribeInstances", &Params::new()).await.unwrap();
     calling.ec2("DescribeInstances", &Params::new()).await.unwrap();
     assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn credentials_that_are_gone_say_nothing_about_the_request_before() {
+    let home = tempfile::tempdir().unwrap();
+    let gone = home.path().join("gone");
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let script = home.path().join("keys");
+    // They are good for so short that they are asked for each time.
+    let text = format!(
+        "#!/bin/sh\n[ ! -e '{}' ] || exit 1\necho '{{\"Version\": 1, \"AccessKeyId\": \"AKID\", \
+         \"SecretAccessKey\": \"s\", \"Expiration\": \"2020-01-01T00:00:00Z\"}}'\n",
+        gone.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    let config = format!("[default]\ncredential_process = sh {}\n", script.display());
+    std::fs::write(home.path().join(".aws/config"), config).unwrap();
+    let server = FaultServer::start(move |_| {
+        std::fs::write(&gone, "").unwrap();
+        Answer::new(200, FINE).body(Body::Nothing)
+    })
+    .unwrap();
+    let no_keys = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    let environment = environment(&server.url(), &no_keys);
+    let calling = api_of(&Environment { home: Some(home.path().into()), ..environment });
+    let error = calling.ec2("RunInstances", &Params::new()).await.unwrap_err();
+    assert!(is_after_lost(&error), "{error:?}");
+    assert_eq!(crate::aws::refused(error, &Value::Null).kind(), ErrorKind::Unavailable);
+    assert_eq!(server.requests().len(), 1);
+    // Where nothing was asked, nothing is there.
+    let error = calling.ec2("RunInstances", &Params::new()).await.unwrap_err();
+    assert_eq!(crate::aws::refused(error, &Value::Null).kind(), ErrorKind::Authentication);
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_is_none_of_what_was_asked_before() {
+    for (code, kind, is_retryable) in [
+        ("InvalidKeyPair.NotFound", ErrorKind::Unavailable, true),
+        ("UnauthorizedOperation", ErrorKind::Unavailable, false),
+        // This is about what the request before has made.
+        ("IdempotentInstanceTerminated", ErrorKind::NotFound, false),
+    ] {
+        let lost = Answer::new(200, FINE).body(Body::Nothing);
+        let server = server(vec![lost, refusal(400, code, "No")]);
+        let error = api(&server.url()).ec2("RunInstances", &Params::new()).await.unwrap_err();
+        let error = crate::aws::refused(error, &Value::Null);
+        assert_eq!((error.kind(), error.is_retryable()), (kind, is_retryable), "{error:?}");
+    }
 }
 
 #[tokio::test]
