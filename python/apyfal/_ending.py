@@ -74,6 +74,21 @@ atexit.register(_exit)
 os.register_at_fork(after_in_child=_apyfal.forked)
 
 
+_seen_in = 0
+
+
+def _see_the_end_of_a_child() -> None:
+    """Where this is a child of `multiprocessing`, which leaves without what was registered at its exit."""
+    global _seen_in
+    processes = sys.modules.get('multiprocessing.process')
+    if processes is None or processes.parent_process() is None or _seen_in == os.getpid():
+        return
+    from multiprocessing import util
+    _seen_in = os.getpid()
+    # After what the program itself does there.
+    util.Finalize(None, _exit, exitpriority=-100)
+
+
 class Ending:
     """The end of one accelerator, which knows its client and host and not itself.
 
@@ -94,6 +109,7 @@ class Ending:
     def arm(self) -> None:
         """There is something to end from now on."""
         self._armed = True
+        _see_the_end_of_a_child()
 
     def disarm(self) -> None:
         """It was ended."""
@@ -113,6 +129,14 @@ class Ending:
         if not self._armed or self._process != os.getpid():
             return
         self._armed = False
+        if not _is_at_exit and isinstance(threading.current_thread(), threading._DummyThread):
+            # The collector came by within a file object or callback that the library calls, for whose job this waits.
+            threading.Thread(target=self._end, args=(client, host), name='apyfal-end').start()
+        else:
+            self._end(client, host)
+
+    @staticmethod
+    def _end(client: Any, host: Any) -> None:
         try:
             if _is_at_exit and _was_interrupted():
                 # Nobody is left who waits for its jobs, and they may have no end.

@@ -93,6 +93,29 @@ def test_who_is_not_stopped_ends_with_the_program(program, sessions, how):
     assert not list(sessions.iterdir()), 'its session ended with it'
 
 
+def test_the_collector_may_come_by_within_a_file_object(program, sessions):
+    ended = program('''
+    import apyfal, gc, signal
+    # A process whose threads wait for each other has no other end.
+    signal.alarm(40)
+    gc.disable()
+    class Reads:
+        def read(self, size):
+            gc.collect()
+            return b''
+    class Owner:
+        pass
+    def go():
+        owner = Owner()
+        owner.itself = owner
+        owner.sha3 = apyfal.Accelerator('sha3')
+        owner.sha3.start()
+        return owner.sha3.process_submit(Reads(), type='sha3-256')
+    print(len(go().result()['digest']))
+    ''', flags=())
+    assert ended.stdout == '64\n', ended.stderr
+
+
 def test_a_job_in_the_background_ends_before_the_program(program, sessions):
     ended = program('''
     import tempfile

@@ -243,6 +243,23 @@ def test_who_is_not_stopped_gives_it_back_with_the_program(program, how):
     assert running() == []
 
 
+@pytest.mark.parametrize('how', ['fork', 'forkserver'])
+def test_a_child_of_multiprocessing_gives_it_back(program, how):
+    program(f'''
+    import apyfal, multiprocessing
+    def work():
+        global sha3
+        sha3 = apyfal.Accelerator('sha3', host_type='sim')
+        sha3.start()
+    if __name__ == '__main__':
+        child = multiprocessing.get_context('{how}').Process(target=work)
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+    ''', flags=())
+    assert running() == []
+
+
 @pytest.mark.parametrize('number, status', [(signal.SIGINT, -2), (signal.SIGTERM, 143)])
 def test_signals_give_it_back(program, number, status):
     ended = program('''
