@@ -211,10 +211,11 @@ async fn credentials_that_are_gone_say_nothing_about_the_request_before() {
     let gone = home.path().join("gone");
     std::fs::create_dir(home.path().join(".aws")).unwrap();
     let script = home.path().join("keys");
-    // They are good for so short that they are asked for each time.
+    // They are good for a call, and for so short that they are asked for each time.
+    let expiration = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(100);
     let text = format!(
         "#!/bin/sh\n[ ! -e '{}' ] || exit 1\necho '{{\"Version\": 1, \"AccessKeyId\": \"AKID\", \
-         \"SecretAccessKey\": \"s\", \"Expiration\": \"2020-01-01T00:00:00Z\"}}'\n",
+         \"SecretAccessKey\": \"s\", \"Expiration\": \"{expiration}\"}}'\n",
         gone.display()
     );
     std::fs::write(&script, text).unwrap();
