@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Self
 
 from apyfal import _ending, _map
 from apyfal import client as _clt
@@ -267,7 +267,7 @@ class Accelerator:
             made._left()
             self._ending.disarm()
 
-    def __enter__(self) -> Accelerator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

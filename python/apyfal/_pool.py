@@ -4,7 +4,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, Self
 
 from apyfal import _apyfal, _map
 from apyfal import configuration as _cfg
@@ -146,7 +146,7 @@ class AcceleratorPoolExecutor:
         info_list.extend(infos)
         return infos
 
-    def __enter__(self) -> AcceleratorPoolExecutor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -111,6 +111,7 @@ class Accelerator:
     async def stop(self, stop_mode: str | int | None = None,
                    info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Ends the session, after its running jobs. See `apyfal.Accelerator.stop`."""
+        check(info_dict=info_dict)
         made = self._accelerator._made_host
         if made is not None:
             made.stop_mode = stop_mode

@@ -296,15 +296,16 @@ def test_what_is_started_anew(place):
     ('process', {'info_dict': [], 'dst': 'out'}, 'a dictionary'), ('process', {'progress': 5}, 'a function, True or False'),
     ('process_submit', {'info_dict': 'x', 'dst': 'out'}, 'a dictionary'),
     ('process_map', {'timeout': 'x', 'dsts': []}, 'a number of seconds'),
-    ('process_map', {'info_list': {}, 'dsts': []}, 'a list')])
+    ('process_map', {'info_list': {}, 'dsts': []}, 'a list'),
+    ('stop', {'info_dict': 5}, 'a dictionary')])
 def test_arguments_of_a_wrong_type_are_told_by_name(call, wrong, wanted):
     accelerators = [apyfal.Accelerator('null')]
     if call != 'process_map':
         accelerators.append(accelerators[0].client)
-    if call == 'start':
-        asynchronous = apyfal.aio.Accelerator('null')
+    if call in ('start', 'stop'):
+        asynchronous = getattr(apyfal.aio.Accelerator('null'), call)
         with pytest.raises(TypeError, match=f"'{next(iter(wrong))}' must be {wanted}, not"):
-            asyncio.run(asynchronous.start(**wrong))
+            asyncio.run(asynchronous(**wrong))
     for accelerator in accelerators:
         with pytest.raises(TypeError, match=f"'{next(iter(wrong))}' must be {wanted}, not"):
             getattr(accelerator, call)(**wrong)

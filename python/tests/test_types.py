@@ -47,6 +47,8 @@ def test_the_stubs_are_those_of_the_core():
     ('accelerator.process_submit("x").add_done_callback(print)', True),
     ('for result in accelerator.process_map(srcs=["a"]): print(result["digest"])', True),
     ('results = accelerator.process_map(srcs=["a"]); print(next(results)); results.close()', True),
+    ('with Own("gzip") as own: own.mine()', True),
+    ('with OwnPool("gzip") as own: own.mine()', True),
     ('accelerator.start(reset="yes")', False),
     ('apyfal.Accelerator(accelerator=3)', False),
 ])
@@ -54,6 +56,10 @@ def test_a_users_program(tmp_path, line, is_right, checker):
     program = tmp_path / 'program.py'
     program.write_text(textwrap.dedent(f'''
         import apyfal
+        class Own(apyfal.Accelerator):
+            def mine(self) -> None: ...
+        class OwnPool(apyfal.AcceleratorPoolExecutor):
+            def mine(self) -> None: ...
         with apyfal.Accelerator('sha3') as accelerator:
             accelerator.start()
             {line}

@@ -5,7 +5,7 @@ import os
 import threading
 import weakref
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from warnings import warn
 
 from apyfal import _apyfal
@@ -178,6 +178,7 @@ class AcceleratorClient:
             info_dict: Gets what the accelerator tells.
             full_stop: Without it only this client ends.
         """
+        check(info_dict=info_dict)
         try:
             self._stopped = True
             core = self._core
@@ -196,7 +197,7 @@ class AcceleratorClient:
         if self._core is not None:
             self._core.interrupt()
 
-    def __enter__(self) -> AcceleratorClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
