@@ -13,6 +13,8 @@ use crate::errors::{Domain, raised};
 use crate::runtime::wait;
 
 /// What `accelerator.conf`, the environment and the program say.
+///
+/// Its exceptions are made with the lock free: that runs Python, where another thread may wait for it.
 #[pyclass(frozen, module = "apyfal._apyfal")]
 #[derive(Debug)]
 pub(crate) struct Configuration(Mutex<apyfal::Configuration>);
@@ -79,11 +81,12 @@ impl Configuration {
 
     /// Names the host to use; what proves other hosts is forgotten.
     fn choose_host(&self, py: Python<'_>, address: &str) -> PyResult<()> {
-        let mut configuration = self.0.lock();
-        forget_other_hosts(&mut configuration, address)
-            .map_err(|error| raised(py, &error, Domain::Client))?;
-        configuration.set("host", "host_ip", Some(address));
-        Ok(())
+        let chosen = {
+            let mut configuration = self.0.lock();
+            forget_other_hosts(&mut configuration, address)
+                .map(|()| configuration.set("host", "host_ip", Some(address)))
+        };
+        chosen.map_err(|error| raised(py, &error, Domain::Client))
     }
 
     /// Where jobs run as it says: the type of the host that is made for them, where one is, and whether
@@ -97,7 +100,8 @@ impl Configuration {
 
     /// The text of a file that reads back equal.
     fn write(&self, py: Python<'_>) -> PyResult<String> {
-        self.0.lock().write().map_err(|error| raised(py, &error, Domain::Client))
+        let written = self.0.lock().write();
+        written.map_err(|error| raised(py, &error, Domain::Client))
     }
 
     /// What an accelerator needs on a type of host, and where the catalog that says so is.

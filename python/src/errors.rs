@@ -65,6 +65,11 @@ impl Raised {
     pub(crate) fn keep(&self, error: PyErr) -> std::io::Error {
         let mut kept = self.0.lock();
         kept.get_or_insert(error);
+        Self::seen()
+    }
+
+    /// What those in between are told.
+    pub(crate) fn seen() -> std::io::Error {
         std::io::Error::other("the file object of the caller raised an exception")
     }
 
@@ -75,6 +80,10 @@ impl Raised {
         outcome: apyfal::Result<T>,
         domain: Domain,
     ) -> PyResult<T> {
-        outcome.map_err(|error| self.0.lock().take().unwrap_or_else(|| raised(py, &error, domain)))
+        outcome.map_err(|error| {
+            // Free by the time that Python runs.
+            let kept = self.0.lock().take();
+            kept.unwrap_or_else(|| raised(py, &error, domain))
+        })
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct File {
     raised: Raised,
     /// Whether it may answer `None` for "nothing now", as raw streams do.
     is_raw: bool,
+    /// Whether it raised, and is left alone from then on: a buffer before it tries once more where it is dropped.
+    is_over: bool,
 }
 
 impl File {
@@ -46,18 +48,29 @@ impl File {
             )));
         }
         let is_raw = object.is_instance(&io.getattr("RawIOBase")?)?;
-        Ok(Some(Self { file: object.clone().unbind(), raised: raised.clone(), is_raw }))
+        Ok(Some(Self {
+            file: object.clone().unbind(),
+            raised: raised.clone(),
+            is_raw,
+            is_over: false,
+        }))
     }
 
     /// Calls the file object. `Ok(None)` is "nothing now".
     fn call(
-        &self,
+        &mut self,
         work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<Option<usize>>,
     ) -> io::Result<usize> {
+        if self.is_over {
+            return Err(Raised::seen());
+        }
         let called = inside(|py| work(self.file.bind(py)));
         match called {
             None => Err(io::Error::other("Python is shutting down")),
-            Some(Err(error)) => Err(self.raised.keep(error)),
+            Some(Err(error)) => {
+                self.is_over = true;
+                Err(self.raised.keep(error))
+            }
             Some(Ok(Some(count))) => Ok(count),
             Some(Ok(None)) => {
                 std::thread::sleep(PAUSE);

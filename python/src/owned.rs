@@ -1,15 +1,16 @@
 //! What belongs to one process: after a fork the child has it too, and must leave it alone.
 
 use apyfal::{Error, ErrorKind, Result};
+use pyo3::prelude::*;
 
 /// A value that only the process that made it uses and ends.
 #[derive(Debug)]
-pub(crate) struct Owned<T> {
+pub(crate) struct Owned<T: Send> {
     process: u32,
     value: Option<T>,
 }
 
-impl<T> Owned<T> {
+impl<T: Send> Owned<T> {
     pub(crate) fn new(value: T) -> Self {
         Self { process: std::process::id(), value: Some(value) }
     }
@@ -30,11 +31,15 @@ impl<T> Owned<T> {
     }
 }
 
-impl<T> Drop for Owned<T> {
+impl<T: Send> Drop for Owned<T> {
     fn drop(&mut self) {
         // In a child its threads are gone, and its files are the parent's.
+        let value = self.value.take();
         if self.process != std::process::id() {
-            std::mem::forget(self.value.take());
+            std::mem::forget(value);
+            return;
         }
+        // A host that nobody gave back ends here, which takes a while: other threads of Python go on.
+        let _ = Python::try_attach(|py| py.detach(|| drop(value)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use apyfal::{Cancel, Destination, Error, Location, Result, Sink, Surroundings};
@@ -45,25 +46,25 @@ impl Storage {
         Ok(storage.mounts())
     }
 
-    fn copy(&self, py: Python<'_>, src: &str, dst: &str) -> PyResult<()> {
+    fn copy(&self, py: Python<'_>, src: PathBuf, dst: PathBuf) -> PyResult<()> {
         let cancel = Cancel::default();
         let copying = async {
-            let (src, dst) = (Location::parse(src)?, Location::parse(dst)?);
+            let (src, dst) = (location(src)?, location(dst)?);
             self.get()?.copy(&src, &dst, &cancel, &Arc::default()).await
         };
         let copied = wait(py, &cancel, copying)?;
         copied.map(drop).map_err(|error| raised(py, &error, Domain::Storage))
     }
 
-    fn read(&self, py: Python<'_>, url: &str) -> PyResult<Reader> {
-        let opening = async { self.get()?.open_input(&Location::parse(url)?).await?.into_reader() };
+    fn read(&self, py: Python<'_>, url: PathBuf) -> PyResult<Reader> {
+        let opening = async { self.get()?.open_input(&location(url)?).await?.into_reader() };
         let opened = wait(py, &Cancel::default(), opening)?;
         let inner = opened.map_err(|error| raised(py, &error, Domain::Storage))?;
         Ok(Reader(Owned::new(Mutex::new(inner))))
     }
 
-    fn write(&self, py: Python<'_>, url: &str) -> PyResult<Writer> {
-        let opening = async { self.get()?.create_output(&Location::parse(url)?).await };
+    fn write(&self, py: Python<'_>, url: PathBuf) -> PyResult<Writer> {
+        let opening = async { self.get()?.create_output(&location(url)?).await };
         let opened = wait(py, &Cancel::default(), opening)?;
         let mut destination = opened.map_err(|error| raised(py, &error, Domain::Storage))?;
         let sink: Box<dyn Write + Send> =
@@ -79,6 +80,14 @@ impl Storage {
 impl Storage {
     pub(crate) fn get(&self) -> Result<&apyfal::Storage> {
         self.0.get("storage")
+    }
+}
+
+/// What a path or URL means. One that is no text is a file: those may be called by any bytes.
+fn location(url: PathBuf) -> Result<Location> {
+    match url.to_str() {
+        Some(text) => Location::parse(text),
+        None => Ok(Location::File(url)),
     }
 }
 

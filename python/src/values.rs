@@ -13,10 +13,12 @@ pub(crate) fn to_json(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Value> {
     convert(value, name, DEPTH)
 }
 
-/// The items of a dictionary as JSON, each called by its key.
+/// The items of a dictionary as JSON, each called by its key. They are those that it has now: a value's own
+/// code, and other threads, may change it meanwhile.
 pub(crate) fn to_map(values: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
     let mut map = Map::new();
-    for (key, value) in values {
+    for item in values.items() {
+        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
         let key = text(&key, "the name of a parameter")?;
         let value = to_json(&value, &key)?;
         map.insert(key, value);
@@ -46,7 +48,8 @@ fn convert(value: &Bound<'_, PyAny>, name: &str, depth: usize) -> PyResult<Value
     }
     if let Ok(dict) = value.cast::<PyDict>() {
         let mut map = Map::new();
-        for (key, value) in dict {
+        for item in dict.items() {
+            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
             let key = text(&key, &format!("a key of '{name}'"))?;
             map.insert(key, convert(&value, name, depth)?);
         }

@@ -103,6 +103,32 @@ def test_what_cannot_be_carried_over_is_refused_by_name(config):
         Configuration(5)
 
 
+@pytest.mark.parametrize('fails', [
+    'config.write(io.StringIO())', 'pickle.dumps(config)',
+    "config['host']['host_type'] = '%(nosuch)s'; config._core.choose_host('192.0.2.1')"])
+def test_other_threads_use_it_while_its_exceptions_are_made(program, fails):
+    told = program(f'''
+    import io, pickle, signal, threading
+    from apyfal import configuration, exceptions
+    # A process whose threads wait for each other has no other end.
+    signal.alarm(30)
+    config = configuration.Configuration(io.StringIO(''))
+    config['host']['x'] = 'a\\r\\nb'
+    made = exceptions.from_core
+    def slowly(*said):
+        thread = threading.Thread(target=lambda: print(config['host']['region']))
+        thread.start()
+        thread.join()
+        return made(*said)
+    exceptions.from_core = slowly
+    try:
+        {fails}
+    except exceptions.AcceleratorException:
+        print('raised')
+    ''', flags=())
+    assert told.stdout == 'None\nraised\n'
+
+
 def test_a_text_goes_before_a_value_that_is_written_alike(config):
     section = config['host']
     section['key'] = 1

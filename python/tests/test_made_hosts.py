@@ -260,6 +260,31 @@ def test_a_child_of_multiprocessing_gives_it_back(program, how):
     assert running() == []
 
 
+def test_other_threads_go_on_while_one_that_was_dropped_ends(program):
+    program('''
+    import apyfal, fcntl, pathlib, signal, sys, threading
+    sha3 = apyfal.Accelerator('sha3', host_type='sim')
+    sha3.start()
+    # Whoever ends it waits for this one.
+    lock = open(pathlib.Path.home() / '.apyfal/sim/lock')
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    begun = threading.Event()
+    def other():
+        begun.wait()
+        lock.close()
+    thread = threading.Thread(target=other)
+    thread.start()
+    # A process whose threads wait for each other has no other end. None gives way by itself.
+    signal.alarm(40)
+    sys.setswitchinterval(1000)
+    sha3._ending.disarm()
+    begun.set()
+    sha3.client._core = None
+    thread.join()
+    ''', flags=())
+    assert running() == []
+
+
 @pytest.mark.parametrize('number, status', [(signal.SIGINT, -2), (signal.SIGTERM, 143)])
 def test_signals_give_it_back(program, number, status):
     ended = program('''

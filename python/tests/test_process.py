@@ -110,6 +110,39 @@ def test_files_whose_names_are_no_text(sha3, gzip, tmp_path):
         sha3.process(source + 'missing', type='sha3-256')
 
 
+def test_a_file_object_that_raised_is_left_alone(gzip, sha3):
+    class Raises:
+        calls = 0
+
+        def read(self, size):
+            self.calls += 1
+            raise LookupError('mine')
+
+        def write(self, data):
+            self.read(0)
+    for process in (lambda file: gzip.process(DATA, file), lambda file: sha3.process(file, type='sha3-256')):
+        file = Raises()
+        with pytest.raises(LookupError, match='mine'):
+            process(file)
+        assert file.calls == 1
+
+
+def test_parameters_that_change_while_they_are_read(sha3):
+    class Length:
+        def __index__(self):
+            given.update({str(number): None for number in range(100)})
+            given.pop('last', None)
+            return 64
+    for how in (lambda: {'parameters': {'app': {'specific': given}}}, lambda: {'parameters': given}):
+        given = {'length': Length(), 'last': None}
+        with pytest.raises(AcceleratorException, match='last'):
+            sha3.process(b'abc', **how())
+    given = {'length': Length(), 'type': 'shake-128'}
+    core = sha3.client._accelerator()
+    found = core.process((b'abc', None, None, given))['app']['specific']
+    assert found == {'digest': hashlib.shake_128(b'abc').hexdigest(8)}
+
+
 def test_bytes_are_read_while_others_write_to_them(sha3):
     """What comes out is one digest or another, and nothing worse."""
     shared = bytearray(8 << 20)

@@ -1,5 +1,6 @@
 """Storages by URL."""
 import io
+import os
 import pathlib
 import threading
 
@@ -45,6 +46,18 @@ def test_a_file_may_be_closed_within_the_block():
         file.close()
         raise LookupError
     assert pathlib.Path('file').read_text() == 'more'
+
+
+def test_files_are_called_by_any_bytes():
+    path = os.fsencode(pathlib.Path.cwd()) + b'/\xff'
+    with storage.open(path, 'wb') as file:
+        file.write(DATA)
+    with storage.open(os.fsdecode(path)) as file:
+        assert file.read() == DATA
+    storage.copy(path, b'\xfe')
+    assert pathlib.Path(os.fsdecode(b'\xfe')).read_bytes() == DATA
+    with pytest.raises(FileNotFoundError):
+        storage.copy(b'missing\xff', 'here')
 
 
 def test_what_raises_leaves_what_was_there():

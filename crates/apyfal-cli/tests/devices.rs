@@ -128,6 +128,13 @@ fn one_package_runs_on_each_device_and_without() {
     }
     let listed = machines[0].devices(&[]);
     assert!(listed.contains(AGFI), "it was loaded: {listed}");
+    // The image that who made a host named for its accelerator goes before the package's own.
+    let named = "agfi-0fedcba9876543210";
+    let conf = format!("[serve]\naccelerator = loud\nfpgaimage = {named}\n");
+    machines[0].0.write("served.conf", conf);
+    machines[0].ok(&["run", "loud", "notes.txt", "loud.txt", "--config", "served.conf"]);
+    let listed = machines[0].devices(&[]);
+    assert!(listed.contains(named), "{listed}");
     let loaded = text(&machines[1].0.read(&format!("state/slot-{BDF}")));
     assert_eq!(loaded.trim().to_lowercase(), "1a1a1a1a-1a1a-1a1a-1a1a-1a1a1a1a1a1a");
 }

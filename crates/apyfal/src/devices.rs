@@ -41,11 +41,15 @@ impl Devices {
     }
 
     /// The engine of a package: with a slot of a device that is here and that it has an image for,
-    /// else as it is.
+    /// else as it is. `agfi` is an image at AWS that goes before those of the package.
     ///
     /// # Errors
     /// It cannot do without a device and none is here, or an image is none.
-    pub(crate) fn engine(&self, installed: Installed) -> Result<Arc<dyn Engine>> {
+    pub(crate) fn engine(
+        &self,
+        installed: Installed,
+        agfi: Option<&str>,
+    ) -> Result<Arc<dyn Engine>> {
         let (manifest, files) = (&installed.manifest, installed.files.clone());
         let lacks = manifest.requires.device.then(|| manifest.lacks_device());
         let name = manifest.name.clone();
@@ -54,7 +58,15 @@ impl Devices {
             Program::Worker => Hold::Session,
             Program::Executable => Hold::Start,
         };
-        let images = manifest.images.clone();
+        let named = agfi.map(|agfi| Image {
+            device: Device::AwsF2,
+            agfi: Some(agfi.to_owned()),
+            file: None,
+            platform: None,
+            size: None,
+            sha256: None,
+        });
+        let images: Vec<_> = named.into_iter().chain(manifest.images.iter().cloned()).collect();
         let packaged = Packaged::new(installed, lock_directory())?;
         let Some((device, image)) = self.choose(&images) else {
             if let Some(lacks) = lacks {

@@ -88,11 +88,18 @@ pub(crate) async fn given_back(
     ran: Result<()>,
     context: &Context<'_>,
 ) -> Result<()> {
-    let ended = match accelerator.has_host_of_its_own() {
+    // A machine that was named is its owner's, and was not touched before it was taken up.
+    let is_other = accelerator.names_instance() && accelerator.host().is_none();
+    let ended = match accelerator.has_host_of_its_own() && !is_other {
         true => accelerator.stop().await.map(drop),
         false => Ok(()),
     };
     context.tell_of_host(accelerator);
+    with_left(ran, ended)
+}
+
+/// What came of work, and of giving back what was made for it.
+pub(crate) fn with_left(ran: Result<()>, ended: Result<()>) -> Result<()> {
     match (ran, ended) {
         // It may say so already.
         (Err(error), Err(_)) if error.facts().iter().any(|(fact, _)| fact == LEFT) => Err(error),

@@ -93,11 +93,15 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let mut troubles = Troubles::of(&accelerator);
     let started = progress::shown(context.printer, &title, &progress, &mut troubles, started).await;
     context.tell_of_host(&accelerator);
-    if started.is_err() && earlier.session.is_none() && accelerator.has_host_of_its_own() {
-        // Nothing of it is in use.
-        return super::run::given_back(&accelerator, started.map(drop), context).await;
-    }
-    let report = started?;
+    let report = match started {
+        // Nothing of what it made is in use.
+        Err(error) => {
+            let undone = accelerator.undo_start(earlier.session.is_some()).await;
+            context.tell_of_host(&accelerator);
+            return super::run::with_left(Err(error), undone);
+        }
+        Ok(report) => report,
+    };
     troubles.tell(context.printer);
     context.printer.engine_note(&report);
     record.session = accelerator.session();

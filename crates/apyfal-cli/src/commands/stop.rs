@@ -200,7 +200,11 @@ pub(crate) async fn end_for_another(
     if let Ok(accelerator) = &accelerator
         && accelerator.has_host_of_its_own()
     {
-        accelerator.stop().await?;
+        match earlier.session {
+            Some(_) => accelerator.stop().await.map(drop)?,
+            // What was left for later, or was named and not taken up, is nothing of it.
+            None => accelerator.undo_start(false).await?,
+        }
         context.tell_of_host(accelerator);
         return Ok(());
     }

@@ -12,7 +12,7 @@ use crate::common::{Home, text};
 use crate::kills::agent;
 use crate::made::{assert_nothing_is_left, is_right, owner};
 use crate::metal::Metal;
-use crate::ok;
+use crate::{boto3, ok, until_state};
 
 const CREATE: &str = "apyfal create --accelerator gzip --host_type AWS";
 
@@ -42,6 +42,15 @@ fn a_machine_ends_whose_client_was_killed_in_the_midst_of_a_job() {
     assert_nothing_is_left(&metal, "the end of its lease");
 }
 
+/// Has what looks at the lease of a machine believe that it is hours later, from the second look after its
+/// next start on: the switch outside of its agent, which looks each second then.
+const LATER: &str = r#"began=/run/apyfal-end/began
+    sed -i "s|^now=.*|&; [ ! -s $began ] \|\| now=\$((now + 7200000))|" /usr/local/lib/apyfal/apyfal-end.sh
+    mkdir /etc/systemd/system/apyfal-end.timer.d
+    printf '[Timer]\nOnCalendar=*:*:*\n' >/etc/systemd/system/apyfal-end.timer.d/often.conf"#;
+/// An agent that ends at once.
+const BREAK: &str = "printf '#!/bin/sh\nexit 1\n' >/root/broken && chmod 755 /root/broken && \
+    mv /root/broken /usr/local/bin/apyfal";
 /// Leaves no room on the disk, and says so.
 const FILL: &str = "cat /dev/zero >/full; ! echo more >/more && echo full";
 
@@ -51,6 +60,24 @@ fn on_machine(metal: &Metal, script: &str) -> String {
     let output = metal.machines()[&id].system().bash(script);
     assert!(output.status.success(), "{script}: {}", text(&output.stderr));
     text(&output.stdout)
+}
+
+#[test]
+fn a_machine_ends_whose_agent_is_broken_at_its_second_start() {
+    let Some(metal) = Metal::with_systemd() else { return };
+    let home = host(&metal, "stop_mode = stop\nidle_timeout = 1h\n");
+    on_machine(&metal, &format!("set -e\n{LATER}\n{BREAK}"));
+    ok(&metal, &home, "apyfal stop");
+    until_state(&metal, "stopped");
+    let id = metal.instance().id;
+    // Nobody uses it, and its user data is for the first start alone.
+    boto3(&metal, &home, "ec2.start_instances(InstanceIds=sys.argv[1:])", &[&id]);
+    until("it has started and ended itself, which stops it in this mode", || {
+        let instance = metal.instance();
+        instance.starts == 2 && instance.state == "stopped"
+    });
+    ok(&metal, &home, "apyfal stop --stop_mode term");
+    assert_nothing_is_left(&metal, "ended for good");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod common;
 
 mod ends;
+mod fpga;
 mod kills;
 mod machines;
 mod made;

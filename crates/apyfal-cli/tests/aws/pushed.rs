@@ -27,6 +27,16 @@ fn who_may_not_use_s3_has_the_agent_sent() {
     assert_eq!(ok(&metal, &home, "apyfal ssh -- id -un"), "ubuntu\n");
     assert_eq!(text(&home.read(".apyfal/hosts/ssh_known_hosts")), known);
     ok(&metal, &home, "apyfal ssh -- test ! -e /var/lib/apyfal-push");
+    // One that was killed once all was sent is followed by one that finds the machine served.
+    let forget = "import sqlite3\nledger = sqlite3.connect('.apyfal/hosts/ledger.db')\n\
+                  ledger.execute(\"UPDATE host SET state = 'made'\")\nledger.commit()\n";
+    home.write("forget.py", forget);
+    let mut python = std::process::Command::new("python3");
+    assert!(python.arg("forget.py").current_dir(home.folder()).status().unwrap().success());
+    ok(&metal, &home, "apyfal start");
+    ok(&metal, &home, "apyfal process -i notes.txt -o again.gz");
+    assert!(is_right(&home, "again.gz"));
+    assert_eq!(metal.cloud.count("RunInstances"), 1);
     ok(&metal, &home, "apyfal stop");
     assert_nothing_is_left(&metal, "stopped");
 }

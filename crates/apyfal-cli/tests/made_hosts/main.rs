@@ -9,6 +9,7 @@ mod dropped;
 mod existing;
 mod kills;
 mod trouble;
+mod undone;
 
 use std::path::PathBuf;
 use std::process::Stdio;

@@ -72,8 +72,14 @@ impl Lifecycle {
         })?;
         let answers = async {
             if host.state == HostState::Made {
-                self.push(host, &url).await?;
-                return contact.make(&url, self.limits.boot).await.map(Some);
+                let make = || contact.make(&url, self.limits.boot);
+                tokio::select! {
+                    biased;
+                    pushed = self.push(host, &url) => pushed?,
+                    // A process that was killed had sent all, and the machine takes nothing any more.
+                    Ok(made) = make(), if !host.pushed.is_empty() => return Ok(Some(made)),
+                }
+                return make().await.map(Some);
             }
             let options = RemoteOptions { patience: self.limits.boot, ..contact.host(&url) };
             let lease = Remote::new(options)?.host().await?.lease;

@@ -135,6 +135,10 @@ impl UserData {
         set("listen", &self.listen);
         set("data_dir", "/var/lib/apyfal");
         set("accelerator", &self.accelerator);
+        // It goes before the package's own.
+        if let Some(image) = self.agfi() {
+            set("fpgaimage", image);
+        }
         for (key, time) in
             [("idle_timeout", self.idle_timeout), ("max_lifetime", self.max_lifetime)]
         {
@@ -155,11 +159,13 @@ impl UserData {
         })
     }
 
+    /// The image, where AWS keeps it.
+    fn agfi(&self) -> Option<&str> {
+        self.fpgaimage.as_deref().filter(|image| image.starts_with("agfi-"))
+    }
+
     fn device(&self) -> &'static str {
-        match &self.fpgaimage {
-            Some(image) if image.starts_with("agfi-") => AWS_SDK,
-            _ => "",
-        }
+        self.agfi().map_or("", |_| AWS_SDK)
     }
 }
 
@@ -332,6 +338,7 @@ mod tests {
         assert!(script.contains(r"'https://example.org/it'\''s mine.apyfal'"), "{script}");
         assert!(script.contains("idle_timeout = 1800s"));
         assert!(script.contains("aws-fpga.git"));
+        assert!(script.contains("fpgaimage = agfi-0123456789abcdef0"), "{script}");
         assert!(script.contains("\n#!/bin/bash -x\necho own\n"), "{script}");
         assert!(script.ends_with("fail \"init_script ended with status $?\"\n"), "{script}");
         assert!(script.contains("\n#!/bin/sh\necho also\n"), "{script}");

@@ -35,6 +35,18 @@ impl Accelerator {
         }
     }
 
+    /// Gives back the host that was made for a [`start`](Self::start) which failed. One that was there before is
+    /// left as it was: it goes on, or is stopped again; not touched where it is `in_use` by an earlier session.
+    ///
+    /// # Errors
+    /// It has not ended, or does not rest; it is in the ledger still.
+    pub async fn undo_start(&self, in_use: bool) -> Result<()> {
+        match self.0.place.made_host() {
+            Some(made) => made.undo_start(in_use).await,
+            None => Ok(()),
+        }
+    }
+
     /// The host that was made for it, as it is remembered; none before, and after it was given back.
     pub fn host(&self) -> Option<HostRecord> {
         self.0.place.made_host()?.record()

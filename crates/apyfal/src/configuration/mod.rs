@@ -111,8 +111,10 @@ pub fn registry(
     let mut registry = Registry::default();
     let (declared, keys) =
         (configuration.subsections("accelerator"), trusted_keys(configuration, home));
+    let served = configuration.section("serve");
+    let fpga_image = served.get("accelerator")?.zip(served.get("fpgaimage")?);
     for packages in packages {
-        add_packages(&mut registry, packages, devices, &declared, &keys);
+        add_packages(&mut registry, packages, devices, &declared, fpga_image.as_ref(), &keys);
     }
     for name in configuration.subsections("accelerator") {
         let section = configuration.section(&format!("accelerator.{name}"));
@@ -130,12 +132,14 @@ pub fn registry(
     Ok(registry)
 }
 
-/// Adds what is installed, but for the names that the configuration has too.
+/// Adds what is installed, but for the names that the configuration has too. `fpga_image` is an
+/// accelerator and the image at AWS that its device is loaded with.
 fn add_packages(
     registry: &mut Registry,
     packages: &Store,
     devices: &Devices,
     declared: &[&str],
+    fpga_image: Option<&(String, String)>,
     keys: &Result<Vec<PublicKey>>,
 ) {
     let list = match packages.list() {
@@ -151,7 +155,9 @@ fn add_packages(
             // Where it is unknown who is trusted, nobody is.
             let keys = keys.as_ref().map_err(Error::duplicate)?;
             installed.must_be_signed(keys)?;
-            devices.engine(installed)
+            // Who made this machine a host may have said which image it is to load.
+            let image = fpga_image.filter(|(served, _)| served.eq_ignore_ascii_case(&name));
+            devices.engine(installed, image.map(|(_, image)| image.as_str()))
         });
         match engine {
             Ok(engine) => registry.add(engine),

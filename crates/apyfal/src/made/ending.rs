@@ -27,25 +27,53 @@ impl Host {
     /// Ends it by a lifecycle of its provider.
     pub(super) async fn ended(&self, lifecycle: &Lifecycle) -> Result<()> {
         let _alone = self.changing.lock().await;
-        let ended = self.each_ended(lifecycle).await;
+        let ended = self.each_ended(lifecycle, self.stop_mode(), true).await;
         self.is_owed.store(false, Ordering::SeqCst);
         ended
     }
 
-    async fn each_ended(&self, lifecycle: &Lifecycle) -> Result<()> {
-        let (ledger, mode, never) = (self.lifecycle.ledger(), self.stop_mode(), Cancel::default());
+    /// Gives back what was made for a start that failed. One that was there before is left as whoever left it
+    /// wanted it, and not touched where it is `in_use` otherwise.
+    ///
+    /// # Errors
+    /// As of [`end`](Self::end).
+    pub(crate) async fn undo_start(&self, in_use: bool) -> Result<()> {
+        let _alone = self.changing.lock().await;
+        let current = self.current.lock().as_ref().map(|current| current.found);
+        let ended = match (current, &self.which) {
+            (None | Some(Some(_)), _) if in_use => Ok(()),
+            // It was not taken up, or ran and goes on.
+            (None | Some(Some(StopMode::Keep)), Which::There(_)) => Ok(()),
+            (Some(found), _) => {
+                let mode = found.unwrap_or(self.stop_mode());
+                self.each_ended(&self.lifecycle, mode, true).await
+            }
+            // What it made by then was undone; one that is there was there before.
+            (None, _) => self.each_ended(&self.lifecycle, self.stop_mode(), false).await,
+        };
+        self.is_owed.store(false, Ordering::SeqCst);
+        ended.map_err(|error| self.of_provider(error))
+    }
+
+    /// Ends its hosts as a mode says: all, or but those that were left for later.
+    async fn each_ended(&self, lifecycle: &Lifecycle, mode: StopMode, all: bool) -> Result<()> {
+        let (ledger, never) = (self.lifecycle.ledger(), Cancel::default());
+        let is_left = |host: &HostRecord| match host.state {
+            HostState::Ready => host.stop_mode != StopMode::Term,
+            state => state == HostState::Stopped,
+        };
         let current = self.current.lock().clone();
         // Each with its lock, unless that is held already.
         let hosts = match (&self.which, &current) {
             (Which::For(usage @ Usage::Named(_)), _) => {
                 let mut hosts = Vec::new();
-                for host in ledger.of(usage)? {
+                for host in ledger.of(usage)?.into_iter().filter(|host| all || !is_left(host)) {
                     let lock = ledger.lock(&host.id, &never).await?;
                     hosts.push((host, Some(lock)));
                 }
                 hosts
             }
-            (Which::There(id), _) if self.is_existing(id)? => return self.left(id).await,
+            (Which::There(id), _) if self.is_existing(id)? => return self.left(id, mode).await,
             (_, Some(current)) => vec![(current.host.clone(), None)],
             (Which::There(id), None) => {
                 let (host, lock) = ledger.take(id)?;
@@ -68,7 +96,17 @@ impl Host {
         let mut failed = Ok(());
         for (mut host, _lock) in hosts {
             let url = host.url.clone();
-            let ended = async { self.of_host(&host, lifecycle)?.stop(&mut host, mode).await };
+            let ended = async {
+                let lifecycle = self.of_host(&host, lifecycle)?;
+                // Who named it and leaves it changes nothing of what is to become of it.
+                if mode == StopMode::Keep
+                    && matches!((&self.which, host.state), (Which::There(_), HostState::Ready))
+                    && !lifecycle.is_gone(&host).await?
+                {
+                    return Ok(());
+                }
+                lifecycle.stop(&mut host, mode).await
+            };
             // The others end all the same.
             if let Err(error) = ended.await {
                 failed = failed.and(Err(error));

@@ -23,25 +23,26 @@ impl Host {
         let options = |address: &str| self.options_at(id, address);
         let taken = self.lifecycle.take_up(id, accelerator, mode, options, cancel).await?;
         self.is_owed.store(true, Ordering::SeqCst);
-        let (host, options, _) = taken;
-        Ok(self.hold((host, options))?.remote)
+        let (host, options, found) = taken;
+        Ok(self.hold(host, options, found)?.remote)
     }
 
     /// The same, where another process has done so.
     pub(super) async fn found(&self, id: &InstanceId) -> Result<Current> {
         let (mode, accelerator) = (self.stop_mode(), &self.wanted.accelerator);
         let options = |address: &str| self.options_at(id, address);
-        self.hold(self.lifecycle.found(id, accelerator, mode, options).await?)
+        let (host, options) = self.lifecycle.found(id, accelerator, mode, options).await?;
+        self.hold(host, options, StopMode::Keep)
     }
 
-    fn hold(&self, (host, options): (HostRecord, RemoteOptions)) -> Result<Current> {
-        let current = Current { host, remote: Remote::new(options)?, _lock: None };
+    fn hold(&self, host: HostRecord, options: RemoteOptions, found: StopMode) -> Result<Current> {
+        let (remote, found) = (Remote::new(options)?, Some(found));
+        let current = Current { host, remote, found, _lock: None };
         Ok(self.current.lock().insert(current).clone())
     }
 
-    /// Stops or deletes it, or leaves it, as the stop mode says.
-    pub(super) async fn left(&self, id: &InstanceId) -> Result<()> {
-        let mode = self.stop_mode();
+    /// Stops or deletes it, or leaves it, as a mode says.
+    pub(super) async fn left(&self, id: &InstanceId, mode: StopMode) -> Result<()> {
         self.lifecycle.leave(id, mode).await?;
         let current = self.current.lock().take();
         if mode == StopMode::Keep && current.is_some() {

@@ -72,6 +72,8 @@ enum Which {
 struct Current {
     host: HostRecord,
     remote: Remote,
+    /// What was to become of it where it was there before it was needed here; none where it was made here.
+    found: Option<StopMode>,
     /// Where it is for this process alone.
     _lock: Option<Arc<Lock>>,
 }
@@ -197,7 +199,8 @@ impl Host {
         let lock = (!self.is_shared()).then(|| Arc::new(ready.lock));
         // From here on it is given back, whatever fails.
         let host = ready.host.clone();
-        *self.current.lock() = Some(Current { host, remote: remote.clone(), _lock: lock });
+        *self.current.lock() =
+            Some(Current { host, remote: remote.clone(), found: ready.found, _lock: lock });
         if let (Some((token, fingerprint)), Some(url)) = (ready.host.proofs(), &ready.host.url) {
             let pairing = Pairing {
                 token: Some(token),
@@ -232,7 +235,8 @@ impl Host {
         hosts.retain(|host| host.state == HostState::Ready);
         let (Some(host), true) = (hosts.pop(), hosts.is_empty()) else { return Err(self.gone()) };
         let options = host.options().ok_or_else(|| self.gone())?;
-        let current = Current { host, remote: Remote::new(options)?, _lock: None };
+        let found = Some(host.stop_mode);
+        let current = Current { host, remote: Remote::new(options)?, found, _lock: None };
         Ok(self.current.lock().insert(current).clone())
     }
 

@@ -243,6 +243,11 @@ pub const SECTIONS: &[SectionSpec] = &[
         keys: &[
             key("listen", Lines, "addresses to listen on; 127.0.0.1:8000 if unset"),
             program("accelerator", Text, "accelerator of clients that name none"),
+            key(
+                "fpgaimage",
+                Text,
+                "image at AWS that a device is loaded with for that accelerator, in place of its package's own",
+            ),
             path(
                 "data_dir",
                 Text,
