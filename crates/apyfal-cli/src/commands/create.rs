@@ -47,8 +47,11 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let has_host = host.get("host_ip").is_some_and(|value| !value.is_null());
     let config = arguments.config.map(|config| remembered_config(&config)).transpose()?;
     if !has_host {
-        let configuration = context.configuration(config.as_deref()).await?;
+        let mut configuration = context.configuration(config.as_deref()).await?;
         check_provider(&host, &configuration)?;
+        for (key, value) in &host {
+            configuration.set_value("host", key, value);
+        }
         // First: where it is not to run here, nothing is installed.
         if context.chosen(&configuration)?.is_here() {
             provide::provide(&arguments.accelerator, &configuration, context).await?;

@@ -7,18 +7,12 @@ use apyfal_testkit::{Cloud, CloudInstance};
 
 use crate::common::server::until_some;
 use crate::common::{Home, text};
-use crate::kills::sha256;
-
-/// It has an image of its own too; which one is loaded is its owner's to say, in the catalog.
-const MANIFEST: &str = "name = 'mine'\nversion = '1.0.0'\ncommand = ['./run']\n\
-                        requires.device = true\n[[image]]\ndevice = 'aws-f2'\n\
-                        agfi = 'agfi-00000000000000000'\n";
 
 /// The catalog of its owner: its machine is not named.
-fn catalog(package: &str) -> String {
+fn catalog() -> String {
     format!(
         "[accelerator.gzip.AWS.'*']\nimage = {{ ssm = '{IMAGE}' }}\ninstancetype = 't3.micro'\n\
-         [accelerator.mine]\npackage = {package}\n[accelerator.mine.AWS.'*']\n\
+         [accelerator.mine.AWS.'*']\n\
          image = {{ ssm = '{IMAGE}' }}\nfpgaimage = 'agfi-0123456789abcdef0'\n"
     )
 }
@@ -45,18 +39,11 @@ fn asked_for(cloud: &Cloud, home: &Home, accelerator: &str) -> CloudInstance {
 #[test]
 fn only_what_needs_an_fpga_gets_one() {
     let (cloud, home) = (Cloud::start().unwrap(), Home::new());
-    std::fs::create_dir(home.path("project")).unwrap();
-    home.write("project/accelerator.toml", MANIFEST);
-    home.write("project/run", "#!/bin/sh\n");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(home.path("project/run"), executable).unwrap();
-    home.ok(&["pack", "project", "--quiet"]);
-    let digest = sha256(&home.path("mine-1.0.0.apyfal"));
-    let package = format!("{{ url = 'mine-1.0.0.apyfal', sha256 = '{digest}' }}");
-    home.write("catalog.toml", catalog(&package));
+    home.write("catalog.toml", catalog());
     home.write(
         "accelerator.conf",
-        "[accelize]\ncatalog = catalog.toml\n[host.AWS]\nallowed_cidr = 192.0.2.7\n",
+        "[accelize]\ncatalog = catalog.toml\n[host.AWS]\nallowed_cidr = 192.0.2.7\n\
+         [accelerator.mine]\ncommand = ['cat']\n",
     );
 
     let plain = asked_for(&cloud, &home, "gzip");

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use apyfal_testkit::Kill;
@@ -35,14 +34,11 @@ fn killed(metal: &Metal, home: &Home, call: usize, when: &'static str, words: &s
     is_killed
 }
 
-pub(crate) fn sha256(path: &Path) -> String {
-    let digest = Command::new("sha256sum").arg(path).output().unwrap();
-    text(&digest.stdout).split(' ').next().unwrap().to_owned()
-}
-
 /// What the section of AWS says so that machines need not fetch the agent that they have.
 pub(crate) fn agent() -> String {
-    let digest = sha256(Path::new(env!("CARGO_BIN_EXE_apyfal")));
+    let digest = Command::new("sha256sum").arg(env!("CARGO_BIN_EXE_apyfal")).output().unwrap();
+    let digest = text(&digest.stdout);
+    let digest = digest.split(' ').next().unwrap();
     format!("agent = http://agent.invalid/\nagent_sha256 = {digest}\n")
 }
 
