@@ -14,7 +14,7 @@ mod push;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal_client::RemoteOptions;
@@ -24,6 +24,7 @@ use apyfal_providers::{
     HostFilter, HostSpec, Instance, InstanceId, Prepared, Provider, ProviderInfo,
 };
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 pub use phase::{Limits, Phase, Watch};
@@ -338,11 +339,6 @@ impl Lifecycle {
             Some(last) => error.context("its console", last),
             None => error,
         }
-    }
-
-    /// The hosts whose start was given up before it was known whether they were made.
-    fn given_up(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The machine of a host, as the provider tells of it.

@@ -35,7 +35,7 @@ impl Lifecycle {
                 Some(Some(id)) => host.instance = Some(id),
                 Some(None) => return Ok(None),
                 None => {
-                    self.given_up().insert(host.id.clone());
+                    self.given_up.lock().insert(host.id.clone());
                     return Err(Error::cancelled());
                 }
             }

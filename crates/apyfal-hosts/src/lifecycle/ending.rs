@@ -53,7 +53,7 @@ impl Lifecycle {
 
     /// Ends a host for good, which is looked at until it is so.
     pub(super) async fn finish(&self, host: &mut HostRecord) -> Result<()> {
-        if host.instance.is_none() && self.given_up().contains(&host.id) {
+        if host.instance.is_none() && self.given_up.lock().contains(&host.id) {
             // Nobody waits until it is found: who comes after this goes on with what was asked for.
             let found = self.found_now(host).await;
             match found {
@@ -83,8 +83,7 @@ impl Lifecycle {
     /// The machine that was made for an attempt, where its provider says at once that there is one.
     async fn found_now(&self, host: &HostRecord) -> Option<Instance> {
         let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
-        let listed = timeout(GRACE, self.provider.list(&filter)).await.ok()?.ok()?;
-        listed.into_iter().next()
+        living_first(timeout(GRACE, self.provider.list(&filter)).await.ok()?.ok()?)
     }
 
     /// Deletes a machine, until it has ended for everybody. One that was asked for just now may not be

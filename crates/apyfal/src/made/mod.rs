@@ -149,8 +149,15 @@ impl MadeHost {
     /// It cannot be had; the error is [of its provider](is_of_provider).
     pub(crate) async fn up(&self, cancel: &Cancel) -> Result<Remote> {
         let given_up = GivenUp(cancel.child());
-        let (host, cancel) = (self.clone(), given_up.0.clone());
-        let making = tokio::spawn(async move { host.brought_up(&cancel).await });
+        let (host, caller, cancel) = (self.clone(), cancel.clone(), given_up.0.clone());
+        let making = tokio::spawn(async move {
+            let made = host.brought_up(&cancel).await;
+            if made.is_err() && cancel.is_cancelled() && !caller.is_cancelled() {
+                // Nobody is told what could not be undone, as where the runtime ends meanwhile.
+                host.is_owed.store(true, Ordering::SeqCst);
+            }
+            made
+        });
         let made = making.await.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Internal, error.to_string()).operation("make a host"))
         });

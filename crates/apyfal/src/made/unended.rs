@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use apyfal_core::{Cancel, Result};
+use apyfal_core::{Cancel, ErrorKind, Result};
 use tokio::runtime::{Builder, Handle};
 
 use super::Host;
@@ -41,7 +41,11 @@ impl Owed {
     async fn settle(&mut self) {
         if let Some(host) = &self.0 {
             // Nobody is there to be told: what has not ended is in the ledger, and ends with its lease.
-            let _ = host.ended(&host.lifecycle).await;
+            let ended = host.ended(&host.lifecycle).await;
+            // What a runtime that ends has on threads is cut off, and done without it.
+            if ended.is_err_and(|error| error.kind() == ErrorKind::Internal) {
+                return;
+            }
         }
         self.0 = None;
     }
