@@ -39,6 +39,8 @@ fn programs() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pytest_is_content() {
+    // Those of Ctrl-C fail where whoever runs this ignores it.
+    apyfal_testkit::default_signals();
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("host");
     std::fs::create_dir(&data).unwrap();
