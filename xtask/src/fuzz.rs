@@ -242,9 +242,13 @@ impl Target {
     /// Builds the tests of its package with all that they use, counting; returns the program.
     fn built(&self, folder: &Path) -> Result<PathBuf> {
         let host = run::said(Command::new("rustc").args(["--print", "host-tuple"]))?;
+        // Those of all packages at once: alone, each would want what they share with other features,
+        // and have it built once more.
+        let packages = TARGETS.iter().flat_map(|target| ["--package", target.package]);
         let messages = run::said(
             Command::new("cargo")
-                .args(["test", "--locked", "--package", self.package, "--lib", "--no-run"])
+                .args(["test", "--locked", "--lib", "--no-run"])
+                .args(packages)
                 // Named, so that what is built for the build itself counts nothing.
                 .args(["--message-format", "json-render-diagnostics", "--target", host.trim()])
                 .arg("--target-dir")

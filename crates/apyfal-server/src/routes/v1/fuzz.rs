@@ -70,20 +70,28 @@ fn outcome(pieces: Vec<Bytes>) -> Result<(String, Option<Vec<u8>>), String> {
     let (parts, body) = request.body(body).unwrap().into_parts();
     let refused = |refusal: Refusal| format!("{} {}", refusal.status, refusal.error);
     runtime.block_on(async {
-        let read = form::read(&parts, body, scratch, Duration::MAX, true).await;
-        let mut request = read.map_err(refused)?;
-        let data = match request.data.take() {
-            None => None,
-            Some(Data::Coming(pieces)) => {
-                let pieces = pieces.try_collect::<Vec<_>>().await;
-                Some(pieces.map_err(|error| error.to_string())?.concat())
-            }
-            Some(whole) => Some(everything(whole.into_input(None))),
+        let outcome = async {
+            let read = form::read(&parts, body, scratch, Duration::MAX, true).await;
+            let mut request = read.map_err(refused)?;
+            let data = match request.data.take() {
+                None => None,
+                Some(Data::Coming(pieces)) => {
+                    let pieces = pieces.try_collect::<Vec<_>>().await;
+                    Some(pieces.map_err(|error| error.to_string())?.concat())
+                }
+                Some(whole) => Some(everything(whole.into_input(None))),
+            };
+            request.end.wait().await;
+            request.end.check().map_err(refused)?;
+            let form::Request { parameters, size, configuration, datafile, .. } = request;
+            Ok((format!("{parameters:?} {size} {configuration} {datafile:?}"), data))
         };
-        request.end.wait().await;
-        request.end.check().map_err(refused)?;
-        let form::Request { parameters, size, configuration, datafile, .. } = request;
-        Ok((format!("{parameters:?} {size} {configuration} {datafile:?}"), data))
+        let outcome = outcome.await;
+        // What reads the rest of a form ends as well.
+        while runtime.metrics().num_alive_tasks() > 0 {
+            tokio::task::yield_now().await;
+        }
+        outcome
     })
 }
 
