@@ -13,7 +13,7 @@ impl Host {
     /// Ends the host as its stop mode says, wherever it is on its way.
     ///
     /// # Errors
-    /// It has not ended; it is in the ledger still. The error is [of its provider](is_of_provider).
+    /// It has not ended; it is in the ledger still. The error is [of its provider](super::is_of_provider).
     pub(crate) async fn end(&self) -> Result<()> {
         self.ended(&self.lifecycle).await.map_err(|error| self.of_provider(error))
     }
