@@ -89,4 +89,8 @@ fn a_machine_that_is_named_is_neither_stopped_nor_deleted_by_a_failure() {
             assert_eq!(cloud.one(), "running");
         }
     }
+    // Once it was taken up, it ends as was said.
+    cloud.0.ok(&["start", "--src", "words.csv"]);
+    cloud.0.ok(&["stop"]);
+    assert_eq!(cloud.one(), "ended");
 }
