@@ -122,9 +122,8 @@ async fn who_may_not_use_s3_has_a_machine_that_waits_for_its_files() {
     assert!(sent.warnings.iter().any(|told| told.contains("by ssh")), "{:?}", sent.warnings);
 }
 
-#[tokio::test]
-async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
-    let account = Account::new();
+/// A machine of a request for spare capacity that stays open.
+async fn on_spare_capacity(account: &Account) -> (Aws, InstanceId) {
     let aws = account.aws(
         "boto3_create_instances_kwargs = {'InstanceMarketOptions': {'MarketType': 'spot',\n  \
          'SpotOptions': {'SpotInstanceType': 'persistent'}}}\n",
@@ -132,6 +131,13 @@ async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
     let spec = HostSpec { at_shutdown: AtShutdown::Terminate, ..spec() };
     let prepared = aws.prepare(&spec, &[]).await.unwrap();
     let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
+    (aws, id)
+}
+
+#[tokio::test]
+async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
+    let account = Account::new();
+    let (aws, id) = on_spare_capacity(&account).await;
     aws.set_at_shutdown(&id, AtShutdown::Terminate).await.unwrap();
     assert_eq!(account.cloud.instances()[0].at_shutdown, "stop", "else it is replaced for ever");
     aws.terminate(&id).await.unwrap();
@@ -143,13 +149,7 @@ async fn an_open_request_for_spare_capacity_makes_no_other_machine() {
 #[tokio::test]
 async fn a_request_for_spare_capacity_ends_with_a_machine_that_is_not_found_yet() {
     let account = Account::new();
-    let aws = account.aws(
-        "boto3_create_instances_kwargs = {'InstanceMarketOptions': {'MarketType': 'spot',\n  \
-         'SpotOptions': {'SpotInstanceType': 'persistent'}}}\n",
-    );
-    let spec = HostSpec { at_shutdown: AtShutdown::Terminate, ..spec() };
-    let prepared = aws.prepare(&spec, &[]).await.unwrap();
-    let id = aws.create(&prepared.request, &Token("one".into())).await.unwrap();
+    let (aws, id) = on_spare_capacity(&account).await;
     account
         .cloud
         .fail(&Fault::of("DescribeInstances").error("InvalidInstanceID.NotFound", 400).times(2));

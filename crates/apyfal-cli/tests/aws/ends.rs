@@ -1,7 +1,7 @@
 //! A machine ends though nobody tells it to, as its owner is gone.
 
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use apyfal_testkit::Fault;
@@ -22,19 +22,24 @@ fn host(metal: &Metal, section: &str) -> Home {
     home
 }
 
-#[test]
-fn a_machine_ends_whose_client_was_killed_in_the_midst_of_a_job() {
-    let Some(metal) = Metal::new() else { return };
-    let home = host(&metal, "idle_timeout = 3s\n");
-    // The job runs as long as its input goes on.
+/// A client in the midst of a job, which runs as long as its input goes on.
+fn in_a_job(metal: &Metal, home: &Home) -> Child {
     let mut client = metal
         .client
-        .command(&home, "bash", &["-c", "exec apyfal process -i - -o - </dev/urandom"])
+        .command(home, "bash", &["-c", "exec apyfal process -i - -o - </dev/urandom"])
         .envs(metal.cloud.environment())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    client.stdout.take().unwrap().read_exact(&mut [0; 1 << 20]).unwrap();
+    client.stdout.as_mut().unwrap().read_exact(&mut [0; 1 << 20]).unwrap();
+    client
+}
+
+#[test]
+fn a_machine_ends_whose_client_was_killed_in_the_midst_of_a_job() {
+    let Some(metal) = Metal::new() else { return };
+    let home = host(&metal, "idle_timeout = 3s\n");
+    let mut client = in_a_job(&metal, &home);
     assert_eq!(metal.living().len(), 1);
     client.kill().unwrap();
     client.wait().unwrap();
@@ -85,15 +90,7 @@ fn a_machine_ends_whose_disk_is_full() {
     let Some(metal) = Metal::with_systemd() else { return };
     let home = host(&metal, "idle_timeout = 3s\n");
     // As long as there is a job it lives.
-    let mut client = metal
-        .client
-        .command(&home, "bash", &["-c", "exec apyfal process -i - -o - </dev/urandom"])
-        .envs(metal.cloud.environment())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = client.stdout.take().unwrap();
-    output.read_exact(&mut [0; 1 << 20]).unwrap();
+    let mut client = in_a_job(&metal, &home);
     assert_eq!(on_machine(&metal, FILL), "full\n");
     client.kill().unwrap();
     client.wait().unwrap();
