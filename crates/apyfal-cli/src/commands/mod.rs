@@ -37,6 +37,7 @@ use std::sync::Arc;
 use apyfal::configuration::forget_other_hosts;
 use apyfal::hosts::MadeHosts;
 use apyfal::names::{Names, Record};
+use apyfal::user_data::quoted;
 use apyfal::{
     Accelerator, AcceleratorBuilder, Cancel, ChosenHosts, Configuration, Error, ErrorKind,
     KnownHosts, Location, Remote, RemoteOptions, Result, Surroundings,
@@ -226,8 +227,9 @@ impl Context<'_> {
     /// What is remembered of a name that must have been created.
     pub(crate) fn record(&self, name: &str) -> Result<Record> {
         self.names.read(name)?.ok_or_else(|| {
+            let create = format!("apyfal create --name {} --accelerator gzip", quoted(name));
             Error::new(ErrorKind::NotFound, format!("no accelerator is named '{name}'"))
-                .hint(format!("create one: apyfal create --name {name} --accelerator gzip"))
+                .hint(format!("create one: {create}"))
                 .hint("or do it in one step: apyfal run gzip in.txt out.gz")
         })
     }

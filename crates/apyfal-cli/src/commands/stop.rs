@@ -114,7 +114,7 @@ async fn end_forgotten(
         let why = format!("'{name}' was stopped, and its host {} was not deleted", host.name);
         return Err(Error::new(ErrorKind::NotFound, why)
             .hint(format!("delete it: apyfal stop --name {} --stop_mode term", quoted(name)))
-            .hint("or use it again: apyfal start"));
+            .hint("or use it again: create the name once more, and start it"));
     };
     for host in hosts.end_named(name, Some(mode), &context.cancel).await? {
         context.printer.note(&format!("gave back the host {host}"));
