@@ -15,7 +15,11 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         let root = tempfile::tempdir()?;
         let agent = Agent::new(AgentOptions {
-            root: Root::Kept { path: root.path().to_owned(), is_shared: true },
+            root: Root::Kept {
+                path: root.path().to_owned(),
+                is_shared: true,
+                room: Default::default(),
+            },
             registry: Default::default(),
             storage: Default::default(),
             threads: None,

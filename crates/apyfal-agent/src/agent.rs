@@ -20,7 +20,7 @@ use crate::deadline;
 use crate::job::{CallContext, Caller};
 use crate::root::Root;
 use crate::session::SessionDir;
-use crate::slots::{Asking, Load, Scheduler};
+use crate::slots::{Asking, Held, Load, Scheduler};
 
 mod fallback;
 mod opened;
@@ -55,7 +55,7 @@ pub struct AgentOptions {
 /// use apyfal_core::{Client, Input, Job, JobIo, Output, Start};
 ///
 /// let agent = Agent::new(AgentOptions {
-///     root: Root::Kept { path: root.into(), is_shared: true },
+///     root: Root::Kept { path: root.into(), is_shared: true, room: Default::default() },
 ///     registry: Default::default(),
 ///     storage: Default::default(),
 ///     threads: None,
@@ -160,7 +160,8 @@ impl Agent {
 
     /// Runs blocking work of an engine in one of its slots, with temporary files in `scratch`.
     ///
-    /// Dropping the returned future cancels the work.
+    /// Dropping the returned future cancels the work. While that waits for its data, others may have
+    /// its slot.
     async fn in_slot<T: Send + 'static>(
         &self,
         asking: Asking<'_>,
@@ -169,12 +170,12 @@ impl Agent {
         work: impl FnOnce(&JobContext) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let waiting = self.scheduler.slot(asking);
-        let slot = call.cancel.or_cancelled(waiting).await?;
+        let held = Held::new(call.cancel.or_cancelled(waiting).await?, asking);
         let guard = CancelOnDrop(Some(call.cancel.clone()));
         let result = tokio::task::spawn_blocking(move || {
-            let slot = slot;
+            let held = held;
             call.cancel.check()?;
-            work(&call.context(scratch, slot.threads))
+            work(&held.context(call.context(scratch, held.threads)))
         })
         .await
         .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
@@ -195,6 +196,10 @@ impl Agent {
     async fn taken_up(&self, id: &str, caller: Caller<'_>) -> Result<Arc<OpenSession>> {
         // Ids that mean nothing leave nothing.
         SessionDir::find(&self.root, id)?;
+        if !self.root.is_shared() {
+            // Before the first job, whose files would be taken for left behind.
+            self.sweep();
+        }
         let cell = self.open_sessions().entry(id.to_owned()).or_default().clone();
         let opening = cell.get_or_try_init(|| self.open_again(id, caller));
         let opened = caller.cancel.or_cancelled(opening).await.cloned();

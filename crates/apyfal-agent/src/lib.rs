@@ -15,6 +15,6 @@ mod slots;
 mod temporary;
 
 pub use agent::{Agent, AgentOptions};
-pub use root::Root;
+pub use root::{Room, Root};
 pub use slots::{AcceleratorLoad, Load};
 pub use temporary::Temporary;

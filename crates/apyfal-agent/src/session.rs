@@ -4,10 +4,11 @@
 //! ROOT/session-XXXXXX/
 //!   session.json   accelerator and parameters; written last, so what has it is complete
 //!   source/NAME    the copy of what start was given
-//!   state/         the engine's own, where it asked for it
+//!   state/         the engine's own, where it asked for it; state-ENGINE/ of others that helped
 //!   lock           shared by running jobs, exclusive for the one who ends the session; jobs leave
 //!                  it alone where no other process has a part in ROOT. Held by the process that
 //!                  made the session until it has its record
+//!   …              temporary files of running jobs
 //! ```
 //! What has no record and is held by nobody was left behind, and is swept away. ROOT itself is locked
 //! by who sweeps, and shared by those who make a session until they hold its lock.
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use apyfal_core::{Directory, Error, ErrorKind, Input, JobContext, Result, Scratch, Source};
 use apyfal_machine::lock::{Lock, Mode, try_lock};
+use apyfal_machine::private;
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use record::Record;
@@ -36,6 +38,7 @@ use crate::root::Root;
 const PREFIX: &str = "session-";
 const RECORD: &str = "session.json";
 const LOCK: &str = "lock";
+const SOURCE: &str = "source";
 /// What follows the prefix of a new id.
 const NEW_ID: usize = 6;
 /// What follows the prefix of an id is no longer than this.
@@ -94,7 +97,7 @@ impl SessionDir {
             return Ok(Self::new(format!("{PREFIX}{id}"), root, OnceLock::new(), None));
         };
         let make = || -> std::io::Result<(PathBuf, Option<Lock>)> {
-            fs::create_dir_all(place)?;
+            private::make_directory(place)?;
             let root_lock = File::open(place)?;
             // Where that cannot be locked, nobody can sweep either.
             let _ = root_lock.lock_shared();
@@ -135,9 +138,10 @@ impl SessionDir {
         Ok(found)
     }
 
-    /// Removes what starts and ends left behind that were cut off.
+    /// Removes what starts and ends left behind that were cut off, and jobs where none can run now: no
+    /// other process has a part in the sessions, and this one has opened none yet.
     pub(crate) fn sweep(root: &Root) {
-        let Root::Kept { path: root, .. } = root else { return };
+        let Root::Kept { path: root, is_shared, .. } = root else { return };
         // Another one sweeps, or a session is being made; there will be a next time.
         let Some(_root_lock) = lock_of(root) else { return };
         for entry in fs::read_dir(root).into_iter().flatten().flatten() {
@@ -145,6 +149,8 @@ impl SessionDir {
             if is_ours && is_left_behind(&entry.path()) {
                 // What cannot be removed is in nobody's way.
                 let _ = fs::remove_dir_all(entry.path());
+            } else if is_ours && !is_shared {
+                remove_scratch(&entry.path());
             }
         }
     }
@@ -175,17 +181,17 @@ impl SessionDir {
             .operation("keep the source of the session")
             .hint("give start a file"));
         }
-        let folder = self.path()?.join("source");
+        let folder = self.path()?.join(SOURCE);
         fs::create_dir(&folder)?;
         let mut file = create_private(&folder.join(name))?;
-        std::io::copy(&mut ctx.reader(src)?, &mut file)?;
+        std::io::copy(&mut ctx.reader(src)?, &mut ctx.scratch_writer(&mut file))?;
         Ok(())
     }
 
     /// The copy of the source, where there is one.
     pub(crate) fn source(&self) -> Result<Option<Input>> {
         let Some(path) = self.path.get() else { return Ok(None) };
-        let folder = path.join("source");
+        let folder = path.join(SOURCE);
         let entry = match fs::read_dir(&folder) {
             Ok(mut entries) => entries.next(),
             Err(error) if error.kind() == IoErrorKind::NotFound => None,
@@ -206,7 +212,7 @@ impl SessionDir {
         let sync = |path: &Path| File::open(path)?.sync_all();
         let all = || -> std::io::Result<()> {
             sync(&session.join(RECORD))?;
-            let source = session.join("source");
+            let source = session.join(SOURCE);
             if source.is_dir() {
                 for entry in fs::read_dir(&source)? {
                     sync(&entry?.path())?;
@@ -271,8 +277,11 @@ impl SessionDir {
         // Waiting for a lock could not be cancelled.
         while !(may_end()? && self.close()) {
             ctx.check()?;
+            // A job that has lent its slot needs one to end.
+            ctx.lend_turn();
             std::thread::sleep(PAUSE);
         }
+        ctx.take_turn_back()?;
         let stopped = stop();
         let Some(path) = self.path.get() else { return stopped };
         // First what makes it a session, then what its jobs look at.
@@ -314,6 +323,10 @@ impl Directory for SessionDir {
         state::make_directory(&path)?;
         Ok(self.path.get_or_init(|| path))
     }
+
+    fn check_room(&self, bytes: u64) -> Result<()> {
+        self.root.check_room(bytes)
+    }
 }
 
 impl Drop for JobLock<'_> {
@@ -339,6 +352,22 @@ fn is_left_behind(path: &Path) -> bool {
     let is_held = lock.exists() && lock_of(&lock).is_none();
     // It may have got its record meanwhile.
     !is_held && !has_record()
+}
+
+/// Removes what jobs left in the directory of a session: all but the session itself.
+fn remove_scratch(session: &Path) {
+    for entry in fs::read_dir(session).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if [RECORD, LOCK, SOURCE].iter().any(|own| name == *own) || state::is_state(&name) {
+            continue;
+        }
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        // As above.
+        let _ = match is_directory {
+            true => fs::remove_dir_all(entry.path()),
+            false => fs::remove_file(entry.path()),
+        };
+    }
 }
 
 fn create_private(path: &Path) -> std::io::Result<File> {
@@ -370,7 +399,8 @@ mod tests {
         for place in [folder.path(), &path, &path.join("session-a")] {
             fs::write(place.join(RECORD), "{}").unwrap();
         }
-        let root = Arc::new(Root::Kept { path, is_shared: true });
+        let root = Root::Kept { path, is_shared: true, room: Default::default() };
+        let root = std::panic::AssertUnwindSafe(Arc::new(root));
         bolero::check!().with_iterations(2_000).with_max_len(128).for_each(|bytes: &[u8]| {
             let Ok(id) = std::str::from_utf8(bytes) else { return };
             match SessionDir::find(&root, id) {

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use apyfal_agent::{Agent, AgentOptions, Root};
-use apyfal_core::{Client, ErrorKind, Input, Job, JobIo, JobParameters, Start};
+use apyfal_agent::{Agent, AgentOptions, Room, Root};
+use apyfal_core::{Client, Error, ErrorKind, Input, Job, JobIo, JobParameters, Start};
 use apyfal_testkit::{Kept, client_suite};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ fn agent(root: &Path) -> Arc<dyn Client> {
 
 fn agent_of(root: &Path, is_shared: bool) -> Arc<dyn Client> {
     Arc::new(Agent::new(AgentOptions {
-        root: Root::Kept { path: root.to_owned(), is_shared },
+        root: Root::Kept { path: root.to_owned(), is_shared, room: Default::default() },
         registry: Default::default(),
         storage: Default::default(),
         threads: None,
@@ -191,6 +191,61 @@ async fn what_was_left_behind_is_swept_and_nothing_else() {
     assert_eq!(names(root.path()), expected);
 }
 
+#[tokio::test]
+async fn what_jobs_left_behind_is_swept_where_none_can_run() {
+    let root = tempfile::tempdir().unwrap();
+    let io = JobIo { src: Some(Input::bytes(*b"one,two\n")), ..JobIo::default() };
+    let id = agent(root.path()).start(start("hyperfire"), io).await.unwrap().id;
+    let session = root.path().join(&id);
+    for folder in ["state", "state-card", "statement", ".tmpAbCdEf"] {
+        fs::create_dir_all(session.join(folder)).unwrap();
+        fs::write(session.join(folder).join("kept"), "it").unwrap();
+    }
+    for file in ["src-AbCdEf.csv", "dst-AbCdEf"] {
+        fs::write(session.join(file), "half of it").unwrap();
+    }
+    let all = names(&session);
+    // A job of another process may be at it.
+    agent(root.path()).start(start("null"), JobIo::default()).await.unwrap();
+    assert_eq!(names(&session), all);
+
+    // The first use of a session is before all jobs; the next one may have files of others beside it.
+    let alone = agent_of(root.path(), false);
+    let run = async || {
+        let kept = Kept::default();
+        let (src, dst) = (Some(Input::bytes(*b"one")), Some(kept.output()));
+        let job = Job { session: id.clone(), ..Job::default() };
+        alone.process(job, JobIo { src, dst, ..JobIo::default() }).await.unwrap();
+        assert_eq!(kept.bytes(), b"two");
+    };
+    run().await;
+    let own = ["lock", "session.json", "source", "state", "state-card"];
+    assert_eq!(names(&session), own);
+    assert_eq!(fs::read(session.join("state-card/kept")).unwrap(), b"it");
+    fs::write(session.join("src-GhIjKl"), "of a job").unwrap();
+    alone.start(start("null"), JobIo::default()).await.unwrap();
+    run().await;
+    assert!(session.join("src-GhIjKl").exists());
+}
+
+#[tokio::test]
+async fn what_is_kept_leaves_room_to_others() {
+    let root = tempfile::tempdir().unwrap();
+    let room = Room::new(|_| Err(Error::new(ErrorKind::StorageFull, "others need the room")));
+    let agent = Agent::new(AgentOptions {
+        root: Root::Kept { path: root.path().to_owned(), is_shared: false, room },
+        registry: Default::default(),
+        storage: Default::default(),
+        threads: None,
+        max_waiting: None,
+    });
+    let io = JobIo { src: Some(Input::bytes(*b"one,two\n")), ..JobIo::default() };
+    let error = agent.start(start("hyperfire"), io).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+    assert!(names(root.path()).is_empty());
+    agent.start(start("null"), JobIo::default()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_under_way_is_not_swept() {
     let root = tempfile::tempdir().unwrap();
@@ -221,7 +276,11 @@ async fn what_is_started_for_now_ends_with_its_process() {
     let root = tempfile::tempdir().unwrap();
     let new = || {
         Agent::new(AgentOptions {
-            root: Root::Kept { path: root.path().to_owned(), is_shared: true },
+            root: Root::Kept {
+                path: root.path().to_owned(),
+                is_shared: true,
+                room: Default::default(),
+            },
             registry: Default::default(),
             storage: Default::default(),
             threads: None,

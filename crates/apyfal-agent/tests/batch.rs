@@ -170,7 +170,7 @@ fn agent(
     max_waiting: Option<usize>,
 ) -> Arc<Agent> {
     Arc::new(Agent::new(AgentOptions {
-        root: Root::Kept { path: root.join("sessions"), is_shared: true },
+        root: Root::Kept { path: root.join("sessions"), is_shared: true, room: Default::default() },
         registry,
         storage: Default::default(),
         threads: threads.try_into().ok(),

@@ -18,7 +18,7 @@ fn agent(root: &Path, count: usize) -> Arc<Agent> {
         registry.add_engine(better).unwrap();
     }
     Arc::new(Agent::new(AgentOptions {
-        root: Root::Kept { path: root.to_owned(), is_shared: true },
+        root: Root::Kept { path: root.to_owned(), is_shared: true, room: Default::default() },
         registry,
         storage: Default::default(),
         threads: 4.try_into().ok(),

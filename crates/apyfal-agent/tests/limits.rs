@@ -4,6 +4,8 @@
 
 use std::io::{ErrorKind as Io, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apyfal_agent::{Agent, AgentOptions, Root};
@@ -30,10 +32,20 @@ impl Write for Slow {
     }
 }
 
+/// A stream that comes to something once it is opened.
+#[derive(Clone, Default)]
+struct Gated(Arc<AtomicBool>);
+
+impl Read for Gated {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.load(Ordering::Acquire) { Ok(0) } else { Slow.read(buffer) }
+    }
+}
+
 /// An agent with a single slot, and a session of null.
 async fn agent(root: &Path) -> (Agent, Job) {
     let agent = Agent::new(AgentOptions {
-        root: Root::Kept { path: root.to_owned(), is_shared: true },
+        root: Root::Kept { path: root.to_owned(), is_shared: true, room: Default::default() },
         registry: Default::default(),
         storage: Default::default(),
         threads: 1.try_into().ok(),
@@ -130,4 +142,37 @@ async fn no_more_jobs_wait_than_may() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("a slot was lost: {:?}", agent.load());
+}
+
+/// Waits until so many jobs run and wait.
+async fn until(agent: &Agent, load: (usize, usize)) {
+    while (agent.load().running, agent.load().waiting) != load {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_data_lets_others_run() {
+    let root = tempfile::tempdir().unwrap();
+    let (agent, job) = agent(root.path()).await;
+    let agent = Arc::new(agent);
+    let gate = Gated::default();
+    let waiting = {
+        let (agent, job, src) = (agent.clone(), job.clone(), Input::stream(gate.clone()));
+        tokio::spawn(async move { agent.process(job, io(src, sink())).await })
+    };
+    until(&agent, (1, 0)).await;
+    let report = agent.process(job.clone(), io(Input::bytes(*b"next"), sink())).await.unwrap();
+    assert_eq!(report.profiling.bytes_read, 4);
+    until(&agent, (0, 1)).await;
+    // The end of the session waits for the job, which needs a slot for that: there is one.
+    let stop = {
+        let (agent, session) = (agent.clone(), job.session);
+        tokio::spawn(async move { agent.stop(&session).await })
+    };
+    until(&agent, (1, 1)).await;
+    gate.0.store(true, Ordering::Release);
+    waiting.await.unwrap().unwrap();
+    stop.await.unwrap().unwrap();
+    until(&agent, (0, 0)).await;
 }

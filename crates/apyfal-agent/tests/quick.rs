@@ -93,7 +93,11 @@ impl Bench {
     /// A session on an agent with a single slot.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let root = Root::Kept { path: folder.path().to_owned(), is_shared: true };
+        let root = Root::Kept {
+            path: folder.path().to_owned(),
+            is_shared: true,
+            room: Default::default(),
+        };
         Self::of(folder, root).await
     }
 
@@ -114,7 +118,11 @@ impl Bench {
 
     /// Another agent on the same sessions.
     fn another(&self) -> Arc<Agent> {
-        let root = Root::Kept { path: self.folder.path().to_owned(), is_shared: true };
+        let root = Root::Kept {
+            path: self.folder.path().to_owned(),
+            is_shared: true,
+            room: Default::default(),
+        };
         agent(root, &self.opened)
     }
 

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
+use crate::turn::{Lending, Turn};
 use crate::{Cancel, Input, JobParameters, Output, Result, Scratch, Sink, Source, unix_time};
 
 /// How far a job is, in bytes. Written by the job, read by whoever shows it.
@@ -116,6 +117,7 @@ pub struct JobContext {
     request: Arc<JobParameters>,
     log: JobLog,
     stall: Stall,
+    turn: Option<Weak<dyn Turn>>,
     variables: Arc<[(&'static str, String)]>,
 }
 
@@ -142,6 +144,7 @@ impl JobContext {
             request: Arc::default(),
             log: JobLog::default(),
             stall: Stall::default(),
+            turn: None,
             variables: Arc::default(),
         }
     }
@@ -175,6 +178,35 @@ impl JobContext {
     #[must_use]
     pub fn with_stall(self, reading: Option<Duration>, writing: Option<Duration>) -> Self {
         Self { stall: Stall { reading, writing }, ..self }
+    }
+
+    /// Has the job lend its turn to others while a stream that it reads keeps it waiting.
+    #[must_use]
+    pub fn with_turn(self, turn: Weak<dyn Turn>) -> Self {
+        Self { turn: Some(turn), ..self }
+    }
+
+    /// The same job, which keeps its turn while it waits: a program of it runs meanwhile.
+    #[must_use]
+    pub fn keeping_turn(&self) -> Self {
+        Self { turn: None, ..self.clone() }
+    }
+
+    /// Lets another job run while this one waits for what that may have to do. Then
+    /// [`take_turn_back`](Self::take_turn_back) is to be called before it goes on.
+    pub fn lend_turn(&self) {
+        if let Some(turn) = self.turn.as_ref().and_then(Weak::upgrade) {
+            turn.lend();
+        }
+    }
+
+    /// Waits until the job may run again.
+    ///
+    /// # Errors
+    /// It was cancelled meanwhile.
+    pub fn take_turn_back(&self) -> Result<()> {
+        let turn = self.turn.as_ref().and_then(Weak::upgrade);
+        turn.map_or(Ok(()), |turn| turn.take_back(&self.cancel))
     }
 
     /// Adds environment variables for the programs of this job.
@@ -248,7 +280,9 @@ impl JobContext {
         }
         let waits = !input.is_in_memory() && matches!(input.source(), Source::Stream(_));
         let limit = self.stall.reading.filter(|_| waits);
-        Ok(InputReader::new(input.into_reader()?, self.end(limit.map(Patience::reading))))
+        let lending = self.turn.clone().filter(|_| waits).map(Lending::new);
+        let end = End { lending, ..self.end(limit.map(Patience::reading)) };
+        Ok(InputReader::new(input.into_reader()?, end))
     }
 
     /// Writes an output from its start: counted as progress, ended by cancellation and by a client
@@ -264,13 +298,15 @@ impl JobContext {
         OutputWriter::new(inner, place, self.end(limit.map(Patience::writing)))
     }
 
-    /// Writes a temporary file that was made in [`scratch`](Self::scratch).
+    /// Writes a temporary file that was made in [`scratch`](Self::scratch), as far as others do not need
+    /// what is left of the disk.
     pub fn scratch_writer<W: Write>(&self, file: W) -> ScratchWriter<'_, W> {
-        ScratchWriter { inner: file, scratch: &self.scratch }
+        ScratchWriter { inner: file, scratch: &self.scratch, room: 0 }
     }
 
     fn end(&self, patience: Option<Patience>) -> End {
-        End { cancel: self.cancel.clone(), progress: self.progress.clone(), patience }
+        let (cancel, progress) = (self.cancel.clone(), self.progress.clone());
+        End { cancel, progress, patience, lending: None }
     }
 
     /// Reads a file at an offset: counted as progress, ended by cancellation.

@@ -13,6 +13,14 @@ pub trait Directory: fmt::Debug + Send + Sync {
     /// # Errors
     /// It cannot be made.
     fn path(&self) -> Result<&Path>;
+
+    /// Refuses to have so many bytes more in it.
+    ///
+    /// # Errors
+    /// Others need what is left of its disk.
+    fn check_room(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One that is there already.
@@ -34,6 +42,10 @@ impl Scratch {
 
     pub(crate) fn path(&self) -> Result<&Path> {
         self.0.path()
+    }
+
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<()> {
+        self.0.check_room(bytes)
     }
 }
 

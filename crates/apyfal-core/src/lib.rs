@@ -27,6 +27,7 @@ mod quantity;
 mod secret;
 mod shown;
 mod streams;
+mod turn;
 mod unix_time;
 mod whole;
 
@@ -50,4 +51,5 @@ pub use quantity::{duration, limit, size};
 pub use secret::{Secret, is_secret_key, mask};
 pub use shown::{one_line, shorten};
 pub use streams::{InputReader, OutputWriter, Patience, ScratchWriter};
+pub use turn::Turn;
 pub use unix_time::unix_time;

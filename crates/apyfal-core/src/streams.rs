@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::turn::Lending;
 use crate::{Cancel, Error, ErrorKind, Progress, Result, Scratch};
 
 /// What must come or go within the limit, so that a byte now and then does not hold a slot for ever.
@@ -32,7 +33,12 @@ pub struct OutputWriter {
 pub struct ScratchWriter<'a, W> {
     pub(crate) inner: W,
     pub(crate) scratch: &'a Scratch,
+    /// For how many bytes there is room, as far as was asked.
+    pub(crate) room: u64,
 }
+
+/// How many bytes room is asked for at once.
+const ROOM: u64 = 64 << 10;
 
 /// What both ends have in common.
 pub(crate) struct End {
@@ -40,6 +46,8 @@ pub(crate) struct End {
     pub(crate) progress: Arc<Progress>,
     /// How long the other side may keep the job waiting.
     pub(crate) patience: Option<Patience>,
+    /// Lets others run while it does.
+    pub(crate) lending: Option<Lending>,
 }
 
 /// How long the other side of a stream may keep a job waiting, and did: over any such time of waiting
@@ -64,19 +72,33 @@ impl InputReader {
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.read(&mut buffer[filled..]).map_err(Error::from_io)? {
+            match self.wait_for(&mut buffer[filled..]).map_err(Error::from_io)? {
                 0 => break,
                 count => filled += count,
             }
         }
+        // Not before: there is nothing to be done with less.
+        self.end.goes_on()?;
         Ok(filled)
+    }
+
+    /// Reads what comes next, while others may have the turn of the job.
+    fn wait_for(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.end.until_ready(|| self.inner.read(buffer))?;
+        self.end.progress.add_read(count as u64);
+        Ok(count)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lending(&mut self) -> Option<&mut Lending> {
+        self.end.lending.as_mut()
     }
 }
 
 impl Read for InputReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.end.until_ready(|| self.inner.read(buffer))?;
-        self.end.progress.add_read(count as u64);
+        let count = self.wait_for(buffer)?;
+        self.end.goes_on().map_err(Error::into_io)?;
         Ok(count)
     }
 }
@@ -112,7 +134,14 @@ impl Write for OutputWriter {
 
 impl<W: Write> Write for ScratchWriter<'_, W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.inner.write(buffer).map_err(|error| self.named(error))
+        let len = buffer.len() as u64;
+        if self.room < len {
+            self.scratch.check_room(len.max(ROOM)).map_err(Error::into_io)?;
+            self.room = len.max(ROOM);
+        }
+        let count = self.inner.write(buffer).map_err(|error| self.named(error))?;
+        self.room -= count as u64;
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -130,9 +159,13 @@ impl<W> ScratchWriter<'_, W> {
 impl End {
     /// Does `step` again and again while it would block.
     fn until_ready(&mut self, mut step: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+        // Where there is no limit, what is there at once needs no clock.
+        let mut begin = self.patience.as_ref().map(|_| Instant::now());
         loop {
             self.cancel.check().map_err(Error::into_io)?;
-            let begin = self.patience.as_ref().map(|_| Instant::now());
+            if let Some(lending) = &mut self.lending {
+                lending.waits();
+            }
             let done = match step() {
                 Ok(count) => Some(count),
                 Err(error)
@@ -146,21 +179,33 @@ impl End {
                 Err(error) => return Err(error),
             };
             // The end of the stream asks for nothing more.
-            if let (Some(patience), Some(begin)) = (&mut self.patience, begin)
+            if let Some(begin) = begin
                 && done != Some(0)
             {
-                let moved = done.unwrap_or(0) as u64;
-                patience.waited(begin.elapsed(), moved).map_err(Error::into_io)?;
+                let (time, moved) = (begin.elapsed(), done.unwrap_or(0) as u64);
+                if let Some(patience) = &mut self.patience {
+                    patience.waited(time, moved).map_err(Error::into_io)?;
+                }
+                if let Some(lending) = &mut self.lending {
+                    lending.waited(time, moved);
+                }
             }
             if let Some(count) = done {
                 return Ok(count);
             }
+            begin = Some(Instant::now());
         }
+    }
+
+    /// Returns once it is the job's turn again.
+    fn goes_on(&mut self) -> Result<()> {
+        let lending = self.lending.as_mut();
+        lending.map_or(Ok(()), |lending| lending.goes_on(&self.cancel))
     }
 }
 
 impl Patience {
-    /// For one who reads what a client sends.
+    /// For one who reads what another sends.
     pub fn reading(limit: Duration) -> Self {
         Self { limit, waited: Duration::ZERO, moved: 0, what: "sent" }
     }
@@ -190,16 +235,20 @@ impl Patience {
         self.limit.saturating_sub(self.waited)
     }
 
-    /// The error of one who moved too little.
+    /// The error of a client that moved too little.
     pub fn exhausted(&self) -> Error {
-        let (what, seconds) = (self.what, self.limit.as_secs_f64());
-        let message = match self.moved {
-            0 => format!("the client {what} nothing for {seconds} s"),
-            1 => format!("the client {what} only 1 byte in {seconds} s"),
-            bytes => format!("the client {what} only {bytes} bytes in {seconds} s"),
-        };
-        Error::new(ErrorKind::Timeout, message)
+        Error::new(ErrorKind::Timeout, format!("the client {}", self.shortfall()))
             .hint("a job must not wait for its client: begin when the data is at hand")
+    }
+
+    /// What one did who moved too little: `sent nothing for 10 s`.
+    pub fn shortfall(&self) -> String {
+        let (what, seconds) = (self.what, self.limit.as_secs_f64());
+        match self.moved {
+            0 => format!("{what} nothing for {seconds} s"),
+            1 => format!("{what} only 1 byte in {seconds} s"),
+            bytes => format!("{what} only {bytes} bytes in {seconds} s"),
+        }
     }
 }
 

@@ -214,7 +214,10 @@ impl Scratch {
     }
 
     /// Whether the disk has room for so many bytes beside what is left to others.
-    fn check_disk(&self, bytes: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// It has not.
+    pub(crate) fn check_disk(&self, bytes: u64) -> Result<()> {
         let checked = self.look_at_disk(bytes);
         if checked.is_ok() {
             return checked;

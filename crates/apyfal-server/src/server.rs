@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apyfal_agent::{Agent, AgentOptions, Root};
+use apyfal_agent::{Agent, AgentOptions, Room, Root};
 use apyfal_api::v2::LogLine;
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_net::Accepting;
@@ -82,11 +82,16 @@ impl Server {
             Some(name) => Some(registry.find(&name)?.info().name.to_string()),
             None => only.map(|engine| engine.info().name.to_string()),
         };
+        let room = {
+            let scratch = scratch.clone();
+            Room::new(move |bytes| scratch.check_disk(bytes))
+        };
         let agent = Arc::new(Agent::new(AgentOptions {
             // The journal there is of one process alone.
-            root: Root::Kept { path: data_dir.join("sessions"), is_shared: false },
+            root: Root::Kept { path: data_dir.join("sessions"), is_shared: false, room },
             registry,
-            storage,
+            // Who has a job read from a slow server keeps it waiting as a slow client does.
+            storage: storage.within(limits.client_timeout),
             threads: cores,
             max_waiting: Some(limits.waiting),
         }));

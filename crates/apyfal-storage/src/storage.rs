@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use apyfal_core::{Environment, Error, ErrorKind, Input, Output, Result, Source, nearest, shorten};
 use apyfal_tls::Trust;
@@ -34,6 +35,8 @@ struct Inner {
     known: Mutex<HashMap<String, Arc<KnownServer>>>,
     authorized: Option<AuthorizedDirs>,
     environment: Environment,
+    /// How long a web server may take to send something.
+    patience: Option<Duration>,
 }
 
 /// A web server, and how it is known.
@@ -79,7 +82,7 @@ impl Storage {
         let mounts = StorageType::ALL
             .map(|kind| (kind.scheme().to_owned(), Mount::new(MountOptions::new(kind))))
             .into();
-        Self::assemble(mounts, None, authorized, Environment::default())
+        Self::assemble(mounts, None, authorized, Environment::default(), None)
     }
 
     /// This storage in a process with these surroundings: by the proxies that they name, and with
@@ -88,7 +91,7 @@ impl Storage {
     #[must_use]
     pub fn with_environment(&self, environment: Environment) -> Self {
         let (guard, authorized) = (self.0.guard.clone(), self.0.authorized.clone());
-        Self::assemble(self.mounts_again(), guard, authorized, environment)
+        Self::assemble(self.mounts_again(), guard, authorized, environment, self.0.patience)
     }
 
     /// This storage for the requests of others. Its web addresses lead to the public network and to
@@ -102,7 +105,18 @@ impl Storage {
     pub fn guarded(&self, allowed: AllowedNetworks) -> Self {
         let guard = (!allowed.is_all()).then(|| Guard::new(allowed));
         let (authorized, environment) = (self.0.authorized.clone(), self.0.environment.clone());
-        Self::assemble(self.mounts_again(), guard, authorized, environment)
+        Self::assemble(self.mounts_again(), guard, authorized, environment, self.0.patience)
+    }
+
+    /// This storage for jobs that others wait for: over any such time of waiting a web server must send
+    /// [as much as a client](apyfal_core::Patience), however long it may be silent else. It begins with
+    /// the mounts that this storage has.
+    #[must_use]
+    pub fn within(&self, patience: Duration) -> Self {
+        let Inner { guard, authorized, environment, .. } = &*self.0;
+        let (guard, authorized) = (guard.clone(), authorized.clone());
+        let (mounts, patience) = (self.mounts_again(), Some(patience));
+        Self::assemble(mounts, guard, authorized, environment.clone(), patience)
     }
 
     /// Not the same mounts: they keep connections, and those of another storage have its rules.
@@ -118,6 +132,7 @@ impl Storage {
         guard: Option<Guard>,
         authorized: Option<AuthorizedDirs>,
         environment: Environment,
+        patience: Option<Duration>,
     ) -> Self {
         Self(Arc::new(Inner {
             mounts: Mutex::new(mounts),
@@ -127,6 +142,7 @@ impl Storage {
             known: Mutex::default(),
             authorized,
             environment,
+            patience,
         }))
     }
 
@@ -332,9 +348,12 @@ impl Storage {
     }
 
     fn web(&self) -> Result<&Transport> {
-        connections(&self.0.transport, || match &self.0.guard {
-            Some(guard) => Transport::guarded(guard.clone()),
-            None => Transport::new(&self.0.environment),
+        connections(&self.0.transport, || {
+            let transport = match &self.0.guard {
+                Some(guard) => Transport::guarded(guard.clone()),
+                None => Transport::new(&self.0.environment),
+            };
+            Ok(transport?.within(self.0.patience))
         })
     }
 

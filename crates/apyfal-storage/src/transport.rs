@@ -30,6 +30,7 @@ pub(crate) struct Transport {
     guard: Option<Guard>,
     proxies: Proxies,
     silence: Duration,
+    patience: Option<Duration>,
 }
 
 impl Transport {
@@ -93,7 +94,20 @@ impl Transport {
                 .build()
                 .map_err(setup)
         };
-        Ok(Self { reads: client(silence)?, writes: client(CHANGE)?, guard, proxies, silence })
+        let (reads, writes, patience) = (client(silence)?, client(CHANGE)?, None);
+        Ok(Self { reads, writes, guard, proxies, silence, patience })
+    }
+
+    /// The same clients, which a server may keep waiting for no more than so long at a time for
+    /// [the least that counts](apyfal_core::Patience).
+    pub(crate) fn within(self, patience: Option<Duration>) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// How long a server may take to send something, where that is not as long as it is not
+    /// [silent](Self::silence).
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.patience
     }
 
     /// How long a server may be silent while we read.

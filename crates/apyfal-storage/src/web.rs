@@ -7,11 +7,12 @@
 //! conditions, what the answer tells of itself is compared too. One that answers with everything is
 //! read from start to end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use apyfal_core::{Error, ErrorKind, Input, Result, causes, root_cause};
+use apyfal_core::{Error, ErrorKind, Input, Patience, Result, causes, root_cause};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use opendal::Buffer;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
@@ -155,6 +156,8 @@ impl Server {
         let len = (end - start) as usize;
         let mut data = Vec::with_capacity(len);
         let mut pauses = pauses();
+        // Of all tries together: one that brings a byte would begin anew.
+        let mut patience = self.patience();
         loop {
             let before = data.len();
             let from = start + before as u64;
@@ -162,7 +165,10 @@ impl Server {
             let outcome = async {
                 let response = match taken {
                     Some(response) => response,
-                    None => self.request(Some((from, end))).await?,
+                    None => {
+                        let asked = self.request(Some((from, end)));
+                        self.awaited(&mut patience, asked, |_| 0).await??
+                    }
                 };
                 match Ranged::of(&response) {
                     Ranged::Part { version, .. }
@@ -186,11 +192,12 @@ impl Server {
                     _ => return Err(self.refused(&response)),
                 }
                 let mut body = response.bytes_stream();
-                while let Some(chunk) = body.try_next().await.map_err(|error| {
-                    let error = self.broken(error);
-                    // One that fell silent after it sent something is asked once more.
-                    if data.len() > before { error.retryable() } else { error }
-                })? {
+                while let Some(chunk) = self.awaited(&mut patience, body.next(), piece).await? {
+                    let chunk = chunk.map_err(|error| {
+                        let error = self.broken(error);
+                        // One that fell silent after it sent something is asked once more.
+                        if data.len() > before { error.retryable() } else { error }
+                    })?;
                     let room = len - data.len();
                     data.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
@@ -208,10 +215,8 @@ impl Server {
                     if data.len() > before {
                         pauses = self::pauses();
                     }
-                    match pauses.next() {
-                        Some(pause) => tokio::time::sleep(pause).await,
-                        None => return Err(error),
-                    }
+                    let Some(pause) = pauses.next() else { return Err(error) };
+                    self.awaited(&mut patience, tokio::time::sleep(pause), |()| 0).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -220,12 +225,47 @@ impl Server {
 
     /// A whole file from start to end. Where it breaks off there is no way to take it up again.
     fn whole(self, response: Response) -> impl Stream<Item = Result<Buffer>> + Send {
-        response.bytes_stream().map(move |chunk| {
-            chunk.map(Buffer::from).map_err(|error| {
-                self.broken(error)
-                    .hint("the server gives no parts, so the transfer must start again")
-            })
+        let (body, patience) = (response.bytes_stream(), self.patience());
+        stream::unfold((self, body, patience), |(server, mut body, mut patience)| async move {
+            let chunk = match server.awaited(&mut patience, body.next(), piece).await {
+                Ok(chunk) => chunk?.map(Buffer::from).map_err(|error| {
+                    server
+                        .broken(error)
+                        .hint("the server gives no parts, so the transfer must start again")
+                }),
+                Err(error) => Err(error),
+            };
+            Some((chunk, (server, body, patience)))
         })
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        self.transport.patience().map(Patience::reading)
+    }
+
+    /// What the server has us wait for, of so many bytes.
+    ///
+    /// # Errors
+    /// It took too long for too little.
+    async fn awaited<T>(
+        &self,
+        patience: &mut Option<Patience>,
+        coming: impl Future<Output = T>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Result<T> {
+        let Some(patience) = patience else { return Ok(coming.await) };
+        let (begin, left) = (Instant::now(), patience.left());
+        let Ok(came) = tokio::time::timeout(left, coming).await else {
+            let why = format!("the server {}", patience.shortfall());
+            return Err(self
+                .error(ErrorKind::Storage, &why)
+                .hint("a job must not wait for its data: copy it to a server that is quicker")
+                .hint("or raise client_timeout of the host"));
+        };
+        // What nobody looked at for longer may have been there all the time.
+        let waited = Some(begin.elapsed()).filter(|waited| *waited < left).unwrap_or_default();
+        patience.waited(waited, bytes(&came) as u64)?;
+        Ok(came)
     }
 
     async fn request_patiently(&self, range: Option<(u64, u64)>) -> Result<Response> {
@@ -325,6 +365,11 @@ impl Server {
     }
 }
 
+/// How long a piece of an answer is.
+fn piece(piece: &Option<reqwest::Result<Bytes>>) -> usize {
+    piece.as_ref().and_then(|piece| piece.as_ref().ok()).map_or(0, Bytes::len)
+}
+
 fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new()
         .with_min_delay(FIRST_PAUSE)
@@ -346,7 +391,8 @@ fn distrusts(error: &reqwest::Error) -> bool {
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::time::Instant;
+
+    use futures::TryStreamExt;
 
     use super::*;
 
@@ -365,6 +411,15 @@ mod tests {
         Url::parse(&format!("http://{address}/file")).unwrap()
     }
 
+    async fn read(transport: &Transport, url: &Url) -> Result<()> {
+        let response = Server { transport: transport.clone(), url: url.clone(), version: None };
+        let first = response.request_patiently(Some((0, 10))).await?;
+        match Ranged::of(&first) {
+            Ranged::Part { .. } => response.part(0, 10, Some(first)).await.map(drop),
+            _ => Box::pin(response.whole(first)).try_collect::<Vec<_>>().await.map(drop),
+        }
+    }
+
     #[tokio::test]
     async fn a_server_that_stalls_is_given_up() {
         let silence = Duration::from_millis(300);
@@ -375,22 +430,58 @@ mod tests {
         for answer in ["", "HTTP/1.1 200", part, whole] {
             let url = stalling(answer);
             let begin = Instant::now();
-            let read = async {
-                let response =
-                    Server { transport: transport.clone(), url: url.clone(), version: None };
-                let first = response.request_patiently(Some((0, 10))).await?;
-                match Ranged::of(&first) {
-                    Ranged::Part { .. } => response.part(0, 10, Some(first)).await.map(|_| ()),
-                    _ => Box::pin(response.whole(first)).try_collect::<Vec<_>>().await.map(|_| ()),
-                }
-            };
-            let error = read.await.unwrap_err();
+            let error = read(&transport, &url).await.unwrap_err();
             let text = error.to_string();
             assert!(text.contains("the server sent nothing for 0.3 s"), "{answer}: {text}");
             assert!(text.contains("/file'") && !error.is_retryable(), "{answer}: {text}");
             let took = begin.elapsed();
             // Far less than ordinary transports wait.
             assert!(took >= silence && took < Duration::from_secs(20), "{answer}: {took:?}");
+        }
+    }
+
+    /// A server that sends one byte after the other, or one for each request.
+    fn dripping(head: &'static str, goes_on: bool) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(std::io::Result::ok) {
+                std::thread::spawn(move || {
+                    let asked = &mut [0; 4096];
+                    let count = stream.read(asked).unwrap_or(0);
+                    let asked = String::from_utf8_lossy(&asked[..count]).to_lowercase();
+                    let from = asked.split("bytes=").nth(1).and_then(|range| range.split_once('-'));
+                    let head = head.replace("FROM", from.map_or("0", |(from, _)| from));
+                    let _ = stream.write_all(head.as_bytes());
+                    while stream.write_all(b"x").is_ok() && goes_on {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+            }
+        });
+        Url::parse(&format!("http://{address}/file")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_drips_is_given_up_where_others_wait() {
+        let limit = Duration::from_millis(400);
+        let transport = Transport::impatient(Duration::from_secs(60)).unwrap().within(Some(limit));
+        let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes FROM-999999/1000000\r\n\
+                    Content-Length: 1000000\r\nConnection: close\r\n\r\n";
+        let whole = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+        for (head, goes_on) in [(whole, true), (part, true), (part, false)] {
+            let url = dripping(head, goes_on);
+            let server = Server { transport: transport.clone(), url: url.clone(), version: None };
+            let error = match server.begin().await.unwrap() {
+                (first, Begun::Parts(_)) => server.part(0, 1_000_000, Some(first)).await.map(drop),
+                (first, Begun::Whole(_)) => {
+                    Box::pin(server.whole(first)).try_collect::<Vec<_>>().await.map(drop)
+                }
+            };
+            let error = error.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("the server sent only "), "{head} {goes_on}: {text}");
+            assert!(text.contains(" in 0.4 s") && !error.is_retryable(), "{text}");
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::builder::AcceleratorBuilder;
 use crate::configuration;
+use crate::devices::Devices;
 use crate::made::{MadeHost, makes};
 use crate::surroundings::Surroundings;
 
@@ -107,9 +108,13 @@ impl Place {
         let is_here = chosen.is_here();
         let ChosenHosts { hosts, made, warning } = chosen;
         let mut warnings: Vec<_> = warning.into_iter().collect();
+        let devices = match made {
+            Some(_) => Devices::elsewhere(),
+            None => surroundings.devices(),
+        };
         // Hosts have accelerators of their own.
         let registry = match hosts.is_empty() || names_accelerators(configuration) {
-            true => Some(asked.registry()?),
+            true => Some(asked.registry(&devices)?),
             false => None,
         };
         if let Some(registry) = &registry {
@@ -128,7 +133,9 @@ impl Place {
     fn here(asked: &AcceleratorBuilder, registry: Registry, storage: Storage) -> Result<Self> {
         let info = registry.find(&asked.name)?.info().clone();
         let root = match &asked.root {
-            Some(root) => Root::Kept { path: root.clone(), is_shared: true },
+            Some(root) => {
+                Root::Kept { path: root.clone(), is_shared: true, room: Default::default() }
+            }
             None => Root::ForNow(Temporary::below(std::env::temp_dir())),
         };
         let threads = asked.threads.or_else(|| std::thread::available_parallelism().ok());
@@ -143,15 +150,20 @@ impl Place {
         })
     }
 
-    /// A host that is made once it is needed. What the accelerator is there is known here.
+    /// A host that is made once it is needed. What the accelerator is there is known here; or the catalog
+    /// alone knows it, and only its host can say.
     fn made(asked: &AcceleratorBuilder, registry: &Registry, host_type: &str) -> Result<Self> {
-        let info = registry.find(&asked.name)?.info().clone();
-        let made = MadeHost::of(asked, host_type, &info)?;
+        let found = registry.find(&asked.name).map(|found| found.info().clone());
+        let made = MadeHost::of(asked, host_type, found.as_ref().ok())?;
+        let info = match found {
+            Err(error) if error.kind() == ErrorKind::NotFound && made.is_cataloged() => None,
+            found => Some(found?),
+        };
         let threads = std::thread::available_parallelism();
         let width = 2 * threads.map_or(2, NonZeroUsize::get);
         Ok(Self {
             client: Arc::new(made.clone()),
-            about: OnceCell::new_with(Some(About { info, width })),
+            about: OnceCell::new_with(info.map(|info| About { info, width })),
             warnings: made.warnings().to_vec(),
             hosts: Hosts::Made(made),
         })
@@ -178,20 +190,20 @@ impl Place {
     /// What an accelerator is there.
     ///
     /// # Errors
-    /// No host answers, or none has it.
+    /// No host answers, or none has it; or only its host knows it, which is not made yet.
     pub(crate) async fn about(&self, name: &str) -> Result<&About> {
+        let of_one = async |remote: &Remote| {
+            let (info, about) = tokio::try_join!(remote.accelerator(name), remote.host())?;
+            Ok(About { info, width: 2 * about.cores })
+        };
         let ask = async || match &self.hosts {
-            Hosts::One(remote) => {
-                let (info, about) = tokio::try_join!(remote.accelerator(name), remote.host())?;
-                Ok(About { info, width: 2 * about.cores })
-            }
+            Hosts::One(remote) => of_one(remote).await,
+            Hosts::Made(made) => of_one(&made.reached().await?).await,
             Hosts::Pool(pool) => {
                 let (info, width) = pool.accelerator(name).await?;
                 Ok(About { info, width })
             }
-            Hosts::Here | Hosts::Made(_) => {
-                Err(Error::new(ErrorKind::Internal, "what is known was not asked for"))
-            }
+            Hosts::Here => Err(Error::new(ErrorKind::Internal, "what is known was not asked for")),
         };
         match self.about.get() {
             Some(about) => Ok(about),

@@ -35,9 +35,14 @@ impl SessionDir {
         if let Some(engine) = &record.engine {
             text["engine"] = engine.as_str().into();
         }
-        let mut file = tempfile::NamedTempFile::new_in(path)?;
-        file.write_all(text.to_string().as_bytes())?;
-        file.persist(path.join(RECORD)).map_err(|error| error.error)?;
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(path)?;
+            file.write_all(text.to_string().as_bytes())?;
+            file.persist(path.join(RECORD)).map_err(|error| error.error).map(drop)
+        };
+        write().map_err(|error| {
+            Error::from(error).operation(format!("write the session in '{}'", path.display()))
+        })?;
         self.is_half_made.store(false, Ordering::Relaxed);
         self.let_go();
         Ok(())

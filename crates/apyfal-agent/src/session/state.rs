@@ -1,5 +1,6 @@
 //! What engines keep in the directory of a session.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind as IoErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -56,6 +57,12 @@ impl Directory for State<'_> {
         make_directory(&path)?;
         Ok(self.path.get_or_init(|| path))
     }
+}
+
+/// Whether what is called so in the directory of a session is what an engine keeps.
+pub(super) fn is_state(name: &OsStr) -> bool {
+    let rest = name.as_encoded_bytes().strip_prefix(STATE.as_bytes());
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'-')))
 }
 
 fn state_name(engine: &str) -> String {

@@ -1,7 +1,8 @@
 //! How the jobs of this machine share its slots and cores.
 //!
 //! Each engine of an accelerator has its slots and a queue for them, all engines share the cores. A slot that becomes
-//! free goes straight to the job whose turn it is, so a free one means that nobody waits for it.
+//! free goes straight to the job whose turn it is, so a free one means that nobody waits for it. A job that
+//! waits for its data lends its slot to who waits for one, where slots are cores (`turn.rs`).
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,13 +15,16 @@ use tokio::sync::oneshot;
 use queue::{Queue, Ticket};
 
 mod queue;
+mod turn;
+
+pub(crate) use turn::Held;
 
 /// How many jobs run and wait, now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Jobs that run, of all engines.
     pub running: usize,
-    /// Jobs that wait for a slot, of all engines.
+    /// Jobs that wait for a slot, or for their data without one, of all engines.
     pub waiting: usize,
     /// The same for each accelerator, in the order of the registry.
     pub accelerators: Vec<AcceleratorLoad>,
@@ -35,7 +39,7 @@ pub struct AcceleratorLoad {
     pub slots: usize,
     /// How many do.
     pub running: usize,
-    /// How many wait for a slot.
+    /// How many wait for a slot, or for their data without one.
     pub waiting: usize,
 }
 
@@ -64,7 +68,9 @@ struct Engine {
     slots: usize,
     running: usize,
     queue: Queue<oneshot::Sender<Slot>>,
-    /// Seconds that its recent jobs took, the last ones counting most.
+    /// How many jobs have lent their slot and wait for their data.
+    lent: usize,
+    /// Seconds for which its recent jobs had a slot, the last ones counting most.
     duration: f64,
 }
 
@@ -112,26 +118,8 @@ impl Scheduler {
     /// # Errors
     /// Too many jobs wait already.
     pub(crate) async fn slot(&self, asking: Asking<'_>) -> Result<Slot> {
-        let mut place = {
-            let mut state = self.0.state();
-            let engine = self.0.engine(&mut state, asking);
-            if let Some(slot) = self.0.take(&mut state, engine) {
-                return Ok(slot);
-            }
-            if state.waiting >= self.0.max_waiting && !asking.always {
-                return Err(state.engines[engine].busy(state.waiting));
-            }
-            state.waiting += 1;
-            let (sender, slot) = oneshot::channel();
-            let ticket = state.engines[engine].queue.join(asking.owner, asking.session, sender);
-            Queued { shared: &self.0, engine, ticket: Some(ticket), slot }
-        };
-        let slot = (&mut place.slot).await.map_err(|_| {
-            let why = format!("the slots of {} are closed", asking.accelerator);
-            Error::new(ErrorKind::Internal, why)
-        });
-        place.ticket = None;
-        slot
+        let engine = self.0.engine(&mut self.0.state(), asking);
+        self.0.slot(engine, asking.owner, asking.session, asking.always).await
     }
 
     /// A slot, if one is free.
@@ -155,10 +143,11 @@ impl Scheduler {
             if let Some(load) = accelerators.get_mut(place) {
                 load.slots += engine.slots;
                 load.running += engine.running;
-                load.waiting += engine.queue.len();
+                load.waiting += engine.queue.len() + engine.lent;
             }
         }
-        Load { running: state.running, waiting: state.waiting, accelerators }
+        let lent: usize = state.engines.iter().map(|engine| engine.lent).sum();
+        Load { running: state.running, waiting: state.waiting + lent, accelerators }
     }
 }
 
@@ -184,9 +173,39 @@ impl Shared {
             slots,
             running: 0,
             queue: Queue::default(),
+            lent: 0,
             duration: 0.0,
         });
         state.engines.len() - 1
+    }
+
+    /// Waits for a slot of an engine, as [`Scheduler::slot`] does.
+    async fn slot(
+        self: &Arc<Self>,
+        engine: usize,
+        owner: &Owner,
+        session: &str,
+        always: bool,
+    ) -> Result<Slot> {
+        let mut place = {
+            let mut state = self.state();
+            if let Some(slot) = self.take(&mut state, engine) {
+                return Ok(slot);
+            }
+            if state.waiting >= self.max_waiting && !always {
+                return Err(state.engines[engine].busy(state.waiting));
+            }
+            state.waiting += 1;
+            let (sender, slot) = oneshot::channel();
+            let ticket = state.engines[engine].queue.join(owner, session, sender);
+            Queued { shared: self, engine, ticket: Some(ticket), slot }
+        };
+        let slot = (&mut place.slot).await.map_err(|_| {
+            let name = &self.state().engines[engine].accelerator;
+            Error::new(ErrorKind::Internal, format!("the slots of {name} are closed"))
+        });
+        place.ticket = None;
+        slot
     }
 
     /// Takes a free slot.

@@ -3,6 +3,8 @@ use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
+use apyfal_core::{Cancel, JobContext, Turn};
+
 use super::*;
 
 fn scheduler(cores: usize, max_waiting: Option<usize>) -> Scheduler {
@@ -29,7 +31,10 @@ fn now<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
 fn is_idle(scheduler: &Scheduler) -> bool {
     let state = scheduler.0.state();
     (state.running, state.waiting) == (0, 0)
-        && state.engines.iter().all(|engine| engine.running == 0 && engine.queue.is_clean())
+        && state
+            .engines
+            .iter()
+            .all(|engine| (engine.running, engine.lent) == (0, 0) && engine.queue.is_clean())
 }
 
 #[tokio::test]
@@ -98,6 +103,100 @@ async fn who_comes_when_too_many_wait_is_told_when_to_come_again() {
     drop(waiting.await.unwrap());
     drop(ending.await.unwrap());
     assert!(is_idle(&scheduler));
+}
+
+/// What runs and waits.
+fn load(scheduler: &Scheduler) -> (usize, usize) {
+    let load = scheduler.load();
+    let sum = |of: fn(&AcceleratorLoad) -> usize| load.accelerators.iter().map(of).sum();
+    assert_eq!((sum(|one| one.running), sum(|one| one.waiting)), (load.running, load.waiting));
+    (load.running, load.waiting)
+}
+
+fn take_back(held: &Arc<Held>, cancel: &Cancel) -> tokio::task::JoinHandle<Result<()>> {
+    let (held, cancel) = (held.clone(), cancel.clone());
+    tokio::task::spawn_blocking(move || held.take_back(&cancel))
+}
+
+#[tokio::test]
+async fn what_is_lent_comes_back_in_turn() {
+    let scheduler = scheduler(1, Some(1));
+    let gzip = |session| asking("gzip", Slots::Cores, session);
+    let cancel = Cancel::default();
+    let held = Held::new(scheduler.slot(gzip("a")).await.unwrap(), gzip("a"));
+    assert!(!held.lend(), "nobody waits for it");
+    held.take_back(&cancel).unwrap();
+    assert_eq!(load(&scheduler), (1, 0));
+
+    let mut second = pin!(scheduler.slot(gzip("b")));
+    assert!(now(second.as_mut()).is_none());
+    // Two threads of the job may wait.
+    assert!(held.lend() && held.lend());
+    let second = now(second.as_mut()).unwrap().unwrap();
+    assert_eq!(load(&scheduler), (1, 1));
+    let mut third = pin!(scheduler.slot(gzip("c")));
+    assert!(now(third.as_mut()).is_none());
+    assert_eq!(load(&scheduler), (1, 2));
+    // It waits although no more may, and behind those who came before.
+    let back = take_back(&held, &cancel);
+    while scheduler.0.state().waiting < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(load(&scheduler), (1, 2));
+    drop(second);
+    let third = now(third.as_mut()).unwrap().unwrap();
+    assert!(!back.is_finished());
+    drop(third);
+    back.await.unwrap().unwrap();
+    assert_eq!(load(&scheduler), (1, 0));
+    drop(held);
+    assert!(is_idle(&scheduler));
+}
+
+#[tokio::test]
+async fn who_is_cancelled_without_a_slot_leaves_nothing() {
+    let scheduler = scheduler(1, None);
+    let gzip = asking("gzip", Slots::Cores, "");
+    for is_waiting in [false, true] {
+        let held = Held::new(scheduler.slot(gzip).await.unwrap(), gzip);
+        let mut other = pin!(scheduler.slot(gzip));
+        assert!(now(other.as_mut()).is_none());
+        assert!(held.lend());
+        let other = now(other.as_mut()).unwrap().unwrap();
+        if is_waiting {
+            let cancel = Cancel::default();
+            let back = take_back(&held, &cancel);
+            while scheduler.0.state().waiting == 0 {
+                tokio::task::yield_now().await;
+            }
+            cancel.cancel();
+            assert!(back.await.unwrap().unwrap_err().is_cancelled());
+        }
+        drop(held);
+        assert_eq!(load(&scheduler), (1, 0));
+        drop(other);
+        assert!(is_idle(&scheduler));
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_cores_is_lent() {
+    for (slots, is_lent) in [(Slots::Cores, true), (Slots::Fixed(1), false)] {
+        let scheduler = scheduler(1, None);
+        let asked = asking("it", slots, "");
+        let held = Held::new(scheduler.slot(asked).await.unwrap(), asked);
+        let ctx = JobContext::new(Cancel::default(), Arc::default(), "/tmp", held.threads);
+        let ctx = held.context(ctx);
+        let mut other = pin!(scheduler.slot(asked));
+        assert!(now(other.as_mut()).is_none());
+        ctx.lend_turn();
+        assert_eq!(now(other.as_mut()).is_some(), is_lent, "{slots:?}");
+        // The context of a job that is over keeps no slot.
+        drop(held);
+        ctx.take_turn_back().unwrap();
+        assert!(is_lent || now(other.as_mut()).is_some());
+        assert!(is_idle(&scheduler));
+    }
 }
 
 #[test]

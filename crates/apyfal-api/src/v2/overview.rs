@@ -34,7 +34,7 @@ pub struct Overview {
     pub scratch_quota: u64,
     /// How many jobs hold a slot.
     pub running: usize,
-    /// How many jobs wait for one.
+    /// How many jobs wait for one, or for their data without one.
     pub waiting: usize,
     /// Seconds that the job waits which waits longest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ pub struct AcceleratorLoad {
     pub slots: usize,
     /// How many do.
     pub running: usize,
-    /// How many wait for a slot.
+    /// How many wait for a slot, or for their data without one.
     pub waiting: usize,
     /// Jobs that ended well.
     pub done: u64,

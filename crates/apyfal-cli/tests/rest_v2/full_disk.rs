@@ -92,6 +92,29 @@ begin
 expect 200 "$url/v2/sessions" && grep -q '"count":15' answer
 "#;
 
+/// Data that is for a program, or for a start, and takes of what is left to others.
+const DATA: &str = r#"
+begin
+session=$(curl -sf -F 'request={"accelerator": "looks"}' "$url/v2/sessions" | cut -d '"' -f 4)
+jobs=$url/v2/sessions/$session/jobs
+start="$url/v2/sessions -X POST -H apyfal-request:{\"accelerator\":\"hyperfire\"}"
+left() { df --output=avail -B1 disk | tail -n 1; }
+before=$(left)
+head -c $((before - 6000000)) /dev/zero >fits
+head -c $((before - 2000000)) /dev/zero >large
+expect 200 -T fits "$jobs"
+expect 507 -T large "$jobs" && grep -q 'the disk of the host is full' answer
+expect 507 --data-binary @large $start && grep -q 'the disk of the host is full' answer
+# Nothing of it stays, and others do not hear of it.
+[ $(left) -gt $((before - 1000000)) ]
+expect 200 -T fits "$jobs"
+"#;
+
+#[test]
+fn data_for_a_program_or_a_start_leaves_room_to_others() {
+    run(DATA);
+}
+
 #[test]
 fn what_frees_room_needs_none_and_a_host_starts() {
     run(NO_ROOM);
@@ -106,7 +129,10 @@ fn run(lines: &str) {
     let Some(words) = namespaces::mounts() else { return };
     let home = Home::new();
     home.write("empty", "");
-    home.write("accelerator.conf", "[serve]\ndata_dir = disk/host\n");
+    let looks = r#"[accelerator.looks]
+command = ["test", "-s", "{src}"]
+"#;
+    home.write("accelerator.conf", format!("[serve]\ndata_dir = disk/host\n{looks}"));
     let mut command = Command::new("unshare");
     command.args(words).args(["timeout", "110", "bash", "-c", &[LINES, lines].concat()]);
     command.current_dir(home.folder()).env("HOME", home.folder());

@@ -64,8 +64,12 @@ fn nothing_is_left_of_sessions_that_a_crash_cut_off() {
     alone.write(format!("{head}Content-Length: 100000\r\n\r\n").as_bytes());
     alone.write(&data(50_000));
     until("all have a directory", || sessions_of(&server) == 3);
+    // What a program read, in a session that stays.
+    let copy = format!(".apyfal/host/sessions/{kept}/src-AbCdEf");
+    server.home().write(&copy, data(100));
     let server = server.killed_and_started();
     assert_eq!(sessions_of(&server), 1);
+    assert!(!server.home().path(&copy).exists());
     let answer = job(&mut server.connect(), &kept, &json!({}), b"x");
     assert_eq!(text(&answer), "x");
 }

@@ -1,5 +1,7 @@
 //! Clients that are slow, or gone.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use super::*;
@@ -20,6 +22,48 @@ fn a_client_that_stops_sending_frees_its_slot() {
     let answer = job(&mut server.connect(), &session, &json!({"output": true}), b"next");
     assert_eq!((answer.status, text(&answer)), (200, "next".to_owned()));
     assert_eq!(refused(&silent.answer(), 408), "timeout");
+}
+
+#[test]
+fn clients_that_send_slowly_hold_no_slot_that_others_wait_for() {
+    let server = Server::configured("[serve]\nclient_timeout = 5m\nthreads = 1\n", &[]);
+    let session = session(&server, "null");
+    let sent = data(1_000_000);
+    let mut slow = [server.connect(), server.connect()];
+    for slow in &mut slow {
+        send_job(slow, &session, &json!({"output": true}), sent.len());
+        slow.write(&sent[..70_000]);
+    }
+    until("one has the slot", || {
+        text(&server.get("/metrics")).contains("apyfal_jobs_running{accelerator=\"null\"} 1\n")
+    });
+    let answer = job(&mut server.connect(), &session, &json!({"output": true}), b"next");
+    assert_eq!((answer.status, text(&answer)), (200, "next".to_owned()));
+    for mut slow in slow {
+        slow.write(&sent[70_000..]);
+        let answer = slow.answer();
+        assert!(answer.status == 200 && answer.body == sent, "{}", text(&answer));
+    }
+}
+
+#[test]
+fn a_web_server_may_not_drip() {
+    let configuration = "[serve]\nclient_timeout = 2s\n[security]\nallowed_networks = 127.0.0.1\n";
+    let server = Server::configured(configuration, &[]);
+    let session = session(&server, "null");
+    let dripping = TcpListener::bind("127.0.0.1:0").unwrap();
+    let src = format!("http://{}/drip", dripping.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut asking, _) = dripping.accept().unwrap();
+        let _ = asking.read(&mut [0; 4096]);
+        let _ = asking.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+        while asking.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let answer = job(&mut server.connect(), &session, &json!({"src": src}), b"");
+    let why = text(&answer);
+    assert!(why.contains("the server sent only ") && why.contains(" in 2 s"), "{why}");
 }
 
 #[test]

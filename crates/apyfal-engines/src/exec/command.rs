@@ -61,7 +61,8 @@ impl EngineSession for CommandSession {
         });
         let feeding = Cancel::default();
         let input = match job.src {
-            Some(input) => Some(ctx.with_cancel(feeding.clone()).reader(input)?),
+            // The program is there while it waits, so nobody else can have its place.
+            Some(input) => Some(ctx.with_cancel(feeding.clone()).keeping_turn().reader(input)?),
             None => None,
         };
         let process = self.launcher.start(argv, &job.params, input.is_some(), ctx)?;

@@ -142,7 +142,9 @@ fn jobs(host: &Host, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let loads: [(&str, &str, Now); 3] = [
         ("apyfal_slots", "Jobs of an accelerator that may run at once.", |engine| engine.slots),
         ("apyfal_jobs_running", "Jobs that hold a slot.", |engine| engine.running),
-        ("apyfal_jobs_waiting", "Jobs that wait for a slot.", |engine| engine.waiting),
+        ("apyfal_jobs_waiting", "Jobs that wait for a slot, or for data without one.", |engine| {
+            engine.waiting
+        }),
     ];
     for (name, help, figure) in loads {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

@@ -57,10 +57,11 @@ fn input(file: OwnedFd, path: &Path) -> io::Result<Input> {
 /// that they fill a page, which they do not.
 fn tells_its_length(file: &File, len: u64) -> bool {
     const PAGE: u64 = 64 << 10;
-    let is_there = |at| file.read_at(&mut [0], at).is_ok_and(|count| count == 1);
+    let read = |at| file.read_at(&mut [0], at).ok();
+    // One that cannot be read tells nothing: whoever reads it as a stream is told why.
     match len {
-        0 => !is_there(0),
-        1..=PAGE => is_there(len - 1),
+        0 => read(0) == Some(0),
+        1..=PAGE => read(len - 1) == Some(1),
         _ => true,
     }
 }

@@ -294,7 +294,7 @@ pub const SECTIONS: &[SectionSpec] = &[
             key(
                 "client_timeout",
                 Text,
-                "how long a client may keep us waiting for 1 KiB of what it sends; 10s if unset",
+                "how long a client, or a web server that a job reads, may keep us waiting for 1 KiB; 10s if unset",
             ),
             key(
                 "take_timeout",
