@@ -74,6 +74,10 @@ impl Schema {
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         let version = self.version(&connection, path)?;
         check(&connection, path)?;
+        if version == 0 {
+            // What is deleted can be given back to the disk. It has no effect on a file that has tables.
+            connection.pragma_update(None, "auto_vacuum", "incremental").map_err(failed)?;
+        }
         connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
         // A burst must not leave a big file behind for good.
         connection.pragma_update(None, "journal_size_limit", 16 << 20).map_err(failed)?;

@@ -89,6 +89,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     if depth(text) > JSON_DEPTH {
         return Err(wrong(format!("its JSON is nested deeper than {JSON_DEPTH} levels")));
     }
+    // A list would be read as the members of an object in their order.
+    if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(wrong("it is a list, and no object".to_owned()));
+    }
     serde_json::from_slice(text).map_err(|error| wrong(one_line(error, SHOWN)))
 }
 

@@ -1,5 +1,6 @@
 //! The data of a request, which stays a stream.
 
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -329,8 +330,17 @@ pub(crate) fn file_name(name: &str) -> Option<&str> {
     Path::new(name).file_name()?.to_str().filter(is_one)
 }
 
-/// A body that ended before its end.
+/// A body that ended before its end, or is none.
 fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
+    let mut causes = std::iter::successors(Some(error), |cause| cause.source());
+    let is_wrong = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+    };
+    if causes.any(is_wrong) {
+        let why = format!("its body is none of HTTP: {}", root_cause(error));
+        return Error::new(ErrorKind::Usage, why).operation("read the request");
+    }
     Error::new(ErrorKind::Cancelled, format!("the client broke off: {}", root_cause(error)))
         .operation("read the request")
 }

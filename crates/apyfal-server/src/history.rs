@@ -138,11 +138,28 @@ impl History {
             .hint("fetch and delete results that are kept: the other half is for others"))
     }
 
-    /// Whether a job that is sent again is to be run again.
+    /// Whether a job that is sent again is to be run again: one that was interrupted, or for which the host had no
+    /// room.
     fn runs_anew(&self, recorded: &JobRecord) -> bool {
         let engine = self.agent.registry().find(&recorded.accelerator);
-        recorded.state == JobState::Interrupted
-            && engine.is_ok_and(|engine| engine.info().rerun_safe)
+        let of_the_host = |error: &WireError| {
+            let kinds = [ErrorKind::StorageFull, ErrorKind::Busy, ErrorKind::Unavailable];
+            kinds.iter().any(|kind| kind.as_str() == error.kind)
+        };
+        let is_undone = match recorded.state {
+            JobState::Interrupted => true,
+            JobState::Failed => recorded.error.as_ref().is_some_and(of_the_host),
+            _ => false,
+        };
+        is_undone && engine.is_ok_and(|engine| engine.info().rerun_safe)
+    }
+
+    /// Forgets a job whose data are none that its client sent: what it sends next under its id is judged anew.
+    pub(crate) async fn record_none(&self, job: &live::Job, error: Error) {
+        if let Err(error) = self.forget(&job.id, job.number).await {
+            self.logs.job(&job.id, &format!("cannot forget it: {error}"));
+        }
+        job.end(Err(error), None);
     }
 
     /// Records what the data of a job is that runs.

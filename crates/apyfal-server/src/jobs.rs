@@ -138,14 +138,18 @@ impl Jobs {
         let (jobs, history) = (self.clone(), history.clone());
         let need = if output { Need::Required } else { Need::None };
         tokio::spawn(async move {
-            let (mut result, len) = jobs.perform_kept(&listed, request, src, need, called).await;
-            let asked = listed.asked.as_ref();
-            if let (Ok(_), Some(asked)) = (&result, asked) {
-                // An engine need not read all of it.
-                let digest = asked.data.wait().await;
-                if let Some(Err(error)) = asked.known.map(|stated| check_stated(stated, digest)) {
-                    jobs.scratch.remove(&listed.id, listed.number);
-                    result = Err(error.of_job(&listed.id));
+            let (result, len) = jobs.perform_kept(&listed, request, src, need, called).await;
+            if let Some(asked) = listed.asked.as_ref()
+                && let Some(stated) = asked.known
+            {
+                let digest = match &result {
+                    // An engine need not read all of it.
+                    Ok(_) => asked.data.wait().await,
+                    Err(_) => asked.data.digest().or(Some(stated)),
+                };
+                if let Err(error) = check_stated(stated, digest) {
+                    history.record_none(&listed, error.of_job(&listed.id)).await;
+                    return;
                 }
             }
             let len = len.filter(|_| result.is_ok());

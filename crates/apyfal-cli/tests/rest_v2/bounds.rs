@@ -31,6 +31,24 @@ fn a_full_scratch_refuses_results_and_goes_on() {
 }
 
 #[test]
+fn what_is_no_request_is_told_so() {
+    let server = Server::start();
+    let session = session(&server, "null");
+    let path = format!("/v2/sessions/{session}/jobs");
+    for body in ["-1\r\nx\r\n0\r\n\r\n", "fffffffffffffffff\r\nx\r\n0\r\n\r\n"] {
+        let mut connection = server.connect();
+        let head = connection.head("POST", &path);
+        connection.write(format!("{head}Transfer-Encoding: chunked\r\n\r\n{body}").as_bytes());
+        assert_eq!(refused(&connection.answer(), 400), "usage", "{body}");
+    }
+    let mut connection = server.connect();
+    let head = connection.head("POST", &path);
+    let list = "apyfal-request: [\"mine\"]\r\nContent-Length: 1\r\n\r\nx";
+    connection.write(format!("{head}{list}").as_bytes());
+    assert_eq!(refused(&connection.answer(), 400), "usage");
+}
+
+#[test]
 fn a_value_from_outside_is_no_option_of_a_program() {
     let server = Server::configured(
         "[accelerator.say]\n\

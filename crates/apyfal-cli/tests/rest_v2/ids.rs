@@ -98,6 +98,34 @@ fn what_failed_is_told_to_the_same_job_alone() {
 }
 
 #[test]
+fn what_was_damaged_on_its_way_is_sent_again_under_its_id() {
+    let server = Server::start();
+    let session = session(&server, "null");
+    for length in [1000, 300_000] {
+        let (ours, damaged) = (of(5, length), of(6, length));
+        let (id, stated) = (format!("damaged-{length}"), digest(&ours));
+        let refusal = refused(&ask(&server, &session, &id, &stated, &damaged), 400);
+        assert_eq!(refusal, "usage");
+        let answer = ask(&server, &session, &id, &stated, &ours);
+        assert!(answer.status == 200 && answer.body == ours, "{length}: {}", text(&answer));
+    }
+}
+
+#[test]
+fn what_had_no_room_is_sent_again_once_there_is_some() {
+    let server = Server::configured("[serve]\nscratch_quota = 1M\n", &[]);
+    let session = session(&server, "null");
+    let data = of(7, 400_000);
+    assert_eq!(ask(&server, &session, "first", "", &of(8, 700_000)).status, 200);
+    for _ in 0..2 {
+        assert_eq!(refused(&ask(&server, &session, "second", "", &data), 507), "storage-full");
+    }
+    assert_eq!(server.connect().delete("/v2/jobs/first").status, 204);
+    let answer = ask(&server, &session, "second", "", &data);
+    assert!(answer.status == 200 && answer.body == data, "{}", text(&answer));
+}
+
+#[test]
 fn of_two_at_once_each_gets_its_own_or_none() {
     let server = Server::start();
     let session = session(&server, "null");

@@ -74,14 +74,17 @@ const PLACES: usize = 4096;
 pub struct Retention {
     /// How many plain jobs, the newest.
     pub plain_rows: u64,
-    /// For how long other jobs and sessions.
+    /// How many other jobs, and how many sessions, of those that ended: the newest.
+    pub ended_rows: u64,
+    /// For how long those.
     pub ended: Duration,
 }
 
 impl Default for Retention {
-    /// 10,000 plain jobs, others for 30 days.
+    /// 10,000 plain jobs, and 20,000 others for 30 days.
     fn default() -> Self {
-        Self { plain_rows: 10_000, ended: Duration::from_secs(30 * 24 * 3600) }
+        let ended = Duration::from_secs(30 * 24 * 3600);
+        Self { plain_rows: 10_000, ended_rows: 20_000, ended }
     }
 }
 
@@ -290,8 +293,7 @@ impl Journal {
     /// # Errors
     /// Writing failed.
     pub async fn prune(&self, retention: Retention) -> Result<()> {
-        let Retention { plain_rows, ended } = retention;
-        self.write(Work::Prune { plain_rows, ended }, Durability::Process).await
+        self.write(Work::Prune(retention), Durability::Process).await
     }
 
     /// Returns once everything that was handed over is written, as with [`Durability::Process`].

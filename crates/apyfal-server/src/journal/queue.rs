@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::usage::{Tally, Usage};
-use super::{Durability, JobChange, JobRecord, SessionRecord, TokenRecord};
+use super::{Durability, JobChange, JobRecord, Retention, SessionRecord, TokenRecord};
 
 /// How long anything waits for its group at most.
 const DELAY: Duration = Duration::from_millis(100);
@@ -41,10 +41,7 @@ pub(super) enum Work {
     RemoveToken(String),
     /// Reserves the numbers below this one.
     Reserve(u64),
-    Prune {
-        plain_rows: u64,
-        ended: Duration,
-    },
+    Prune(Retention),
     /// Nothing; what was handed over before is written with it.
     Flush,
     /// Lets the database grow no further than so many pages.

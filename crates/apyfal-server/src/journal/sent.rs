@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// How much is recorded of a request, in bytes.
-const ROOM: usize = 64 << 10;
+const ROOM: usize = 4 << 10;
 /// What any value takes beside its text.
 const OVERHEAD: usize = 8;
 

@@ -1,7 +1,5 @@
 //! What the writing thread tells the database.
 
-use std::time::Duration;
-
 use apyfal_api::v2::JobState;
 use apyfal_core::{Error, ErrorKind, mask};
 use apyfal_database::Failure;
@@ -13,12 +11,14 @@ use super::age::Age;
 use super::queue::{Plain, Work};
 use super::rows::{self, JOB_COLUMNS, protocol_number, signed};
 use super::usage::{Resolution, Tally};
-use super::{JobChange, JobRecord, SessionRecord, TokenRecord};
+use super::{JobChange, JobRecord, Retention, SessionRecord, TokenRecord};
 
 /// How long fine steps of usage are remembered, in seconds.
 const FINE_KEPT: u64 = 3600;
 /// Surplus plain rows are removed once there are about so many.
 const PLAIN_SURPLUS: u64 = 1000;
+/// How many pages are given back to the disk at once.
+const FREED: u32 = 4096;
 
 /// Prepared statements, and what they have to know of earlier ones.
 pub(super) struct Statements<'c> {
@@ -38,6 +38,7 @@ pub(super) struct Statements<'c> {
     drop_fine: Statement<'c>,
     drop_plain: Statement<'c>,
     drop_jobs: Statement<'c>,
+    drop_surplus: Statement<'c>,
     drop_sessions: Statement<'c>,
     plain_kept: u64,
     plain_since_drop: u64,
@@ -103,8 +104,15 @@ impl<'c> Statements<'c> {
                  (SELECT number FROM job WHERE plain ORDER BY number DESC LIMIT 1 OFFSET ?1)",
             )?,
             drop_jobs: prepare("DELETE FROM job WHERE age < ?1 AND NOT kept")?,
+            drop_surplus: prepare(
+                "DELETE FROM job WHERE ended IS NOT NULL AND NOT kept AND NOT plain AND number <= \
+                 (SELECT number FROM job WHERE ended IS NOT NULL AND NOT kept AND NOT plain \
+                  ORDER BY number DESC LIMIT 1 OFFSET ?1)",
+            )?,
             drop_sessions: prepare(
-                "DELETE FROM session WHERE age < ?1 \
+                "DELETE FROM session WHERE ended IS NOT NULL AND (age < ?1 OR number <= \
+                 (SELECT number FROM session WHERE ended IS NOT NULL \
+                  ORDER BY number DESC LIMIT 1 OFFSET ?2)) \
                  AND NOT EXISTS (SELECT 1 FROM job WHERE job.session = session.id)",
             )?,
             plain_kept,
@@ -143,7 +151,7 @@ impl<'c> Statements<'c> {
                 found(self.remove_token.execute([name])?, "token", name)?;
             }
             Work::Reserve(limit) => self.reserve(*limit)?,
-            Work::Prune { plain_rows, ended } => self.prune(*plain_rows, *ended)?,
+            Work::Prune(retention) => self.prune(*retention)?,
             Work::Flush => {}
             #[cfg(test)]
             Work::Limit(pages) => {
@@ -285,14 +293,21 @@ impl<'c> Statements<'c> {
         Ok(())
     }
 
-    fn prune(&mut self, plain_rows: u64, ended: Duration) -> Result<(), Failure> {
+    fn prune(&mut self, retention: Retention) -> Result<(), Failure> {
+        let Retention { plain_rows, ended_rows, ended } = retention;
         let ended_before = self.age.now() - ended.as_secs_f64();
         self.age.keep(self.connection)?;
         self.plain_kept = plain_rows;
         self.plain_since_drop = 0;
         self.drop_plain.execute([signed(plain_rows)])?;
         self.drop_jobs.execute([ended_before])?;
-        self.drop_sessions.execute([ended_before])?;
+        self.drop_surplus.execute([signed(ended_rows)])?;
+        self.drop_sessions.execute(params![ended_before, signed(ended_rows)])?;
+        // What they took is the disk's again, a page for each step; in files of before it is used anew.
+        let mut freeing =
+            self.connection.prepare(&format!("PRAGMA incremental_vacuum({FREED})"))?;
+        let mut pages = freeing.query([])?;
+        while pages.next()?.is_some() {}
         Ok(())
     }
 }

@@ -395,13 +395,39 @@ async fn pruning_keeps_the_newest_and_what_is_kept() {
     assert_eq!(journal.kept(Duration::from_secs(3600)).await.unwrap(), []);
     let expired = journal.kept(Duration::from_secs(50)).await.unwrap();
     assert_eq!(expired, [kept.clone()]);
-    let retention = Retention { plain_rows: 4, ended: Duration::from_secs(50) };
+    let retention = Retention { plain_rows: 4, ended_rows: 100, ended: Duration::from_secs(50) };
     journal.prune(retention).await.unwrap();
     let left = [17, 16, 15, 14, running.number, recent.number, kept.number];
     assert_eq!(ids_of(&journal, JobFilter::default(), ALL).await, (7, left.to_vec()));
     let sessions = journal.sessions(SessionFilter::default(), ALL).await.unwrap();
     let left: Vec<_> = sessions.items.iter().map(|session| session.number).collect();
     assert_eq!(left, [3, with_job.number]);
+}
+
+#[tokio::test]
+async fn what_is_too_much_goes_and_the_disk_has_its_room_again() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    let mut numbers = Vec::new();
+    for at in 0..300 {
+        let mut ended = job(&journal, JobState::Failed);
+        (ended.kept, ended.ended) = (at == 0, Some(1.0));
+        ended.request = json!("x".repeat(3000));
+        numbers.push(ended.number);
+        journal.record_job(ended, Durability::Process).await.unwrap();
+    }
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let pages = || -> i64 { other.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap() };
+    let before = pages();
+    let retention = Retention { ended_rows: 10, ..Retention::default() };
+    journal.prune(retention).await.unwrap();
+    let there: i64 = other.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap();
+    assert_eq!(there, 11);
+    // The newest, and that whose result is kept.
+    let mut left: Vec<_> = numbers[290..].iter().rev().copied().collect();
+    left.push(numbers[0]);
+    assert_eq!(ids_of(&journal, JobFilter::default(), ALL).await, (11, left));
+    assert!(pages() < before / 4, "{} of {before}", pages());
 }
 
 #[tokio::test]
@@ -429,8 +455,11 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
 
     // What nobody waits for is held until there is room.
     let mut plain = job(&journal, JobState::Done);
-    plain.request = json!("x".repeat(9000));
-    journal.record_job(plain.clone(), Durability::Group).await.unwrap();
+    for _ in 0..4 {
+        plain = job(&journal, JobState::Done);
+        plain.request = json!("x".repeat(3000));
+        journal.record_job(plain.clone(), Durability::Group).await.unwrap();
+    }
     let change = JobChange { state: Some(JobState::Done), ..JobChange::default() };
     journal.update_job(running.number, change, Durability::Group).await.unwrap();
     assert!(journal.flush().await.is_err());
@@ -441,7 +470,7 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
     assert_eq!(journal.job(&plain.id).await.unwrap().unwrap(), plain);
     assert_eq!(journal.job(&running.id).await.unwrap().unwrap().state, JobState::Done);
     let usage = journal.history(0.0, Resolution::Hour).await.unwrap();
-    assert_eq!(usage.iter().map(|point| point.usage.jobs).sum::<u64>(), 2);
+    assert_eq!(usage.iter().map(|point| point.usage.jobs).sum::<u64>(), 5);
     let next = job(&journal, JobState::Waiting);
     journal.record_job(next, Durability::Disk).await.unwrap();
 }

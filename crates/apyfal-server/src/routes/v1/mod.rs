@@ -74,14 +74,16 @@ async fn serve(State(host): State<Arc<Host>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     match answer(&host, &mut parts, body).await {
         Ok(response) => response,
-        Err(refusal) => {
-            if refusal.status.is_client_error() && refusal.status != StatusCode::NOT_FOUND {
-                let (method, path) = (shorten(&parts.method), shorten(parts.uri.path()));
-                let Refusal { status, error } = &refusal;
-                host.logs.host(&format!("{method} {path} was refused with {status}: {error}"));
-            }
-            refusal.into_response()
-        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Tells of a request that was refused.
+fn log_refusal(host: &Host, parts: &Parts, refusal: &Refusal) {
+    let Refusal { status, error } = refusal;
+    if status.is_client_error() && *status != StatusCode::NOT_FOUND {
+        let (method, path) = (shorten(&parts.method), shorten(parts.uri.path()));
+        host.logs.host(&format!("{method} {path} was refused with {status}: {error}"));
     }
 }
 
@@ -94,7 +96,11 @@ async fn answer(host: &Arc<Host>, parts: &mut Parts, body: Body) -> Routed {
         Ok(owner) => parts.extensions.insert(owner),
         Err(error) => {
             Data::of_body(&parts.headers, body).drain();
-            return Err(error.into());
+            let refusal = error.into();
+            if host.v1.tells_of_stranger() {
+                log_refusal(host, parts, &refusal);
+            }
+            return Err(refusal);
         }
     };
     if let Some(connection) = parts.extensions.get::<Connection>() {
@@ -104,9 +110,17 @@ async fn answer(host: &Arc<Host>, parts: &mut Parts, body: Body) -> Routed {
         Data::of_body(&parts.headers, body).drain();
         return Err(Refusal::new(status, error));
     }
-    let using = host.uses.begin();
+    // Who only looks does not use it.
+    let is_result = matches!(Resource::of(parts.uri.path()), Some(Resource::Result(_)));
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    let using = (!is_read || is_result).then(|| host.uses.begin());
     let answered = answer_to(host, route, parts, body).await;
-    using.answered(answered.as_ref().map_or_else(|refusal| refusal.status, Response::status));
+    if let Some(using) = using {
+        using.answered(answered.as_ref().map_or_else(|refusal| refusal.status, Response::status));
+    }
+    if let Err(refusal) = &answered {
+        log_refusal(host, parts, refusal);
+    }
     answered
 }
 

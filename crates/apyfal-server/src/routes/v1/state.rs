@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apyfal_api::v1;
 use parking_lot::{Mutex, MutexGuard};
@@ -17,6 +17,9 @@ const BYTES: usize = 4 << 20;
 /// How many starts that failed can be asked about, and how long their parameters may be.
 const FAILED: usize = 256;
 const FAILED_BYTES: usize = 64 << 10;
+/// How many requests of those who may not ask are logged in a minute.
+const STRANGERS: u32 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What REST v1.0 has at hand.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct V1State {
     processes: Mutex<Processes>,
     known: Mutex<HashMap<u64, Known>>,
     failed: Mutex<VecDeque<v1::Configuration>>,
+    /// Since when it is counted how many strangers were refused, and how many.
+    strangers: Mutex<(Instant, u32)>,
     began: Instant,
 }
 
@@ -63,11 +68,13 @@ pub(super) struct Known {
 
 impl Default for V1State {
     fn default() -> Self {
+        let began = Instant::now();
         Self {
             processes: Mutex::default(),
             known: Mutex::default(),
             failed: Mutex::default(),
-            began: Instant::now(),
+            strangers: Mutex::new((began, 0)),
+            began,
         }
     }
 }
@@ -137,6 +144,16 @@ impl V1State {
         failed.push_back(configuration.clone());
     }
 
+    /// Whether it is logged that one more who may not ask was refused: whoever that is must not fill the log.
+    pub(super) fn tells_of_stranger(&self) -> bool {
+        let (since, count) = &mut *lock(&self.strangers);
+        if since.elapsed() > MINUTE {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= STRANGERS
+    }
+
     /// A start that failed.
     pub(super) fn failed(&self, number: u64) -> Option<v1::Configuration> {
         lock(&self.failed).iter().find(|failed| failed.id == number).cloned()
@@ -181,5 +198,13 @@ mod tests {
         assert!(memory.find(1).is_some() && memory.find(4999).is_some());
         assert_eq!(memory.remove(1).unwrap().job.number, 1);
         assert!(memory.remove(1).is_none());
+    }
+
+    #[test]
+    fn strangers_do_not_fill_the_log() {
+        let memory = V1State::default();
+        assert_eq!((0..1000).filter(|_| memory.tells_of_stranger()).count(), STRANGERS as usize);
+        lock(&memory.strangers).0 -= MINUTE * 2;
+        assert!(memory.tells_of_stranger());
     }
 }
