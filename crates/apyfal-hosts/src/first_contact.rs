@@ -76,6 +76,11 @@ impl FirstContact {
         ]
     }
 
+    /// What it is told apart by from all others. No secret.
+    pub(crate) fn id(&self) -> String {
+        TokenHash::of(&self.first_token).to_string()
+    }
+
     /// What the host is known by once it is made.
     pub fn fingerprint(&self) -> Fingerprint {
         self.identity.fingerprint()

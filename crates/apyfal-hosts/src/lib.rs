@@ -11,6 +11,6 @@ pub mod user_data;
 pub use first_contact::FirstContact;
 pub use host_name::host_name;
 pub use ledger::{HostRecord, HostState, Ledger, StopMode, Usage, ledger_of};
-pub use lifecycle::{Lifecycle, Limits, Phase, Ready, Wanted, Watch};
+pub use lifecycle::{Forget, Lifecycle, Limits, Phase, Ready, Wanted, Watch};
 pub use machine::Machine;
 pub use ssh::Ssh;

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-pub use phase::{Limits, Phase, Watch};
+pub use phase::{Forget, Limits, Phase, Watch};
 
 use crate::FirstContact;
 use crate::ledger::{HostRecord, HostState, Ledger, StopMode, Usage};
@@ -79,6 +79,7 @@ pub struct Lifecycle {
     ledger: Ledger,
     limits: Limits,
     watch: Watch,
+    forget: Forget,
     /// The hosts, by their ids in the ledger, whose start was given up before it was known whether they were
     /// made.
     given_up: Arc<Mutex<HashSet<String>>>,
@@ -93,8 +94,14 @@ impl fmt::Debug for Lifecycle {
 impl Lifecycle {
     /// The hosts of a provider that a ledger has.
     pub fn new(provider: Arc<dyn Provider>, ledger: Ledger, limits: Limits) -> Self {
-        let given_up = Arc::default();
-        Self { provider, ledger, limits, watch: Arc::new(|_, _| {}), given_up }
+        let (given_up, forget) = (Arc::default(), Arc::new(|_: &str| {}));
+        Self { provider, ledger, limits, watch: Arc::new(|_, _| {}), forget, given_up }
+    }
+
+    /// Tells at which address there is no host of ours any more: another machine may have it.
+    #[must_use]
+    pub fn forgetting(self, forget: Forget) -> Self {
+        Self { forget, ..self }
     }
 
     /// Tells how far a start is.
@@ -125,6 +132,14 @@ impl Lifecycle {
     ) -> Result<String> {
         let told = self.provider.architecture(instance_type, image).await?;
         Ok(told.unwrap_or_else(|| std::env::consts::ARCH.to_owned()))
+    }
+
+    /// What the provider calls an image, however that is named.
+    ///
+    /// # Errors
+    /// There is none, or the provider does not tell.
+    pub async fn image_id(&self, image: &Image) -> Result<String> {
+        self.provider.image_id(image).await
     }
 
     /// The ledger.
@@ -191,10 +206,22 @@ impl Lifecycle {
             match self.bring_up(&mut host, stop_mode, cancel).await {
                 Ok(Some(options)) => return Ok(Ready { host, options, notes, found, lock }),
                 Ok(None) => {
-                    if was_ready {
-                        notes.push(self.ended_by(&host).await);
-                    }
+                    let ended = self.instance(&host).await.ok().flatten();
+                    let ended = ended.filter(|machine| !machine.state.is_alive());
+                    // It was made, and the next one would end as well; else its token was spent.
+                    let is_in_vain = is_new && ended.is_some();
+                    let why = ended.and_then(|machine| machine.ended_by);
+                    let why = why.map_or_else(String::new, |why| format!(": {why}"));
                     self.end_dead(&mut host).await?;
+                    if is_in_vain {
+                        let why = format!("its machine ended at once{why}");
+                        let error = Error::new(ErrorKind::Unavailable, why);
+                        let error = error.operation(format!("make the host {}", host.name));
+                        return Err(self.told(error, &host).await);
+                    }
+                    if was_ready {
+                        notes.push(format!("the host {} had ended by itself{why}", host.name));
+                    }
                     last = Some(host);
                 }
                 // What was there before stays, as whoever left it there wanted it. Its lease may have stopped it.
@@ -304,14 +331,6 @@ impl Lifecycle {
             }
         }
         Ok(None)
-    }
-
-    /// That a host has ended by itself, and why where its provider says so.
-    async fn ended_by(&self, host: &HostRecord) -> String {
-        let instance = self.instance(host).await.ok().flatten();
-        let why = instance.and_then(|instance| instance.ended_by);
-        let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        format!("the host {} had ended by itself{why}", host.name)
     }
 
     /// Whether the machine of a host is there no more, as far as its provider tells.

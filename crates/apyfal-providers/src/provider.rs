@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use apyfal_core::{Image, Result};
+use apyfal_core::{Error, ErrorKind, Image, Result};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +169,17 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// What it calls an image, however that is named.
+    ///
+    /// # Errors
+    /// There is none.
+    async fn image_id(&self, image: &Image) -> Result<String> {
+        image.as_id().ok_or_else(|| {
+            let why = "hosts of this type are made of no images that are looked for by name";
+            Error::new(ErrorKind::Usage, why).operation(format!("find the image '{image}'"))
+        })
+    }
+
     /// Asks for a machine. With the token of one that was asked for before it is that one, whatever
     /// became of it.
     ///
@@ -216,6 +227,15 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// It is refused.
     async fn stop(&self, id: &InstanceId) -> Result<()>;
+
+    /// Takes back a request that was sent with a token and makes further machines, in place of one that ends. That there
+    /// is none is fine.
+    ///
+    /// # Errors
+    /// It is refused.
+    async fn withdraw(&self, _request: &Request, _token: &Token) -> Result<()> {
+        Ok(())
+    }
 
     /// Deletes one. That it is gone already is fine.
     ///

@@ -12,6 +12,7 @@ use apyfal_storage::Storage;
 
 use crate::Accelerator;
 use crate::configuration;
+use crate::devices::Devices;
 use crate::hosts::Watch;
 use crate::place::Place;
 use crate::surroundings::Surroundings;
@@ -168,16 +169,11 @@ impl AcceleratorBuilder {
         Ok(Accelerator::at(place, self.name, self.configuration, storage, session))
     }
 
-    /// The accelerators of this machine.
-    pub(crate) fn registry(&self) -> Result<Registry> {
+    /// The accelerators of a machine with these devices and what is installed here.
+    pub(crate) fn registry(&self, devices: &Devices) -> Result<Registry> {
         let Self { configuration, surroundings, packages, .. } = self;
         let packages = [surroundings.packages(), packages.clone()].concat();
-        configuration::registry(
-            configuration,
-            &packages,
-            &surroundings.devices(),
-            surroundings.home(),
-        )
+        configuration::registry(configuration, &packages, devices, surroundings.home())
     }
 }
 

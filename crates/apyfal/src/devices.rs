@@ -17,7 +17,15 @@ const PRODUCT: &str = "/sys/class/dmi/id/product_name";
 
 /// The devices of this machine, as far as their tools are on the search path.
 #[derive(Clone, Debug, Default)]
-pub struct Devices(Option<(Tools, Access)>);
+pub struct Devices(Those);
+
+#[derive(Clone, Debug, Default)]
+enum Those {
+    #[default]
+    None,
+    Here(Tools, Access),
+    Elsewhere,
+}
 
 impl Devices {
     /// None at all: packages run without.
@@ -29,12 +37,18 @@ impl Devices {
     /// helper where `sudo` is needed.
     pub fn here(path: &str, program: PathBuf, is_root: bool) -> Self {
         let access = Access::choose(Path::new(helper::SOCKET), is_root, program);
-        Self(Some((Tools::new(path), access)))
+        Self(Those::Here(Tools::new(path), access))
+    }
+
+    /// Those of a machine that is not there yet: a package that needs one is known, and is not to be
+    /// run here.
+    pub(crate) fn elsewhere() -> Self {
+        Self(Those::Elsewhere)
     }
 
     /// The kinds that packages may have images for.
     pub fn kinds(&self) -> Vec<Device> {
-        let Some((tools, access)) = &self.0 else { return Vec::new() };
+        let Those::Here(tools, access) = &self.0 else { return Vec::new() };
         let here = detect(tools, access);
         let is_here = |device: &Device| here.iter().any(|found| found.kind() == kind(*device));
         Device::ALL.into_iter().map(|(_, device)| device).filter(is_here).collect()
@@ -69,7 +83,7 @@ impl Devices {
         let images: Vec<_> = named.into_iter().chain(manifest.images.iter().cloned()).collect();
         let packaged = Packaged::new(installed, lock_directory())?;
         let Some((device, image)) = self.choose(&images) else {
-            if let Some(lacks) = lacks {
+            if let (Some(lacks), false) = (lacks, matches!(self.0, Those::Elsewhere)) {
                 return Err(lacks.operation(format!("use '{name}'")));
             }
             return Ok(Arc::new(packaged));
@@ -91,7 +105,10 @@ impl Devices {
         &self,
         images: &'i [Image],
     ) -> Option<(Arc<dyn apyfal_devices::Device>, &'i Image)> {
-        let (tools, access) = self.0.as_ref().filter(|_| !images.is_empty())?;
+        let Those::Here(tools, access) = &self.0 else { return None };
+        if images.is_empty() {
+            return None;
+        }
         let here = detect(tools, access);
         let product = std::fs::read_to_string(PRODUCT).unwrap_or_default();
         images.iter().find_map(|image| {

@@ -8,7 +8,7 @@ use apyfal_testkit::{Cloud, CloudInstance};
 use crate::common::server::until_some;
 use crate::common::{Home, text};
 
-/// The catalog of its owner: its machine is not named.
+/// The catalog of its owner, which alone knows one of them: its machine is not named.
 fn catalog() -> String {
     format!(
         "[accelerator.gzip.AWS.'*']\nimage = {{ ssm = '{IMAGE}' }}\ninstancetype = 't3.micro'\n\
@@ -42,8 +42,7 @@ fn only_what_needs_an_fpga_gets_one() {
     home.write("catalog.toml", catalog());
     home.write(
         "accelerator.conf",
-        "[accelize]\ncatalog = catalog.toml\n[host.AWS]\nallowed_cidr = 192.0.2.7\n\
-         [accelerator.mine]\ncommand = ['cat']\n",
+        "[accelize]\ncatalog = catalog.toml\n[host.AWS]\nallowed_cidr = 192.0.2.7\n",
     );
 
     let plain = asked_for(&cloud, &home, "gzip");
@@ -82,4 +81,21 @@ fn only_what_needs_an_fpga_gets_one() {
     names.dedup();
     names.retain(|name| differ(name) && !name.starts_with("TagSpecification"));
     assert_eq!(names, ["ClientToken", "IamInstanceProfile.Name", "InstanceType"]);
+}
+
+#[test]
+fn what_the_catalog_does_not_know_either_is_refused() {
+    let (cloud, home) = (Cloud::start().unwrap(), Home::new());
+    home.write("catalog.toml", catalog());
+    home.write("accelerator.conf", "[accelize]\ncatalog = catalog.toml\n");
+    home.write("notes.txt", "notes");
+    for words in [
+        &["create", "--accelerator", "mien", "--host_type", "AWS"][..],
+        &["run", "mien", "notes.txt", "out", "--host_type", "AWS"],
+    ] {
+        let refused = home.apyfal(words).envs(cloud.environment()).output().unwrap();
+        let said = text(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("'mien'"), "{said}");
+    }
+    assert_eq!(cloud.count("RunInstances"), 0);
 }

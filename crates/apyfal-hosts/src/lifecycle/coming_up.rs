@@ -99,6 +99,9 @@ impl Lifecycle {
             return Ok(None);
         };
         (self.watch)(host, Phase::Reachable);
+        if let Some(before) = host.url.as_ref().filter(|before| **before != url) {
+            (self.forget)(before);
+        }
         (host.state, host.url) = (HostState::Ready, Some(url));
         self.ledger.save(host)?;
         (self.watch)(host, Phase::Ready);
@@ -178,10 +181,17 @@ impl Lifecycle {
     ) -> Result<Option<Instance>> {
         let Some(id) = &host.instance.clone() else { return Ok(None) };
         let (end, mut looks) = (Instant::now() + self.limits.provision, self.limits.looks());
+        let mut runs_since = None;
         loop {
             let found = self.look(host, id).await?;
             match found.as_ref().map(|instance| instance.state) {
-                Some(InstanceState::Running) => return Ok(found),
+                Some(InstanceState::Running) => {
+                    let since: Instant = *runs_since.get_or_insert_with(Instant::now);
+                    let has_address = found.as_ref().is_some_and(|found| found.url.is_some());
+                    if has_address || since.elapsed() >= self.limits.address {
+                        return Ok(found);
+                    }
+                }
                 Some(InstanceState::Ended | InstanceState::Ending) => return Ok(None),
                 Some(InstanceState::Stopped) => {
                     if host.is_made() {

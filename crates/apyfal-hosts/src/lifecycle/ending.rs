@@ -35,7 +35,7 @@ impl Lifecycle {
         match self.look(host, &id).await?.map(|instance| instance.state) {
             // It has ended by itself, or is about to.
             Some(InstanceState::Ended | InstanceState::Ending) => return self.finish(host).await,
-            None if self.has_settled(host) => return self.ended(host),
+            None if self.has_settled(host) => return self.finish(host).await,
             _ => {}
         }
         if mode == StopMode::Keep {
@@ -74,10 +74,31 @@ impl Lifecycle {
         if host.instance.is_none() {
             host.instance = self.made_by(host).await?.map(|instance| instance.id);
         }
+        self.withdrawn(host).await?;
         if let Some(id) = host.instance.clone() {
             self.terminated(host, &id).await?;
         }
+        self.others_terminated(host).await?;
         noted.and_then(|()| self.ended(host))
+    }
+
+    /// Takes back the request of a host, which may make further machines.
+    async fn withdrawn(&self, host: &HostRecord) -> Result<()> {
+        match &host.request {
+            Some(request) => self.provider.withdraw(request, &host.token).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes what else the request of a host has made, in place of its machine when somebody ended that.
+    async fn others_terminated(&self, host: &HostRecord) -> Result<()> {
+        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        for other in self.provider.list(&filter).await? {
+            if other.state.is_alive() && host.instance.as_ref() != Some(&other.id) {
+                self.terminated(host, &other.id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The machine that was made for an attempt, where its provider says at once that there is one.
@@ -147,13 +168,18 @@ impl Lifecycle {
             let found = self.provider.list(&filter).await?;
             host.instance = living_first(found).map(|instance| instance.id);
         }
+        self.withdrawn(host).await?;
         if let Some(id) = &host.instance {
             self.provider.terminate(id).await?;
         }
+        self.others_terminated(host).await?;
         self.ended(host)
     }
 
     pub(super) fn ended(&self, host: &mut HostRecord) -> Result<()> {
+        if let Some(url) = &host.url {
+            (self.forget)(url);
+        }
         host.state = HostState::Ended;
         self.ledger.save(host)
     }

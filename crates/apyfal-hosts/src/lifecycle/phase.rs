@@ -13,6 +13,8 @@ use crate::ledger::HostRecord;
 pub struct Limits {
     /// Until a machine runs, or has ended.
     pub provision: Duration,
+    /// From then until it has an address, which some get a moment later.
+    pub address: Duration,
     /// From then until its host answers.
     pub boot: Duration,
     /// Between two looks at a machine; the first ones come sooner.
@@ -46,6 +48,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             provision: Duration::from_secs(420),
+            address: Duration::from_secs(30),
             boot: Duration::from_secs(420),
             pause: Duration::from_secs(1),
         }
@@ -81,3 +84,6 @@ impl fmt::Display for Phase {
 
 /// Is told how far the start of a host is.
 pub type Watch = Arc<dyn Fn(&HostRecord, Phase) + Send + Sync>;
+
+/// Is told at which URL there is no host of ours any more.
+pub type Forget = Arc<dyn Fn(&str) + Send + Sync>;

@@ -53,6 +53,10 @@ struct Inner {
     coming: usize,
     /// What becomes of machines that shut themselves down, as far as that was said.
     at_shutdown: Option<AtShutdown>,
+    /// Why machines ended.
+    ended_by: Option<String>,
+    /// How often a machine that runs has no address yet.
+    no_address: usize,
     /// Whether it is told of a machine later than it comes up.
     told_late: bool,
     calls: Vec<String>,
@@ -112,7 +116,8 @@ impl Scripted {
             let state = inner.state.unwrap_or(InstanceState::Running);
             let name = spec.name.clone();
             let token = token.clone();
-            let (url, created, ended_by) = (inner.url.clone(), unix_time().as_secs_f64(), None);
+            let (url, created) = (inner.url.clone(), unix_time().as_secs_f64());
+            let ended_by = inner.ended_by.clone();
             let details = InstanceDetails::default();
             let machine = Instance { id, name, token, state, url, created, ended_by, details };
             inner.machines.push(machine);
@@ -173,6 +178,10 @@ impl Provider for Scripted {
         let is_coming = inner.coming > 0;
         inner.coming = inner.coming.saturating_sub(1);
         let mut found = inner.machines.iter().find(|machine| machine.id == *id).cloned();
+        if let Some(found) = found.as_mut().filter(|_| inner.no_address > 0) {
+            found.url = None;
+        }
+        inner.no_address = inner.no_address.saturating_sub(1);
         if let Some(found) = found.as_mut().filter(|_| is_coming) {
             found.state = match inner.told_late {
                 true => InstanceState::Stopped,
@@ -202,6 +211,11 @@ impl Provider for Scripted {
             return Err(Error::new(ErrorKind::Conflict, "it comes up"));
         }
         self.to(id, InstanceState::Stopped, "stop")
+    }
+
+    async fn withdraw(&self, _request: &Request, _token: &Token) -> Result<()> {
+        self.set(|inner| inner.calls.push("withdraw".to_owned()));
+        Ok(())
     }
 
     async fn terminate(&self, id: &InstanceId) -> Result<()> {
@@ -246,6 +260,7 @@ impl Test {
         let provider = Scripted::new(settles);
         let limits = Limits {
             provision: Duration::from_secs(60),
+            address: Duration::from_millis(50),
             boot: Duration::from_secs(60),
             pause: Duration::from_millis(1),
         };
@@ -477,12 +492,61 @@ async fn an_attempt_goes_on_after_a_kill_and_an_old_one_is_not_sent_again() {
 #[tokio::test]
 async fn machines_that_end_at_once_are_not_made_for_ever() {
     let test = Test::new(Duration::ZERO);
-    test.provider.set(|inner| inner.state = Some(InstanceState::Ended));
+    test.provider.set(|inner| {
+        inner.state = Some(InstanceState::Ended);
+        inner.ended_by = Some("AWS had no room".to_owned());
+    });
+    let error = test.start().await;
+    assert_eq!(error.message(), "its machine ended at once: AWS had no room");
+    assert!(error.facts().iter().any(|(_, said)| said == "kernel panic"), "{error:?}");
+    assert_eq!(test.provider.count("create"), 1);
+    assert!(test.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn tokens_that_are_spent_are_not_made_for_ever() {
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| inner.create = [ErrorKind::NotFound; 9].into());
     let error = test.start().await;
     assert_eq!(error.message(), "each host that is made ends at once");
-    assert!(error.facts().iter().any(|(_, said)| said == "kernel panic"), "{error:?}");
-    assert_eq!(test.provider.count("create"), 3);
+    assert_eq!((test.provider.count("create"), test.provider.living()), (3, 0));
     assert!(test.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_made_in_place_of_a_machine_ends_with_its_host() {
+    for state in [InstanceState::Ended, InstanceState::Running] {
+        for is_listed in [true, false] {
+            let test = Test::new(Duration::ZERO);
+            let mut host = test.left(HostState::Ready, state).await;
+            test.provider.set(|inner| {
+                let before = inner.machines[0].clone();
+                let (id, state) = (InstanceId("i-other".into()), InstanceState::Running);
+                inner.machines.push(Instance { id, state, ..before });
+                if !is_listed {
+                    // AWS forgets what has ended.
+                    inner.machines.remove(0);
+                }
+            });
+            test.lifecycle.stop(&mut host, StopMode::Keep).await.unwrap();
+            test.lifecycle.stop(&mut host, StopMode::Term).await.unwrap();
+            assert_eq!((test.provider.living(), test.recorded().len()), (0, 0));
+            assert!(test.provider.count("withdraw") > 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_may_come_later_than_its_machine() {
+    let test = Test::new(Duration::ZERO);
+    test.provider.set(|inner| {
+        (inner.url, inner.no_address) = (Some("http://127.0.0.1:9".to_owned()), 2);
+    });
+    let cancel = Cancel::default();
+    let starting = test.lifecycle.start(&test.usage, "gzip", StopMode::Term, &New, &cancel);
+    // It is contacted then, and nobody answers there.
+    assert!(tokio::time::timeout(Duration::from_millis(500), starting).await.is_err());
+    assert_eq!(test.provider.living(), 1);
 }
 
 #[tokio::test]

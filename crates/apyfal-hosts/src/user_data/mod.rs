@@ -76,6 +76,7 @@ impl UserData {
         let contact = self.first_contact.files();
         let contact = contact.map(|(name, text)| put(&format!("/var/lib/apyfal/{name}"), &text));
         let contact = contact.concat();
+        let id = self.first_contact.id();
         let has_lease = self.idle_timeout.is_some() || self.max_lifetime.is_some();
         let shutdown: Vec<_> = self.shutdown_command.iter().map(|word| quoted(word)).collect();
         let shutdown = shutdown.join(" ");
@@ -110,6 +111,7 @@ impl UserData {
                 }
                 "CONFIGURATION" => &configuration,
                 "FIRST_CONTACT" => &contact,
+                "CONTACT" => &id,
                 "END" => &ending,
                 _ => return None,
             })

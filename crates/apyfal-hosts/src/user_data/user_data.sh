@@ -22,6 +22,11 @@ APYFAL_END
 chmod 755 /etc/apyfal/shut-down
 # What follows holds secrets.
 umask 077
+# An image of a host has all of that one, which is another machine.
+if [ -e /var/lib/apyfal/token ] && [ "$(cat /var/lib/apyfal/made-by 2>/dev/null)" != @CONTACT@ ]; then
+    find /var/lib/apyfal/ -mindepth 1 -delete
+fi
+echo @CONTACT@ >/var/lib/apyfal/made-by
 exec >>/var/log/apyfal-user-data.log 2>&1
 fail() {
     echo "apyfal: $*"

@@ -103,7 +103,8 @@ impl Api {
             };
             let is_lost = match &failed {
                 Failed::Lost(_) => true,
-                Failed::Refused(error) => failure::is_in_doubt(error),
+                // What could not be signed was not asked.
+                Failed::Refused(error) => credential.is_ok() && failure::is_in_doubt(error),
                 Failed::Unreached(_) => false,
             };
             let (Failed::Refused(error) | Failed::Unreached(error) | Failed::Lost(error)) = failed;

@@ -217,6 +217,8 @@ fn class(code: &str, status: StatusCode) -> (ErrorKind, bool) {
         "MaxSpotInstanceCountExceeded" | "LimitExceededException" | "TooManyBuckets" => {
             ErrorKind::Quota
         }
+        // `AuthFailure.ServiceLinkedRoleCreationNotPermitted`, and others of what may not be.
+        _ if code.starts_with("AuthFailure.") => ErrorKind::Security,
         _ if code.ends_with("LimitExceeded") => ErrorKind::Quota,
         "SpotMaxPriceTooLow" | "Unsupported" => ErrorKind::Capacity,
         _ if code.starts_with("Insufficient") && code.contains("Capacity") => ErrorKind::Capacity,

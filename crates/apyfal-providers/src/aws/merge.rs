@@ -29,7 +29,10 @@ const EXCLUDED: [(&str, &str); 14] = [
     ("Placement.AvailabilityZone", "SubnetId"),
     ("Placement.AvailabilityZoneId", "SubnetId"),
     ("Placement.AvailabilityZoneId", "Placement.AvailabilityZone"),
-    ("HibernationOptions", "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior"),
+    (
+        "HibernationOptions.Configured",
+        "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior",
+    ),
 ];
 
 /// `boto3_create_instances_kwargs`, looked through.
@@ -67,6 +70,13 @@ impl Overrides {
                     .hint("Apyfal could not end the host, which would cost for ever"));
             }
         }
+        let reads = members.get("MetadataOptions").and_then(|options| options.get("HttpEndpoint"));
+        if reads.is_some_and(|endpoint| *endpoint == "disabled") {
+            return Err(usage(
+                "'HttpEndpoint' of 'MetadataOptions' cannot be 'disabled'".to_owned(),
+            )
+            .hint("the machine would not learn that it is to be a host, nor when to end"));
+        }
         let user_data = match members.shift_remove("UserData") {
             Some(Value::String(script)) => Some(script),
             _ => None,
@@ -97,7 +107,7 @@ impl Overrides {
     /// [joined](Self::tags) by themselves.
     pub(crate) fn over(&self, mut request: Map<String, Value>) -> Map<String, Value> {
         for (member, excluded) in EXCLUDED {
-            if self.member(member).is_some() {
+            if self.member(member).is_some_and(|said| *said != Value::Bool(false)) {
                 remove(&mut request, excluded);
             }
         }
@@ -272,6 +282,10 @@ mod tests {
             (json!({"MinCount": 1, "MaxCount": 4}), "'MaxCount' cannot be 4"),
             (json!({"DisableApiTermination": true}), "'DisableApiTermination' cannot be True"),
             (json!({"DisableApiStop": true}), "'DisableApiStop' cannot be True"),
+            (
+                json!({"MetadataOptions": {"HttpEndpoint": "disabled"}}),
+                "'HttpEndpoint' of 'MetadataOptions' cannot be 'disabled'",
+            ),
             (json!({"Spam": 1}), "RunInstances has no member 'Spam'"),
             (json!("text"), "the request cannot be 'text'"),
         ] {

@@ -40,7 +40,7 @@ use std::time::Duration;
 use apyfal_aws::{Credentials, Http, Settings};
 use apyfal_core::{Configuration, Environment, Error, ErrorKind, Image, Result};
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 pub use settings::AwsSettings;
@@ -176,6 +176,10 @@ impl Provider for Aws {
         told.map(Some).map_err(|error| error.operation("make a host on AWS"))
     }
 
+    async fn image_id(&self, image: &Image) -> Result<String> {
+        Ok(images::find(&self.api, image).await?.id)
+    }
+
     async fn create(&self, request: &Request, token: &Token) -> Result<InstanceId> {
         let request = request::with_token(request.read::<Value>()?, token);
         let made = self.api.ec2("RunInstances", &members::flatten(&request)).await;
@@ -244,6 +248,15 @@ impl Provider for Aws {
                 _ => error,
             }
         })
+    }
+
+    async fn withdraw(&self, request: &Request, token: &Token) -> Result<()> {
+        let request: Map<String, Value> = request.read()?;
+        if !spot::is_persistent(&request) {
+            return Ok(());
+        }
+        let withdrawn = spot_requests::cancel_all(&self.api, token).await;
+        withdrawn.map_err(|error| error.operation("take back a request for a host on AWS"))
     }
 
     async fn terminate(&self, id: &InstanceId) -> Result<()> {

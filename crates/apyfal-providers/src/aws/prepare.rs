@@ -252,7 +252,8 @@ async fn needed_rights(
 async fn put(bucket: &Bucket, script: &Script) -> Result<Vec<Artifact>> {
     for artifact in &script.artifacts {
         match bucket.put(&artifact.path, &artifact.sha256).await {
-            Err(error) if error.kind() == ErrorKind::Security => {
+            // It may not be used, or somebody else's has its name.
+            Err(error) if matches!(error.kind(), ErrorKind::Security | ErrorKind::Conflict) => {
                 return Ok(script.artifacts.clone());
             }
             put => put?,

@@ -77,11 +77,15 @@ pub(crate) fn request(spec: &HostSpec, settings: &AwsSettings, parts: &Parts<'_>
     let mut request = settings.overrides.over(ours);
     // What the user says of it was looked for like any other one, and may be no id.
     request.insert("ImageId".to_owned(), json!(parts.image));
-    if parts.asks_for_address {
-        ask_for_address(&mut request);
+    match request.get_mut("NetworkInterfaces").and_then(Value::as_array_mut) {
+        Some(interfaces) => reach_by(interfaces, settings.use_private_ip, parts.asks_for_address)?,
+        None if parts.asks_for_address => ask_for_address(&mut request),
+        None => {}
     }
     spot::settle(&mut request, spec, settings, parts.now)?;
-    let mut kinds = vec!["instance", "volume", "network-interface"];
+    let mut kinds = vec!["instance", "volume"];
+    // AWS takes no tags of interfaces where it makes none.
+    kinds.extend(makes_interface(&request).then_some("network-interface"));
     kinds.extend(spot::is_spot(&request).then_some("spot-instances-request"));
     let mut tags = host_tags::of(spec, settings.prefix.as_deref(), parts.owner);
     if spot::is_persistent(&request) {
@@ -98,8 +102,11 @@ pub(crate) fn request(spec: &HostSpec, settings: &AwsSettings, parts: &Parts<'_>
 pub(crate) fn with_token(mut request: Value, token: &Token) -> Value {
     request["ClientToken"] = json!(token);
     if let Some(kinds) = request["TagSpecifications"].as_array_mut() {
-        let instance = kinds.iter_mut().find(|kind| kind["ResourceType"] == "instance");
-        if let Some(tags) = instance.and_then(|kind| kind["Tags"].as_array_mut()) {
+        // What is asked for by a token outlives what it makes.
+        let kinds = kinds.iter_mut().filter(|kind| {
+            kind["ResourceType"] == "instance" || kind["ResourceType"] == "spot-instances-request"
+        });
+        for tags in kinds.filter_map(|kind| kind["Tags"].as_array_mut()) {
             tags.push(json!({"Key": host_tags::TOKEN, "Value": token}));
         }
     }
@@ -148,10 +155,46 @@ pub(crate) fn check_architecture(
     .hint("name another image_id or instance_type"))
 }
 
-/// Has the machine's first network interface ask for a public address, unless the user says what
-/// interfaces there are. Groups that are named otherwise than by their ids cannot be those of one.
+/// Whether AWS makes a network interface, and does not take those alone that are there.
+fn makes_interface(request: &Map<String, Value>) -> bool {
+    let named = request.get("NetworkInterfaces").and_then(Value::as_array);
+    named.is_none_or(|all| {
+        all.is_empty() || all.iter().any(|one| one.get("NetworkInterfaceId").is_none())
+    })
+}
+
+/// Has the first interface of those that the user names have an address at which its host is reached.
+///
+/// # Errors
+/// The user says that it has none.
+fn reach_by(interfaces: &mut [Value], is_private: bool, asks_for_address: bool) -> Result<()> {
+    let is_alone = interfaces.len() == 1;
+    let mut first = interfaces.iter_mut();
+    let first = first.find(|one| one.get("DeviceIndex").is_none_or(|index| *index == 0));
+    let Some(first) = first.filter(|one| one.get("NetworkInterfaceId").is_none()) else {
+        return Ok(());
+    };
+    let has_ipv6 = ["Ipv6Addresses", "Ipv6AddressCount"].iter().any(|key| first.get(key).is_some());
+    match first.get("AssociatePublicIpAddress") {
+        Some(Value::Bool(false)) if !is_private && !has_ipv6 => {
+            let why = "'AssociatePublicIpAddress' of its first network interface is False";
+            Err(Error::new(ErrorKind::Usage, why)
+                .operation("reach a host on AWS")
+                .hint("use_private_ip = True, where its network can be reached from here")
+                .hint("or leave it out, and it gets a public address"))
+        }
+        None if asks_for_address && is_alone => {
+            first["AssociatePublicIpAddress"] = json!(true);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Has the machine's first network interface ask for a public address. Groups that are named otherwise than
+/// by their ids cannot be those of one.
 fn ask_for_address(request: &mut Map<String, Value>) {
-    if request.contains_key("NetworkInterfaces") || request.contains_key("SecurityGroups") {
+    if request.contains_key("SecurityGroups") {
         return;
     }
     let mut interface = json!({

@@ -8,6 +8,13 @@ use super::members;
 use super::settings::AwsSettings;
 use crate::spec::{AtShutdown, HostSpec};
 
+/// What names capacity that is not spare: AWS takes no request for both.
+const NEVER_SPARE: [&str; 3] = [
+    "CapacityReservationSpecification.CapacityReservationTarget",
+    "Placement.HostId",
+    "Placement.HostResourceGroupArn",
+];
+
 /// What is asked for where the user asks for nothing else: one machine, which is deleted where its
 /// capacity is needed. A machine of that kind cannot be stopped, so one that is to be is on demand,
 /// unless the user says what spare capacity it is to be of.
@@ -16,7 +23,10 @@ pub(crate) fn options(spec: &HostSpec, settings: &AwsSettings) -> Option<Value> 
     if said("MarketType").is_some_and(|market| market != "spot") {
         return None;
     }
-    if settings.spot_instance && spec.at_shutdown == AtShutdown::Terminate {
+    let has = |member: &&str| settings.overrides.member(member).is_some();
+    let excludes = NEVER_SPARE.iter().any(has)
+        || settings.overrides.member("Placement.Tenancy").is_some_and(|tenancy| tenancy == "host");
+    if settings.spot_instance && !excludes && spec.at_shutdown == AtShutdown::Terminate {
         return Some(json!({"MarketType": "spot", "SpotOptions": {
             "SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"
         }}));
@@ -52,7 +62,7 @@ pub(crate) fn settle(
         return Ok(());
     }
     let is_persistent = is_persistent(request);
-    let hibernates = request.contains_key("HibernationOptions");
+    let hibernates = request.get("HibernationOptions").is_some_and(|on| on["Configured"] == true);
     let market = &mut request["InstanceMarketOptions"];
     if !is_persistent {
         return match spec.at_shutdown {

@@ -8,6 +8,7 @@ use apyfal_core::Result;
 use super::api::{Api, Params};
 use super::element::Element;
 use super::{failure, host_tags};
+use crate::spec::Token;
 
 /// Cancels the open request by which a machine was made: else AWS makes another one in its place, with
 /// the same user data. One that is not open any more is fine, and a machine that was made otherwise.
@@ -21,6 +22,30 @@ pub(crate) async fn cancel(api: &Api, instance: &Element) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Cancels all that were asked for with a token and are open, whatever became of their machines.
+///
+/// # Errors
+/// AWS refuses, and may make further machines.
+pub(crate) async fn cancel_all(api: &Api, token: &Token) -> Result<()> {
+    let asked = [
+        ("Filter.1.Name", format!("tag:{}", host_tags::TOKEN)),
+        ("Filter.1.Value.1", token.0.clone()),
+    ];
+    let asked = asked.map(|(name, value)| (name.to_owned(), value)).into();
+    let found =
+        api.ec2_all("DescribeSpotInstanceRequests", &asked, "spotInstanceRequestSet").await?;
+    let open = found.iter().filter(|request| is_open(request));
+    let ids = open.filter_map(|request| request.text("spotInstanceRequestId"));
+    let ids: Params = ids
+        .zip(1..)
+        .map(|(id, at)| (format!("SpotInstanceRequestId.{at}"), id.to_owned()))
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    api.ec2("CancelSpotInstanceRequests", &ids).await.map(drop).or_else(gone)
 }
 
 /// Whether AWS would make another machine in place of one.
@@ -44,11 +69,13 @@ async fn open(api: &Api, instance: &Element) -> Result<Option<Params>> {
         .ec2_all("DescribeSpotInstanceRequests", &request, "spotInstanceRequestSet")
         .await
         .or_else(gone)?;
-    let is_open = |request: &Element| {
-        request.text("type") == Some("persistent")
-            && matches!(request.text("state"), Some("open" | "active" | "disabled"))
-    };
     Ok(found.iter().any(is_open).then_some(request))
+}
+
+/// Whether a request makes further machines.
+fn is_open(request: &Element) -> bool {
+    request.text("type") == Some("persistent")
+        && matches!(request.text("state"), Some("open" | "active" | "disabled"))
 }
 
 /// One that is not there makes nothing.

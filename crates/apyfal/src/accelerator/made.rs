@@ -23,6 +23,18 @@ impl Accelerator {
         self.0.place.made_host()?.login()
     }
 
+    /// What it is called where it runs, without a host being made: where nothing else knows it, the
+    /// catalog says so.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info), or the catalog does not know it.
+    pub async fn called(&self, cancel: &Cancel) -> Result<String> {
+        match self.0.place.made_host() {
+            Some(made) if self.0.place.known().is_none() => made.called(cancel).await,
+            _ => Ok(cancel.or_cancelled(self.info()).await?.name.to_string()),
+        }
+    }
+
     /// Has the host be there that is made for it, if it is to have one. [`start`](Self::start) does so
     /// by itself, once it knows that it can use it.
     ///

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use apyfal_client::{Remote, RemoteOptions};
 use apyfal_core::{Error, Result};
-use apyfal_hosts::{HostRecord, HostState, StopMode, Usage};
-use apyfal_providers::{Instance, InstanceDetails};
+use apyfal_hosts::{HostRecord, HostState, Lifecycle, StopMode, Usage};
+use apyfal_providers::{Instance, InstanceDetails, InstanceState};
 use futures::future::join_all;
 
 use super::MadeHosts;
@@ -52,16 +52,20 @@ impl MadeHosts {
     /// What is remembered cannot be read.
     pub async fn list(&self) -> Result<(Vec<Listed>, Vec<Error>)> {
         let asked = join_all(self.places()?.into_iter().map(async |(provider, region)| {
-            let machines = async { self.lifecycle(&provider, region.as_deref())?.machines().await };
-            let machines = machines.await;
+            let machines = async {
+                let lifecycle = self.lifecycle(&provider, region.as_deref())?;
+                Ok((lifecycle.machines().await?, lifecycle))
+            };
+            let machines: Result<_> = machines.await;
             (provider, region, machines)
         }));
-        let (mut machines, mut errors) = (Vec::new(), Vec::new());
+        let (mut machines, mut lifecycles, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for (provider, region, found) in asked.await {
             match found {
-                Ok(found) => {
+                Ok((found, lifecycle)) => {
                     let place = |machine| (provider.clone(), region.clone(), machine);
                     machines.extend(found.into_iter().map(place));
+                    lifecycles.push((provider, region, lifecycle));
                 }
                 Err(error) => errors.push(error),
             }
@@ -73,7 +77,17 @@ impl MadeHosts {
         for (host, left) in hosts.into_iter().zip(left) {
             let at = machines.iter().position(|(_, _, machine)| is_of(machine, &host));
             let machine = at.map(|at| machines.swap_remove(at).2);
-            listed.push(remembered(host, machine, left));
+            let place = |place: &&(String, Option<String>, Lifecycle)| {
+                place.0 == host.provider && place.1 == host.region
+            };
+            // Providers forget what has ended.
+            let has_ended = match (&machine, lifecycles.iter().find(place)) {
+                (None, Some((_, _, lifecycle))) if host.instance.is_some() => {
+                    lifecycle.is_gone(&host).await.unwrap_or(false)
+                }
+                _ => false,
+            };
+            listed.push(remembered(host, machine, left, has_ended));
         }
         let strays = machines.into_iter().filter(|(_, _, machine)| machine.state.is_alive());
         listed.extend(strays.map(|(provider, region, machine)| stray(provider, region, machine)));
@@ -97,10 +111,18 @@ async fn left(host: &HostRecord) -> Option<f64> {
     about.lease?.left()
 }
 
-fn remembered(host: HostRecord, machine: Option<Instance>, left: Option<f64>) -> Listed {
+fn remembered(
+    host: HostRecord,
+    machine: Option<Instance>,
+    left: Option<f64>,
+    has_ended: bool,
+) -> Listed {
     let (told, details) = match machine {
         Some(machine) => (Some(machine.state.to_string()), machine.details),
-        None => (None, InstanceDetails::default()),
+        None => {
+            let ended = has_ended.then(|| InstanceState::Ended.to_string());
+            (ended, InstanceDetails::default())
+        }
     };
     Listed {
         name: host.name,

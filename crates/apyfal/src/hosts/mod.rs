@@ -4,11 +4,10 @@ mod listed;
 
 use std::path::PathBuf;
 
-use apyfal_core::{Cancel, Configuration, Error, Result};
+use apyfal_core::{Cancel, Configuration, Error, Image, Result};
 use apyfal_hosts::{Ledger, Lifecycle, ledger_of};
 use futures::{StreamExt, stream};
 
-use crate::known_hosts::KnownHosts;
 use crate::made::{lifecycle, makes, of_provider};
 use crate::surroundings::Surroundings;
 
@@ -25,6 +24,21 @@ pub fn is_made(host_type: &str) -> bool {
 /// there.
 pub fn is_of_provider(error: &Error) -> bool {
     crate::made::is_of_provider(error)
+}
+
+/// What a provider calls an image in a region, however the catalog names it.
+///
+/// # Errors
+/// There is none, or the provider does not tell.
+pub async fn image_id(
+    image: &Image,
+    (host_type, region): (&str, Option<&str>),
+    configuration: &Configuration,
+    surroundings: &Surroundings,
+) -> Result<String> {
+    let lifecycle = lifecycle(host_type, region, configuration, surroundings)
+        .map_err(|error| of_provider(error, host_type))?;
+    lifecycle.image_id(image).await.map_err(|error| of_provider(error, host_type))
 }
 
 /// How many hosts are ended at a time: each takes a while, and costs meanwhile.
@@ -105,6 +119,14 @@ impl MadeHosts {
         stream::iter(ending).buffer_unordered(AT_ONCE).collect().await
     }
 
+    /// Ends one, or leaves it, as `mode` says.
+    ///
+    /// # Errors
+    /// It has not ended.
+    pub async fn end(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {
+        self.end_as(host, mode, cancel).await
+    }
+
     /// Ends the hosts that were made for the accelerator of a name, as their stop modes say or as
     /// `mode` does, whatever became of the configuration that they were made by; their names at their
     /// providers.
@@ -131,15 +153,7 @@ impl MadeHosts {
     async fn end_as(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {
         let lifecycle = self.lifecycle(&host.provider, host.region.as_deref())?;
         let _lock = self.ledger.lock(&host.id, cancel).await?;
-        let url = host.url.clone();
-        lifecycle.stop(host, mode).await?;
-        if host.state == HostState::Ended
-            && let (Some(url), Some(home)) = (url, self.surroundings.home())
-        {
-            // It may have been forgotten already.
-            let _ = KnownHosts::below(home).remove(&url, cancel);
-        }
-        Ok(())
+        lifecycle.stop(host, mode).await
     }
 
     fn lifecycle(&self, provider: &str, region: Option<&str>) -> Result<Lifecycle> {

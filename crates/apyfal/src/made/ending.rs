@@ -95,7 +95,6 @@ impl Host {
         };
         let mut failed = Ok(());
         for (mut host, _lock) in hosts {
-            let url = host.url.clone();
             let ended = async {
                 let lifecycle = self.of_host(&host, lifecycle)?;
                 // Who named it and leaves it changes nothing of what is to become of it.
@@ -117,12 +116,6 @@ impl Host {
                     self.tell_that_it_runs(id);
                 }
                 _ => {}
-            }
-            if host.state == HostState::Ended
-                && let Some(url) = url
-            {
-                // It may have been forgotten, or be known by a name that somebody gave it.
-                let _ = self.known.remove(&url, &never);
             }
         }
         if failed.is_ok() {

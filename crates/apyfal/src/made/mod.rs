@@ -42,8 +42,8 @@ pub(crate) struct MadeHost(Arc<Held>);
 /// What there is of it, and what was asked for.
 #[derive(Debug)]
 pub(crate) struct Host {
-    /// What is known of the accelerator before there is a host.
-    known_as: AcceleratorInfo,
+    /// What is known of the accelerator before there is a host; none where only that can say.
+    known_as: Option<AcceleratorInfo>,
     lifecycle: Lifecycle,
     which: Which,
     wanted: New,
@@ -86,10 +86,10 @@ impl MadeHost {
     pub(crate) fn of(
         asked: &AcceleratorBuilder,
         host_type: &str,
-        accelerator: &AcceleratorInfo,
+        known_as: Option<&AcceleratorInfo>,
     ) -> Result<Self> {
-        let known_as = accelerator.clone();
-        let AcceleratorBuilder { configuration, surroundings, .. } = asked;
+        let AcceleratorBuilder { configuration, surroundings, name: asked_for, .. } = asked;
+        let accelerator = known_as.map_or(asked_for.as_str(), |info| &info.name);
         let mut lifecycle = lifecycle(host_type, None, configuration, surroundings)
             .map_err(|error| of_provider(error, host_type))?;
         if let Some(watch) = asked.watch.clone() {
@@ -106,16 +106,12 @@ impl MadeHost {
             (None, Some(name)) => Which::For(Usage::Named(name.clone())),
             (None, None) => {
                 let place = (host_type, lifecycle.provider().region.as_deref());
-                Which::For(Usage::Unnamed(settings.wish(
-                    configuration,
-                    place,
-                    &accelerator.name,
-                )?))
+                Which::For(Usage::Unnamed(settings.wish(configuration, place, accelerator)?))
             }
         };
         let stop_mode = Mutex::new(settings.stop_mode);
         let wanted = New {
-            accelerator: accelerator.name.to_string(),
+            accelerator: accelerator.to_owned(),
             configuration: configuration.clone(),
             surroundings: surroundings.clone(),
             settings,
@@ -123,7 +119,7 @@ impl MadeHost {
             warnings: Mutex::default(),
         };
         let host = Host {
-            known_as,
+            known_as: known_as.cloned(),
             lifecycle,
             which,
             wanted,
@@ -219,10 +215,33 @@ impl Host {
             }
         }
         // Where it has none of this name, or does not answer, whoever uses it is told.
-        if let Ok(there) = cancel.or_cancelled(remote.accelerator(&self.known_as.name)).await {
-            self.notes.lock().extend(differences::between(&self.known_as, &there));
+        if let Some(here) = &self.known_as
+            && let Ok(there) = cancel.or_cancelled(remote.accelerator(&here.name)).await
+        {
+            self.notes.lock().extend(differences::between(here, &there));
         }
         Ok(remote)
+    }
+
+    /// Whether it gets what the catalog has for its accelerator, and not what this machine has.
+    pub(crate) fn is_cataloged(&self) -> bool {
+        self.lifecycle.provider().runs_scripts
+    }
+
+    /// What the accelerator is called, as the catalog says.
+    ///
+    /// # Errors
+    /// It does not know it, or cannot be read.
+    pub(crate) async fn called(&self, cancel: &Cancel) -> Result<String> {
+        self.wanted.called(cancel).await
+    }
+
+    /// The host, where it is there.
+    ///
+    /// # Errors
+    /// It is not made yet, or has ended.
+    pub(crate) async fn reached(&self) -> Result<Remote> {
+        Ok(self.there().await?.remote)
     }
 
     /// The host that was made before, by this process or another.

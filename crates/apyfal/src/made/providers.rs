@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apyfal_core::{Configuration, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Configuration, Error, ErrorKind, Result};
 use apyfal_hosts::{Lifecycle, Limits, ledger_of};
 use apyfal_providers::{Aws, Provider, Sim};
 
+use crate::known_hosts::KnownHosts;
 use crate::surroundings::Surroundings;
 
 /// The types of hosts that are made.
@@ -62,7 +63,11 @@ pub(crate) fn lifecycle(
             .hint("host_type = sim makes hosts of processes of this machine, to try it out"));
         }
     };
-    Ok(Lifecycle::new(provider, ledger_of(home), limits))
+    let known = KnownHosts::below(home);
+    Ok(Lifecycle::new(provider, ledger_of(home), limits).forgetting(Arc::new(move |url| {
+        // It may have been forgotten, or be known by a name that somebody gave it.
+        let _ = known.remove(url, &Cancel::default());
+    })))
 }
 
 /// Says whose host an error is about.

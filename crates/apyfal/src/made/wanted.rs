@@ -120,6 +120,10 @@ impl New {
         let stock = Catalog::built_in([accelerator.as_str()])?;
         let is_known = found.catalog.accelerator(accelerator).is_ok();
         let is_ours = is_known || (installed.is_none() && !self.is_configured());
+        // Whoever says from which image it starts knows what that has.
+        if !is_known && is_ours && self.settings.image.is_some() {
+            return Ok(Needs { agents: found.catalog.agents, ..Needs::default() });
+        }
         // Where it is neither known nor ours, the error is the catalog's, which tells what there is.
         let catalog = if is_ours { &found.catalog } else { &stock };
         let requirements = catalog.requirements(provider.name, accelerator)?;
@@ -130,6 +134,13 @@ impl New {
             (None, None) => None,
         };
         Ok(Needs { there, package, agents: found.catalog.agents })
+    }
+
+    /// What the catalog calls the accelerator.
+    pub(super) async fn called(&self, cancel: &Cancel) -> Result<String> {
+        let finding = catalog::find(None, &self.configuration, &self.surroundings.environment);
+        let found = cancel.or_cancelled(finding).await?;
+        Ok(found.catalog.accelerator(&self.accelerator)?.0.to_owned())
     }
 
     fn installed(&self) -> Option<Installed> {

@@ -54,11 +54,12 @@ pub(crate) async fn rights(api: &Api, wishes: &RightsWishes) -> Result<Rights> {
             policy::find_or_make(api, wishes),
             profile::find_or_make(api, wishes),
         )?;
-        tokio::try_join!(
-            role::attach(api, &role, policy.as_ref()),
+        let (lacking, ()) = tokio::try_join!(
+            role::attach(api, wishes, &role, policy.as_ref()),
             profile::add(api, &profile, &role),
         )?;
-        let warnings = role.warning.into_iter().chain(policy.and_then(|policy| policy.warning));
+        let of_policy = policy.and_then(|policy| policy.warning);
+        let warnings = role.warning.into_iter().chain(lacking).chain(of_policy);
         Ok(Rights { profile: profile.name, warnings: warnings.collect() })
     };
     rights.await.map_err(|error: Error| error.as_reason().operation("set up the rights of a host"))

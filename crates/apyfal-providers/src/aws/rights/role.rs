@@ -15,6 +15,8 @@ pub(super) struct Role {
     pub(super) name: String,
     /// The policies that it has.
     policies: Vec<String>,
+    /// Whether this installation made it.
+    is_own: bool,
     pub(super) warning: Option<String>,
 }
 
@@ -35,8 +37,13 @@ pub(super) async fn find_or_make(api: &Api, wishes: &RightsWishes) -> Result<Rol
         ("Description", "What hosts of Apyfal may do"),
         ("AssumeRolePolicyDocument", &trust),
     ];
-    make(api, "CreateRole", &params_of_new(&own, &wishes.installation)).await?;
-    Ok(Role { name: wishes.role.clone(), policies: Vec::new(), warning: None })
+    let made = make(api, "CreateRole", &params_of_new(&own, &wishes.installation)).await?;
+    if made.is_none()
+        && let Some(found) = find(api, wishes, &wishes.role).await?
+    {
+        return Ok(found);
+    }
+    Ok(Role { name: wishes.role.clone(), policies: Vec::new(), is_own: true, warning: None })
 }
 
 async fn find(api: &Api, wishes: &RightsWishes, name: &str) -> Result<Option<Role>> {
@@ -55,6 +62,7 @@ async fn find(api: &Api, wishes: &RightsWishes, name: &str) -> Result<Option<Rol
     Ok(Some(Role {
         name: role.text("RoleName").unwrap_or(name).to_owned(),
         policies: policies.filter_map(arn).collect(),
+        is_own: is_own(role, &wishes.installation),
         warning: entrust(api, wishes, role).await?,
     }))
 }
@@ -78,13 +86,25 @@ async fn entrust(api: &Api, wishes: &RightsWishes, role: &Element) -> Result<Opt
     Ok(None)
 }
 
-/// Gives a role a policy, unless it has it.
-pub(super) async fn attach(api: &Api, role: &Role, policy: Option<&Policy>) -> Result<()> {
-    match policy {
-        Some(policy) if !role.policies.contains(&policy.arn) => {
-            let params = params(&[("RoleName", &role.name), ("PolicyArn", &policy.arn)]);
-            api.iam("AttachRolePolicy", &params).await.map(drop).map_err(settling)
-        }
-        _ => Ok(()),
+/// Gives a role of ours a policy, unless it has it; what the user should know of the role.
+pub(super) async fn attach(
+    api: &Api,
+    wishes: &RightsWishes,
+    role: &Role,
+    policy: Option<&Policy>,
+) -> Result<Option<String>> {
+    let Role { name, policies, is_own, .. } = role;
+    let Some(policy) = policy.filter(|policy| !policies.contains(&policy.arn)) else {
+        return Ok(None);
+    };
+    if !is_own {
+        return Ok(Some(format!(
+            "the role '{name}', which somebody else made, does not have the policy '{}' and stays as it \
+             is: what hosts may do is what it says",
+            wishes.policy
+        )));
     }
+    let params = params(&[("RoleName", name), ("PolicyArn", &policy.arn)]);
+    api.iam("AttachRolePolicy", &params).await.map_err(settling)?;
+    Ok(None)
 }

@@ -231,6 +231,21 @@ async fn what_somebody_else_made_is_used_and_told_and_stays() {
 }
 
 #[tokio::test]
+async fn a_role_of_somebody_else_gets_no_policy() {
+    let cloud = Cloud::global(|_| None);
+    let api = cloud.api();
+    let wishes = wishes("Theirs");
+    let trust = wishes.trust_document.to_string();
+    let theirs = params(&[("RoleName", "theirsRole"), ("AssumeRolePolicyDocument", &trust)]);
+    api.iam("CreateRole", &theirs).await.unwrap();
+    let found = rights(&api, &wishes).await.unwrap();
+    let told =
+        "the role 'theirsRole', which somebody else made, does not have the policy 'TheirsPolicy'";
+    assert!(found.warnings[0].starts_with(told), "{found:?}");
+    assert_eq!(given(&api, &found.profile).await, ("theirsRole".to_owned(), Vec::new()));
+}
+
+#[tokio::test]
 async fn a_profile_of_another_role_stays_and_ours_is_called_after_both() {
     let cloud = Cloud::global(|_| None);
     let api = cloud.api();
