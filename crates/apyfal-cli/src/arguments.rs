@@ -10,6 +10,7 @@ use std::ffi::OsString;
 
 use apyfal::files::file_url;
 use apyfal::{Error, ParamKind, Registry, Result};
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use parameters::Word;
@@ -129,10 +130,23 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Refused> {
         grammar.build();
     }
     let (declared, parameters) = split(arguments).map_err(Refused::Ours)?;
-    let matches = grammar.try_get_matches_from_mut(declared).map_err(Refused::Clap)?;
+    let matches = grammar.try_get_matches_from_mut(declared).map_err(|error| {
+        as_value(&error, &parameters).map_or(Refused::Clap(error), Refused::Ours)
+    })?;
     let CommandLine { options, command } =
         CommandLine::from_arg_matches(&matches).map_err(Refused::Clap)?;
     Ok(Parsed { options, command, parameters })
+}
+
+/// How a word that begins with `-` is given as the value of a parameter, where one has none and it seems to be that.
+fn as_value(error: &clap::Error, parameters: &Parameters) -> Option<Error> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
+    let key = parameters.without_value()?;
+    let is_meant = word.starts_with('-') && !word.starts_with("--");
+    is_meant.then(|| {
+        Error::new(apyfal::ErrorKind::Usage, format!("'{word}' is no option"))
+            .hint(format!("where it is the value of --{key}: --{key}={word}"))
+    })
 }
 
 /// A word that is no text can only be a path: as a URL it is text.
@@ -274,6 +288,17 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         grammar().debug_assert();
+    }
+
+    #[test]
+    fn a_value_that_looks_like_an_option_is_told_how_to_be_given() {
+        let parse = |line: &str| parse(line.split(' ').map(OsString::from).collect());
+        let Err(Refused::Ours(error)) = parse("apyfal run upper a b --from -x") else {
+            panic!("it is taken");
+        };
+        assert_eq!(error.hints(), ["where it is the value of --from: --from=-x"]);
+        assert!(matches!(parse("apyfal run upper a b -x"), Err(Refused::Clap(_))));
+        assert_eq!(parameters("apyfal run upper a b --from=-x"), json!({"from": "-x"}));
     }
 
     #[test]

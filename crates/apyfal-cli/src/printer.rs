@@ -63,7 +63,7 @@ impl Printer {
     /// A warning that another engine did what one failed to do, where that is so.
     pub(crate) fn engine_note(&self, report: &Report) {
         if let Some(note) = report.engine_note() {
-            self.warning(harmless(note));
+            self.warning(note);
         }
     }
 
@@ -77,7 +77,7 @@ impl Printer {
     /// A line on standard error, even where only results are wanted.
     fn aside(&self, text: &str) {
         // Nothing can be done about a standard error that is closed.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", harmless(text));
     }
 
     /// A command line that cannot be parsed.
@@ -125,7 +125,7 @@ impl Printer {
         }
         self.note(&figures(report));
         for note in report.destination_note().into_iter().chain(no_comparison(report)) {
-            self.note(&harmless(note));
+            self.note(note);
         }
         Ok(())
     }

@@ -44,6 +44,36 @@ fn the_default_name_and_the_old_parameter_names_work() {
 }
 
 #[test]
+fn a_name_keeps_the_configuration_that_it_was_made_with() {
+    let home = Home::new();
+    home.write("in.txt", "text");
+    for (folder, file) in [("one", "one/accelerator.conf"), ("two", "two/other.conf")] {
+        std::fs::create_dir(home.path(folder)).unwrap();
+        home.write(file, format!("[accelerator.mine]\ncommand = ['sh', '-c', 'echo {folder}']\n"));
+    }
+    let done = |folder: &str, words: &[&str]| {
+        let mut command = home.apyfal(words);
+        command.current_dir(home.path(folder)).env("APYFAL_CONFIG_FILE", "");
+        if folder == "two" {
+            command.env("APYFAL_CONFIG_FILE", "other.conf");
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    done("one", &["create", "-a", "mine", "-n", "created"]);
+    done("one", &["start", "-n", "created"]);
+    done("two", &["start", "-a", "mine", "-n", "started"]);
+    for (name, said) in [("created", "one"), ("started", "two")] {
+        let out = format!("{name}.txt");
+        done(".", &["process", "-n", name, "-i", "in.txt", "-o", &out]);
+        assert_eq!(text(&home.read(&out)).trim(), said);
+        done(".", &["stop", "-n", name]);
+    }
+    assert!(done(".", &["list"]).is_empty());
+}
+
+#[test]
 fn parameters_of_start_hold_until_process_overrides_them() {
     let home = Home::new();
     home.write("in.txt", words(300_000, 1));

@@ -3,12 +3,13 @@
 mod made;
 mod open_session;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use apyfal_client::{HostLoad, Remote};
 use apyfal_core::{
-    AcceleratorInfo, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters, Params,
-    Report, Result, Start,
+    AcceleratorInfo, Cancel, Configuration, Error, ErrorKind, Input, Job, JobIo, JobParameters,
+    Params, Report, Result, Start,
 };
 use apyfal_storage::Storage;
 use parking_lot::{Mutex, MutexGuard};
@@ -17,7 +18,7 @@ use tokio::sync::OnceCell;
 use crate::builder::AcceleratorBuilder;
 use crate::call::{Call, End, Opened};
 use crate::configuration;
-use crate::map::{JobHandle, ProcessMap};
+use crate::map::{self, BegunJob, JobHandle, ProcessMap};
 use crate::place::Place;
 pub(crate) use open_session::Admission;
 use open_session::OpenSession;
@@ -81,6 +82,18 @@ impl Accelerator {
     /// No host answers, or none has an accelerator of this name.
     pub async fn info(&self) -> Result<&AcceleratorInfo> {
         Ok(&self.0.place.about(&self.0.asked).await?.info)
+    }
+
+    /// The same, before a [`start`](Self::start): where only its host knows, that is made now.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info), or its host cannot be made. One that is there by then is given back by
+    /// [`undo_start`](Self::undo_start).
+    pub async fn learn(&self, cancel: &Cancel) -> Result<&AcceleratorInfo> {
+        if self.0.place.known().is_none() {
+            self.make_host(cancel).await?;
+        }
+        cancel.or_cancelled(self.info()).await
     }
 
     /// What is odd about where it runs, for people; what is odd about the configuration is told by
@@ -147,7 +160,7 @@ impl Accelerator {
         let inner = &*self.0;
         // Its own: a call that is dropped ends no other one that shares the caller's switch.
         let cancel = call.cancel.child();
-        let info = cancel.or_cancelled(self.info()).await?;
+        let info = self.learn(&cancel).await?;
         let defaults = self.defaults(&inner.start_defaults, "configuration").await?;
         let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
         check_engine(info, &parameters)?;
@@ -251,6 +264,13 @@ impl Accelerator {
             }
         };
         run.await.map_err(|error: Error| error.operation(operation))
+    }
+
+    /// Runs one job within this call where its data is in memory and it has to wait for nothing, as small ones of
+    /// this machine: handing one to another thread takes longer than the job. Else what is left of it is
+    /// given back. To be called within a tokio runtime.
+    pub fn process_at_once(&self, call: Call) -> ControlFlow<Result<Report>, BegunJob> {
+        map::at_once(self.clone(), call)
     }
 
     /// Runs one job in the background. To be called within a tokio runtime.

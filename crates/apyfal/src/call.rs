@@ -217,6 +217,21 @@ impl Call {
         src && dst
     }
 
+    /// Whether its data is in memory, and nowhere else.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        let src = match &self.src {
+            None => true,
+            Some(End::Stream(input)) => input.is_in_memory(),
+            Some(End::Url(_) | End::File(_)) => false,
+        };
+        let dst = match &self.dst {
+            None => true,
+            Some(End::Stream(output)) => output.is_in_memory(),
+            Some(End::Url(_) | End::File(_)) => false,
+        };
+        src && dst
+    }
+
     /// The parameters to send: `defaults` of the configuration, then the call's own.
     ///
     /// The original's names for source and destination, `names`, are taken out of them.

@@ -82,6 +82,6 @@ pub use builder::AcceleratorBuilder;
 pub use call::{Call, full_parameters};
 pub use devices::Devices;
 pub use known_hosts::{Certificate, KnownHost, KnownHosts, Pairing};
-pub use map::{JobHandle, ProcessMap};
+pub use map::{BegunJob, JobHandle, ProcessMap};
 pub use place::ChosenHosts;
 pub use surroundings::Surroundings;

@@ -2,15 +2,51 @@
 
 use std::collections::HashMap;
 use std::iter::Enumerate;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use apyfal_core::{Cancel, Error, ErrorKind, Progress, Report, Result};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::bounded::Bounded;
 use crate::{Accelerator, Call};
+
+/// A job that has begun; a future of its report, which a runtime is to drive. Dropping it ends the job.
+pub type BegunJob = Pin<Box<dyn Future<Output = Result<Report>> + Send>>;
+
+/// A job that may use its session from now on, so that a stop that is called next waits for it.
+fn admitted(
+    accelerator: Accelerator,
+    call: Call,
+) -> impl Future<Output = Result<Report>> + Send + 'static {
+    let admission = accelerator.admit();
+    async move {
+        let admission = admission?;
+        let outcome = accelerator.run(&admission, call).await;
+        // Before who waits for the job goes on: with the last one its files are removed.
+        drop(accelerator);
+        outcome
+    }
+}
+
+/// Runs a job as far as it comes without waiting, where its data is in memory.
+pub(crate) fn at_once(
+    accelerator: Accelerator,
+    call: Call,
+) -> ControlFlow<Result<Report>, BegunJob> {
+    let is_in_memory = call.is_in_memory();
+    let mut job: BegunJob = Box::pin(admitted(accelerator, call));
+    if is_in_memory {
+        // Whoever drives it later looks at it anew, so nobody need be woken for it.
+        let mut unheard = Context::from_waker(Waker::noop());
+        if let Poll::Ready(outcome) = job.as_mut().poll(&mut unheard) {
+            return ControlFlow::Break(outcome);
+        }
+    }
+    ControlFlow::Continue(job)
+}
 
 /// A job that runs in the background; a future of its report.
 ///
@@ -26,16 +62,7 @@ impl JobHandle {
     pub(crate) fn spawn(accelerator: Accelerator, mut call: Call) -> Self {
         let (cancel, progress) = (call.cancel.child(), call.progress.clone());
         call.cancel = cancel.clone();
-        // Admitted now, so that a stop that is called next waits for it.
-        let admission = accelerator.admit();
-        let task = tokio::spawn(async move {
-            let admission = admission?;
-            let outcome = accelerator.run(&admission, call).await;
-            // Before who waits for the job goes on: with the last one its files are removed.
-            drop(accelerator);
-            outcome
-        });
-        Self { task, cancel, progress }
+        Self { task: tokio::spawn(admitted(accelerator, call)), cancel, progress }
     }
 
     /// Ends the job early.

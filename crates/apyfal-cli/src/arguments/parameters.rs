@@ -51,6 +51,14 @@ impl Parameters {
         Ok(())
     }
 
+    /// The last one, if it was given no value.
+    pub(super) fn without_value(&self) -> Option<&str> {
+        match self.0.last()? {
+            (key, Word::Switch) => Some(key),
+            (_, Word::Text(_)) => None,
+        }
+    }
+
     /// Adds those that were given by `--set`, which win.
     pub(crate) fn and(mut self, set: Set) -> Self {
         for (key, value) in set.set {

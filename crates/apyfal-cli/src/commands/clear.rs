@@ -19,7 +19,8 @@ use crate::commands::Context;
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Remove all that is below ~/.apyfal: hosts and their tokens, packages, what this user's own host
-    /// remembers. Refused while something there is open or in use.
+    /// remembers. Refused while something there is open or in use. What stays is by what 'list' and 'stop
+    /// --all' find machines that this user's hosts were made of.
     #[arg(long)]
     all: bool,
 }
@@ -86,7 +87,15 @@ fn clear_all(context: &Context<'_>) -> Result<()> {
             .hint(format!("or remove '{}'", sessions.display())));
     }
     let mut count = 0;
+    let (installation, mut doomed) = (folder.join(INSTALLATION), Vec::new());
     for path in entries(&folder).map_err(removing)? {
+        match installation.starts_with(&path) && installation.exists() {
+            true => doomed
+                .extend(entries(&path).map_err(removing)?.filter(|within| *within != installation)),
+            false => doomed.push(path),
+        }
+    }
+    for path in doomed {
         let removed = match path.is_symlink() || !path.is_dir() {
             true => fs::remove_file(&path),
             false => fs::remove_dir_all(&path),
@@ -103,6 +112,9 @@ fn clear_all(context: &Context<'_>) -> Result<()> {
     let _ = fs::remove_dir(&folder);
     Ok(())
 }
+
+/// What machines are tagged with, below the directory.
+const INSTALLATION: &str = "hosts/installation";
 
 fn refused(why: String) -> Error {
     Error::new(ErrorKind::Conflict, why).operation("remove all that is remembered")

@@ -14,7 +14,8 @@ use crate::paths::{is_read_once, remembered};
 /// Settings that need a value.
 const VALUED: [&str; 4] = ["host_ip", "token", "token_file", "fingerprint"];
 
-/// Remember an accelerator and its settings by a name, for start, process and stop.
+/// Remember an accelerator and its settings by a name, for start, process and stop. What the name stood
+/// for before is stopped.
 ///
 /// Every further `--key value` is a setting of the host, such as `--host_ip`: the name of a host that
 /// 'apyfal host list' shows, or an address. What is given to reach it by, such as `--token` and
@@ -45,7 +46,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         }
     }
     let has_host = host.get("host_ip").is_some_and(|value| !value.is_null());
-    let config = arguments.config.map(|config| remembered_config(&config)).transpose()?;
+    let config = match arguments.config {
+        Some(config) => Some(remembered_config(&config)?),
+        None => found_config(context)?,
+    };
     if !has_host {
         let mut configuration = context.configuration(config.as_deref()).await?;
         check_provider(&host, &configuration)?;
@@ -59,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     }
     let mut record = Record { accelerator: arguments.accelerator, config, host, session: None };
     let accelerator = context.accelerator(&name, &record).await?;
-    record.accelerator = context.cancel.or_cancelled(accelerator.info()).await?.name.to_string();
+    record.accelerator = accelerator.called(&context.cancel).await?;
     if !pairings.is_empty() && context.surroundings.environment.home.is_some() {
         let known = context.known_hosts()?;
         for pairing in pairings {
@@ -116,6 +120,14 @@ fn given(host: &Map<String, Value>) -> Result<Vec<Pairing>> {
         configuration.set_value("host", key, value);
     }
     apyfal::configuration::pairings(&configuration)?.into_iter().map(host::kept).collect()
+}
+
+/// The configuration file where none is named, if that depends on where this runs: the commands that follow
+/// read the same, wherever they run.
+pub(crate) fn found_config(context: &Context<'_>) -> Result<Option<String>> {
+    let found = apyfal::configuration::found(&context.surroundings.environment);
+    let found = found.filter(|file| file != "-" && !is_read_once(Path::new(file)));
+    found.map(|file| remembered(&file)).transpose()
 }
 
 /// The configuration file, which is read again by the commands that follow.

@@ -3,7 +3,7 @@
 use apyfal::Result;
 use apyfal::hosts::Listed;
 use apyfal::names::Record;
-use apyfal_core::unix_time;
+use apyfal_core::{one_line, unix_time};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -54,7 +54,12 @@ pub(crate) async fn run(_arguments: Arguments, context: &Context<'_>) -> Result<
     }
     let rows = names.into_iter().map(|Open { name, record, hosts }| {
         let hosts = if hosts.is_empty() { "-".to_owned() } else { hosts.join(", ") };
-        vec![name, record.accelerator.clone(), state(&record).to_owned(), hosts]
+        vec![
+            one_line(name, usize::MAX),
+            record.accelerator.clone(),
+            state(&record).to_owned(),
+            hosts,
+        ]
     });
     context.printer.result(&table(&["NAME", "ACCELERATOR", "STATE", "HOST"], rows.collect()))
 }
@@ -74,7 +79,7 @@ fn host_row(host: &Listed) -> Vec<String> {
     };
     vec![
         host.name.clone(),
-        host.used_by.clone().unwrap_or_else(|| "-".to_owned()),
+        host.used_by.as_ref().map_or_else(|| "-".to_owned(), |name| one_line(name, usize::MAX)),
         state,
         seconds((unix_time().as_secs_f64() - host.asked).max(0.0)),
         host.left.map_or_else(|| "-".to_owned(), seconds),

@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use apyfal::configuration::forget_other_hosts;
-use apyfal::hosts::MadeHosts;
+use apyfal::hosts::{HostRecord, MadeHosts, Usage};
 use apyfal::names::{Names, Record};
 use apyfal::user_data::quoted;
 use apyfal::{
@@ -224,9 +224,28 @@ impl Context<'_> {
         self.build(self.names.builder(name, record, configuration, surroundings)?)
     }
 
+    /// The host that was stopped or kept for a name which is forgotten.
+    fn host_left(&self, name: &str) -> Option<HostRecord> {
+        let hosts = MadeHosts::of(&Configuration::default(), &self.surroundings)?;
+        let mut hosts = hosts.remembered().ok()?.into_iter();
+        hosts.find(|host| matches!(&host.usage, Usage::Named(used_by) if used_by == name))
+    }
+
     /// What is remembered of a name that must have been created.
     pub(crate) fn record(&self, name: &str) -> Result<Record> {
         self.names.read(name)?.ok_or_else(|| {
+            if let Some(host) = self.host_left(name) {
+                let why = format!(
+                    "no accelerator is named '{name}', though its host {} is there",
+                    host.name
+                );
+                return Error::new(ErrorKind::NotFound, why)
+                    .hint(format!("use it again: {}", stop::again(&host)))
+                    .hint(format!(
+                        "or delete it: apyfal stop --name {} --stop_mode term",
+                        quoted(name)
+                    ));
+            }
             let create = format!("apyfal create --name {} --accelerator gzip", quoted(name));
             Error::new(ErrorKind::NotFound, format!("no accelerator is named '{name}'"))
                 .hint(format!("create one: {create}"))

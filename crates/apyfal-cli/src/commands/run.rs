@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apyfal::{
-    Accelerator, AcceleratorInfo, Configuration, Error, ErrorKind, Need, Progress, Result,
+    Accelerator, AcceleratorInfo, Call, Configuration, Error, ErrorKind, Need, Progress, Result,
 };
 use clap::Args;
 use serde_json::{Map, Value};
@@ -114,7 +114,7 @@ async fn with(
     is_start_configured: bool,
     context: &mut Context<'_>,
 ) -> Result<()> {
-    let info = context.cancel.or_cancelled(accelerator.info()).await?;
+    let info = accelerator.learn(&context.cancel).await?;
     let mut parameters = context.take_parameters().and(arguments.set).of(info);
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
     let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
@@ -147,6 +147,7 @@ async fn with(
     let start = Given { src: start_src, ..start }.call(context);
     let process = Given { src, dst, ..process };
     let call = || process.clone().call(context).compare(arguments.compare);
+    check_before_host(accelerator, call()).await?;
     context.printer.engine_note(&accelerator.start(start).await?);
     context.tell_of_host(accelerator);
     if !sources.is_empty() {
@@ -168,6 +169,15 @@ async fn with(
     // Some programs of one's own report and write nothing.
     let has_nothing = is_supposed && report.profiling.bytes_written == 0;
     context.printer.report(&report, is_standard_output(dst.as_deref()) && !has_nothing)
+}
+
+/// Checks the parameters of jobs before a host is made for them: one is not bought for what it would
+/// refuse. Where no host is made, start and jobs tell by themselves.
+pub(crate) async fn check_before_host(accelerator: &Accelerator, call: Call) -> Result<()> {
+    match accelerator.has_host_of_its_own() {
+        true => accelerator.check(call).await.map(drop),
+        false => Ok(()),
+    }
 }
 
 /// Whether a configuration may name what an accelerator is started with.

@@ -2,11 +2,12 @@
 
 use std::os::unix::process::CommandExt;
 
-use apyfal::hosts::{HostRecord, HostState, MadeHosts, Ssh, Usage};
+use apyfal::hosts::{HostState, MadeHosts, Ssh};
 use apyfal::{Error, ErrorKind, Result};
 use clap::Args;
 
 use crate::commands::Context;
+use crate::commands::stop::{again, is_meant};
 
 /// Log in to the machine of a host that was made, by ssh and the key pair that it was made with.
 #[derive(Args, Debug)]
@@ -31,7 +32,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
     })?;
     // Its address is that of before, and may be another's machine by now.
     if found.state == HostState::Stopped {
-        return Err(failed("it is stopped").hint("'apyfal start' starts it again"));
+        return Err(failed("it is stopped").hint(format!("start it again: {}", again(found))));
     }
     let login = found
         .login
@@ -51,10 +52,4 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<(
         .args(command)
         .exec();
     Err(Error::from(error).operation("run ssh").hint("install the client of OpenSSH"))
-}
-
-fn is_meant(host: &HostRecord, name: &str) -> bool {
-    matches!(&host.usage, Usage::Named(used_by) if used_by == name)
-        || host.name == name
-        || host.instance.as_ref().is_some_and(|id| id.0 == name)
 }

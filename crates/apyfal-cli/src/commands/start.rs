@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apyfal::names::Record;
-use apyfal::{Progress, Result};
+use apyfal::{Error, Progress, Result};
 use clap::Args;
 use serde_json::Value;
 
@@ -62,6 +62,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let mut record = Record { session: None, ..earlier.clone() };
     if let Some(accelerator) = arguments.accelerator {
         record.accelerator = accelerator;
+        if earlier == Record::default() {
+            record.config = super::create::found_config(context)?;
+        }
     }
     if let Some(mode) = arguments.stop_mode {
         record.host.insert("stop_mode".to_owned(), Value::String(mode));
@@ -71,11 +74,22 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         // Whoever is to end the host finds it by its name.
         context.names.write(&name, &record)?;
     }
-    let info = context.cancel.or_cancelled(accelerator.info()).await?;
+    let parameters = context.take_parameters();
+    let context = &*context;
+    // Nothing of what a start that fails has made is in use.
+    let undone = async |error: Error| {
+        let undone = accelerator.undo_start(earlier.session.is_some()).await;
+        context.tell_of_host(&accelerator);
+        super::run::with_left(Err(error), undone)
+    };
+    let info = match accelerator.learn(&context.cancel).await {
+        Err(error) => return undone(error).await,
+        Ok(info) => info,
+    };
     record.accelerator = info.name.to_string();
     let progress = Arc::new(Progress::default());
     let given = Given {
-        keywords: context.take_parameters().and(arguments.set).of(info),
+        keywords: parameters.and(arguments.set).of(info),
         full: arguments.parameters.map(Value::from),
         engine: arguments.on.engine,
         src: arguments.src,
@@ -94,12 +108,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let started = progress::shown(context.printer, &title, &progress, &mut troubles, started).await;
     context.tell_of_host(&accelerator);
     let report = match started {
-        // Nothing of what it made is in use.
-        Err(error) => {
-            let undone = accelerator.undo_start(earlier.session.is_some()).await;
-            context.tell_of_host(&accelerator);
-            return super::run::with_left(Err(error), undone);
-        }
+        Err(error) => return undone(error).await,
         Ok(report) => report,
     };
     troubles.tell(context.printer);

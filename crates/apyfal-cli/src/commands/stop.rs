@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use apyfal::hosts::{StopMode, Usage};
+use apyfal::hosts::{HostRecord, HostState, StopMode, Usage};
 use apyfal::names::Record;
 use apyfal::user_data::quoted;
 use apyfal::{Accelerator, Error, ErrorKind, Result};
@@ -68,7 +68,9 @@ async fn stop(
             context.tell_of_host(accelerator);
             ended.map(drop)
         }
-        Err(error) if record.session.is_some() => Err(error.duplicate()),
+        Err(error) if record.session.is_some() => Err(error
+            .duplicate()
+            .hint(format!("'{name}' is forgotten, and its session was not told that it ends"))),
         _ => Ok(()),
     };
     // The name goes even where its program failed to stop in order, but not as long as its host
@@ -106,20 +108,49 @@ async fn end_forgotten(
     unknown: Error,
 ) -> Result<()> {
     let Some(hosts) = context.made_hosts(None).await? else { return Err(unknown) };
-    let is_its = |usage: &Usage| matches!(usage, Usage::Named(used_by) if used_by == name);
-    let Some(host) = hosts.remembered()?.into_iter().find(|host| is_its(&host.usage)) else {
-        return Err(unknown);
-    };
+    let mut found = hosts.remembered()?.into_iter().filter(|host| is_meant(host, name));
+    let Some(mut host) = found.next() else { return Err(unknown) };
     let Some(mode) = mode else {
-        let why = format!("'{name}' was stopped, and its host {} was not deleted", host.name);
+        let why = match &host.usage {
+            Usage::Named(used_by) if used_by == name => {
+                format!("'{name}' was stopped, and its host {} was not deleted", host.name)
+            }
+            _ => format!("no accelerator is named '{name}': it is a host, and lives"),
+        };
         return Err(Error::new(ErrorKind::NotFound, why)
             .hint(format!("delete it: apyfal stop --name {} --stop_mode term", quoted(name)))
-            .hint("or use it again: create the name once more, and start it"));
+            .hint(format!("or use it again: {}", again(&host))));
     };
-    for host in hosts.end_named(name, Some(mode), &context.cancel).await? {
-        context.printer.note(&format!("gave back the host {host}"));
+    hosts.end(&mut host, mode, &context.cancel).await?;
+    if host.state == HostState::Ended {
+        context.printer.note(&format!("gave back the host {}", host.name));
     }
     Ok(())
+}
+
+/// Whether a host is meant by a name: that of its accelerator, its own, or its machine's id.
+pub(crate) fn is_meant(host: &HostRecord, name: &str) -> bool {
+    matches!(&host.usage, Usage::Named(used_by) if used_by == name)
+        || host.name == name
+        || host.instance.as_ref().is_some_and(|id| id.0 == name)
+}
+
+/// The commands that take up a host that was stopped or kept.
+pub(crate) fn again(host: &HostRecord) -> String {
+    let HostRecord { accelerator, provider, region, usage, instance, .. } = host;
+    let (name, of_instance) = match (usage, instance) {
+        (Usage::Named(name), _) => (quoted(name), String::new()),
+        (Usage::Unnamed(_), Some(id)) => {
+            ("default".to_owned(), format!(" --instance_id {}", quoted(&id.0)))
+        }
+        (Usage::Unnamed(_), None) => ("default".to_owned(), String::new()),
+    };
+    let region = region.as_ref().map_or_else(String::new, |region| format!(" --region {region}"));
+    format!(
+        "apyfal create --name {name} --accelerator {} --host_type {provider}{region}{of_instance} && \
+         apyfal start --name {name}",
+        quoted(accelerator)
+    )
 }
 
 /// Names that no command uses come first. Those that one uses follow once it has ended, and meanwhile
@@ -206,10 +237,20 @@ pub(crate) async fn end_for_another(
             None => accelerator.undo_start(false).await?,
         }
         context.tell_of_host(accelerator);
+        tell_of_end(context, name, earlier);
         return Ok(());
     }
     replace(context, name, earlier).await;
+    tell_of_end(context, name, earlier);
     end_left(context, name, earlier, None).await
+}
+
+/// Says that what a name stood for has ended, where it was started.
+fn tell_of_end(context: &Context<'_>, name: &str, earlier: &Record) {
+    if earlier.session.is_some() {
+        let accelerator = &earlier.accelerator;
+        context.printer.note(&format!("'{name}' was {accelerator}, which is stopped"));
+    }
 }
 
 /// Ends the session that a new one takes the place of, with the same forbearance.

@@ -370,3 +370,59 @@ fn two_at_once_have_a_host_each() {
     assert_eq!(cloud.living(), 0);
     assert!(home.ok(&["list"]).is_empty());
 }
+
+#[test]
+fn one_that_is_kept_is_told_by_its_name_and_ended_by_any() {
+    let cloud = Cloud::new();
+    let create = ["create", "-a", "gzip", "-n", "it", "--host_type", "sim", "--stop_mode", "keep"];
+    cloud.0.ok(&create);
+    cloud.0.ok(&["start", "-n", "it"]);
+    let host = cloud.listed()[0]["name"].as_str().unwrap().to_owned();
+    cloud.0.ok(&["stop", "-n", "it"]);
+    let said = cloud.0.fails(6, &["start", "-n", "it"]);
+    assert!(said.contains(&host) && said.contains("--host_type sim"), "{said}");
+    let said = cloud.0.fails(6, &["stop", "-n", &host]);
+    assert!(said.contains("--stop_mode term"), "{said}");
+    assert_eq!(cloud.living(), 1);
+    cloud.0.ok(&["stop", "-n", &host, "--stop_mode", "term"]);
+    assert_eq!(cloud.living(), 0);
+    assert!(!cloud.0.ok(&["host", "list"]).contains("127."), "another may have its address");
+}
+
+#[test]
+fn a_host_that_has_ended_by_itself_is_known_no_more() {
+    let cloud = Cloud::new();
+    let create = ["create", "-a", "gzip", "--host_type", "sim"];
+    cloud.0.ok(&create);
+    cloud.0.ok(&["start"]);
+    let url = cloud.listed()[0]["url"].as_str().unwrap().to_owned();
+    let address = url.rsplit_once("//").unwrap().1.trim_end_matches('/').to_owned();
+    assert!(cloud.0.ok(&["host", "list"]).contains(&address));
+    let pid = cloud.0.read(&format!(
+        ".apyfal/sim/instances/{}/pid",
+        cloud.listed()[0]["instance_id"].as_str().unwrap()
+    ));
+    let pid = text(&pid).trim().parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    until("it has ended", || cloud.listed()[0]["state"] != "running");
+    cloud.0.ok(&["start"]);
+    let known = cloud.0.ok(&["host", "list"]);
+    assert!(!known.contains(&address) || cloud.listed()[0]["url"] == url, "{known}");
+    cloud.0.ok(&["stop"]);
+    assert!(!cloud.0.ok(&["host", "list"]).contains("127."));
+}
+
+#[test]
+fn parameters_of_jobs_are_checked_before_a_host_is_made() {
+    let cloud = Cloud::new();
+    let run = ["run", "gzip", "notes.txt", "notes.gz", "--host_type", "sim", "--level", "nosuch"];
+    let said = cloud.0.fails(2, &run);
+    assert!(said.contains("'level' of gzip"), "{said}");
+    std::fs::create_dir(cloud.0.path("in")).unwrap();
+    cloud.0.write("in/a", "a");
+    let said =
+        cloud.0.fails(2, &["map", "gzip", "in", "out", "--host_type", "sim", "--level", "nosuch"]);
+    assert!(said.contains("'level' of gzip"), "{said}");
+    assert!(cloud.machines().is_empty(), "{:?}", cloud.machines());
+}

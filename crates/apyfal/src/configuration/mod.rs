@@ -54,6 +54,13 @@ pub async fn load(explicit: Option<&str>, environment: &Environment) -> Result<C
     Ok(configuration)
 }
 
+/// The file that [`load`] reads where none is named, as far as that depends on more than whose process it is: the
+/// one that `APYFAL_CONFIG_FILE` names, else `./accelerator.conf` where it is there.
+pub fn found(environment: &Environment) -> Option<String> {
+    let named = environment.variable(FILE_VARIABLE).map(str::to_owned);
+    named.or_else(|| Path::new(FILE_NAME).exists().then(|| FILE_NAME.to_owned()))
+}
+
 async fn read_named(url: &str, environment: &Environment) -> Result<Configuration> {
     let location = Location::parse(url)?;
     let reading = |error: Error| {

@@ -103,6 +103,12 @@ impl Journal {
             .mode(0o600)
             .open(&path)
             .map_err(opening)?;
+        // A link may lead to a device, which is read without end.
+        if !file.metadata().map_err(opening)?.is_file() {
+            return Err(Error::new(ErrorKind::Usage, "it is no regular file")
+                .operation(format!("open the journal '{}'", path.display()))
+                .hint("remove it, or write elsewhere"));
+        }
         let Some(lock) = Lock::try_on(file, Mode::Exclusive).map_err(opening)? else {
             return Err(Error::new(ErrorKind::Conflict, "another 'apyfal map' writes there")
                 .operation(format!("use the journal '{}'", path.display()))
@@ -204,6 +210,15 @@ mod tests {
         let journal = Journal::open(path).unwrap();
         assert!(journal.made("x").is_some() && journal.made("y").is_some());
         assert_eq!(journal.made.len(), 2);
+    }
+
+    #[test]
+    fn a_device_in_its_place_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let error = Journal::open(path).unwrap_err();
+        assert!(error.to_string().contains("no regular file"), "{error}");
     }
 
     #[tokio::test]

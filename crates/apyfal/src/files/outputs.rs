@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use apyfal_core::{AcceleratorInfo, Error, ErrorKind, Need, Result};
 use apyfal_storage::Location;
 
-use super::file_url;
 use super::sources::Source;
+use super::{file_url, journal};
 
 /// Below what the results go.
 #[derive(Clone, Debug)]
@@ -148,6 +148,11 @@ pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<I
             false => end.apply(&source.name),
         };
         let (url, location) = root.place(&name)?;
+        if name == journal::NAME {
+            return Err(Error::new(ErrorKind::Usage, "that is where map remembers what it did")
+                .operation(format!("write '{location}'"))
+                .hint("give the result another name: in a list, or by --suffix"));
+        }
         if read.contains(&places.of(&location)) {
             return Err(Error::new(ErrorKind::Usage, "it would replace a source")
                 .operation(format!("write '{location}'"))
@@ -159,7 +164,7 @@ pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<I
                 format!("the results of '{other}' and '{}' have this name both", source.location),
             )
             .operation(format!("write '{location}'"))
-            .hint("map a directory, which keeps names apart, or give names in a list"));
+            .hint("give results another end: --suffix; or name each in a list"));
         }
         items.push(Item { source, name, url, location });
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::arguments::{OnEngine, Set};
 use crate::commands::calls::Given;
 use crate::commands::host_settings::MadeHostArguments;
-use crate::commands::run::{given_back, names_start_source, stop};
+use crate::commands::run::{check_before_host, given_back, names_start_source, stop};
 use crate::commands::troubles::Troubles;
 use crate::commands::{Context, HostArguments, one_takes_stdin};
 use bars::Bars;
@@ -131,7 +131,7 @@ async fn map(
     context: &mut Context<'_>,
 ) -> Result<()> {
     let cancel = context.cancel.clone();
-    let info = cancel.or_cancelled(accelerator.info()).await?.clone();
+    let info = accelerator.learn(&cancel).await?.clone();
     let storage = accelerator.storage().clone();
     if info.src == Need::None {
         return Err(Error::new(ErrorKind::Usage, format!("{} reads nothing", info.name))
@@ -156,6 +156,7 @@ async fn map(
     let asked = Asked::of(accelerator, &parameters, full, start_src).await?;
     let journal = plan.journal(context.surroundings.home())?;
     let start = Given { src: arguments.start_src, ..start }.call(context);
+    check_before_host(accelerator, process.clone().call(context)).await?;
     context.printer.engine_note(&accelerator.start(start).await?);
     context.tell_of_host(accelerator);
     troubles.tell(context.printer);
