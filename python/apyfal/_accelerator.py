@@ -44,12 +44,13 @@ class Accelerator:
                  host_type: str | None = None, host_ip: str | None = None,
                  stop_mode: str | int | None = None, prefer_self_hosted: bool | None = None,
                  **host_kwargs: Any) -> None:
+        check(accelerator=accelerator, accelize_client_id=accelize_client_id,
+              accelize_secret_id=accelize_secret_id, host_type=host_type, host_ip=host_ip, stop_mode=stop_mode)
         self._host: _hst.Host | None = None
         # A copy: what is said here is not said of other accelerators of the same configuration.
         config = _cfg.create_configuration(config).copy()
         section = config['host']
-        if host_type is not None:
-            section['host_type'] = _clt._text(host_type, 'host_type')
+        section['host_type'] = host_type
         section['prefer_self_hosted'] = prefer_self_hosted
         kind = section['host_type'] or ''
         is_here = kind.lower() in ('', 'localhost')
@@ -66,6 +67,9 @@ class Accelerator:
                                    stop_mode=stop_mode, **host_kwargs)
         else:
             _hst.warn_of_unknown(host_kwargs)
+            if stop_mode is not None:
+                # There is no host that would refuse what it does not know.
+                _hst.Host._meant(stop_mode)
         # The section of its type may name it alone.
         address = None if self._host is None else self._host.host_ip
         if address and address != section['host_ip']:
@@ -124,7 +128,7 @@ class Accelerator:
         Raises:
             apyfal.exceptions.AcceleratorException: It does not start.
         """
-        check(info_dict=info_dict, host_env=host_env, reload=reload, reset=reset)
+        check(stop_mode=stop_mode, info_dict=info_dict, host_env=host_env, reload=reload, reset=reset)
         env = self._before_start(stop_mode)
         env.update(host_env or {})
         try:
@@ -232,6 +236,7 @@ class Accelerator:
             stop_mode: What becomes of the host, in place of what was said before.
             info_dict: Gets what the accelerator tells.
         """
+        check(stop_mode=stop_mode, info_dict=info_dict)
         try:
             made = self._made_host
             if made is not None:

@@ -1,11 +1,12 @@
 """Arguments that are wrong are told by their names, before anything is done."""
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
-__all__ = ['check']
+__all__ = ['check', 'location', 'text']
 
 
 def check(**given: Any) -> None:
@@ -16,6 +17,7 @@ def check(**given: Any) -> None:
 
     Raises:
         TypeError: One is of another type.
+        ValueError: One is a text that nothing can be called.
     """
     for name, value in given.items():
         if value is None:
@@ -23,6 +25,55 @@ def check(**given: Any) -> None:
         wanted, is_right = _WANTED[name]
         if not is_right(value):
             raise TypeError(f"'{name}' must be {wanted}, not '{type(value).__name__}'")
+        if isinstance(value, str):
+            _readable(value, name)
+
+
+def text(value: Any, name: str) -> str:
+    """A text that others read too.
+
+    Args:
+        value: What was given.
+        name: What errors call it.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It has characters that are none, or a NUL.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"'{name}' must be a str, not '{type(value).__name__}'")
+    _readable(value, name)
+    return value
+
+
+def location(value: Any, name: str, wanted: str = 'a path or URL') -> str:
+    """A path or URL as a text, in which bytes of a path that are no text are as `os.fsdecode` gives them.
+
+    Args:
+        value: What was given.
+        name: What errors call it.
+        wanted: What errors say that it is to be.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: It has characters that are none, or a NUL.
+    """
+    try:
+        found = os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"'{name}' must be {wanted}, not '{type(value).__name__}'") from None
+    _readable(found, name, 'surrogateescape')
+    return found
+
+
+def _readable(value: str, name: str, errors: str = 'strict') -> None:
+    # It may be a secret, which no message shows.
+    if '\0' in value:
+        raise ValueError(f"'{name}' has a NUL in it")
+    try:
+        value.encode('utf-8', errors)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"'{name}' has half of a character in it, at {error.start}") from None
 
 
 def _is_truth(value: Any) -> bool:
@@ -30,12 +81,29 @@ def _is_truth(value: Any) -> bool:
     return type(value).__name__ in ('bool', 'bool_')
 
 
+def _are_many(value: Any) -> bool:
+    # Of a text each character would be one, of data each byte.
+    return (isinstance(value, Iterable) or hasattr(value, '__getitem__')) \
+        and not isinstance(value, (str, bytes, bytearray, memoryview))
+
+
+_TEXT: tuple[str, Callable[[Any], bool]] = ('a str', lambda value: isinstance(value, str))
+_MANY = ('a list or another iterable', _are_many)
 _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    'accelerator': _TEXT,
+    'accelize_client_id': _TEXT,
+    'accelize_secret_id': _TEXT,
+    'dsts': _MANY,
+    'host_ip': _TEXT,
+    'host_type': _TEXT,
     'host_env': ('a dictionary', lambda value: hasattr(value, 'keys')),
     'info_dict': ('a dictionary', lambda value: hasattr(value, 'update')),
     'info_list': ('a list', lambda value: hasattr(value, 'append')),
     'progress': ('a function, True or False', lambda value: callable(value) or isinstance(value, bool)),
     'reload': ('True or False', _is_truth),
     'reset': ('True or False', _is_truth),
+    'srcs': _MANY,
+    'ssl_cert_crt': ('a path or False', lambda value: isinstance(value, (bool, str, bytes, os.PathLike))),
+    'stop_mode': ('a str or a number', lambda value: isinstance(value, (str, int))),
     'timeout': ('a number of seconds', lambda value: isinstance(value, Real)),
 }

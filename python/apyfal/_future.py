@@ -1,17 +1,24 @@
 """Futures of jobs."""
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
-from apyfal import _apyfal
+from apyfal import _apyfal, exceptions
 
 
 class JobFuture(Future[dict[str, Any]]):
     """A future of a job's result. Unlike others it can be cancelled while it runs: that ends the job."""
 
     _job: _apyfal.Job | None = None
+    # Those of its client that have not ended, itself among them.
+    _among: set[Future[dict[str, Any]]]
+    # What its class has, for those who check types.
+    _done_callbacks: list[Any]
 
     def cancel(self) -> bool:
         """Ends the job, unless it has ended. Whether it is cancelled."""
@@ -29,12 +36,58 @@ class JobFuture(Future[dict[str, Any]]):
         """Bytes read, bytes to read where that is known, and bytes written."""
         return (0, None, 0) if self._job is None else self._job.progress
 
+    def _refuse(self) -> None:
+        """Fails, in a child that was forked while the job ran: nobody there ends it."""
+        # Other threads may have held these, which are not in the child.
+        self._condition = threading.Condition()
+        for waiter in self._waiters:
+            waiter.event = threading.Event()
+            if hasattr(waiter, 'lock'):
+                waiter.lock = threading.Lock()
+        # They are the parent's, such as its event loops.
+        self._done_callbacks.clear()
+        self._job = None
+        self._among.discard(self)
+        if self.cancelled():
+            if self._state == 'CANCELLED':
+                self.set_running_or_notify_cancel()
+        elif not self.done():
+            self.set_exception(exceptions.from_core(
+                'conflict', 'client', 'this job belongs to the process that this one was forked from',
+                ['make an accelerator in each process'], {}))
+
+    def __repr__(self) -> str:
+        shown = super().__repr__()
+        return shown.replace('state=pending', 'state=running', 1) if self.running() else shown
+
+
+# Those whose jobs run; a child that is forked meanwhile has them too.
+_open: weakref.WeakSet[JobFuture] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    global _open
+    left, _open = list(_open), weakref.WeakSet()
+    for future in left:
+        future._refuse()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
 
 def submitted(
         submit: Callable[[Callable[[Any, BaseException | None], None]], _apyfal.Job],
-        result: Callable[[dict[str, Any]], dict[str, Any]]) -> JobFuture:
-    """The future of a job that is begun by `submit`; `result` makes its result of the response."""
+        result: Callable[[dict[str, Any]], dict[str, Any]],
+        among: set[Future[dict[str, Any]]]) -> JobFuture:
+    """The future of a job.
+
+    Args:
+        submit: Begins the job.
+        result: Makes its result of the response.
+        among: Has the future until it is done.
+    """
     future = JobFuture()
+    future._among = among
 
     def done(response: dict[str, Any] | None, error: BaseException | None) -> None:
         # Nobody waits for a future that was cancelled.
@@ -56,4 +109,8 @@ def submitted(
             pass
 
     future._job = submit(done)
+    if not future.done():
+        _open.add(future)
+        among.add(future)
+        future.add_done_callback(among.discard)
     return future

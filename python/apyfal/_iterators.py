@@ -8,6 +8,7 @@ from typing import Any
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
 from apyfal._accelerator import Accelerator
+from apyfal._arguments import text
 from apyfal._logging import get_logger
 from apyfal.host._made import MadeHost, running
 
@@ -30,14 +31,11 @@ def iter_accelerators(config: Any = None, host_name_prefix: bool | str = True,
             `public_ip`, `region`, `security_group`, `url`.
 
     Raises:
-        apyfal.exceptions.HostConfigurationException: What a filter is of is not known of hosts.
+        apyfal.exceptions.HostConfigurationException: What a filter is of is not known of hosts, or it is no regular
+            expression.
     """
     config = _cfg.create_configuration(config)
-    patterns = {key: re.compile(pattern) for key, pattern in filters.items()}
-    for key in patterns:
-        if key not in _FILTERS:
-            raise _exc.HostConfigurationException(
-                f"hosts cannot be chosen by '{key}': of each is known {', '.join(_FILTERS)}")
+    patterns = {key: _pattern(key, pattern) for key, pattern in filters.items()}
     hosts, errors = running(config, host_name_prefix)
     for error in errors:
         # One that cannot be asked has nothing to tell.
@@ -45,6 +43,17 @@ def iter_accelerators(config: Any = None, host_name_prefix: bool | str = True,
     for known in hosts:
         if all(pattern.match(str(known.get(key) or '')) for key, pattern in patterns.items()):
             yield _accelerator(config, known)
+
+
+def _pattern(key: str, pattern: str) -> re.Pattern[str]:
+    if key not in _FILTERS:
+        raise _exc.HostConfigurationException(
+            f"hosts cannot be chosen by '{key}': of each is known {', '.join(_FILTERS)}")
+    try:
+        return re.compile(text(pattern, key))
+    except re.error as error:
+        raise _exc.HostConfigurationException(
+            f"'{key}' cannot be '{pattern}', which is no regular expression: {error}") from None
 
 
 def _accelerator(config: _cfg.Configuration, known: dict[str, Any]) -> Accelerator:

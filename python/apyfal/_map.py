@@ -61,14 +61,19 @@ def mapped(submit: Callable[..., Future[dict[str, Any]]], width: Callable[[], in
         width: Among how many jobs another one is of use.
         srcs, dsts, timeout, info_list, parameters: As of `apyfal.Accelerator.process_map`.
     """
-    check(timeout=timeout, info_list=info_list)
+    check(srcs=srcs, dsts=dsts, timeout=timeout, info_list=info_list)
+    match(srcs, dsts)
+    end = None if timeout is None else time.monotonic() + timeout
+    ahead = Ahead(lambda *job: submit(*job, **parameters), width, info_list)
+    return _results(ahead, paired(srcs, dsts), end)
+
+
+def match(srcs: object, dsts: object) -> None:
+    """Refuses sources and destinations of which it is seen at once that they are none, or not as many."""
     if isinstance(srcs, Sized) and isinstance(dsts, Sized) and len(srcs) != len(dsts):
         raise unequal()
     if srcs is None and dsts is None:
         raise ValueError("process_map needs 'srcs' or 'dsts'")
-    end = None if timeout is None else time.monotonic() + timeout
-    ahead = Ahead(lambda *job: submit(*job, **parameters), width, info_list)
-    return _results(ahead, paired(srcs, dsts), end)
 
 
 def paired(srcs: Iterable[Any] | None, dsts: Iterable[Any] | None) -> Iterator[tuple[Any, Any]]:

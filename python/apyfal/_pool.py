@@ -1,6 +1,7 @@
 """Several accelerators as one."""
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -9,6 +10,7 @@ from typing import Any, Self
 from apyfal import _apyfal, _map
 from apyfal import configuration as _cfg
 from apyfal._accelerator import Accelerator
+from apyfal._arguments import check
 
 __all__ = ['AcceleratorPoolExecutor']
 
@@ -83,10 +85,11 @@ class AcceleratorPoolExecutor:
               reset: bool | None = None, info_list: list[Any] | None = None,
               **parameters: Any) -> list[dict[str, Any]]:
         """Starts all of them at once. See `apyfal.Accelerator.start`; `info_list` gets one dictionary each."""
-        infos = self._infos(info_list)
+        check(stop_mode=stop_mode, host_env=host_env, reload=reload, reset=reset, info_list=info_list)
         if hasattr(src, 'read'):
             # One stream cannot be read by all of them.
-            src = src.read()
+            src = _content(src)
+        infos = self._infos(info_list)
         # Threads other than the main one cannot do so.
         from apyfal import _ending
         _ending.prepare()
@@ -127,6 +130,7 @@ class AcceleratorPoolExecutor:
             wait: Return once all have ended; else they end in the background.
             info_list: Gets one dictionary each.
         """
+        check(stop_mode=stop_mode, info_list=info_list)
         with self._lock:
             self._stopped = True
         infos = self._infos(info_list)
@@ -155,6 +159,21 @@ class AcceleratorPoolExecutor:
     def __repr__(self) -> str:
         return (f"<apyfal.{type(self).__name__} accelerator='{self._accelerator}' "
                 f"workers={len(self._workers)}>")
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            'a pool cannot be pickled: its accelerators belong to this process. '
+            'Give the other process the configuration, and make one there')
+
+
+def _content(src: Any) -> bytes:
+    """What is in a file object."""
+    content = b'' if isinstance(src, io.TextIOBase) else src.read()
+    if isinstance(src, io.TextIOBase) or isinstance(content, str):
+        raise TypeError("'src' is a file object of text: open it in binary mode")
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise TypeError(f"'src.read()' returned '{type(content).__name__}', not bytes")
+    return bytes(content)
 
 
 # As users know it.

@@ -6,11 +6,12 @@ import os
 import re
 import stat
 from ast import literal_eval
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 from warnings import warn
 
 from apyfal import _apyfal
+from apyfal import _arguments as _args
 from apyfal import exceptions as _exc
 
 __all__ = ['Configuration', 'create_configuration', 'accelerator_executable_available']
@@ -49,7 +50,8 @@ def accelerator_executable_available() -> bool:
 class Section(MutableMapping[str, Any]):
     """A section, with what it inherits: `host.AWS` has what `host` has.
 
-    A key that is not set reads as None. Setting one to None does nothing; ``del`` forgets it.
+    A key that is not set reads as None. Setting one to None does nothing; ``del`` forgets it. What is inherited is there
+    too, and stays: only what the section itself has is deleted.
     """
 
     __slots__ = '_parent', '_name'
@@ -76,13 +78,43 @@ class Section(MutableMapping[str, Any]):
         self._parent._made.add(self._name)
 
     def __delitem__(self, key: str) -> None:
-        if key not in self:
+        if not self._has(key):
             raise KeyError(key)
         self._parent._core.unset(self._name, key)
+        self._parent._objects.pop((self._name, key), None)
+
+    def _has(self, key: str) -> bool:
+        """Whether the section itself has a key, not only one that it is a part of."""
+        core = self._parent._core
+        if key not in core.keys(self._name):
+            return False
+        if '.' not in self._name:
+            return True
+        # Beside this key a part of this section must have nothing that is forgotten with it.
+        core = core.copy()
+        for name in core.sections:
+            for other in core.keys(name):
+                if other != key or name.lower().startswith(f'{self._name}.'.lower()):
+                    core.unset(name, other)
+        without = core.copy()
+        without.unset(self._name, key)
+        if without.get(self._name, key) != core.get(self._name, key):
+            return True
+        # It may have what those say too that it is a part of. Whether a file would have that tells, which can hold theirs.
+        parts = self._name.split('.')
+        for end in range(1, len(parts)):
+            for each in (core, without):
+                each.set('.'.join(parts[:end]), key, 'x')
+        return _file(without) != _file(core)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([key for key in self._parent._core.keys(self._name)
-                     if self[key] is not None])
+        keys = self._parent._core.keys(self._name)
+        try:
+            keys += self._parent._default_keys()
+        except _exc.ClientConfigurationException:
+            # No file can hold what the program set there.
+            pass
+        return iter([key for key in dict.fromkeys(keys) if self[key] is not None])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -94,6 +126,39 @@ class Section(MutableMapping[str, Any]):
         """The value of a key, else the default."""
         value = self[key]
         return default if value is None else value
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of a key, which is set to the default where it has none."""
+        return self[key] if key in self else self.set(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Forgets a key of the section itself; the value that it had, else the default.
+
+        Raises:
+            KeyError: There is neither.
+        """
+        if default and not self._has(key):
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Forgets a key of the section itself; that and its value.
+
+        Raises:
+            KeyError: It has none.
+        """
+        for key in self:
+            if self._has(key):
+                return key, self.pop(key)
+        raise KeyError(f"section '{self._name}' is empty")
+
+    def clear(self) -> None:
+        """Forgets all keys of the section itself."""
+        for key in self:
+            if self._has(key):
+                del self[key]
 
     def set(self, parameter: str, value: Any = None) -> Any:
         """Sets a value unless it is None; the value that the key then has."""
@@ -176,16 +241,32 @@ class Configuration(Mapping[str, Section]):
         elif hasattr(configuration_file, 'read'):
             text = configuration_file.read()
             text = text.encode('utf-8') if isinstance(text, str) else text
+            if not isinstance(text, bytes):
+                raise TypeError("'configuration_file' must be a file object of text or bytes: "
+                                f"its 'read' gives '{type(text).__name__}'")
             name = str(getattr(configuration_file, 'name', 'a file object'))
             core = _apyfal.Configuration.parse(text, name)
         elif isinstance(configuration_file, (str, bytes, os.PathLike)):
-            core = _apyfal.Configuration(os.fsdecode(configuration_file))
+            core = self._read(configuration_file)
         else:
             raise _NoSource('configuration_file', configuration_file)
         self._use(core)
         for warning in core.warnings:
             deprecated = 'is deprecated' in warning
             warn(warning, DeprecationWarning if deprecated else UserWarning, stacklevel=2)
+
+    @staticmethod
+    def _read(path: Any) -> _apyfal.Configuration:
+        try:
+            return _apyfal.Configuration(_args.text(os.fsdecode(path), 'configuration_file'))
+        except ValueError as error:
+            raise _exc.ClientConfigurationException(str(error)) from None
+        except _exc.ClientConfigurationException as error:
+            if not str(error).endswith('no such file or directory'):
+                raise
+            missing = _exc.also(error, FileNotFoundError)
+            _exc.of_file(missing, path)
+            raise missing from None
 
     def _use(self, core: _apyfal.Configuration) -> None:
         self._core = core
@@ -219,11 +300,35 @@ class Configuration(Mapping[str, Section]):
                  if name not in self._removed or self._core.keys(name)]
         return names + sorted(self._made.difference(names))
 
+    def _default_keys(self) -> list[str]:
+        """The keys that all sections have."""
+        # The library tells them where it writes them, which it must be able to.
+        core = self._core.copy()
+        for name in core.sections:
+            for key in core.keys(name):
+                core.unset(name, key)
+        written = core.write()
+        if not written.startswith('[DEFAULT]'):
+            return []
+        renamed = written.replace('[DEFAULT]', '[defaults]', 1)
+        return _apyfal.Configuration.parse(renamed.encode('utf-8'), 'the defaults').keys('defaults')
+
     def __repr__(self) -> str:
         return f'<apyfal.configuration.Configuration sections={self._names()}>'
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_unpickled, (type(self), self._core.write(), self._objects), self._beside())
+        return (_unpickled, (type(self), self._said(), self._objects), self._beside())
+
+    def _said(self) -> str | list[tuple[str, str, str]]:
+        """What it says, as a file, or where none can hold it as section, key and text of each value."""
+        file = _file(self._core)
+        if file is not None:
+            return file
+        values = [(name, key, self._core.get(name, key))
+                  for name in self._core.sections for key in self._core.keys(name)
+                  if Section(self, name)._has(key)]
+        values += [('DEFAULT', key, self._core.get('DEFAULT', key)) for key in self._default_keys()]
+        return [(name, key, text) for name, key, text in values if text is not None]
 
     def _beside(self) -> dict[str, Any]:
         """What a copy has too, beside what is said: what a subclass keeps, and which sections there are."""
@@ -250,7 +355,8 @@ class Configuration(Mapping[str, Section]):
         if hasattr(fileobject, 'write'):
             fileobject.write(text)
         else:
-            with open(os.open(fileobject, os.O_WRONLY | os.O_CREAT, 0o600),
+            path = _args.location(fileobject, 'fileobject', 'a path or a file object of text')
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600),
                       'w', encoding='utf-8') as file:
                 known = os.fstat(file.fileno())
                 if stat.S_ISREG(known.st_mode):
@@ -290,13 +396,21 @@ class Configuration(Mapping[str, Section]):
 
         Returns:
             'accelerator', and by region 'image', 'instancetype', 'fpgaimage' and what else there is. Where the
-            catalog has one answer for all regions, the name of any region gives it.
+            catalog has one answer for all regions, the name of any region gives it. An image that the catalog names
+            otherwise than by its id is looked for once it is read; what only a parameter of AWS names stays
+            ``resolve:ssm:…``, which EC2 takes, where AWS cannot be asked.
 
         Raises:
             apyfal.exceptions.ClientConfigurationException: The catalog has no such accelerator or type of host.
         """
-        requirements, origin = self._core.requirements(host_type, accelerator)
+        requirements, images, origin = self._core.requirements(
+            _args.text(host_type, 'host_type'), _args.text(accelerator, 'accelerator'))
         self._tell(origin)
+        for region, image in images.items():
+            def find(where: str | None, image: str = image) -> str:
+                return self._core.image_id(host_type, where, image)
+            requirements[region] = _Needs(
+                requirements[region], find, None if region == '*' else region)
         return Requirements(requirements)
 
     def _tell(self, origin: str) -> None:
@@ -306,28 +420,104 @@ class Configuration(Mapping[str, Section]):
                 "The catalog that is built in answers: no 'server' is named beside client_id in [accelize]")
 
 
+class _Needs(dict[str, Any]):
+    """What an accelerator needs in a region, with an image that is looked for when it is read."""
+
+    def __init__(self, values: dict[str, Any], find: Callable[[str | None], str],
+                 region: str | None) -> None:
+        super().__init__(values)
+        self._find: Callable[[str | None], str] | None = find
+        self._region = region
+
+    def within(self, region: str) -> dict[str, Any]:
+        """The same in a region, where it holds in any."""
+        if self._find is None:
+            return self
+        # As it is, without a look at the image.
+        return _Needs(dict(dict.items(self)), self._find, region)
+
+    def _look(self) -> None:
+        find, self._find = self._find, None
+        if find is None:
+            return
+        try:
+            self['image'] = find(self._region)
+        except _exc.HostException:
+            # EC2 looks for what a parameter has by itself.
+            if not str(dict.__getitem__(self, 'image')).startswith('resolve:ssm:'):
+                self._find = find
+                raise
+
+    def __getitem__(self, key: str) -> Any:
+        if key == 'image':
+            self._look()
+        return super().__getitem__(key)
+
+    def __iter__(self) -> Iterator[str]:
+        # Said, so that a copy is made of what is read.
+        return super().__iter__()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default
+
+    def items(self) -> Any:
+        self._look()
+        return super().items()
+
+    def values(self) -> Any:
+        self._look()
+        return super().values()
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self.items())
+
+
 class Requirements(dict[str, Any]):
     """What an accelerator needs, by region. A region without an entry has what holds for all others."""
 
     def __contains__(self, region: object) -> bool:
-        return super().__contains__(region) or super().__contains__('*')
+        return super().__contains__(region) or (isinstance(region, str) and super().__contains__('*'))
 
     def get(self, region: str, default: Any = None) -> Any:
         """What holds in a region, else the default."""
         return self[region] if region in self else default
 
+    def copy(self) -> Requirements:
+        """Another one that says the same."""
+        return Requirements(self)
+
+    def __or__(self, other: Any) -> Any:
+        merged = super().__or__(other)
+        return merged if merged is NotImplemented else Requirements(merged)
+
+    def __ror__(self, other: Any) -> Any:
+        merged = super().__ror__(other)
+        return merged if merged is NotImplemented else Requirements(merged)
+
     def __missing__(self, region: str) -> Any:
         if '*' in self:
-            return self['*']
+            anywhere = self['*']
+            return anywhere.within(region) if isinstance(anywhere, _Needs) else anywhere
         regions = ', '.join(sorted(key for key in self if key != 'accelerator'))
         raise _exc.ClientConfigurationException(
             f"'{self.get('accelerator')}' is not offered in '{region}': there is {regions}")
 
 
-def _unpickled(cls: type[Configuration], text: str,
+def _file(core: _apyfal.Configuration) -> str | None:
+    """A configuration as a file, where one can hold it."""
+    try:
+        return core.write()
+    except _exc.ClientConfigurationException:
+        return None
+
+
+def _unpickled(cls: type[Configuration], said: str | list[tuple[str, str, str]],
                objects: dict[tuple[str, str], tuple[str, Any]]) -> Configuration:
     configuration = cls.__new__(cls)
-    configuration._use(_apyfal.Configuration.parse(text.encode('utf-8'), 'a pickle'))
+    file, values = (said, []) if isinstance(said, str) else ('', said)
+    configuration._use(_apyfal.Configuration.parse(file.encode('utf-8'), 'a pickle'))
+    for value in values:
+        configuration._core.set(*value)
     configuration._objects.update(objects)
     return configuration
 

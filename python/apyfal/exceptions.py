@@ -6,6 +6,7 @@ notes of the exception too, so a traceback shows them.
 """
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 __all__ = [
@@ -47,7 +48,7 @@ class AcceleratorException(Exception):
     """The root of all exceptions of Apyfal.
 
     Args:
-        msg: What it says; without it `gen_msg` or the class's default does.
+        msg: What it says; without it `gen_msg` does, else the class's default.
         gen_msg: A key of `MESSAGES`, or a tuple of a key and the values of its text.
         exc: What lies beneath: it stands behind a colon.
     """
@@ -64,7 +65,7 @@ class AcceleratorException(Exception):
     def __init__(self, msg: str | None = None,
                  gen_msg: str | tuple[Any, ...] | None = None,
                  exc: object = None, *args: object) -> None:
-        if gen_msg:
+        if gen_msg and not msg:
             key, *values = (gen_msg,) if isinstance(gen_msg, str) else gen_msg
             text = MESSAGES[key]
             msg = text % tuple(values) if values else text
@@ -207,7 +208,7 @@ def _with(found: type[AcceleratorException],
             '__qualname__': found.__qualname__,
             # A system error makes a message of its arguments; this one has its own.
             '__str__': lambda self: str(self.args[0]) if self.args else '',
-            '__reduce__': lambda self: (_again_with, (found, also, self.args, self.__dict__))})
+            '__reduce__': lambda self: (_again_with, (found, also, self.args, {**self.__dict__, **_system(self)}))})
         return _made.setdefault((found, also), made)
 
 
@@ -216,7 +217,8 @@ def _again(kind: type[AcceleratorException], args: tuple[Any, ...],
     """The same exception in another process."""
     made = kind.__new__(kind, *args)
     made.args = args
-    made.__dict__.update(state)
+    for name, value in state.items():
+        setattr(made, name, value)
     return made
 
 
@@ -226,10 +228,42 @@ def _again_with(found: type[AcceleratorException], also: type[Exception],
     return _again(_with(found, also), args, state)
 
 
+# What the system calls these errors.
+_NUMBERS: dict[type[Exception], int] = {
+    FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, TimeoutError: errno.ETIMEDOUT}
+
+
+def _system(exception: Any) -> dict[str, Any]:
+    """What system errors carry, where it is known."""
+    known = {name: getattr(exception, name, None) for name in ('errno', 'filename')}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def of_file(exception: BaseException, path: Any) -> None:
+    """Gives a system error the name of its file."""
+    if isinstance(exception, OSError):
+        exception.filename = path
+
+
+def also(exception: AcceleratorException, kind: type[Exception]) -> AcceleratorException:
+    """The exception as one of Python's own too."""
+    made = _again_with(type(exception), kind, exception.args, exception.__dict__)
+    _number(made)
+    return made
+
+
+def _number(exception: Any) -> None:
+    """Gives a system error its number."""
+    known = next((number for kind, number in _NUMBERS.items() if isinstance(exception, kind)), None)
+    if known is not None:
+        exception.errno = known
+
+
 def from_core(kind: str, domain: str, text: str, hints: list[str],
               details: dict[str, Any]) -> AcceleratorException:
     """The exception for an error of the library."""
     exception = class_of(kind, domain)(text)
+    _number(exception)
     exception.kind = kind
     exception.hints = hints
     exception.details = {key: value for key, value in details.items() if value is not None}

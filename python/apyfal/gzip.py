@@ -19,7 +19,7 @@ from gzip import READ, WRITE, BadGzipFile
 from typing import Any
 
 from apyfal._ending import at_exit
-from apyfal._shared import started
+from apyfal._shared import place, process
 from apyfal.exceptions import AcceleratorException
 
 __all__ = ['BadGzipFile', 'GzipFile', 'READ', 'WRITE', 'compress', 'decompress', 'open']
@@ -43,11 +43,11 @@ def compress(data: Any, compresslevel: int = 9, *, mtime: float | None = None) -
         compresslevel: From 1, the fastest, to 9, the smallest; 0 stores.
         mtime: The time to store, in seconds since 1970; None stores the present one, 0 none.
     """
-    if not _is_for_accelerator(compresslevel, memoryview(data).nbytes):
-        return _standard.compress(data, compresslevel, mtime=mtime)
     result = io.BytesIO()
-    started('gzip').process(data, result, level=compresslevel, mtime=_seconds(mtime))
-    return result.getvalue()
+    if _is_level(compresslevel) and _is_time(mtime) and _is_for_accelerator(memoryview(data).nbytes) \
+            and process('gzip', data, result, level=compresslevel, mtime=_seconds(mtime)) is not None:
+        return result.getvalue()
+    return _standard.compress(data, compresslevel, mtime=mtime)
 
 
 def decompress(data: Any) -> bytes:
@@ -56,15 +56,11 @@ def decompress(data: Any) -> bytes:
     Raises:
         gzip.BadGzipFile, EOFError, zlib.error: It is no such data, or is cut off.
     """
-    if memoryview(data).nbytes >= SMALL and not at_exit():
-        result = io.BytesIO()
-        try:
-            started('gunzip').process(data, result)
-        except AcceleratorException:
-            # The standard module knows how it says what is wrong.
-            pass
-        else:
-            return result.getvalue()
+    if _is_for_accelerator(memoryview(data).nbytes):
+        content = _decompressed(data)
+        if content is not None:
+            return content.getvalue()
+    # The standard module knows how it says what is wrong.
     return _standard.decompress(data)
 
 
@@ -102,9 +98,11 @@ class GzipFile(_standard.GzipFile):
         if mode and ('t' in mode or 'U' in mode):
             raise ValueError(f'Invalid mode: {mode!r}')
         wanted = mode or getattr(fileobj, 'mode', 'rb')
-        if not isinstance(wanted, str) or not wanted.startswith(('w', 'a', 'x')) or not 1 <= compresslevel <= 9:
+        if not isinstance(wanted, str) or not wanted.startswith(('w', 'a', 'x')) \
+                or not _is_level(compresslevel) or not _is_time(mtime):
+            # The standard class refuses what is wrong.
             super().__init__(filename, mode, compresslevel, fileobj, mtime)
-            self._start = _place(self.fileobj)
+            self._start = place(self.fileobj)
             return
         if mode is None:
             warnings.warn('the mode of GzipFile was taken from its file, which is open for writing: '
@@ -152,18 +150,18 @@ class GzipFile(_standard.GzipFile):
         """Writes data as members of their own. The first one has the name and the time."""
         is_first, self._begun = not self._begun, True
         fileobj: Any = self.fileobj
-        if _is_for_accelerator(self._level, memoryview(data).nbytes):
+        if _is_for_accelerator(memoryview(data).nbytes):
             parameters: dict[str, Any] = {'level': self._level}
             if is_first:
                 parameters['mtime'] = _seconds(self._write_mtime)
                 name = _stored_name(self.name)
                 if name:
                     parameters['name'] = name
-            started('gzip').process(data, fileobj, **parameters)
-        else:
-            mtime = self._write_mtime if is_first else 0
-            with _standard.GzipFile(self.name if is_first else b'', 'wb', self._level, fileobj, mtime) as member:
-                member.write(data)
+            if process('gzip', data, fileobj, **parameters) is not None:
+                return
+        mtime = self._write_mtime if is_first else 0
+        with _standard.GzipFile(self.name if is_first else b'', 'wb', self._level, fileobj, mtime) as member:
+            member.write(data)
 
     def flush(self, zlib_mode: int = 2) -> None:
         """Writes all that there is, so that it can be read."""
@@ -190,7 +188,7 @@ class GzipFile(_standard.GzipFile):
         fileobj: Any = self.fileobj
         if not isinstance(reader.raw, _standard._GzipReader):
             return
-        begin = _place(fileobj)
+        begin = place(fileobj)
         # The reader may have read on, and hold what a seek or a peek left.
         if begin is None or begin != self._start:
             return
@@ -198,12 +196,8 @@ class GzipFile(_standard.GzipFile):
             compressed = fileobj.read()
         except OSError:
             return
-        result = io.BytesIO()
-        try:
-            if len(compressed) < SMALL or at_exit():
-                raise AcceleratorException('the standard module does that')
-            started('gunzip').process(compressed, result)
-        except AcceleratorException:
+        result = _decompressed(compressed) if _is_for_accelerator(len(compressed)) else None
+        if result is None:
             # The standard module reads it, or knows how it says what is wrong.
             fileobj.seek(begin)
             return
@@ -248,7 +242,11 @@ class GzipFile(_standard.GzipFile):
 
     def tell(self) -> int:
         """The place in the content, in bytes."""
-        return self.offset if self._writes else super().tell()
+        if not self._writes:
+            return super().tell()
+        if self.fileobj is None:
+            raise ValueError('I/O operation on closed file')
+        return self.offset
 
     def peek(self, n: int) -> bytes:
         """What comes next, at least a byte, which stays there."""
@@ -303,17 +301,28 @@ class _Whole(io.RawIOBase):
         return self._at
 
 
-def _place(fileobj: Any) -> int | None:
-    """Where a file object is, if it knows that."""
-    try:
-        return int(fileobj.tell())
-    except (AttributeError, TypeError, ValueError, OSError):
-        return None
+def _is_level(level: Any) -> bool:
+    return isinstance(level, int) and 1 <= level <= 9
 
 
-def _is_for_accelerator(level: int, length: int) -> bool:
+def _is_time(mtime: Any) -> bool:
+    """Whether the format can hold a time."""
+    return mtime is None or isinstance(mtime, (int, float)) and 0 <= mtime <= 0xFFFFFFFF
+
+
+def _is_for_accelerator(length: int) -> bool:
     # A file that nobody closed is written at exit.
-    return 1 <= level <= 9 and length >= SMALL and not at_exit()
+    return length >= SMALL and not at_exit()
+
+
+def _decompressed(compressed: Any) -> io.BytesIO | None:
+    """The content; None where the accelerator cannot tell it."""
+    result = io.BytesIO()
+    # Nobody has seen of it what is there where the rest is wrong.
+    try:
+        return None if process('gunzip', compressed, result) is None else result
+    except AcceleratorException:
+        return None
 
 
 def _seconds(mtime: float | None) -> int:

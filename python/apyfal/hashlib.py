@@ -11,7 +11,7 @@ import threading
 from typing import Any, Self
 
 from apyfal._ending import at_exit
-from apyfal._shared import started
+from apyfal._shared import process
 
 __all__ = ['file_digest', 'new', 'sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'shake_128', 'shake_256']
 
@@ -20,10 +20,17 @@ SMALL = 64 << 10
 
 _TYPES = {name: name.replace('_', '-') for name in __all__ if name.startswith('sha')}
 
+# Those of the standard module, as they are there.
+__all__ += [name for name in _standard.__all__ if name not in __all__]
+
 
 def __getattr__(name: str) -> Any:
     """What else the standard module has."""
     return getattr(_standard, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *dir(_standard)})
 
 
 class _Hash:
@@ -56,7 +63,14 @@ class _Hash:
         return self._inner.block_size
 
     def __getattr__(self, name: str) -> Any:
+        if name == '_inner':
+            # It is not made yet.
+            raise AttributeError(name)
         return getattr(self._inner, name)
+
+    def __reduce__(self) -> Any:
+        # Nor can that of the standard module.
+        raise TypeError(f"cannot pickle '{self.name}' object")
 
     def update(self, data: Any, /) -> None:
         """Adds data."""
@@ -111,13 +125,16 @@ class _Hash:
 def _digest(name: str, source: Any, length: int | None) -> bytes:
     """The digest of a source, for SHAKE of so many bytes."""
     limit = 1 << 20
-    if length is not None and length > limit:
-        return _standard.new(name, source).digest(length)  # type: ignore[call-arg]
-    if at_exit():
-        given = () if length is None else (length,)
-        return _standard.new(name, source).digest(*given)
-    bits: dict[str, Any] = {} if length is None else {'length': 8 * length}
-    return bytes.fromhex(started('sha3').process(source, type=_TYPES[name], **bits)['digest'])
+    if not at_exit() and (length is None or length <= limit):
+        bits: dict[str, Any] = {} if length is None else {'length': 8 * length}
+        result = process('sha3', source, type=_TYPES[name], **bits)
+        if result is not None:
+            return bytes.fromhex(result['digest'])
+    if isinstance(source, bytes):
+        made: Any = _standard.new(name, source)
+    else:
+        made = _standard.file_digest(source, name)
+    return bytes(made.digest() if length is None else made.digest(length))
 
 
 def _constructor(name: str) -> Any:

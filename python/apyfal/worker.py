@@ -21,6 +21,7 @@ import importlib
 import inspect
 import io
 import json
+import math
 import os
 import pathlib
 import sys
@@ -60,15 +61,39 @@ def accelerator(function: Any = None, *, files: bool = False) -> Any:
 
 def _marked(function: Any, files: bool) -> Any:
     """The function, which is known as an accelerator from now on."""
+    name = function.__name__
+    for is_so, kind in ((inspect.iscoroutinefunction, 'a coroutine'), (inspect.isgeneratorfunction, 'a generator'),
+                        (inspect.isasyncgenfunction, 'an asynchronous generator')):
+        if is_so(function):
+            raise TypeError(f"'{name}' must be a plain function, not {kind}")
     parameters = list(inspect.signature(function).parameters.values())
     ends = 2 if files else 1
-    if len(parameters) < ends:
-        raise TypeError(f"'{function.__name__}' takes no " + ('files' if files else 'source'))
+    by_position = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    if len([parameter for parameter in parameters[:ends] if parameter.kind in by_position]) < ends:
+        raise TypeError(f"'{name}' takes no " + ('files' if files else 'source'))
     for parameter in parameters[ends:]:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(f"'{function.__name__}' must name its parameters, not take '{parameter}'")
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise TypeError(f"'{name}' must name its parameters and take them by name, not '{parameter}'")
+        if parameter.default is not parameter.empty and parameter.default is not None \
+                and not _is_plain(parameter.default):
+            raise TypeError(f"'{parameter.name}' of '{name}' cannot have the default {parameter.default!r}: "
+                            'it takes True, False, numbers, texts, lists and dictionaries')
     function.__apyfal__ = files
     return function
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON and TOML both have a form for a value."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(key) and _is_plain(held) for key, held in value.items())
+    if type(value) is str:
+        # No halves of characters.
+        return value == value.encode('utf-8', 'replace').decode('utf-8')
+    if type(value) is int:
+        return -1 << 63 <= value < 1 << 63
+    return type(value) is bool or type(value) is float and math.isfinite(value)
 
 
 def section(function: Callable[..., Any], command: list[str]) -> str:

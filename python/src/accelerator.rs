@@ -1,5 +1,6 @@
 //! Accelerators.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::call::{Given, Said, Starting, amounts};
 use crate::configuration::Configuration;
 use crate::errors::{Domain, Raised, raised};
 use crate::hosts::{about, surroundings, watch};
-use crate::job::{Job, in_background};
+use crate::job::{Job, Listener, at_once, in_background};
 use crate::owned::Owned;
 use crate::runtime::{runtime, wait, wait_and, wait_for_all};
 use crate::storage::Storage;
@@ -23,8 +24,9 @@ use crate::values::{from_json, from_map};
 
 /// An accelerator, where its configuration says.
 ///
-/// What has `done` returns at once. At its end `done` is called with the response and none, or with none
-/// and the exception, by another thread.
+/// What has `done` returns at once, or at its end where it is quick. At its end `done` is called with the response and
+/// none, or with none and the exception, by another thread unless it was quick; or it is an event loop's
+/// `Settled` with what that knows the call by, and both wait there to be taken.
 #[pyclass(frozen, module = "apyfal._apyfal")]
 #[derive(Debug)]
 pub(crate) struct Accelerator {
@@ -141,7 +143,7 @@ impl Accelerator {
         env: Option<&Bound<'py, PyDict>>,
         reload: Option<bool>,
         reset: Option<bool>,
-        done: Option<Py<PyAny>>,
+        done: Option<Listener>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let accelerator = self.get(py)?.clone();
         let starting = Starting::new(said, env, reload, reset, self.switch())?;
@@ -181,22 +183,25 @@ impl Accelerator {
         &self,
         py: Python<'py>,
         said: Said<'py>,
-        done: Py<PyAny>,
+        done: Listener,
     ) -> PyResult<Bound<'py, PyAny>> {
         let accelerator = self.get(py)?;
         let Given { call, cancel, progress, raised: kept } = Given::new(&said, self.switch())?;
         let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
-        // Admitted now, so that a stop that is called next waits for it.
-        let handle = py.detach(|| {
+        let begun = py.detach(|| {
             let _entered = runtime.enter();
-            accelerator.process_submit(call)
+            accelerator.process_at_once(call)
         });
-        in_background(py, handle, Job::new(cancel, progress), kept, done)
+        let job = Job::new(cancel, progress);
+        match begun {
+            ControlFlow::Break(outcome) => at_once(py, outcome, job, kept, done),
+            ControlFlow::Continue(work) => in_background(py, work, job, kept, done),
+        }
     }
 
     /// Ends the session, after its running jobs.
     #[pyo3(signature = (done = None))]
-    fn stop<'py>(&self, py: Python<'py>, done: Option<Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn stop<'py>(&self, py: Python<'py>, done: Option<Listener>) -> PyResult<Bound<'py, PyAny>> {
         let (accelerator, cancel) = (self.get(py)?, self.switch());
         if let Some(done) = done {
             let (accelerator, job) = (accelerator.clone(), Job::new(cancel, Arc::default()));

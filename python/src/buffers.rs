@@ -32,8 +32,15 @@ impl Memory {
         name: &str,
         is_written: bool,
     ) -> PyResult<Option<Self>> {
-        // Those of ctypes say no strides, which a view of them does.
-        let of_view = |_| PyUntypedBuffer::get(PyMemoryView::from(object)?.as_any());
+        // Those of ctypes say no strides, which a view of them does; one value alone says no shape, which its
+        // bytes have.
+        let of_view = |_| {
+            let view = PyMemoryView::from(object)?.into_any();
+            match view.getattr("ndim")?.extract::<usize>()? {
+                0 => PyUntypedBuffer::get(&view.call_method1("cast", ("B",))?),
+                1.. => PyUntypedBuffer::get(&view),
+            }
+        };
         let Ok(buffer) = PyUntypedBuffer::get(object).or_else(of_view) else { return Ok(None) };
         if !buffer.is_c_contiguous() {
             return Err(PyBufferError::new_err(format!(

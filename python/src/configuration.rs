@@ -104,14 +104,26 @@ impl Configuration {
         written.map_err(|error| raised(py, &error, Domain::Client))
     }
 
-    /// What an accelerator needs on a type of host, and where the catalog that says so is.
+    /// What an accelerator needs on a type of host, its images that have no id yet, and where the catalog that says
+    /// so is.
     fn requirements<'py>(
         &self,
         py: Python<'py>,
         host_type: &str,
         accelerator: &str,
-    ) -> PyResult<(Bound<'py, PyDict>, String)> {
+    ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>, String)> {
         catalog::requirements(py, &self.snapshot(), host_type, accelerator)
+    }
+
+    /// The id of an image that `requirements` tells apart.
+    fn image_id(
+        &self,
+        py: Python<'_>,
+        host_type: &str,
+        region: Option<&str>,
+        image: &str,
+    ) -> PyResult<String> {
+        catalog::image_id(py, &self.snapshot(), host_type, region, image)
     }
 
     /// A token of the catalog's server, for the account of the configuration.

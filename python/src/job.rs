@@ -10,6 +10,7 @@ use crate::call::amounts;
 use crate::errors::{Domain, Raised, raised};
 use crate::inside::Coming;
 use crate::runtime::runtime;
+use crate::settled::Settled;
 
 /// A call that is under way.
 #[pyclass(frozen, module = "apyfal._apyfal")]
@@ -45,20 +46,54 @@ impl Job {
     }
 }
 
-/// Does work in the background, and tells `done` how it ended.
+/// Who is told how a call ended.
+#[derive(Debug, FromPyObject)]
+pub(crate) enum Listener {
+    /// An event loop, and what it knows the call by.
+    Loop(Py<Settled>, Py<PyAny>),
+    /// A function, which gets the response and none, or none and the exception.
+    Function(Py<PyAny>),
+}
+
+/// Does work in the background, and tells who listens how it ended.
 pub(crate) fn in_background<'py>(
     py: Python<'py>,
     work: impl Future<Output = Result<Report>> + Send + 'static,
     job: Job,
     kept: Raised,
-    done: Py<PyAny>,
+    done: Listener,
 ) -> PyResult<Bound<'py, PyAny>> {
     let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
-    let coming = Coming::announce();
-    runtime.spawn(async move {
-        let outcome = work.await;
-        coming.call_back(|py| tell(py, &done, &kept, outcome));
-    });
+    match done {
+        Listener::Loop(settled, call) => {
+            runtime.spawn(async move {
+                let outcome = work.await;
+                settled.get().leave(call, kept, outcome);
+            });
+        }
+        Listener::Function(done) => {
+            let coming = Coming::announce();
+            runtime.spawn(async move {
+                let outcome = work.await;
+                coming.call_back(|py| tell(py, &done, &kept, outcome));
+            });
+        }
+    }
+    Ok(Bound::new(py, job)?.into_any())
+}
+
+/// The same of work that has ended by now.
+pub(crate) fn at_once<'py>(
+    py: Python<'py>,
+    outcome: Result<Report>,
+    job: Job,
+    kept: Raised,
+    done: Listener,
+) -> PyResult<Bound<'py, PyAny>> {
+    match done {
+        Listener::Loop(settled, call) => settled.get().leave(call, kept, outcome),
+        Listener::Function(done) => tell(py, &done, &kept, outcome),
+    }
     Ok(Bound::new(py, job)?.into_any())
 }
 

@@ -16,6 +16,7 @@ mod inside;
 mod job;
 mod owned;
 mod runtime;
+mod settled;
 mod storage;
 mod switch;
 mod values;
@@ -34,6 +35,8 @@ mod _apyfal {
     use super::configuration::Configuration;
     #[pymodule_export]
     use super::job::Job;
+    #[pymodule_export]
+    use super::settled::Settled;
     #[pymodule_export]
     use super::storage::{Reader, Storage, Writer};
     #[pymodule_export]

@@ -40,10 +40,8 @@ async def test_the_three_calls(place):
 
 def test_they_are_called_as_those_that_wait():
     def taken(kind, call):
-        parameters = inspect.signature(getattr(kind, call)).parameters
-        # What a job tells of its progress is for who waits.
-        return [name for name in parameters if name != 'progress']
-    for call in ('start', 'process', 'stop'):
+        return list(inspect.signature(getattr(kind, call)).parameters)
+    for call in ('start', 'process', 'process_map', 'stop'):
         assert taken(aio.Accelerator, call) == taken(apyfal.Accelerator, call)
 
 
@@ -56,6 +54,48 @@ async def test_64_at_once_take_no_thread_each(place):
         results = await asyncio.gather(*(sha3.process(source, **TYPE) for source in sources))
         assert results == [digest(source) for source in sources]
         assert threading.active_count() == before
+
+
+@running
+async def test_quick_jobs_let_others_go_on(place):
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with aio.Accelerator('sha3', **place) as sha3:
+        await sha3.start()
+        task = asyncio.ensure_future(others())
+        for _ in range(50):
+            await sha3.process(b'abc', **TYPE)
+        task.cancel()
+    assert turns >= 50
+
+
+def test_each_event_loop_hears_of_its_own(place):
+    sha3 = aio.Accelerator('sha3', **place)
+    asyncio.run(sha3.start())
+
+    def hash_some():
+        async def some():
+            return await asyncio.gather(*(sha3.process(b'%d' % i, **TYPE) for i in range(100)))
+        results.append(asyncio.run(some()))
+
+    results = []
+    threads = [threading.Thread(target=hash_some) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results == [[digest(b'%d' % i) for i in range(100)]] * 3
+    # One that ends before what it began is told nothing any more.
+    async def left():
+        asyncio.ensure_future(sha3.process(b'abc', **TYPE))
+    asyncio.run(left())
+    asyncio.run(sha3.stop())
 
 
 @running
@@ -114,7 +154,69 @@ async def test_a_map(place):
         with pytest.raises(FileNotFoundError):
             await anext(results)
         with pytest.raises(ValueError, match='as many'):
-            [result async for result in sha3.process_map([b'a'], ['b', 'c'])]
+            [result async for result in sha3.process_map(iter([b'a']), ['b', 'c'])]
+        held = Held()
+        results = sha3.process_map([b'a', held], timeout=0.2, **TYPE)
+        assert await anext(results) == digest(b'a')
+        with pytest.raises(TimeoutError):
+            await anext(results)
+        held.go.set()
+
+
+class Held:
+    """A source that is read once it is let go."""
+
+    def __init__(self, data=b''):
+        self.go, self.data = threading.Event(), data
+
+    def read(self, size):
+        self.go.wait(20)
+        data, self.data = self.data[:size], self.data[size:]
+        return data
+
+
+def test_what_is_wrong_with_a_map_is_told_by_the_call():
+    sha3 = aio.Accelerator('sha3')
+    with pytest.raises(ValueError, match='as many'):
+        sha3.process_map([b'a'], ['b', 'c'])
+    with pytest.raises(ValueError, match='srcs'):
+        sha3.process_map()
+    for wrong in ({'srcs': 5}, {'srcs': 'file'}, {'srcs': b'data'}, {'dsts': 5}, {'dsts': [], 'timeout': 'x'}):
+        with pytest.raises(TypeError, match=f"'{list(wrong)[-1]}' must be"):
+            sha3.process_map(**wrong)
+
+
+@running
+async def test_progress_is_told(place):
+    data = bytes(1 << 20)
+    async with aio.Accelerator('sha3', **place) as sha3:
+        await sha3.start()
+        told, held = [], Held(data)
+
+        def tell(*amounts):
+            told.append(amounts)
+            held.go.set()
+        assert await sha3.process(held, progress=tell, **TYPE) == digest(data)
+        assert told[0][0] < len(data) and told[-1][0] == len(data)
+        assert await sha3.process(b'abc', progress=True, **TYPE) == digest(b'abc')
+
+        def raises(*_):
+            raise LookupError('mine')
+        held = Held()
+        with pytest.raises(LookupError, match='mine'):
+            await sha3.process(held, progress=raises, **TYPE)
+        held.go.set()
+        with pytest.raises(TypeError, match="'progress' must be"):
+            await sha3.process(b'abc', progress=5, **TYPE)
+
+
+def test_what_it_tells_of_its_steps(caplog):
+    async def start():
+        async with aio.Accelerator('sha3') as sha3:
+            await sha3.start()
+    with caplog.at_level('INFO', 'apyfal'):
+        asyncio.run(start())
+    assert caplog.messages == ['Configuring accelerator...', 'Accelerator ready']
 
 
 def test_the_example():

@@ -1,4 +1,5 @@
 """Configurations, and what the catalog says."""
+import errno
 import io
 import os
 import pathlib
@@ -10,7 +11,7 @@ import pytest
 import apyfal
 from apyfal.configuration import Configuration, create_configuration
 from apyfal.exceptions import (
-    ClientAuthenticationException, ClientConfigurationException)
+    ClientAuthenticationException, ClientConfigurationException, HostException)
 
 FILE = '''\
 [accelize]
@@ -102,11 +103,79 @@ def test_what_cannot_be_carried_over_is_refused_by_name(config):
     with pytest.raises(TypeError, match="'configuration_file' must be a path.*not 'int'"):
         Configuration(5)
 
+    class Reads:
+        def read(self):
+            return 5
+    with pytest.raises(TypeError, match="'configuration_file' must be a file object.*gives 'int'"):
+        Configuration(Reads())
+    for path in ('a\ud800', 'a\0b', b'\xff'):
+        with pytest.raises(ClientConfigurationException, match="'configuration_file' has"):
+            Configuration(path)
+    with pytest.raises(TypeError, match="'fileobject' must be a path or a file object.*not 'NoneType'"):
+        config.write(None)
+    for name, given in (('host_type', (5, 'gzip')), ('accelerator', ('AWS', 5))):
+        with pytest.raises(TypeError, match=f"'{name}' must be a str, not 'int'"):
+            config.get_host_requirements(*given)
 
-@pytest.mark.parametrize('fails', ['config.write(io.StringIO())', 'pickle.dumps(config)'])
-def test_other_threads_use_it_while_its_exceptions_are_made(program, fails):
-    told = program(f'''
-    import io, pickle, signal, threading
+
+SECTIONS = '''
+[DEFAULT]
+d = x
+[host]
+region = a
+key_pair = k
+[host.AWS]
+region = a
+role = r
+'''
+
+
+def test_a_section_is_a_mapping():
+    config = Configuration(io.StringIO(SECTIONS))
+    host, aws = config['host'], config['host.AWS']
+    assert list(host) == ['region', 'key_pair', 'd'] and 'd' in host, 'as of configparser'
+    assert host.setdefault('new', 'v') == 'v' == host.setdefault('new', 'w') == host['new']
+    assert host.setdefault('none') is None and host.pop('none', 7) == 7
+    host['object'] = {'a': 1}
+    assert host.pop('object') == {'a': 1} and host['object'] is None
+    host['object'] = "{'a': 1}"
+    assert host['object'] == "{'a': 1}", 'what it was is forgotten'
+    assert aws.popitem() == ('region', 'a') and aws['region'] == 'a', 'inherited'
+
+
+def test_a_section_deletes_what_it_has_itself():
+    config = Configuration(io.StringIO(SECTIONS))
+    host, aws = config['host'], config['host.AWS']
+    assert aws.pop('region') == 'a' == aws['region'] and aws.pop('region', 'none') == 'none'
+    for key in ('region', 'key_pair', 'd', 'nosuch'):
+        with pytest.raises(KeyError, match=key):
+            aws.pop(key)
+        with pytest.raises(KeyError, match=key):
+            del aws[key]
+    aws.clear()
+    assert dict(aws) == dict(host) == {'region': 'a', 'key_pair': 'k', 'd': 'x'}
+    with pytest.raises(KeyError, match='host.AWS'):
+        aws.popitem()
+    host.clear()
+    assert dict(aws) == dict(host) == {'d': 'x'}
+
+
+def test_what_no_file_can_hold_is_pickled():
+    config = Configuration(io.StringIO(SECTIONS))
+    config['host']['lines'] = 'a\r\nb'
+    config['host']['blanks'] = '  a '
+    config['host.AWS']['# key = '] = 'x'
+    config['odd]']['object'] = {'a': (1,)}
+    with pytest.raises(ClientConfigurationException):
+        config.write(io.StringIO())
+    again = pickle.loads(pickle.dumps(config))
+    assert again == config and again['odd]']['object'] == {'a': (1,)}
+    assert again['host.AWS'].pop('role') == 'r' and again['host.AWS'].pop('lines', None) is None
+
+
+def test_other_threads_use_it_while_its_exceptions_are_made(program):
+    told = program('''
+    import io, signal, threading
     from apyfal import configuration, exceptions
     # A process whose threads wait for each other has no other end.
     signal.alarm(30)
@@ -120,7 +189,7 @@ def test_other_threads_use_it_while_its_exceptions_are_made(program, fails):
         return made(*said)
     exceptions.from_core = slowly
     try:
-        {fails}
+        config.write(io.StringIO())
     except exceptions.AcceleratorException:
         print('raised')
     ''', flags=())
@@ -169,8 +238,12 @@ def test_where_it_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv('APYFAL__HOST__REGION', 'variable')
     assert region() == 'variable'
     assert create_configuration(str(tmp_path / 'other'))['host']['region'] == 'variable'
-    with pytest.raises(ClientConfigurationException, match='missing'):
+    with pytest.raises(ClientConfigurationException, match='missing') as raised:
         Configuration('missing')
+    assert isinstance(raised.value, FileNotFoundError)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOENT, 'missing')
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (type(again), again.errno, again.filename) == (type(raised.value), errno.ENOENT, 'missing')
     (tmp_path / 'wrong').write_text('[host\n')
     with pytest.raises(ClientConfigurationException, match='line 1'):
         Configuration(tmp_path / 'wrong')
@@ -251,7 +324,9 @@ def test_what_accelerators_need(tmp_path):
     assert 'here' in needs and needs.get('here') == needs['here']
     (tmp_path / 'catalog.toml').write_text('[accelerator.mine.AWS."*"]\nimage = "ami-2"\n')
     needs = config.get_host_requirements('AWS', 'mine')
-    assert 'there' in needs and needs.get('there') == needs['there'] == {'image': 'ami-2'}
+    for same in (needs, needs.copy(), needs | {'more': 1}, {'more': 1} | needs):
+        assert 'there' in same and same.get('there') == same['there'] == {'image': 'ami-2'}
+        assert None not in same and 5 not in same
 
 
 def test_a_token_needs_an_account():
@@ -298,3 +373,29 @@ def test_what_is_shown_has_no_secrets():
     accelerator = apyfal.Accelerator('sha3', host_ip='http://me:hush@192.0.2.1')
     assert 'hush' not in repr(accelerator) and '192.0.2.1' in repr(accelerator)
     assert 'hush' not in repr(accelerator.host) + repr(accelerator.client)
+
+
+def test_an_image_by_name_or_parameter_has_an_id_when_it_is_read(moto, monkeypatch, tmp_path):
+    import boto3
+    keys = {'endpoint_url': moto, 'region_name': 'us-east-1', 'aws_access_key_id': 'a', 'aws_secret_access_key': 'b'}
+    ec2 = boto3.client('ec2', **keys)
+    image = ec2.register_image(Name='mine-1', RootDeviceName='/dev/sda1')['ImageId']
+    owner = ec2.describe_images(ImageIds=[image])['Images'][0]['OwnerId']
+    boto3.client('ssm', **keys).put_parameter(Name='/mine/image', Value=image, Type='String')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'catalog.toml').write_text(
+        f'[accelerator.mine.AWS.us-east-1]\nimage = {{ name = "mine-*", owner = "{owner}" }}\n'
+        '[accelerator.other.AWS."*"]\nimage = { ssm = "/mine/image" }\n'
+        '[accelerator.lost.AWS."*"]\nimage = { ssm = "/nosuch" }\n'
+        '[accelerator.gone.AWS."*"]\nimage = { name = "nosuch", owner = "1" }\n')
+    config = Configuration()
+    config['accelize']['catalog'] = 'catalog.toml'
+    for name, value in (('ENDPOINT_URL', moto), ('ACCESS_KEY_ID', 'a'), ('SECRET_ACCESS_KEY', 'b')):
+        monkeypatch.setenv(f'AWS_{name}', value)
+    assert config.get_host_requirements('AWS', 'mine')['us-east-1']['image'] == image
+    needs = config.get_host_requirements('AWS', 'other')
+    assert needs['us-east-1']['image'] == image and {**needs.get('us-east-1')}['image'] == image
+    # EC2 says by itself that there is no such parameter.
+    assert config.get_host_requirements('AWS', 'lost')['us-east-1']['image'] == 'resolve:ssm:/nosuch'
+    with pytest.raises(HostException, match='nosuch'):
+        config.get_host_requirements('AWS', 'gone')['us-east-1']['image']

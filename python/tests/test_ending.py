@@ -278,9 +278,14 @@ CALLBACK = '''
         while time.monotonic() < end:
             time.sleep(0.01)
         print('done', flush=True)
+    class Late:
+        """A source whose job is not done within the call."""
+        def read(self, size):
+            time.sleep(0.2)
+            return b''
     with apyfal.Accelerator('sha3') as sha3:
         sha3.start()
-        sha3.process_submit(b'abc', type='sha3-256').add_done_callback(busy)
+        sha3.process_submit(Late(), type='sha3-256').add_done_callback(busy)
 '''
 
 
@@ -292,3 +297,63 @@ def test_a_program_ends_after_its_callbacks(program):
 def test_ctrl_c_cuts_callbacks_off(program):
     ended = program(CALLBACK.replace('SECONDS', '1000'), signal=signal.SIGINT, check=False)
     assert ended.returncode == -signal.SIGINT, ended.stderr
+
+
+def test_what_a_child_has_of_its_parents_jobs_refuses(program):
+    program('''
+    import apyfal, concurrent.futures, os, signal, threading, warnings
+    warnings.simplefilter('ignore')
+    go = threading.Event()
+    class Held:
+        def read(self, size):
+            go.wait(20)
+            return b''
+    called = []
+    with apyfal.Accelerator('sha3') as sha3:
+        sha3.start()
+        ended = sha3.process_submit(b'abc', type='sha3-256')
+        result = ended.result()
+        results = sha3.process_map(srcs=[b'abc', Held()], type='sha3-256')
+        assert next(results) == result
+        runs, cancelled = (sha3.process_submit(Held(), type='sha3-256') for _ in range(2))
+        runs.add_done_callback(called.append)
+        assert cancelled.cancel()
+        done = concurrent.futures.as_completed([runs])
+        # Another thread looks at it while this one forks.
+        runs._condition.acquire()
+        child = os.fork()
+        if not child:
+            # What hangs ends the child.
+            signal.alarm(20)
+            assert len(concurrent.futures.wait([runs, cancelled, ended]).done) == 3
+            assert next(done) is runs and not called
+            for get in (runs.result, lambda: next(results)):
+                try:
+                    get()
+                except apyfal.exceptions.ClientRuntimeException as error:
+                    assert 'belongs to the process' in str(error), error
+                else:
+                    os._exit(3)
+            assert not runs.cancel() and not runs.running() and cancelled.cancelled()
+            assert ended.result() == result and sha3.process_running_count == 0
+            os._exit(0)
+        runs._condition.release()
+        assert os.waitpid(child, 0)[1] == 0
+        go.set()
+        assert runs.result(20)['digest'] and called == [runs]
+    ''')
+
+
+def test_a_child_shows_what_is_its_parents(program, host):
+    program(f'''
+    import apyfal, os, warnings
+    warnings.simplefilter('ignore')
+    with apyfal.Accelerator('sha3', host_ip='{host}') as sha3:
+        sha3.start()
+        child = os.fork()
+        if not child:
+            assert '{host}' in repr(sha3) and '{host}' in repr(sha3.client)
+            assert sha3.client.url == '{host}'
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    ''')

@@ -38,6 +38,7 @@ def test_what_they_say():
     assert str(HostRuntimeException(gen_msg='no_instance')) == exceptions.MESSAGES['no_instance']
     assert str(HostRuntimeException(gen_msg=('no_find_named', 'image', 'x'))) == (
         "image 'x' is not found")
+    assert str(HostException(msg='mine', gen_msg='no_instance')) == 'mine'
     assert str(HostConfigurationException('text.', exc='more')) == 'text: more'
     assert ClientRuntimeException('text').hints == []
 
@@ -78,3 +79,7 @@ def test_some_are_what_new_code_catches(kind, builtin):
     for domain in ('client', 'host', 'storage'):
         assert issubclass(exceptions.class_of(kind, domain), builtin)
         assert exceptions.class_of(kind, domain).__name__ in exceptions.__all__
+        raised = exceptions.from_core(kind, domain, 'text', [], {})
+        exceptions.of_file(raised, 'name')
+        for same in (raised, pickle.loads(pickle.dumps(raised))):
+            assert str(same) == 'text' and same.errno > 0 and same.filename == 'name'

@@ -1,6 +1,8 @@
 """Jobs in the background, many of them, and pools."""
 import concurrent.futures
 import hashlib
+import io
+import pickle
 import threading
 
 import pytest
@@ -53,7 +55,7 @@ def test_a_job_is_counted_and_stopping_waits_for_it(sha3):
     held = Held()
     future = sha3.process_submit(held, **TYPE)
     assert held.begun.wait(20) and sha3.process_running_count == 1
-    assert future.running() and not future.done()
+    assert future.running() and not future.done() and 'state=running' in repr(future)
     stopping = threading.Thread(target=sha3.stop)
     stopping.start()
     held.go.set()
@@ -110,6 +112,9 @@ def test_what_is_wrong_with_a_map(sha3, gzip):
         list(gzip.process_map(srcs=iter([b'a', b'b']), dsts=['a']))
     with pytest.raises(ValueError, match='srcs'):
         gzip.process_map()
+    for wrong in ({'srcs': 5}, {'srcs': 'file.txt'}, {'srcs': b'data'}, {'dsts': 5}, {'dsts': 'file.txt'}):
+        with pytest.raises(TypeError, match=f"'{next(iter(wrong))}' must be a list or another iterable, not"):
+            gzip.process_map(**wrong)
 
     def raises():
         yield b'a'
@@ -144,6 +149,26 @@ def test_a_pool(place):
         pool.process_submit(b'a', **TYPE)
     with pytest.raises(ValueError, match='workers_count'):
         apyfal.AcceleratorPoolExecutor('sha3', workers_count=0)
+
+
+def test_what_is_wrong_with_a_pool(tmp_path):
+    pool = apyfal.AcceleratorPoolExecutor('sha3', workers_count=1)
+
+    class Reads:
+        def read(self):
+            return 5
+    (tmp_path / 'text').write_text('text')
+    with open('text') as file:
+        for wrong in (file, io.StringIO('/etc/hostname'), Reads()):
+            with pytest.raises(TypeError, match="'src"):
+                pool.start(src=wrong)
+    for call in (pool.start, pool.stop):
+        with pytest.raises(TypeError, match="'info_list' must be a list, not 'object'"):
+            call(info_list=object())
+    with pytest.raises(TypeError, match='a pool cannot be pickled'):
+        pickle.dumps(pool)
+    with apyfal.AcceleratorPoolExecutor('hyperfire', workers_count=2) as pool:
+        assert len(pool.start(src=io.BytesIO(b'one,two\n'))) == 2
 
 
 def test_sixteen_threads_share_an_accelerator(sha3):

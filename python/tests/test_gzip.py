@@ -2,6 +2,7 @@
 import gzip as standard
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 import apyfal
 from apyfal import _shared, gzip
+from apyfal.exceptions import AcceleratorException
 
 DATA = b''.join(b'line %d of a text\n' % number for number in range(1_200_000))
 
@@ -155,9 +157,83 @@ def test_a_file_that_nobody_closes_is_written_at_exit(program, before):
     assert os.path.exists('late')
 
 
+def test_levels_and_times_are_those_of_the_standard_module():
+    for module in (standard, gzip):
+        for level in (5.0, None, '5'):
+            with pytest.raises(TypeError):
+                module.compress(DATA, level)
+            with pytest.raises(TypeError):
+                module.GzipFile('name', 'wb', level, io.BytesIO())
+        for mtime in (-1, 1 << 32):
+            with pytest.raises(struct.error):
+                module.compress(DATA, mtime=mtime)
+            with pytest.raises(struct.error):
+                module.GzipFile('name', 'wb', 9, io.BytesIO(), mtime)
+        file = module.GzipFile('file.gz', 'wb')
+        file.close()
+        with pytest.raises(ValueError, match='closed'):
+            file.tell()
+
+
+def test_where_no_host_answers_the_standard_module_does_it(program):
+    program("""
+        import hashlib, os, time, warnings
+        import gzip as standard
+        warnings.simplefilter('ignore')
+        with open('accelerator.conf', 'w') as file:
+            file.write('[host]\\nhost_ip = 127.0.0.1:9\\n')
+        from apyfal import gzip, hashlib as ours
+        data = os.urandom(1 << 20)
+        for _ in range(2):
+            begin = time.monotonic()
+            assert standard.decompress(gzip.compress(data)) == data == gzip.decompress(standard.compress(data))
+            assert ours.sha3_256(data).digest() == hashlib.sha3_256(data).digest()
+            with gzip.open('file.gz', 'wb') as file:
+                file.write(data)
+            with gzip.open('file.gz') as file:
+                assert file.read() == data
+        # It was asked once.
+        assert time.monotonic() - begin < 1, time.monotonic() - begin
+    """)
+
+
+def test_no_host_is_made_for_it(program):
+    program("""
+        import warnings
+        warnings.simplefilter('ignore')
+        with open('accelerator.conf', 'w') as file:
+            file.write('[host]\\nhost_type = sim\\n')
+        from apyfal import _shared, gzip
+        data = bytes(1 << 20)
+        assert gzip.decompress(gzip.compress(data)) == data
+        assert {accelerator.host for accelerator in _shared._started.values()} == {None}
+    """)
+
+
+@pytest.mark.parametrize('written', [b'', b'begun'])
+def test_an_accelerator_that_fails(monkeypatch, written):
+    class Fails:
+        def process(self, source, destination, **_):
+            if written:
+                destination.write(written)
+            raise AcceleratorException('mine')
+    monkeypatch.setattr(_shared, 'started', lambda name: Fails())
+    assert gzip.decompress(standard.compress(DATA)) == DATA
+    file = gzip.open('file.gz', 'wb')
+    try:
+        file.write(DATA)
+        file.close()
+    except AcceleratorException:
+        # It is too late for another one.
+        assert written
+    else:
+        with standard.open('file.gz') as file:
+            assert not written and file.read() == DATA
+
+
 def test_one_that_is_needed_while_another_is_made_is_made(monkeypatch):
     class Nested:
-        def __init__(self, name):
+        def __init__(self, name, **_):
             self.name = name
 
         def start(self):

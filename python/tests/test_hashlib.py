@@ -1,15 +1,18 @@
 """The drop-in for hashlib."""
+import copy
 import hashlib as standard
 import io
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from apyfal import hashlib
+from apyfal import _shared, hashlib
+from apyfal.exceptions import AcceleratorException
 
 DATA = os.urandom(1 << 20)
 NAMES = ['sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'shake_128', 'shake_256']
@@ -177,3 +180,39 @@ def test_the_rest_is_the_standard_modules():
         hashlib.sha3_256('text')
     with pytest.raises(ValueError, match='nosuch'):
         hashlib.new('nosuch')
+    assert set(standard.__all__) <= set(hashlib.__all__) and {*standard.__all__, 'scrypt'} <= set(dir(hashlib))
+    named = {}
+    exec('from apyfal.hashlib import *', named)
+    assert named['sha256'] is standard.sha256 and named['sha3_256'] is hashlib.sha3_256
+
+
+@pytest.mark.parametrize('make', [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_hash_is_copied_by_its_own_method_alone(make):
+    for module in (standard, hashlib):
+        with pytest.raises(TypeError, match='cannot pickle'):
+            make(module.sha3_256(b'x'))
+    with pytest.raises(AttributeError):
+        object.__new__(hashlib._Hash).nosuch
+
+
+def test_a_file_that_the_accelerator_does_not_take(monkeypatch):
+    class Fails:
+        def process(self, source, destination, **_):
+            source.read(10)
+            raise AcceleratorException('mine')
+    pathlib.Path('data').write_bytes(DATA)
+    monkeypatch.setattr(_shared, 'started', lambda name: Fails())
+    with open('data', 'rb') as file:
+        assert hashlib.file_digest(file, 'sha3_256').digest() == standard.sha3_256(DATA).digest()
+
+    class Stream(io.BytesIO):
+        getbuffer = property()
+
+        def tell(self):
+            raise io.UnsupportedOperation
+    # What was read is gone.
+    with pytest.raises(AcceleratorException, match='mine'):
+        hashlib.file_digest(Stream(DATA), 'sha3_256')
+    monkeypatch.setattr(_shared, 'started', lambda name: None)
+    assert hashlib.file_digest(Stream(DATA), 'sha3_256').digest() == standard.sha3_256(DATA).digest()
+    assert hashlib.shake_128(DATA).digest(9) == standard.shake_128(DATA).digest(9)

@@ -1,4 +1,5 @@
 """Hosts and clients by themselves, and programs as users of the original wrote them."""
+import io
 import pickle
 import warnings
 
@@ -16,6 +17,7 @@ from apyfal.host import Host
 from apyfal.host.alibaba import AlibabaCSP
 from apyfal.host.aws import AWSHost
 from apyfal.host.openstack import OpenStackHost
+from apyfal.host.sim import SimHost
 
 
 def test_factories_give_the_class_that_fits():
@@ -32,10 +34,55 @@ def test_factories_give_the_class_that_fits():
         assert type(Host(host_type=name, host_ip='192.0.2.1')) is kind
         with pytest.raises(HostConfigurationException, match=f'no hosts on {name}'):
             Host(host_type=name)
+    with pytest.raises(ClientConfigurationException, match="'SysCall' runs on this machine, not on host_ip"):
+        AcceleratorClient('sha3', client_type='SysCall', host_ip='192.0.2.1')
+    with pytest.raises(ClientConfigurationException, match="'SysCall' runs on this machine, not on host_ip"):
+        SysCallClient('sha3', host_ip='192.0.2.1')
     with pytest.raises(HostConfigurationException, match="'AWS', 'OpenStack'"):
         Host(host_type='nosuch')
     with pytest.raises(ClientConfigurationException, match="'REST' and 'SysCall'"):
         AcceleratorClient('sha3', client_type='nosuch')
+
+
+def test_factories_see_what_is_given_by_position():
+    address = '192.0.2.1'
+    client = AcceleratorClient('sha3', None, None, None, None, address)
+    assert type(client) is RESTClient and client.url == f'http://{address}'
+    config = apyfal.configuration.Configuration()
+    config['host']['host_type'] = 'AWS'
+    assert type(Host(None, config)) is AWSHost
+    assert type(Host(None, config, address)) is Host
+
+
+def said(text):
+    return io.StringIO(text)
+
+
+def test_factories_follow_the_configuration_which_they_read_once():
+    address = '[host]\nhost_ip = 192.0.2.1\n'
+    for client in (AcceleratorClient('sha3', config=said(address)),
+                   AcceleratorClient('sha3', None, None, None, said(address))):
+        assert type(client) is RESTClient and client.url == 'http://192.0.2.1'
+    for text in ('[host]\nhost_type = sim\n', '[host]\nhost_type = AWS\n[host.AWS]\nhost_ip = 192.0.2.1\n'):
+        assert type(AcceleratorClient('sha3', config=said(text))) is RESTClient
+    for text in ('', '[host]\nhost_type = localhost\n'):
+        assert type(AcceleratorClient('sha3', config=said(text))) is SysCallClient
+    here = AcceleratorClient('sha3', client_type='SysCall', config=said(address))
+    assert type(here) is SysCallClient and here.url is None
+    for host in (Host(config=said(address)), Host(None, said(address))):
+        assert type(host) is Host and host.url == 'http://192.0.2.1'
+    text = '[host]\nhost_type = AWS\nregion = eu-west-1\n'
+    for host in (Host(config=said(text)), Host(None, said(text)), Host('AWS', said(text))):
+        assert type(host) is AWSHost and host.region == 'eu-west-1'
+    with pytest.raises(TypeError, match="'config' must be a path"):
+        AcceleratorClient('sha3', config=5)
+
+
+def test_what_no_client_takes_is_told():
+    for make in (AcceleratorClient, RESTClient, SysCallClient):
+        with pytest.warns(UserWarning, match="no client takes 'hots_ip', which is ignored") as told:
+            make('sha3', hots_ip='192.0.2.1')
+        assert told[0].filename == __file__
 
 
 def test_what_no_host_takes_is_told():
@@ -47,6 +94,18 @@ def test_what_no_host_takes_is_told():
     # What hosts of another type take may stay in a program.
     apyfal.Accelerator('sha3', region='us-east-1', key_pair='pair', project_id='x', s3_buckets='all')
     Host(host_ip='192.0.2.1', spot_instance=True, ssl_cert_crt=False)
+    AWSHost(project_id='x', nova_client_kwargs={})
+    # None says nothing.
+    for make in (Host, AWSHost, SimHost, lambda **given: apyfal.Accelerator('sha3', **given)):
+        make(hots_ip=None, spot_block=None)
+    with pytest.raises(TypeError, match="hosts of type 'sim' take no 'region'"):
+        SimHost(region='x')
+
+
+def test_the_ports_of_all_hosts(monkeypatch):
+    assert Host.ALLOW_PORTS == SimHost.ALLOW_PORTS == AWSHost.ALLOW_PORTS == {22, 80, 443}
+    monkeypatch.setattr(Host, 'ALLOW_PORTS', {443})
+    assert AWSHost()._of_class() == {'allow_ports': [443]}
 
 
 def test_stop_modes():
@@ -61,6 +120,19 @@ def test_stop_modes():
         assert host.stop_mode == word
     with pytest.raises(HostConfigurationException, match="a stop mode cannot be 'nosuch'"):
         host.stop_mode = 'nosuch'
+    with pytest.raises(HostConfigurationException, match="a stop mode cannot be 'nosuch'"):
+        apyfal.Accelerator('sha3', stop_mode='nosuch')
+    with pytest.raises(TypeError, match="'stop_mode' must be a str or a number"):
+        host.stop_mode = object()
+
+
+def test_a_table_of_stop_modes_that_was_changed():
+    class Mine(Host):
+        STOP_MODES = {0: 'keep', 7: 'term'}
+    host = Mine(host_ip='192.0.2.1', stop_mode='7')
+    assert host.stop_mode == 'term'
+    host.stop(0)
+    assert host.stop_mode == 'keep'
 
 
 def test_what_a_host_tells():
@@ -147,10 +219,40 @@ def test_the_section_of_a_type_of_host_names_its_address(host):
 
 
 @pytest.mark.parametrize('name, value', [
-    ('accelerator', 3), ('host_type', 3), ('host_ip', 3.5)])
+    ('accelerator', 3), ('host_type', 3), ('host_ip', 3.5), ('host_ip', []), ('accelize_client_id', 5),
+    ('accelize_secret_id', []), ('stop_mode', object())])
 def test_wrong_types_are_told_by_name(name, value):
-    with pytest.raises((TypeError, AcceleratorException), match=name):
+    with pytest.raises(TypeError, match=f"'{name}' must be"):
         apyfal.Accelerator(**{'accelerator': 'sha3', name: value})
+    if name in ('host_type', 'host_ip', 'stop_mode'):
+        with pytest.raises(TypeError, match=f"'{name}' must be"):
+            Host(**{name: value})
+    elif name != 'stop_mode':
+        with pytest.raises(TypeError, match=f"'{name}' must be"):
+            AcceleratorClient(**{'accelerator': 'sha3', name: value})
+
+
+def test_wrong_types_of_other_calls():
+    with pytest.raises(TypeError, match="'host_ip' must be a str"):
+        AWSHost(host_ip=5)
+    with pytest.raises(TypeError, match="'ssl_cert_crt' must be a path or False"):
+        AcceleratorClient('sha3', ssl_cert_crt=object())
+    for call in (apyfal.Accelerator('sha3').start, apyfal.Accelerator('sha3').stop):
+        with pytest.raises(TypeError, match="'stop_mode' must be"):
+            call(stop_mode=object())
+    with pytest.raises(TypeError, match="'host_type' must be a str"):
+        list(apyfal.iter_accelerators(host_type=5))
+    with pytest.raises(HostConfigurationException, match="'host_type' cannot be '[(]', which is no regular"):
+        list(apyfal.iter_accelerators(host_type='('))
+
+
+@pytest.mark.parametrize('value', ['hush\0', 'hush\ud800'])
+@pytest.mark.parametrize('name', ['accelerator', 'host_type', 'host_ip', 'accelize_secret_id', 'region'])
+def test_what_is_no_text_is_told_by_name(name, value):
+    given = {'accelerator': 'sha3', **({'host_type': 'AWS'} if name == 'region' else {}), name: value}
+    with pytest.raises(ValueError, match=f"'{name}' has") as raised:
+        apyfal.Accelerator(**given)
+    assert 'hush' not in str(raised.value)
 
 
 def test_the_program_of_a_user_of_two_machines(host):

@@ -1,6 +1,8 @@
 """What importing the package does: nothing."""
 import pathlib
 
+import pytest
+
 import apyfal
 
 
@@ -89,6 +91,21 @@ def test_the_logger_prints_the_steps_once(program):
         logging.basicConfig(format='%(message)s')
         apyfal.get_logger(True)''' + steps)
     assert told.stderr == 'Configuring accelerator...\nAccelerator ready\n'
+
+
+@pytest.mark.parametrize('setup, is_told', [
+    ("logging.getLogger().addHandler(logging.NullHandler())", True),
+    ("logging.getLogger().addHandler(logging.FileHandler('log'))", True),
+    ("logging.getLogger().addHandler(logging.StreamHandler(open('log', 'w')))", True),
+    ("logging.getLogger('apyfal').addHandler(logging.StreamHandler())", False),
+    ("logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))", False)])
+def test_the_logger_prints_unless_the_programs_own_does(program, setup, is_told):
+    told = program(f'''
+        import apyfal, logging, sys
+        {setup}
+        apyfal.get_logger(True).info('told')''', flags=())
+    assert (told.stderr + told.stdout) == 'told\n'
+    assert told.stderr or not is_told
 
 
 def test_every_public_name_is_documented():

@@ -1,6 +1,7 @@
 """Hosts that are made: started, used, given back. Those of type sim are processes of this machine."""
 import asyncio
 import datetime
+import enum
 import logging
 import os
 import signal
@@ -185,8 +186,9 @@ def test_what_a_host_takes_of_requirements():
 
 
 def test_a_host_by_itself(told):
-    with pytest.raises(ClientConfigurationException, match='no accelerator is named'):
-        SimHost().start()
+    for make in (SimHost, lambda: Host(host_type='sim')):
+        with pytest.raises(ClientConfigurationException, match=r'no accelerator is named: SimHost\(\).start\('):
+            make().start()
     host = Host(host_type='sim')
     host.start(accelerator='sha3', stop_mode='term')
     assert running() == [host.instance_id] and host.info['url'] == host.url
@@ -202,6 +204,20 @@ def test_a_host_by_itself(told):
             host.start(**needs)
             assert running() and '_sha3_' in host.host_name
         assert running() == []
+
+
+def test_a_host_is_started_again_for_another_accelerator():
+    host = SimHost()
+    host.start('sha3')
+    first = host.instance_id
+    # It is there.
+    host.start('gzip')
+    assert running() == [first] and '_sha3_' in host.host_name
+    host.stop()
+    host.start('gzip')
+    assert running() == [host.instance_id] != [first] and '_gzip_' in host.host_name
+    host.stop()
+    assert running() == []
 
 
 def test_a_host_that_nobody_stops():
@@ -352,7 +368,7 @@ def test_a_process_that_is_forked_leaves_its_parents(program):
 
 def written(host):
     """What the library reads of a host."""
-    section = host._config['host.AWS']
+    section = host._wanted()['host.AWS']
     return {key: section.get_literal(key) for key in section}
 
 
@@ -402,6 +418,33 @@ def test_botocores_own_configuration_is_carried_over():
     assert written(host)['boto3_client_kwargs'] == {
         'config': {'connect_timeout': 7, 'retries': {'max_attempts': 3}}}
 
+    class Own(config.Config):
+        pass
+    assert written(AWSHost(boto3_client_kwargs={'config': Own(connect_timeout=7)}))['boto3_client_kwargs'] == {
+        'config': {'connect_timeout': 7}}
+
+
+def test_what_is_a_text_or_number_of_a_class_of_its_own_is_carried_over():
+    class Text(str, enum.Enum):
+        NAME = 'sg-1'
+
+    class Number(enum.IntEnum):
+        ONE = 1
+
+    class Double(float):
+        def __repr__(self):
+            return f'np.float64({float(self)})'
+    said = {'a': [Text.NAME, Number.ONE, Double(2.5), True], Text.NAME: 'x'}
+    carried = written(AWSHost(boto3_create_instances_kwargs=said, region=Text.NAME))
+    assert carried['boto3_create_instances_kwargs'] == said and carried['region'] == 'sg-1'
+    assert type(carried['boto3_create_instances_kwargs']['a'][0]) is str
+
+
+@pytest.mark.parametrize('value', [float('inf'), float('-inf'), float('nan')])
+def test_numbers_that_are_none_are_refused_by_name(value):
+    with pytest.raises(ValueError, match=rf"'boto3_client_kwargs\['a'\]\[1\]' cannot be {value}"):
+        AWSHost(boto3_client_kwargs={'a': [1, value]})
+
 
 @pytest.mark.parametrize('value, name', [
     ({'a': [object()]}, r"boto3_client_kwargs\['a'\]\[0\]"), ({3: 'x'}, 'boto3_client_kwargs'),
@@ -438,19 +481,16 @@ def test_the_class_says_how_spot_instances_are_asked_for(monkeypatch):
     key = 'boto3_create_instances_kwargs'
     host = AWSHost(region='us-east-1', **{key: {
         'InstanceMarketOptions': {'SpotOptions': {'MaxPrice': '0.7'}}}})
-    host._check()
     spot = written(host)[key]['InstanceMarketOptions']
     assert spot == {'MarketType': 'spot',
                     'SpotOptions': {'MaxPrice': '0.7', 'SpotInstanceType': 'one-time'}}
     host = AWSHost(region='us-east-1', spot_instance=False)
-    host._check()
     assert key not in written(host)
 
 
 def test_the_class_says_what_a_host_may_do_and_who_reaches_it(monkeypatch):
     settings = ('policy_document', 'assume_role_policy_document', 'allow_ports')
     host = AWSHost(region='us-east-1')
-    host._check()
     assert not any(name in written(host) for name in settings)
     policy = {'Version': '2012-10-17', 'Statement': [
         {'Effect': 'Allow', 'Action': 'sqs:*', 'Resource': '*'}]}
@@ -459,9 +499,28 @@ def test_the_class_says_what_a_host_may_do_and_who_reaches_it(monkeypatch):
     monkeypatch.setitem(
         AWSHost.ASSUME_ROLE_POLICY_DOCUMENT['Statement'], 'Principal', {'AWS': '123456789012'})
     monkeypatch.setattr(AWSHost, 'ALLOW_PORTS', {443, 22, 8080})
-    host._check()
     said = [written(host)[name] for name in settings]
     assert said == [policy, AWSHost.ASSUME_ROLE_POLICY_DOCUMENT, [22, 443, 8080]]
+
+
+def test_what_is_changed_later_is_what_a_host_is_made_of(monkeypatch):
+    for name in ('AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_PROFILE'):
+        monkeypatch.delenv(name, raising=False)
+    accelerator = apyfal.Accelerator('gzip', host_type='AWS')
+    with pytest.raises(HostConfigurationException, match='region'):
+        accelerator.start()
+    # Of the object, after a start, and once more.
+    for ports, message in (({22}, 'clients reach hosts at 443'), ({443, 0}, 'allow_ports'),
+                           ({22, 443}, 'region')):
+        monkeypatch.setattr(accelerator.host, 'ALLOW_PORTS', ports, raising=False)
+        with pytest.raises(HostConfigurationException, match=message):
+            accelerator.start()
+    for price in ('0.5', '0.7'):
+        options = {'InstanceMarketOptions': {'SpotOptions': {'MaxPrice': price}}}
+        monkeypatch.setattr(AWSHost, 'SPOT_INSTANCE_MARKET_OPTIONS', options)
+        assert written(accelerator.host)['boto3_create_instances_kwargs'] == options
+    monkeypatch.undo()
+    assert 'boto3_create_instances_kwargs' not in written(accelerator.host)
 
 
 @pytest.mark.parametrize('name, value, message', [

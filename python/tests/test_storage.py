@@ -1,8 +1,10 @@
 """Storages by URL."""
+import errno
 import io
 import os
 import pathlib
 import threading
+import zipfile
 
 import pytest
 from servers import PAGE
@@ -28,6 +30,29 @@ def test_open(tmp_path):
     for mode in ('rt', 'r'):
         with storage.open('text', mode, encoding='latin-1') as file:
             assert list(file) == ['é\n']
+
+
+@pytest.mark.parametrize('encoding', ['utf-16', 'utf-32', 'utf-8-sig', 'utf-8', 'latin-1'])
+def test_text_is_written_as_by_python(encoding):
+    text = 'first\n' + 'é' * 2_000_000
+    with storage.open('ours', 'wt', encoding=encoding) as file:
+        file.write(text)
+        assert file.seekable() and file.tell() > 2_000_000 and file.seek(file.tell())
+        with pytest.raises(io.UnsupportedOperation):
+            file.seek(0)
+        file.write('last')
+    with open('theirs', 'w', encoding=encoding) as file:
+        file.write(text + 'last')
+    assert pathlib.Path('ours').read_bytes() == pathlib.Path('theirs').read_bytes()
+    with storage.open('ours', 'rt', encoding=encoding) as file:
+        assert file.read() == text + 'last'
+
+
+def test_an_archive_is_written_as_to_a_stream():
+    with storage.open('ours.zip', 'wb') as file, zipfile.ZipFile(file, 'w') as archive:
+        archive.writestr('name', DATA)
+    with zipfile.ZipFile('ours.zip') as archive:
+        assert archive.read('name') == DATA
 
 
 def test_a_file_may_be_closed_within_the_block():
@@ -124,12 +149,30 @@ def test_parse_url(url, meant):
     ('', 'rb', StorageConfigurationException, 'empty'),
     ('host://a', 'rb', PermissionError, 'authorized'),
     ('file', 'x', ValueError, 'mode'), ('file', 'r+', ValueError, 'mode'),
-    ('a\0b', 'rb', StorageException, ''), (3, 'rb', TypeError, '')])
+    ('file', 'rbt', ValueError, 'mode'), ('file', 'rr', ValueError, 'mode'), ('file', 5, TypeError, "'mode'"),
+    ('a\0b', 'rb', StorageException, "'url' has a NUL"), ('a\ud800', 'wb', StorageException, "'url' has half"),
+    (3, 'rb', TypeError, "'url' must be a path or URL, not 'int'")])
 def test_what_is_wrong(url, mode, error, message):
     with pytest.raises(error) as raised:
         with storage.open(url, mode):
             pass
     assert message in str(raised.value)
+
+
+def test_what_is_wrong_with_other_calls():
+    for call, name in ((lambda: storage.copy(5, 'x'), 'source'), (lambda: storage.copy('x', 5), 'destination'),
+                       (lambda: storage.copy(io.BytesIO(), 5), 'destination'), (lambda: storage.parse_url(5), 'url'),
+                       (lambda: storage.mount('AWS.x', client_id=object()), 'client_id')):
+        with pytest.raises(TypeError, match=f"'{name}' must be"):
+            call()
+    for given in ({'encoding': 'utf-8'}, {'errors': 'strict'}, {'newline': ''}):
+        with pytest.raises(ValueError, match=next(iter(given))):
+            with storage.open('file', 'wb', **given):
+                pass
+    with pytest.raises(FileNotFoundError) as raised:
+        with storage.open('missing'):
+            pass
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOENT, 'missing')
 
 
 def test_an_object_store(moto):

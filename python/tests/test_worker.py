@@ -192,6 +192,34 @@ def test_what_is_no_accelerator():
         @worker.accelerator
         def anything(source, **parameters):
             pass
+    with pytest.raises(TypeError, match='must name its parameters'):
+        @worker.accelerator
+        def by_position(source, times, /):
+            pass
+    for wrong in (lambda *sources: b'', lambda *, source: b'', lambda **named: b''):
+        with pytest.raises(TypeError, match='takes no source'):
+            worker.accelerator(wrong)
+
+    async def coroutine(source):
+        pass
+
+    async def stream(source):
+        yield b''
+
+    def generator(source):
+        yield b''
+    for wrong in (coroutine, stream, generator):
+        with pytest.raises(TypeError, match=f"'{wrong.__name__}' must be a plain function"):
+            worker.accelerator(wrong)
+    for default in (b'x', {1}, object(), float('nan'), 1 << 64, '\ud800', [None], {1: 2}):
+        def with_default(source, value=default):
+            pass
+        with pytest.raises(TypeError, match="'value' of 'with_default' cannot have the default"):
+            worker.accelerator(with_default)
+    for default in (None, True, -1, 2.5, 'é', [1, ('x', {'a': False})]):
+        def with_another(source, value=default):
+            pass
+        assert worker.accelerator(with_another) is with_another
     for arguments in ([], ['x'], ['io:BytesIO'], ['io:BytesIO', '--other']):
         ended = subprocess.run([sys.executable, '-m', 'apyfal.worker', *arguments],
                                capture_output=True, text=True)

@@ -40,47 +40,62 @@ class AcceleratorClient:
     #: Whether it works on a host.
     REMOTE = False
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> AcceleratorClient:
+    # What was read to choose the class, which a file object gives but once.
+    _read: _cfg.Configuration | None = None
+
+    def __new__(cls, accelerator: Any = None, client_type: Any = None, accelize_client_id: Any = None,
+                accelize_secret_id: Any = None, config: Any = None, host_ip: Any = None,
+                *args: Any, **kwargs: Any) -> AcceleratorClient:
         if cls is not AcceleratorClient:
             return object.__new__(cls)
         from apyfal.client.rest import RESTClient
         from apyfal.client.syscall import SysCallClient
-        client_type = kwargs.get('client_type') or (args[1] if len(args) > 1 else None)
-        if client_type is None:
-            client_type = 'REST' if kwargs.get('host_ip') else 'SysCall'
+        read = _cfg.create_configuration(config)
+        if not client_type:
+            client_type = 'REST' if host_ip or _uses_host(read) else 'SysCall'
         for known in (RESTClient, SysCallClient):
             if known.NAME.lower() == str(client_type).lower():
-                return object.__new__(known)
+                client = object.__new__(known)
+                client._read = read
+                return client
         raise _exc.ClientConfigurationException(
             f"client_type cannot be '{client_type}': there are 'REST' and 'SysCall'")
 
     def __init__(self, accelerator: str | None = None, client_type: str | None = None,
                  accelize_client_id: str | None = None, accelize_secret_id: str | None = None,
                  config: Any = None, host_ip: str | None = None, ssl_cert_crt: Any = None,
-                 **_: Any) -> None:
-        if not (accelerator is None or isinstance(accelerator, str)):
-            raise TypeError(
-                f"'accelerator' must be a str, not '{type(accelerator).__name__}'")
+                 **unknown: Any) -> None:
+        check(accelerator=accelerator, accelize_client_id=accelize_client_id,
+              accelize_secret_id=accelize_secret_id, host_ip=host_ip, ssl_cert_crt=ssl_cert_crt)
+        for name in sorted(unknown):
+            warn(f"no client takes '{name}', which is ignored", stacklevel=3)
         self._name = accelerator
         self._client_type = client_type or self.NAME
         self._stopped = False
         self._core: _apyfal.Accelerator | None = None
         self._storage: _apyfal.Storage | None = None
         self._making = threading.Lock()
+        # The name and configuration that it is the accelerator of, where its host is made.
+        self._made_of: tuple[str, Any] | None = None
         # Jobs in the background that have not ended.
         self._tasks: set[Future[dict[str, Any]]] = set()
         # The host that is made for it, where there is one: it is told how far that is.
         self._host: weakref.ref[MadeHost] | None = None
-        self._config = _cfg.create_configuration(config).copy()
+        read, self._read = self._read, None
+        self._config = (_cfg.create_configuration(config) if read is None else read).copy()
         section = self._config['accelize']
         section['client_id'] = accelize_client_id
         section['secret_id'] = accelize_secret_id
         self._url: str | None = None
         if host_ip:
-            self._config._core.choose_host(_text(host_ip, 'host_ip'))
+            self._choose(host_ip)
         if ssl_cert_crt is not None:
             self._config['host']['ssl_cert_crt'] = (
                 ssl_cert_crt if isinstance(ssl_cert_crt, bool) else os.fsdecode(ssl_cert_crt))
+
+    def _choose(self, host_ip: str) -> None:
+        """Has it use a host."""
+        self._config._core.choose_host(host_ip)
 
     @property
     def name(self) -> str | None:
@@ -105,8 +120,12 @@ class AcceleratorClient:
                 # It stays, so that what is mounted later reaches it.
                 self._storage = storage.core(self._config)
                 host = None if self._host is None else self._host()
+                config = self._config
+                if host is not None:
+                    config = host._wanted()
+                    self._made_of = self._name, config._said()
                 core = _apyfal.Accelerator(
-                    self._name, self._config._core, self._storage,
+                    self._name, config._core, self._storage,
                     None if host is None else host._watcher(),
                     None if host is None else float(host.TIMEOUT), program())
                 if host is not None:
@@ -115,6 +134,16 @@ class AcceleratorClient:
                 for warning in core.warnings:
                     warn(warning, stacklevel=4)
         return core
+
+    def _renew(self, name: str | None = None) -> None:
+        """Has a host that is yet to be made be made of what is said by now, and for this accelerator."""
+        with self._making:
+            core, host = self._core, None if self._host is None else self._host()
+            if host is None or (core is not None and core.host is not None):
+                return
+            self._name = name or self._name
+            if core is not None and self._made_of != (self._name, host._wanted()._said()):
+                self._core = None
 
     def _width(self) -> int:
         """Among how many jobs under way another one is of use."""
@@ -163,12 +192,9 @@ class AcceleratorClient:
         check(info_dict=info_dict)
         full = _full(parameters)
         core = self._accelerator()
-        future = submitted(
+        return submitted(
             lambda done: core.submit((src, dst, full, parameters), done),
-            lambda response: _result(response, info_dict))
-        self._tasks.add(future)
-        future.add_done_callback(self._tasks.discard)
-        return future
+            lambda response: _result(response, info_dict), self._tasks)
 
     def stop(self, info_dict: dict[str, Any] | None = None,
              full_stop: bool = True) -> dict[str, Any] | None:
@@ -236,7 +262,15 @@ def _result(response: dict[str, Any], info_dict: dict[str, Any] | None) -> dict[
     return specific
 
 
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"'{name}' must be a str, not '{type(value).__name__}'")
-    return value
+def _uses_host(config: _cfg.Configuration) -> bool:
+    """Whether jobs run on a host as a configuration says, one that runs already or is made."""
+    kind = config['host']['host_type'] or ''
+    if config['host']['host_ip'] or config[f'host.{kind}']['host_ip']:
+        return True
+    return _makes_host(config)
+
+
+def _makes_host(config: _cfg.Configuration) -> bool:
+    """Whether a host is made for jobs as a configuration says."""
+    kind = config['host']['host_type'] or ''
+    return kind.lower() not in ('', 'localhost') and config._core.chosen()[0] is not None

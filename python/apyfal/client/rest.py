@@ -4,7 +4,8 @@ from __future__ import annotations
 from typing import Any
 
 from apyfal import exceptions as _exc
-from apyfal.client import AcceleratorClient, _text
+from apyfal._arguments import text
+from apyfal.client import AcceleratorClient
 
 __all__ = ['RESTClient']
 
@@ -24,7 +25,11 @@ class RESTClient(AcceleratorClient):
     @property
     def url(self) -> str | None:
         """The URL of the host. Setting it makes the client use another host from its next start on."""
-        hosts = self._core.hosts if self._core is not None else None
+        try:
+            hosts = self._core.hosts if self._core is not None else None
+        except _exc.AcceleratorException:
+            # It is that of the process that this one was forked from.
+            return self._url
         if hosts:
             return hosts[0]
         made = None if self._host is None else self._host()
@@ -34,7 +39,7 @@ class RESTClient(AcceleratorClient):
     def url(self, url: str) -> None:
         if not url:
             raise _exc.ClientConfigurationException('Host URL is not valid.')
-        self._config._core.choose_host(_text(url, 'url'))
+        self._choose(text(url, 'url'))
         self._url = _url(url)
         self._core = None
 

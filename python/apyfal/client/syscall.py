@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from apyfal import exceptions as _exc
 from apyfal.client import AcceleratorClient
 
 __all__ = ['SysCallClient']
@@ -18,3 +19,7 @@ class SysCallClient(AcceleratorClient):
         for section in ('host', *(name for name in self._config if name.startswith('host.'))):
             self._config._core.unset(section, 'host_ip')
             self._config._core.unset(section, 'host_type')
+
+    def _choose(self, host_ip: str) -> None:
+        raise _exc.ClientConfigurationException(
+            f"a client of type 'SysCall' runs on this machine, not on host_ip '{host_ip}': use type 'REST'")

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Self
 from warnings import warn
@@ -11,7 +11,8 @@ from warnings import warn
 from apyfal import _apyfal
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
-from apyfal._literals import carried
+from apyfal._arguments import check, text
+from apyfal._literals import carried, plain
 
 __all__ = ['Host']
 
@@ -35,6 +36,8 @@ class Host:
     DOC_URL = ''
     #: The stop modes, by number.
     STOP_MODES = {0: 'term', 1: 'stop', 2: 'keep'}
+    #: The ports that the caller's address may reach, of a host on a machine of a provider.
+    ALLOW_PORTS = {22, 80, 443}
     #: How long a change of a host may take, in seconds.
     TIMEOUT = 420.0
 
@@ -43,23 +46,30 @@ class Host:
     _INFO_NAMES = {'host_type', 'stop_mode', 'url', 'host_name'}
     _BUILT = True
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Host:
+    # What was read to choose the class, which a file object gives but once.
+    _read: _cfg.Configuration | None = None
+
+    def __new__(cls, host_type: Any = None, config: Any = None, host_ip: Any = None,
+                *args: Any, **kwargs: Any) -> Host:
         if cls is not Host:
             return object.__new__(cls)
-        host_type = kwargs.get('host_type') or (args[0] if args else None)
-        if host_type is None and not kwargs.get('host_ip'):
-            config = _cfg.create_configuration(kwargs.get('config'))
-            host_type = config['host']['host_type']
-        if not host_type or str(host_type).lower() == 'localhost':
-            return object.__new__(cls)
-        return object.__new__(_class_of(str(host_type)))
+        check(host_type=host_type)
+        read = _cfg.create_configuration(config)
+        if host_type is None and not host_ip:
+            host_type = read['host']['host_type']
+        is_known = host_type and host_type.lower() != 'localhost'
+        host = object.__new__(_class_of(host_type) if is_known else cls)
+        host._read = read
+        return host
 
     def __init__(self, host_type: str | None = None, config: Any = None,
                  host_ip: str | None = None, stop_mode: str | int | None = None,
                  host_name_prefix: str | None = None, **unknown: Any) -> None:
+        check(host_type=host_type, host_ip=host_ip)
         warn_of_unknown(unknown)
+        read, self._read = self._read, None
         # A copy: what is said here is said of this host alone.
-        self._config = _cfg.create_configuration(config).copy()
+        self._config = (_cfg.create_configuration(config) if read is None else read).copy()
         self._host_type = host_type or self.NAME
         self._say(host_name_prefix=host_name_prefix)
         section = self._section()
@@ -80,7 +90,8 @@ class Host:
         """Puts what was given over what the configuration says."""
         section = self._section()
         for key, value in given.items():
-            section[key] = carried(value, key)
+            value = carried(value, key)
+            section[key] = text(value, key) if isinstance(value, str) else value
 
     @property
     def _is_made(self) -> bool:
@@ -133,7 +144,14 @@ class Host:
     @stop_mode.setter
     def stop_mode(self, stop_mode: str | int | None) -> None:
         if stop_mode is not None:
-            self._stop_mode = _apyfal.stop_mode(str(stop_mode))
+            self._stop_mode = self._meant(stop_mode)
+
+    @classmethod
+    def _meant(cls, stop_mode: str | int) -> str:
+        """A stop mode as a word."""
+        check(stop_mode=stop_mode)
+        said = str(plain(stop_mode))
+        return _apyfal.stop_mode(str(cls.STOP_MODES.get(int(said), said)) if said.isdecimal() else said)
 
     def start(self, accelerator: str | None = None,
               accel_parameters: dict[str, Any] | None = None,
@@ -211,17 +229,17 @@ class Host:
 #: The types of host, each of which has a module of its own.
 _TYPES = ('aws', 'openstack', 'alibaba', 'sim')
 #: What others took than those of this version.
-_ONCE_KNOWN = {
+ONCE_KNOWN = {
     'acs_client_kwargs', 'acs_create_instance_kwargs', 'auth_url', 'interface', 'neutron_client_kwargs',
     'nova_client_create_server_kwargs', 'nova_client_kwargs', 'project_id'}
 
 
-def warn_of_unknown(names: Iterable[str]) -> None:
+def warn_of_unknown(given: Mapping[str, Any]) -> None:
     """Warns of arguments that no type of host takes. Those of another type are ignored."""
-    names = set(names)
+    names = {name for name, value in given.items() if value is not None}
     if not names:
         return
-    known = set(_ONCE_KNOWN)
+    known = set(ONCE_KNOWN)
     for name in _TYPES:
         for kind in _class_of(name).__mro__[:-1]:
             parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]

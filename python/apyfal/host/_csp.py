@@ -28,9 +28,6 @@ class CSPHost(MadeHost):
         agent_sha256: The SHA-256 of that.
         kwargs: As of the other hosts that are made: `instance_id`, `instance_type`, `image_id` and so on.
     """
-    #: The ports that the caller's address may reach.
-    ALLOW_PORTS = {22, 80, 443}
-
     def __init__(self, host_type: str | None = None, config: Any = None,
                  client_id: str | None = None, secret_id: str | None = None,
                  region: str | None = None, instance_type: str | None = None,

@@ -10,10 +10,11 @@ from warnings import warn
 from apyfal import _apyfal, _ending
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
+from apyfal._literals import carried
 from apyfal._logging import get_logger
 from apyfal._program import program
 from apyfal.client import AcceleratorClient
-from apyfal.host import Host
+from apyfal.host import ONCE_KNOWN, Host
 
 __all__ = ['MadeHost']
 
@@ -52,13 +53,16 @@ class MadeHost(Host):
                  instance_type: str | None = None, image_id: str | None = None,
                  idle_timeout: str | None = None, max_lifetime: str | None = None,
                  **unknown: Any) -> None:
-        for name in unknown if self._BUILT else ():
-            raise TypeError(f"hosts of type '{self.NAME}' take no '{name}'")
+        for name, value in unknown.items() if self._BUILT else ():
+            if value is not None and name not in ONCE_KNOWN:
+                raise TypeError(f"hosts of type '{self.NAME}' take no '{name}'")
         self._client: AcceleratorClient | None = None
         self._ending: _ending.Ending | None = None
         # What is remembered of the machine.
         self._known: dict[str, Any] = {}
         self._next_step: str | None = None
+        # What its accelerator needs of a machine.
+        self._needs: dict[str, Any] = {}
         super().__init__(host_type, config, host_ip, stop_mode, host_name_prefix, **unknown)
         if self.NAME is not None:
             self._config['host']['host_type'] = self.NAME
@@ -75,8 +79,8 @@ class MadeHost(Host):
         return self._BUILT and not self._host_ip
 
     def _text(self, key: str) -> str | None:
-        """What is remembered, else what the configuration says."""
-        value = self._known.get(key) or self._section()[key]
+        """What is remembered, else what the configuration says, else what its accelerator needs."""
+        value = self._known.get(key) or self._section()[key] or self._needs.get(key)
         return None if value is None else str(value)
 
     @property
@@ -142,16 +146,18 @@ class MadeHost(Host):
         if not self._is_made:
             super()._be_there(needs, image_id, instance_type)
             return
+        if not self._accelerator:
+            raise _exc.ClientConfigurationException(
+                f"no accelerator is named: {type(self).__name__}().start(accelerator='gzip')")
         self._say(image_id=image_id, instance_type=instance_type)
         self._need(needs)
-        # Of the object, since it was made; its client has the configuration as it is by then.
-        self._check()
         if self._client is None:
             from apyfal.client.rest import RESTClient
             self._attach(RESTClient(self._accelerator, config=self._config))
             # One that nobody stops ends with this object.
             self._ending = _ending.Ending(self, self._client, None)
         assert self._client is not None
+        self._client._renew(self._accelerator)
         if self._ending is not None:
             self._ending.arm()
         self._begin()
@@ -162,10 +168,10 @@ class MadeHost(Host):
         """What an accelerator needs, over what the catalog says."""
         region = self._section()['region']
         there = {**needs, **(needs.get(region) or {})}
-        section = self._section()
-        for known, key in (('image', 'image_id'), ('instancetype', 'instance_type')):
-            if there.get(known) and not section[key]:
-                self._say(**{key: there[known]})
+        self._needs = {
+            key: carried(there[known], known)
+            for known, key in (('image', 'image_id'), ('instancetype', 'instance_type'))
+            if there.get(known)}
         for key, value in there.items():
             if key not in _NEEDS and not isinstance(value, dict):
                 warn(f"'{key}' of 'accel_parameters' is ignored: a host takes 'image' and 'instancetype' of them",
@@ -176,8 +182,11 @@ class MadeHost(Host):
                 'the catalog says which image an accelerator has')
 
     def _attach(self, client: AcceleratorClient) -> None:
-        """Has a client's accelerator make this host."""
+        """Has a client's accelerator make this host: of one configuration, which also has what that was told."""
         self._client = client
+        for key in ('client_id', 'secret_id'):
+            self._config['accelize'][key] = client._config['accelize'][key]
+        client._config = self._config
         # Neither keeps the other: the accelerator is ended by whoever drops it.
         client._host = weakref.ref(self)
 
@@ -185,12 +194,24 @@ class MadeHost(Host):
         """The client has the accelerator by now."""
         core.stop_mode = str(self._stop_mode)
 
-    def _check(self) -> None:
-        """Says what was changed of the class."""
+    def _wanted(self) -> _cfg.Configuration:
+        """The configuration that it is made of: what was said, beside what its accelerator needs and its class says."""
+        config = self._config.copy()
+        section = config[f'host.{self.NAME}']
+        for key, value in self._needs.items():
+            if not section[key]:
+                section[key] = value
+        section.update(self._of_class())
+        return config
+
+    def _of_class(self) -> dict[str, Any]:
+        """What was changed of the class, or of the object."""
+        return {}
 
     def _begin(self, next_step: str | None = None) -> None:
         """Says that it is going to be made, unless it is there; and what comes then."""
         assert self._client is not None
+        self._client._renew()
         core = self._client._accelerator()
         if core.host is None:
             get_logger().info('Configuring host on %s instance...', self.NAME)

@@ -5,6 +5,7 @@ import copy
 from typing import Any
 
 from apyfal._literals import carried
+from apyfal.configuration import Configuration
 from apyfal.host._csp import CSPHost
 
 __all__ = ['AWSHost']
@@ -69,7 +70,8 @@ class AWSHost(CSPHost):
                   boto3_create_instances_kwargs=boto3_create_instances_kwargs,
                   subnet_id=subnet_id, availability_zone=availability_zone,
                   security_group_ids=security_group_ids, s3_buckets=s3_buckets)
-        self._check()
+        # What of the class is none is told where the host is named.
+        self._of_class()
 
     @property
     def role(self) -> str:
@@ -81,17 +83,22 @@ class AWSHost(CSPHost):
         """The name of its policy."""
         return self._named('policy', 'Policy')
 
-    def _check(self) -> None:
-        for name, key in _SETTINGS.items():
-            value = getattr(self, name)
-            if value != _DEFAULTS[name]:
-                self._say(**{key: sorted(value) if isinstance(value, (set, frozenset)) else value})
+    def _wanted(self) -> Configuration:
+        config = super()._wanted()
+        section = config[f'host.{self.NAME}']
         options = self.SPOT_INSTANCE_MARKET_OPTIONS
         if options != _DEFAULTS['SPOT_INSTANCE_MARKET_OPTIONS'] \
-                and self._section().get_literal('spot_instance') is not False:
+                and section.get_literal('spot_instance') is not False:
             key = 'boto3_create_instances_kwargs'
             under = carried(options, 'SPOT_INSTANCE_MARKET_OPTIONS')
-            self._say(**{key: _merged(under, self._section().get_literal(key) or {})})
+            section[key] = _merged(under, section.get_literal(key) or {})
+        return config
+
+    def _of_class(self) -> dict[str, Any]:
+        values = {key: (getattr(self, name), name) for name, key in _SETTINGS.items()}
+        return {
+            key: carried(sorted(value) if isinstance(value, (set, frozenset)) else value, name)
+            for key, (value, name) in values.items() if value != _DEFAULTS[name]}
 
 
 #: What of the class is a setting of its own, where it was changed.

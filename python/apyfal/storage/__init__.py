@@ -17,6 +17,7 @@ from typing import IO, Any
 from apyfal import _apyfal
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
+from apyfal._arguments import location, text
 
 __all__ = ['copy', 'mount', 'open', 'parse_url']
 
@@ -73,6 +74,12 @@ def open(url: Any, mode: str = 'rb', encoding: str | None = None, errors: str | 
     Raises:
         apyfal.exceptions.StorageException: There is nothing, or it cannot be read or written.
     """
+    if ''.join(sorted(text(mode, 'mode'))) not in ('r', 'br', 'rt', 'w', 'bw', 'tw'):
+        raise ValueError(f"mode {mode!r} is not supported: use 'rb', 'rt', 'wb' or 'wt'")
+    if 'b' in mode:
+        for name, value in (('encoding', encoding), ('errors', errors), ('newline', newline)):
+            if value is not None:
+                raise ValueError(f"'{name}' is for text: mode {mode!r} is of bytes")
     if hasattr(url, 'read') or hasattr(url, 'write'):
         # One of text stays as it is.
         is_wrapped = 'b' not in mode and not isinstance(url, io.TextIOBase)
@@ -84,17 +91,14 @@ def open(url: Any, mode: str = 'rb', encoding: str | None = None, errors: str | 
                 # The file object stays the caller's.
                 stream.detach()
         return
-    kinds = set(mode) - set('bt')
-    if kinds not in ({'r'}, {'w'}):
-        raise ValueError(f"mode {mode!r} is not supported: use 'rb', 'rt', 'wb' or 'wt'")
-    url = os.fsdecode(url)
+    url = _url(url, 'url')
     raw: _Raw
-    if 'r' in mode:
-        raw = _Reading(_storage().read(url))
-        buffered: Any = io.BufferedReader(raw, 1 << 20)
-    else:
-        raw = _Writing(_storage().write(url))
-        buffered = io.BufferedWriter(raw, 1 << 20)
+    try:
+        raw = _Reading(_storage().read(url)) if 'r' in mode else _Writing(_storage().write(url), 'b' not in mode)
+    except OSError as error:
+        _exc.of_file(error, url)
+        raise
+    buffered: Any = io.BufferedReader(raw, 1 << 20) if 'r' in mode else io.BufferedWriter(raw, 1 << 20)
     file = buffered if 'b' in mode else io.TextIOWrapper(buffered, encoding, errors, newline)
     try:
         yield file
@@ -109,6 +113,13 @@ def open(url: Any, mode: str = 'rb', encoding: str | None = None, errors: str | 
     finally:
         raw.is_done = True
         file.close()
+
+
+def _url(url: Any, name: str) -> str:
+    try:
+        return location(url, name)
+    except ValueError as error:
+        raise _exc.StorageConfigurationException(str(error)) from None
 
 
 class _Raw(io.RawIOBase):
@@ -137,8 +148,10 @@ class _Reading(_Raw):
 
 
 class _Writing(_Raw):
-    def __init__(self, core: _apyfal.Writer) -> None:
+    def __init__(self, core: _apyfal.Writer, is_text: bool) -> None:
         self._core = core
+        self._is_text = is_text
+        self._written = 0
 
     def writable(self) -> bool:
         return True
@@ -147,7 +160,22 @@ class _Writing(_Raw):
         if self.is_done:
             # What is left over of a block that raised.
             return len(data)
-        return self._core.write(bytes(data))
+        count = self._core.write(bytes(data))
+        self._written += count
+        return count
+
+    def seekable(self) -> bool:
+        # To Python's own text, which leaves out the mark of UTF-16 otherwise; not to those that would go back.
+        return self._is_text
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        place = offset if whence == io.SEEK_SET else self._written + offset
+        if not self._is_text or place != self._written:
+            raise io.UnsupportedOperation('what is written cannot be gone back to')
+        return place
+
+    def tell(self) -> int:
+        return self.seek(0, io.SEEK_CUR)
 
     def commit(self) -> None:
         self._core.commit()
@@ -167,8 +195,11 @@ def copy(source: Any, destination: Any) -> None:
         apyfal.exceptions.StorageException: It cannot be read or written.
     """
     if not hasattr(source, 'read') and not hasattr(destination, 'write'):
-        _storage().copy(os.fsdecode(source), os.fsdecode(destination))
+        _storage().copy(_url(source, 'source'), _url(destination, 'destination'))
         return
+    for given, name, method in ((source, 'source', 'read'), (destination, 'destination', 'write')):
+        if not hasattr(given, method):
+            _url(given, name)
     with open(source, 'rb') as src, open(destination, 'wb') as dst:
         shutil.copyfileobj(src, dst, 1 << 20)
 
@@ -197,7 +228,7 @@ def parse_url(url: Any, host: bool = True) -> tuple[str, Any]:
     """
     if hasattr(url, 'read'):
         return 'stream', url
-    url = os.fsdecode(url)
+    url = _url(url, 'url')
     scheme, found, path = url.partition('://')
     if not found:
         return 'file', url
@@ -229,6 +260,9 @@ class _Storage:
                  storage_parameters: dict[str, Any] | None = None, **options: Any) -> None:
         self._config = _cfg.create_configuration(config)
         self._storage_type = storage_type or self.NAME or ''
+        for name, value in {**options, **(storage_parameters or {})}.items():
+            if not (value is None or isinstance(value, (str, int))):
+                raise TypeError(f"'{name}' must be a str, True or False, not '{type(value).__name__}'")
         unknown = set(options).difference(self._OPTIONS)
         if unknown:
             raise _exc.StorageConfigurationException(
