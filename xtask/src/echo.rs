@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use anyhow::Result;
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 
 /// Serves until the process ends; says where on standard error.
@@ -21,8 +22,9 @@ pub(crate) fn run() -> Result<()> {
                 let echo = service_fn(|request: Request<Incoming>| async move {
                     Ok::<_, Infallible>(Response::new(request.into_body()))
                 });
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), echo);
+                // HTTP/2 too, where a client begins with it.
+                let builder = Builder::new(TokioExecutor::new());
+                let connection = builder.serve_connection(TokioIo::new(stream), echo);
                 // A client that breaks off is no event worth telling.
                 let _ = connection.await;
             });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::load::{Asking, latencies, percentile};
-use super::servers::Nginx;
+use super::servers::{Host, Nginx};
 use super::{Bench, Row};
 
 const SMALL: usize = 1024;
@@ -133,11 +133,7 @@ pub(super) fn throughput_of_many(bench: &Bench) -> Result<Vec<Row>> {
 fn throughput_on(bench: &Bench, name: &'static str, connections: usize) -> Result<Row> {
     let (host, other) = (bench.host("", &[])?, bench.other()?);
     let path = format!("/v2/sessions/{}/jobs", host.session("null")?);
-    let script = bench.folder.path().join("post.lua");
-    std::fs::write(
-        &script,
-        format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {SMALL})\n"),
-    )?;
+    let script = script(bench)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
         let time = bench.time / 2;
@@ -160,7 +156,16 @@ fn throughput_on(bench: &Bench, name: &'static str, connections: usize) -> Resul
     })
 }
 
-fn wrk(script: &Path, url: &str, connections: usize, time: Duration) -> Result<f64> {
+/// What wrk sends: a small job.
+pub(super) fn script(bench: &Bench) -> Result<PathBuf> {
+    let script = bench.folder.path().join("post.lua");
+    let body = format!("wrk.body = string.rep(\"x\", {SMALL})\n");
+    std::fs::write(&script, format!("wrk.method = \"POST\"\n{body}"))?;
+    Ok(script)
+}
+
+/// How many requests wrk makes in a second.
+pub(super) fn wrk(script: &Path, url: &str, connections: usize, time: Duration) -> Result<f64> {
     let seconds = format!("{}s", time.as_secs().max(1));
     let output = Command::new("wrk")
         .args(["-t1", "-c", &connections.to_string(), "-d", &seconds, "-s"])
@@ -204,33 +209,11 @@ pub(super) fn stream(bench: &Bench) -> Result<Vec<Row>> {
 /// A result fetched over TLS, beside nginx with the same certificate.
 pub(super) fn tls(bench: &Bench) -> Result<Vec<Row>> {
     let folder = bench.folder.path();
-    let (certificate, key) = (folder.join("host.crt"), folder.join("host.key"));
-    let status = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .stderr(Stdio::null())
-        .status()
-        .context("missing: apt-get install openssl")?;
-    ensure!(status.success(), "openssl made no certificate");
-    let configuration = format!(
-        "[serve]\nssl_cert_crt = {}\nssl_cert_key = {}\n",
-        certificate.display(),
-        key.display()
-    );
+    let (configuration, [certificate, key]) = over_tls(bench)?;
     let file = large_file(bench)?;
     let host = bench.host(&configuration, &[])?;
     let url = |path: &str| format!("https://{}{path}", host.address);
-    let made = Command::new("curl")
-        .args(["-sfk", "-X", "POST", "-H", "content-type: application/json"])
-        .args(["-d", r#"{"accelerator": "null"}"#])
-        .arg(url("/v2/sessions"))
-        .output()
-        .context("missing: apt-get install curl")?;
-    let session: serde_json::Value = serde_json::from_slice(&made.stdout)?;
-    let session = session["id"].as_str().context("no session")?;
+    let session = session_over_tls(&host)?;
     let status = Command::new("curl")
         .args(["-sfk", "-o", "/dev/null", "-H", r#"apyfal-request: {"id": "large"}"#, "-T"])
         .arg(&file)
@@ -255,6 +238,40 @@ pub(super) fn tls(bench: &Bench) -> Result<Vec<Row>> {
         goal: "at least 0.85",
         is_reached: ratio >= 0.85,
     }])
+}
+
+/// What has a host speak TLS, and the files of its certificate and key.
+pub(super) fn over_tls(bench: &Bench) -> Result<(String, [PathBuf; 2])> {
+    let files = ["host.crt", "host.key"].map(|name| bench.folder.path().join(name));
+    let [certificate, key] = &files;
+    let status = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(certificate)
+        .stderr(Stdio::null())
+        .status()
+        .context("missing: apt-get install openssl")?;
+    ensure!(status.success(), "openssl made no certificate");
+    let configuration = format!(
+        "[serve]\nssl_cert_crt = {}\nssl_cert_key = {}\n",
+        certificate.display(),
+        key.display()
+    );
+    Ok((configuration, files))
+}
+
+/// Opens a session of `null` on a host that speaks TLS; its id.
+pub(super) fn session_over_tls(host: &Host) -> Result<String> {
+    let made = Command::new("curl")
+        .args(["-sfk", "-X", "POST", "-H", "content-type: application/json"])
+        .args(["-d", r#"{"accelerator": "null"}"#])
+        .arg(format!("https://{}/v2/sessions", host.address))
+        .output()
+        .context("missing: apt-get install curl")?;
+    let session: serde_json::Value = serde_json::from_slice(&made.stdout)?;
+    Ok(session["id"].as_str().context("no session")?.to_owned())
 }
 
 /// 64 clients that compress at the same time.

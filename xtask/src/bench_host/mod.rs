@@ -15,6 +15,7 @@ mod counted;
 mod load;
 mod measures;
 mod original;
+mod protocols;
 mod servers;
 mod stores;
 
@@ -47,6 +48,8 @@ pub(crate) struct Options {
 struct Bench {
     apyfal: PathBuf,
     peers: PathBuf,
+    /// The program that has the library's client ask for small jobs, where that is built.
+    client: PathBuf,
     /// Another build, instead of the server that does nothing.
     against: Option<PathBuf>,
     folder: tempfile::TempDir,
@@ -100,7 +103,7 @@ impl Row {
 
 type Measure = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
-const MEASURES: [Measure; 13] = [
+const MEASURES: [Measure; 16] = [
     ("small jobs, one connection", measures::latency),
     ("small jobs, 64 connections", measures::throughput),
     ("small jobs with ids", measures::with_ids),
@@ -109,6 +112,9 @@ const MEASURES: [Measure; 13] = [
     ("jobs of 64 KiB, one connection", measures::latency_of_64_kib),
     ("small jobs, 1,000 connections", measures::throughput_of_many),
     ("1 GiB through null", measures::stream),
+    ("small jobs over HTTP/2", protocols::http2),
+    ("small jobs over TLS", protocols::tls),
+    ("small jobs by our client and its pool", protocols::client),
     ("a result over TLS", measures::tls),
     ("memory with 64 connections", measures::memory),
     ("eight slots kept busy", measures::slots),
@@ -146,6 +152,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             (None, Some(_)) => PathBuf::new(),
             (given, _) => built(given, "xtask", "xtask")?,
         },
+        client: built_beside(root, options)?,
         against: options.against.as_deref().map(std::path::absolute).transpose()?,
         folder: tempfile::tempdir()?,
         time: Duration::from_secs(8) / scale,
@@ -183,6 +190,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         0 => Ok(()),
         failed => bail!("{failed} measures failed"),
     }
+}
+
+/// The example of the library that asks for small jobs: that of the profile of the binary which is measured,
+/// built where that is built here.
+fn built_beside(root: &Path, options: &Options) -> Result<PathBuf> {
+    let beside = match &options.apyfal {
+        Some(path) => std::path::absolute(path)?,
+        None => {
+            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+            cargo.args(["build", "--release", "--package", "apyfal", "--example", "jobs"]);
+            let status = cargo.current_dir(root).status().context("cannot run cargo")?;
+            anyhow::ensure!(status.success(), "cannot build the example jobs");
+            root.join("target/release/apyfal")
+        }
+    };
+    Ok(beside.with_file_name("examples").join("jobs"))
 }
 
 fn build(root: &Path, package: &str) -> Result<()> {
