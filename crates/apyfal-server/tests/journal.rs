@@ -246,7 +246,7 @@ async fn fill(journal: Journal, path: &Path) {
     let mut answered = Vec::new();
     let error = loop {
         let mut job = job(journal.next_number().unwrap());
-        job.request = json!("x".repeat(10_000));
+        job.request = json!("x".repeat(3_000));
         let number = job.number;
         match journal.record_job(job, Durability::Disk).await {
             Ok(()) => answered.push(number),
@@ -256,7 +256,7 @@ async fn fill(journal: Journal, path: &Path) {
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
     assert!(answered.len() > 10);
     let mut held = plain(journal.next_number().unwrap());
-    held.request = json!("x".repeat(60_000));
+    held.request = json!("x".repeat(3_000));
     journal.record_job(held.clone(), Durability::Group).await.unwrap();
     let error = journal.flush().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
