@@ -79,6 +79,9 @@ fn it_is_known_by_its_id_at_whatever_address_it_has() {
     let named = format!("{}.json", id.to_lowercase());
     std::fs::write(folder.join(named), pairing.to_string()).unwrap();
     cloud.works();
+    // Nobody else would end it.
+    cloud.0.ok(&["stop", "--stop_mode", "term"]);
+    assert_eq!(cloud.wanted(), "ended");
 }
 
 #[test]

@@ -337,13 +337,16 @@ fn a_start_that_is_interrupted_leaves_nothing() {
     let mut child = home
         .apyfal(&["run", "gzip", "-", "out.gz", "--host_type", "sim"])
         .stdin(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::from(std::fs::File::create(home.path("said")).unwrap()))
         .spawn()
         .unwrap();
+    // Who waits for it would close what it reads.
+    let _input = child.stdin.take();
     until("the host serves", || cloud.listed().first().is_some_and(|host| !host["url"].is_null()));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(130), "{}", text(&home.read("said")));
     assert_eq!((cloud.machines().len(), cloud.living()), (1, 0));
     assert!(cloud.listed().is_empty());
 }
