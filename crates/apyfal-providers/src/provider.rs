@@ -138,6 +138,13 @@ pub struct HostFilter {
     pub token: Option<Token>,
 }
 
+impl HostFilter {
+    /// All that was made for one token.
+    pub fn asked_by(token: &Token) -> Self {
+        Self { token: Some(token.clone()), ..Self::default() }
+    }
+}
+
 /// Makes machines for hosts, and ends them. Every call returns at once, and may be made again.
 ///
 /// Errors have the kinds by which the caller decides what to do: `Authentication`, `Security`,

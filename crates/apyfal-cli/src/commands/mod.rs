@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use apyfal::configuration::forget_other_hosts;
-use apyfal::hosts::{HostRecord, MadeHosts, Usage};
+use apyfal::hosts::{HostRecord, MadeHosts};
 use apyfal::names::{Names, Record};
 use apyfal::user_data::quoted;
 use apyfal::{
@@ -228,7 +228,7 @@ impl Context<'_> {
     fn host_left(&self, name: &str) -> Option<HostRecord> {
         let hosts = MadeHosts::of(&Configuration::default(), &self.surroundings)?;
         let mut hosts = hosts.remembered().ok()?.into_iter();
-        hosts.find(|host| matches!(&host.usage, Usage::Named(used_by) if used_by == name))
+        hosts.find(|host| host.usage.is_of(name))
     }
 
     /// What is remembered of a name that must have been created.

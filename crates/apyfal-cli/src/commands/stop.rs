@@ -111,11 +111,9 @@ async fn end_forgotten(
     let mut found = hosts.remembered()?.into_iter().filter(|host| is_meant(host, name));
     let Some(mut host) = found.next() else { return Err(unknown) };
     let Some(mode) = mode else {
-        let why = match &host.usage {
-            Usage::Named(used_by) if used_by == name => {
-                format!("'{name}' was stopped, and its host {} was not deleted", host.name)
-            }
-            _ => format!("no accelerator is named '{name}': it is a host, and lives"),
+        let why = match host.usage.is_of(name) {
+            true => format!("'{name}' was stopped, and its host {} was not deleted", host.name),
+            false => format!("no accelerator is named '{name}': it is a host, and lives"),
         };
         return Err(Error::new(ErrorKind::NotFound, why)
             .hint(format!("delete it: apyfal stop --name {} --stop_mode term", quoted(name)))
@@ -130,7 +128,7 @@ async fn end_forgotten(
 
 /// Whether a host is meant by a name: that of its accelerator, its own, or its machine's id.
 pub(crate) fn is_meant(host: &HostRecord, name: &str) -> bool {
-    matches!(&host.usage, Usage::Named(used_by) if used_by == name)
+    host.usage.is_of(name)
         || host.name == name
         || host.instance.as_ref().is_some_and(|id| id.0 == name)
 }

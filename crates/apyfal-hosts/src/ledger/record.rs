@@ -120,6 +120,13 @@ pub enum Usage {
     Unnamed(String),
 }
 
+impl Usage {
+    /// Whether it is for the accelerator of a name.
+    pub fn is_of(&self, name: &str) -> bool {
+        matches!(self, Self::Named(used_by) if used_by == name)
+    }
+}
+
 /// How far a host is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HostState {

@@ -138,7 +138,7 @@ impl Lifecycle {
 
     /// The machine that was made for an attempt, looked up by its token.
     pub(super) async fn made_by(&self, host: &HostRecord) -> Result<Option<Instance>> {
-        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        let filter = HostFilter::asked_by(&host.token);
         let settled = self.settled_by();
         loop {
             let found = living_first(self.provider.list(&filter).await?);

@@ -92,7 +92,7 @@ impl Lifecycle {
 
     /// Deletes what else the request of a host has made, in place of its machine when somebody ended that.
     async fn others_terminated(&self, host: &HostRecord) -> Result<()> {
-        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        let filter = HostFilter::asked_by(&host.token);
         for other in self.provider.list(&filter).await? {
             if other.state.is_alive() && host.instance.as_ref() != Some(&other.id) {
                 self.terminated(host, &other.id).await?;
@@ -103,7 +103,7 @@ impl Lifecycle {
 
     /// The machine that was made for an attempt, where its provider says at once that there is one.
     async fn found_now(&self, host: &HostRecord) -> Option<Instance> {
-        let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+        let filter = HostFilter::asked_by(&host.token);
         living_first(timeout(GRACE, self.provider.list(&filter)).await.ok()?.ok()?)
     }
 
@@ -164,7 +164,7 @@ impl Lifecycle {
     /// Ends a host whose machine has ended, and with it what would make another machine in its place.
     pub(super) async fn end_dead(&self, host: &mut HostRecord) -> Result<()> {
         if host.instance.is_none() {
-            let filter = HostFilter { token: Some(host.token.clone()), ..HostFilter::default() };
+            let filter = HostFilter::asked_by(&host.token);
             let found = self.provider.list(&filter).await?;
             host.instance = living_first(found).map(|instance| instance.id);
         }

@@ -88,7 +88,7 @@ impl MadeHosts {
         };
         let ending = hosts.into_iter().filter(is_meant).map(async |mut host| {
             let name = host.name.clone();
-            self.end_as(&mut host, StopMode::Term, cancel).await.map(|()| name)
+            self.end(&mut host, StopMode::Term, cancel).await.map(|()| name)
         });
         let mut ended: Vec<_> = stream::iter(ending).buffer_unordered(AT_ONCE).collect().await;
         match self.places() {
@@ -124,7 +124,9 @@ impl MadeHosts {
     /// # Errors
     /// It has not ended.
     pub async fn end(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {
-        self.end_as(host, mode, cancel).await
+        let lifecycle = self.lifecycle(&host.provider, host.region.as_deref())?;
+        let _lock = self.ledger.lock(&host.id, cancel).await?;
+        lifecycle.stop(host, mode).await
     }
 
     /// Ends the hosts that were made for the accelerator of a name, as their stop modes say or as
@@ -142,18 +144,12 @@ impl MadeHosts {
         let (mut ended, mut failed) = (Vec::new(), Ok(()));
         for mut host in self.ledger.of(&Usage::Named(name.to_owned()))? {
             let mode = mode.unwrap_or(host.stop_mode);
-            failed = failed.and(self.end_as(&mut host, mode, cancel).await);
+            failed = failed.and(self.end(&mut host, mode, cancel).await);
             if host.state == HostState::Ended {
                 ended.push(host.name);
             }
         }
         failed.map(|()| ended)
-    }
-
-    async fn end_as(&self, host: &mut HostRecord, mode: StopMode, cancel: &Cancel) -> Result<()> {
-        let lifecycle = self.lifecycle(&host.provider, host.region.as_deref())?;
-        let _lock = self.ledger.lock(&host.id, cancel).await?;
-        lifecycle.stop(host, mode).await
     }
 
     fn lifecycle(&self, provider: &str, region: Option<&str>) -> Result<Lifecycle> {
