@@ -33,14 +33,16 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Whether a key's value is a secret: `secret_id`, `client_secret`, `token`, `aws_secret_access_key`.
+/// Whether a key's value is a secret: `secret_id`, `client_secret`, `token`, `aws_secret_access_key`, `api_key`,
+/// `X-Api-Key`, `apiKey`.
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    key.contains("secret")
-        || key.contains("password")
-        || key.contains("passphrase")
-        || key.contains("credential")
-        || key.contains("private_key")
+    // Words are written apart with one or the other, or not at all.
+    let joined = key.replace(['_', '-'], "");
+    ["secret", "password", "passwd", "passphrase", "credential", "privatekey", "apikey"]
+        .iter()
+        .any(|word| joined.contains(word))
+        || ["accesstoken", "authtoken", "accesskey"].iter().any(|word| joined.ends_with(word))
         || key == "token"
         || key.ends_with("_token")
         || key.ends_with("-token")
@@ -75,6 +77,42 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn names_tell_what_is_secret() {
+        for key in [
+            "secret_id",
+            "clientSecret",
+            "aws_secret_access_key",
+            "Token",
+            "session-token",
+            "accessToken",
+            "api_key",
+            "API_KEY",
+            "x-api-key",
+            "openaiApiKey",
+            "private-key",
+            "account_access_key",
+            "Authorization",
+            "ssl_cert_key",
+            "passwd",
+        ] {
+            assert!(is_secret_key(key), "{key}");
+        }
+        for key in [
+            "client_id",
+            "aws_access_key_id",
+            "key",
+            "key_pair",
+            "tokens",
+            "max_tokens",
+            "api",
+            "level",
+            "ssl_cert_crt",
+        ] {
+            assert!(!is_secret_key(key), "{key}");
+        }
     }
 
     #[test]
