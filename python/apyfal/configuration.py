@@ -80,40 +80,16 @@ class Section(MutableMapping[str, Any]):
     def __delitem__(self, key: str) -> None:
         if not self._has(key):
             raise KeyError(key)
-        self._parent._core.unset(self._name, key)
+        self._parent._core.remove(self._name, key)
         self._parent._objects.pop((self._name, key), None)
 
     def _has(self, key: str) -> bool:
         """Whether the section itself has a key, not only one that it is a part of."""
-        core = self._parent._core
-        if key not in core.keys(self._name):
-            return False
-        if '.' not in self._name:
-            return True
-        # Beside this key a part of this section must have nothing that is forgotten with it.
-        core = core.copy()
-        for name in core.sections:
-            for other in core.keys(name):
-                if other != key or name.lower().startswith(f'{self._name}.'.lower()):
-                    core.unset(name, other)
-        without = core.copy()
-        without.unset(self._name, key)
-        if without.get(self._name, key) != core.get(self._name, key):
-            return True
-        # It may have what those say too that it is a part of. Whether a file would have that tells, which can hold theirs.
-        parts = self._name.split('.')
-        for end in range(1, len(parts)):
-            for each in (core, without):
-                each.set('.'.join(parts[:end]), key, 'x')
-        return _file(without) != _file(core)
+        return key in self._parent._core.own_keys(self._name)
 
     def __iter__(self) -> Iterator[str]:
-        keys = self._parent._core.keys(self._name)
-        try:
-            keys += self._parent._default_keys()
-        except _exc.ClientConfigurationException:
-            # No file can hold what the program set there.
-            pass
+        core = self._parent._core
+        keys = core.keys(self._name) + core.own_keys('DEFAULT')
         return iter([key for key in dict.fromkeys(keys) if self[key] is not None])
 
     def __len__(self) -> int:
@@ -207,10 +183,8 @@ class _Sections(MutableMapping[str, Section]):
     def __delitem__(self, name: str) -> None:
         if name not in self._parent:
             raise KeyError(name)
-        for key in self._parent._core.keys(name):
-            self._parent._core.unset(name, key)
+        self._parent._core.remove_section(name)
         self._parent._made.discard(name)
-        self._parent._removed.add(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parent)
@@ -273,7 +247,6 @@ class Configuration(Mapping[str, Section]):
         # What was set that is no text, beside the text that stands for it.
         self._objects: dict[tuple[str, str], tuple[str, Any]] = {}
         self._made: set[str] = set()
-        self._removed: set[str] = set()
         self._cache: dict[str, Any] = {}
 
     @property
@@ -296,22 +269,8 @@ class Configuration(Mapping[str, Section]):
         return len(self._names())
 
     def _names(self) -> list[str]:
-        names = [name for name in self._core.sections
-                 if name not in self._removed or self._core.keys(name)]
+        names = self._core.sections
         return names + sorted(self._made.difference(names))
-
-    def _default_keys(self) -> list[str]:
-        """The keys that all sections have."""
-        # The library tells them where it writes them, which it must be able to.
-        core = self._core.copy()
-        for name in core.sections:
-            for key in core.keys(name):
-                core.unset(name, key)
-        written = core.write()
-        if not written.startswith('[DEFAULT]'):
-            return []
-        renamed = written.replace('[DEFAULT]', '[defaults]', 1)
-        return _apyfal.Configuration.parse(renamed.encode('utf-8'), 'the defaults').keys('defaults')
 
     def __repr__(self) -> str:
         return f'<apyfal.configuration.Configuration sections={self._names()}>'
@@ -325,16 +284,14 @@ class Configuration(Mapping[str, Section]):
         if file is not None:
             return file
         values = [(name, key, self._core.get(name, key))
-                  for name in self._core.sections for key in self._core.keys(name)
-                  if Section(self, name)._has(key)]
-        values += [('DEFAULT', key, self._core.get('DEFAULT', key)) for key in self._default_keys()]
+                  for name in [*self._core.sections, 'DEFAULT'] for key in self._core.own_keys(name)]
         return [(name, key, text) for name, key, text in values if text is not None]
 
     def _beside(self) -> dict[str, Any]:
         """What a copy has too, beside what is said: what a subclass keeps, and which sections there are."""
         own = {'_core', '_objects', '_cache'}
         kept = {name: value for name, value in self.__dict__.items() if name not in own}
-        return {**kept, '_made': set(self._made), '_removed': set(self._removed)}
+        return {**kept, '_made': set(self._made)}
 
     def copy(self) -> Configuration:
         """Another configuration that says the same."""

@@ -66,6 +66,11 @@ impl Configuration {
         section.keys().into_iter().map(str::to_owned).collect()
     }
 
+    /// The keys that a section has itself; `DEFAULT` is one as well.
+    fn own_keys(&self, section: &str) -> Vec<String> {
+        self.0.lock().own_keys(section).into_iter().map(str::to_owned).collect()
+    }
+
     fn get(&self, py: Python<'_>, section: &str, key: &str) -> PyResult<Option<String>> {
         let got = self.0.lock().section(section).get(key);
         got.map_err(|error| raised(py, &error, Domain::Client))
@@ -75,8 +80,18 @@ impl Configuration {
         self.0.lock().set(section, key, value);
     }
 
+    /// Forgets a value in a section and in those that inherit from it.
     fn unset(&self, section: &str, key: &str) {
         self.0.lock().unset(section, key);
+    }
+
+    /// Forgets what a section has itself.
+    fn remove(&self, section: &str, key: &str) {
+        self.0.lock().remove(section, key);
+    }
+
+    fn remove_section(&self, section: &str) {
+        self.0.lock().remove_section(section);
     }
 
     /// Names the host to use; what proves other hosts is forgotten.

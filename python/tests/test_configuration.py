@@ -118,61 +118,6 @@ def test_what_cannot_be_carried_over_is_refused_by_name(config):
             config.get_host_requirements(*given)
 
 
-SECTIONS = '''
-[DEFAULT]
-d = x
-[host]
-region = a
-key_pair = k
-[host.AWS]
-region = a
-role = r
-'''
-
-
-def test_a_section_is_a_mapping():
-    config = Configuration(io.StringIO(SECTIONS))
-    host, aws = config['host'], config['host.AWS']
-    assert list(host) == ['region', 'key_pair', 'd'] and 'd' in host, 'as of configparser'
-    assert host.setdefault('new', 'v') == 'v' == host.setdefault('new', 'w') == host['new']
-    assert host.setdefault('none') is None and host.pop('none', 7) == 7
-    host['object'] = {'a': 1}
-    assert host.pop('object') == {'a': 1} and host['object'] is None
-    host['object'] = "{'a': 1}"
-    assert host['object'] == "{'a': 1}", 'what it was is forgotten'
-    assert aws.popitem() == ('region', 'a') and aws['region'] == 'a', 'inherited'
-
-
-def test_a_section_deletes_what_it_has_itself():
-    config = Configuration(io.StringIO(SECTIONS))
-    host, aws = config['host'], config['host.AWS']
-    assert aws.pop('region') == 'a' == aws['region'] and aws.pop('region', 'none') == 'none'
-    for key in ('region', 'key_pair', 'd', 'nosuch'):
-        with pytest.raises(KeyError, match=key):
-            aws.pop(key)
-        with pytest.raises(KeyError, match=key):
-            del aws[key]
-    aws.clear()
-    assert dict(aws) == dict(host) == {'region': 'a', 'key_pair': 'k', 'd': 'x'}
-    with pytest.raises(KeyError, match='host.AWS'):
-        aws.popitem()
-    host.clear()
-    assert dict(aws) == dict(host) == {'d': 'x'}
-
-
-def test_what_no_file_can_hold_is_pickled():
-    config = Configuration(io.StringIO(SECTIONS))
-    config['host']['lines'] = 'a\r\nb'
-    config['host']['blanks'] = '  a '
-    config['host.AWS']['# key = '] = 'x'
-    config['odd]']['object'] = {'a': (1,)}
-    with pytest.raises(ClientConfigurationException):
-        config.write(io.StringIO())
-    again = pickle.loads(pickle.dumps(config))
-    assert again == config and again['odd]']['object'] == {'a': (1,)}
-    assert again['host.AWS'].pop('role') == 'r' and again['host.AWS'].pop('lines', None) is None
-
-
 def test_other_threads_use_it_while_its_exceptions_are_made(program):
     told = program('''
     import io, signal, threading
@@ -296,14 +241,6 @@ def test_an_accelerator_does_not_change_it(config):
     assert before.getvalue() == after.getvalue()
 
 
-def test_defaults_of_parameters(tmp_path):
-    config = Configuration(io.StringIO('[process.sha3]\ntype = sha3-224\n'))
-    with apyfal.Accelerator('sha3', config=config) as sha3:
-        sha3.start()
-        assert len(sha3.process(b'x')['digest']) == 56
-        assert len(sha3.process(b'x', type='sha3-256')['digest']) == 64
-
-
 def test_what_accelerators_need(tmp_path):
     config = Configuration()
     needs = config.get_host_requirements(host_type='AWS', accelerator='gzip')
@@ -366,6 +303,8 @@ def test_what_is_shown_has_no_secrets():
     config['host']['neither'] = ' {token: "hush"}'
     config['host']['list'] = '["a", "token=hush"'
     config['host']['address'] = '[2001:db8::1]:8000'
+    config['host']['api_key'] = config['host']['X-Api-Key'] = 'hush'
+    config['host']['in'] = {'apiKey': 'hush', 'in': [{'passwd': 'hush', 'accessToken': 'hush'}]}
     shown = repr(config['host'])
     assert 'hush' not in shown and "'names'" in shown and "'kind': '1'" in shown
     assert "'https://***@192.0.2.1/path@b'" in shown

@@ -5,7 +5,6 @@ import ctypes
 import gzip as standard_gzip
 import hashlib
 import io
-import json
 import os
 import pathlib
 import sys
@@ -127,21 +126,6 @@ def test_a_file_object_that_raised_is_left_alone(gzip, sha3):
         assert file.calls == 1
 
 
-def test_parameters_that_change_while_they_are_read(sha3):
-    class Length:
-        def __index__(self):
-            given.update({str(number): None for number in range(100)})
-            given.pop('last', None)
-            return 64
-    given = {'length': Length(), 'last': 1}
-    with pytest.raises(AcceleratorException, match='last'):
-        sha3.process(b'abc', parameters={'app': {'specific': given}})
-    given = {'length': Length(), 'type': 'shake-128'}
-    core = sha3.client._accelerator()
-    found = core.process((b'abc', None, None, given))['app']['specific']
-    assert found == {'digest': hashlib.shake_128(b'abc').hexdigest(8)}
-
-
 def test_bytes_are_read_while_others_write_to_them(sha3):
     """What comes out is one digest or another, and nothing worse."""
     shared = bytearray(8 << 20)
@@ -261,44 +245,6 @@ def test_what_a_file_object_raises_comes_out_as_itself(sha3, gzip):
     assert raised.value.errno == 28 and not isinstance(raised.value, AcceleratorException)
     # And the accelerator goes on.
     assert sha3.process(b'abc', type='sha3-256')
-
-
-def test_parameters(sha3):
-    digest = hashlib.sha3_512(b'abc').hexdigest()
-    full = {'app': {'specific': {'type': 'sha3-512'}}}
-    pathlib.Path('parameters.json').write_text(json.dumps(full))
-    for given in (full, json.dumps(full), 'parameters.json', pathlib.Path('parameters.json'),
-                  pathlib.Path('parameters.json').absolute().as_uri()):
-        assert sha3.process(b'abc', parameters=given) == {'digest': digest}
-    shorter = sha3.process(b'abc', parameters=full, type='sha3-256')
-    assert shorter == {'digest': hashlib.sha3_256(b'abc').hexdigest()}
-    length = numpy.int64(256)
-    assert len(sha3.process(b'abc', type='shake-128', length=length)['digest']) == 64
-
-
-def test_wrong_parameters(sha3):
-    holds_itself = {}
-    holds_itself['a'] = holds_itself
-    for value, error, message in [
-            (object(), TypeError, "'type' cannot be of type 'object'"),
-            (b'x', TypeError, "'type' cannot be of type 'bytes'"),
-            (holds_itself, ValueError, "'type' is nested more than 100 deep, or holds itself"),
-            (1 << 70, ValueError, "'type' is a number of more than 64 bits"),
-            (float('nan'), ValueError, "'type' cannot be NaN"),
-            ({1: 2}, TypeError, "a key of 'type'"),
-            ('\udc80', ValueError, "'type' has characters"),
-            ('nosuch', ClientConfigurationException, 'type')]:
-        with pytest.raises(error) as raised:
-            sha3.process(b'abc', type=value)
-        assert message in str(raised.value)
-    with pytest.raises(ClientConfigurationException) as raised:
-        sha3.process(b'abc', typ='sha3-256')
-    assert raised.value.details['parameter'] == 'typ' and raised.value.hints
-    assert raised.value.__notes__ == [f'hint: {hint}' for hint in raised.value.hints]
-    with pytest.raises(TypeError, match="'parameters' must be a dict"):
-        sha3.process(b'abc', parameters=3)
-    with pytest.raises(AcceleratorException, match='JSON'):
-        sha3.process(b'abc', parameters='{')
 
 
 def test_a_result_appears_whole_or_not_at_all(place):

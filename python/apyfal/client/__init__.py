@@ -1,6 +1,7 @@
 """Clients: what runs the jobs of an accelerator, on this machine or on a host."""
 from __future__ import annotations
 
+import json
 import os
 import threading
 import weakref
@@ -241,8 +242,8 @@ class AcceleratorClient:
             'Give the other process the configuration, and make one there')
 
 
-def _full(parameters: dict[str, Any]) -> Any:
-    """Takes the full set out of the parameters."""
+def _full(parameters: dict[str, Any], stacklevel: int = 4) -> Any:
+    """Takes the full set out of the parameters. The caller so many levels above is warned of what nobody reads."""
     full = parameters.pop('parameters', None)
     if full is not None and not isinstance(full, (str, dict)):
         try:
@@ -250,7 +251,25 @@ def _full(parameters: dict[str, Any]) -> Any:
         except TypeError:
             raise TypeError("'parameters' must be a dict, JSON text, a path or a URL, "
                             f"not '{type(full).__name__}'") from None
+    for name in _unread(full):
+        warn(f"'{name}' of 'parameters' is ignored: what is the accelerator's own stands in "
+             "{'app': {'specific': {…}}}, or by itself as a keyword", stacklevel=stacklevel)
     return full
+
+
+def _unread(full: Any) -> list[str]:
+    """The names in a full set of parameters that nobody reads. Of a path or URL nothing is known yet."""
+    if isinstance(full, str):
+        try:
+            full = json.loads(full)
+        except (ValueError, RecursionError):
+            # What is wrong JSON is told by who reads it.
+            return []
+    if not isinstance(full, dict):
+        return []
+    read, app = _apyfal.PARAMETERS, full.get('app')
+    return ([str(name) for name in list(full) if name not in read]
+            + [f'app.{name}' for name in list(app if isinstance(app, dict) else ()) if name not in read['app']])
 
 
 def _result(response: dict[str, Any], info_dict: dict[str, Any] | None) -> dict[str, Any]:

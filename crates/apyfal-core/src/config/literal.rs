@@ -81,6 +81,43 @@ impl Literal {
         }
     }
 
+    /// The value as JSON, as Python's `json` writes it.
+    ///
+    /// # Errors
+    /// What it is, or has in it, that JSON does not have: bytes, a set, a complex number, one that is not
+    /// finite, or an integer beyond 64 bits.
+    pub fn try_json(&self) -> Result<Value, &'static str> {
+        match self {
+            Self::Int(value) if i64::try_from(value).is_err() && u64::try_from(value).is_err() => {
+                Err("an integer of more than 64 bits")
+            }
+            Self::Float(value) if !value.is_finite() => Err("a number that is not finite"),
+            Self::Complex { .. } => Err("a complex number"),
+            Self::Bytes(_) => Err("bytes"),
+            Self::Set(_) => Err("a set"),
+            Self::List(items) | Self::Tuple(items) => {
+                items.iter().map(Self::try_json).collect::<Result<_, _>>().map(Value::Array)
+            }
+            Self::Dict(items) => {
+                let item =
+                    |(key, value): &(Self, Self)| Ok((key.try_json_key()?, value.try_json()?));
+                items.iter().map(item).collect::<Result<_, _>>().map(Value::Object)
+            }
+            Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Str(_) => {
+                Ok(self.to_json())
+            }
+        }
+    }
+
+    fn try_json_key(&self) -> Result<String, &'static str> {
+        match self {
+            Self::Tuple(_) => Err("a tuple as a key"),
+            // Of any size, since it is text there.
+            Self::Int(_) => Ok(self.json_key()),
+            _ => self.try_json().map(|_| self.json_key()),
+        }
+    }
+
     fn json_key(&self) -> String {
         match self {
             Self::None => "null".to_owned(),

@@ -22,7 +22,8 @@ pub use literal::{Literal, read_value};
 pub use paths::Placed;
 pub use section::Section;
 
-use ini::{Entry, Ini, Origin};
+use indexmap::IndexSet;
+use ini::{DEFAULT, Entry, Ini, Origin};
 use schema::Form;
 use serde_json::{Map, Value};
 
@@ -133,6 +134,28 @@ impl Configuration {
         names
     }
 
+    /// The keys that a section has itself, those without value too; in the order of the file. `DEFAULT` is
+    /// one as well.
+    ///
+    /// ```
+    /// use apyfal_core::Configuration;
+    /// # fn main() -> apyfal_core::Result<()> {
+    /// let file = b"[DEFAULT]\nrole = r\n[host]\nregion = a\n[host.AWS]\nregion = a\n";
+    /// let mut config = Configuration::parse(file, "accelerator.conf")?;
+    /// assert_eq!(config.own_keys("host.aws"), ["region"]);
+    /// assert_eq!(config.own_keys("DEFAULT"), ["role"]);
+    /// config.remove("host.AWS", "region");
+    /// assert!(config.own_keys("host.AWS").is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn own_keys(&self, section: &str) -> Vec<&str> {
+        let name = self.spelled(section);
+        let sections = self.layers().rev().filter_map(|layer| layer.section(&name));
+        let keys: IndexSet<&String> = sections.flat_map(|section| section.entries.keys()).collect();
+        keys.into_iter().map(String::as_str).collect()
+    }
+
     /// What follows `section.` in the names of the sections: `AWS`, `AWS.archive` for `storage`.
     pub fn subsections(&self, section: &str) -> Vec<&str> {
         let part = |name: &&'_ str| name.strip_prefix(section)?.strip_prefix('.').map(str::len);
@@ -169,12 +192,34 @@ impl Configuration {
     pub fn unset(&mut self, section: &str, key: &str) {
         let (section, key) = self.present(section, key);
         let inherits = format!("{section}.");
-        for layer in [&mut self.arguments, &mut self.environment, &mut self.file] {
+        for layer in self.layers_mut() {
             for (name, values) in &mut layer.sections {
                 if *name == section || name.starts_with(&inherits) {
                     values.entries.shift_remove(&key);
                 }
             }
+        }
+    }
+
+    /// Forgets a value of a section itself, wherever it was set; sections that inherit from it keep theirs.
+    pub fn remove(&mut self, section: &str, key: &str) {
+        let (section, key) = self.present(section, key);
+        for layer in self.layers_mut() {
+            let values = match section.as_str() {
+                DEFAULT => Some(&mut layer.defaults),
+                name => layer.sections.get_mut(name),
+            };
+            if let Some(values) = values {
+                values.entries.shift_remove(&key);
+            }
+        }
+    }
+
+    /// Forgets a section; those that inherit from it stay.
+    pub fn remove_section(&mut self, section: &str) {
+        let name = self.spelled(section);
+        for layer in self.layers_mut() {
+            layer.sections.shift_remove(&name);
         }
     }
 
@@ -184,7 +229,7 @@ impl Configuration {
     /// The key `parameters` is left out.
     ///
     /// # Errors
-    /// A value cannot be interpolated.
+    /// A value cannot be interpolated, or JSON cannot say it.
     pub fn parameters(&self, section: &str, accelerator: &[&str]) -> Result<Map<String, Value>> {
         let names = accelerator.iter().map(|name| self.spelled(&format!("{section}.{name}")));
         let mut names: Vec<_> = names.collect();
@@ -192,7 +237,7 @@ impl Configuration {
         let section = Section::joined(self, names);
         let mut parameters = Map::new();
         for key in section.keys().into_iter().filter(|key| *key != "parameters") {
-            if let Some(value) = section.get_literal(key)? {
+            if let Some(value) = section.get_json(key)? {
                 parameters.insert(key.to_owned(), value);
             }
         }
@@ -202,6 +247,10 @@ impl Configuration {
     /// The strongest first.
     fn layers(&self) -> impl DoubleEndedIterator<Item = &Ini> {
         [&self.arguments, &self.environment, &self.file].into_iter()
+    }
+
+    fn layers_mut(&mut self) -> [&mut Ini; 3] {
+        [&mut self.arguments, &mut self.environment, &mut self.file]
     }
 
     /// The entry of a key in a section itself, the strongest first.

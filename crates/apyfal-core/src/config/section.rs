@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ini::{self, DEFAULT, Entry, Ini, Origin};
 use super::schema::{self, Form};
-use super::{Configuration, read_value};
+use super::{Configuration, Literal, read_value};
 use crate::{Error, Result, truth};
 
 /// A view of one section. A key without value, or with an empty one, counts as unset.
@@ -78,6 +78,20 @@ impl<'a> Section<'a> {
             Form::Literal => read_value(&text),
             Form::Bool => truth(&read_value(&text)).map_or_else(|| read_value(&text), Value::Bool),
         }))
+    }
+
+    /// The value of a key that is sent as JSON, read as a Python literal.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), or JSON cannot say the value: [`Literal::try_json`].
+    pub fn get_json(&self, key: &str) -> Result<Option<Value>> {
+        let Some(text) = self.get(key)? else { return Ok(None) };
+        let Some(literal) = Literal::parse(&text) else { return Ok(Some(Value::String(text))) };
+        let value = literal.try_json().map_err(|what| {
+            let why = format!("the value has {what}, which JSON cannot say");
+            self.error(key, why).hint("where a text is meant, write it in quotes")
+        })?;
+        Ok(Some(value))
     }
 
     /// The value of a key that says yes or no, as [`Form::Bool`] lists the words.

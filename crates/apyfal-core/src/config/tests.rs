@@ -192,6 +192,53 @@ fn parameters_of_an_accelerator_overlay_the_general_ones() {
 }
 
 #[test]
+fn parameters_that_json_cannot_say_are_refused() {
+    let mut config =
+        read("[process]\na = 1\n[process.sha3]\nkey = b'x'\n[process.gzip]\nkey = 'b'\n");
+    let told = |config: &Configuration| config.parameters("process", &["sha3"]).unwrap_err();
+    assert_eq!(told(&config).kind(), ErrorKind::Configuration);
+    assert_eq!(
+        told(&config).to_string(),
+        "cannot read 'a.conf': the value has bytes, which JSON cannot say \
+         (line 4, section process.sha3, key key)"
+    );
+    assert_eq!(config.parameters("process", &["gzip"]).unwrap()["key"], "b");
+    config.set("process.sha3", "key", Some("1+2j"));
+    assert!(
+        told(&config).to_string().starts_with("cannot read the arguments: the value has a complex")
+    );
+    // A text is one whatever it looks like.
+    config.set("process.sha3", "key", Some("\"b'x'\""));
+    assert_eq!(config.parameters("process", &["sha3"]).unwrap()["key"], "b'x'");
+}
+
+#[test]
+fn a_section_loses_only_what_it_has_itself() {
+    let mut config = read(
+        "[DEFAULT]\nd = x\n[host]\nregion = a\nrole =\n[host.AWS]\nregion = a\npolicy\n[csp.Alibaba]\nssh_key = k\n",
+    );
+    config.apply_environment([("APYFAL__HOST__AWS__REGION", "b"), ("APYFAL__HOST__KEY_PAIR", "k")]);
+    config.set("host.aws", "project_id", Some("p"));
+    assert_eq!(config.own_keys("host"), ["region", "role", "key_pair"]);
+    assert_eq!(config.own_keys("HOST"), [""; 0]);
+    assert_eq!(config.own_keys("host.aws"), ["region", "policy", "project_id"]);
+    assert_eq!(config.own_keys("csp.alibaba"), ["key_pair"]);
+    assert_eq!(config.own_keys("DEFAULT"), ["d"]);
+    config.remove("host", "region");
+    check(&config, "host", "region", None);
+    check(&config, "host.AWS", "region", Some("b"));
+    config.remove("host.AWS", "d");
+    check(&config, "host.AWS", "d", Some("x"));
+    config.remove("DEFAULT", "d");
+    check(&config, "host.AWS", "d", None);
+    config.remove("csp.Alibaba", "ssh_key");
+    assert!(config.own_keys("host.Alibaba").is_empty());
+    config.remove_section("host");
+    assert_eq!(config.section_names(), ["host.AWS", "host.Alibaba"]);
+    check(&config, "host.AWS", "region", Some("b"));
+}
+
+#[test]
 fn the_section_csp_still_works() {
     let config = read(
         "[csp]\nprovider = OVH\nssh_key = k\nrole = %(ssh_key)s-%%(ssh_key)s\nregion = c\n\

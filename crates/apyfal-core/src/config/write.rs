@@ -42,14 +42,8 @@ impl Configuration {
         let names = std::iter::once(DEFAULT).chain(self.section_names());
         for name in names {
             let view = self.section(name);
-            let mut entries = IndexMap::new();
-            for layer in self.layers().rev() {
-                let keys =
-                    layer.section(name).into_iter().flat_map(|section| section.entries.keys());
-                for key in keys {
-                    entries.insert(key.as_str(), view.raw(key));
-                }
-            }
+            let keys = self.own_keys(name).into_iter();
+            let entries: IndexMap<_, _> = keys.map(|key| (key, view.raw(key))).collect();
             if name != DEFAULT || !entries.is_empty() {
                 sections.insert(name, entries);
             }

@@ -274,7 +274,7 @@ pub(crate) async fn parameters(
     let mut parameters = JobParameters::specific(specific);
     let named = names.iter().map(|name| format!("{section}.{name}"));
     for name in named.chain([section.to_owned()]) {
-        if let Some(full) = configuration.section(&name).get_literal("parameters")? {
+        if let Some(full) = configuration.section(&name).get_json("parameters")? {
             let mut merged = Box::pin(read_parameters(full, storage)).await?;
             std::mem::swap(&mut merged, &mut parameters);
             parameters.merge(merged);

@@ -19,6 +19,27 @@ fn json_holds_every_literal() {
 }
 
 #[test]
+fn what_json_does_not_have_is_told() {
+    for (text, what) in [
+        ("b'x'", "bytes"),
+        ("[1, {2}]", "a set"),
+        ("(0, 1j)", "a complex number"),
+        ("-1e999", "a number that is not finite"),
+        ("{'a': {'b': 18446744073709551616}}", "an integer of more than 64 bits"),
+        ("{b'a': 1}", "bytes"),
+        ("{(1, 2): 1}", "a tuple as a key"),
+    ] {
+        assert_eq!(parse(text).try_json(), Err(what), "{text}");
+    }
+    for text in [
+        "{'a': (1, -2.5, None), 2: [True], None: 'x', 18446744073709551616: 1}",
+        "-9223372036854775808",
+    ] {
+        assert_eq!(parse(text).try_json(), Ok(parse(text).to_json()), "{text}");
+    }
+}
+
+#[test]
 fn text_stays_text() {
     for text in ["sha3-256", "", "true", "1 2", "/tmp/x", "a b", "[1", "2024-01-01", "'a' + 'b'"] {
         assert_eq!(read_value(text), json!(text));
