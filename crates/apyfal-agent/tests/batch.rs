@@ -16,6 +16,7 @@ use apyfal_core::{
     Result, Session, Start,
 };
 use apyfal_engines::Registry;
+use apyfal_testkit::eventually;
 use serde_json::json;
 
 /// What an [`Echo`] has done, and gates at which its jobs can be held up.
@@ -146,16 +147,13 @@ impl Bench {
 
     /// Ready once so many batches have begun.
     async fn begun(&self, count: usize) {
-        while self.seen.batches.lock().unwrap().len() < count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let has_begun = || self.seen.batches.lock().unwrap().len() >= count;
+        eventually("a batch has begun", has_begun).await;
     }
 
     /// Ready once so many jobs wait for a slot.
     async fn waiting(&self, count: usize) {
-        while self.agent.load().waiting != count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        eventually("jobs wait", || self.agent.load().waiting == count).await;
     }
 
     fn batches(&self) -> Vec<usize> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use apyfal_agent::{Agent, AgentOptions, Root};
 use apyfal_core::{Client, Error, ErrorKind, Input, Job, JobIo, Output, Result, Start};
+use apyfal_testkit::eventually;
 
 /// The slowest of streams: it never comes to anything.
 struct Slow;
@@ -135,20 +136,13 @@ async fn no_more_jobs_wait_than_may() {
     assert_eq!(waiting.await.unwrap().profiling.bytes_read, 1);
     stop.await.unwrap();
     // The slot is given back by its own thread, after the answer.
-    for _ in 0..1000 {
-        if agent.load().running == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("a slot was lost: {:?}", agent.load());
+    until(&agent, (0, 0)).await;
 }
 
 /// Waits until so many jobs run and wait.
 async fn until(agent: &Agent, load: (usize, usize)) {
-    while (agent.load().running, agent.load().waiting) != load {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_so = || (agent.load().running, agent.load().waiting) == load;
+    eventually(&format!("{load:?} jobs run and wait"), is_so).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use apyfal_core::{
     Params, Result, Start,
 };
 use apyfal_engines::Registry;
-use apyfal_testkit::times_open;
+use apyfal_testkit::{eventually, times_open};
 use serde_json::json;
 
 /// An engine that tells on which thread a job ran, and counts how often it was opened. A source may
@@ -275,14 +275,10 @@ async fn a_session_ends_after_the_jobs_of_every_agent() {
     let id = bench.job.session.clone();
     let lock = bench.folder.path().join(&id).join("lock");
     // It has its slot before it holds that.
-    while times_open(&lock) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("it has the lock", || times_open(&lock) > 0).await;
     let before = times_open(&lock);
     let stop = tokio::spawn(async move { other.stop(&id).await });
-    while times_open(&lock) == before {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("the other one waits for it", || times_open(&lock) != before).await;
     assert!(!stop.is_finished());
     cancel.cancel();
     assert!(running.await.unwrap().unwrap_err().is_cancelled());

@@ -14,6 +14,7 @@ use apyfal_core::{
     Cancel, EngineJob, Error, ErrorKind, Input, JobContext, Output, Params, Progress, Result,
 };
 use apyfal_engines::Registry;
+use apyfal_testkit::until;
 use libdeflater::{CompressionLvl, Compressor};
 use serde_json::{Value, json};
 
@@ -507,9 +508,7 @@ fn a_job_ends_when_it_is_cancelled() {
             let src = Input::stream(Endless(io::Cursor::new(data.clone()), more));
             let (cancel, progress) = (ctx.cancel().clone(), ctx.progress().clone());
             let canceller = std::thread::spawn(move || {
-                while progress.read() == 0 {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                until("it reads", || progress.read() > 0);
                 cancel.cancel();
             });
             let error = run(engine, src, &params, &ctx).err().unwrap();

@@ -13,7 +13,7 @@ use apyfal_core::{
     Params, Progress, Result,
 };
 use apyfal_engines::{Registry, built_in};
-use apyfal_testkit::Kept;
+use apyfal_testkit::{Kept, until};
 use serde_json::{Map, Value, json};
 
 /// A job for an engine.
@@ -380,9 +380,9 @@ fn cancelling_ends_a_job_soon() {
                 let running = scope.spawn(|| run.session.process(job, &ctx));
                 // In the middle of it.
                 let progress = ctx.progress();
-                while progress.read().max(progress.written()) < 50 && !running.is_finished() {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                until("it is at it", || {
+                    progress.read().max(progress.written()) >= 50 || running.is_finished()
+                });
                 let begin = Instant::now();
                 cancel.cancel();
                 (running.join().unwrap().unwrap_err(), begin.elapsed())

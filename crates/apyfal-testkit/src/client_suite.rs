@@ -11,6 +11,8 @@ use apyfal_core::{
 };
 use serde_json::{Value, json};
 
+use crate::eventually;
+
 /// Runs the whole suite. Each behaviour gets the client as the earlier ones left it, so that what
 /// one leaves behind shows in the next.
 ///
@@ -202,9 +204,7 @@ async fn a_job_ends_when_it_is_cancelled(client: &Arc<dyn Client>) {
         let client = client.clone();
         tokio::spawn(async move { client.process(job, io).await })
     };
-    while given.load(Ordering::Relaxed) < 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("it reads", || given.load(Ordering::Relaxed) >= 3).await;
     let begin = Instant::now();
     cancel.cancel();
     let error = running.await.expect("no panic").expect_err("it was cancelled");

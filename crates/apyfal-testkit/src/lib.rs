@@ -20,6 +20,7 @@ mod python;
 mod signals;
 mod thread;
 mod trailers;
+mod until;
 
 pub use addresses::{Unheard, connect_from, own_loopback};
 pub use client_suite::{Kept, client_suite};
@@ -34,21 +35,11 @@ pub use python::python;
 pub use signals::default_signals;
 pub use thread::Thread;
 pub use trailers::TrailerDropper;
+pub use until::{eventually, until, until_some};
 
-use std::io::{Error, Result};
+use std::io::Error;
 
 /// An error that says which program failed and how to get it.
 fn missing(program: &str, advice: &str, error: impl std::fmt::Display) -> Error {
     Error::other(format!("cannot run {program}: {error}; {advice}"))
-}
-
-/// Repeats a check until it succeeds, for about a minute.
-fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> Result<T> {
-    for _ in 0..3000 {
-        if let Some(value) = check() {
-            return Ok(value);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    Err(Error::other(format!("{what} did not start")))
 }

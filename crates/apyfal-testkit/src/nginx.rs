@@ -1,13 +1,14 @@
 //! An nginx server: of static files, or before another server.
 
-use std::io::Result;
+use std::io::{Error, Result};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{missing, own_loopback, until};
+use crate::until::answer;
+use crate::{missing, own_loopback};
 
 /// A running nginx. Closing its standard input ends it, as the end of the test does.
 #[derive(Debug)]
@@ -77,11 +78,11 @@ impl Nginx {
             .map_err(|error| missing("nginx", "install nginx-light", error))?;
         // It writes its process id once it listens.
         let pid = state.path().join("pid");
-        let listens = || pid.exists().then_some(());
-        until("nginx (package nginx-light)", listens).inspect_err(|_| {
+        if answer(|| pid.exists().then_some(())).is_none() {
             drop(server.stdin.take());
             let _ = server.wait();
-        })?;
+            return Err(Error::other("nginx (package nginx-light) did not start"));
+        }
         Ok(Self { server, address, _state: state })
     }
 

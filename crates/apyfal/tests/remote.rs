@@ -12,7 +12,7 @@ use apyfal::{Client, ErrorKind, Input, Output, Pool, Remote, RemoteOptions, Repo
 use apyfal_core::{Job, JobIo, JobParameters, Secret, Start};
 use apyfal_testkit::{
     Answer as Faulty, Body, FaultServer, Kept, TrailerDropper, Unheard, client_suite,
-    engines_suite, own_loopback,
+    engines_suite, eventually, own_loopback,
 };
 use apyfal_tls::{Fingerprint, Identity, Trust, token};
 use common::{Host, Proxy, answer, answers, data};
@@ -299,9 +299,7 @@ async fn a_host_that_restarts_is_waited_for() {
         })
         .collect();
     // Until one was refused, at least.
-    while remote.lost().is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("one is refused", || remote.lost().is_some()).await;
     let host = Host::start_at(root.path(), address, None).await;
     for job in waiting {
         job.await.unwrap();

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use apyfal_testkit::{until, until_some};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use crate::common::Home;
@@ -259,23 +260,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Repeats a check until it holds.
-pub fn until(what: &str, mut check: impl FnMut() -> bool) {
-    let begin = std::time::Instant::now();
-    while !check() {
-        assert!(begin.elapsed() < PATIENCE, "it never came true that {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Repeats a question until it has an answer.
-pub fn until_some<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let mut answer = None;
-    until(what, || {
-        answer = ask();
-        answer.is_some()
-    });
-    answer.expect("it has just come")
 }

@@ -4,20 +4,17 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use apyfal_core::{
     Cancel, Engine, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, JobLog,
     JobParameters, Need, Outcome, Output, Params, Progress, Result, Slots,
 };
 use apyfal_machine::Guard;
-use apyfal_testkit::{Kept, times_open};
+use apyfal_testkit::{Kept, times_open, until, until_some};
 use serde_json::{Value, json};
 
 use super::{Declaration, Exec, Launcher};
-
-/// How long anything may take that should take a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An accelerator with the directories that its caller provides.
 struct Bench {
@@ -129,16 +126,8 @@ fn fact<'a>(error: &'a Error, key: &str) -> &'a str {
 
 /// Waits until a script has written a process id to a file.
 fn pid_in(path: &Path) -> u32 {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Ok(text) = fs::read_to_string(path)
-            && text.ends_with('\n')
-        {
-            return text.trim().parse().unwrap();
-        }
-        assert!(Instant::now() < end, "the program did not start");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let written = || fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'));
+    until_some("the program has started", written).trim().parse().unwrap()
 }
 
 /// Whether a process runs: a zombie that waits for its new parent does not.
@@ -148,11 +137,7 @@ fn is_running(pid: u32) -> bool {
 }
 
 fn wait_until_gone(pid: u32) {
-    let end = Instant::now() + PATIENCE;
-    while is_running(pid) {
-        assert!(Instant::now() < end, "process {pid} still runs");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(&format!("process {pid} has ended"), || !is_running(pid));
 }
 
 mod command;

@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use apyfal_core::{Cancel, Engine, Progress};
-use apyfal_testkit::Kept;
+use apyfal_testkit::{Kept, until};
 use serde_json::{Value, json};
 
 use super::*;
@@ -175,9 +175,7 @@ fn ends_when_cancelled() {
         let error = std::thread::scope(|scope| {
             let running = scope.spawn(|| TrngSession.process(job, &context));
             // Not every processor has both sources.
-            while context.progress().written() == 0 && !running.is_finished() {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
+            until("it writes", || context.progress().written() > 0 || running.is_finished());
             context.cancel().cancel();
             running.join().unwrap().unwrap_err()
         });

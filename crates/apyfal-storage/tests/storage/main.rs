@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use apyfal_core::{Cancel, Input, JobContext, Output, Progress, Result, Source};
 use apyfal_storage::{Destination, Location, MountOptions, Storage};
-use apyfal_testkit::{Moto, Thread};
+use apyfal_testkit::{Moto, Thread, eventually};
 
 /// The size of the parts of large objects.
 const PART: usize = 8 << 20;
@@ -89,15 +89,6 @@ async fn copy(storage: &Storage, src: &str, dst: &str) -> Result<Arc<Progress>> 
     let progress = Arc::default();
     storage.copy(&location(src), &location(dst), &Cancel::default(), &progress).await?;
     Ok(progress)
-}
-
-/// Waits until something holds, and fails if it never does.
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Begins what blocks, and waits until it does.

@@ -228,9 +228,7 @@ fn calls_wait_for_each_other_across_processes() {
     let before = times_open(&lock);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| process(&bench, &*session, json!({})));
-        while times_open(&lock) == before && !waiting.is_finished() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until("it waits", || times_open(&lock) != before || waiting.is_finished());
         assert!(!waiting.is_finished());
         bench.cancel.cancel();
         assert!(waiting.join().unwrap().unwrap_err().is_cancelled());
