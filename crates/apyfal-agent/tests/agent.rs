@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use apyfal_agent::{Agent, AgentOptions, Room, Root};
 use apyfal_core::{Client, Error, ErrorKind, Input, Job, JobIo, JobParameters, Start};
-use apyfal_testkit::{Kept, client_suite};
+use apyfal_testkit::{Kept, client_suite, eventually};
 use serde_json::json;
 
 fn agent(root: &Path) -> Arc<dyn Client> {
@@ -51,6 +51,63 @@ async fn another_agent_takes_a_session_up() {
     second.stop(&session.id).await.unwrap();
     let error = agent(root.path()).process(job, JobIo::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// A directory of before, with what is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// Sessions as they were written before there were engines: none is in the record, and the manifest of
+/// a transaction knows one spool.
+#[tokio::test]
+async fn sessions_of_the_version_before_go_on() {
+    let earlier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/earlier");
+    for is_shared in [true, false] {
+        let root = tempfile::tempdir().unwrap();
+        copy(&earlier, root.path());
+        // Each had one, and git keeps none that is empty.
+        fs::create_dir(root.path().join("session-words1/state")).unwrap();
+        let run = async |session: &str, src: Option<&'static [u8]>, specific: serde_json::Value| {
+            let specific = specific.as_object().unwrap().clone();
+            let parameters = JobParameters::specific(specific);
+            let job = Job { session: session.into(), parameters, ..Job::default() };
+            let kept = Kept::default();
+            let io =
+                JobIo { src: src.map(Input::bytes), dst: Some(kept.output()), ..JobIo::default() };
+            agent_of(root.path(), is_shared).process(job, io).await.unwrap();
+            kept.bytes()
+        };
+        let replaced = run("session-words1", Some("one café, One".as_bytes()), json!({})).await;
+        assert_eq!(replaced, b"two tea, One");
+
+        // What was added before is in the archive, ahead of what ends it; and it can be had again.
+        let last = json!({"endOfTx": true, "name": "last.txt"});
+        let archive = run("session-open1", Some(b"of now\n"), last).await;
+        assert!(
+            archive.starts_with(b"notes.txt\0")
+                && archive[512..].starts_with(b"the text of before\n")
+        );
+        assert!(
+            archive[1024..].starts_with(b"last.txt\0") && archive[1536..].starts_with(b"of now\n")
+        );
+        assert_eq!(run("session-open1", None, json!({"again": true})).await, archive);
+        // The next one begins anew.
+        let whole = json!({"startOfTx": true, "endOfTx": true});
+        assert!(!run("session-open1", Some(b"x"), whole).await.starts_with(b"notes.txt"));
+
+        for session in ["session-words1", "session-open1"] {
+            agent_of(root.path(), is_shared).stop(session).await.unwrap();
+        }
+        assert_eq!(names(root.path()), [] as [String; 0]);
+    }
 }
 
 #[tokio::test]
@@ -125,13 +182,7 @@ async fn a_start_that_is_dropped_leaves_nothing() {
     let started = agent.start(start, io);
     let given_up = tokio::time::timeout(std::time::Duration::from_millis(50), started).await;
     assert!(given_up.is_err());
-    for _ in 0..6000 {
-        if std::fs::read_dir(root.path()).unwrap().count() == 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("the session is still there");
+    eventually("the session is gone", || names(root.path()).is_empty()).await;
 }
 
 /// The names in a directory.
@@ -256,9 +307,7 @@ async fn a_start_under_way_is_not_swept() {
         let session = first.start(start("hyperfire"), io).await.unwrap();
         (first, session)
     });
-    while !root.path().exists() || names(root.path()).is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
+    eventually("it has begun", || !names(root.path()).is_empty()).await;
     let second = agent(root.path());
     second.start(start("null"), JobIo::default()).await.unwrap();
     std::io::Write::write_all(&mut sink, b"one,two\n").unwrap();
