@@ -75,7 +75,9 @@ impl Schema {
         let version = self.version(&connection, path)?;
         check(&connection, path)?;
         if version == 0 {
-            // What is deleted can be given back to the disk. It has no effect on a file that has tables.
+            // What is deleted can be given back to the disk. It has no effect on a file that has tables:
+            // one of before keeps its size, and what is deleted in it is used anew. To change that takes
+            // a copy of it, for which there may be neither room nor time when a host starts.
             connection.pragma_update(None, "auto_vacuum", "incremental").map_err(failed)?;
         }
         connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;

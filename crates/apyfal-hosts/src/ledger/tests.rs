@@ -91,24 +91,35 @@ fn many_use_it_at_a_time() {
 
 #[test]
 fn what_earlier_versions_wrote_is_read_and_ends() {
-    let earlier = [include_str!("earlier/1.sql"), include_str!("earlier/2.sql")];
-    for (version, text) in earlier.iter().enumerate() {
+    let stopped = (HostState::Stopped, StopMode::Stop);
+    let earlier = [
+        (include_str!("earlier/1.sql"), stopped, false, 0),
+        (include_str!("earlier/2.sql"), stopped, true, 0),
+        (include_str!("earlier/3.sql"), (HostState::Ready, StopMode::Term), true, 1),
+    ];
+    for (text, is_so, has_login, pushed) in earlier {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::at(folder.path());
         Connection::open(ledger.path()).unwrap().execute_batch(text).unwrap();
         let usage = Usage::Named("default".into());
         let mut host = ledger.of(&usage).unwrap().pop().unwrap();
-        assert_eq!((host.state, host.stop_mode), (HostState::Stopped, StopMode::Stop));
+        assert_eq!((host.state, host.stop_mode), is_so);
         assert_eq!((host.provider.as_str(), host.accelerator.as_str()), ("sim", "gzip"));
-        let url = host.url.clone().unwrap();
-        assert!(
-            host.options().is_some_and(|options| options.url == url && options.token.is_some())
-        );
         assert_eq!(host.request.as_ref().unwrap().read::<HostSpec>().unwrap().name, host.name);
-        // What the first version did not know is not known.
-        let is_known = version == 1;
-        assert_eq!((host.login.is_some(), host.account.is_some()), (is_known, is_known));
-        assert_eq!((host.sent.is_some(), host.good_until.is_some()), (is_known, is_known));
+        // What its clients need of it: where it is, and what proves each to the other.
+        let options = host.options().unwrap();
+        let (token, fingerprint) = host.proofs().unwrap();
+        assert_eq!(options.url, "https://127.10.119.191:8000");
+        assert_eq!(token.expose(), "apyfal_Dq9WcvVAbUpGK-LweQc0_2zYMoc89FQ2NQswMrmoT5t");
+        assert_eq!(options.token.unwrap().expose(), token.expose());
+        assert_eq!(
+            fingerprint.to_string(),
+            "sha256:1b3218b73c9333518abfd4e790c15a7bbfe5b2b2b3ca9b7292e303d7a48d17fd"
+        );
+        // What a version did not know is not known.
+        assert_eq!((host.login.is_some(), host.account.is_some()), (has_login, has_login));
+        assert_eq!((host.sent.is_some(), host.good_until.is_some()), (has_login, has_login));
+        assert_eq!((host.pushed.len(), host.holds.len()), (pushed, 0));
         host.state = HostState::Ended;
         ledger.save(&host).unwrap();
         assert!(ledger.hosts().unwrap().is_empty());

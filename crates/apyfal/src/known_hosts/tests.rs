@@ -211,9 +211,23 @@ fn a_thousand_hosts_are_found_by_name_and_by_address() {
 #[test]
 fn what_earlier_versions_remembered_is_known() {
     let (home, known) = known();
-    fs::create_dir_all(home.path().join(".apyfal/known_hosts")).unwrap();
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/earlier/known_host.json");
-    fs::copy(file, home.path().join(".apyfal/known_hosts/gpu1.json")).unwrap();
+    let folder = home.path().join(".apyfal/known_hosts");
+    fs::create_dir_all(&folder).unwrap();
+    for (file, name) in [("known_host", "gpu1"), ("paired_host", "gpu2")] {
+        let file = format!("{}/tests/earlier/{file}.json", env!("CARGO_MANIFEST_DIR"));
+        fs::copy(file, folder.join(name).with_extension("json")).unwrap();
+    }
     let host = known.find("127.0.0.1:8001").unwrap().unwrap();
     assert_eq!((&*host.name, &*host.pairing.url), ("gpu1", "http://127.0.0.1:8001"));
+    assert!(host.pairing.token.is_none() && host.pairing.fingerprint.is_none());
+    let host = known.find("198.51.100.7").unwrap().unwrap();
+    assert_eq!((&*host.name, &*host.pairing.url), ("gpu2", "https://198.51.100.7:8000"));
+    assert_eq!(
+        host.pairing.token.unwrap().expose(),
+        "apyfal_Dq9WcvVAbUpGK-LweQc0_2zYMoc89FQ2NQswMrmoT5t"
+    );
+    assert_eq!(
+        host.pairing.fingerprint.unwrap().to_string(),
+        "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+    );
 }

@@ -1,8 +1,10 @@
 //! Opening and closing.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 use super::*;
 
@@ -39,23 +41,17 @@ async fn refuses_what_it_does_not_understand() {
     assert!(error.to_string().contains("another program"), "{error}");
 }
 
-/// A journal as apyfal wrote it before jobs had a digest.
-const VERSION_1: &str = "
-    INSERT INTO job VALUES (7, 'mine', 0, 'done', 2, 1, 'session-1', 'null', 1.7e9, 1.7e9, 1.7e9,
-        3, 3, 3, 3, 'f00d', '{}', NULL, NULL);
-    INSERT INTO job VALUES (8, 'other', 0, 'running', 2, 1, 'session-1', 'null', 1.7e9, 1.7e9, NULL,
-        3, 3, 3, NULL, 'f00d', '{}', NULL, NULL);
-    UPDATE counter SET value = 1000;
-    PRAGMA application_id = 1097890150;
-    PRAGMA user_version = 1;";
+/// Where a journal is as a host of before left it.
+fn left(by: &str) -> (TempDir, PathBuf) {
+    let (folder, path) = place();
+    Connection::open(&path).unwrap().execute_batch(by).unwrap();
+    (folder, path)
+}
 
 #[tokio::test]
 async fn a_journal_of_before_is_taken_over() {
-    let (_folder, path) = place();
-    let before = Connection::open(&path).unwrap();
-    before.execute_batch(include_str!("../schema/1.sql")).unwrap();
-    before.execute_batch(VERSION_1).unwrap();
-    drop(before);
+    // Jobs had no digest.
+    let (_folder, path) = left(include_str!("version_1.sql"));
     let (journal, recovered) = Journal::open(&path).unwrap();
     assert_eq!(recovered.interrupted[0].id, "other");
     let mine = journal.job("mine").await.unwrap().unwrap();
@@ -72,10 +68,7 @@ async fn a_journal_of_before_is_taken_over() {
 
 #[tokio::test]
 async fn what_a_host_left_behind_is_there_for_the_next_one() {
-    let (_folder, path) = place();
-    let before = Connection::open(&path).unwrap();
-    before.execute_batch(include_str!("version_3.sql")).unwrap();
-    drop(before);
+    let (_folder, path) = left(include_str!("version_3.sql"));
     let (journal, recovered) = Journal::open(&path).unwrap();
     assert_eq!(journal.next_number().unwrap(), 7);
     let [session] = &recovered.sessions[..] else { panic!("{recovered:?}") };
@@ -98,6 +91,37 @@ async fn what_a_host_left_behind_is_there_for_the_next_one() {
     assert_eq!(ids_of(&journal, JobFilter::default(), ALL).await, (4, vec![6, 5, 4, 3]));
     let usage = journal.history(START, Resolution::Hour).await.unwrap().remove(0).usage;
     assert_eq!((usage.jobs, usage.failed, usage.bytes_read, usage.busy), (3, 1, 300, 7.5));
+}
+
+/// Such a file cannot give room back to the disk.
+#[tokio::test]
+async fn what_is_freed_in_a_journal_of_before_is_used_anew() {
+    let (_folder, path) = left(include_str!("version_3.sql"));
+    let journal = open(&path);
+    let other = Connection::open(&path).unwrap();
+    let pages =
+        |what: &str| other.pragma_query_value(None, what, |row| row.get::<_, i64>(0)).unwrap();
+    let fill = async || {
+        for _ in 0..100 {
+            let mut ended = job(&journal, JobState::Failed);
+            ended.request = json!("x".repeat(3000));
+            journal.record_job(ended, Durability::Process).await.unwrap();
+        }
+    };
+    fill().await;
+    let full = pages("page_count");
+    for _ in 0..3 {
+        let retention = Retention { ended_rows: 10, ..Retention::default() };
+        journal.prune(retention).await.unwrap();
+        assert!(pages("page_count") >= full);
+        assert!(pages("freelist_count") > full / 2);
+        let (count, left) = ids_of(&journal, JobFilter::default(), ALL).await;
+        // The newest, a plain one, and that whose result is kept.
+        assert_eq!((count, left.len()), (12, 12));
+        fill().await;
+        // Ten more are there than were at first.
+        assert!(pages("page_count") < full + 30, "{} of {full}", pages("page_count"));
+    }
 }
 
 #[tokio::test]
