@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::common::text;
 
@@ -159,4 +161,56 @@ fn a_token_stays(home: &Home, address: &str, heads: &std::sync::Mutex<String>) {
         let heads = std::mem::take(&mut *heads.lock().unwrap());
         assert!(heads.contains("host: ") && !heads.contains("authorization"), "{words:?} {heads}");
     }
+}
+
+#[test]
+fn a_token_is_made_used_listed_and_revoked_by_the_command_line() {
+    let (server, line) = paired();
+    let (owner, anna) = (Home::new(), Home::new());
+    owner.ok(&line.iter().map(String::as_str).collect::<Vec<_>>());
+    let host = line[2].as_str();
+    let said = owner.ok(&["host", "token", "list", host]);
+    assert_eq!(said, "", "it has none yet");
+
+    // The token alone is the result, and the note beside it says how it is used.
+    let output = owner.apyfal(&["host", "token", "add", "anna", host]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    anna.write("token", &output.stdout);
+    let (token, note) = (text(&output.stdout), text(&output.stderr));
+    assert!(token.starts_with("apyfal_") && token.lines().count() == 1, "{token}");
+    assert!(!note.contains(token.trim()), "{note}");
+    let (fingerprint, url) = (value(&line, "--fingerprint"), address(&line));
+    let named = format!("{url} --token_file FILE --fingerprint {fingerprint}");
+    assert!(note.contains(&named), "{note}");
+    let said = owner.fails(8, &["host", "token", "add", "anna", host]);
+    assert!(said.contains("anna"), "{said}");
+    let made = owner.ok(&["host", "token", "add", "ben", host, "--json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!((&made["name"], &made["fingerprint"]), (&json!("ben"), &json!(fingerprint)));
+
+    anna.write("in", "some text");
+    let add = ["host", "add", "gpu", url, "--token_file", "token", "--fingerprint", fingerprint];
+    anna.ok(&add);
+    anna.ok(&["run", "null", "in", "out", "--host_ip", "gpu"]);
+    assert_eq!(anna.read("out"), b"some text");
+    let jobs = ["run", "null", "in", "out2", "--host_ip", url, "--fingerprint", fingerprint];
+    anna.ok(&[&jobs[..], &["--token_file", "token"]].concat());
+    // It is for jobs alone.
+    let said = anna.fails(5, &["host", "token", "list", "gpu"]);
+    assert!(said.contains("hint"), "{said}");
+
+    let listed = owner.ok(&["host", "token", "list", host]);
+    let first = |row: &'_ str| row.split_whitespace().next().map(str::to_owned);
+    let names: Vec<_> = listed.lines().skip(1).filter_map(first).collect();
+    assert_eq!(names, ["anna", "ben"]);
+    assert!(!listed.contains(token.trim()), "{listed}");
+    owner.ok(&["host", "token", "remove", "anna", host]);
+    let said = anna.fails(4, &["run", "null", "in", "out3", "--host_ip", "gpu"]);
+    assert!(!said.contains(token.trim()) && !anna.path("out3").exists(), "{said}");
+    let listed = owner.ok(&["host", "token", "list", host, "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let names: Vec<_> = listed["tokens"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["ben"]);
+    owner.fails(6, &["host", "token", "remove", "anna", host]);
+    assert!(!server.log().contains(token.trim()));
 }

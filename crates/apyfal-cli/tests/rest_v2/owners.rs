@@ -134,3 +134,62 @@ fn nobody_keeps_more_than_half_of_the_results_where_there_are_others() {
         assert_eq!(keep(OWN, id).status, 200, "{id}");
     }
 }
+
+/// Opens a session by a token; returns its id.
+fn opened(server: &Server, token: &str, accelerator: &str) -> String {
+    let mut connection = server.connect();
+    let head = connection.head("POST", "/v2/sessions");
+    let request = json!({"accelerator": accelerator});
+    let request = format!("apyfal-request: {request}\r\nContent-Length: 0\r\n\r\n");
+    connection.write(format!("{head}{}{request}", bearer(token)).as_bytes());
+    let answer = connection.answer();
+    assert_eq!(answer.status, 201, "{}", text(&answer));
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn ten_sessions_of_one_owner_have_no_more_turns_than_one_of_another() {
+    let server = host(
+        "[accelerator.turn]\nslots = 1\n\
+         command = [\"sh\", \"-c\", \"until [ -e $HOME/go ]; do sleep 0.05; done; cat >> $HOME/order\"]\n",
+    );
+    let (many, few) = (made(&server, "many"), made(&server, "few"));
+    let submit = |session: &str, token: &str, word: &str| {
+        let mut connection = server.connect();
+        let head = connection.head("POST", &format!("/v2/sessions/{session}/jobs"));
+        let request = json!({"mode": "submit"});
+        let length = word.len();
+        let request =
+            format!("apyfal-request: {request}\r\nContent-Length: {length}\r\n\r\n{word}");
+        connection.write(format!("{head}{}{request}", bearer(token)).as_bytes());
+        let answer = connection.answer();
+        assert_eq!(answer.status, 202, "{}", text(&answer));
+    };
+    let load = || {
+        let status = server.get("/status").json();
+        (status["running"].as_u64().unwrap(), status["waiting"].as_u64().unwrap())
+    };
+    // To open a session takes the slot as well.
+    let own = opened(&server, OWN, "turn");
+    let ten: Vec<_> = (0..10).map(|_| opened(&server, &many, "turn")).collect();
+    let one = opened(&server, &few, "turn");
+    // It is taken until all others wait for it.
+    submit(&own, OWN, "first ");
+    common::server::until("the first one runs", || load() == (1, 0));
+    for session in &ten {
+        submit(session, &many, "many ");
+    }
+    for _ in 0..3 {
+        submit(&one, &few, "few ");
+    }
+    common::server::until("all others wait", || load() == (1, 13));
+    server.open_gate();
+    common::server::until("all have ended", || load() == (0, 0));
+    let order = String::from_utf8(server.home().read("order")).unwrap();
+    let order: Vec<_> = order.split_whitespace().collect();
+    assert_eq!((order.len(), order[0]), (14, "first"));
+    // Who was the first to wait may have the first turn.
+    let turns: Vec<_> = order[1..7].chunks(2).map(|turn| turn.contains(&"few")).collect();
+    assert_eq!(turns, [true; 3], "{order:?}");
+    assert!(order[7..].iter().all(|word| *word == "many"), "{order:?}");
+}
