@@ -3,12 +3,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use apyfal_core::{Cancel, Error, ErrorKind, Result};
+use apyfal_core::{Cancel, Error, Result};
 
 /// The result of `work`, which is asked to end by `cancel` once it took longer than the limit.
 ///
 /// # Errors
-/// Those of `work`, or one of kind [`ErrorKind::Timeout`].
+/// Those of `work`, or [`Error::timed_out`].
 pub(crate) async fn within<T>(
     limit: Option<Duration>,
     cancel: &Cancel,
@@ -23,22 +23,20 @@ pub(crate) async fn within<T>(
     }
     // It ends soon, and in order: what it holds is free when the caller hears of it.
     match work.await {
-        Err(error) if error.is_cancelled() => Err(Error::new(
-            ErrorKind::Timeout,
-            format!("it took longer than its limit of {} s", limit.as_secs_f64()),
-        )
-        .hint("give it more time, or less to do")),
+        Err(error) if error.is_cancelled() => Err(Error::timed_out(limit)),
         result => result,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use apyfal_core::ErrorKind;
+
     use super::*;
 
     const SHORT: Option<Duration> = Some(Duration::from_millis(10));
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_takes_too_long_is_ended() {
         let cancel = Cancel::default();
         let endless = cancel.or_cancelled(std::future::pending::<Result<()>>());
@@ -47,7 +45,7 @@ mod tests {
         assert_eq!(error.message(), "it took longer than its limit of 0.01 s");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_was_done_in_spite_of_it_counts() {
         let cancel = Cancel::default();
         let stubborn = async {
@@ -57,7 +55,7 @@ mod tests {
         assert_eq!(within(SHORT, &cancel, stubborn).await.unwrap(), 1);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_is_cancelled_by_the_caller_is_cancelled() {
         let cancel = Cancel::default();
         cancel.cancel();

@@ -6,7 +6,8 @@ use std::fmt::Debug;
 use serde_json::{Map, Value};
 
 use crate::{
-    Directory, Error, ErrorKind, Input, JobContext, Output, ParamSpec, Params, Result, shorten,
+    Directory, Error, ErrorKind, Input, JobContext, Output, ParamSpec, Params, Result, Stage,
+    shorten,
 };
 
 /// Whether something must, may or must not be given.
@@ -57,7 +58,7 @@ pub struct AcceleratorInfo {
 /// What runs an accelerator here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// `cpu`, or the program of an accelerator of the user's own.
+    /// `cpu`, or of an accelerator of the user's own its program, or the kind of device that this uses.
     pub name: Cow<'static, str>,
     /// How many jobs run at once.
     pub slots: Slots,
@@ -91,6 +92,12 @@ impl AcceleratorInfo {
     pub fn is_named(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
             || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a parameter is one that only `start` takes.
+    pub fn is_of_start(&self, parameter: &str) -> bool {
+        let mut specs = self.params.iter();
+        specs.any(|spec| spec.name == *parameter && spec.stage == Stage::Start)
     }
 
     /// How many jobs run at once where nobody asks for an engine.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Result, is_secret_key, nearest, shorten, size};
+use crate::{Error, ErrorKind, Result, is_secret_key, nearest, shorten, size, truth};
 
 /// Text that is mostly written in the source, and for a user's own program read from a file.
 type Text = Cow<'static, str>;
@@ -96,24 +96,6 @@ impl ParamKind {
             }
             Self::Any => Some(value.clone()),
         }
-    }
-}
-
-/// What a value says that is to be true or false; nothing where it is neither.
-pub fn truth(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(value) => Some(*value),
-        Value::Number(number) => match number.as_i64() {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        },
-        Value::String(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => Some(true),
-            "false" | "no" | "off" | "0" => Some(false),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -38,7 +38,21 @@ impl Lock {
         Self::wait_on(open(path)?, path, cancel)
     }
 
-    /// The same without waiting, also to share it: none where somebody else has it.
+    /// The same for who may not block a thread, also to share it.
+    ///
+    /// # Errors
+    /// As those of [`wait`](Self::wait).
+    pub async fn take(path: &Path, mode: Mode, cancel: &Cancel) -> Result<Self> {
+        loop {
+            if let Some(lock) = Self::try_take(path, mode)? {
+                return Ok(lock);
+            }
+            cancel.check()?;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The same without waiting: none where somebody else has it.
     ///
     /// # Errors
     /// The file cannot be made.

@@ -79,26 +79,7 @@ impl History {
                 interrupted = Some(recorded);
             }
         }
-        let record = JobRecord {
-            id: job.id.clone(),
-            number: job.number,
-            session: job.session.clone(),
-            accelerator: job.accelerator.clone(),
-            owner: job.owner.clone(),
-            state: JobState::Waiting,
-            protocol: job.protocol,
-            request,
-            fingerprint: job.asked.as_ref().map(|asked| asked.fingerprint.clone()),
-            digest: job.asked.as_ref().and_then(|asked| asked.known).map(|known| known.to_string()),
-            created: job.created,
-            started: None,
-            ended: None,
-            progress: v2::Progress::default(),
-            result: None,
-            report: None,
-            error: None,
-            kept: true,
-        };
+        let record = job.record(request);
         let durability = job.durability;
         let listed = self.live.add(job)?;
         drop(beginning);
@@ -216,26 +197,7 @@ impl History {
             bytes_written: job.progress.written(),
             busy: began.map_or(0.0, |began| ended - began),
         };
-        let make = || JobRecord {
-            id: job.id.clone(),
-            number: job.number,
-            session: job.session.clone(),
-            accelerator: job.accelerator.clone(),
-            owner: job.owner.clone(),
-            state: live::state_of(result),
-            protocol: job.protocol,
-            request: Value::Null,
-            fingerprint: None,
-            digest: None,
-            created: job.created,
-            started: began,
-            ended: Some(ended),
-            progress: live::progress(&job.progress),
-            result: None,
-            report: result.as_ref().ok().cloned().map(Into::into),
-            error: result.as_ref().err().map(WireError::from),
-            kept: false,
-        };
+        let make = || job.record_of_end(Value::Null, ended, result, None);
         let recorded = self.journal.record_plain(&job.accelerator, &job.owner, ended, usage, make);
         if let Err(error) = recorded {
             self.logs.host(&format!("cannot record a job: {error}"));

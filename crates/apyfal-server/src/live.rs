@@ -6,14 +6,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use apyfal_api::WireError;
 use apyfal_api::v2::{self, JobState};
 use apyfal_core::{Cancel, Error, ErrorKind, Owner, Progress, Report, Result, unix_time};
 use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::data::Complete;
 use crate::digest::Digest;
-use crate::journal::{Durability, Protocol};
+use crate::journal::{Durability, JobRecord, Protocol};
 
 /// What a job with an id of its client's is. Two with one id are the same job only if both ask for
 /// the same.
@@ -152,6 +154,52 @@ impl Job {
                 return ended.clone();
             }
             ending.await;
+        }
+    }
+
+    /// As it is recorded when it begins, with what was asked for.
+    pub(crate) fn record(&self, request: Value) -> JobRecord {
+        let asked = self.asked.as_ref();
+        JobRecord {
+            id: self.id.clone(),
+            number: self.number,
+            session: self.session.clone(),
+            accelerator: self.accelerator.clone(),
+            owner: self.owner.clone(),
+            state: JobState::Waiting,
+            protocol: self.protocol,
+            request,
+            fingerprint: asked.map(|asked| asked.fingerprint.clone()),
+            digest: asked.and_then(|asked| asked.known).map(|known| known.to_string()),
+            created: self.created,
+            started: None,
+            ended: None,
+            progress: v2::Progress::default(),
+            result: None,
+            report: None,
+            error: None,
+            kept: true,
+        }
+    }
+
+    /// As it is recorded when it was not before it ended.
+    pub(crate) fn record_of_end(
+        &self,
+        request: Value,
+        ended: f64,
+        result: &Result<Report>,
+        kept: Option<u64>,
+    ) -> JobRecord {
+        JobRecord {
+            state: state_of(result),
+            started: self.progress.began(),
+            ended: Some(ended),
+            progress: progress(&self.progress),
+            result: kept,
+            report: result.as_ref().ok().cloned().map(Into::into),
+            error: result.as_ref().err().map(WireError::from),
+            kept: kept.is_some(),
+            ..self.record(request)
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use apyfal_core::{Error, ErrorKind, Result, Secret, nearest};
+use apyfal_core::{Error, ErrorKind, Result, Secret, nearest, truth_of};
 
 use crate::location::{Location, is_scheme, split_scheme};
 
@@ -135,12 +135,13 @@ impl MountOptions {
         }
         let text =
             |key: &str| map.get(key).map(|v| v.trim()).filter(|v| !v.is_empty()).map(str::to_owned);
-        let truth = |key: &str| match text(key).as_deref().map(str::to_ascii_lowercase).as_deref() {
-            None | Some("false" | "0" | "no" | "off" | "none") => Ok(false),
-            Some("true" | "1" | "yes" | "on") => Ok(true),
-            Some(other) => {
-                Err(misconfigured(format!("'{key}' must be True or False, not '{other}'")))
+        let truth = |key: &str| match text(key) {
+            // Programs of Python write what is not there as None.
+            Some(word) if !word.eq_ignore_ascii_case("none") => {
+                let wrong = || format!("'{key}' must be True or False, not '{word}'");
+                truth_of(&word).ok_or_else(|| misconfigured(wrong()))
             }
+            _ => Ok(false),
         };
         let storage_type = text("storage_type")
             .ok_or_else(|| misconfigured("'storage_type' is missing").hint(known_types()))?;

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind as Io;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 use apyfal_core::{Cancel, Configuration, Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
@@ -98,7 +97,7 @@ impl Names {
     /// # Errors
     /// It cannot be locked, or is cancelled.
     pub async fn lock(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
-        self.lock_with(name, cancel, Mode::Exclusive).await
+        Lock::take(&self.lock_path(name)?, Mode::Exclusive, cancel).await
     }
 
     /// Keeps a name as it is while a process uses it; waits while another one changes it.
@@ -106,7 +105,7 @@ impl Names {
     /// # Errors
     /// As [`lock`](Self::lock).
     pub async fn lock_shared(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
-        self.lock_with(name, cancel, Mode::Shared).await
+        Lock::take(&self.lock_path(name)?, Mode::Shared, cancel).await
     }
 
     /// As [`lock`](Self::lock) without waiting: none where another process uses the name.
@@ -115,17 +114,6 @@ impl Names {
     /// It cannot be locked.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
         Lock::try_take(&self.lock_path(name)?, Mode::Exclusive)
-    }
-
-    async fn lock_with(&self, name: &str, cancel: &Cancel, mode: Mode) -> Result<Lock> {
-        let path = self.lock_path(name)?;
-        loop {
-            if let Some(lock) = Lock::try_take(&path, mode)? {
-                return Ok(lock);
-            }
-            cancel.check()?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     /// The file that is locked, in a directory that is there.

@@ -1,6 +1,6 @@
 //! The calls of an accelerator that a command was told to make.
 
-use apyfal::{Accelerator, AcceleratorInfo, Call, Result, Stage, full_parameters};
+use apyfal::{Accelerator, AcceleratorInfo, Call, Result, full_parameters};
 use serde_json::{Map, Value};
 
 use crate::commands::Context;
@@ -39,8 +39,8 @@ impl Given {
     }
 
     /// What is for `start`, and what is for the jobs after it, which run on the engine of their
-    /// start. Full parameters may be of either: they
-    /// are read once, start takes all of them, and the jobs find those of start unchanged.
+    /// start. Full parameters may be of either: they are read once, start takes all of them, and the
+    /// jobs find those of start unchanged.
     ///
     /// # Errors
     /// The full parameters cannot be read.
@@ -57,11 +57,8 @@ impl Given {
             }
             None => None,
         };
-        let is_of_start = |key: &str| {
-            let mut specs = info.params.iter();
-            specs.any(|spec| spec.name == *key && spec.stage == Stage::Start)
-        };
-        let (start, process) = self.keywords.into_iter().partition(|(key, _)| is_of_start(key));
+        let (start, process) =
+            self.keywords.into_iter().partition(|(key, _)| info.is_of_start(key));
         let engine = self.engine;
         let start = Self { keywords: start, full: full.clone(), engine, ..Self::default() };
         Ok((start, Self { keywords: process, full, ..Self::default() }))

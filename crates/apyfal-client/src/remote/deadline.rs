@@ -23,14 +23,13 @@ pub(crate) async fn ended_there_too<T>(
     processed
 }
 
+/// A call within its limit, which is dropped once that ran out: what it holds is free then.
 pub(crate) async fn within<T>(
     deadline: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let Some(limit) = deadline else { return work.await };
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Timeout, format!("it took longer than {limit:?}")))
-    })
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::timed_out(limit)))
 }
 
 /// Throws the switch of a job whose future was dropped.

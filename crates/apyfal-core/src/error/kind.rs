@@ -4,9 +4,9 @@ use std::fmt;
 
 /// What went wrong, in terms of what the caller can do about it.
 ///
-/// Two tables map a kind onward: to an exit code (`exit.rs` of `apyfal-cli`) and to an HTTP status
-/// (`error.rs` of `apyfal-api`). Whether the same call may succeed later is no kind:
-/// [`Error::is_retryable`](crate::Error::is_retryable) says so.
+/// Three tables map a kind onward: to an exit code (`exit.rs` of `apyfal-cli`), to an HTTP status
+/// (`error.rs` of `apyfal-api`), and to an exception of Python (`exceptions.py`). Whether the same call
+/// may succeed later is no kind: [`Error::is_retryable`](crate::Error::is_retryable) says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -49,9 +49,19 @@ pub enum ErrorKind {
     StorageFull,
     /// Reading from or writing to a storage failed.
     Storage,
-    /// A defect of Apyfal itself.
+    /// A defect of Apyfal itself. It stays the last one.
     Internal,
 }
+
+/// `ALL` has each kind, in the order of the enum, whose last one is `Internal`.
+const _: () = {
+    let mut place = 0;
+    while place < ErrorKind::ALL.len() {
+        assert!(ErrorKind::ALL[place] as usize == place);
+        place += 1;
+    }
+    assert!(ErrorKind::Internal as usize + 1 == ErrorKind::ALL.len());
+};
 
 impl ErrorKind {
     /// Every kind, for tables that must cover all of them.

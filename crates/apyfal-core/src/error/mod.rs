@@ -7,6 +7,7 @@ mod kind;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 pub use details::Details;
 pub use io::{causes, root_cause};
@@ -56,6 +57,12 @@ impl Error {
     /// The error for a job whose caller gave up.
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "cancelled")
+    }
+
+    /// The error for a call that did not end within its limit.
+    pub fn timed_out(limit: Duration) -> Self {
+        let message = format!("it took longer than its limit of {} s", limit.as_secs_f64());
+        Self::new(ErrorKind::Timeout, message).hint("give it more time, or less to do")
     }
 
     /// The error for a source that ended before the length that it had when it was opened.

@@ -8,7 +8,6 @@ mod record;
 mod row;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use apyfal_core::{Cancel, Error, ErrorKind, Result, unix_time};
 use apyfal_database::{Failure, Schema};
@@ -39,8 +38,6 @@ const SCHEMA: Schema = Schema {
 const COLUMNS: &str = "id, use, name, accelerator, provider, region, state, stop_mode, token, \
                        request, asked, instance, contact, url, login, \
                        good_until, sent, account, pushed, holds";
-/// How long one who waits for another does so before the next look.
-const PAUSE: Duration = Duration::from_millis(20);
 /// How long is remembered that a host has ended, in seconds.
 const REMEMBERED: f64 = 30.0 * 24.0 * 3600.0;
 
@@ -85,7 +82,7 @@ impl Ledger {
     /// # Errors
     /// It cannot be locked.
     pub fn try_lock(&self, id: &str) -> Result<Option<Lock>> {
-        Lock::try_take(&self.directory.join(format!("{id}.lock")), Mode::Exclusive)
+        Lock::try_take(&self.lock_path(id), Mode::Exclusive)
     }
 
     /// The same, once nobody else does.
@@ -93,13 +90,11 @@ impl Ledger {
     /// # Errors
     /// It cannot be locked, or `cancel` was thrown.
     pub async fn lock(&self, id: &str, cancel: &Cancel) -> Result<Lock> {
-        loop {
-            if let Some(lock) = self.try_lock(id)? {
-                return Ok(lock);
-            }
-            cancel.check()?;
-            tokio::time::sleep(PAUSE).await;
-        }
+        Lock::take(&self.lock_path(id), Mode::Exclusive, cancel).await
+    }
+
+    fn lock_path(&self, id: &str) -> PathBuf {
+        self.directory.join(format!("{id}.lock"))
     }
 
     /// Lets one alone look for the host of a named use, or ask for one. None for what has no name.
@@ -230,7 +225,7 @@ impl Ledger {
         })?;
         if has_ended {
             // Nobody works on it again.
-            let _ = std::fs::remove_file(self.directory.join(format!("{}.lock", host.id)));
+            let _ = std::fs::remove_file(self.lock_path(&host.id));
         }
         Ok(())
     }

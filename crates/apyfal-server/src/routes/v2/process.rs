@@ -6,7 +6,7 @@ use std::sync::Arc;
 use apyfal_api::v2::{self, JobRequest, Mode};
 use apyfal_core::{
     AcceleratorInfo, Client, Error, ErrorKind, Input, Job, JobParameters, Need, Output, Owner,
-    ParamKind, Result, Stage, Start, read_value, shorten,
+    ParamKind, Result, Start, read_value, shorten,
 };
 use apyfal_net::Connection;
 use apyfal_storage::Location;
@@ -342,7 +342,5 @@ fn by_stage(
         if is_text(key) { Value::String(text) } else { read_value(&text) }
     };
     let parameters = query.into_iter().map(|(key, text)| (key.clone(), value(&key, text)));
-    parameters.partition(|(key, _)| {
-        info.params.iter().any(|spec| spec.name == *key && spec.stage == Stage::Start)
-    })
+    parameters.partition(|(key, _)| info.is_of_start(key))
 }
