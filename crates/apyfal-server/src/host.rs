@@ -34,7 +34,7 @@ pub(crate) struct Host {
     pub(crate) journal: Journal,
     pub(crate) live: Arc<Live>,
     pub(crate) uses: Uses,
-    pub(crate) recent: Recent,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) access: Arc<Access>,
     pub(crate) logs: Arc<Logs>,

@@ -139,7 +139,7 @@ impl Server {
             journal,
             uses: Uses::new(live.clone(), lease.clone()),
             live,
-            recent: Recent::new(&scratch),
+            recent: Arc::new(Recent::new(&scratch)),
             scratch,
             access,
             logs,

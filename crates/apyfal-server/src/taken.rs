@@ -16,8 +16,9 @@ use hyper::body::Frame;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
-use crate::host::Host;
 use crate::live::Job;
+use crate::logs::Logs;
+use crate::recent::Recent;
 
 /// Travels with an answer that is the result of a job.
 #[derive(Clone, Debug)]
@@ -40,10 +41,12 @@ struct Remaining {
     is_awaited: bool,
 }
 
-/// Gives an answer up whose client takes nothing of it for as long as the host's limit, and its
-/// connection, where that is of this answer alone.
+/// Gives an answer up whose client takes nothing of it for as long as the limit, and its connection,
+/// where that is of this answer alone.
 pub(crate) fn watched(
-    host: &Arc<Host>,
+    limit: Duration,
+    logs: &Arc<Logs>,
+    recent: &Arc<Recent>,
     connection: Option<Connection>,
     mut response: Response,
 ) -> Response {
@@ -52,18 +55,17 @@ pub(crate) fn watched(
         return response;
     }
     let job = response.extensions_mut().remove::<ResultOf>();
-    let host = host.clone();
-    let limit = host.limits.take_timeout;
+    let (logs, recent) = (logs.clone(), recent.clone());
     response.map(|body| {
         Body::new(Taken::new(body, limit, move |error| {
             if let Some(ResultOf(job)) = job {
-                host.logs.job(&job.id, &format!("failed: {error}"));
+                logs.job(&job.id, &format!("failed: {error}"));
                 // Where it had ended before, that stands.
                 job.end(Err(error.of_job(&job.id)), None);
                 job.cancel.cancel();
-                host.recent.remember(&job);
+                recent.remember(&job);
             } else {
-                host.logs.host(&format!("an answer was given up: {error}"));
+                logs.host(&format!("an answer was given up: {error}"));
             }
             if let Some(connection) = connection {
                 connection.end();
@@ -71,6 +73,7 @@ pub(crate) fn watched(
         }))
     })
 }
+
 impl Taken {
     fn new(body: Body, limit: Duration, given_up: impl FnOnce(Error) + Send + 'static) -> Self {
         let state = Remaining { body: Ok(body), has_moved: false, is_awaited: false };

@@ -140,7 +140,8 @@ impl Routes {
         }
         // Where others share the connection, it goes on.
         let connection = (version < Version::HTTP_2).then_some(connection);
-        taken::watched(&self.host, connection, response)
+        let Host { limits, logs, recent, .. } = &*self.host;
+        taken::watched(limits.take_timeout, logs, recent, connection, response)
     }
 
     async fn answer(
