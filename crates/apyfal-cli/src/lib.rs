@@ -11,6 +11,7 @@ mod paths;
 mod printer;
 mod progress;
 mod quantity;
+mod signals;
 mod table;
 mod words;
 
