@@ -43,7 +43,7 @@ pub(super) async fn check(prepared: &Prepared) -> Result<()> {
     }
     // Nobody is there who could be asked for a passphrase, unless an agent of ssh knows the key.
     if let Some(key) = login.and_then(|login| login.private_key.as_ref())
-        && std::env::var_os("SSH_AUTH_SOCK").is_none()
+        && !has_agent().await
     {
         let mut read = Command::new("ssh-keygen");
         let read = read.args(["-y", "-P", "", "-f"]).arg(key).stdin(Stdio::null()).output().await;
@@ -73,6 +73,13 @@ pub(super) async fn check(prepared: &Prepared) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether ssh has an agent that knows keys.
+async fn has_agent() -> bool {
+    let mut list = Command::new("ssh-add");
+    let list = list.arg("-l").stdin(Stdio::null()).output().await;
+    list.is_ok_and(|list| list.status.success())
 }
 
 impl Lifecycle {
