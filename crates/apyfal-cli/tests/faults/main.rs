@@ -54,7 +54,6 @@ fn soak() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let mut seed = number("APYFAL_SEED").unwrap_or(now.as_secs());
         while Instant::now() < end {
-            println!("seed {seed}");
             run::run(seed, 3 * STEPS, has_disks).unwrap_or_else(|told| panic!("{told}"));
             seed += 1;
         }
