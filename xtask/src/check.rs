@@ -17,7 +17,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("apyfal-net", &["apyfal-core"]),
     ("apyfal-client", &["apyfal-api", "apyfal-core", "apyfal-net", "apyfal-tls"]),
     ("apyfal-catalog", &["apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"]),
-    ("apyfal-aws", &["apyfal-core"]),
+    ("apyfal-aws", &["apyfal-core", "apyfal-machine"]),
     (
         "apyfal-storage",
         &["apyfal-aws", "apyfal-core", "apyfal-machine", "apyfal-net", "apyfal-tls"],

@@ -7,7 +7,7 @@ use apyfal_core::{Environment, Error, ErrorKind, Result};
 use http::Uri;
 use reqsign_aws_v4::{
     AssumeRoleCredentialProvider, AssumeRoleWithWebIdentityCredentialProvider, Credential,
-    ECSCredentialProvider, IMDSv2CredentialProvider, RequestSigner, SSOCredentialProvider,
+    ECSCredentialProvider, IMDSv2CredentialProvider, RequestSigner,
 };
 use reqsign_core::{Context, HttpSend, ProvideCredential, Signer, SigningCredential, StaticEnv};
 use reqsign_file_read_tokio::TokioFileRead;
@@ -173,18 +173,7 @@ impl Provider {
                 };
                 ours(provider.provide_credential(&context).await, role)
             }
-            Source::SignOn { account, role, region, token } => {
-                let provider = SSOCredentialProvider::new()
-                    .with_account_id(account)
-                    .with_role_name(role)
-                    .with_region(region)
-                    // By this the file of the token is found, which a session names by itself.
-                    .with_start_url(token);
-                let found = ours(provider.provide_credential(context).await, role)?;
-                found.map(Some).ok_or_else(|| {
-                    failed("nobody is signed in", role).hint("sign in first: aws sso login")
-                })
-            }
+            Source::SignOn(sign_on) => sign_on.credential(context).await.map(Some),
             Source::Container => {
                 let mut provider = ECSCredentialProvider::new();
                 if let Some(place) = context.env_var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
@@ -255,7 +244,7 @@ fn theirs(error: Error) -> reqsign_core::Error {
     reqsign_core::Error::credential_invalid(error.to_string()).with_source(error)
 }
 
-fn failed(why: impl Into<String>, of: &str) -> Error {
+pub(crate) fn failed(why: impl Into<String>, of: &str) -> Error {
     Error::new(ErrorKind::Authentication, why)
         .operation(format!("get the credentials of AWS for '{of}'"))
 }

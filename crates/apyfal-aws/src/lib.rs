@@ -17,10 +17,12 @@ mod http;
 mod process;
 mod server;
 mod settings;
+mod sign_on;
 mod source;
 
 pub use credentials::Credentials;
 pub use http::Http;
 pub use server::{Server, partition};
 pub use settings::Settings;
+pub use sign_on::SignOn;
 pub use source::{Keys, Role, Source};

@@ -2,8 +2,8 @@
 
 use apyfal_core::{Error, ErrorKind, Result, Secret};
 
-use crate::Settings;
 use crate::files::Section;
+use crate::{Settings, SignOn};
 
 /// Where credentials come from.
 #[derive(Clone, Debug)]
@@ -24,16 +24,7 @@ pub enum Source {
         session_name: Option<String>,
     },
     /// The IAM Identity Center, which a person has signed in to: `aws sso login`.
-    SignOn {
-        /// The account.
-        account: String,
-        /// The role in it.
-        role: String,
-        /// The region of the center.
-        region: String,
-        /// What the token is kept under.
-        token: String,
-    },
+    SignOn(SignOn),
     /// The container, which says where to ask.
     Container,
     /// The machine, which may have a role.
@@ -148,7 +139,13 @@ impl Settings {
         let (account, role) = (text("sso_account_id")?, text("sso_role_name")?);
         let (region, start) = (text("sso_region")?, text("sso_start_url")?);
         let token = session.map_or(start, str::to_owned);
-        Ok(Some(Source::SignOn { account, role, region, token }))
+        let server = |endpoint, service| {
+            let named = self.endpoint(endpoint)?.map(str::to_owned);
+            let its = || format!("https://{}", self.server(service, &region).name);
+            Ok::<_, Error>(named.unwrap_or_else(its))
+        };
+        let (portal, oidc) = (server("sso", "portal.sso")?, server("sso_oidc", "oidc")?);
+        Ok(Some(Source::SignOn(SignOn { account, role, token, portal, oidc })))
     }
 
     fn role(&self, name: &str, visited: &mut Vec<String>) -> Result<Source> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use apyfal_aws::{Credentials, Settings};
@@ -14,15 +14,21 @@ use apyfal_core::Environment;
 use apyfal_testkit::{Answer, FaultServer, Request};
 use bytes::Bytes;
 use reqsign_core::HttpSend;
+use reqsign_core::hash::hex_sha1;
 use serde_json::{Value, json};
 
 /// Answers each line, the environment of a session, with what boto3 makes of it.
 const PROGRAM: &str = r#"
 import json, os, sys
 import boto3
+from botocore.credentials import SSOProvider
+from botocore.tokens import SSOTokenProvider
 for line in sys.stdin:
     os.environ.clear()
     os.environ.update(json.loads(line))
+    # They read this once, when they are imported.
+    cache = os.path.expanduser("~/.aws/sso/cache")
+    SSOProvider._SSO_TOKEN_CACHE_DIR = SSOTokenProvider._SSO_TOKEN_CACHE_DIR = cache
     try:
         session = boto3.Session()
         client = session.client("s3")
@@ -266,7 +272,27 @@ fn of_keys() -> Vec<Row> {
     let of_web = "[default]\nrole_arn = arn:aws:iam::123456789012:role/outer\n\
                   source_profile = web\nregion = eu-west-1\n[profile web]\nweb_identity_token_file = HOME/token\n\
                   role_arn = arn:aws:iam::123456789012:role/web\nrole_session_name = me\n";
+    let sign_on = |token: &str| {
+        format!(
+            "[default]\nsso_session = {token}\nsso_account_id = 123456789012\nsso_role_name = a=b\n\
+             [sso-session {token}]\nsso_region = eu-west-1\nsso_start_url = https://{token}.example\n"
+        )
+    };
+    let sign_on = |token| &*sign_on(token).leak();
+    let old_form = "[default]\nsso_region = eu-west-1\nsso_start_url = good\n\
+                    sso_account_id = 123456789012\nsso_role_name = a=b\n";
+    let role_of_it = "[default]\nrole_arn = arn:aws:iam::123456789012:role/outer\nregion = eu-west-1\n\
+                      source_profile = person\n[profile person]\nsso_region = eu-west-1\n\
+                      sso_start_url = good\nsso_account_id = 123456789012\nsso_role_name = a=b\n";
     vec![
+        row("signed in", sign_on("good"), "", &[]),
+        row("signed in as before there were sessions", old_form, "", &[]),
+        row("a role of who is signed in", role_of_it, "", &[]),
+        row("signed in some hours ago", sign_on("renewable"), "", &[]),
+        row("signed in too long ago", sign_on("expired"), "", &[]).refused(),
+        row("signed in to an application that is known no more", sign_on("unregistered"), "", &[]).refused(),
+        row("signed out by the center", sign_on("revoked"), "", &[]).refused(),
+        row("not signed in", sign_on("nobody"), "", &[]).refused(),
         row("of the environment", CONFIG, KEYS, &[ID, SECRET]),
         row("with a token", CONFIG, KEYS, &[ID, SECRET, TOKEN]),
         row("with the old one", CONFIG, KEYS, &[ID, SECRET, TOKEN, ("AWS_SECURITY_TOKEN", "old")]),
@@ -327,6 +353,30 @@ fn servers(request: &Request) -> Answer {
                    "Token": "t", "Expiration": expiration})
             .to_string(),
         ),
+        ("GET", "/federation/credentials") => {
+            let token = request.headers.get("x-amz-sso_bearer_token").map_or("", String::as_str);
+            if token == "revoked" {
+                return Answer::new(401, r#"{"message": "Session token not found or invalid"}"#);
+            }
+            let given = format!("{} {} {token}", asked["role_name"], asked["account_id"]);
+            let role = json!({"accessKeyId": "AKIDPERSON", "secretAccessKey": "p",
+                              "sessionToken": given, "expiration": 3_786_912_000_000_u64});
+            Answer::new(200, json!({"roleCredentials": role}).to_string())
+        }
+        ("POST", "/token") => {
+            let wanted: Value = serde_json::from_str(&body).unwrap();
+            let expected = json!({"clientId": "id", "clientSecret": "secret",
+                                  "grantType": "refresh_token", "refreshToken": "again"});
+            match wanted == expected {
+                true => Answer::new(
+                    200,
+                    json!({"accessToken": "renewed", "expiresIn": 3600, "refreshToken": "next",
+                           "tokenType": "Bearer"})
+                    .to_string(),
+                ),
+                false => Answer::new(400, r#"{"error": "invalid_grant"}"#),
+            }
+        }
         ("GET", "/container")
             if request.headers.get("authorization").is_some_and(|t| t == "hello") =>
         {
@@ -437,6 +487,13 @@ async fn ours(variables: &BTreeMap<String, String>) -> Value {
     made.await.unwrap_or_else(|error: apyfal_core::Error| json!({"error": error.to_string()}))
 }
 
+/// Where the token is kept of who is signed in.
+fn token_of(home: &Path, name: &str) -> PathBuf {
+    let folder = home.join(".aws/sso/cache");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.join(format!("{}.json", hex_sha1(name.as_bytes())))
+}
+
 fn environment(row: &Row, home: &Path, server: &str) -> BTreeMap<String, String> {
     let text = |text: &str| text.replace("HOME", home.to_str().unwrap()).replace("SERVER", server);
     std::fs::create_dir_all(home.join(".aws")).unwrap();
@@ -446,11 +503,25 @@ fn environment(row: &Row, home: &Path, server: &str) -> BTreeMap<String, String>
     std::fs::write(home.join("elsewhere"), CONFIG).unwrap();
     std::fs::write(home.join("keys"), KEYS).unwrap();
     std::fs::write(home.join("token"), "a token of the web").unwrap();
+    for (name, expires, registered, refresh) in [
+        ("good", "2090-01-01T00:00:00Z", "2090-01-01T00:00:00Z", ""),
+        ("revoked", "2090-01-01T00:00:00Z", "2090-01-01T00:00:00Z", ""),
+        ("renewable", "2020-01-01T00:00:00Z", "2090-01-01T00:00:00Z", "again"),
+        ("expired", "2020-01-01T00:00:00Z", "2090-01-01T00:00:00Z", "spent"),
+        ("unregistered", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z", "again"),
+    ] {
+        let token = json!({"accessToken": name, "expiresAt": expires, "refreshToken": refresh,
+                           "clientId": "id", "clientSecret": "secret",
+                           "registrationExpiresAt": registered});
+        std::fs::write(token_of(home, name), token.to_string()).unwrap();
+    }
     let mut variables: BTreeMap<_, _> = [
         ("HOME", home.to_str().unwrap()),
         ("PATH", &std::env::var("PATH").unwrap()),
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("AWS_ENDPOINT_URL_STS", server),
+        ("AWS_ENDPOINT_URL_SSO", server),
+        ("AWS_ENDPOINT_URL_SSO_OIDC", server),
         ("AWS_METADATA_SERVICE_TIMEOUT", "30"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -504,11 +575,14 @@ async fn files_and_environments_are_read_as_boto3_reads_them() {
     let theirs = boto3(&environments.iter().map(|row| json!(row)).collect::<Vec<_>>());
     assert_eq!(theirs.len(), rows.len());
     let mut differing = Vec::new();
-    for ((row, variables), mut theirs) in rows.iter().zip(&environments).zip(theirs) {
+    let rows = rows.iter().zip(&homes).zip(&environments);
+    for (((row, home), variables), mut theirs) in rows.zip(theirs) {
         // Where the region has no name of its own, boto3 keeps the oldest one.
         if theirs["endpoint"] == "https://s3.amazonaws.com" {
             theirs["endpoint"] = json!("https://s3.us-east-1.amazonaws.com");
         }
+        // Theirs may have renewed a token.
+        environment(row, home.path(), &server.url());
         let ours_is = ours(variables).await;
         let refuse = |made: &Value| made.get("error").is_some();
         let is_right = match row.expected {
@@ -529,4 +603,30 @@ async fn files_and_environments_are_read_as_boto3_reads_them() {
         }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_renewed_is_left_to_others() {
+    let server = FaultServer::start(servers).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let config = "[default]\nsso_session = renewable\nsso_account_id = 1\nsso_role_name = r\n\
+                  [sso-session renewable]\nsso_region = eu-west-1\nsso_start_url = s\n";
+    let variables = environment(&row("", config, "", &[]), home.path(), &server.url());
+    let keys = ours(&variables).await;
+    assert_eq!(keys["keys"], json!(["AKIDPERSON", "p", "r 1 renewed"]));
+    let kept = std::fs::read(token_of(home.path(), "renewable")).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(
+        (&kept["accessToken"], &kept["refreshToken"], &kept["clientSecret"]),
+        (&json!("renewed"), &json!("next"), &json!("secret"))
+    );
+    // It is good, so nobody is asked for another one.
+    assert_eq!(ours(&variables).await["keys"], keys["keys"]);
+    let asked = server.requests().iter().filter(|request| request.path == "/token").count();
+    assert_eq!(asked, 1);
+    // One that is signed out is told what to do.
+    let config = config.replace("renewable", "expired");
+    let variables = environment(&row("", config.leak(), "", &[]), home.path(), &server.url());
+    let error = ours(&variables).await["error"].to_string();
+    assert!(error.contains("the sign-in has expired"), "{error}");
 }

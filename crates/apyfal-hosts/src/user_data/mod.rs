@@ -10,7 +10,7 @@ use apyfal_providers::LONGEST_USER_DATA;
 
 use crate::FirstContact;
 
-/// How long the machine has to become a host, before it ends itself again.
+/// How long the machine has to become a host, before it ends itself again: with a lease or without.
 const ARM: Duration = Duration::from_secs(20 * 60);
 /// Installs the tools of AWS FPGAs where an image lacks them: a release of the SDK by its name, so
 /// that it is the one that this was written for. Its own script does not bear `set -u`.
@@ -27,7 +27,8 @@ const AWS_SDK: &str = "command -v fpga-load-local-image >/dev/null || (
 ";
 
 const SCRIPT: &str = include_str!("user_data.sh");
-/// What ends the machine with its lease, from its first start on.
+/// What ends the machine with its lease, from its first start on. Without one it ends a machine that
+/// becomes no host.
 const ENDING: [(&str, &str); 3] = [
     ("/usr/local/lib/apyfal/apyfal-end.sh", include_str!("../../../../deploy/apyfal-end.sh")),
     (
@@ -77,19 +78,14 @@ impl UserData {
         let contact = contact.map(|(name, text)| put(&format!("/var/lib/apyfal/{name}"), &text));
         let contact = contact.concat();
         let id = self.first_contact.id();
-        let has_lease = self.idle_timeout.is_some() || self.max_lifetime.is_some();
         let shutdown: Vec<_> = self.shutdown_command.iter().map(|word| quoted(word)).collect();
         let shutdown = shutdown.join(" ");
         if shutdown.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "no command is named that ends the machine")
                 .operation("write user data"));
         }
-        let (arm, install) =
-            (if has_lease { ARM.as_secs() } else { 0 }.to_string(), self.install());
-        let ending: String = match has_lease {
-            true => ENDING.iter().map(|(path, text)| put(path, text)).collect(),
-            false => "    :\n".to_owned(),
-        };
+        let (arm, install) = (ARM.as_secs().to_string(), self.install());
+        let ending: String = ENDING.iter().map(|(path, text)| put(path, text)).collect();
         let metadata = if self.has_role { String::new() } else { no_metadata() };
         let (url, sha256) = (quoted(&self.agent.url), quoted(&self.agent.sha256));
         let mut script = filled(|name| {

@@ -128,11 +128,15 @@ fn what_ends_the_machine_is_named() {
 }
 
 #[test]
-fn without_a_lease_nothing_ends_the_machine() {
+fn without_a_lease_only_what_becomes_no_host_ends() {
     let data = UserData { idle_timeout: None, ..user_data() };
     let script = data.script().unwrap();
     assert!(!script.contains("idle_timeout =") && !script.contains("max_lifetime ="), "{script}");
-    assert!(!script.contains("apyfal-end.timer <<"), "there is no lease: {script}");
+    assert!(script.contains("apyfal-end.timer <<"), "{script}");
+    // As a host starts without a lease it takes this one away.
+    assert!(script.contains("put /var/lib/apyfal/lease <<"), "{script}");
+    assert!(script.contains("max_lifetime 1200000\n"), "{script}");
+    is_bash(&script);
 }
 
 #[test]

@@ -40,28 +40,26 @@ put() {
     cat >"$1.new" && mv "$1.new" "$1" || fail "cannot write $1"
 }
 
-if [ @ARM@ -gt 0 ]; then
-    (
-        sleep @ARM@
-        [ -e /run/apyfal/up ] || shut_down
-    ) &
-    disown
-    # The same at every start of the machine: until there is a host, this is its lease.
+(
+    sleep @ARM@
+    [ -e /run/apyfal/up ] || shut_down
+) &
+disown
+# The same at every start of the machine: until there is a host, which has a lease of its own or none, this is it.
 @END@
-    put /var/lib/apyfal/lease <<APYFAL_END
+put /var/lib/apyfal/lease <<APYFAL_END
 boot $(cat /proc/sys/kernel/random/boot_id)
 max_lifetime @ARM@000
 life_ends $(($(cut -d. -f1 /proc/uptime) * 1000 + @ARM@000))
 APYFAL_END
-    if [ -d /run/systemd/system ]; then
-        systemctl daemon-reload
-        systemctl enable --now apyfal-end.timer
-    else
-        while sleep 30 && [ -e /usr/local/lib/apyfal/apyfal-end.sh ]; do
-            sh /usr/local/lib/apyfal/apyfal-end.sh
-        done &
-        disown
-    fi
+if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    systemctl enable --now apyfal-end.timer
+else
+    while sleep 30 && [ -e /usr/local/lib/apyfal/apyfal-end.sh ]; do
+        sh /usr/local/lib/apyfal/apyfal-end.sh
+    done &
+    disown
 fi
 
 # pushed SHA256: waits for a file that the owner sends by ssh, and prints where it is. Meanwhile it says

@@ -301,12 +301,20 @@ fn advised(
                 None if instance_type.is_empty() => None,
                 None => Some(("ec2", quota::of_instances(instance_type, is_spot))),
             };
-            match quota {
+            let error = match quota {
                 Some((service, quota)) => error.hint(format!(
                     "ask for more in Service Quotas: {quota} of {service} in {}",
                     call.region
                 )),
                 None => error.hint("ask for more in Service Quotas"),
+            };
+            // As an account is at first, for all that is not standard.
+            match message.contains("limit of 0 ") && !quota::is_standard(instance_type) {
+                true => error.hint(
+                    "until then, name a type that every account has some of, where the accelerator has an \
+                     engine for CPUs: instance_type = t3.medium, or c7i.xlarge",
+                ),
+                false => error,
             }
         }
         (ErrorKind::Capacity, "SpotMaxPriceTooLow") => error.hint("offer more, or nothing for the price on demand"),

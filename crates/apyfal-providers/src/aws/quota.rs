@@ -18,13 +18,22 @@ const INSTANCES: [(&str, [&str; 2]); 10] = [
 
 /// The quota of all vCPUs that instances like one of this type may have together.
 pub(super) fn of_instances(instance_type: &str, is_spot: bool) -> &'static str {
-    let digits = instance_type.find(|letter: char| !letter.is_ascii_lowercase());
-    let family = &instance_type[..digits.unwrap_or(instance_type.len())];
-    let found = INSTANCES.iter().find(|(letters, _)| *letters == family);
-    found.map_or(STANDARD, |(_, codes)| codes)[usize::from(is_spot)]
+    codes(instance_type)[usize::from(is_spot)]
+}
+
+/// Whether it is one of the types that every account may have some of.
+pub(super) fn is_standard(instance_type: &str) -> bool {
+    codes(instance_type) == STANDARD
 }
 
 const STANDARD: &[&str; 2] = &INSTANCES[INSTANCES.len() - 1].1;
+
+fn codes(instance_type: &str) -> &'static [&'static str; 2] {
+    let digits = instance_type.find(|letter: char| !letter.is_ascii_lowercase());
+    let family = &instance_type[..digits.unwrap_or(instance_type.len())];
+    let found = INSTANCES.iter().find(|(letters, _)| *letters == family);
+    found.map_or(STANDARD, |(_, codes)| codes)
+}
 
 /// The quota that a code of an error stands for, where that is not one of instances.
 pub(super) fn of_code(code: &str) -> Option<(&'static str, &'static str)> {
@@ -50,5 +59,6 @@ mod tests {
         assert_eq!(of_instances("c7i.xlarge", false), "L-1216C47A");
         assert_eq!(of_instances("inf2.xlarge", true), "L-B5D1601B");
         assert_eq!(of_instances("", true), "L-34B43A08");
+        assert!(is_standard("c7g.xlarge") && !is_standard("f2.6xlarge"));
     }
 }

@@ -103,6 +103,8 @@ async fn who_cannot_be_reached_is_not_tried_for_long() {
 #[tokio::test]
 async fn a_refusal_says_what_may_be_done_about_it() {
     use ErrorKind as Kind;
+    const NO_VCPU: &str = "You have requested more vCPU capacity than your current vCPU limit of 0 \
+                           allows for the instance bucket that the specified type belongs to.";
     let f2 = [("InstanceType", "f2.6xlarge"), ("InstanceMarketOptions.MarketType", "spot")];
     for (answer, params, kind, expected) in [
         (refusal(401, "AuthFailure", "No"), &f2[..0], Kind::Authentication, "client_id"),
@@ -110,6 +112,7 @@ async fn a_refusal_says_what_may_be_done_about_it() {
         (refusal(403, "UnauthorizedOperation", "No"), &[], Kind::Security, "ec2:RunInstances"),
         (refusal(401, "OptInRequired", "Subscribe at x"), &[], Kind::Security, "subscribe at x"),
         (refusal(400, "VcpuLimitExceeded", "0"), &f2[..1], Kind::Quota, "L-74FC7D96"),
+        (refusal(400, "VcpuLimitExceeded", NO_VCPU), &f2[..1], Kind::Quota, "t3.medium"),
         (refusal(400, "MaxSpotInstanceCountExceeded", "0"), &f2, Kind::Quota, "L-88CF9481"),
         (refusal(400, "AddressLimitExceeded", "5"), &[], Kind::Quota, "L-0263D0A3"),
         // A server error of EC2 that stays.
