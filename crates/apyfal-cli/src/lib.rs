@@ -80,8 +80,8 @@ fn threads_of(command: &Command) -> tokio::runtime::Builder {
     match command {
         // Many small jobs may be started within the time that a thread takes to be made.
         Command::Run(_) | Command::Process(_) => return Builder::new_current_thread(),
-        // These do many things at once.
-        Command::Serve(_) | Command::Map(_) => {
+        // It does many things at once. A host has threads of its own for its connections.
+        Command::Map(_) => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             many.worker_threads(cores);
         }

@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::places::{Busy, Occupant, Places};
+use crate::workers::Workers;
 use crate::{Owner, Watched};
 
 /// How long a client may take for a handshake, for its first request and for the head of a later
@@ -134,6 +135,7 @@ pub struct Accepting {
     tasks: Vec<JoinHandle<()>>,
     graceful: Arc<GracefulShutdown>,
     places: Arc<Places>,
+    workers: Arc<Workers>,
     untaken: Duration,
 }
 
@@ -147,6 +149,7 @@ impl Accepting {
             tasks: Vec::new(),
             graceful: Arc::new(GracefulShutdown::new()),
             places: Arc::new(Places::new(connections.min(half))),
+            workers: Arc::default(),
             untaken: UNTAKEN,
         }
     }
@@ -156,6 +159,19 @@ impl Accepting {
     #[must_use]
     pub fn taken_within(self, limit: Duration) -> Self {
         Self { untaken: limit, ..self }
+    }
+
+    /// The same with so many threads that serve, each of them the connections that were handed to it. Who
+    /// accepts serves by itself if this is not called.
+    ///
+    /// # Errors
+    /// The system has no threads left.
+    pub fn on_threads(self, count: usize) -> Result<Self> {
+        let workers = Workers::start(count);
+        let workers = workers.map_err(|error| {
+            Error::from(error).operation(format!("start {count} threads that serve connections"))
+        })?;
+        Ok(Self { workers: Arc::new(workers), ..self })
     }
 
     /// Takes connections of this listener from now on.
@@ -168,6 +184,7 @@ impl Accepting {
         let acceptor = Acceptor {
             terms: Terms { service, tls: tls.map(TlsAcceptor::from), untaken: self.untaken },
             places: self.places.clone(),
+            workers: self.workers.clone(),
             graceful: self.graceful.clone(),
         };
         self.tasks.push(tokio::spawn(acceptor.run(listener)));
@@ -183,6 +200,9 @@ impl Accepting {
         if let Some(graceful) = Arc::into_inner(self.graceful) {
             let _ = tokio::time::timeout(LAST_WORDS, graceful.shutdown()).await;
         }
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            workers.end().await;
+        }
     }
 }
 
@@ -190,6 +210,7 @@ impl Accepting {
 struct Acceptor<S> {
     terms: Terms<S>,
     places: Arc<Places>,
+    workers: Arc<Workers>,
     graceful: Arc<GracefulShutdown>,
 }
 
@@ -204,7 +225,7 @@ impl<S: Service> Acceptor<S> {
                     let place = seat.place.clone();
                     let watcher = self.graceful.watcher();
                     let served = self.terms.clone().serve(stream, remote, place.clone(), watcher);
-                    let task = tokio::spawn(async move {
+                    let task = self.workers.spawn(async move {
                         let _seat = seat;
                         served.await;
                     });
@@ -247,6 +268,8 @@ impl<S: Service> Terms<S> {
         place: Arc<Occupant>,
         watcher: Watcher,
     ) {
+        // It was accepted in another runtime than it is served in.
+        let Ok(stream) = stream.into_std().and_then(TcpStream::from_std) else { return };
         let Ok(local) = stream.local_addr() else { return };
         let _counted = self.service.connected();
         // Before anything is read: a client may close its end as soon as it has sent all.

@@ -10,6 +10,7 @@ mod proxy;
 mod source;
 mod tcp;
 mod watched;
+mod workers;
 
 pub use accept::{Accepting, Connection, Service, bind};
 pub use authority::authority;

@@ -174,7 +174,8 @@ impl Server {
         let routes = Routes::new(host.clone());
         // An answer that is given up says why, so that goes first.
         let untaken = host.limits.take_timeout.saturating_mul(3);
-        let mut accepting = Accepting::new(host.limits.connections).taken_within(untaken);
+        let mut accepting =
+            Accepting::new(host.limits.connections).taken_within(untaken).on_threads(host.cores)?;
         for (listener, listen) in listeners {
             let service = Listener { routes: routes.clone(), needs_token: listen.token };
             accepting.add(listener, tls.clone().filter(|_| listen.tls), service);
