@@ -81,7 +81,7 @@ impl Accelerator {
     /// # Errors
     /// No host answers, or none has an accelerator of this name.
     pub async fn info(&self) -> Result<&AcceleratorInfo> {
-        Ok(&self.0.place.about(&self.0.asked).await?.info)
+        self.0.place.info(&self.0.asked).await
     }
 
     /// The same, before a [`start`](Self::start): where only its host knows, that is made now.
@@ -105,7 +105,7 @@ impl Accelerator {
     /// What it is called, as far as that is known by now.
     fn name(&self) -> &str {
         let Inner { place, asked, .. } = &*self.0;
-        place.known().map_or(asked, |about| &about.info.name)
+        place.known().map_or(asked, |info| &info.name)
     }
 
     /// The hosts that it runs on; none where that is this machine.
@@ -144,7 +144,7 @@ impl Accelerator {
     /// The same, of a call whose data is in files of this machine or not.
     pub(crate) fn width_on(&self, files: bool) -> usize {
         // Until a host has told how much it can do, it gets one job.
-        let width = self.0.place.known().map_or(1, |about| about.width);
+        let width = self.0.place.about().map_or(1, |about| about.width);
         // An engine that takes batches runs about eight jobs on a core, and the next eight should
         // be open by then. Files can wait for that; streams would fill memory meanwhile. The bound
         // keeps the files well below the 1024 that a process may usually have open.
@@ -163,7 +163,7 @@ impl Accelerator {
         let info = self.learn(&cancel).await?;
         let defaults = self.defaults(&inner.start_defaults, "configuration").await?;
         let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
-        check_engine(info, &parameters)?;
+        self.check_engine(&parameters)?;
         let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
         let AcceleratorInfo { name, params, .. } = info;
         let checked = Params::check(name, params, None, &parameters.specific);
@@ -194,7 +194,7 @@ impl Accelerator {
         let info = self.info().await?;
         let defaults = self.defaults(process_defaults, "process").await?;
         let parameters = call.resolve(defaults, storage, "file_in", Some("file_out")).await?;
-        check_engine(info, &parameters)?;
+        self.check_engine(&parameters)?;
         let start = self.open_session().as_ref().and_then(|session| session.params.clone());
         Params::check(&info.name, &info.params, start.as_ref(), &parameters.specific)?;
         Ok(parameters)
@@ -218,6 +218,15 @@ impl Accelerator {
         })
     }
 
+    /// Refuses an engine that the accelerator does not have. A host of a version that knows of one
+    /// alone would use that one. Which engines a host has that is not there yet only that can say.
+    fn check_engine(&self, parameters: &JobParameters) -> Result<()> {
+        match (&parameters.engine, self.0.place.about()) {
+            (Some(name), Some(about)) => about.info.engine(name).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     fn open_session(&self) -> MutexGuard<'_, Option<Arc<OpenSession>>> {
         self.0.session.lock()
     }
@@ -232,7 +241,7 @@ impl Accelerator {
         let defaults = self.defaults(&inner.process_defaults, "process").await?;
         let resolving = call.resolve(defaults, &inner.storage, "file_in", Some("file_out"));
         let parameters = cancel.or_cancelled(resolving).await?;
-        check_engine(info, &parameters)?;
+        self.check_engine(&parameters)?;
         let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
@@ -337,7 +346,9 @@ impl Accelerator {
             return Ok(Report::default());
         }
         // Several hosts are told apart by whether they answer.
-        self.info().await?;
+        if self.0.place.known().is_none() {
+            self.info().await?;
+        }
         // Who comes second finds it stopped.
         let _alone = self.0.ending.lock().await;
         let Some(session) = self.close_session() else { return Ok(Report::default()) };
@@ -379,15 +390,6 @@ impl Accelerator {
         let read = read
             .get_or_try_init(|| configuration::parameters(configuration, section, info, storage));
         read.await.cloned()
-    }
-}
-
-/// Refuses an engine that the accelerator does not have. A host of a version that knows of one
-/// alone would use that one.
-fn check_engine(info: &AcceleratorInfo, parameters: &JobParameters) -> Result<()> {
-    match &parameters.engine {
-        Some(name) => info.engine(name).map(drop),
-        None => Ok(()),
     }
 }
 

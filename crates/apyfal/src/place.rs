@@ -25,8 +25,12 @@ use crate::surroundings::Surroundings;
 pub(crate) struct Place {
     pub(crate) client: Arc<dyn Client>,
     hosts: Hosts,
-    /// Known from the beginning of what runs here.
+    /// Known from the beginning of what runs here, else told by a host.
     about: OnceCell<About>,
+    /// What stands for that until a host that is to be made is there.
+    expected: Option<AcceleratorInfo>,
+    /// Whether there is a session of before, and so a host.
+    has_session: bool,
     /// What is odd about it.
     pub(crate) warnings: Vec<String>,
 }
@@ -146,24 +150,26 @@ impl Place {
             client: Arc::new(Agent::new(agent)),
             hosts: Hosts::Here,
             about: OnceCell::new_with(Some(About { info, width })),
+            expected: None,
+            has_session: false,
             warnings: Vec::new(),
         })
     }
 
-    /// A host that is made once it is needed. What the accelerator is there is known here; or the catalog
+    /// A host that is made once it is needed. What the accelerator is to be there is known here; or the catalog
     /// alone knows it, and only its host can say.
     fn made(asked: &AcceleratorBuilder, registry: &Registry, host_type: &str) -> Result<Self> {
         let found = registry.find(&asked.name).map(|found| found.info().clone());
         let made = MadeHost::of(asked, host_type, found.as_ref().ok())?;
-        let info = match found {
+        let expected = match found {
             Err(error) if error.kind() == ErrorKind::NotFound && made.is_cataloged() => None,
             found => Some(found?),
         };
-        let threads = std::thread::available_parallelism();
-        let width = 2 * threads.map_or(2, NonZeroUsize::get);
         Ok(Self {
             client: Arc::new(made.clone()),
-            about: OnceCell::new_with(info.map(|info| About { info, width })),
+            about: OnceCell::new(),
+            expected,
+            has_session: asked.session.is_some(),
             warnings: made.warnings().to_vec(),
             hosts: Hosts::Made(made),
         })
@@ -184,14 +190,39 @@ impl Place {
                 (pool.clone(), Hosts::Pool(pool))
             }
         };
-        Ok(Self { client, hosts, about: OnceCell::new(), warnings: Vec::new() })
+        Ok(Self {
+            client,
+            hosts,
+            about: OnceCell::new(),
+            expected: None,
+            has_session: is_known,
+            warnings: Vec::new(),
+        })
     }
 
-    /// What an accelerator is there.
+    /// What an accelerator is there, or is to be there as far as is known here.
     ///
     /// # Errors
     /// No host answers, or none has it; or only its host knows it, which is not made yet.
-    pub(crate) async fn about(&self, name: &str) -> Result<&About> {
+    pub(crate) async fn info(&self, name: &str) -> Result<&AcceleratorInfo> {
+        match (self.about.get(), &self.expected) {
+            (Some(about), _) => Ok(&about.info),
+            (None, Some(expected)) if !self.is_made() => Ok(expected),
+            // One that does not answer does not answer jobs either, which says more.
+            (None, Some(expected)) => {
+                Ok(self.ask(name).await.map_or(expected, |about| &about.info))
+            }
+            (None, None) => Ok(&self.ask(name).await?.info),
+        }
+    }
+
+    /// Whether a host that is made when it is needed is there.
+    fn is_made(&self) -> bool {
+        self.has_session || self.made_host().is_some_and(|made| made.remote().is_some())
+    }
+
+    /// What an accelerator is there, as its hosts say, who are asked once.
+    async fn ask(&self, name: &str) -> Result<&About> {
         let of_one = async |remote: &Remote| {
             let (info, about) = tokio::try_join!(remote.accelerator(name), remote.host())?;
             Ok(About { info, width: 2 * about.cores })
@@ -205,15 +236,17 @@ impl Place {
             }
             Hosts::Here => Err(Error::new(ErrorKind::Internal, "what is known was not asked for")),
         };
-        match self.about.get() {
-            Some(about) => Ok(about),
-            // It is seldom asked for, and every call would carry the room for it.
-            None => Box::pin(self.about.get_or_try_init(ask)).await,
-        }
+        // It is seldom asked for, and every call would carry the room for it.
+        Box::pin(self.about.get_or_try_init(ask)).await
     }
 
-    /// The same, as far as it is known by now.
-    pub(crate) fn known(&self) -> Option<&About> {
+    /// What an accelerator is, as far as anybody has said by now.
+    pub(crate) fn known(&self) -> Option<&AcceleratorInfo> {
+        self.about.get().map(|about| &about.info).or(self.expected.as_ref())
+    }
+
+    /// What is known of it there, and not only what is expected.
+    pub(crate) fn about(&self) -> Option<&About> {
         self.about.get()
     }
 

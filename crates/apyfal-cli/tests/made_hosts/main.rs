@@ -239,6 +239,12 @@ fn what_a_host_knows_in_another_way_is_told_before_a_job_fails_by_it() {
     assert!(said.contains("rsyncable") && !said.contains(told), "{said}");
     home.ok(&["process", "-i", "notes.txt", "-o", "notes.gz"]);
     assert!(cloud.is_right("notes.gz"));
+    // Once it is there, what it says counts.
+    let there = ["--level", "fast", "--engine", "cpu"];
+    home.ok(&[&["process", "-i", "notes.txt", "-o", "fast.gz"], &there[..]].concat());
+    assert!(cloud.is_right("fast.gz"));
+    let said = home.fails(2, &["process", "-i", "notes.txt", "-o", "o", "--engine", "gzip"]);
+    assert!(said.contains("cpu"), "{said}");
 }
 
 #[test]

@@ -184,7 +184,9 @@ impl Host {
         if let Which::There(id) = &self.which
             && self.is_existing(id)?
         {
-            return self.taken_up(id, cancel).await;
+            let remote = self.taken_up(id, cancel).await?;
+            self.compare(&remote, cancel).await;
+            return Ok(remote);
         }
         let (wanted, mode) = (&self.wanted, self.stop_mode());
         self.is_owed.store(true, Ordering::SeqCst);
@@ -214,13 +216,18 @@ impl Host {
                 self.notes.lock().push(format!("the host is not known by its address: {error}"));
             }
         }
-        // Where it has none of this name, or does not answer, whoever uses it is told.
+        self.compare(&remote, cancel).await;
+        Ok(remote)
+    }
+
+    /// Notes how the accelerator there differs from what is known of it here. Where it has none of this
+    /// name, or does not answer, whoever uses it is told.
+    async fn compare(&self, remote: &Remote, cancel: &Cancel) {
         if let Some(here) = &self.known_as
             && let Ok(there) = cancel.or_cancelled(remote.accelerator(&here.name)).await
         {
             self.notes.lock().extend(differences::between(here, &there));
         }
-        Ok(remote)
     }
 
     /// Whether it gets what the catalog has for its accelerator, and not what this machine has.
