@@ -88,7 +88,7 @@ fn package(requires: &str) -> Home {
         "loud/accelerator.toml",
         format!(
             "name = 'loud'\nversion = '1.0.0'\ncommand = ['sh', './loud.sh']\n\
-             [requires]\n{requires}\n[test]\nsrc = 'in.txt'\nexpect = 'out.txt'\n\
+             rerun_safe = true\n[requires]\n{requires}\n[test]\nsrc = 'in.txt'\nexpect = 'out.txt'\n\
              [[image]]\ndevice = 'aws-f2'\nagfi = '{AGFI}'\n\
              [[image]]\ndevice = 'xrt'\nfile = 'loud.xclbin'\n\
              platform = '{UUID}'\n"
@@ -159,6 +159,36 @@ fn a_package_that_needs_a_device_says_so() {
     assert_eq!(output.status.code(), Some(10), "{said}");
     assert!(said.contains(lacks), "{said}");
     assert!(!bare.0.path("loud.txt").exists());
+}
+
+#[test]
+fn a_card_that_breaks_leaves_the_job_to_what_does_without() {
+    let packed = package("");
+    let package = packed.path("loud-1.0.0.apyfal");
+    let machine = Machine::new();
+    machine.0.write("notes.txt", "quiet");
+    machine.ok(&["install", package.to_str().unwrap()]);
+    let run = |words: &[&str]| {
+        let output = machine.run(&[&["run", "loud", "notes.txt", "loud.txt"], words].concat());
+        let said = text(&output.stderr);
+        assert!(output.status.success() && machine.0.read("loud.txt") == b"QUIET", "{said}");
+        said
+    };
+    assert!(!run(&[]).contains("took over"));
+    machine.0.write("state/slot-0", "agfi-0aaaaaaaaaaaaaaaa loaded\n");
+    machine.0.write("state/slot-1", "agfi-0aaaaaaaaaaaaaaaa loaded\n");
+    machine.0.write("state/fail-load", "the card is on fire\n");
+    let said = run(&[]);
+    assert!(said.contains("the engine 'aws-f2' failed, so 'sh' took over"), "{said}");
+    let (listed, before) = (machine.ok(&["accelerators", "loud"]), machine.0.read("state/log"));
+    assert!(listed.contains("aws-f2") && listed.contains("sh"), "{listed}");
+    // Who asks for one gets that one.
+    assert!(!run(&["--engine", "sh"]).contains("took over"));
+    assert!(machine.0.read("state/log") == before, "no card is asked for anything");
+    let output = machine.run(&["run", "loud", "notes.txt", "o.txt", "--engine", "aws-f2"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("on fire"), "{said}");
 }
 
 #[test]

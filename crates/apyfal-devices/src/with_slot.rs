@@ -42,10 +42,11 @@ pub struct WithSlot<E> {
 }
 
 impl<E: Engine> WithSlot<E> {
-    /// Gives an engine the slots of a pool, with this image in them. An engine that would run a job
-    /// per core runs one, for cores are not what it waits for.
+    /// Gives an engine the slots of a pool, with this image in them, and the name of that kind of device. An
+    /// engine that would run a job per core runs one, for cores are not what it waits for.
     pub fn new(engine: E, pool: Arc<Pool>, image: Image, hold: Hold) -> Self {
         let mut info = engine.info().clone();
+        info.name = pool.kind().name().into();
         // Waiting for a slot blocks.
         info.quick = 0;
         info.needs = format!("a slot of {}", pool.kind().name()).into();

@@ -1,6 +1,7 @@
 //! The engine of an installed package.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use apyfal_core::{
     AcceleratorInfo, Directory, Engine, EngineInfo, EngineSession, Input, JobContext, Params,
@@ -11,11 +12,11 @@ use apyfal_machine::lock::Lock;
 
 use crate::Installed;
 
-/// The engine of a package. Its files stay as long as this does.
-#[derive(Debug)]
+/// The engine of a package. Its files stay as long as this does, or a clone of it.
+#[derive(Clone, Debug)]
 pub struct Packaged {
     exec: Exec,
-    _in_use: Lock,
+    _in_use: Arc<Lock>,
 }
 
 impl Packaged {
@@ -25,7 +26,7 @@ impl Packaged {
     /// The store is at a path that no declaration can have.
     pub fn new(installed: Installed, locks: impl Into<PathBuf>) -> Result<Self> {
         let declaration = installed.manifest.declaration(&installed.files)?;
-        Ok(Self { exec: Exec::new(declaration, locks), _in_use: installed.in_use })
+        Ok(Self { exec: Exec::new(declaration, locks), _in_use: Arc::new(installed.in_use) })
     }
 }
 

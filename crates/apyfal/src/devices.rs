@@ -54,16 +54,17 @@ impl Devices {
         Device::ALL.into_iter().map(|(_, device)| device).filter(is_here).collect()
     }
 
-    /// The engine of a package: with a slot of a device that is here and that it has an image for,
-    /// else as it is. `agfi` is an image at AWS that goes before those of the package.
+    /// The engines of a package, the best one last: it alone, unless it needs a device, and with a slot of one
+    /// that is here and that it has an image for. `agfi` is an image at AWS that goes before those of the
+    /// package.
     ///
     /// # Errors
     /// It cannot do without a device and none is here, or an image is none.
-    pub(crate) fn engine(
+    pub(crate) fn engines(
         &self,
         installed: Installed,
         agfi: Option<&str>,
-    ) -> Result<Arc<dyn Engine>> {
+    ) -> Result<Vec<Arc<dyn Engine>>> {
         let (manifest, files) = (&installed.manifest, installed.files.clone());
         let lacks = manifest.requires.device.then(|| manifest.lacks_device());
         let name = manifest.name.clone();
@@ -86,7 +87,7 @@ impl Devices {
             if let (Some(lacks), false) = (lacks, matches!(self.0, Those::Elsewhere)) {
                 return Err(lacks.operation(format!("use '{name}'")));
             }
-            return Ok(Arc::new(packaged));
+            return Ok(vec![Arc::new(packaged)]);
         };
         let image = match (&image.agfi, &image.file) {
             (Some(agfi), _) => apyfal_devices::Image::agfi(agfi)?,
@@ -97,7 +98,12 @@ impl Devices {
         };
         let options = PoolOptions { locks: lock_directory(), wait: WAIT, what: name };
         let pool = Arc::new(Pool::new(device, options));
-        Ok(Arc::new(WithSlot::new(packaged, pool, image, hold)))
+        let mut engines: Vec<Arc<dyn Engine>> = Vec::new();
+        if lacks.is_none() {
+            engines.push(Arc::new(packaged.clone()));
+        }
+        engines.push(Arc::new(WithSlot::new(packaged, pool, image, hold)));
+        Ok(engines)
     }
 
     /// The first image that a device here takes, and that device.

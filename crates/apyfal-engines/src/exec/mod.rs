@@ -43,7 +43,7 @@ use declaration::Program;
 use process::Process;
 
 /// The engine of one declared accelerator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exec {
     declaration: Arc<Declaration>,
     locks: PathBuf,

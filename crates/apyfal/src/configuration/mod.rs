@@ -158,17 +158,21 @@ fn add_packages(
         if declared.iter().any(|declared| declared.eq_ignore_ascii_case(&name)) {
             continue;
         }
-        let engine = found.and_then(|installed| {
+        let engines = found.and_then(|installed| {
             // Where it is unknown who is trusted, nobody is.
             let keys = keys.as_ref().map_err(Error::duplicate)?;
             installed.must_be_signed(keys)?;
             // Who made this machine a host may have said which image it is to load.
             let image = fpga_image.filter(|(served, _)| served.eq_ignore_ascii_case(&name));
-            devices.engine(installed, image.map(|(_, image)| image.as_str()))
+            devices.engines(installed, image.map(|(_, image)| image.as_str()))
         });
-        match engine {
-            Ok(engine) => registry.add(engine),
-            Err(error) => registry.add_broken(name, error),
+        let added = engines.and_then(|engines| {
+            let mut engines = engines.into_iter();
+            engines.next().into_iter().for_each(|engine| registry.add(engine));
+            engines.try_for_each(|better| registry.add_engine(better))
+        });
+        if let Err(error) = added {
+            registry.add_broken(name, error);
         }
     }
 }
