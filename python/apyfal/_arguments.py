@@ -13,14 +13,14 @@ def check(**given: Any) -> None:
     """Refuses what cannot be meant.
 
     Args:
-        given: Arguments that calls of accelerators have in common, by name. None says nothing.
+        given: Arguments by name. None says nothing, and of names that are not known here others tell.
 
     Raises:
         TypeError: One is of another type.
         ValueError: One is a text that nothing can be called.
     """
     for name, value in given.items():
-        if value is None:
+        if value is None or name not in _WANTED:
             continue
         wanted, is_right = _WANTED[name]
         if not is_right(value):
@@ -88,8 +88,18 @@ def _are_many(value: Any) -> bool:
 
 
 _TEXT: tuple[str, Callable[[Any], bool]] = ('a str', lambda value: isinstance(value, str))
+# An id may be a number, as it may be digits in a file.
+_ID: tuple[str, Callable[[Any], bool]] = (
+    'a str', lambda value: isinstance(value, (str, int)) and not isinstance(value, bool))
+_PATH: tuple[str, Callable[[Any], bool]] = (
+    'a path or URL', lambda value: isinstance(value, (str, bytes, os.PathLike)))
 _MANY = ('a list or another iterable', _are_many)
 _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys((
+        'agent_sha256', 'availability_zone', 'client_id', 'host_name_prefix', 'idle_timeout', 'image_id', 'instance_id',
+        'instance_type', 'key_pair', 'max_lifetime', 'policy', 'region', 'role', 'secret_id', 'security_group',
+        'subnet_id'), _ID),
+    **dict.fromkeys(('agent', 'init_script', 'ssl_cert_key'), _PATH),
     'accelerator': _TEXT,
     'accelize_client_id': _TEXT,
     'accelize_secret_id': _TEXT,
@@ -97,6 +107,8 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'host_ip': _TEXT,
     'host_type': _TEXT,
     'host_env': ('a dictionary', lambda value: hasattr(value, 'keys')),
+    'init_config': ('True, False, a path or a URL',
+                    lambda value: isinstance(value, (bool, str, bytes, os.PathLike))),
     'info_dict': ('a dictionary', lambda value: hasattr(value, 'update')),
     'info_list': ('a list', lambda value: hasattr(value, 'append')),
     'progress': ('a function, True or False', lambda value: callable(value) or isinstance(value, bool)),

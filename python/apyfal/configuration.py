@@ -61,15 +61,16 @@ class Section(MutableMapping[str, Any]):
         self._name = name
 
     def __getitem__(self, key: str) -> Any:
-        text = self._parent._core.get(self._name, key)
+        text = self._parent._core.get(self._name, _args.text(key, 'key'))
         written, value = self._parent._objects.get((self._name, key), (None, None))
         return value if text is not None and text == written else text
 
     def __setitem__(self, key: str, value: Any) -> None:
+        _args.text(key, 'key')
         if value is None:
             return
         if isinstance(value, str):
-            text = value
+            text = _args.text(value, key)
             self._parent._objects.pop((self._name, key), None)
         else:
             text = _written(value, key)
@@ -256,6 +257,7 @@ class Configuration(Mapping[str, Section]):
     def __getitem__(self, name: str) -> Section:
         if not isinstance(name, str):
             raise TypeError(f"the name of a section is a str, not '{type(name).__name__}'")
+        _args.text(name, 'section')
         self._made.add(name)
         return Section(self, name)
 

@@ -90,7 +90,7 @@ fn path(end: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Named>> {
     }
     // Python has the bytes of such a path as lone surrogates.
     let Ok(bytes) = os.call_method1("fsencode", (&path,)) else {
-        return text(&path, name).map(|text| Some(Named::Url(text)));
+        return text(&path, &format!("'{name}'")).map(|text| Some(Named::Url(text)));
     };
     let bytes: Vec<u8> = bytes.extract()?;
     Ok(Some(Named::File(OsString::from_vec(bytes).into())))

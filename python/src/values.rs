@@ -35,7 +35,7 @@ fn convert(value: &Bound<'_, PyAny>, name: &str, depth: usize) -> PyResult<Value
         return Ok(Value::Null);
     }
     if value.is_instance_of::<PyString>() {
-        return text(value, name).map(Value::String);
+        return text(value, &format!("'{name}'")).map(Value::String);
     }
     if value.is_instance_of::<PyFloat>() {
         let number: f64 = value.extract()?;
@@ -81,17 +81,15 @@ fn number(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Value> {
     )))
 }
 
-/// A text, which must be one that can be encoded.
-pub(crate) fn text(value: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
+/// A text, which must be one that can be encoded. `what` is how errors begin.
+pub(crate) fn text(value: &Bound<'_, PyAny>, what: &str) -> PyResult<String> {
     let Ok(string) = value.cast::<PyString>() else {
         let kind = value.get_type();
         let kind = kind.fully_qualified_name()?;
-        return Err(PyTypeError::new_err(format!("'{name}' must be a str, not '{kind}'")));
+        return Err(PyTypeError::new_err(format!("{what} must be a str, not '{kind}'")));
     };
     string.to_str().map(str::to_owned).map_err(|_| {
-        PyValueError::new_err(format!(
-            "'{name}' has characters that cannot be encoded (surrogates)"
-        ))
+        PyValueError::new_err(format!("{what} has characters that cannot be encoded (surrogates)"))
     })
 }
 

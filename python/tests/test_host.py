@@ -1,5 +1,6 @@
 """Hosts and clients by themselves, and programs as users of the original wrote them."""
 import io
+import pathlib
 import pickle
 import warnings
 
@@ -232,7 +233,27 @@ def test_wrong_types_are_told_by_name(name, value):
             AcceleratorClient(**{'accelerator': 'sha3', name: value})
 
 
+@pytest.mark.parametrize('name, value', [
+    ('region', ['a']), ('secret_id', b'hush'), ('client_id', True), ('key_pair', 1.5), ('instance_id', {}),
+    ('idle_timeout', b'5'), ('init_script', 5), ('agent', []), ('ssl_cert_key', False), ('ssl_cert_crt', 5),
+    ('init_config', 5), ('host_name_prefix', ['a'])])
+def test_wrong_types_of_settings_are_told_by_name(name, value):
+    for make in (AWSHost, lambda **given: apyfal.Accelerator('gzip', host_type='AWS', **given)):
+        with pytest.raises(TypeError, match=f"'{name}' must be") as raised:
+            make(**{name: value})
+        assert 'hush' not in str(raised.value)
+
+
+def test_a_number_or_path_is_the_text_that_says_the_same():
+    host = AWSHost(instance_id=1024, ssl_cert_crt=b'/a/crt', init_script=pathlib.Path('/a/script'))
+    section = host._config['host.AWS']
+    assert host.instance_id == '1024'
+    assert (section['ssl_cert_crt'], section['init_script']) == ('/a/crt', '/a/script')
+
+
 def test_wrong_types_of_other_calls():
+    with pytest.raises(TypeError, match="'host_name_prefix' must be a str"):
+        list(apyfal.iter_accelerators(host_name_prefix=5))
     with pytest.raises(TypeError, match="'host_ip' must be a str"):
         AWSHost(host_ip=5)
     with pytest.raises(TypeError, match="'ssl_cert_crt' must be a path or False"):

@@ -81,7 +81,7 @@ def test_wrong_parameters(sha3):
             (float('nan'), ValueError, "'type' cannot be NaN"),
             ([{'a': {1}}], TypeError, "'type' cannot be of type 'set'"),
             (1j, TypeError, "'type' cannot be of type 'complex'"),
-            ({1: 2}, TypeError, "a key of 'type'"),
+            ({1: 2}, TypeError, "a key of 'type' must be a str, not 'int'"),
             ('\udc80', ValueError, "'type' has characters"),
             ('nosuch', ClientConfigurationException, 'type')]:
         with pytest.raises(error) as raised:

@@ -110,3 +110,25 @@ def test_what_no_file_can_hold_is_pickled():
     assert again['host']['more'] == ' blanks ' and 'more' in list(again['host'])
     assert again == config and again['odd]']['object'] == {'a': (1,)}
     assert again['host.AWS'].pop('role') == 'r' and again['host.AWS'].pop('lines', None) is None
+
+
+def test_names_and_texts_that_are_none_are_refused_by_name():
+    config = Configuration(io.StringIO(''))
+    host = config['host']
+    for text in ('a\ud800', 'a\0'):
+        with pytest.raises(ValueError, match="'section' has"):
+            config[text]
+        with pytest.raises(ValueError, match="'key' has"):
+            host[text]
+        with pytest.raises(ValueError, match="'key' has"):
+            host[text] = 'x'
+        with pytest.raises(ValueError, match="'region' has"):
+            host['region'] = text
+    for call in (lambda: host[3], lambda: host.update({3: 'x'})):
+        with pytest.raises(TypeError, match="'key' must be a str, not 'int'"):
+            call()
+    itself = {}
+    itself['a'] = itself
+    with pytest.raises(TypeError, match="'region' cannot be a 'dict'"):
+        host['region'] = itself
+    assert list(config) == ['host'] and not host

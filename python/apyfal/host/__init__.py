@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Self
@@ -88,9 +89,10 @@ class Host:
 
     def _say(self, **given: Any) -> None:
         """Puts what was given over what the configuration says."""
+        check(**given)
         section = self._section()
         for key, value in given.items():
-            value = carried(value, key)
+            value = carried(os.fsdecode(value) if isinstance(value, bytes) else value, key)
             section[key] = text(value, key) if isinstance(value, str) else value
 
     @property

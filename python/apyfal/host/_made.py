@@ -10,6 +10,7 @@ from warnings import warn
 from apyfal import _apyfal, _ending
 from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
+from apyfal._arguments import text
 from apyfal._literals import carried
 from apyfal._logging import get_logger
 from apyfal._program import program
@@ -300,6 +301,8 @@ def running(config: _cfg.Configuration, host_name_prefix: bool | str,
         config: The configuration, by which providers are asked.
         host_name_prefix: What their names begin with: True for that of the configuration, False for any.
     """
+    if host_name_prefix is not None and not isinstance(host_name_prefix, bool):
+        text(host_name_prefix, 'host_name_prefix')
     hosts, errors = _apyfal.made_hosts(config._core, program())
     prefix = config['host']['host_name_prefix'] if host_name_prefix is True else host_name_prefix
     begin = f'{prefix}_accelize_' if prefix else 'accelize_'
