@@ -40,6 +40,7 @@ fn what_was_promised_is_kept_whatever_happens() {
     in_own_mounts("what_was_promised_is_kept_whatever_happens", |has_disks| {
         let seed = number("APYFAL_SEED").unwrap_or(1);
         let steps = number("APYFAL_STEPS").unwrap_or(STEPS);
+        println!("seed {seed}");
         run::run(seed, steps, has_disks).unwrap_or_else(|told| panic!("{told}"));
     });
 }
@@ -54,6 +55,7 @@ fn soak() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let mut seed = number("APYFAL_SEED").unwrap_or(now.as_secs());
         while Instant::now() < end {
+            println!("seed {seed}");
             run::run(seed, 3 * STEPS, has_disks).unwrap_or_else(|told| panic!("{told}"));
             seed += 1;
         }

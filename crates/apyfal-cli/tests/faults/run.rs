@@ -39,8 +39,6 @@ pub(crate) struct Run {
 /// Has so many things happen to hosts that are used meanwhile. What was not as promised is told, with
 /// the place of all that is known of it.
 pub(crate) fn run(seed: u64, steps: u64, has_disks: bool) -> Result<(), String> {
-    // Also where it panics.
-    println!("seed {seed}");
     let home = Home::new();
     build_clock(&home);
     let ran = home.path("ran");
