@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: programs of Debian and packages of PyPI.
+//! What tests and benchmarks need beside Rust: programs of Debian and packages of PyPI.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +32,30 @@ const PROGRAMS: [(&str, &str); 23] = [
     ("zstd", "zstd"),
 ];
 
+/// What benchmarks need: what they compare with, what loads hosts, and what counts.
+const BENCH_PROGRAMS: [(&str, &str); 20] = [
+    ("cc", "gcc"),
+    ("cjpeg", "libjpeg-turbo-progs"),
+    ("curl", "curl"),
+    ("djpeg", "libjpeg-turbo-progs"),
+    ("gunzip", "gzip"),
+    ("gzip", "gzip"),
+    ("h2load", "nghttp2-client"),
+    ("igzip", "isal"),
+    ("libdeflate-gunzip", "libdeflate-tools"),
+    ("libdeflate-gzip", "libdeflate-tools"),
+    ("nginx", "nginx-light"),
+    ("openssl", "openssl"),
+    ("perl", "perl"),
+    ("pigz", "pigz"),
+    ("sed", "sed"),
+    ("strace", "strace"),
+    ("tar", "tar"),
+    ("taskset", "util-linux"),
+    ("valgrind", "valgrind"),
+    ("wrk", "wrk"),
+];
+
 /// Packages of the Debian that tests boot, beside the least of it.
 const DEBIAN_PACKAGES: &str = "systemd-sysv,curl,openssh-server";
 
@@ -50,27 +74,55 @@ const PYTHON_PACKAGES: [&str; 11] = [
     "schemathesis==4.32.5",
 ];
 
-/// Installs the programs that are missing, or says how to.
+/// Installs the programs that tests need, or says how to.
 pub(crate) fn programs() -> Result {
-    let missing: Vec<_> = PROGRAMS
+    let missing = missing(&PROGRAMS);
+    match missing.is_empty() || can_install() {
+        true => install(&missing),
+        false => {
+            let packages = missing.join(" ");
+            Err(format!("the tests need more programs: sudo apt-get install {packages}").into())
+        }
+    }
+}
+
+/// Installs the programs that benchmarks compare with. Where that cannot be, their rows say so.
+pub(crate) fn bench_programs() -> Result {
+    match can_install() {
+        true => install(&missing(&BENCH_PROGRAMS)),
+        false => Ok(()),
+    }
+}
+
+/// The package of a program that benchmarks need and that is not here.
+pub(crate) fn missing_package(program: &str) -> Option<&'static str> {
+    let (_, package) = BENCH_PROGRAMS.iter().find(|(known, _)| *known == program)?;
+    (!is_on_path(program)).then_some(package)
+}
+
+fn missing(programs: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    programs
         .iter()
         .filter(|(program, _)| !is_on_path(program))
         .map(|(_, package)| *package)
-        .collect();
-    if missing.is_empty() {
+        .collect()
+}
+
+fn can_install() -> bool {
+    is_on_path("apt-get") && is_root()
+}
+
+fn install(packages: &[&str]) -> Result {
+    if packages.is_empty() {
         return Ok(());
     }
-    let packages = missing.join(" ");
-    if !is_on_path("apt-get") || !is_root() {
-        return Err(format!("the tests need more programs: sudo apt-get install {packages}").into());
-    }
-    println!("installing {packages}");
+    println!("installing {}", packages.join(" "));
     run::quiet(Command::new("apt-get").args(["update", "-q"]))?;
     let _quiet = NoServices::begin()?;
     run::quiet(
         Command::new("apt-get")
             .args(["install", "-q", "-y", "--no-install-recommends"])
-            .args(&missing)
+            .args(packages)
             .env("DEBIAN_FRONTEND", "noninteractive"),
     )
 }

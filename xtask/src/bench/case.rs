@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Bench;
-use super::check::{Check, Quality};
+use super::check::Check;
+use super::data;
+use super::pair::Runner;
 use super::process::Program;
-use super::row::{Row, Side};
+use super::row::Goal;
 
 /// What a command line reads and writes.
 #[derive(Clone, Debug)]
@@ -16,34 +18,90 @@ pub(super) struct Io {
     pub(super) dst: PathBuf,
 }
 
+/// What speed is counted in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unit {
+    /// 10^6 bytes.
+    Megabytes,
+    /// The files of a directory.
+    Files,
+    /// Processes, each with one small job.
+    Starts,
+}
+
+impl Unit {
+    pub(super) fn speed(self) -> &'static str {
+        match self {
+            Self::Megabytes => "MB/s",
+            Self::Files => "files/s",
+            Self::Starts => "starts/s",
+        }
+    }
+}
+
+/// How often one run starts a program whose start counts.
+const STARTS: u32 = 50;
+
 /// Somebody else's program for the job.
-struct Peer {
-    name: &'static str,
-    line: &'static str,
-    /// The numbers of cores it can use.
-    cores: &'static [usize],
-    /// A smaller source, for those that would take hours.
-    src: Option<PathBuf>,
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    pub(super) line: &'static str,
+    /// The numbers of cores on which it is compared.
+    pub(super) cores: &'static [usize],
+    /// Another source, for those that would take hours and for a job of another size.
+    pub(super) src: Option<PathBuf>,
+    /// Whether it puts its results beside the sources: then `$DST` is a copy of them.
+    pub(super) in_place: bool,
+    /// What is wanted on so many cores.
+    goals: Vec<(usize, Goal)>,
+}
+
+impl Peer {
+    pub(super) fn goals(&self, cores: usize) -> Vec<Goal> {
+        self.goals.iter().filter(|(on, _)| *on == cores).map(|(_, goal)| *goal).collect()
+    }
+}
+
+/// What makes the source, before anything is measured.
+pub(super) enum Prepare {
+    Line(&'static str),
+    /// Directories of so many files.
+    Files(&'static [usize]),
 }
 
 /// The job. Lines are for the shell: `$SRC` and `$DST` are what to read and write, `$CORES` how
-/// many cores there are, `$APYFAL` and `$PEERS` the programs of this project, `$DATA` the directory
-/// of the data.
+/// many cores there are, `$APYFAL` and `$PEERS` the programs of this project, `$PROGRAMS` the sources of
+/// small ones, `$DATA` the directory of the data.
 pub(super) struct Case {
     pub(super) name: &'static str,
-    src: PathBuf,
+    pub(super) src: PathBuf,
     bytes: Option<u64>,
-    prepare: Option<&'static str>,
-    check: Check,
-    line: &'static str,
-    peers: Vec<Peer>,
+    pub(super) unit: Unit,
+    prepare: Option<Prepare>,
+    pub(super) check: Check,
+    pub(super) line: &'static str,
+    pub(super) peers: Vec<Peer>,
+    /// The numbers of cores on which it is measured.
+    pub(super) cores: &'static [usize],
+    /// What the second core is to gain.
+    pub(super) second_core: Option<Goal>,
 }
 
 impl Case {
     /// What our engine does with the file `src`.
     pub(super) fn new(name: &'static str, src: &Path, check: Check, line: &'static str) -> Self {
-        let src = src.to_owned();
-        Self { name, src, bytes: None, prepare: None, check, line, peers: Vec::new() }
+        Self {
+            name,
+            src: src.to_owned(),
+            bytes: None,
+            unit: Unit::Megabytes,
+            prepare: None,
+            check,
+            line,
+            peers: Vec::new(),
+            cores: &[1, 2],
+            second_core: None,
+        }
     }
 
     /// How many bytes the job processes, where it is not the length of the source.
@@ -52,148 +110,136 @@ impl Case {
         self
     }
 
+    /// It is so small that it is mostly the start of a process: that is counted, without a shell's.
+    /// Its lines are simple ones.
+    pub(super) fn starts(mut self) -> Self {
+        self.unit = Unit::Starts;
+        self.on(&[1])
+    }
+
+    /// It is about many files: those of a directory are counted. `counts` are made first.
+    pub(super) fn files(mut self, counts: &'static [usize]) -> Self {
+        self.unit = Unit::Files;
+        self.prepare = Some(Prepare::Files(counts));
+        self
+    }
+
+    /// It is measured on these numbers of cores only.
+    pub(super) fn on(mut self, cores: &'static [usize]) -> Self {
+        self.cores = cores;
+        self
+    }
+
     /// The line that makes the source.
     pub(super) fn prepare(mut self, line: &'static str) -> Self {
-        self.prepare = Some(line);
+        self.prepare = Some(Prepare::Line(line));
         self
     }
 
     /// Adds a peer that uses one core.
     pub(super) fn peer(self, name: &'static str, line: &'static str) -> Self {
-        self.add(Peer { name, line, cores: &[1], src: None })
+        self.add(name, line, &[1])
     }
 
-    /// Adds a peer that uses the cores it is given.
+    /// Adds a peer that is compared on one core and on two.
     pub(super) fn parallel(self, name: &'static str, line: &'static str) -> Self {
-        self.add(Peer { name, line, cores: &[1, 2], src: None })
+        self.add(name, line, &[1, 2])
     }
 
-    /// Adds a peer that is too slow for more than the file `src`.
-    pub(super) fn slow(self, name: &'static str, src: &Path, line: &'static str) -> Self {
-        self.add(Peer { name, line, cores: &[1], src: Some(src.to_owned()) })
+    /// Adds a peer that is compared on two cores.
+    pub(super) fn on_two(self, name: &'static str, line: &'static str) -> Self {
+        self.add(name, line, &[2])
     }
 
-    fn add(mut self, peer: Peer) -> Self {
+    fn add(mut self, name: &'static str, line: &'static str, cores: &'static [usize]) -> Self {
+        let peer = Peer { name, line, cores, src: None, in_place: false, goals: Vec::new() };
         self.peers.push(peer);
         self
     }
 
-    /// Measures ours beside every peer, or beside another build, on one core and on two.
-    pub(super) fn run(&self, rounds: usize, bench: &Bench) -> Result<Vec<Row>> {
-        let start = |name: &str, apyfal: &Path, line, src: &Path, cores| {
-            let io = Io { src: src.to_owned(), dst: bench.data.directory().join(name) };
-            Runner::start(bench.program(apyfal, line, &io), io, cores, self.bytes)
-        };
-        if let Some(line) = self.prepare {
-            let mut prepare = start("prepared", &bench.apyfal, line, &self.src, 1);
-            prepare.run(&Check::Nothing);
-            if let Some(why) = prepare.failure {
-                return Ok(vec![Row::impossible(self.name, format!("no source, {why}"))]);
-            }
+    /// The last peer has another source.
+    pub(super) fn reads(mut self, src: &Path) -> Self {
+        if let Some(peer) = self.peers.last_mut() {
+            peer.src = Some(src.to_owned());
         }
-        let mut rows = Vec::new();
-        for cores in [1, 2] {
-            let pair = |peer, apyfal: &Path, line, src: &Path, their_cores| -> Result<Row> {
-                bench.say(&format!("{} on {cores}, {peer}", self.name));
-                let mut ours = start("ours", &bench.apyfal, self.line, &self.src, cores);
-                let mut theirs = start("theirs", apyfal, line, src, their_cores);
-                // The first round checks, and warms what can be warmed.
-                ours.run(&self.check);
-                theirs.run(&self.check);
-                if ours.failure.is_none() && theirs.failure.is_none() {
-                    theirs.failure = self.disagreement(&ours, &theirs, bench)?;
+        self
+    }
+
+    /// The last peer puts its results beside the sources.
+    pub(super) fn in_place(mut self) -> Self {
+        if let Some(peer) = self.peers.last_mut() {
+            peer.in_place = true;
+        }
+        self
+    }
+
+    /// What is wanted beside the last peer on so many cores.
+    pub(super) fn goal(mut self, cores: usize, goal: Goal) -> Self {
+        if let Some(peer) = self.peers.last_mut() {
+            peer.goals.push((cores, goal));
+        }
+        self
+    }
+
+    /// What the second core is to gain.
+    pub(super) fn second_core(mut self, goal: Goal) -> Self {
+        self.second_core = Some(goal);
+        self
+    }
+
+    /// Makes the source; why that cannot be.
+    pub(super) fn make_source(&self, bench: &Bench) -> Result<Option<String>> {
+        match self.prepare {
+            None => Ok(None),
+            Some(Prepare::Line(line)) => {
+                let dst = bench.data.prepared();
+                match dst.is_dir() {
+                    true => std::fs::remove_dir_all(&dst)?,
+                    false => drop(std::fs::remove_file(&dst)),
                 }
-                ours.seconds.clear();
-                theirs.seconds.clear();
-                for _ in 0..rounds {
-                    ours.run(&Check::Nothing);
-                    theirs.run(&Check::Nothing);
+                let program =
+                    bench.program(&bench.apyfal, line, &Io { src: self.src.clone(), dst });
+                let failed = |error| format!("failed: {error}");
+                let made = || program.run(1, &bench.cores).err().map(failed);
+                Ok(program.missing().or_else(made))
+            }
+            Some(Prepare::Files(counts)) => {
+                for count in counts {
+                    bench.data.make_files(*count)?;
                 }
-                let (ours, theirs) = (ours.side(), theirs.side());
-                Ok(Row { case: self.name, cores, peer, ours, theirs })
-            };
-            if let Some(other) = &bench.against {
-                rows.push(pair("the other build", other, self.line, &self.src, cores)?);
-                continue;
-            }
-            if cores > 1 {
-                rows.push(pair("itself on 1 core", &bench.apyfal, self.line, &self.src, 1)?);
-            }
-            for peer in self.peers.iter().filter(|peer| peer.cores.contains(&cores)) {
-                let src = peer.src.as_deref().unwrap_or(&self.src);
-                rows.push(pair(peer.name, &bench.apyfal, peer.line, src, cores)?);
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Compares the two results, where the same source must have the same one.
-    fn disagreement(&self, ours: &Runner, other: &Runner, bench: &Bench) -> Result<Option<String>> {
-        let mut dst = ours.io.dst.clone();
-        if other.io.src != ours.io.src {
-            dst = bench.data.directory().join("slice");
-            let io = Io { src: other.io.src.clone(), dst: dst.clone() };
-            bench.program(&bench.apyfal, self.line, &io).run(ours.cores)?;
-        }
-        Ok((!self.check.agree(&dst, &other.io.dst)?).then(|| "WRONG: results differ".to_owned()))
-    }
-}
-
-/// A program that is run again and again.
-struct Runner {
-    program: Program,
-    io: Io,
-    cores: usize,
-    bytes: u64,
-    seconds: Vec<f64>,
-    peak_memory: u64,
-    quality: Quality,
-    failure: Option<String>,
-}
-
-impl Runner {
-    fn start(program: Program, io: Io, cores: usize, bytes: Option<u64>) -> Self {
-        let length = || std::fs::metadata(&io.src).map_or(0, |metadata| metadata.len());
-        Self {
-            bytes: bytes.unwrap_or_else(length),
-            failure: program.missing(),
-            program,
-            io,
-            cores,
-            seconds: Vec::new(),
-            peak_memory: 0,
-            quality: Quality::None,
-        }
-    }
-
-    /// Runs it once and checks its result, unless it failed before.
-    fn run(&mut self, check: &Check) {
-        if self.failure.is_some() {
-            return;
-        }
-        match self.program.run(self.cores) {
-            Ok(sample) => {
-                self.seconds.push(sample.time.as_secs_f64());
-                self.peak_memory = self.peak_memory.max(sample.peak_memory);
-            }
-            Err(error) => self.failure = Some(format!("failed: {error}")),
-        }
-        if self.failure.is_none() && !matches!(check, Check::Nothing) {
-            match check.check(&self.io) {
-                Ok(quality) => self.quality = quality,
-                Err(error) => self.failure = Some(format!("WRONG: {error}")),
+                Ok(None)
             }
         }
     }
 
-    fn side(&self) -> Result<Side, String> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        Ok(Side {
-            rates: self.seconds.iter().map(|time| self.bytes as f64 / 1e6 / time).collect(),
-            peak_memory: self.peak_memory,
-            quality: self.quality,
+    /// One of both sides: a line for a program of this project or another one, whose result has a name.
+    pub(super) fn runner(&self, bench: &Bench, what: Line<'_>, cores: usize) -> Runner {
+        let io = Io { src: what.src.to_owned(), dst: bench.data.directory().join(what.result) };
+        let starts = (self.unit == Unit::Starts).then_some(STARTS);
+        let program = Program { starts, ..bench.program(what.apyfal, what.line, &io) };
+        Runner::new(program, io, what.in_place, cores)
+    }
+
+    /// How much a source is, in what speed is counted in.
+    pub(super) fn amount(&self, src: &Path) -> Result<f64> {
+        Ok(match self.unit {
+            Unit::Megabytes => match self.bytes {
+                Some(bytes) => bytes as f64 / 1e6,
+                None => std::fs::metadata(src)?.len() as f64 / 1e6,
+            },
+            Unit::Files => data::files_below(src, "")?.0 as f64,
+            Unit::Starts => f64::from(STARTS),
         })
     }
+}
+
+/// A command line of one side.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) apyfal: &'a Path,
+    pub(super) line: &'static str,
+    pub(super) src: &'a Path,
+    pub(super) in_place: bool,
+    /// What its result is called.
+    pub(super) result: &'static str,
 }

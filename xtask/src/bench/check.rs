@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::case::Io;
+use super::data::files_below;
 use super::picture::HEADER;
 
 /// How a result is checked.
@@ -25,12 +26,14 @@ pub(super) enum Check {
     Tar { directory: PathBuf, bytes: u64 },
     /// Both have the same bytes.
     Agree,
-    /// Both have the same 64 hexadecimal digits.
-    Digest,
+    /// Both have the same 64 hexadecimal digits, or the same several times in turn.
+    Digests,
+    /// `gzip` makes each file of the source directory of one that is called like it, with `.gz` behind.
+    Files,
     /// It has this length.
     Length(u64),
-    /// `djpeg` makes a picture of it that is like the source.
-    Picture,
+    /// `djpeg` makes a picture of it that is like this one.
+    Picture(PathBuf),
 }
 
 /// How good a result is.
@@ -61,7 +64,7 @@ impl Check {
     pub(super) fn check(&self, io: &Io) -> Result<Quality> {
         let (src, dst) = (&io.src, &io.dst);
         match self {
-            Self::Nothing | Self::Agree | Self::Digest => {}
+            Self::Nothing | Self::Agree | Self::Digests => {}
             Self::Gzip => {
                 shell("gzip -dc \"$1\" | cmp - \"$2\"", &[dst, src])?;
                 return Ok(Quality::Ratio(length(src)? as f64 / length(dst)? as f64));
@@ -69,10 +72,23 @@ impl Check {
             Self::Equal(original) => shell("cmp \"$1\" \"$2\"", &[dst, original])?,
             Self::Tar { directory, bytes } => {
                 let unpacked = dst.with_extension("unpacked");
-                let line = "rm -rf \"$2\" && mkdir \"$2\" && tar -xzf \"$1\" -C \"$2\" && \
+                let line = "rm -rf \"$2\" && mkdir \"$2\" && tar -xizf \"$1\" -C \"$2\" && \
                             diff -r \"$2\"/* \"$3\"; status=$?; rm -rf \"$2\"; exit $status";
                 shell(line, &[dst, &unpacked, directory])?;
                 return Ok(Quality::Ratio(*bytes as f64 / length(dst)? as f64));
+            }
+            Self::Files => {
+                let unpacked = dst.with_extension("unpacked");
+                let line = "export LC_ALL=C; (cd \"$1\" && find . -type f -name '*.gz' | sort | \
+                            xargs gzip -dc) > \"$2\" && (cd \"$3\" && find . -type f | sort | \
+                            xargs cat) | cmp - \"$2\"; status=$?; rm \"$2\"; exit $status";
+                shell(line, &[dst, &unpacked, src])?;
+                let ((files, bytes), (results, packed)) =
+                    (files_below(src, "")?, files_below(dst, ".gz")?);
+                if files != results {
+                    bail!("{results} results of {files} files");
+                }
+                return Ok(Quality::Ratio(bytes as f64 / packed as f64));
             }
             Self::Length(expected) => {
                 let length = length(dst)?;
@@ -80,10 +96,10 @@ impl Check {
                     bail!("{length} bytes instead of {expected}");
                 }
             }
-            Self::Picture => {
+            Self::Picture(original) => {
                 let decoded = dst.with_extension("decoded");
                 shell("djpeg -bmp -outfile \"$2\" \"$1\"", &[dst, &decoded])?;
-                let psnr = psnr(src, &decoded)?;
+                let psnr = psnr(original, &decoded)?;
                 std::fs::remove_file(&decoded)?;
                 if psnr < 25.0 {
                     bail!("{psnr:.1} dB: it is another picture");
@@ -94,11 +110,16 @@ impl Check {
         Ok(Quality::None)
     }
 
+    /// Whether it is about two results.
+    pub(super) fn is_of_both(&self) -> bool {
+        matches!(self, Self::Agree | Self::Digests)
+    }
+
     /// Whether two results that must be equal are.
     pub(super) fn agree(&self, ours: &Path, theirs: &Path) -> Result<bool> {
         Ok(match self {
             Self::Agree => shell("cmp \"$1\" \"$2\"", &[ours, theirs]).is_ok(),
-            Self::Digest => digest(ours)? == digest(theirs)?,
+            Self::Digests => digests(ours)? == digests(theirs)?,
             _ => true,
         })
     }
@@ -122,12 +143,15 @@ fn shell(line: &str, arguments: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-fn digest(path: &Path) -> Result<String> {
+fn digests(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path)?;
-    text.split(|character: char| !character.is_ascii_hexdigit())
-        .find(|word| word.len() == 64)
-        .map(str::to_ascii_lowercase)
-        .context("there is no digest in the output")
+    let words = text.split(|character: char| !character.is_ascii_hexdigit());
+    let digests: Vec<_> =
+        words.filter(|word| word.len() == 64).map(str::to_ascii_lowercase).collect();
+    match digests.is_empty() {
+        true => bail!("there is no digest in the output"),
+        false => Ok(digests),
+    }
 }
 
 /// Compares the pixels of two pictures of the form that `picture` writes and `djpeg -bmp` too.

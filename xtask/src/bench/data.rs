@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::picture;
 
 /// Counts up when the data is made in another way.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Where Debian has English text that compresses as books do: the documentation of perl and its
 /// modules. Documentation at large repeats the same licences.
@@ -20,6 +20,22 @@ const TEXTS: [&str; 2] = ["/usr/share/perl", "/usr/share/common-licenses"];
 
 /// Found text shorter than this is not typical enough to be repeated.
 const ENOUGH_TEXT: u64 = 4_000_000;
+
+/// Beginnings of the text.
+const SLICES: [(&str, u64); 3] =
+    [("slice.text", 64 << 10), ("small-slice.text", 16 << 10), ("kibibyte.text", 1 << 10)];
+
+/// Name, width, height and bits for a pixel.
+const PICTURES: [(&str, u32, u32, u32); 5] = [
+    ("8k.bmp", 7680, 4320, 24),
+    ("4k.bmp", 3840, 2160, 24),
+    ("4k-32.bmp", 3840, 2160, 32),
+    ("1080p.bmp", 1920, 1080, 24),
+    ("1080p-32.bmp", 1920, 1080, 32),
+];
+
+/// Room for pictures, and for 100,000 files with their results.
+const BESIDE_TEXT: u64 = 1_200_000_000;
 
 /// As many words as the original accelerator took.
 const CORPUS: usize = 2500;
@@ -46,7 +62,7 @@ impl Data {
             fs::rename(made.keep(), &kept)?;
         }
         // The data, and the results of two programs and of a check.
-        let place = place.map_or_else(|| fast_place(8 * bytes), Path::to_owned);
+        let place = place.map_or_else(|| fast_place(8 * bytes + BESIDE_TEXT), Path::to_owned);
         let directory = tempfile::Builder::new().prefix("apyfal-bench-").tempdir_in(place)?;
         copy_all(&kept, directory.path())?;
         Ok(Self { directory, bytes })
@@ -71,6 +87,11 @@ impl Data {
         self.directory().join("slice.text")
     }
 
+    /// The first 16 KiB of the text.
+    pub(super) fn small_slice(&self) -> PathBuf {
+        self.directory().join("small-slice.text")
+    }
+
     /// The first KiB of the text.
     pub(super) fn kibibyte(&self) -> PathBuf {
         self.directory().join("kibibyte.text")
@@ -86,18 +107,41 @@ impl Data {
         self.directory().join("wordless")
     }
 
-    pub(super) fn picture(&self) -> PathBuf {
-        self.directory().join("picture.bmp")
-    }
-
-    /// The same of 1920x1080 pixels.
-    pub(super) fn small_picture(&self) -> PathBuf {
-        self.directory().join("small-picture.bmp")
+    /// One of [`PICTURES`].
+    pub(super) fn picture(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
     }
 
     /// What a case's `prepare` writes.
     pub(super) fn prepared(&self) -> PathBuf {
         self.directory().join("prepared")
+    }
+
+    /// So many files of 1 KiB, once they are made.
+    pub(super) fn files(&self, count: usize) -> PathBuf {
+        self.directory().join(format!("files-{count}"))
+    }
+
+    /// Makes these of the text, over and over, a thousand in a directory.
+    pub(super) fn make_files(&self, count: usize) -> Result<()> {
+        let files = self.files(count);
+        if files.exists() {
+            return Ok(());
+        }
+        let mut text = File::open(self.text())?;
+        for number in 0..count {
+            let directory = files.join(format!("part{:03}", number / 1000));
+            if number % 1000 == 0 {
+                fs::create_dir_all(&directory)?;
+            }
+            let mut part = [0; 1 << 10];
+            if text.read_exact(&mut part).is_err() {
+                text = File::open(self.text())?;
+                text.read_exact(&mut part)?;
+            }
+            fs::write(directory.join(format!("file{number:06}.txt")), part)?;
+        }
+        Ok(())
     }
 }
 
@@ -108,7 +152,22 @@ fn fast_place(bytes: u64) -> PathBuf {
     if free >= bytes { memory.to_owned() } else { std::env::temp_dir() }
 }
 
-fn copy_all(from: &Path, to: &Path) -> Result<()> {
+/// How many files a directory has whose names end like this, and how long they are together.
+pub(super) fn files_below(directory: &Path, end: &str) -> Result<(u64, u64)> {
+    let (mut count, mut bytes) = (0, 0);
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            let (more, their_bytes) = files_below(&entry.path(), end)?;
+            (count, bytes) = (count + more, bytes + their_bytes);
+        } else if entry.file_name().to_string_lossy().ends_with(end) {
+            (count, bytes) = (count + 1, bytes + entry.metadata()?.len());
+        }
+    }
+    Ok((count, bytes))
+}
+
+pub(super) fn copy_all(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let to = to.join(entry.file_name());
@@ -125,15 +184,15 @@ fn copy_all(from: &Path, to: &Path) -> Result<()> {
 fn make(directory: &Path, bytes: u64) -> Result<()> {
     let text = directory.join("text");
     make_text(&text, bytes)?;
-    for (name, len) in [("slice.text", 64 << 10), ("kibibyte.text", 1 << 10)] {
+    for (name, len) in SLICES {
         io::copy(&mut File::open(&text)?.take(len), &mut File::create(directory.join(name))?)?;
     }
     make_tree(&text, &directory.join("tree"))?;
     make_corpus(&text, directory)?;
-    let (width, height) = if bytes < 50_000_000 { (3072, 1728) } else { (7680, 4320) };
     let create = |name| Ok::<_, io::Error>(BufWriter::new(File::create(directory.join(name))?));
-    picture::write(create("picture.bmp")?, width, height)?;
-    picture::write(create("small-picture.bmp")?, 1920, 1080)?;
+    for (name, width, height, bits) in PICTURES {
+        picture::write(create(name)?, width, height, bits)?;
+    }
     let line = [b"-".repeat(71), b"\n".to_vec()].concat();
     let mut wordless = create("wordless")?;
     for start in (0..bytes).step_by(line.len()) {

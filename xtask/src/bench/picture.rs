@@ -7,21 +7,22 @@ use anyhow::Result;
 /// The length of the two headers of a BMP file.
 pub(super) const HEADER: usize = 54;
 
-/// Writes a BMP of 24 bits, bottom-up. `width` is a multiple of 4, so rows need no padding.
-pub(super) fn write(mut file: impl Write, width: u32, height: u32) -> Result<()> {
-    let bytes = width * height * 3;
+/// Writes a BMP of 24 or 32 bits, bottom-up. `width` is a multiple of 4, so rows need no padding.
+pub(super) fn write(mut file: impl Write, width: u32, height: u32, bits: u32) -> Result<()> {
+    let bytes = width * height * bits / 8;
     file.write_all(b"BM")?;
-    for field in [bytes + HEADER as u32, 0, HEADER as u32, 40, width, height, 24 << 16 | 1, 0] {
+    for field in [bytes + HEADER as u32, 0, HEADER as u32, 40, width, height, bits << 16 | 1, 0] {
         file.write_all(&field.to_le_bytes())?;
     }
     for field in [bytes, 2835, 2835, 0, 0] {
         file.write_all(&field.to_le_bytes())?;
     }
-    let mut row = Vec::with_capacity(width as usize * 3);
+    let mut row = Vec::with_capacity((width * bits / 8) as usize);
     for y in 0..height {
         row.clear();
         for x in 0..width {
             row.extend_from_slice(&pixel(x, y));
+            row.resize((x + 1) as usize * bits as usize / 8, 0);
         }
         file.write_all(&row)?;
     }

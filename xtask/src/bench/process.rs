@@ -1,85 +1,165 @@
 //! Running a command line on a number of cores: its time and its memory.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use wait4::Wait4;
 
-/// The Debian packages of programs that are not called like their package.
-const PACKAGES: [(&str, &str); 5] = [
-    ("igzip", "isal"),
-    ("libdeflate-gzip", "libdeflate-tools"),
-    ("libdeflate-gunzip", "libdeflate-tools"),
-    ("cjpeg", "libjpeg-turbo-progs"),
-    ("djpeg", "libjpeg-turbo-progs"),
-];
+use crate::counter::Counter;
+use crate::setup;
 
 /// A line for the shell, with the variables that it uses.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     pub(super) line: &'static str,
     pub(super) variables: Vec<(&'static str, OsString)>,
+    /// Where the start counts: how many times one run starts it, without a shell.
+    pub(super) starts: Option<u32>,
 }
 
 /// What one run took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sample {
     pub(super) time: Duration,
+    /// Of all its processes, theirs and the system's for them.
+    pub(super) cpu: Duration,
     /// The most memory that one of its processes had, in bytes.
     pub(super) peak_memory: u64,
+    /// Pages that they looked at for the first time.
+    pub(super) page_faults: u64,
 }
 
 impl Program {
     /// What is missing here, if anything, and how to get it.
     pub(super) fn missing(&self) -> Option<String> {
-        let names = self.line.split('|').filter_map(|command| command.split_whitespace().next());
-        let name = names.filter(|name| !name.starts_with('"')).find(|name| !is_installed(name))?;
-        let package =
-            PACKAGES.iter().find(|(of, _)| *of == name).map_or(name, |(_, package)| package);
+        let package = self.line.split_whitespace().find_map(setup::missing_package)?;
         Some(format!("missing: apt-get install {package}"))
     }
 
-    /// Runs it on the first `cores` cores that this process may use.
-    pub(super) fn run(&self, cores: usize) -> Result<Sample> {
-        let mut command = Command::new("taskset");
-        command.arg("-c").arg(first_cores(cores)?).args(["sh", "-c", self.line]);
-        command.envs(self.variables.clone()).env("CORES", cores.to_string()).env("LC_ALL", "C");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let start = Instant::now();
-        let mut child = command.spawn().context("cannot run taskset (package util-linux)")?;
-        let stderr = child.stderr.take().map(std::io::read_to_string).transpose()?;
-        let end = child.wait4()?;
-        let time = start.elapsed();
-        if !end.status.success() {
-            let stderr = stderr.unwrap_or_default();
-            bail!("{}: {}", end.status, stderr.lines().next().unwrap_or_default());
+    /// Runs it on so many of the cores.
+    pub(super) fn run(&self, cores: usize, all: &Cores) -> Result<Sample> {
+        all.pin(cores)?;
+        let mut sample = Sample::default();
+        let before = page_faults_of_children()?;
+        for _ in 0..self.starts.unwrap_or(1) {
+            let mut command = self.command(cores, &[])?;
+            let start = Instant::now();
+            let (cpu, peak_memory) = end(&mut command)?;
+            sample.time += start.elapsed();
+            sample.cpu += cpu;
+            sample.peak_memory = sample.peak_memory.max(peak_memory);
         }
-        Ok(Sample { time, peak_memory: end.rusage.maxrss })
+        sample.page_faults = page_faults_of_children()? - before;
+        Ok(sample)
+    }
+
+    /// Runs it once on one core, under what counts, which may write to an empty directory.
+    pub(super) fn count(&self, counter: &Counter, directory: &Path, all: &Cores) -> Result<f64> {
+        all.pin(1)?;
+        let to = directory.to_str().context("the directory of the data has an odd name")?;
+        let before: Vec<_> =
+            counter.command.split(' ').map(|word| word.replace("COUNTS", to)).collect();
+        end(&mut self.command(1, &before)?)?;
+        counter.counted(directory)
+    }
+
+    fn command(&self, cores: usize, before: &[String]) -> Result<Command> {
+        let mut words: Vec<_> = before.iter().map(OsString::from).collect();
+        let mut output = None;
+        match self.starts {
+            None => words.extend(["sh", "-c", self.line].map(OsString::from)),
+            Some(_) => output = self.words(&mut words)?,
+        }
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).envs(self.variables.clone());
+        command.env("CORES", cores.to_string()).env("LC_ALL", "C");
+        command.stdin(Stdio::null()).stdout(output.map_or_else(Stdio::null, Stdio::from));
+        command.stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    /// What a shell would make of a simple line: its words, and the file that it writes to.
+    fn words(&self, words: &mut Vec<OsString>) -> Result<Option<File>> {
+        let mut is_output = false;
+        for word in self.line.split_whitespace() {
+            let word = match word.strip_prefix("\"$").and_then(|word| word.split_once('"')) {
+                Some((variable, rest)) => {
+                    let value = self.variables.iter().find(|(name, _)| *name == variable);
+                    let mut value = value.with_context(|| format!("no {variable}"))?.1.clone();
+                    value.push(rest);
+                    value
+                }
+                None => word.into(),
+            };
+            if is_output {
+                return Ok(Some(File::create(word)?));
+            }
+            is_output = word == ">";
+            if !is_output {
+                words.push(word);
+            }
+        }
+        Ok(None)
     }
 }
 
-fn is_installed(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+/// Waits for the end of a command; the time of processors that it took, and its memory.
+fn end(command: &mut Command) -> Result<(Duration, u64)> {
+    let mut child =
+        command.spawn().with_context(|| format!("cannot run {:?}", command.get_program()))?;
+    let stderr = child.stderr.take().map(std::io::read_to_string).transpose()?;
+    let end = child.wait4()?;
+    if !end.status.success() {
+        let stderr = stderr.unwrap_or_default();
+        bail!("{}: {}", end.status, stderr.lines().next().unwrap_or_default());
+    }
+    Ok((end.rusage.utime + end.rusage.stime, end.rusage.maxrss))
 }
 
-/// The first cores of this process's affinity, as taskset takes them: `0,1`.
-fn first_cores(count: usize) -> Result<String> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let list = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .context("/proc/self/status does not tell the cores of this process")?;
-    let mut cores = Vec::new();
-    for range in list.trim().split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        cores.extend(first.parse::<usize>()?..=last.parse()?);
+/// Page faults of all children of this process that have ended, for none of which a disk was read.
+fn page_faults_of_children() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/stat")?;
+    // The name of the program comes before, and may have spaces; `cminflt` is the eleventh of all.
+    let fields = status.rsplit(')').next().context("no name in /proc/self/stat")?;
+    Ok(fields.split_whitespace().nth(8).context("no page faults in /proc/self/stat")?.parse()?)
+}
+
+/// The cores that this process was given.
+#[derive(Debug)]
+pub(super) struct Cores(Vec<usize>);
+
+impl Cores {
+    pub(super) fn of_this_process() -> Result<Self> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let list = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+            .context("/proc/self/status does not tell the cores of this process")?;
+        let mut cores = Vec::new();
+        for range in list.trim().split(',') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            cores.extend(first.parse::<usize>()?..=last.parse()?);
+        }
+        Ok(Self(cores))
     }
-    if cores.len() < count {
-        bail!("{count} cores are needed and {} are here", cores.len());
+
+    /// Has what is started next run on the first ones. This process itself is pinned, so that what sets the
+    /// cores is no part of what is measured.
+    fn pin(&self, count: usize) -> Result<()> {
+        let Some(cores) = self.0.get(..count) else {
+            bail!("{count} cores are needed and {} are here", self.0.len());
+        };
+        let list = cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let mut taskset = Command::new("taskset");
+        taskset.args(["-c", "-p", &list, &std::process::id().to_string()]).stdout(Stdio::null());
+        let status = taskset.status().context("cannot run taskset (package util-linux)")?;
+        match status.success() {
+            true => Ok(()),
+            false => bail!("taskset ended with {status}"),
+        }
     }
-    let cores: Vec<String> = cores.iter().take(count).map(usize::to_string).collect();
-    Ok(cores.join(","))
 }

@@ -3,13 +3,36 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
+use super::case::{Case, Unit};
 use super::check::Quality;
+
+/// What is wanted of ours beside a peer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// At least so many times as fast: in time of processors on one core, in time on two.
+    Speed(f64),
+    /// At most so many times the memory.
+    Memory(f64),
+}
+
+impl Goal {
+    /// The goal, and whether these ratios reach it.
+    pub(super) fn verdict(self, speed: f64, memory: Option<f64>) -> Option<String> {
+        let (wanted, is_reached) = match self {
+            Self::Speed(wanted) => (number(wanted), speed >= wanted),
+            Self::Memory(wanted) => (format!("memory {}", number(wanted)), memory? <= wanted),
+        };
+        Some(format!("{wanted}: {}", if is_reached { "reached" } else { "not yet" }))
+    }
+}
 
 /// What was measured of one program.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
-    /// Of every run, in MB (10^6 bytes) per second.
+    /// Of every run, in units per second.
     pub(super) rates: Vec<f64>,
+    /// The same for each second that processors worked.
+    pub(super) cpu_rates: Vec<f64>,
     /// In bytes, the most of all runs. What is below [`least_memory`] cannot be seen.
     pub(super) peak_memory: u64,
     pub(super) quality: Quality,
@@ -19,16 +42,26 @@ pub(super) struct Side {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) case: &'static str,
+    pub(super) unit: Unit,
     pub(super) cores: usize,
     pub(super) peer: &'static str,
+    pub(super) goals: Vec<Goal>,
     pub(super) ours: Result<Side, String>,
     pub(super) theirs: Result<Side, String>,
 }
 
 impl Row {
     /// A case of which nothing could be measured.
-    pub(super) fn impossible(case: &'static str, why: String) -> Self {
-        Self { case, cores: 1, peer: "", ours: Err(why.clone()), theirs: Err(why) }
+    pub(super) fn impossible(case: &Case, why: String) -> Self {
+        Self {
+            case: case.name,
+            unit: case.unit,
+            cores: 1,
+            peer: "",
+            goals: Vec::new(),
+            ours: Err(why.clone()),
+            theirs: Err(why),
+        }
     }
 
     /// Whether ours failed or the two disagree. A peer that is missing is no fault.
@@ -38,9 +71,28 @@ impl Row {
 
     /// The median of the ratios of runs that followed one another, so that a machine that has
     /// other work too slows both down.
-    fn ratio(&self) -> Option<f64> {
+    fn ratio(&self, rates: fn(&Side) -> &[f64]) -> Option<f64> {
         let (ours, theirs) = (self.ours.as_ref().ok()?, self.theirs.as_ref().ok()?);
-        Some(median(ours.rates.iter().zip(&theirs.rates).map(|(ours, theirs)| ours / theirs)))
+        Some(median(rates(ours).iter().zip(rates(theirs)).map(|(ours, theirs)| ours / theirs)))
+    }
+
+    fn time_ratio(&self) -> Option<f64> {
+        self.ratio(|side| &side.rates)
+    }
+
+    fn cpu_ratio(&self) -> Option<f64> {
+        self.ratio(|side| &side.cpu_rates)
+    }
+
+    /// The goals, and which are reached.
+    fn verdicts(&self) -> String {
+        let speed = if self.cores == 1 { self.cpu_ratio() } else { self.time_ratio() };
+        let (Some(speed), Ok(ours), Ok(theirs)) = (speed, &self.ours, &self.theirs) else {
+            return String::new();
+        };
+        let memory = ours.peak_memory as f64 / theirs.peak_memory as f64;
+        let verdicts = self.goals.iter().filter_map(|goal| goal.verdict(speed, Some(memory)));
+        verdicts.collect::<Vec<_>>().join("; ")
     }
 
     fn note(&self) -> String {
@@ -56,7 +108,8 @@ impl Row {
 pub(super) fn print(rows: &[Row]) {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header([
-        "job", "cores", "peer", "ratio", "MB/s", "peer", "result", "peer", "MB RAM", "peer", "",
+        "job", "cores", "peer", "ratio", "CPU", "goal", "ours", "peer", "", "result", "peer",
+        "MB RAM", "peer", "",
     ]);
     for row in rows {
         let cells = |side: &Result<Side, String>| match side {
@@ -72,10 +125,13 @@ pub(super) fn print(rows: &[Row]) {
         table.add_row([
             row.case.to_owned(),
             row.cores.to_string(),
-            row.peer.to_owned(),
-            row.ratio().map(number).unwrap_or_default(),
+            row.peer.replace('|', r"\|"),
+            row.time_ratio().map(number).unwrap_or_default(),
+            row.cpu_ratio().map(number).unwrap_or_default(),
+            row.verdicts(),
             rate,
             their_rate,
+            row.unit.speed().to_owned(),
             quality,
             their_quality,
             ram,
@@ -83,8 +139,10 @@ pub(super) fn print(rows: &[Row]) {
             row.note(),
         ]);
     }
-    for column in table.column_iter_mut().skip(3).take(7) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for column in [3, 4, 6, 7, 9, 10, 11, 12] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     println!("{table}");
 }
@@ -93,7 +151,11 @@ pub(super) fn print(rows: &[Row]) {
 pub(super) fn to_json(rows: &[Row]) -> Value {
     let side = |side: &Result<Side, String>| {
         let side = side.as_ref().ok()?;
-        let mut json = json!({"mb_per_second": side.rates, "peak_memory": side.peak_memory});
+        let mut json = json!({
+            "rates": side.rates,
+            "cpu_rates": side.cpu_rates,
+            "peak_memory": side.peak_memory,
+        });
         match side.quality {
             Quality::None => {}
             Quality::Ratio(ratio) => json["ratio"] = json!(ratio),
@@ -110,7 +172,10 @@ pub(super) fn to_json(rows: &[Row]) -> Value {
                 "job": row.case,
                 "cores": row.cores,
                 "peer": row.peer,
-                "ratio": row.ratio(),
+                "unit": row.unit.speed(),
+                "ratio": row.time_ratio(),
+                "cpu_ratio": row.cpu_ratio(),
+                "goal": row.verdicts(),
                 "ours": side(&row.ours),
                 "theirs": side(&row.theirs),
                 "note": row.note(),
@@ -146,7 +211,7 @@ fn least_memory() -> u64 {
 }
 
 /// Three digits that count.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),

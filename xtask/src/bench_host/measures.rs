@@ -202,7 +202,7 @@ pub(super) fn stream(bench: &Bench) -> Result<Vec<Row>> {
             goal: "at least 0.9",
             is_reached: ratio >= 0.9,
         },
-        bounded_memory("null, memory", memory),
+        bounded_memory("null, memory", memory, 24.0),
     ])
 }
 
@@ -235,8 +235,8 @@ pub(super) fn tls(bench: &Bench) -> Result<Vec<Row>> {
         peer: "nginx",
         theirs: median(theirs),
         ratio,
-        goal: "at least 0.85",
-        is_reached: ratio >= 0.85,
+        goal: "at least 1.2",
+        is_reached: ratio >= 1.2,
     }])
 }
 
@@ -294,10 +294,8 @@ pub(super) fn memory(bench: &Bench) -> Result<Vec<Row>> {
     for mut client in clients {
         ensure!(client.wait()?.success(), "a client failed");
     }
-    Ok(vec![bounded_memory(
-        "gzip, 64 clients, memory",
-        host.peak_memory()? as f64 / (1 << 20) as f64,
-    )])
+    let memory = host.peak_memory()? as f64 / (1 << 20) as f64;
+    Ok(vec![bounded_memory("gzip, 64 clients, memory", memory, 40.0)])
 }
 
 /// Jobs for stand-ins of a device that is busy for 100 ms with each.
@@ -340,16 +338,16 @@ pub(super) fn slots(bench: &Bench) -> Result<Vec<Row>> {
     }])
 }
 
-fn bounded_memory(name: &'static str, ours: f64) -> Row {
+fn bounded_memory(name: &'static str, ours: f64, bound: f64) -> Row {
     Row {
         name,
         unit: "MiB",
         ours,
         peer: "bound",
-        theirs: 64.0,
-        ratio: ours / 64.0,
+        theirs: bound,
+        ratio: ours / bound,
         goal: "at most 1",
-        is_reached: ours <= 64.0,
+        is_reached: ours <= bound,
     }
 }
 

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use servers::{ANOTHER_BUILD, Host, Other, Peer};
+
+use crate::setup;
 
 mod counted;
 mod load;
@@ -137,6 +139,9 @@ const OF_BUILDS: [&str; 8] = [
 /// Runs the benchmark.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    if options.against.is_none() {
+        setup::bench_programs().map_err(|error| anyhow!("{error}"))?;
+    }
     let built = |given: &Option<PathBuf>, package: &str, name: &str| match given {
         Some(path) => Ok(std::path::absolute(path)?),
         None => {
