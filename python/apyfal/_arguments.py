@@ -93,6 +93,8 @@ _ID: tuple[str, Callable[[Any], bool]] = (
     'a str', lambda value: isinstance(value, (str, int)) and not isinstance(value, bool))
 _PATH: tuple[str, Callable[[Any], bool]] = (
     'a path or URL', lambda value: isinstance(value, (str, bytes, os.PathLike)))
+_SECONDS: tuple[str, Callable[[Any], bool]] = (
+    'a number of seconds', lambda value: isinstance(value, Real))
 _MANY = ('a list or another iterable', _are_many)
 _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys((
@@ -100,6 +102,7 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         'instance_type', 'key_pair', 'max_lifetime', 'policy', 'region', 'role', 'secret_id', 'security_group',
         'subnet_id'), _ID),
     **dict.fromkeys(('agent', 'init_script', 'ssl_cert_key'), _PATH),
+    'TIMEOUT': _SECONDS,
     'accelerator': _TEXT,
     'accelize_client_id': _TEXT,
     'accelize_secret_id': _TEXT,
@@ -117,5 +120,5 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'srcs': _MANY,
     'ssl_cert_crt': ('a path or False', lambda value: isinstance(value, (bool, str, bytes, os.PathLike))),
     'stop_mode': ('a str or a number', lambda value: isinstance(value, (str, int))),
-    'timeout': ('a number of seconds', lambda value: isinstance(value, Real)),
+    'timeout': _SECONDS,
 }

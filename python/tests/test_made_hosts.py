@@ -539,6 +539,13 @@ def test_what_of_the_class_cannot_be_is_refused(name, value, message, monkeypatc
         host.start('gzip')
 
 
+def test_a_time_that_is_none_is_told_by_name():
+    class Mine(SimHost):
+        TIMEOUT = 'soon'
+    with pytest.raises(TypeError, match="'TIMEOUT' must be a number of seconds, not 'str'"):
+        Mine().start(accelerator='sha3')
+
+
 def test_what_an_accelerator_needs_may_be_said(monkeypatch):
     host = AWSHost(region='eu-west-1')
     host._need({'accelerator': 'x', 'fpgaimage': 'None',

@@ -123,6 +123,7 @@ class AcceleratorClient:
                 host = None if self._host is None else self._host()
                 config = self._config
                 if host is not None:
+                    check(TIMEOUT=host.TIMEOUT)
                     config = host._wanted()
                     self._made_of = self._name, config._said()
                 core = _apyfal.Accelerator(
