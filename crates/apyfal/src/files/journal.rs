@@ -34,6 +34,12 @@ impl Stamp {
         if matches!(location, Location::Host(_)) {
             return Ok(Self::default());
         }
+        if let Location::File(path) = location {
+            let found = std::fs::metadata(path).map_err(|error| {
+                Error::from_io(error).operation(format!("look at '{location}'"))
+            })?;
+            return Ok(if found.is_dir() { Self::default() } else { Self::of_file(&found) });
+        }
         let found = storage.stat(location).await?;
         Ok(Self { len: found.len, version: found.version })
     }

@@ -25,14 +25,14 @@ use work::Work;
 
 pub use asked::Asked;
 pub use journal::Journal;
-pub use outputs::Item;
+pub use outputs::{Item, Items};
 pub use work::Outcome;
 
 /// Which files are mapped, and where their results go.
 #[derive(Debug)]
 pub struct Plan {
     /// The sources with the places of their results.
-    pub items: Vec<Item>,
+    pub items: Items,
     /// What else was found, and why it cannot be mapped.
     pub failed: Vec<(String, Error)>,
     root: Root,
@@ -61,7 +61,7 @@ impl Plan {
         }
         let Found { sources, failed } = sources::find(src, storage, root.folder()).await?;
         let end = suffix.map_or_else(|| End::of(info), End::Add);
-        let items = outputs::plan(sources, &root, &end)?;
+        let items = Items::new(sources, root.clone(), end)?;
         Ok(Self { items, failed, root, dst: dst.to_owned() })
     }
 
@@ -105,7 +105,7 @@ pub struct FileMapOptions {
 #[derive(Debug)]
 pub struct FileMap {
     work: Arc<Work>,
-    tasks: Bounded<std::vec::IntoIter<Item>, (Item, Result<Outcome>)>,
+    tasks: Bounded<Items, (Option<Item>, Result<Outcome>)>,
     /// How far those are that run.
     live: Arc<Mutex<Vec<Arc<Progress>>>>,
 }
@@ -117,18 +117,18 @@ impl FileMap {
     /// No host tells what the accelerator is.
     pub async fn new(
         accelerator: &Accelerator,
-        items: Vec<Item>,
+        items: Items,
         options: FileMapOptions,
     ) -> Result<Self> {
         let FileMapOptions { journal, asked, parameters, again, cancel } = options;
         let (info, accelerator) = (accelerator.info().await?.clone(), accelerator.clone());
         let work = Work { accelerator, info, parameters, cancel, journal, asked, again };
-        let tasks = Bounded::new(items.into_iter());
+        let tasks = Bounded::new(items);
         Ok(Self { work: Arc::new(work), tasks, live: Arc::default() })
     }
 
     /// The next file that ended and what became of it; none after the last. Of a file whose task ended
-    /// early there is only the error.
+    /// early, or which cannot be told any more, there is only the error.
     ///
     /// It may be given up and called again.
     pub async fn next(&mut self) -> Option<(Option<Item>, Result<Outcome>)> {
@@ -136,19 +136,27 @@ impl FileMap {
         if work.cancel.is_cancelled() {
             tasks.begin_no_more();
         }
-        let width = |item: &Item| work.accelerator.width_on(work.is_on_files(item));
+        let is_on_files =
+            |item: &Result<Item>| item.as_ref().is_ok_and(|item| work.is_on_files(item));
+        let width = |item: &Result<Item>| work.accelerator.width_on(is_on_files(item));
         tasks.fill(width, |item| {
             let (work, live, progress) =
                 (work.clone(), live.clone(), Arc::new(Progress::default()));
             live.lock().push(progress.clone());
             async move {
-                let outcome = work.run(&item, &progress).await;
+                let ended = match item {
+                    Ok(item) => {
+                        let outcome = work.run(&item, &progress).await;
+                        (Some(item), outcome)
+                    }
+                    Err(error) => (None, Err(error)),
+                };
                 live.lock().retain(|one| !Arc::ptr_eq(one, &progress));
-                (item, outcome)
+                ended
             }
         });
         Some(match tasks.next().await? {
-            Ok((item, outcome)) => (Some(item), outcome),
+            Ok(ended) => ended,
             Err(error) => {
                 let why = "the task of a file ended early";
                 (None, Err(Error::new(ErrorKind::Internal, why).source(error)))

@@ -1,12 +1,14 @@
 //! Where the results go, and what they are called.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{AcceleratorInfo, Error, ErrorKind, Need, Result};
 use apyfal_storage::Location;
 
-use super::sources::Source;
+use super::journal::Stamp;
+use super::sources::{Source, Sources};
 use super::{file_url, journal};
 
 /// Below what the results go.
@@ -18,7 +20,7 @@ pub(crate) enum Root {
 }
 
 /// A source and where its result goes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Item {
     pub(crate) source: Source,
     /// What the result is called, below the root.
@@ -37,6 +39,128 @@ impl Item {
     /// How many bytes there are to read, where that is known before.
     pub fn bytes(&self) -> Option<u64> {
         self.source.stamp.as_ref()?.len
+    }
+}
+
+/// The sources with the places of their results, one after the other.
+#[derive(Debug)]
+pub struct Items {
+    sources: Sources,
+    root: Root,
+    end: End,
+    next: usize,
+}
+
+impl Items {
+    /// Finds a place for every result.
+    ///
+    /// # Errors
+    /// Two results would have the same place, or one that of a source.
+    pub(crate) fn new(sources: Sources, root: Root, end: End) -> Result<Self> {
+        let items = Self { sources, root, end, next: 0 };
+        items.check()?;
+        Ok(items)
+    }
+
+    /// How many there are left.
+    #[allow(clippy::len_without_is_empty)] // An iterator is asked for its next one.
+    pub fn len(&self) -> usize {
+        self.sources.len() - self.next
+    }
+
+    /// How many bytes there are to read in all, where that is known before.
+    pub fn bytes(&self) -> Option<u64> {
+        self.sources.bytes()
+    }
+
+    fn get(&self, number: usize) -> Result<Item> {
+        let source = self.sources.get(number)?;
+        let name = self.name(&source);
+        let (url, location) = self.root.place(&name)?;
+        Ok(Item { source, name, url, location })
+    }
+
+    /// What the result of a source is called.
+    fn name(&self, source: &Source) -> String {
+        match source.is_named {
+            true => source.name.clone(),
+            false => self.end.apply(&source.name),
+        }
+    }
+
+    /// Checks that no result has the place of another one, or of a source. There may be millions, so what is
+    /// remembered of each is a hash, and what has an equal one is looked at again.
+    fn check(&self) -> Result<()> {
+        let (mut places, hasher) = (RealPaths::default(), RandomState::new());
+        let numbers = || 0..self.sources.len();
+        let mut read = HashSet::with_capacity(numbers().len());
+        for number in numbers() {
+            read.insert(hasher.hash_one(places.of(&self.sources.get(number)?.location)));
+        }
+        let mut taken: HashMap<u64, usize> = HashMap::with_capacity(numbers().len());
+        for number in numbers() {
+            let Item { source, name, location, .. } = self.get(number)?;
+            let writing = |why: &str| {
+                Error::new(ErrorKind::Usage, why).operation(format!("write '{location}'"))
+            };
+            if name == journal::NAME {
+                return Err(writing("that is where map remembers what it did")
+                    .hint("give the result another name: in a list, or by --suffix"));
+            }
+            let place = places.of(&location);
+            if read.contains(&hasher.hash_one(&place)) {
+                for other in numbers() {
+                    if places.of(&self.sources.get(other)?.location) == place {
+                        return Err(writing("it would replace a source").hint(
+                            "write to another place, or give results another end: --suffix",
+                        ));
+                    }
+                }
+            }
+            if let Some(other) = taken.insert(hasher.hash_one(&name), number) {
+                let other = self.get(other)?;
+                if other.name == name {
+                    let [one, two] = [&other.source.location, &source.location];
+                    let why = format!("the results of '{one}' and '{two}' have this name both");
+                    return Err(writing(&why)
+                        .hint("give results another end: --suffix; or name each in a list"));
+                }
+            }
+        }
+        // A result cannot be where another one needs a directory.
+        for number in numbers() {
+            let item = self.get(number)?;
+            for parent in Path::new(&item.name).ancestors().skip(1).filter_map(Path::to_str) {
+                if let Some(other) = taken.get(&hasher.hash_one(parent))
+                    && self.get(*other)?.name == parent
+                {
+                    let why = format!("'{parent}' is a result itself, and no directory");
+                    return Err(Error::new(ErrorKind::Usage, why)
+                        .operation(format!("write '{}'", item.location)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Items {
+    type Item = Result<Item>;
+
+    /// The next one, as it is now.
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.next;
+        if number == self.sources.len() {
+            return None;
+        }
+        self.next += 1;
+        let item = self.get(number).map(|mut item| {
+            if let Location::File(path) = &item.source.location {
+                item.source.stamp = std::fs::metadata(path).ok().as_ref().map(Stamp::of_file);
+            }
+            item
+        });
+        Some(item)
     }
 }
 
@@ -133,57 +257,6 @@ impl End {
     }
 }
 
-/// Finds a place for every result.
-///
-/// # Errors
-/// Two results would have the same place, or one that of a source.
-pub(crate) fn plan(sources: Vec<Source>, root: &Root, end: &End) -> Result<Vec<Item>> {
-    let mut places = RealPaths::default();
-    let read: HashSet<_> = sources.iter().map(|source| places.of(&source.location)).collect();
-    let mut taken: HashMap<String, String> = HashMap::new();
-    let mut items = Vec::with_capacity(sources.len());
-    for source in sources {
-        let name = match source.is_named {
-            true => source.name.clone(),
-            false => end.apply(&source.name),
-        };
-        let (url, location) = root.place(&name)?;
-        if name == journal::NAME {
-            return Err(Error::new(ErrorKind::Usage, "that is where map remembers what it did")
-                .operation(format!("write '{location}'"))
-                .hint("give the result another name: in a list, or by --suffix"));
-        }
-        if read.contains(&places.of(&location)) {
-            return Err(Error::new(ErrorKind::Usage, "it would replace a source")
-                .operation(format!("write '{location}'"))
-                .hint("write to another place, or give results another end: --suffix"));
-        }
-        if let Some(other) = taken.insert(name.clone(), source.location.to_string()) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("the results of '{other}' and '{}' have this name both", source.location),
-            )
-            .operation(format!("write '{location}'"))
-            .hint("give results another end: --suffix; or name each in a list"));
-        }
-        items.push(Item { source, name, url, location });
-    }
-    // A result cannot be where another one needs a directory.
-    for item in &items {
-        let parents = Path::new(&item.name).ancestors().skip(1);
-        if let Some(parent) =
-            parents.filter_map(Path::to_str).find(|path| taken.contains_key(*path))
-        {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("'{parent}' is a result itself, and no directory"),
-            )
-            .operation(format!("write '{}'", item.location)));
-        }
-    }
-    Ok(items)
-}
-
 /// What destinations are called that may be written in several ways.
 #[derive(Default)]
 struct RealPaths {
@@ -237,14 +310,8 @@ mod tests {
     }
 
     fn planned(names: &[&str], root: &str) -> Result<Vec<Item>> {
-        let source = |name: &&str| Source {
-            url: (*name).to_owned(),
-            location: Location::file(*name),
-            name: (*name).to_owned(),
-            is_named: false,
-            stamp: None,
-        };
-        plan(names.iter().map(source).collect(), &Root::parse(root)?, &End::Add(String::new()))
+        let sources = Sources::named(names)?;
+        Items::new(sources, Root::parse(root)?, End::Add(String::new()))?.collect()
     }
 
     #[test]

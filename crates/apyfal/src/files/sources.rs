@@ -15,7 +15,7 @@ use super::{file_url, pattern};
 const LIST_LIMIT: usize = 256 << 20;
 
 /// A source.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Source {
     /// The URL or path to give to a job.
     pub(crate) url: String,
@@ -28,17 +28,119 @@ pub(crate) struct Source {
     pub(crate) stamp: Option<Stamp>,
 }
 
+/// All sources. There may be millions, so of each no more is held than what the others do not share.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    base: Base,
+    entries: Vec<Entry>,
+    /// How many bytes they have, where that is known of all.
+    bytes: Option<u64>,
+}
+
+/// What sources have in common.
+#[derive(Debug)]
+enum Base {
+    /// Nothing: each is a URL or path.
+    Nothing,
+    /// They are below a directory.
+    Directory(PathBuf),
+    /// They are URLs that begin with so many bytes of a folder.
+    Folder(usize),
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The name below the directory, else the URL or path.
+    text: Box<str>,
+    /// The name that its output was given.
+    given: Option<Box<str>>,
+    /// What a store said of it.
+    stamp: Option<Box<Stamp>>,
+}
+
+impl Sources {
+    fn new(base: Base) -> Self {
+        Self { base, entries: Vec::new(), bytes: Some(0) }
+    }
+
+    /// Those of some URLs or paths.
+    #[cfg(test)]
+    pub(super) fn named(urls: &[&str]) -> Result<Self> {
+        let mut found = Found::new(Base::Nothing);
+        urls.iter().try_for_each(|url| found.name(url, None))?;
+        Ok(found.sources)
+    }
+
+    fn add(&mut self, entry: Entry, bytes: Option<u64>) {
+        self.bytes = self.bytes.zip(bytes).map(|(all, one)| all + one);
+        self.entries.push(entry);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+
+    /// One of them, by its number. What changes with it is not told of a file.
+    ///
+    /// # Errors
+    /// It cannot be mapped; those that were found can.
+    pub(crate) fn get(&self, number: usize) -> Result<Source> {
+        let Entry { text, given, stamp } = &self.entries[number];
+        let stamp = stamp.as_deref().cloned();
+        match &self.base {
+            Base::Nothing => single(text, given.as_deref()),
+            Base::Directory(root) => {
+                let path = root.join(&**text);
+                let (url, name) = (url_of(&path), text.to_string());
+                Ok(Source { url, location: Location::file(path), name, is_named: false, stamp })
+            }
+            Base::Folder(len) => {
+                let (url, location) = (text.to_string(), Location::parse(text)?);
+                let name = text.get(*len..).unwrap_or_default().to_owned();
+                Ok(Source { url, location, name, is_named: false, stamp })
+            }
+        }
+    }
+}
+
 /// The sources that were found, and entries that cannot be one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Sources,
     /// What each is called, and why it cannot be mapped.
     pub(crate) failed: Vec<(String, Error)>,
 }
 
-impl From<Vec<Source>> for Found {
-    fn from(sources: Vec<Source>) -> Self {
-        Self { sources, failed: Vec::new() }
+impl Found {
+    fn new(base: Base) -> Self {
+        Self { sources: Sources::new(base), failed: Vec::new() }
+    }
+
+    /// The one that a URL or path means.
+    fn one(url: &str) -> Result<Self> {
+        let mut found = Self::new(Base::Nothing);
+        found.name(url, None)?;
+        Ok(found)
+    }
+
+    /// Adds a source by its URL or path, whose output has this name or one that is derived.
+    fn name(&mut self, url: &str, given: Option<&str>) -> Result<()> {
+        let source = single(url, given)?;
+        let bytes = match &source.location {
+            Location::File(path) => std::fs::metadata(path).ok().map(|found| found.len()),
+            _ => None,
+        };
+        let (text, given) = (url.into(), given.map(Box::from));
+        self.sources.add(Entry { text, given, stamp: None }, bytes);
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sources.entries.is_empty() && self.failed.is_empty()
     }
 }
 
@@ -52,7 +154,7 @@ pub(crate) async fn find(text: &str, storage: &Storage, except: Option<&Path>) -
         return in_store(text, storage).await;
     }
     if is_store {
-        return Ok(vec![single(text, None)?].into());
+        return Found::one(text);
     }
     let path = match Location::parse(text)? {
         Location::File(path) => path,
@@ -72,12 +174,12 @@ pub(crate) async fn find(text: &str, storage: &Storage, except: Option<&Path>) -
             }
             below(&path, "**", except)
         }
-        Ok(_) => Ok(vec![single(text, None)?].into()),
+        Ok(_) => Found::one(text),
         Err(error) if error.kind() == Io::NotFound && pattern::is_pattern(text) => {
             let (folder, rest) = pattern::split(text);
             let folder = if folder.is_empty() { Path::new(".") } else { Path::new(folder) };
             let found = below(folder, rest, except)?;
-            if found.sources.is_empty() && found.failed.is_empty() {
+            if found.is_empty() {
                 let why = format!("nothing matches '{text}'");
                 return Err(Error::new(ErrorKind::StorageNotFound, why));
             }
@@ -97,7 +199,7 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
     };
     // Without this one there is nothing.
     std::fs::read_dir(root).map_err(|error| reading(root, error))?;
-    let mut found = Found::default();
+    let mut found = Found::new(Base::Directory(root.to_owned()));
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let mut failed = |path: &Path, error: Error| {
@@ -144,19 +246,18 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
             {
                 continue;
             }
-            let Some(name) = below.to_str().map(str::to_owned) else {
+            let Some(name) = below.to_str() else {
                 let error = Error::new(ErrorKind::Usage, "its name is no text in UTF-8")
                     .operation(format!("map '{}'", path.display()))
                     .hint("rename it, or give its output a name in a list");
                 failed(&path, error);
                 continue;
             };
-            let (url, stamp) = (url_of(&path), target.as_ref().map(Stamp::of_file));
-            let location = Location::file(path);
-            found.sources.push(Source { url, location, name, is_named: false, stamp });
+            let entry = Entry { text: name.into(), given: None, stamp: None };
+            found.sources.add(entry, target.map(|target| target.len()));
         }
     }
-    found.sources.sort_by(|one, two| one.name.cmp(&two.name));
+    found.sources.entries.sort_unstable_by(|one, two| one.text.cmp(&two.text));
     found.failed.sort_by(|(one, _), (two, _)| one.cmp(two));
     Ok(found)
 }
@@ -183,7 +284,7 @@ async fn in_store(text: &str, storage: &Storage) -> Result<Found> {
         false => (text, "**"),
     };
     let found = matching(storage.list(folder).await?, folder, wanted);
-    if found.sources.is_empty() && found.failed.is_empty() {
+    if found.is_empty() {
         return Err(Error::new(ErrorKind::StorageNotFound, format!("nothing is at '{text}'")));
     }
     Ok(found)
@@ -191,19 +292,18 @@ async fn in_store(text: &str, storage: &Storage) -> Result<Found> {
 
 /// The objects of a folder whose names are of a pattern.
 fn matching(listed: Vec<Listed>, folder: &str, wanted: &str) -> Found {
-    let mut found = Found::default();
+    let mut found = Found::new(Base::Folder(folder.len()));
     for Listed { location, len, version, .. } in listed {
         let url = location.to_string();
-        let name = url.get(folder.len()..).unwrap_or_default().to_owned();
-        if !pattern::matches(wanted, &name) {
+        if !pattern::matches(wanted, url.get(folder.len()..).unwrap_or_default()) {
             continue;
         }
         // Stores have objects whose names no URL can tell, such as one with `..`, which as the name of
         // an output would lead out of its directory.
         match Location::parse(&url) {
-            Ok(location) => {
-                let stamp = Some(Stamp { len: Some(len), version });
-                found.sources.push(Source { url, location, name, is_named: false, stamp });
+            Ok(_) => {
+                let stamp = Some(Box::new(Stamp { len: Some(len), version }));
+                found.sources.add(Entry { text: url.into(), given: None, stamp }, Some(len));
             }
             Err(error) => found.failed.push((url, error)),
         }
@@ -226,7 +326,7 @@ fn lines(text: &[u8], list: &Location) -> Result<Found> {
             .hint("save it as UTF-8"));
     }
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    let mut found = Found::default();
+    let mut found = Found::new(Base::Nothing);
     for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.trim_ascii().is_empty() {
@@ -255,7 +355,7 @@ fn lines(text: &[u8], list: &Location) -> Result<Found> {
                 continue;
             }
         };
-        found.sources.push(single(&url, name).map_err(of_line)?);
+        found.name(&url, name).map_err(of_line)?;
     }
     Ok(found)
 }
@@ -280,12 +380,8 @@ fn single(url: &str, given: Option<&str>) -> Result<Source> {
             .operation(format!("map '{location}'"))
             .hint("in a list, a name may stand behind a tab: one below the destination"));
     };
-    let stamp = match &location {
-        Location::File(path) => std::fs::metadata(path).ok().as_ref().map(Stamp::of_file),
-        _ => None,
-    };
     let is_named = given.is_some();
-    Ok(Source { url: url.to_owned(), location, name, is_named, stamp })
+    Ok(Source { url: url.to_owned(), location, name, is_named, stamp: None })
 }
 
 /// A path that stays below where it is put.
@@ -305,15 +401,21 @@ fn clean(path: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn all(found: &Found) -> Vec<Source> {
+        (0..found.sources.len()).map(|number| found.sources.get(number).unwrap()).collect()
+    }
+
     #[test]
     fn lists_are_read_however_they_were_written() {
         let list = Location::file("list");
         let text = b"\xEF\xBB\xBFone\ttwo\r\n \r\n\r\nthree\nf\xFFour\tfour\nf\xFFive\nsix\tn\xFF";
         let found = lines(text, &list).unwrap();
-        let names: Vec<_> = found.sources.iter().map(|one| (&*one.name, one.is_named)).collect();
+        let sources = all(&found);
+        let names: Vec<_> = sources.iter().map(|one| (&*one.name, one.is_named)).collect();
         assert_eq!(names, [("two", true), ("three", false), ("four", true)]);
-        assert_eq!(found.sources[0].url, "one");
-        assert!(found.sources[2].url.starts_with("file:///"), "{}", found.sources[2].url);
+        assert_eq!(sources[0].url, "one");
+        assert!(sources[2].url.starts_with("file:///"), "{}", sources[2].url);
+        assert_eq!(found.sources.bytes(), None, "they are not there");
         let lines: Vec<_> = found.failed.iter().map(|(_, error)| error.to_string()).collect();
         assert!(lines[0].contains("line 6") && lines[1].contains("line 7"), "{lines:?}");
         assert!(super::lines(b"a\t../b", &list).is_err());
@@ -333,8 +435,14 @@ mod tests {
         };
         let keys = ["../../x/y", "/etc/x", "a/./b", "a/b", "c..d"].map(listed);
         let found = matching(keys.into(), "s3://bucket/photos/", "**");
-        let names: Vec<_> = found.sources.iter().map(|source| &*source.name).collect();
+        let sources = all(&found);
+        let names: Vec<_> = sources.iter().map(|source| &*source.name).collect();
         assert_eq!(names, ["a/b", "c..d"]);
+        assert_eq!(sources[0].url, "s3://bucket/photos/a/b");
+        assert_eq!(
+            (found.sources.bytes(), sources[1].stamp.as_ref().unwrap().len),
+            (Some(2), Some(1))
+        );
         let failed: Vec<_> = found.failed.iter().map(|(url, _)| &**url).collect();
         assert_eq!(failed.len(), 3, "{failed:?}");
         assert_eq!(failed[0], "s3://bucket/photos/../../x/y");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apyfal::files::Item;
+use apyfal::files::Items;
 use apyfal::{Accelerator, Error, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
@@ -52,9 +52,8 @@ pub(super) struct HostTally {
 
 impl Tally {
     /// That of a map that is to begin, with the entries that it cannot begin with.
-    pub(super) fn of(items: &[Item], failed: Vec<(String, Error)>) -> Self {
-        let lengths = items.iter().map(|item| item.bytes());
-        let sizes = Sizes { all: lengths.sum(), skipped: 0 };
+    pub(super) fn of(items: &Items, failed: Vec<(String, Error)>) -> Self {
+        let sizes = Sizes { all: items.bytes(), skipped: 0 };
         Self { total: items.len() + failed.len(), failed, sizes, ..Self::default() }
     }
 
