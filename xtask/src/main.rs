@@ -11,6 +11,7 @@ mod bench_aws;
 mod bench_host;
 mod bench_python;
 mod check;
+mod cores;
 mod counter;
 mod dist;
 #[cfg(feature = "peers")]

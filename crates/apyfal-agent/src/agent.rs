@@ -14,6 +14,7 @@ use apyfal_engines::{Registered, Registry};
 use apyfal_storage::{Destination, Location, Storage};
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 use crate::deadline;
@@ -82,6 +83,8 @@ pub struct Agent {
     scheduler: Scheduler,
     sessions: Mutex<Sessions>,
     swept: Once,
+    /// On whose threads for blocking work engines run, where that is not the runtime of who asks.
+    engines: Option<Handle>,
 }
 
 /// The sessions that are open here or about to be, by their ids. Of the many jobs that may come for
@@ -111,7 +114,15 @@ impl Agent {
             scheduler,
             sessions: Mutex::default(),
             swept: Once::new(),
+            engines: None,
         }
+    }
+
+    /// Runs engines on the threads that one runtime has for blocking work, whichever runtimes ask: each thread
+    /// keeps what its engines need between jobs.
+    #[must_use]
+    pub fn with_engines_on(self, runtime: Handle) -> Self {
+        Self { engines: Some(runtime), ..self }
     }
 
     /// Removes from disk what starts left behind that were cut off, in this process or another. The
@@ -172,13 +183,18 @@ impl Agent {
         let waiting = self.scheduler.slot(asking);
         let held = Held::new(call.cancel.or_cancelled(waiting).await?, asking);
         let guard = CancelOnDrop(Some(call.cancel.clone()));
-        let result = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let held = held;
             call.cancel.check()?;
             work(&held.context(call.context(scratch, held.threads)))
-        })
-        .await
-        .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
+        };
+        let running = match &self.engines {
+            Some(runtime) => runtime.spawn_blocking(work),
+            None => tokio::task::spawn_blocking(work),
+        };
+        let result = running
+            .await
+            .map_err(|panic| Error::new(ErrorKind::Internal, "the engine panicked").source(panic));
         guard.disarm();
         result?
     }

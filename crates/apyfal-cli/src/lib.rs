@@ -28,6 +28,14 @@ const TIDYING: Duration = Duration::from_secs(3);
 
 /// Runs the command line; `arguments` begin with the program's name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    // Scripts ask for it often, and it is known without the grammar of all commands.
+    if let [_, word] = &arguments[..]
+        && (word == "--version" || word == "-V")
+    {
+        let printer = Printer::new(false, false);
+        let version = concat!("apyfal ", env!("CARGO_PKG_VERSION"));
+        return ended(printer.result(version).map(|()| 0), &printer);
+    }
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let parsed = match arguments::parse(arguments) {
         Ok(parsed) => parsed,

@@ -123,7 +123,7 @@ impl Access {
 
     /// Whether an owner decides about the tokens of others.
     pub(crate) fn may_manage(&self, owner: &Owner) -> Result<()> {
-        let own = rustix::process::geteuid().as_raw();
+        let own = users::own_user();
         match owner {
             Owner::Host => Ok(()),
             Owner::User(user) if *user == 0 || *user == own => Ok(()),

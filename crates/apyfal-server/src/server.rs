@@ -86,7 +86,7 @@ impl Server {
             let scratch = scratch.clone();
             Room::new(move |bytes| scratch.check_disk(bytes))
         };
-        let agent = Arc::new(Agent::new(AgentOptions {
+        let agent = Agent::new(AgentOptions {
             // The journal there is of one process alone.
             root: Root::Kept { path: data_dir.join("sessions"), is_shared: false, room },
             registry,
@@ -94,7 +94,8 @@ impl Server {
             storage: storage.within(limits.client_timeout),
             threads: cores,
             max_waiting: Some(limits.waiting),
-        }));
+        });
+        let agent = Arc::new(agent.with_engines_on(tokio::runtime::Handle::current()));
         agent.sweep();
         let mut listeners = Vec::new();
         for listen in listen {

@@ -9,8 +9,9 @@ use clap::Args;
 use case::{Case, Io};
 use data::Data;
 pub(crate) use data::make_text;
-use process::{Cores, Program};
+use process::Program;
 
+use crate::cores::Cores;
 use crate::setup;
 
 mod case;

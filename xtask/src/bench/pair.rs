@@ -9,8 +9,9 @@ use super::Bench;
 use super::case::{Case, Io, Line, Peer};
 use super::check::{Check, Quality};
 use super::data;
-use super::process::{Cores, Program, Sample};
+use super::process::{Program, Sample};
 use super::row::{Row, Side};
+use crate::cores::Cores;
 use crate::counter::Counter;
 
 /// Measures ours beside every peer, or beside another build, on one core and on two.

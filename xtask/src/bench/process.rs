@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use wait4::Wait4;
 
+use crate::cores::Cores;
 use crate::counter::Counter;
 use crate::setup;
 
@@ -126,40 +127,4 @@ fn page_faults_of_children() -> Result<u64> {
     // The name of the program comes before, and may have spaces; `cminflt` is the eleventh of all.
     let fields = status.rsplit(')').next().context("no name in /proc/self/stat")?;
     Ok(fields.split_whitespace().nth(8).context("no page faults in /proc/self/stat")?.parse()?)
-}
-
-/// The cores that this process was given.
-#[derive(Debug)]
-pub(super) struct Cores(Vec<usize>);
-
-impl Cores {
-    pub(super) fn of_this_process() -> Result<Self> {
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let list = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-            .context("/proc/self/status does not tell the cores of this process")?;
-        let mut cores = Vec::new();
-        for range in list.trim().split(',') {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            cores.extend(first.parse::<usize>()?..=last.parse()?);
-        }
-        Ok(Self(cores))
-    }
-
-    /// Has what is started next run on the first ones. This process itself is pinned, so that what sets the
-    /// cores is no part of what is measured.
-    fn pin(&self, count: usize) -> Result<()> {
-        let Some(cores) = self.0.get(..count) else {
-            bail!("{count} cores are needed and {} are here", self.0.len());
-        };
-        let list = cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-        let mut taskset = Command::new("taskset");
-        taskset.args(["-c", "-p", &list, &std::process::id().to_string()]).stdout(Stdio::null());
-        let status = taskset.status().context("cannot run taskset (package util-linux)")?;
-        match status.success() {
-            true => Ok(()),
-            false => bail!("taskset ended with {status}"),
-        }
-    }
 }

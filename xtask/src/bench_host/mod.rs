@@ -11,6 +11,7 @@ use serde_json::json;
 
 use servers::{ANOTHER_BUILD, Host, Other, Peer};
 
+use crate::cores::Cores;
 use crate::setup;
 
 mod counted;
@@ -60,6 +61,7 @@ struct Bench {
     /// How much is moved, in bytes.
     bytes: u64,
     rounds: usize,
+    cores: Cores,
 }
 
 impl Bench {
@@ -163,6 +165,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         time: Duration::from_secs(8) / scale,
         bytes: (1 << 30) / u64::from(scale),
         rounds: options.rounds.max(1),
+        cores: Cores::of_this_process()?,
     };
     let mut rows = Vec::new();
     let mut failed = 0;
@@ -173,6 +176,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             continue;
         }
         eprintln!("{name}");
+        // The one before may have kept to some.
+        bench.cores.pin(bench.cores.count())?;
         match measure(&bench) {
             Ok(measured) => rows.extend(measured),
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Users of this machine.
 
+use std::sync::OnceLock;
+
 use apyfal_core::{Error, ErrorKind, Owner, Result};
 use apyfal_net::Owner as Program;
 
@@ -21,6 +23,12 @@ impl Default for LocalUsers {
     }
 }
 
+/// The host's own, which stays the same. Each job asks for it.
+pub(super) fn own_user() -> u32 {
+    static OWN: OnceLock<u32> = OnceLock::new();
+    *OWN.get_or_init(|| rustix::process::geteuid().as_raw())
+}
+
 impl Access {
     /// Whether it matters whose program a client is.
     pub(crate) fn asks_for_owner(&self) -> bool {
@@ -32,7 +40,7 @@ impl Access {
         let LocalUsers::Only(users) = &self.users else { return Ok(Owner::Anyone) };
         let (why, whom) = match program {
             Program::User(user) => {
-                let own = rustix::process::geteuid().as_raw();
+                let own = own_user();
                 if user == 0 || user == own || users.contains(&user) {
                     return Ok(Owner::User(user));
                 }

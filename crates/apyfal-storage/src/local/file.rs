@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use apyfal_core::{Error, ErrorKind, FileId, Output, Result};
@@ -193,13 +194,19 @@ fn existing(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
     }
 }
 
+/// Whether files can be had by their descriptors, as one without a name is given one.
+fn has_proc() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| Path::new("/proc/self/fd").exists())
+}
+
 /// A new file without a name, or else with a hidden one. Its mode follows the umask.
 fn open_hidden(directory: &OwnedFd) -> Result<(File, Option<String>), Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o666);
     match rustix::fs::openat(directory, ".", flags | OFlags::TMPFILE, mode) {
         // It gets its name through /proc.
-        Ok(file) if Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())).exists() => {
+        Ok(file) if has_proc() => {
             return Ok((file.into(), None));
         }
         // What an old kernel or a file system without the feature answers.

@@ -122,7 +122,8 @@ impl FileMap {
     ) -> Result<Self> {
         let FileMapOptions { journal, asked, parameters, again, cancel } = options;
         let (info, accelerator) = (accelerator.info().await?.clone(), accelerator.clone());
-        let work = Work { accelerator, info, parameters, cancel, journal, asked, again };
+        let folder = Mutex::default();
+        let work = Work { accelerator, info, parameters, cancel, journal, asked, again, folder };
         let tasks = Bounded::new(items);
         Ok(Self { work: Arc::new(work), tasks, live: Arc::default() })
     }

@@ -213,14 +213,14 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
             }
         };
         for entry in entries {
-            let path = match entry {
-                Ok(entry) => entry.path(),
+            let (path, kind) = match entry {
+                Ok(entry) => (entry.path(), entry.file_type()),
                 Err(error) => {
                     failed(&folder, reading(&folder, error));
                     break;
                 }
             };
-            let kind = match std::fs::symlink_metadata(&path) {
+            let kind = match kind {
                 Ok(kind) => kind,
                 // It went away meanwhile: whoever looks a moment later sees no such entry at all.
                 Err(error) if error.kind() == Io::NotFound => continue,

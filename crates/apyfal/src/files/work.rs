@@ -1,6 +1,7 @@
 //! One file of a map.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apyfal_core::{
@@ -8,6 +9,7 @@ use apyfal_core::{
     Result, Sink,
 };
 use apyfal_storage::Location;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::asked::Asked;
@@ -26,6 +28,8 @@ pub(crate) struct Work {
     pub(crate) asked: Asked,
     /// Whether what is done is done again.
     pub(crate) again: bool,
+    /// The directory of results that was made last.
+    pub(crate) folder: Mutex<PathBuf>,
 }
 
 /// What became of a file that did not fail.
@@ -92,9 +96,7 @@ impl Work {
         if let Location::File(path) = &item.location
             && let Some(folder) = path.parent()
         {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                Error::from(error).operation(format!("make the directory '{}'", folder.display()))
-            })?;
+            self.make_folder(folder)?;
         }
         let report = self.accelerator.process(self.call(item, progress)).await?;
         if self.info.dst == Need::None {
@@ -107,6 +109,18 @@ impl Work {
         let made = Made { source, from, work: self.asked.now.clone(), output };
         self.journal.record(&item.name, &made)?;
         Ok(Outcome::Done(Box::new(report)))
+    }
+
+    /// Makes a directory for results, unless it is that of the result before, as of most.
+    fn make_folder(&self, folder: &Path) -> Result<()> {
+        if *self.folder.lock() == folder {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Error::from(error).operation(format!("make the directory '{}'", folder.display()))
+        })?;
+        folder.clone_into(&mut self.folder.lock());
+        Ok(())
     }
 
     /// What earlier versions would have remembered of a result.
