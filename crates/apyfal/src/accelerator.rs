@@ -87,8 +87,7 @@ impl Accelerator {
     /// The same, before a [`start`](Self::start): where only its host knows, that is made now.
     ///
     /// # Errors
-    /// As [`info`](Self::info), or its host cannot be made. One that is there by then is given back by
-    /// [`undo_start`](Self::undo_start).
+    /// As [`info`](Self::info), or its host cannot be made; [`undo_start`](Self::undo_start) ends that.
     pub async fn learn(&self, cancel: &Cancel) -> Result<&AcceleratorInfo> {
         if self.0.place.known().is_none() {
             self.make_host(cancel).await?;
@@ -104,8 +103,7 @@ impl Accelerator {
 
     /// What it is called, as far as that is known by now.
     fn name(&self) -> &str {
-        let Inner { place, asked, .. } = &*self.0;
-        place.known().map_or(asked, |info| &info.name)
+        self.0.place.known().map_or(&self.0.asked, |info| &info.name)
     }
 
     /// The hosts that it runs on; none where that is this machine.
@@ -141,7 +139,7 @@ impl Accelerator {
         self.width_on(call.is_on_files())
     }
 
-    /// The same, of a call whose data is in files of this machine or not.
+    /// The same, of a call whose data is in files of this machine.
     pub(crate) fn width_on(&self, files: bool) -> usize {
         // Until a host has told how much it can do, it gets one job.
         let width = self.0.place.about().map_or(1, |about| about.width);
@@ -218,8 +216,8 @@ impl Accelerator {
         })
     }
 
-    /// Refuses an engine that the accelerator does not have. A host of a version that knows of one
-    /// alone would use that one. Which engines a host has that is not there yet only that can say.
+    /// Refuses an engine that it does not have: a host of a version that knows of one alone would use that
+    /// one. Which engines a host has that is not there yet only that can say.
     fn check_engine(&self, parameters: &JobParameters) -> Result<()> {
         match (&parameters.engine, self.0.place.about()) {
             (Some(name), Some(about)) => about.info.engine(name).map(drop),

@@ -38,8 +38,7 @@ pub(super) fn latency(bench: &Bench) -> Result<Vec<Row>> {
 
 /// The same of 64 KiB, the most that is taken in before its job begins.
 pub(super) fn latency_of_64_kib(bench: &Bench) -> Result<Vec<Row>> {
-    let data = small().repeat(64);
-    Ok(vec![latency_of(bench, "64 KiB job, p50", &data)?.0])
+    Ok(vec![latency_of(bench, "64 KiB job, p50", &small().repeat(64))?.0])
 }
 
 /// How long jobs with this data take, and what 99 of 100 take at most. Client and server share one core: to

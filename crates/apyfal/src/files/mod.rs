@@ -2,6 +2,7 @@
 //! and not done again.
 
 mod asked;
+mod found;
 mod journal;
 mod outputs;
 mod pattern;
@@ -19,8 +20,8 @@ use parking_lot::Mutex;
 
 use crate::Accelerator;
 use crate::bounded::Bounded;
+use found::Found;
 use outputs::{End, Root};
-use sources::Found;
 use work::Work;
 
 pub use asked::Asked;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use apyfal_core::{AcceleratorInfo, Error, ErrorKind, Need, Result};
 use apyfal_storage::Location;
 
+use super::found::{Source, Sources};
 use super::journal::Stamp;
-use super::sources::{Source, Sources};
 use super::{file_url, journal};
 
 /// Below what the results go.

@@ -3,146 +3,17 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind as Io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_storage::{Listed, Location, Storage};
 
+use super::found::{Base, Entry, Found, url_of};
 use super::journal::{NAME, Stamp};
-use super::{file_url, pattern};
+use super::pattern;
 
 /// Lists are refused beyond this many bytes.
 const LIST_LIMIT: usize = 256 << 20;
-
-/// A source.
-#[derive(Debug)]
-pub(crate) struct Source {
-    /// The URL or path to give to a job.
-    pub(crate) url: String,
-    pub(crate) location: Location,
-    /// What its output is called, before its end is changed.
-    pub(crate) name: String,
-    /// Whether that is a name that was given, which stays as it is.
-    pub(crate) is_named: bool,
-    /// What changes with it, where that is known already.
-    pub(crate) stamp: Option<Stamp>,
-}
-
-/// All sources. There may be millions, so of each no more is held than what the others do not share.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    base: Base,
-    entries: Vec<Entry>,
-    /// How many bytes they have, where that is known of all.
-    bytes: Option<u64>,
-}
-
-/// What sources have in common.
-#[derive(Debug)]
-enum Base {
-    /// Nothing: each is a URL or path.
-    Nothing,
-    /// They are below a directory.
-    Directory(PathBuf),
-    /// They are URLs that begin with so many bytes of a folder.
-    Folder(usize),
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// The name below the directory, else the URL or path.
-    text: Box<str>,
-    /// The name that its output was given.
-    given: Option<Box<str>>,
-    /// What a store said of it.
-    stamp: Option<Box<Stamp>>,
-}
-
-impl Sources {
-    fn new(base: Base) -> Self {
-        Self { base, entries: Vec::new(), bytes: Some(0) }
-    }
-
-    /// Those of some URLs or paths.
-    #[cfg(test)]
-    pub(super) fn named(urls: &[&str]) -> Result<Self> {
-        let mut found = Found::new(Base::Nothing);
-        urls.iter().try_for_each(|url| found.name(url, None))?;
-        Ok(found.sources)
-    }
-
-    fn add(&mut self, entry: Entry, bytes: Option<u64>) {
-        self.bytes = self.bytes.zip(bytes).map(|(all, one)| all + one);
-        self.entries.push(entry);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn bytes(&self) -> Option<u64> {
-        self.bytes
-    }
-
-    /// One of them, by its number. What changes with it is not told of a file.
-    ///
-    /// # Errors
-    /// It cannot be mapped; those that were found can.
-    pub(crate) fn get(&self, number: usize) -> Result<Source> {
-        let Entry { text, given, stamp } = &self.entries[number];
-        let stamp = stamp.as_deref().cloned();
-        match &self.base {
-            Base::Nothing => single(text, given.as_deref()),
-            Base::Directory(root) => {
-                let path = root.join(&**text);
-                let (url, name) = (url_of(&path), text.to_string());
-                Ok(Source { url, location: Location::file(path), name, is_named: false, stamp })
-            }
-            Base::Folder(len) => {
-                let (url, location) = (text.to_string(), Location::parse(text)?);
-                let name = text.get(*len..).unwrap_or_default().to_owned();
-                Ok(Source { url, location, name, is_named: false, stamp })
-            }
-        }
-    }
-}
-
-/// The sources that were found, and entries that cannot be one.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) sources: Sources,
-    /// What each is called, and why it cannot be mapped.
-    pub(crate) failed: Vec<(String, Error)>,
-}
-
-impl Found {
-    fn new(base: Base) -> Self {
-        Self { sources: Sources::new(base), failed: Vec::new() }
-    }
-
-    /// The one that a URL or path means.
-    fn one(url: &str) -> Result<Self> {
-        let mut found = Self::new(Base::Nothing);
-        found.name(url, None)?;
-        Ok(found)
-    }
-
-    /// Adds a source by its URL or path, whose output has this name or one that is derived.
-    fn name(&mut self, url: &str, given: Option<&str>) -> Result<()> {
-        let source = single(url, given)?;
-        let bytes = match &source.location {
-            Location::File(path) => std::fs::metadata(path).ok().map(|found| found.len()),
-            _ => None,
-        };
-        let (text, given) = (url.into(), given.map(Box::from));
-        self.sources.add(Entry { text, given, stamp: None }, bytes);
-        Ok(())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.sources.entries.is_empty() && self.failed.is_empty()
-    }
-}
 
 /// Finds the sources that a text means. What is below `except` is none of them.
 pub(crate) async fn find(text: &str, storage: &Storage, except: Option<&Path>) -> Result<Found> {
@@ -257,7 +128,7 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
             found.sources.add(entry, target.map(|target| target.len()));
         }
     }
-    found.sources.entries.sort_unstable_by(|one, two| one.text.cmp(&two.text));
+    found.sources.sort();
     found.failed.sort_by(|(one, _), (two, _)| one.cmp(two));
     Ok(found)
 }
@@ -266,16 +137,6 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name == NAME || name.starts_with(".apyfal-") && name.ends_with(".part")
-}
-
-/// A path as the URL that means it.
-fn url_of(path: &Path) -> String {
-    match path.to_str() {
-        Some(text) if Location::parse(text).ok().as_ref() == Some(&Location::file(path)) => {
-            text.to_owned()
-        }
-        _ => file_url(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
-    }
 }
 
 async fn in_store(text: &str, storage: &Storage) -> Result<Found> {
@@ -365,40 +226,9 @@ fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-/// One source, whose output has this name or one that is derived.
-fn single(url: &str, given: Option<&str>) -> Result<Source> {
-    let location = Location::parse(url)?;
-    let derived = match (&location, given) {
-        (_, Some(name)) => clean(Path::new(name)),
-        (Location::File(path), None) => {
-            clean(path).or_else(|| Some(path.file_name()?.to_str()?.to_owned()))
-        }
-        (location, None) => location.name(),
-    };
-    let Some(name) = derived.filter(|name| !name.is_empty()) else {
-        return Err(Error::new(ErrorKind::Usage, "its output has no name that can be used")
-            .operation(format!("map '{location}'"))
-            .hint("in a list, a name may stand behind a tab: one below the destination"));
-    };
-    let is_named = given.is_some();
-    Ok(Source { url: url.to_owned(), location, name, is_named, stamp: None })
-}
-
-/// A path that stays below where it is put.
-fn clean(path: &Path) -> Option<String> {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(part) => clean.push(part),
-            Component::CurDir => {}
-            _ => return None,
-        }
-    }
-    clean.to_str().map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::found::Source;
     use super::*;
 
     fn all(found: &Found) -> Vec<Source> {
@@ -446,17 +276,5 @@ mod tests {
         let failed: Vec<_> = found.failed.iter().map(|(url, _)| &**url).collect();
         assert_eq!(failed.len(), 3, "{failed:?}");
         assert_eq!(failed[0], "s3://bucket/photos/../../x/y");
-    }
-
-    #[test]
-    fn names_stay_below_the_destination() {
-        let name = |url: &str| single(url, None).map(|source| source.name).ok();
-        assert_eq!(name("a/./b.txt").as_deref(), Some("a/b.txt"));
-        assert_eq!(name("/etc/passwd").as_deref(), Some("passwd"));
-        assert_eq!(name("../../x").as_deref(), Some("x"));
-        assert_eq!(name("https://h/a/b.jpg?x").as_deref(), Some("b.jpg"));
-        assert_eq!(name("https://h/"), None);
-        assert!(single("a", Some("../b")).is_err() && single("a", Some("")).is_err());
-        assert_eq!(single("a", Some("b/c")).unwrap().name, "b/c");
     }
 }

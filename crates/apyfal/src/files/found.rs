@@ -1,0 +1,206 @@
+//! What was found to be mapped: of each source no more than what the others do not share.
+
+use std::path::{Component, Path, PathBuf};
+
+use apyfal_core::{Error, ErrorKind, Result};
+use apyfal_storage::Location;
+
+use super::file_url;
+use super::journal::Stamp;
+
+/// A source.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// The URL or path to give to a job.
+    pub(crate) url: String,
+    pub(crate) location: Location,
+    /// What its output is called, before its end is changed.
+    pub(crate) name: String,
+    /// Whether that is a name that was given, which stays as it is.
+    pub(crate) is_named: bool,
+    /// What changes with it, where that is known already.
+    pub(crate) stamp: Option<Stamp>,
+}
+
+/// All sources. There may be millions, so of each no more is held than what the others do not share.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    base: Base,
+    entries: Vec<Entry>,
+    /// How many bytes they have, where that is known of all.
+    bytes: Option<u64>,
+}
+
+/// What sources have in common.
+#[derive(Debug)]
+pub(super) enum Base {
+    /// Nothing: each is a URL or path.
+    Nothing,
+    /// They are below a directory.
+    Directory(PathBuf),
+    /// They are URLs that begin with so many bytes of a folder.
+    Folder(usize),
+}
+
+/// A source among others.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The name below the directory, else the URL or path.
+    pub(super) text: Box<str>,
+    /// The name that its output was given.
+    pub(super) given: Option<Box<str>>,
+    /// What a store said of it.
+    pub(super) stamp: Option<Box<Stamp>>,
+}
+
+impl Sources {
+    fn new(base: Base) -> Self {
+        Self { base, entries: Vec::new(), bytes: Some(0) }
+    }
+
+    /// Those of some URLs or paths.
+    #[cfg(test)]
+    pub(super) fn named(urls: &[&str]) -> Result<Self> {
+        let mut found = Found::new(Base::Nothing);
+        urls.iter().try_for_each(|url| found.name(url, None))?;
+        Ok(found.sources)
+    }
+
+    /// Adds one that has so many bytes, where that is known.
+    pub(super) fn add(&mut self, entry: Entry, bytes: Option<u64>) {
+        self.bytes = self.bytes.zip(bytes).map(|(all, one)| all + one);
+        self.entries.push(entry);
+    }
+
+    /// Puts them into the order of their names.
+    pub(super) fn sort(&mut self) {
+        self.entries.sort_unstable_by(|one, two| one.text.cmp(&two.text));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+
+    /// One of them, by its number. What changes with it is not told of a file.
+    ///
+    /// # Errors
+    /// It cannot be mapped; those that were found can.
+    pub(crate) fn get(&self, number: usize) -> Result<Source> {
+        let Entry { text, given, stamp } = &self.entries[number];
+        let stamp = stamp.as_deref().cloned();
+        match &self.base {
+            Base::Nothing => single(text, given.as_deref()),
+            Base::Directory(root) => {
+                let path = root.join(&**text);
+                let (url, name) = (url_of(&path), text.to_string());
+                Ok(Source { url, location: Location::file(path), name, is_named: false, stamp })
+            }
+            Base::Folder(len) => {
+                let (url, location) = (text.to_string(), Location::parse(text)?);
+                let name = text.get(*len..).unwrap_or_default().to_owned();
+                Ok(Source { url, location, name, is_named: false, stamp })
+            }
+        }
+    }
+}
+
+/// The sources that were found, and entries that cannot be one.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) sources: Sources,
+    /// What each is called, and why it cannot be mapped.
+    pub(crate) failed: Vec<(String, Error)>,
+}
+
+impl Found {
+    pub(super) fn new(base: Base) -> Self {
+        Self { sources: Sources::new(base), failed: Vec::new() }
+    }
+
+    /// The one that a URL or path means.
+    pub(super) fn one(url: &str) -> Result<Self> {
+        let mut found = Self::new(Base::Nothing);
+        found.name(url, None)?;
+        Ok(found)
+    }
+
+    /// Adds a source by its URL or path, whose output has this name or one that is derived.
+    pub(super) fn name(&mut self, url: &str, given: Option<&str>) -> Result<()> {
+        let source = single(url, given)?;
+        let bytes = match &source.location {
+            Location::File(path) => std::fs::metadata(path).ok().map(|found| found.len()),
+            _ => None,
+        };
+        let (text, given) = (url.into(), given.map(Box::from));
+        self.sources.add(Entry { text, given, stamp: None }, bytes);
+        Ok(())
+    }
+
+    /// Whether there is nothing at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sources.entries.is_empty() && self.failed.is_empty()
+    }
+}
+
+/// A path as the URL that means it.
+pub(super) fn url_of(path: &Path) -> String {
+    match path.to_str() {
+        Some(text) if Location::parse(text).ok().as_ref() == Some(&Location::file(path)) => {
+            text.to_owned()
+        }
+        _ => file_url(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
+    }
+}
+
+/// One source, whose output has this name or one that is derived.
+fn single(url: &str, given: Option<&str>) -> Result<Source> {
+    let location = Location::parse(url)?;
+    let derived = match (&location, given) {
+        (_, Some(name)) => clean(Path::new(name)),
+        (Location::File(path), None) => {
+            clean(path).or_else(|| Some(path.file_name()?.to_str()?.to_owned()))
+        }
+        (location, None) => location.name(),
+    };
+    let Some(name) = derived.filter(|name| !name.is_empty()) else {
+        return Err(Error::new(ErrorKind::Usage, "its output has no name that can be used")
+            .operation(format!("map '{location}'"))
+            .hint("in a list, a name may stand behind a tab: one below the destination"));
+    };
+    let is_named = given.is_some();
+    Ok(Source { url: url.to_owned(), location, name, is_named, stamp: None })
+}
+
+/// A path that stays below where it is put.
+fn clean(path: &Path) -> Option<String> {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => clean.push(part),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    clean.to_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_below_the_destination() {
+        let name = |url: &str| single(url, None).map(|source| source.name).ok();
+        assert_eq!(name("a/./b.txt").as_deref(), Some("a/b.txt"));
+        assert_eq!(name("/etc/passwd").as_deref(), Some("passwd"));
+        assert_eq!(name("../../x").as_deref(), Some("x"));
+        assert_eq!(name("https://h/a/b.jpg?x").as_deref(), Some("b.jpg"));
+        assert_eq!(name("https://h/"), None);
+        assert!(single("a", Some("../b")).is_err() && single("a", Some("")).is_err());
+        assert_eq!(single("a", Some("b/c")).unwrap().name, "b/c");
+    }
+}
