@@ -3,14 +3,15 @@
 use std::fs;
 use std::time::Duration;
 
-use apyfal::{Accelerator, Call, Error, ErrorKind, Input, Output, RemoteOptions};
+use apyfal::{Accelerator, Call, Error, Input, Output, RemoteOptions};
 use apyfal_testkit::Kept;
 use tokio::runtime::Runtime;
 
 use super::client::PAUSES;
-use super::model::{Broken, Cause, Held, Moment};
+use super::model::{Broken, Held};
 use super::random::{Random, data};
 use super::run::Run;
+use super::watch::Watch;
 use crate::common::server::PATIENCE;
 
 const LENGTHS: [usize; 6] = [0, 1, 1000, 70_000, 300_000, 900_000];
@@ -117,8 +118,8 @@ impl<'a> Caller<'a> {
             true => Output::file(fs::File::create(&path).expect("a file"), &path),
             false => kept.output(),
         };
-        let began: Vec<Moment> =
-            self.hosts.iter().map(|host| self.run.hosts[*host].troubles.now()).collect();
+        let hosts = self.hosts.iter().map(|host| &self.run.hosts[*host]);
+        let watch = Watch::begin(hosts, self.is_linked);
         let length = data.len();
         let call = call.input(Input::bytes(data)).output(output);
         let ran =
@@ -143,25 +144,9 @@ impl<'a> Caller<'a> {
         };
         // What was not begun to be handed on runs wherever it can.
         let needs_all = to_file && *accelerator != "once";
-        match self.is_excused(error.kind(), &began, needs_all) {
+        match watch.excuses(error.kind(), needs_all) {
             true => Ok(()),
             false => Err(Broken::new(format!("it failed for no reason: {error:?}"))),
         }
-    }
-
-    /// Whether what became of hosts is a reason for a failure: of all of them, where one would do.
-    fn is_excused(&self, kind: ErrorKind, began: &[Moment], needs_all: bool) -> bool {
-        let link: &[_] = if self.is_linked { &[Cause::Away, Cause::Link] } else { &[Cause::Away] };
-        let (causes, needs_all) = match kind {
-            ErrorKind::Unavailable | ErrorKind::Timeout => (link, needs_all),
-            ErrorKind::StorageFull | ErrorKind::Engine => (&[Cause::Full][..], false),
-            _ => return false,
-        };
-        let mut had = self
-            .hosts
-            .iter()
-            .zip(began)
-            .map(|(host, began)| self.run.hosts[*host].troubles.since(began, causes));
-        if needs_all { had.all(|had| had) } else { had.any(|had| had) }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::host::Host;
+use super::interruption::Interruptions;
 use super::link::LinkState;
 use super::model::{Cause, Held};
 use super::random::Random;
@@ -97,9 +98,10 @@ impl Fault {
 /// Lets so many things happen, one after the other, then puts all in order.
 pub(crate) fn happen(run: &Run, steps: u64) -> Held {
     let mut present: Vec<Vec<Fault>> = run.hosts.iter().map(|_| Vec::new()).collect();
+    let mut interruptions = Interruptions::of(run);
     for step in 0..steps {
         let mut random = Random::of(&[run.seed, u64::MAX, step]);
-        std::thread::sleep(Duration::from_millis(random.below(600)));
+        interruptions.during(Duration::from_millis(random.below(600)), step);
         if run.is_over() {
             break;
         }
@@ -119,6 +121,7 @@ pub(crate) fn happen(run: &Run, steps: u64) -> Held {
             present.push(fault);
         }
     }
+    interruptions.end();
     for (host, mut present) in run.hosts.iter().zip(present) {
         while let Some(fault) = present.pop() {
             undo(run, host, fault, &present)?;

@@ -1,11 +1,11 @@
 //! Faults in an order that a seed decides, against real hosts, with a model of what was promised.
 //!
 //! Hosts are killed and drained, stopped and continued, their disks are full, their links are slow,
-//! silent or break, and their clocks jump, while clients of REST and of the library use them. Each
-//! answer is held against what was promised; in the end, with nothing wrong any more, everything that
-//! was promised is looked for. The seed decides what happens and what each client does, in which
-//! order; not the time that it takes. So a run that found something may take another one or two to
-//! find it again.
+//! silent or break, and their clocks jump, while clients of REST and of the library use them, and
+//! command lines, which are killed, stalled and told to end as well. Each answer is held against what
+//! was promised; in the end, with nothing wrong any more, everything that was promised is looked for.
+//! The seed decides what happens and what each client does, in which order; not the time that it
+//! takes. So a run that found something may take another one or two to find it again.
 //!
 //! Clocks: only the clock of the day jumps, and only for a host's own process. Times that the system
 //! itself gives files, another start of the system, and hosts that are linked statically are left out.
@@ -20,10 +20,16 @@ mod caller;
 mod client;
 mod fault;
 mod host;
+mod interruption;
 mod link;
+mod mapped;
+mod mapper;
 mod model;
+mod namer;
+mod process;
 mod random;
 mod run;
+mod watch;
 
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};

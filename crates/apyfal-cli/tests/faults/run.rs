@@ -13,18 +13,25 @@ use super::caller::Caller;
 use super::client::Client;
 use super::fault;
 use super::host::{Host, build_clock};
+use super::mapper::Mapper;
 use super::model::{Broken, Held};
+use super::namer::Namer;
+use super::process::Process;
 use crate::common::Home;
 use crate::common::wire::{self, Ask};
 
 const HOSTS: usize = 3;
 const CLIENTS: usize = 6;
 const CALLERS: usize = 4;
+/// One over all hosts, and one over the links of two.
+const MAPPERS: usize = 2;
 
 /// What all threads of a run share.
 pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) hosts: Vec<Host>,
+    /// Those of mappers, and the last one that of who uses a name.
+    pub(crate) processes: Vec<Process>,
     pub(crate) record: Record,
     over: AtomicBool,
     /// Ids that hosts gave.
@@ -46,6 +53,7 @@ pub(crate) fn run(seed: u64, steps: u64, has_disks: bool) -> Result<(), String> 
     let run = Run {
         seed,
         hosts: (0..HOSTS).map(|number| Host::new(&home, number, &ran, has_disks)).collect(),
+        processes: processes(&home),
         record: Record::new(&home.path("record")),
         over: AtomicBool::new(false),
         ids: Mutex::default(),
@@ -72,6 +80,11 @@ impl Run {
         let mut clients = clients.collect::<Held<Vec<_>>>()?;
         let callers = (0..CALLERS).map(|number| Caller::start(self, number));
         let mut callers = callers.collect::<Held<Vec<_>>>()?;
+        let (namer, mappers) = self.processes.split_last().expect("processes");
+        let mappers = mappers.iter().enumerate();
+        let mut mappers: Vec<_> =
+            mappers.map(|(number, process)| Mapper::start(self, process, number)).collect();
+        let mut namer = Namer::start(self, namer);
         std::thread::scope(|scope| {
             let mut working = Vec::new();
             for client in &mut clients {
@@ -80,17 +93,26 @@ impl Run {
             for caller in &mut callers {
                 working.push(scope.spawn(|| self.ending(caller.work())));
             }
+            for mapper in &mut mappers {
+                working.push(scope.spawn(|| self.ending(mapper.work())));
+            }
+            working.push(scope.spawn(|| self.ending(namer.work())));
             let happened = self.ending(fault::happen(self, steps));
             self.over.store(true, Ordering::Relaxed);
             if happened.is_err() {
                 // Nobody is to wait for what does not come.
                 self.hosts.iter().for_each(Host::kill);
+                for process in &self.processes {
+                    process.kill();
+                }
             }
             let worked = working.into_iter().map(|thread| thread.join().expect("no panic"));
             worked.fold(happened, Held::and)
         })?;
         clients.iter_mut().try_for_each(Client::audit)?;
         callers.iter_mut().try_for_each(Caller::audit)?;
+        mappers.iter_mut().try_for_each(Mapper::audit)?;
+        namer.audit()?;
         self.hosts.iter().try_for_each(|host| self.nothing_is_left(host))?;
         self.nothing_ran_twice()?;
         self.hosts.iter().try_for_each(Host::drain)
@@ -187,8 +209,20 @@ impl Run {
         for host in &self.hosts {
             copy(&host.log(), &format!("host-{}.log", host.number));
         }
+        for process in &self.processes {
+            for from in process.traces() {
+                let file = from.file_name().expect("a name").to_string_lossy();
+                let file = file.trim_start_matches('.');
+                copy(&from, &format!("{}.{file}", process.name.replace(' ', "-")));
+            }
+        }
         folder
     }
+}
+
+fn processes(home: &Home) -> Vec<Process> {
+    let mappers = (0..MAPPERS).map(|number| Process::new(home, &format!("mapper {number}")));
+    mappers.chain([Process::new(home, "namer")]).collect()
 }
 
 /// What was done in a run, a line for each thing.
