@@ -469,6 +469,11 @@ async fn strangers_are_told() {
 
 /// A host that is there again whenever it is asked, and lost with each job that it is given.
 fn lost_with_each_job() -> FaultServer {
+    starting_with(None)
+}
+
+/// The same, which refuses each start so.
+fn starting_with(refusal: Option<(u16, Value)>) -> FaultServer {
     let about =
         json!({"version": "2", "protocols": [2], "accelerators": [], "cores": 1, "uptime": 1});
     let null = json!({"name": "null", "rerun_safe": true, "summary": "", "engine": "null",
@@ -480,6 +485,10 @@ fn lost_with_each_job() -> FaultServer {
     FaultServer::start(move |request| match &*request.path {
         "/v2/host" => Faulty::new(200, about.to_string()),
         "/v2/accelerators/null" => Faulty::new(200, null.to_string()),
+        "/v2/sessions" if refusal.is_some() => {
+            let (status, error) = refusal.clone().unwrap();
+            Faulty::new(status, error.to_string())
+        }
         "/v2/sessions" | "/v2/sessions/session-1" => Faulty::new(200, session.to_string()),
         // What a proxy says whose host broke off, and one that is not there.
         _ => Faulty::new(502, "<html>"),
@@ -499,6 +508,27 @@ async fn a_job_that_ends_each_host_is_given_up() {
     let error = job.expect("it does not go on for ever").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("it failed 3 times"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_has_no_room_is_done_without() {
+    let full = || {
+        let error = json!({"kind": "storage-full", "message": "no space left on device"});
+        starting_with(Some((507, json!({ "error": error }))))
+    };
+    let pool = |hosts: &[FaultServer]| {
+        Pool::new(hosts.iter().map(|host| RemoteOptions::new(host.url()))).unwrap()
+    };
+    let request = || Start { accelerator: "null".to_owned(), ..Start::default() };
+    let hosts = [full(), lost_with_each_job()];
+    let used = pool(&hosts);
+    used.start(request(), JobIo::default()).await.unwrap();
+    let troubles: Vec<_> = used.load().into_iter().map(|load| load.trouble.is_some()).collect();
+    assert_eq!(troubles, [true, false]);
+    // Where none has, that is why.
+    let hosts = [full(), full()];
+    let error = pool(&hosts).start(request(), JobIo::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
 }
 
 /// A host that answers a job with 100,000 bytes and no report, and when asked for the job with what

@@ -194,8 +194,9 @@ impl Pool {
                 Some(Ok(opened)) => opened.keep(),
                 Some(Err(error)) => {
                     let error = error.of_host(self.hosts[index].remote.url());
-                    // A host that is away is done without; one that refuses is a mistake.
-                    if self.failing(index, &error).is_some() || is_of_the_host(&error) {
+                    // A host that is away, or has no room, is done without; one that refuses is a mistake.
+                    let is_full = error.kind() == ErrorKind::StorageFull;
+                    if self.failing(index, &error).is_some() || is_of_the_host(&error) || is_full {
                         self.do_without(index, error);
                     } else {
                         mistake.get_or_insert(error);
