@@ -29,7 +29,7 @@ pub(crate) struct Place {
     about: OnceCell<About>,
     /// What stands for that until a host that is to be made is there.
     expected: Option<AcceleratorInfo>,
-    /// Whether there is a session of before, and so a host.
+    /// Whether there is a session of before, and so the host that was made for it.
     has_session: bool,
     /// What is odd about it.
     pub(crate) warnings: Vec<String>,
@@ -195,7 +195,7 @@ impl Place {
             hosts,
             about: OnceCell::new(),
             expected: None,
-            has_session: is_known,
+            has_session: false,
             warnings: Vec::new(),
         })
     }

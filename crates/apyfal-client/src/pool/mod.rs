@@ -194,7 +194,8 @@ impl Pool {
                 Some(Ok(opened)) => opened.keep(),
                 Some(Err(error)) => {
                     let error = error.of_host(self.hosts[index].remote.url());
-                    // A host that is away, or has no room, is done without; one that refuses is a mistake.
+                    // A host that is away, or has no room, is done without; one that refuses is a mistake. Of a
+                    // job the disk of its client may be full as well.
                     let is_full = error.kind() == ErrorKind::StorageFull;
                     if self.failing(index, &error).is_some() || is_of_the_host(&error) || is_full {
                         self.do_without(index, error);

@@ -118,9 +118,9 @@ impl Items {
                 }
             }
             if let Some(other) = taken.insert(hasher.hash_one(&name), number) {
-                let other = self.get(other)?;
-                if other.name == name {
-                    let [one, two] = [&other.source.location, &source.location];
+                let other = self.sources.get(other)?;
+                if self.name(&other) == name {
+                    let [one, two] = [&other.location, &source.location];
                     let why = format!("the results of '{one}' and '{two}' have this name both");
                     return Err(writing(&why)
                         .hint("give results another end: --suffix; or name each in a list"));
@@ -129,14 +129,16 @@ impl Items {
         }
         // A result cannot be where another one needs a directory.
         for number in numbers() {
-            let item = self.get(number)?;
-            for parent in Path::new(&item.name).ancestors().skip(1).filter_map(Path::to_str) {
+            let name = self.name(&self.sources.get(number)?);
+            for parent in Path::new(&name).ancestors().skip(1).filter_map(Path::to_str) {
                 if let Some(other) = taken.get(&hasher.hash_one(parent))
-                    && self.get(*other)?.name == parent
+                    && self.name(&self.sources.get(*other)?) == parent
                 {
                     let why = format!("'{parent}' is a result itself, and no directory");
-                    return Err(Error::new(ErrorKind::Usage, why)
-                        .operation(format!("write '{}'", item.location)));
+                    let location = self.get(number)?.location;
+                    return Err(
+                        Error::new(ErrorKind::Usage, why).operation(format!("write '{location}'"))
+                    );
                 }
             }
         }
