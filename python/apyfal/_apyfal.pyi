@@ -3,7 +3,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, final
 
 __all__ = [
-    'Accelerator', 'Configuration', 'Job', 'KINDS', 'PARAMETERS', 'Reader', 'Settled', 'Storage', 'Switch', 'Writer',
+    'Accelerator', 'Configuration', 'Job', 'KINDS', 'Reader', 'Settled', 'Storage', 'Switch', 'Writer',
     '__version__', 'forked', 'is_made', 'is_secret_key', 'leave', 'made_hosts', 'stop_mode']
 
 # Source, destination, a full set of parameters, and single ones.
@@ -14,7 +14,6 @@ _Listener: TypeAlias = (
     Callable[[Any, BaseException | None], None] | tuple['Settled', Future[dict[str, Any]]])
 
 KINDS: list[str]
-PARAMETERS: dict[str, dict[str, Any]]
 __version__: str
 
 def forked() -> None: ...

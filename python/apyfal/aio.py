@@ -63,7 +63,7 @@ class Accelerator:
         check(stop_mode=stop_mode, info_dict=info_dict, host_env=host_env, reload=reload, reset=reset)
         env = self._accelerator._before_start(stop_mode)
         env.update(host_env or {})
-        full = _full(parameters, 3)
+        full = _full(parameters)
         core = self.client._accelerator()
         try:
             response = await _awaited(
@@ -82,7 +82,7 @@ class Accelerator:
         """Runs one job. See `apyfal.Accelerator.process`. File objects are called by another thread, `progress` by the
         event loop."""
         check(info_dict=info_dict, progress=progress)
-        full = _full(parameters, 3)
+        full = _full(parameters)
         core = self.client._accelerator()
         with shown(progress) as tell:
             response = await _awaited(

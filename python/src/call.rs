@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apyfal::{Accelerator, Call, Cancel, JobParameters, Progress, Report, Result, full_parameters};
+use apyfal::{Accelerator, Call, Cancel, Progress, Report, Result, full_parameters};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Map, Value, json};
@@ -49,13 +49,6 @@ impl Given {
 /// How far a call is: bytes read, bytes to read where that is known, bytes written.
 pub(crate) fn amounts(progress: &Progress) -> (u64, Option<u64>, u64) {
     (progress.read(), progress.total(), progress.written())
-}
-
-/// A full set of parameters with all that is read of one.
-pub(crate) fn whole_shape() -> Value {
-    // It is written with the engine only where one is asked for.
-    let parameters = JobParameters { engine: Some(String::new()), ..JobParameters::default() };
-    parameters.to_start_json()
 }
 
 /// A start, and single values of the environment that go over those of its parameters.

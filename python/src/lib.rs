@@ -51,8 +51,6 @@ mod _apyfal {
         module.add_function(wrap_pyfunction!(super::hosts::stop_mode, module)?)?;
         module.add_function(wrap_pyfunction!(super::inside::leave, module)?)?;
         module.add_function(wrap_pyfunction!(super::inside::forked, module)?)?;
-        let shape = super::values::from_json(module.py(), &super::call::whole_shape())?;
-        module.add("PARAMETERS", shape)?;
         module.add("KINDS", apyfal::ErrorKind::ALL.map(apyfal::ErrorKind::as_str).to_vec())
     }
 }

@@ -42,7 +42,7 @@ async def test_the_three_calls(place):
 async def test_parameters_that_nobody_reads_are_told(place):
     async with aio.Accelerator('sha3', **place) as sha3:
         for call in (sha3.start, lambda **given: sha3.process(b'abc', **given)):
-            with pytest.warns(UserWarning, match="'type' of 'parameters' is ignored") as told:
+            with pytest.warns(UserWarning, match="'type' of the parameters is ignored") as told:
                 await call(parameters=TYPE)
             assert told[0].filename == __file__
 

@@ -97,13 +97,29 @@ def test_wrong_parameters(sha3):
         sha3.process(b'abc', parameters='{')
 
 
+def test_wrong_types_of_what_is_not_the_accelerators_are_told_by_name(sha3):
+    for member, value, wanted in [('reset', 'hush-hush', 'true or false'), ('enable-sw-comparison', [1], 'true or false'),
+                                  ('logging', 'hush-hush', 'an object'), ('engine', 1, 'a name')]:
+        for call in (sha3.start, functools.partial(sha3.process, b'abc')):
+            with pytest.raises(ClientConfigurationException, match=f"'app.{member}' of the parameters must be {wanted}") as raised:
+                call(parameters={'app': {member: value}})
+            assert 'hush' not in str(raised.value)
+
+
 def test_parameters_that_nobody_reads_are_told(sha3):
-    for given, names in [({'type': 'sha3-256'}, ['type']), ('{"app": {"type": 1, "reset": 0}, "x": 2}', ['x', 'app.type'])]:
-        for call in (sha3.start, functools.partial(sha3.process, b'abc'), functools.partial(sha3.process_submit, b'abc')):
+    pathlib.Path('parameters.json').write_text('{"app": {"type": 1, "reset": 0}, "x": 2}')
+    names = "'x' and 'app.type' of the parameters are ignored"
+    for given, begin in [({'type': 'sha3-256'}, "'type' of the parameters is ignored"),
+                         ('{"app": {"type": 1, "reset": 0}, "x": 2}', names), ('parameters.json', names)]:
+        for call in (sha3.start, functools.partial(sha3.process, b'abc'),
+                     lambda **given: sha3.process_submit(b'abc', **given).result(),
+                     lambda **given: list(sha3.process_map([b'abc'], **given))):
             with pytest.warns(UserWarning) as told:
                 call(parameters=given)
-            assert [str(each.message).partition(' is ignored')[0] for each in told] == [
-                f"'{name}' of 'parameters'" for name in names]
+            assert [str(each.message).partition(':')[0] for each in told] == [begin]
             assert told[0].filename == __file__
+    with pytest.raises(ClientConfigurationException) as raised:
+        sha3.process(b'abc', parameters={'type': 'shake-128'}, typ='x')
+    assert any(hint.startswith("'type' of the parameters is ignored") for hint in raised.value.hints)
     read = {'app': {'specific': {}, 'reset': False, 'reload': True, 'enable-sw-comparison': 0, 'logging': {}}, 'env': {}}
     sha3.process(b'abc', parameters=read)

@@ -311,7 +311,7 @@ impl Client for Agent {
         };
         let (limit, cancel) = (io.deadline, io.cancel.clone());
         // In a box of its own: a quick job need not find room for all that this one might need.
-        let processed = Box::pin(self.process_now(job, io));
+        let processed = Box::pin(self.process_and_tell(job, io));
         deadline::within(limit, &cancel, processed).await
     }
 

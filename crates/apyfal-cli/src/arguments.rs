@@ -272,6 +272,7 @@ fn is_switch(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use apyfal::ErrorKind;
     use serde_json::{Value, json};
 
     use super::*;
@@ -340,8 +341,30 @@ mod tests {
         let words = "apyfal run gzip --name 1_000 --level 9 --mtime 1_0 a b".split(' ');
         let parsed = parse(words.map(OsString::from).collect()).unwrap();
         let registry = Registry::default();
-        let values = parsed.parameters.of(registry.find("gzip").unwrap().info());
+        let values = parsed.parameters.of(registry.find("gzip").unwrap().info()).unwrap();
         assert_eq!(Value::Object(values), json!({"name": "1_000", "level": "9", "mtime": 10}));
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_refused_by_name() {
+        let registry = Registry::default();
+        for (value, what) in [
+            ("b'hush'", "bytes"),
+            ("[{1}]", "a set"),
+            ("2j", "a complex number"),
+            ("1e999", "a number that is not finite"),
+            ("18446744073709551616", "an integer of more than 64 bits"),
+        ] {
+            let words = ["apyfal", "run", "gzip", "--mtime", value].map(OsString::from).into();
+            let parsed = parse(words).unwrap().parameters;
+            let error = parsed.of(registry.find("gzip").unwrap().info()).unwrap_err();
+            let told =
+                format!("cannot use the value of 'mtime': it has {what}, which JSON cannot say");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Usage, told));
+        }
+        let words = ["apyfal", "run", "gzip", "--mtime", "(1, 2)"].map(OsString::from).into();
+        let values = parse(words).unwrap().parameters.of(registry.find("gzip").unwrap().info());
+        assert_eq!(Value::Object(values.unwrap()), json!({"mtime": [1, 2]}));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use apyfal::{Error, ErrorKind, Report, Result, standard};
 use apyfal_core::one_line;
@@ -12,11 +14,12 @@ use serde_json::Value;
 pub(crate) struct Printer {
     quiet: bool,
     json: bool,
+    has_told_unread: Arc<AtomicBool>,
 }
 
 impl Printer {
     pub(crate) fn new(quiet: bool, json: bool) -> Self {
-        Self { quiet, json }
+        Self { quiet, json, ..Self::default() }
     }
 
     /// Whether a progress bar may be drawn.
@@ -60,9 +63,19 @@ impl Printer {
         self.note(&format!("apyfal: warning: {text}"));
     }
 
-    /// A warning that another engine did what one failed to do, where that is so.
-    pub(crate) fn engine_note(&self, report: &Report) {
+    /// Warnings that another engine did what one failed to do, and of parameters that nobody read, where that is so.
+    pub(crate) fn warnings(&self, report: &Report) {
         if let Some(note) = report.engine_note() {
+            self.warning(note);
+        }
+        if let Some(note) = report.parameters_note() {
+            self.unread(note);
+        }
+    }
+
+    /// A warning of parameters that nobody read. Once: all calls of a command have them.
+    pub(crate) fn unread(&self, note: &str) {
+        if !self.has_told_unread.swap(true, Ordering::Relaxed) {
             self.warning(note);
         }
     }
@@ -110,7 +123,7 @@ impl Printer {
     /// What a job told: its result on standard output, its figures on standard error. Where the
     /// job's data went to standard output, nothing else goes there.
     pub(crate) fn report(&self, report: &Report, data_on_stdout: bool) -> Result<()> {
-        self.engine_note(report);
+        self.warnings(report);
         if self.json {
             let text = format!("{:#}", report.to_json());
             return if data_on_stdout { self.result_aside(&text) } else { self.result(&text) };

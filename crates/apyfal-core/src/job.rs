@@ -5,7 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, truth};
+
+mod unread;
+
+pub use unread::Unread;
 
 /// The parameters of one `start` or `process`.
 ///
@@ -26,6 +30,8 @@ pub struct JobParameters {
     pub logging: Option<Value>,
     /// Environment of the host; `start` only, single values may be overridden by `process`.
     pub env: Map<String, Value>,
+    /// What was read and means nothing. It is not sent.
+    pub unread: Unread,
 }
 
 impl JobParameters {
@@ -34,43 +40,51 @@ impl JobParameters {
         Self { specific, ..Self::default() }
     }
 
-    /// Reads the original's JSON shape. Unknown members of `app` are ignored, as they were there.
+    /// Reads the original's JSON shape. Unknown members are ignored, as they were there, and [noted](Unread).
     ///
     /// # Errors
-    /// `app`, `app.specific` or `env` is not an object, or `app.engine` no text.
+    /// A member is of another type.
     pub fn from_json(value: &Value) -> Result<Self> {
+        // Which value it is stays untold: it may hold a secret.
+        let wrong = |name: &str, wanted: &str, value: &Value| {
+            let is = type_of(value);
+            let why = format!("{name} of the parameters must be {wanted}, not {is}");
+            Error::new(ErrorKind::Usage, why)
+        };
         let object = |value: Option<&Value>, name: &str| match value {
             None | Some(Value::Null) => Ok(Map::new()),
             Some(Value::Object(map)) => Ok(map.clone()),
-            Some(other) => Err(Error::new(
-                ErrorKind::Usage,
-                format!("'{name}' of the parameters must be an object, not {other}"),
-            )
-            .hint(r#"the shape is {"app": {"specific": {"name": "value"}}}"#)),
+            Some(other) => Err(wrong(name, "an object", other)
+                .hint(r#"the shape is {"app": {"specific": {"name": "value"}}}"#)),
         };
         let root = object(Some(value), "the root")?;
-        let app = object(root.get("app"), "app")?;
+        let app = object(root.get("app"), "'app'")?;
         let engine = match app.get("engine") {
             None | Some(Value::Null) => None,
             Some(Value::String(name)) => Some(name.clone()),
-            Some(other) => {
-                let why = format!("'app.engine' of the parameters must be a name, not {other}");
-                return Err(Error::new(ErrorKind::Usage, why));
-            }
+            Some(other) => return Err(wrong("'app.engine'", "a name", other)),
         };
-        let truth = |key: &str| match app.get(key)? {
-            Value::Bool(value) => Some(*value),
-            Value::Number(number) => Some(number.as_f64() != Some(0.0)),
-            _ => None,
+        let truth = |key: &str| match app.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => truth(value).map(Some).ok_or_else(|| {
+                wrong(&format!("'app.{key}'"), "true or false", value)
+                    .hint("it takes true, false, 1 and 0")
+            }),
+        };
+        let logging = match app.get("logging") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(logging)) => Some(logging.clone().into()),
+            Some(other) => return Err(wrong("'app.logging'", "an object", other)),
         };
         Ok(Self {
-            specific: object(app.get("specific"), "app.specific")?,
+            specific: object(app.get("specific"), "'app.specific'")?,
             engine,
-            compare: truth("enable-sw-comparison").unwrap_or(false),
-            reset: truth("reset"),
-            reload: truth("reload"),
-            logging: app.get("logging").cloned(),
-            env: object(root.get("env"), "env")?,
+            compare: truth("enable-sw-comparison")?.unwrap_or(false),
+            reset: truth("reset")?,
+            reload: truth("reload")?,
+            logging,
+            env: object(root.get("env"), "'env'")?,
+            unread: Unread::of(&root, &app),
         })
     }
 
@@ -117,6 +131,19 @@ impl JobParameters {
         self.reload = over.reload.or(self.reload);
         self.logging = over.logging.or_else(|| self.logging.take());
         self.env.extend(over.env);
+        self.unread.extend(over.unread);
+    }
+}
+
+/// The type of a value, in words, for who must not see the value itself.
+pub fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }
 
@@ -221,6 +248,9 @@ pub struct Report {
 }
 
 impl Report {
+    /// What of the parameters nobody read, in `app`.
+    const PARAMETERS_NOTE: &str = "parameters-note";
+
     /// Adds what is to be said about the way to the destination, if anything.
     pub fn tell_of_destination(&mut self, note: Option<String>) {
         if let Some(note) = note {
@@ -241,6 +271,11 @@ impl Report {
     /// What is to be said about the way to the destination.
     pub fn destination_note(&self) -> Option<&str> {
         self.app.get("destination-note")?.as_str()
+    }
+
+    /// What is to be said about parameters that nobody read.
+    pub fn parameters_note(&self) -> Option<&str> {
+        self.app.get(Self::PARAMETERS_NOTE)?.as_str()
     }
 
     /// The report in the shape of the original's response, `{"app": {…}}`, with `id`,
@@ -301,6 +336,41 @@ mod tests {
         ] {
             assert_eq!(JobParameters::from_json(&text).unwrap_err().kind(), ErrorKind::Usage);
         }
+        for (member, wrong) in [
+            ("reset", json!("hush-hush")),
+            ("reload", json!(2)),
+            ("enable-sw-comparison", json!(["hush-hush"])),
+            ("logging", json!("hush-hush")),
+            ("specific", json!("hush-hush")),
+            ("engine", json!({"a": "hush-hush"})),
+        ] {
+            let error = JobParameters::from_json(&json!({"app": {member: wrong}})).unwrap_err();
+            let told = error.to_string();
+            assert!(
+                told.starts_with(&format!("'app.{member}' of the parameters must be")),
+                "{told}"
+            );
+            assert!(told.ends_with(type_of(&wrong)) && !told.contains("hush"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_noted() {
+        let read = |text: Value| JobParameters::from_json(&text).unwrap();
+        let all = JobParameters { engine: Some("cpu".into()), ..JobParameters::default() };
+        for whole in [all.to_start_json(), all.to_process_json(), json!({}), Value::Null] {
+            assert_eq!(read(whole).unread.note(), None);
+        }
+        let mut parameters = read(json!({"app": {"type": 1, "reset": null}, "x": 2}));
+        parameters.merge(read(json!({"app": {"type": 1}})));
+        let note = parameters.unread.note().unwrap();
+        assert!(note.starts_with("'x' and 'app.type' of the parameters are ignored"), "{note}");
+        let mut report = Report::default();
+        parameters.unread.tell(&mut report);
+        assert_eq!(report.parameters_note(), Some(&*note));
+        let error = parameters.unread.hint(Error::new(ErrorKind::Usage, "it misses 'type'"));
+        assert_eq!(error.hints(), [note]);
+        assert_eq!(read(parameters.to_start_json()).unread, Unread::default(), "it is not sent");
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod whole;
 
 pub use cancel::Cancel;
 pub use client::{Client, JobIo};
-pub use config::{Configuration, Literal, read_value};
+pub use config::{Configuration, Literal, json_value, read_value};
 pub use context::{JobContext, JobLog, Progress};
 pub use directory::{Directory, Scratch};
 pub use engine::{
@@ -44,7 +44,7 @@ pub use environment::Environment;
 pub use error::{Details, Error, ErrorKind, Result, causes, root_cause};
 pub use image::Image;
 pub use io::{FileId, Input, Output, Sink, Source, SpareInput, SpareOutput};
-pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start};
+pub use job::{Comparison, Job, JobParameters, Profiling, Report, Session, Start, Unread, type_of};
 pub use nearest::nearest;
 pub use owner::Owner;
 pub use params::{ParamKind, ParamSpec, Params, Stage};

@@ -117,6 +117,11 @@ impl Accelerator {
         self.0.place.remembered(&id)
     }
 
+    /// Whether it runs on this machine, within this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0.place.is_here()
+    }
+
     /// The storages that its sources and destinations are opened from.
     pub fn storage(&self) -> &Storage {
         &self.0.storage
@@ -160,19 +165,23 @@ impl Accelerator {
         let cancel = call.cancel.child();
         let info = self.learn(&cancel).await?;
         let defaults = self.defaults(&inner.start_defaults, "configuration").await?;
-        let parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
+        let mut parameters = call.resolve(defaults, &inner.storage, "datafile", None).await?;
         self.check_engine(&parameters)?;
+        // It is told here: to whom they are sent it means nothing.
+        let unread = std::mem::take(&mut parameters.unread);
         let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
         let AcceleratorInfo { name, params, .. } = info;
         let checked = Params::check(name, params, None, &parameters.specific);
         // A host is not made for what it would refuse.
         let params = match inner.place.made_host().is_some() {
-            true => Some(checked?),
+            true => Some(checked.map_err(|error| unread.hint(error))?),
             false => checked.ok(),
         };
         let mut request = Start { accelerator: name.to_string(), parameters, src: None };
         (io.src, request.src) = cancel.or_cancelled(self.source(call.src)).await?;
-        let session = inner.place.client.start(request, io).await?;
+        let started = inner.place.client.start(request, io).await;
+        let mut session = started.map_err(|error| unread.hint(error))?;
+        unread.tell(&mut session.report);
         let _alone = inner.ending.lock().await;
         let earlier = self.open_session().replace(OpenSession::new(session.id, params));
         if let Some(earlier) = earlier {
@@ -194,7 +203,8 @@ impl Accelerator {
         let parameters = call.resolve(defaults, storage, "file_in", Some("file_out")).await?;
         self.check_engine(&parameters)?;
         let start = self.open_session().as_ref().and_then(|session| session.params.clone());
-        Params::check(&info.name, &info.params, start.as_ref(), &parameters.specific)?;
+        Params::check(&info.name, &info.params, start.as_ref(), &parameters.specific)
+            .map_err(|error| parameters.unread.hint(error))?;
         Ok(parameters)
     }
 
@@ -238,9 +248,10 @@ impl Accelerator {
         let info = cancel.or_cancelled(self.info()).await?;
         let defaults = self.defaults(&inner.process_defaults, "process").await?;
         let resolving = call.resolve(defaults, &inner.storage, "file_in", Some("file_out"));
-        let parameters = cancel.or_cancelled(resolving).await?;
+        let mut parameters = cancel.or_cancelled(resolving).await?;
         self.check_engine(&parameters)?;
         let mut io = JobIo { cancel: cancel.clone(), progress: call.progress, ..JobIo::default() };
+        let unread = std::mem::take(&mut parameters.unread);
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
         let operation = describe(info, call.src.as_ref());
@@ -270,7 +281,13 @@ impl Accelerator {
                 None => processed,
             }
         };
-        run.await.map_err(|error: Error| error.operation(operation))
+        match run.await {
+            Ok(mut report) => {
+                unread.tell(&mut report);
+                Ok(report)
+            }
+            Err(error) => Err(unread.hint(error).operation(operation)),
+        }
     }
 
     /// Runs one job within this call where its data is in memory and it has to wait for nothing, as small ones of

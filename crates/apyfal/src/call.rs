@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use apyfal_core::{
-    Cancel, Error, ErrorKind, Input, JobParameters, Output, Progress, Result, Sink, Source,
+    Cancel, Error, ErrorKind, Input, JobParameters, Output, Progress, Result, Sink, Source, type_of,
 };
 use apyfal_storage::{Location, Storage};
 use serde_json::{Map, Value};
@@ -271,7 +271,7 @@ fn take_url(specific: &mut Map<String, Value>, name: &str) -> Result<Option<Stri
         Some(Value::String(url)) => Ok(Some(url).filter(|url| !url.is_empty())),
         Some(other) => Err(Error::new(
             ErrorKind::Usage,
-            format!("'{name}' must be a path or URL, not {other}"),
+            format!("'{name}' must be a path or URL, not {}", type_of(&other)),
         )),
     }
 }

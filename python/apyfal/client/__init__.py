@@ -1,13 +1,13 @@
 """Clients: what runs the jobs of an accelerator, on this machine or on a host."""
 from __future__ import annotations
 
-import json
 import os
+import sys
 import threading
 import weakref
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Self
-from warnings import warn
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from warnings import warn, warn_explicit
 
 from apyfal import _apyfal
 from apyfal import configuration as _cfg
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from apyfal.host._made import MadeHost
 
 __all__ = ['AcceleratorClient']
+
+#: A line of a program: its file, its number, and the names that it sees.
+_Place: TypeAlias = tuple[str, int, dict[str, Any]]
 
 
 class AcceleratorClient:
@@ -193,10 +196,10 @@ class AcceleratorClient:
         """Runs one job in the background. See `apyfal.Accelerator.process_submit`."""
         check(info_dict=info_dict)
         full = _full(parameters)
-        core = self._accelerator()
+        core, caller = self._accelerator(), _caller()
         return submitted(
             lambda done: core.submit((src, dst, full, parameters), done),
-            lambda response: _result(response, info_dict), self._tasks)
+            lambda response: _result(response, info_dict, caller), self._tasks)
 
     def stop(self, info_dict: dict[str, Any] | None = None,
              full_stop: bool = True) -> dict[str, Any] | None:
@@ -243,8 +246,8 @@ class AcceleratorClient:
             'Give the other process the configuration, and make one there')
 
 
-def _full(parameters: dict[str, Any], stacklevel: int = 4) -> Any:
-    """Takes the full set out of the parameters. The caller so many levels above is warned of what nobody reads."""
+def _full(parameters: dict[str, Any]) -> Any:
+    """Takes the full set out of the parameters."""
     full = parameters.pop('parameters', None)
     if full is not None and not isinstance(full, (str, dict)):
         try:
@@ -252,34 +255,35 @@ def _full(parameters: dict[str, Any], stacklevel: int = 4) -> Any:
         except TypeError:
             raise TypeError("'parameters' must be a dict, JSON text, a path or a URL, "
                             f"not '{type(full).__name__}'") from None
-    for name in _unread(full):
-        warn(f"'{name}' of 'parameters' is ignored: what is the accelerator's own stands in "
-             "{'app': {'specific': {…}}}, or by itself as a keyword", stacklevel=stacklevel)
     return full
 
 
-def _unread(full: Any) -> list[str]:
-    """The names in a full set of parameters that nobody reads. Of a path or URL nothing is known yet."""
-    if isinstance(full, str):
-        try:
-            full = json.loads(full)
-        except (ValueError, RecursionError):
-            # What is wrong JSON is told by who reads it.
-            return []
-    if not isinstance(full, dict):
-        return []
-    read, app = _apyfal.PARAMETERS, full.get('app')
-    return ([str(name) for name in list(full) if name not in read]
-            + [f'app.{name}' for name in list(app if isinstance(app, dict) else ()) if name not in read['app']])
+def _result(response: dict[str, Any], info_dict: dict[str, Any] | None,
+            caller: _Place | None = None) -> dict[str, Any]:
+    """The accelerator's own result; what else there is goes to the caller's dictionary.
 
-
-def _result(response: dict[str, Any], info_dict: dict[str, Any] | None) -> dict[str, Any]:
-    """The accelerator's own result; what else there is goes to the caller's dictionary."""
+    Args:
+        response: What the accelerator tells.
+        info_dict: The caller's dictionary.
+        caller: Who is warned of parameters that nobody read; without it who calls now.
+    """
     app = response.get('app')
     specific: dict[str, Any] = app.pop('specific', {}) if isinstance(app, dict) else {}
     if info_dict is not None:
         info_dict.update(response)
+    if isinstance(app, dict) and 'parameters-note' in app:
+        file, line, names = caller or _caller()
+        warn_explicit(app['parameters-note'], UserWarning, file, line, names.get('__name__'),
+                      names.setdefault('__warningregistry__', {}))
     return specific
+
+
+def _caller() -> _Place:
+    """Who called the package, from wherever in it."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get('__name__', '').partition('.')[0] == 'apyfal':
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_globals
 
 
 def _uses_host(config: _cfg.Configuration) -> bool:

@@ -13,7 +13,18 @@ use crate::job::{self, CallContext, Caller};
 
 impl Agent {
     /// [`Client::process`](apyfal_core::Client::process) without a time limit.
-    pub(super) async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
+    pub(super) async fn process_and_tell(&self, mut job: Job, io: JobIo) -> Result<Report> {
+        let unread = std::mem::take(&mut job.parameters.unread);
+        match self.process_now(job, io).await {
+            Ok(mut report) => {
+                unread.tell(&mut report);
+                Ok(report)
+            }
+            Err(error) => Err(unread.hint(error)),
+        }
+    }
+
+    async fn process_now(&self, job: Job, mut io: JobIo) -> Result<Report> {
         let open = self.session(&job.session, Caller::of(&io)).await?;
         let engines = open.engines(job.parameters.engine.as_deref())?;
         let own = &*open.own.engine;

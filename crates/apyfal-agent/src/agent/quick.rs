@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use apyfal_core::{
-    EngineInfo, Error, ErrorKind, Input, Job, JobContext, JobIo, Outcome, Output, Report, Result,
-    Scratch, Sink, Source,
+    EngineInfo, Error, ErrorKind, Input, Job, JobContext, JobIo, JobParameters, Outcome, Output,
+    Report, Result, Scratch, Sink, Source,
 };
 
 use super::Agent;
@@ -33,7 +33,8 @@ impl Agent {
             return Ok(ControlFlow::Continue((job, io)));
         };
         // Where another engine may have to take over, more is kept than there is time for.
-        if !open.others.is_empty() || job.parameters.engine.is_some() {
+        let JobParameters { engine, unread, .. } = &job.parameters;
+        if !open.others.is_empty() || engine.is_some() || !unread.is_empty() {
             return Ok(ControlFlow::Continue((job, io)));
         }
         let Opened { engine, session, .. } = &*open.own;

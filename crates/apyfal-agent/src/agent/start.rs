@@ -23,10 +23,21 @@ impl Agent {
     /// opened again.
     pub(super) async fn start_now(
         &self,
-        request: Start,
-        mut io: JobIo,
+        mut request: Start,
+        io: JobIo,
         kept: bool,
     ) -> Result<Session> {
+        let unread = std::mem::take(&mut request.parameters.unread);
+        match self.begin(request, io, kept).await {
+            Ok(mut session) => {
+                unread.tell(&mut session.report);
+                Ok(session)
+            }
+            Err(error) => Err(unread.hint(error)),
+        }
+    }
+
+    async fn begin(&self, request: Start, mut io: JobIo, kept: bool) -> Result<Session> {
         let begin = Instant::now();
         let accelerator = self.registry.find(&request.accelerator)?;
         let info = accelerator.info();

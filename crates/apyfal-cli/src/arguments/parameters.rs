@@ -1,7 +1,9 @@
 //! The parameters of an accelerator, as a command line has them.
 
+use std::convert::Infallible;
+
 use apyfal::{AcceleratorInfo, Error, ErrorKind, ParamKind, Result};
-use apyfal_core::config::read_value;
+use apyfal_core::{json_value, read_value};
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -14,15 +16,6 @@ pub(super) enum Word {
     /// A key without a value.
     Switch,
     Text(String),
-}
-
-impl Word {
-    fn literal(self) -> Value {
-        match self {
-            Self::Switch => Value::Bool(true),
-            Self::Text(text) => read_value(&text),
-        }
-    }
 }
 
 /// Parameters whose names are also options of the command.
@@ -73,28 +66,41 @@ impl Parameters {
         Self(self.0.extract_if(.., |(key, _)| is_taken(key)).collect())
     }
 
-    /// Each value as the Python literal that it is, or as its text; those that are text as they were
-    /// written.
+    /// Each value of a setting as the Python literal that it is, or as its text; those that are text as they
+    /// were written.
     pub(crate) fn literal(self, is_text: impl Fn(&str) -> bool) -> Map<String, Value> {
-        let value = |key: &str, word| match word {
-            Word::Text(text) if is_text(key) => Value::String(text),
-            word => word.literal(),
-        };
-        self.0.into_iter().map(|(key, word)| (key.clone(), value(&key, word))).collect()
+        // Arguments for a cloud may have bytes, which are text there.
+        let Ok(values) = self.read(is_text, |_, text| Ok::<_, Infallible>(read_value(&text)));
+        values
     }
 
     /// The same for an accelerator: where it takes text, the text is left as it was written.
-    pub(crate) fn of(self, info: &AcceleratorInfo) -> Map<String, Value> {
+    ///
+    /// # Errors
+    /// JSON, by which they are sent, cannot say one.
+    pub(crate) fn of(self, info: &AcceleratorInfo) -> Result<Map<String, Value>> {
         let is_text = |key: &str| {
             let mut specs = info.params.iter();
             specs.any(|spec| {
                 spec.name == key && matches!(spec.kind, ParamKind::Text | ParamKind::Choice(_))
             })
         };
-        let value = |key: &str, word| match word {
-            Word::Text(text) if is_text(key) => Value::String(text),
-            word => word.literal(),
+        self.read(is_text, |key, text| json_value(key, &text))
+    }
+
+    fn read<E>(
+        self,
+        is_text: impl Fn(&str) -> bool,
+        read: impl Fn(&str, String) -> Result<Value, E>,
+    ) -> Result<Map<String, Value>, E> {
+        let value = |(key, word): (String, Word)| {
+            let value = match word {
+                Word::Switch => Value::Bool(true),
+                Word::Text(text) if is_text(&key) => Value::String(text),
+                Word::Text(text) => read(&key, text)?,
+            };
+            Ok((key, value))
         };
-        self.0.into_iter().map(|(key, word)| (key.clone(), value(&key, word))).collect()
+        self.0.into_iter().map(value).collect()
     }
 }

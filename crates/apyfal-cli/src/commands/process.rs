@@ -59,7 +59,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let data_on_stdout = is_standard_output(arguments.dst.as_deref());
     let title = title(&record.accelerator, arguments.src.as_deref());
     let given = Given {
-        keywords: context.take_parameters().and(arguments.set).of(info),
+        keywords: context.take_parameters().and(arguments.set).of(info)?,
         full: arguments.parameters.map(Value::from),
         engine: arguments.on.engine,
         src: arguments.src,

@@ -115,7 +115,7 @@ async fn with(
     context: &mut Context<'_>,
 ) -> Result<()> {
     let info = accelerator.learn(&context.cancel).await?;
-    let mut parameters = context.take_parameters().and(arguments.set).of(info);
+    let mut parameters = context.take_parameters().and(arguments.set).of(info)?;
     let start_src = end(&mut parameters, arguments.start_src, &["datafile"])?;
     let src = end(&mut parameters, arguments.src, &["src", "file_in"])?;
     let dst = end(&mut parameters, arguments.dst, &["dst", "file_out"])?;
@@ -148,7 +148,7 @@ async fn with(
     let process = Given { src, dst, ..process };
     let call = || process.clone().call(context).compare(arguments.compare);
     check_before_host(accelerator, call()).await?;
-    context.printer.engine_note(&accelerator.start(start).await?);
+    context.printer.warnings(&accelerator.start(start).await?);
     context.tell_of_host(accelerator);
     if !sources.is_empty() {
         let running = several::run(accelerator, info, &sources, call, arguments.compare, context);

@@ -86,10 +86,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         Err(error) => return undone(error).await,
         Ok(info) => info,
     };
+    let keywords = match parameters.and(arguments.set).of(info) {
+        Err(error) => return undone(error).await,
+        Ok(keywords) => keywords,
+    };
     record.accelerator = info.name.to_string();
     let progress = Arc::new(Progress::default());
     let given = Given {
-        keywords: parameters.and(arguments.set).of(info),
+        keywords,
         full: arguments.parameters.map(Value::from),
         engine: arguments.on.engine,
         src: arguments.src,
@@ -112,7 +116,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         Ok(report) => report,
     };
     troubles.tell(context.printer);
-    context.printer.engine_note(&report);
+    context.printer.warnings(&report);
     record.session = accelerator.session();
     context.names.write(&name, &record)?;
     // Only now: a start that fails, or is killed, leaves the earlier session as it was.

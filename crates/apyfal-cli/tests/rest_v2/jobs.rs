@@ -325,3 +325,37 @@ fn many_clients_do_not_mix() {
         }
     });
 }
+
+#[test]
+fn what_nobody_reads_of_parameters_is_told() {
+    let server = Server::start();
+    let started = json!({"accelerator": "gzip", "parameters": {"app": {"level": 9}}});
+    let mut connection = server.connect();
+    let body = started.to_string();
+    let answer = connection.post("/v2/sessions", "application/json", body.as_bytes());
+    let told: Value = serde_json::from_slice(&answer.body).unwrap();
+    let note = told["report"]["app"]["parameters-note"].as_str().unwrap();
+    assert!(note.starts_with("'app.level' of the parameters is ignored"), "{note}");
+    let session = told["id"].as_str().unwrap();
+    let asked = json!({"parameters": {"level": 9, "app": {"specific": {}}}});
+    let answer = job(&mut connection, session, &asked, &data(1000));
+    assert_eq!(answer.status, 200);
+    let note = &report(&answer)["app"]["parameters-note"];
+    assert!(note.as_str().unwrap().starts_with("'level' of the parameters is ignored"), "{note}");
+    let asked = json!({"parameters": {"level": 9, "app": {"specific": {"lvl": 9}}}});
+    let answer = job(&mut connection, session, &asked, &data(1000));
+    assert_eq!(answer.status, 400);
+    assert!(text(&answer).contains("'level' of the parameters is ignored"), "{}", text(&answer));
+}
+
+#[test]
+fn what_json_cannot_say_is_refused_in_a_query() {
+    let server = Server::start();
+    for (value, what) in [("b'x'", "bytes"), ("18446744073709551616", "more than 64 bits")] {
+        let path = format!("/v2/run/gzip?mtime={value}");
+        let answer = server.connect().post(&path, "application/octet-stream", b"x");
+        assert_eq!(answer.status, 400);
+        let told = text(&answer);
+        assert!(told.contains("the value of 'mtime'") && told.contains(what), "{told}");
+    }
+}

@@ -61,7 +61,8 @@ pub(super) async fn ask<T: Serialize>(
 
 /// Parameters in the shape of the original, without what was not set.
 pub(super) fn parameters(parameters: &JobParameters) -> Value {
-    let JobParameters { specific, engine, compare, reset, reload, logging, env } = parameters;
+    let JobParameters { specific, engine, compare, reset, reload, logging, env, unread: _ } =
+        parameters;
     let mut app = Map::new();
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {

@@ -8,6 +8,8 @@ use std::fmt;
 use num_bigint::BigInt;
 use serde_json::{Map, Value};
 
+use crate::{Error, ErrorKind, shorten};
+
 /// A value that Python's [`ast.literal_eval`][1] can read.
 ///
 /// What is not read here though Python reads it, and so stays text: characters that JSON cannot hold
@@ -163,8 +165,8 @@ fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// A value given as text, on a command line or in the sections `configuration` and `process`: the
-/// literal that it is, else the text itself.
+/// A value given as text: the literal that it is, else the text itself. What JSON cannot say becomes text, so it is
+/// for what is not sent as JSON; that is read by [`json_value`].
 ///
 /// ```
 /// use apyfal_core::read_value;
@@ -174,6 +176,20 @@ fn latin1(bytes: &[u8]) -> String {
 /// ```
 pub fn read_value(text: &str) -> Value {
     Literal::parse(text).map_or_else(|| Value::String(text.to_owned()), |literal| literal.to_json())
+}
+
+/// A parameter of an accelerator that is given as text, on a command line or in a query: the literal that it is,
+/// else the text itself. `name` is what errors call it.
+///
+/// # Errors
+/// JSON cannot say it: [`Literal::try_json`].
+pub fn json_value(name: &str, text: &str) -> crate::Result<Value> {
+    let Some(literal) = Literal::parse(text) else { return Ok(Value::String(text.to_owned())) };
+    literal.try_json().map_err(|what| {
+        Error::new(ErrorKind::Usage, format!("it has {what}, which JSON cannot say"))
+            .operation(format!("use the value of '{}'", shorten(name)))
+            .hint("where a text is meant, write it in quotes")
+    })
 }
 
 impl From<&Value> for Literal {

@@ -18,7 +18,7 @@ mod write;
 
 pub use check::Warning;
 pub use environment::PREFIX;
-pub use literal::{Literal, read_value};
+pub use literal::{Literal, json_value, read_value};
 pub use paths::Placed;
 pub use section::Section;
 

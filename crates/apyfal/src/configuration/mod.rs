@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use apyfal_core::Environment;
-use apyfal_core::{
-    AcceleratorInfo, Configuration, Error, ErrorKind, JobParameters, Result, config::read_value,
-};
+use apyfal_core::{AcceleratorInfo, Configuration, Error, ErrorKind, JobParameters, Result};
 use apyfal_engines::Registry;
 use apyfal_engines::exec::{Declaration, Exec};
 use apyfal_package::Store;
@@ -125,11 +123,10 @@ pub fn registry(
     }
     for name in configuration.subsections("accelerator") {
         let section = configuration.section(&format!("accelerator.{name}"));
-        let mut values = Map::new();
-        for (key, text) in section.entries()? {
-            values.insert(key.to_owned(), read_value(&text));
-        }
-        match Declaration::new(name, &values) {
+        let read =
+            |(key, _): (&str, _)| Ok((key.to_owned(), section.get_json(key)?.unwrap_or_default()));
+        let values: Result<Map<_, _>> = section.entries()?.into_iter().map(read).collect();
+        match values.and_then(|values| Declaration::new(name, &values)) {
             Ok(declaration) => {
                 registry.add(Arc::new(Exec::new(declaration, lock_directory())));
             }

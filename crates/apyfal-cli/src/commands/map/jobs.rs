@@ -91,7 +91,7 @@ impl Map<'_> {
                 self.tally.read += report.profiling.bytes_read;
                 self.tally.written += report.profiling.bytes_written;
                 if report.engine_note().is_some() {
-                    self.bars.aside(|| self.context.printer.engine_note(&report));
+                    self.bars.aside(|| self.context.printer.warnings(&report));
                 }
                 if let Some(note) = report.destination_note() {
                     self.bars.aside(|| self.context.printer.note(&harmless(note)));

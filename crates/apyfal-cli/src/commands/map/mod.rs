@@ -147,7 +147,7 @@ async fn map(
     let plan = Plan::of(&words.src, &words.dst, arguments.suffix, &info, &storage);
     let mut plan = cancel.or_cancelled(plan).await?;
 
-    let parameters = context.take_parameters().and(arguments.set).of(&info);
+    let parameters = context.take_parameters().and(arguments.set).of(&info)?;
     let full = arguments.parameters.map(Value::from);
     let engine = arguments.on.engine;
     let given = Given { keywords: parameters.clone(), full, engine, ..Given::default() };
@@ -157,12 +157,16 @@ async fn map(
     let journal = plan.journal(context.surroundings.home())?;
     let start = Given { src: arguments.start_src, ..start }.call(context);
     check_before_host(accelerator, process.clone().call(context)).await?;
-    context.printer.engine_note(&accelerator.start(start).await?);
+    context.printer.warnings(&accelerator.start(start).await?);
     context.tell_of_host(accelerator);
     troubles.tell(context.printer);
     // What is wrong with all files is told before the first.
     let parameters = match cancel.or_cancelled(accelerator.check(process.call(context))).await {
-        Ok(parameters) => parameters,
+        Ok(mut parameters) => {
+            let unread = std::mem::take(&mut parameters.unread).note();
+            unread.iter().for_each(|note| context.printer.unread(note));
+            parameters
+        }
         Err(error) => {
             stop(accelerator, false).await?;
             return Err(error);

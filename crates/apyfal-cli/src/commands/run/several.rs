@@ -50,7 +50,7 @@ pub(super) async fn run(
             None => break,
             Some(Ok(report)) => {
                 totals.add(&report);
-                context.printer.engine_note(&report);
+                context.printer.warnings(&report);
                 note = note.or_else(|| no_comparison(&report).map(str::to_owned));
                 match context.printer.json() {
                     true => told.push(with_source(&shown, report.to_json())),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use apyfal_api::v2::{self, JobRequest, Mode};
 use apyfal_core::{
     AcceleratorInfo, Client, Error, ErrorKind, Input, Job, JobParameters, Need, Output, Owner,
-    ParamKind, Result, Start, read_value, shorten,
+    ParamKind, Result, Start, json_value, shorten,
 };
 use apyfal_net::Connection;
 use apyfal_storage::Location;
@@ -269,7 +269,13 @@ pub(crate) async fn alone(
         }
     };
     let (engine, query) = engine_of(found.info(), query);
-    let (start, job) = by_stage(found.info(), query);
+    let (start, job) = match by_stage(found.info(), query) {
+        Ok(parameters) => parameters,
+        Err(error) => {
+            data.drain();
+            return Err(error.into());
+        }
+    };
     let parameters = JobParameters { engine, ..JobParameters::specific(start) };
     let reading = Reading::of(&parts);
     let start = Start { accelerator, parameters, src: None };
@@ -332,15 +338,16 @@ fn engine_of(
 fn by_stage(
     info: &AcceleratorInfo,
     query: Vec<(String, String)>,
-) -> (Map<String, Value>, Map<String, Value>) {
+) -> Result<(Map<String, Value>, Map<String, Value>)> {
     let is_text = |key: &str| {
         info.params.iter().any(|spec| {
             spec.name == key && matches!(spec.kind, ParamKind::Text | ParamKind::Choice(_))
         })
     };
-    let value = |key: &str, text: String| {
-        if is_text(key) { Value::String(text) } else { read_value(&text) }
+    let read = |(key, text): (String, String)| {
+        let value = if is_text(&key) { Value::String(text) } else { json_value(&key, &text)? };
+        Ok((key, value))
     };
-    let parameters = query.into_iter().map(|(key, text)| (key.clone(), value(&key, text)));
-    parameters.partition(|(key, _)| info.is_of_start(key))
+    let parameters: Map<_, _> = query.into_iter().map(read).collect::<Result<_>>()?;
+    Ok(parameters.into_iter().partition(|(key, _)| info.is_of_start(key)))
 }
