@@ -10,7 +10,7 @@ import pytest
 import apyfal
 
 # Known to all tests.
-from servers import moto, web  # noqa: F401
+from servers import catalog, moto, web  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """Servers that tests use, each on a free port of this machine."""
+import contextlib
 import http.server
+import os
 import socket
 import subprocess
 import sys
@@ -61,3 +63,33 @@ def moto(tmp_path_factory):
     finally:
         server.kill()
         server.wait()
+
+
+@contextlib.contextmanager
+def apyfal_server(*words, folder):
+    """The URL of a server that `apyfal` is."""
+    with subprocess.Popen(
+            ['apyfal', *words, '--listen', '127.0.0.1:0'], cwd=folder, env={**os.environ, 'HOME': str(folder)},
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        try:
+            yield next(line.split()[-1] for line in server.stdout if 'listening on' in line)
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    """The URL of a catalog's server, which knows an accelerator and an account."""
+    folder = tmp_path / 'catalog'
+    folder.mkdir()
+    (folder / 'catalog.toml').write_text("""
+[accelerator.my_accelerator.my_provider.my_region]
+image = "ubuntu-24.04"
+instancetype = "f.large"
+fpgaimage = "agfi-1"
+""")
+    subprocess.run(['apyfal', 'catalog', 'account', 'add', 'my_client_id', '--secret_stdin'],
+                   input='my_secret_id\n', text=True, cwd=folder, env={**os.environ, 'HOME': str(folder)}, check=True,
+                   stdout=subprocess.DEVNULL)
+    with apyfal_server('catalog', 'serve', folder=folder) as url:
+        yield url

@@ -145,30 +145,6 @@ def test_the_names_that_programs_import(program):
     ''')
 
 
-@pytest.fixture
-def catalog(tmp_path):
-    """The URL of a catalog's server, which knows an accelerator and an account."""
-    folder = tmp_path / 'catalog'
-    folder.mkdir()
-    (folder / 'catalog.toml').write_text("""
-[accelerator.my_accelerator.my_provider.my_region]
-image = "ubuntu-24.04"
-instancetype = "f.large"
-fpgaimage = "agfi-1"
-""")
-    variables = {**os.environ, 'HOME': str(folder)}
-    subprocess.run(['apyfal', 'catalog', 'account', 'add', 'my_client_id', '--secret_stdin'],
-                   input='my_secret_id\n', text=True, cwd=folder, env=variables, check=True,
-                   stdout=subprocess.DEVNULL)
-    with subprocess.Popen(
-            ['apyfal', 'catalog', 'serve', '--listen', '127.0.0.1:0'], cwd=folder, env=variables,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
-        try:
-            yield next(line.split()[-1] for line in server.stdout if 'listening on' in line)
-        finally:
-            server.terminate()
-
-
 def test_the_page_of_the_manual_on_requirements(program, catalog, tmp_path):
     (tmp_path / 'accelerator.conf').write_text(f'[accelize]\nserver = {catalog}\n')
     told = program('''

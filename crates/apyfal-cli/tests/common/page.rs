@@ -11,7 +11,7 @@ use super::{Home, text};
 enum Step {
     /// An `ini` block: it is the configuration from here on.
     Configuration(String),
-    /// A `python` block: a program of the reader's own.
+    /// A `python` block: a program of the reader's own, or what `python/tests/test_documents.py` runs.
     Program(String),
     /// A line of a `sh` block.
     Line(String),
@@ -59,6 +59,16 @@ pub fn lines(name: &str) -> Vec<String> {
     let page = std::fs::read_to_string(root().join(name)).expect("a page");
     let steps = steps(&page);
     steps.iter().filter_map(Step::line).map(str::to_owned).collect()
+}
+
+/// The programs in Python of a page, for who runs them elsewhere.
+pub fn programs(name: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(root().join(name)).expect("a page");
+    let program = |step| match step {
+        Step::Program(program) => Some(program),
+        Step::Configuration(_) | Step::Line(_) => None,
+    };
+    steps(&page).into_iter().filter_map(program).collect()
 }
 
 impl<'a> Page<'a> {
@@ -134,6 +144,7 @@ impl<'a> Page<'a> {
                     let output = home.apyfal(&["accelerators"]).output().expect("apyfal runs");
                     self.check_output(configuration, &output);
                 }
+                Step::Program(_) if self.program.is_empty() => {}
                 Step::Program(program) => {
                     home.write(self.program, program);
                 }
