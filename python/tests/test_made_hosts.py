@@ -181,8 +181,17 @@ def test_what_fails_on_it_is_no_exception_of_the_host():
 
 def test_what_a_host_takes_of_requirements():
     with pytest.warns(UserWarning, match="'imgae' of 'accel_parameters' is ignored") as told:
-        AWSHost()._need({'accelerator': 'sha3', 'env': {}, 'imgae': 'x', 'elsewhere': {'imgae': 'y'}})
+        AWSHost(region='here')._need({
+            'accelerator': 'sha3', 'env': {}, 'imgae': 'x', 'here': {}, 'elsewhere': {'imgae': 'y'}})
     assert len(told) == 1
+    needs = {'accelerator': 'sha3', 'us-east-1': {'image': 'ami-1'}, 'eu-west-1': {'image': 'ami-2'}}
+    with pytest.raises(HostConfigurationException, match="are by region, and none is named: region='eu-west-1'"):
+        AWSHost().start(accel_parameters=needs)
+    with pytest.raises(HostConfigurationException, match="region 'mars': there is eu-west-1, us-east-1"):
+        AWSHost(region='mars').start(accel_parameters=needs)
+    host = AWSHost(region='mars')
+    host._need({**needs, '*': {'image': 'ami-3'}})
+    assert host.image_id == 'ami-3'
 
 
 def test_a_host_by_itself(told):

@@ -212,6 +212,11 @@ impl Cloud {
         let _: Value = self.ask("console", &json!({ "instance": instance, "text": text }));
     }
 
+    /// Has an image in all regions, a stock Linux for x86_64.
+    pub fn add_image(&self, id: &str) {
+        let _: Value = self.ask("image", &json!({ "id": id }));
+    }
+
     /// Has the name of a bucket be that of another account.
     pub fn take_bucket(&self, bucket: &str) {
         let _: Value = self.ask("bucket-of-another", &json!({ "bucket": bucket }));

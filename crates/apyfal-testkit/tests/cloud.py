@@ -148,6 +148,7 @@ class Buckets(Case):
             Bucket="mine", Key="a/b c+d", Body=b"text", ExpectedBucketOwner="123456789012"
         )
         self.assertEqual(s3.get_object(Bucket="mine", Key="a/b c+d")["Body"].read(), b"text")
+        self.assertEqual(s3.head_object(Bucket="mine", Key="a/b c+d")["ContentLength"], 4)
         s3.upload_file(__file__, "mine", "multi")
         words = {"Bucket": "mine", "Key": "a/b c+d"}
         url = s3.generate_presigned_url("get_object", Params=words, ExpiresIn=60)

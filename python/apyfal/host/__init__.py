@@ -17,6 +17,9 @@ from apyfal._literals import carried, plain
 
 __all__ = ['Host']
 
+#: What default names of what is shared begin with, where nobody changes that of the class.
+PARAMETER_PREFIX = 'Accelize'
+
 
 class Host:
     """A machine on which accelerators run. Which class is made follows `host_type`.
@@ -42,7 +45,7 @@ class Host:
     #: How long a change of a host may take, in seconds.
     TIMEOUT = 420.0
 
-    _PARAMETER_PREFIX = 'Accelize'
+    _PARAMETER_PREFIX = PARAMETER_PREFIX
     # What `info` tells, where it is there.
     _INFO_NAMES = {'host_type', 'stop_mode', 'url', 'host_name'}
     _BUILT = True

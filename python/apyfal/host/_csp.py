@@ -3,6 +3,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from apyfal.configuration import Configuration
+from apyfal.exceptions import HostConfigurationException
+from apyfal.host import PARAMETER_PREFIX
 from apyfal.host._made import MadeHost
 
 __all__ = ['CSPHost']
@@ -47,6 +50,28 @@ class CSPHost(MadeHost):
 
     def _named(self, key: str, default: str) -> str:
         return self._text(key) or f'{self._PARAMETER_PREFIX}{default}'
+
+    def _wanted(self) -> Configuration:
+        config = super()._wanted()
+        # Rights have names only where there are to be some.
+        if self._PARAMETER_PREFIX != PARAMETER_PREFIX:
+            section = config[f'host.{self.NAME}']
+            for key in ('key_pair', 'security_group'):
+                section[key] = section[key] or getattr(self, key)
+        return config
+
+    def _there(self, needs: dict[str, Any]) -> dict[str, Any]:
+        regions = sorted(key for key, value in needs.items() if isinstance(value, dict) and key != 'env')
+        if not regions:
+            return {}
+        if not self.region:
+            raise HostConfigurationException(
+                f"'accel_parameters' are by region, and none is named: region='{regions[0]}'")
+        there = needs.get(self.region) or needs.get('*')
+        if there is None:
+            raise HostConfigurationException(
+                f"'accel_parameters' say nothing of the region '{self.region}': there is {', '.join(regions)}")
+        return dict(there)
 
     @property
     def region(self) -> str | None:

@@ -167,8 +167,7 @@ class MadeHost(Host):
 
     def _need(self, needs: dict[str, Any]) -> None:
         """What an accelerator needs, over what the catalog says."""
-        region = self._section()['region']
-        there = {**needs, **(needs.get(region) or {})}
+        there = {**needs, **self._there(needs)}
         self._needs = {
             key: carried(there[known], known)
             for known, key in (('image', 'image_id'), ('instancetype', 'instance_type'))
@@ -181,6 +180,10 @@ class MadeHost(Host):
             raise _exc.HostConfigurationException(
                 "'fpgaimage' of 'accel_parameters' cannot be carried over: "
                 'the catalog says which image an accelerator has')
+
+    def _there(self, needs: dict[str, Any]) -> dict[str, Any]:
+        """What an accelerator needs where this host is to be."""
+        return needs.get(self._section()['region'] or '') or {}
 
     def _attach(self, client: AcceleratorClient) -> None:
         """Has a client's accelerator make this host: of one configuration, which also has what that was told."""

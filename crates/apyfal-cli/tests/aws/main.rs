@@ -8,6 +8,7 @@ mod common;
 
 mod ends;
 mod fpga;
+mod judge;
 mod kills;
 mod machines;
 mod made;

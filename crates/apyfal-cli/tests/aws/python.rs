@@ -9,7 +9,7 @@ use crate::made::{assert_nothing_is_left, is_right, owner};
 use crate::metal::Metal;
 
 /// The package as it is installed: its Python part, and the core beside it.
-fn package(home: &Home) -> PathBuf {
+pub(crate) fn package(home: &Home) -> PathBuf {
     if std::env::var_os("APYFAL_TEST_ALL").is_none() {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--locked", "--package", "apyfal-python"]);
@@ -185,4 +185,64 @@ with apyfal.Accelerator(
     assert_eq!(market("SpotOptions.SpotInstanceType"), "one-time");
     assert_eq!(market("SpotOptions.InstanceInterruptionBehavior"), "terminate");
     assert_nothing_is_left(&metal, "the end of the block");
+}
+
+#[test]
+fn the_guide_runs_in_python() {
+    let Some(metal) = Metal::new() else { return };
+    let home = owner("");
+    let site = package(&home);
+    let programs = page::programs("docs/guides/aws.md");
+    for program in &programs {
+        run(&metal, &home, &site, program);
+    }
+    assert!(is_right(&home, "again.gz") && is_right(&home, "cheap.gz"));
+    assert_eq!(metal.cloud.count("RunInstances"), programs.len());
+    assert_nothing_is_left(&metal, "the end of the guide");
+}
+
+#[test]
+fn a_host_is_made_for_what_no_catalog_has() {
+    let Some(metal) = Metal::with_systemd() else { return };
+    let home = owner("region = us-east-1\n");
+    let site = package(&home);
+    metal.cloud.add_image("ami-58d7e821");
+    let program = "
+import apyfal
+from apyfal.host import Host
+config = apyfal.configuration.Configuration()
+config['host']['host_type'] = 'AWS'
+needs = {'accelerator': 'of_nobody', 'us-east-1': {
+    'image': 'ami-58d7e821', 'instancetype': 't2.nano', 'fpgaimage': 'None'}}
+Host._PARAMETER_PREFIX = 'Mine'
+with Host(config=config, stop_mode='stop') as first:
+    first.start(accel_parameters=needs)
+    made, name, keys = first.instance_id, first.host_name, first.key_pair
+assert '_of_nobody_' in name and keys == 'MineAWSKeyPair', (name, keys)
+with Host(config=config, instance_id=made, stop_mode='keep') as again:
+    again.start(accel_parameters=needs)
+    assert again.instance_id == made
+with Host(config=config, host_ip=again.url) as known:
+    known.start(accel_parameters=needs)
+    assert known.url == again.url
+# It serves what there is, and says what there is not.
+with apyfal.Accelerator('gzip', host_ip=again.url) as gzip:
+    gzip.start()
+    gzip.process('notes.txt', 'notes.gz')
+with apyfal.Accelerator('of_nobody', host_ip=again.url) as nothing:
+    try:
+        nothing.start()
+    except apyfal.exceptions.ClientConfigurationException as error:
+        print(error, *error.hints)
+with Host(config=config, instance_id=made, stop_mode='term') as last:
+    last.start(accel_parameters=needs)
+assert not list(apyfal.iter_accelerators(config=config))
+";
+    let told = run(&metal, &home, &site, program);
+    assert!(told.contains("of_nobody"), "{told}");
+    assert!(is_right(&home, "notes.gz"));
+    assert_eq!(metal.cloud.count("RunInstances"), 1);
+    let [instance] = &metal.cloud.instances()[..] else { panic!("one instance") };
+    assert_eq!(instance.instance_type, "t2.nano");
+    assert_nothing_is_left(&metal, "the end");
 }

@@ -1,6 +1,7 @@
 //! Sessions, and what the host tells of itself.
 
 use super::*;
+use crate::common::Home;
 
 #[test]
 fn the_host_tells_what_it_is() {
@@ -77,4 +78,22 @@ fn a_start_that_is_wrong_leaves_nothing() {
     let deep = format!(r#"{{"parameters": {}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
     assert_eq!(refused(&start(&deep), 400), "usage");
     assert_eq!(server.get("/v2/sessions").json()["count"], 0);
+}
+
+#[test]
+fn a_host_whose_accelerator_nobody_knows_has_the_others() {
+    let server = Server::configured("[serve]\naccelerator = of_nobody\n", &[]);
+    let start = |asked: Value| {
+        let body = asked.to_string();
+        let answer = server.connect().post("/v2/sessions", "application/json", body.as_bytes());
+        (answer.status, text(&answer))
+    };
+    assert_eq!(start(json!({"accelerator": "null"})).0, 201);
+    let (status, told) = start(json!({}));
+    assert!(status == 400 && told.contains("the request names none"), "{status} {told}");
+    let (status, told) = start(json!({"accelerator": "of_nobody"}));
+    assert!(status == 404 && told.contains("'of_nobody'"), "{status} {told}");
+    // Who types one means it.
+    let error = Home::new().fails(6, &["serve", "--accelerator", "of_nobody"]);
+    assert!(error.contains("'of_nobody'"), "{error}");
 }

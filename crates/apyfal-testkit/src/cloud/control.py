@@ -11,7 +11,7 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from werkzeug.wrappers import Request, Response
 
-from . import buckets, instances
+from . import buckets, images, instances
 from .faults import Fault, Faults, Kill
 from .settings import SETTINGS
 
@@ -49,6 +49,9 @@ class Control:
 
     def on_console(self, asked: dict) -> None:
         find(asked["instance"]).console = asked["text"]
+
+    def on_image(self, asked: dict) -> None:
+        images.add(asked["id"], backends())
 
     def on_bucket_of_another(self, asked: dict) -> None:
         buckets.OTHERS[asked["bucket"]] = asked.get("owner", "999999999999")

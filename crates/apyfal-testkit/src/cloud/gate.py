@@ -66,4 +66,5 @@ class Gate:
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         with self.lock:
             body, status, headers = run_wsgi_app(self.moto, environ, buffered=True)
-            return Response(b"".join(body), status, headers)
+            # As pieces: of the whole, its length would go before the one that an answer to HEAD tells.
+            return Response(list(body), status, headers)

@@ -85,6 +85,14 @@ def check_loading_status(self: ParameterDict, key: str) -> None:
             dict.__setitem__(self, path, [parameter])
 
 
+def add(name: str, backends: list) -> None:
+    """Debian under another name, in the regions that somebody asked for and in those to come."""
+    stock = next(image for image in AMIS if image["owner_id"] == DEBIAN)
+    AMIS.append(stock | {"ami_id": name})
+    for backend in backends:
+        backend.amis[name] = Ami(backend, **AMIS[-1])
+
+
 def install() -> None:
     for image, owner, architecture, name, root, _ in SYSTEMS:
         for number, date in enumerate(DATES, 1):

@@ -74,6 +74,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         true => Lease::default(),
         false => settings::lease(&data_dir, &configuration, context)?,
     };
+    let is_typed = arguments.accelerator.is_some();
     let named = arguments.accelerator.or(configuration.section("serve").get("accelerator")?);
     if arguments.sha256.is_some() && !named.as_deref().is_some_and(is_package) {
         let why = match &named {
@@ -120,10 +121,20 @@ pub(crate) async fn run(arguments: Arguments, context: &Context<'_>) -> Result<u
         }
         named => (*named).clone(),
     };
+    let registry = context.surroundings.registry(&configuration)?;
+    let default_accelerator = default_accelerator.filter(|name| match registry.find(name) {
+        // A machine may be made for what no catalog has: it is a host all the same, of all else.
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_typed => {
+            let error = error.operation("use 'accelerator' of section [serve]");
+            context.printer.warning(format!("{error}; clients have to name one"));
+            false
+        }
+        _ => true,
+    });
     let settings = Settings {
         listen: access.listen(&addresses),
         data_dir: data_dir.clone(),
-        registry: context.surroundings.registry(&configuration)?,
+        registry,
         storage: apyfal::configuration::served_storage(
             &configuration,
             &context.surroundings.environment,
