@@ -67,7 +67,7 @@ class CSPHost(MadeHost):
         if not self.region:
             raise HostConfigurationException(
                 f"'accel_parameters' are by region, and none is named: region='{regions[0]}'")
-        there = needs.get(self.region) or needs.get('*')
+        there = needs.get(self.region, needs.get('*'))
         if there is None:
             raise HostConfigurationException(
                 f"'accel_parameters' say nothing of the region '{self.region}': there is {', '.join(regions)}")
