@@ -45,7 +45,8 @@ class Accelerator:
                  stop_mode: str | int | None = None, prefer_self_hosted: bool | None = None,
                  **host_kwargs: Any) -> None:
         check(accelerator=accelerator, accelize_client_id=accelize_client_id,
-              accelize_secret_id=accelize_secret_id, host_type=host_type, host_ip=host_ip, stop_mode=stop_mode)
+              accelize_secret_id=accelize_secret_id, host_type=host_type, host_ip=host_ip, stop_mode=stop_mode,
+              prefer_self_hosted=prefer_self_hosted)
         self._host: _hst.Host | None = None
         # A copy: what is said here is not said of other accelerators of the same configuration.
         config = _cfg.create_configuration(config).copy()

@@ -81,6 +81,16 @@ def _is_truth(value: Any) -> bool:
     return type(value).__name__ in ('bool', 'bool_')
 
 
+def _is_setting(value: Any) -> bool:
+    # As in a file, where other words and numbers are told by who reads them.
+    return _is_truth(value) or isinstance(value, str) or (isinstance(value, int) and value in (0, 1))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(each, str) for each in value))
+
+
 def _are_many(value: Any) -> bool:
     # Of a text each character would be one, of data each byte.
     return (isinstance(value, Iterable) or hasattr(value, '__getitem__')) \
@@ -95,6 +105,11 @@ _PATH: tuple[str, Callable[[Any], bool]] = (
     'a path or URL', lambda value: isinstance(value, (str, bytes, os.PathLike)))
 _SECONDS: tuple[str, Callable[[Any], bool]] = (
     'a number of seconds', lambda value: isinstance(value, Real))
+_SETTING: tuple[str, Callable[[Any], bool]] = ('True or False', _is_setting)
+_TEXTS: tuple[str, Callable[[Any], bool]] = ('a str or a list of them', _are_texts)
+# One in a text is what a file has.
+_ARGUMENTS: tuple[str, Callable[[Any], bool]] = (
+    'a dictionary', lambda value: isinstance(value, str) or hasattr(value, 'keys'))
 _MANY = ('a list or another iterable', _are_many)
 _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys((
@@ -102,13 +117,20 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         'instance_type', 'key_pair', 'max_lifetime', 'policy', 'region', 'role', 'secret_id', 'security_group',
         'subnet_id'), _ID),
     **dict.fromkeys(('agent', 'init_script', 'ssl_cert_key'), _PATH),
+    **dict.fromkeys(('boto3_client_kwargs', 'boto3_create_instances_kwargs', 'boto3_session_kwargs'), _ARGUMENTS),
+    **dict.fromkeys((
+        'delete_volumes_on_termination', 'prefer_self_hosted', 'spot_instance', 'ssl_cert_generate', 'use_private_ip'),
+        _SETTING),
+    **dict.fromkeys(('allowed_cidr', 's3_buckets', 'security_group_ids'), _TEXTS),
     'TIMEOUT': _SECONDS,
+    'accel_parameters': ('a dictionary', lambda value: hasattr(value, 'keys')),
     'accelerator': _TEXT,
     'accelize_client_id': _TEXT,
     'accelize_secret_id': _TEXT,
     'dsts': _MANY,
     'host_ip': _TEXT,
     'host_type': _TEXT,
+    'full_stop': ('True or False', _is_truth),
     'host_env': ('a dictionary', lambda value: hasattr(value, 'keys')),
     'init_config': ('True, False, a path or a URL',
                     lambda value: isinstance(value, (bool, str, bytes, os.PathLike))),
@@ -118,6 +140,7 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'reload': ('True or False', _is_truth),
     'reset': ('True or False', _is_truth),
     'srcs': _MANY,
+    'spot_block_duration': ('a number of minutes', lambda value: isinstance(value, (int, str))),
     'ssl_cert_crt': ('a path or False', lambda value: isinstance(value, (bool, str, bytes, os.PathLike))),
     'stop_mode': ('a str or a number', lambda value: isinstance(value, (str, int))),
     'timeout': _SECONDS,

@@ -221,14 +221,14 @@ def test_the_section_of_a_type_of_host_names_its_address(host):
 
 @pytest.mark.parametrize('name, value', [
     ('accelerator', 3), ('host_type', 3), ('host_ip', 3.5), ('host_ip', []), ('accelize_client_id', 5),
-    ('accelize_secret_id', []), ('stop_mode', object())])
+    ('accelize_secret_id', []), ('stop_mode', object()), ('prefer_self_hosted', [1])])
 def test_wrong_types_are_told_by_name(name, value):
     with pytest.raises(TypeError, match=f"'{name}' must be"):
         apyfal.Accelerator(**{'accelerator': 'sha3', name: value})
     if name in ('host_type', 'host_ip', 'stop_mode'):
         with pytest.raises(TypeError, match=f"'{name}' must be"):
             Host(**{name: value})
-    elif name != 'stop_mode':
+    elif name != 'prefer_self_hosted':
         with pytest.raises(TypeError, match=f"'{name}' must be"):
             AcceleratorClient(**{'accelerator': 'sha3', name: value})
 
@@ -236,7 +236,10 @@ def test_wrong_types_are_told_by_name(name, value):
 @pytest.mark.parametrize('name, value', [
     ('region', ['a']), ('secret_id', b'hush'), ('client_id', True), ('key_pair', 1.5), ('instance_id', {}),
     ('idle_timeout', b'5'), ('init_script', 5), ('agent', []), ('ssl_cert_key', False), ('ssl_cert_crt', 5),
-    ('init_config', 5), ('host_name_prefix', ['a'])])
+    ('init_config', 5), ('host_name_prefix', ['a']), ('spot_instance', 3.5), ('use_private_ip', [1]),
+    ('delete_volumes_on_termination', -1), ('ssl_cert_generate', ()), ('boto3_client_kwargs', [1]),
+    ('boto3_create_instances_kwargs', True), ('boto3_session_kwargs', 5), ('allowed_cidr', 5), ('s3_buckets', [5]),
+    ('security_group_ids', {1}), ('spot_block_duration', [60])])
 def test_wrong_types_of_settings_are_told_by_name(name, value):
     for make in (AWSHost, lambda **given: apyfal.Accelerator('gzip', host_type='AWS', **given)):
         with pytest.raises(TypeError, match=f"'{name}' must be") as raised:
@@ -245,6 +248,9 @@ def test_wrong_types_of_settings_are_told_by_name(name, value):
 
 
 def test_a_number_or_path_is_the_text_that_says_the_same():
+    host = AWSHost(spot_instance='False', use_private_ip=1, boto3_client_kwargs="{'verify': False}", s3_buckets='all')
+    section = host._config['host.AWS']
+    assert [section.get_literal(key) for key in ('spot_instance', 'boto3_client_kwargs')] == [False, {'verify': False}]
     host = AWSHost(instance_id=1024, ssl_cert_crt=b'/a/crt', init_script=pathlib.Path('/a/script'))
     section = host._config['host.AWS']
     assert host.instance_id == '1024'
@@ -258,6 +264,10 @@ def test_wrong_types_of_other_calls():
         AWSHost(host_ip=5)
     with pytest.raises(TypeError, match="'ssl_cert_crt' must be a path or False"):
         AcceleratorClient('sha3', ssl_cert_crt=object())
+    with pytest.raises(TypeError, match="'accel_parameters' must be a dictionary, not 'list'"):
+        AWSHost().start(accel_parameters=['sha3'])
+    with pytest.raises(TypeError, match="'full_stop' must be True or False"):
+        AcceleratorClient('sha3').stop(full_stop='no')
     for call in (apyfal.Accelerator('sha3').start, apyfal.Accelerator('sha3').stop):
         with pytest.raises(TypeError, match="'stop_mode' must be"):
             call(stop_mode=object())

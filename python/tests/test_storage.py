@@ -214,6 +214,10 @@ def test_mounts():
         storage.mount('nosuch')
     with pytest.raises(StorageConfigurationException, match="'regoin' is no option"):
         storage.mount('AWS', regoin='x')
+    for value in ('hush\0', 'hush\ud800'):
+        with pytest.raises(ValueError, match="'secret_id' has") as raised:
+            storage.mount('AWS.never', client_id='a', secret_id=value)
+        assert 'hush' not in str(raised.value)
 
 
 def test_a_mount_reaches_accelerators_that_there_are():

@@ -209,7 +209,7 @@ class AcceleratorClient:
             info_dict: Gets what the accelerator tells.
             full_stop: Without it only this client ends.
         """
-        check(info_dict=info_dict)
+        check(info_dict=info_dict, full_stop=full_stop)
         try:
             self._stopped = True
             core = self._core

@@ -175,6 +175,7 @@ class Host:
         Raises:
             apyfal.exceptions.HostException: It cannot be made.
         """
+        check(accelerator=accelerator, accel_parameters=accel_parameters)
         self.stop_mode = stop_mode
         needs = accel_parameters or {}
         self._accelerator = accelerator or needs.get('accelerator')

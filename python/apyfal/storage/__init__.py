@@ -263,6 +263,8 @@ class _Storage:
         for name, value in {**options, **(storage_parameters or {})}.items():
             if not (value is None or isinstance(value, (str, int))):
                 raise TypeError(f"'{name}' must be a str, True or False, not '{type(value).__name__}'")
+            if isinstance(value, str):
+                text(value, name)
         unknown = set(options).difference(self._OPTIONS)
         if unknown:
             raise _exc.StorageConfigurationException(
