@@ -3,6 +3,7 @@
 mod made;
 mod open_session;
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -254,7 +255,7 @@ impl Accelerator {
         let unread = std::mem::take(&mut parameters.unread);
         let mut job = Job { session, parameters, ..Job::default() };
         let mut destination = None;
-        let operation = describe(info, call.src.as_ref());
+        let src = call.src.as_ref().and_then(End::unopened);
         let run = async {
             (io.src, job.src) = cancel.or_cancelled(self.source(call.src)).await?;
             match call.dst.map(End::opened).transpose()? {
@@ -286,7 +287,7 @@ impl Accelerator {
                 unread.tell(&mut report);
                 Ok(report)
             }
-            Err(error) => Err(unread.hint(error).operation(operation)),
+            Err(error) => Err(unread.hint(error).operation(describe(info, src))),
         }
     }
 
@@ -409,8 +410,8 @@ impl Accelerator {
 }
 
 /// What a job does, for its errors: `gzip 'a.txt'`.
-fn describe(info: &AcceleratorInfo, src: Option<&End<Input>>) -> String {
-    match src.and_then(End::name) {
+fn describe(info: &AcceleratorInfo, src: Option<End<Infallible>>) -> String {
+    match src.as_ref().and_then(End::name) {
         Some(name) => format!("run {} on '{name}'", info.name),
         None => format!("run {}", info.name),
     }

@@ -1,5 +1,6 @@
 //! What one `start` or `process` is given.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,6 +67,15 @@ impl<Stream> End<Stream> {
                 _ => Opened::There(url),
             },
         })
+    }
+
+    /// Where it is, where it is no stream.
+    pub(crate) fn unopened(&self) -> Option<End<Infallible>> {
+        match self {
+            Self::Url(url) => Some(End::Url(url.clone())),
+            Self::File(path) => Some(End::File(path.clone())),
+            Self::Stream(_) => None,
+        }
     }
 
     /// What it is called, where it is no stream.

@@ -91,14 +91,20 @@ impl Input {
     /// # Errors
     /// The file's metadata cannot be read.
     pub fn file(file: File, path: impl Into<PathBuf>) -> io::Result<Self> {
-        let (path, metadata) = (path.into(), file.metadata()?);
-        Ok(Self {
+        let metadata = file.metadata()?;
+        Ok(Self::known_file(file, path, &metadata))
+    }
+
+    /// The same, of which this is known.
+    pub fn known_file(file: File, path: impl Into<PathBuf>, metadata: &Metadata) -> Self {
+        let path = path.into();
+        Self {
             name: path.file_name().map(|name| name.to_owned().into()),
             len: Some(metadata.len()),
             source: Source::File { file, path },
             in_memory: false,
-            file: Some(FileId::of(&metadata)),
-        })
+            file: Some(FileId::of(metadata)),
+        }
     }
 
     /// A directory.
@@ -202,6 +208,7 @@ pub struct Output {
     sink: Sink,
     in_memory: bool,
     if_any: bool,
+    is_new: bool,
     /// The file that a stream goes to, or that a file is to replace.
     file: Option<FileId>,
     place: Option<String>,
@@ -224,7 +231,15 @@ impl Output {
     /// An output that can only be written from start to end.
     pub fn stream(writer: impl Write + Send + 'static) -> Self {
         let sink = Sink::Stream(Box::new(writer));
-        Self { name: None, sink, in_memory: false, if_any: false, file: None, place: None }
+        Self {
+            name: None,
+            sink,
+            in_memory: false,
+            if_any: false,
+            is_new: false,
+            file: None,
+            place: None,
+        }
     }
 
     /// A stream into memory: writing to it neither blocks nor takes long.
@@ -236,8 +251,14 @@ impl Output {
     pub fn file(file: File, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let sink = Sink::File { file, path };
-        Self { name, sink, in_memory: false, if_any: false, file: None, place: None }
+        Self { name, sink: Sink::File { file, path }, ..Self::stream(io::sink()) }
+    }
+
+    /// Says that the file was just made, so that nobody can read it yet.
+    #[must_use]
+    pub fn new_file(mut self) -> Self {
+        self.is_new = true;
+        self
     }
 
     /// Is there for a result if the job has one, from a caller that cannot know.
@@ -296,6 +317,9 @@ impl Output {
     /// # Errors
     /// It does; or the system says nothing of its own file.
     pub fn check_apart_from(&self, input: &Input) -> Result<()> {
+        if self.is_new {
+            return Ok(());
+        }
         let own = match &self.sink {
             Sink::File { file, .. } => Some(FileId::of(&file.metadata()?)),
             Sink::Stream(_) => self.file,

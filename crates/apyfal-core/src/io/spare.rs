@@ -103,7 +103,7 @@ impl Output {
     /// # Errors
     /// The system has no more open files.
     pub fn with_spare(self) -> io::Result<(Self, SpareOutput)> {
-        let Self { name, sink, in_memory, if_any, file, place } = self;
+        let Self { name, sink, in_memory, if_any, is_new, file, place } = self;
         let (first, second) = match sink {
             Sink::Stream(writer) => {
                 let shared = Arc::new(Mutex::new(WrittenStream { writer, is_written: false }));
@@ -119,10 +119,11 @@ impl Output {
             sink: Sink::Stream(Box::new(io::sink())),
             in_memory,
             if_any,
+            is_new,
             file,
             place: place.clone(),
         };
-        let output = Self { name, sink: first, in_memory, if_any, file, place };
+        let output = Self { name, sink: first, in_memory, if_any, is_new, file, place };
         Ok((output, SpareOutput { again, sink: second }))
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use apyfal_core::{Error, ErrorKind, FileId, Output, Result};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
@@ -37,8 +37,19 @@ pub(crate) struct PendingFile {
 impl PendingFile {
     /// Begins the file `name` in a directory; `path` is what it is called in messages.
     pub(crate) fn create(directory: OwnedFd, name: &OsStr, path: &Path) -> Result<(Self, Output)> {
+        let replaces =
+            existing(&directory, name).map_err(|error| io_error("write", path, error))?;
+        Self::replacing(replaces, directory, name, path)
+    }
+
+    /// The same, where it is known what is there.
+    pub(super) fn replacing(
+        replaces: Option<Stat>,
+        directory: OwnedFd,
+        name: &OsStr,
+        path: &Path,
+    ) -> Result<(Self, Output)> {
         let failed = |error: io::Error| io_error("write", path, error);
-        let replaces = existing(&directory, name).map_err(failed)?;
         match replaces.as_ref().map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             Some(FileType::Directory) => return Err(super::is_a_directory("write", path)),
             Some(FileType::RegularFile) => {
@@ -80,7 +91,7 @@ impl PendingFile {
             None => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
             Some(hidden) => path.with_file_name(hidden),
         };
-        let output = Output::file(file.try_clone().map_err(failed)?, place);
+        let output = Output::file(file.try_clone().map_err(failed)?, place).new_file();
         // Where there is no room, if there is none.
         let room = elsewhere.as_deref().unwrap_or(path);
         let output = output.with_name(name.to_string_lossy());
@@ -126,10 +137,7 @@ impl PendingFile {
         let hidden = match &self.hidden {
             Some(hidden) => hidden.clone(),
             None => {
-                let source = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                let link = |name: &OsStr| {
-                    rustix::fs::linkat(CWD, &source, &self.directory, name, AtFlags::SYMLINK_FOLLOW)
-                };
+                let link = |name: &OsStr| give_name(&self.file, &self.directory, name);
                 // A name that is free can be had at once; one that is taken only by renaming.
                 match link(&self.name) {
                     Err(Errno::EXIST) => {}
@@ -176,7 +184,7 @@ pub(super) fn permissions(found: &Stat) -> Mode {
     Mode::from_raw_mode(found.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO)
 }
 
-fn is_file(found: &Stat) -> bool {
+pub(super) fn is_file(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
 }
 
@@ -186,12 +194,30 @@ fn refusal(error: &io::Error) -> Option<String> {
     is_one.then(|| apyfal_core::root_cause(error))
 }
 
-fn existing(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
+/// What is called so in a directory, without following a link.
+pub(super) fn existing(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Gives a file a name that has none.
+fn give_name(file: &File, directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    static BY_DESCRIPTOR: AtomicBool = AtomicBool::new(true);
+    // Not every system lets everybody do so, and says then that there is no such file.
+    if BY_DESCRIPTOR.load(Ordering::Relaxed) {
+        match rustix::fs::linkat(file, "", directory, name, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => {
+                BY_DESCRIPTOR.store(false, Ordering::Relaxed);
+            }
+            result => return result,
+        }
+    }
+    // It takes the system longer to find its way there.
+    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, &source, directory, name, AtFlags::SYMLINK_FOLLOW)
 }
 
 /// Whether files can be had by their descriptors, as one without a name is given one.

@@ -6,14 +6,16 @@ mod in_place;
 mod pipe;
 pub mod standard;
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, FileId, Input, Output, Result};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 pub use authorized::AuthorizedDirs;
 pub(crate) use file::PendingFile;
@@ -35,7 +37,7 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXE
 
 /// Opens a path for reading.
 pub(crate) fn open(path: &Path) -> Result<Input> {
-    let failed = |error: rustix::io::Errno| io_error("read", path, error.into());
+    let failed = |error: Errno| io_error("read", path, error.into());
     let file = rustix::fs::open(path, READ, Mode::empty()).map_err(failed)?;
     input(file, path).map_err(|error| io_error("read", path, error))
 }
@@ -47,21 +49,23 @@ fn input(file: OwnedFd, path: &Path) -> io::Result<Input> {
     if metadata.is_dir() {
         return Ok(Input::directory(path));
     }
-    if metadata.is_file() && tells_its_length(&file, metadata.len()) {
-        return Input::file(file, path);
+    if metadata.is_file() && tells_its_length(&file, &metadata) {
+        return Ok(Input::known_file(file, path, &metadata));
     }
     Ok(Input::stream(PollReader::new(file)))
 }
 
 /// Whether a file is as long as it says. Files of /proc say that they are empty, and those of /sys
 /// that they fill a page, which they do not.
-fn tells_its_length(file: &File, len: u64) -> bool {
+fn tells_its_length(file: &File, metadata: &Metadata) -> bool {
     const PAGE: u64 = 64 << 10;
     let read = |at| file.read_at(&mut [0], at).ok();
     // One that cannot be read tells nothing: whoever reads it as a stream is told why.
-    match len {
+    match metadata.len() {
         0 => read(0) == Some(0),
-        1..=PAGE => read(len - 1) == Some(1),
+        // Those take no room anywhere.
+        _ if metadata.blocks() > 0 => true,
+        len @ 1..=PAGE => read(len - 1) == Some(1),
         _ => true,
     }
 }
@@ -76,6 +80,15 @@ fn of_file(output: Output, metadata: &Metadata) -> Output {
 
 /// Begins a file, or opens the device, pipe or open file (`/dev/fd/3`) that the path names.
 pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
+    // Most are new files, or take the place of one, and nothing more need be asked of them.
+    if let Some((parent, name)) = place(path).filter(|_| !path.starts_with("/proc"))
+        && let Ok(directory) = open_directory(parent)
+        && let Ok(present) = file::existing(&directory, name)
+        && present.as_ref().is_none_or(file::is_file)
+    {
+        let (file, output) = PendingFile::replacing(present, directory, name, path)?;
+        return Ok((Local::File(Box::new(file)), output));
+    }
     let path = &follow_links(path);
     // It shares its position with other writers.
     if is_standard_output(path) {
@@ -93,21 +106,14 @@ pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
             let output = of_file(Output::stream(pipe.writer()), &metadata);
             return Ok((Local::Pipe(pipe), output));
         }
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
             return Err(io_error("write", path, error));
         }
         _ => {}
     }
-    let Some(name) =
-        path.file_name().filter(|_| !path.as_os_str().as_encoded_bytes().ends_with(b"/"))
-    else {
-        return Err(is_a_directory("write", path));
-    };
-    let parent =
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(parent, flags, Mode::empty()).map_err(|error| {
-        let missing = error == rustix::io::Errno::NOENT;
+    let Some((parent, name)) = place(path) else { return Err(is_a_directory("write", path)) };
+    let directory = open_directory(parent).map_err(|error| {
+        let missing = error == Errno::NOENT;
         let error = io_error("write", path, error.into());
         match missing {
             true => {
@@ -118,6 +124,18 @@ pub(crate) fn create(path: &Path) -> Result<(Local, Output)> {
     })?;
     let (file, output) = PendingFile::create(directory, name, path)?;
     Ok((Local::File(Box::new(file)), output))
+}
+
+/// The directory that a file is in, and its name there; none of what can only be a directory.
+fn place(path: &Path) -> Option<(&Path, &OsStr)> {
+    let name = path.file_name().filter(|_| !path.as_os_str().as_encoded_bytes().ends_with(b"/"))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Some((parent.unwrap_or(Path::new(".")), name))
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 /// Whether a path without links is what `/dev/stdout` stands for.
@@ -154,8 +172,35 @@ pub(crate) fn io_error(verb: &str, path: &Path, error: io::Error) -> Error {
 /// What changes with a file of this machine: the time of its last change, as finely as the file system
 /// has it; behind it the time that nobody can set back, and which file it is.
 pub fn file_version(metadata: &Metadata) -> String {
-    use std::os::unix::fs::MetadataExt;
-    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
-    let (changed, of_changed) = (metadata.ctime(), metadata.ctime_nsec());
-    format!("{seconds}.{nanoseconds:09} {changed}.{of_changed:09} {}", metadata.ino())
+    // Maps make two for each file: put together so, it takes a quarter of the time of `format`.
+    let mut version = String::with_capacity(64);
+    let mut add_time = |seconds: i64, nanoseconds: i64| {
+        version += &seconds.to_string();
+        // A digit before them keeps the zeros.
+        let digits = (nanoseconds + 1_000_000_000).to_string();
+        version.push('.');
+        version += &digits[1..];
+        version.push(' ');
+    };
+    add_time(metadata.mtime(), metadata.mtime_nsec());
+    add_time(metadata.ctime(), metadata.ctime_nsec());
+    version += &metadata.ino().to_string();
+    version
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_version_has_all_digits_of_its_times() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::new(5, 70)).unwrap();
+        let metadata = file.metadata().unwrap();
+        let (changed, of_changed) = (metadata.ctime(), metadata.ctime_nsec());
+        let told = format!("5.000000070 {changed}.{of_changed:09} {}", metadata.ino());
+        assert_eq!(file_version(&metadata), told);
+    }
 }

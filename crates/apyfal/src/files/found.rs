@@ -1,5 +1,6 @@
 //! What was found to be mapped: of each source no more than what the others do not share.
 
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use apyfal_core::{Error, ErrorKind, Result};
@@ -11,7 +12,7 @@ use super::journal::Stamp;
 /// A source.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The URL or path to give to a job.
+    /// The URL to give to a job, where it is no file.
     pub(crate) url: String,
     pub(crate) location: Location,
     /// What its output is called, before its end is changed.
@@ -27,6 +28,8 @@ pub(crate) struct Source {
 pub(crate) struct Sources {
     base: Base,
     entries: Vec<Entry>,
+    /// The few below a directory that are links.
+    links: HashSet<Box<str>>,
     /// How many bytes they have, where that is known of all.
     bytes: Option<u64>,
 }
@@ -55,7 +58,7 @@ pub(super) struct Entry {
 
 impl Sources {
     fn new(base: Base) -> Self {
-        Self { base, entries: Vec::new(), bytes: Some(0) }
+        Self { base, entries: Vec::new(), links: HashSet::new(), bytes: Some(0) }
     }
 
     /// Those of some URLs or paths.
@@ -72,6 +75,11 @@ impl Sources {
         self.entries.push(entry);
     }
 
+    /// Says that one below a directory is a link.
+    pub(super) fn add_link(&mut self, name: &str) {
+        self.links.insert(name.into());
+    }
+
     /// Puts them into the order of their names.
     pub(super) fn sort(&mut self) {
         self.entries.sort_unstable_by(|one, two| one.text.cmp(&two.text));
@@ -85,6 +93,17 @@ impl Sources {
         self.bytes
     }
 
+    /// Whether all were found in a directory, where they are.
+    pub(crate) fn are_found(&self) -> bool {
+        matches!(self.base, Base::Directory(_))
+    }
+
+    /// Whether one of them is a link, as far as that was seen when it was found.
+    pub(crate) fn is_link(&self, number: usize) -> Option<bool> {
+        self.are_found()
+            .then(|| !self.links.is_empty() && self.links.contains(&self.entries[number].text))
+    }
+
     /// One of them, by its number. What changes with it is not told of a file.
     ///
     /// # Errors
@@ -95,9 +114,9 @@ impl Sources {
         match &self.base {
             Base::Nothing => single(text, given.as_deref()),
             Base::Directory(root) => {
-                let path = root.join(&**text);
-                let (url, name) = (url_of(&path), text.to_string());
-                Ok(Source { url, location: Location::file(path), name, is_named: false, stamp })
+                let location = Location::file(root.join(&**text));
+                let (url, name) = (String::new(), text.to_string());
+                Ok(Source { url, location, name, is_named: false, stamp })
             }
             Base::Folder(len) => {
                 let (url, location) = (text.to_string(), Location::parse(text)?);

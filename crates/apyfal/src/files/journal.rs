@@ -12,7 +12,8 @@ use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_machine::lock::{Lock, Mode};
 use apyfal_storage::{Location, Storage, file_version};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 /// The journal beside outputs that are files.
 pub(crate) const NAME: &str = ".apyfal-map";
@@ -61,8 +62,9 @@ impl Stamp {
         Self { len: self.len, version: version.map(str::to_owned) }
     }
 
-    fn to_json(&self) -> Value {
-        json!([self.len, self.version])
+    /// As the journal has it.
+    fn told(&self) -> (Option<u64>, Option<&str>) {
+        (self.len, self.version.as_deref())
     }
 
     fn read(value: &Value) -> Option<Self> {
@@ -87,6 +89,16 @@ pub struct Journal {
     path: PathBuf,
     file: Mutex<Lock>,
     made: HashMap<String, Made>,
+}
+
+/// A line of the journal.
+#[derive(Serialize)]
+struct Line<'a> {
+    output: &'a str,
+    source: &'a str,
+    from: (Option<u64>, Option<&'a str>),
+    work: &'a str,
+    made: (Option<u64>, Option<&'a str>),
 }
 
 impl Journal {
@@ -142,23 +154,59 @@ impl Journal {
         self.made.get(name)
     }
 
+    fn append(&self, lines: &[u8]) -> std::io::Result<()> {
+        match lines {
+            [] => Ok(()),
+            // One write for whole lines, of which only the last one may be cut off.
+            lines => self.file.lock().file().write_all(lines),
+        }
+    }
+
+    /// Room for what is remembered from now on.
+    pub(crate) fn lines(&self) -> Lines<'_> {
+        Lines { journal: self, text: Vec::new() }
+    }
+}
+
+/// Lines that the journal does not have yet: who is killed before they are written makes their outputs again.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    journal: &'a Journal,
+    text: Vec<u8>,
+}
+
+impl Lines<'_> {
     /// Remembers that an output was made.
+    pub(crate) fn record(&mut self, name: &str, made: &Made) {
+        let line = Line {
+            output: name,
+            source: &made.source,
+            from: made.from.told(),
+            work: &made.work,
+            made: made.output.told(),
+        };
+        // Texts and numbers always go into memory.
+        let _ = serde_json::to_writer(&mut self.text, &line);
+        self.text.push(b'\n');
+    }
+
+    /// Writes them.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub(crate) fn record(&self, name: &str, made: &Made) -> Result<()> {
-        let line = json!({
-            "output": name,
-            "source": made.source,
-            "from": made.from.to_json(),
-            "work": made.work,
-            "made": made.output.to_json(),
-        });
-        // One write for one line, which is whole or the last one.
-        let lock = self.file.lock();
-        lock.file().write_all(format!("{line}\n").as_bytes()).map_err(|error| {
-            Error::from(error).operation(format!("write the journal '{}'", self.path.display()))
+    /// They cannot be written.
+    pub(crate) fn write(mut self) -> Result<()> {
+        let text = std::mem::take(&mut self.text);
+        self.journal.append(&text).map_err(|error| {
+            let path = self.journal.path.display();
+            Error::from(error).operation(format!("write the journal '{path}'"))
         })
+    }
+}
+
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        // What was done before all was ended. Where that cannot be written, it is done again.
+        let _ = self.journal.append(&self.text);
     }
 }
 
@@ -203,7 +251,7 @@ mod tests {
             output: Stamp::default(),
         };
         let journal = Journal::open(path.clone()).unwrap();
-        journal.record("x", &made).unwrap();
+        journal.lines().record("x", &made);
         assert_eq!(Journal::open(path.clone()).unwrap_err().kind(), ErrorKind::Conflict);
         drop(journal);
         // Cut off in the middle of a line, by whatever.
@@ -211,7 +259,9 @@ mod tests {
         std::fs::write(&path, format!("{text}{}", &text[..text.len() / 2])).unwrap();
         let journal = Journal::open(path.clone()).unwrap();
         assert_eq!(journal.made("x"), Some(&made));
-        journal.record("y", &made).unwrap();
+        let mut lines = journal.lines();
+        lines.record("y", &made);
+        lines.write().unwrap();
         drop(journal);
         let journal = Journal::open(path).unwrap();
         assert!(journal.made("x").is_some() && journal.made("y").is_some());

@@ -2,6 +2,7 @@
 //! and not done again.
 
 mod asked;
+mod chunks;
 mod found;
 mod journal;
 mod outputs;
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 
 use crate::Accelerator;
 use crate::bounded::Bounded;
+use chunks::Chunks;
 use found::Found;
 use outputs::{End, Root};
 use work::Work;
@@ -100,13 +102,18 @@ pub struct FileMapOptions {
     pub cancel: Cancel,
 }
 
+/// A file, where it can be told, and what became of it.
+type Ended = (Option<Item>, Result<Outcome>);
+
 /// A map under way.
 ///
 /// Only so many files are worked on as can be of use. Dropping it ends what runs.
 #[derive(Debug)]
 pub struct FileMap {
     work: Arc<Work>,
-    tasks: Bounded<Items, (Option<Item>, Result<Outcome>)>,
+    tasks: Bounded<Chunks, Vec<Ended>>,
+    /// Of those that ended, what is still to be told.
+    ended: std::vec::IntoIter<Ended>,
     /// How far those are that run.
     live: Arc<Mutex<Vec<Arc<Progress>>>>,
 }
@@ -123,10 +130,11 @@ impl FileMap {
     ) -> Result<Self> {
         let FileMapOptions { journal, asked, parameters, again, cancel } = options;
         let (info, accelerator) = (accelerator.info().await?.clone(), accelerator.clone());
-        let folder = Mutex::default();
-        let work = Work { accelerator, info, parameters, cancel, journal, asked, again, folder };
-        let tasks = Bounded::new(items);
-        Ok(Self { work: Arc::new(work), tasks, live: Arc::default() })
+        let (folders, threads) = (Mutex::default(), accelerator.width_on(false));
+        let chunks = Chunks::new(items, &info, accelerator.is_here(), threads);
+        let work = Work { accelerator, info, parameters, cancel, journal, asked, again, folders };
+        let (tasks, ended) = (Bounded::new(chunks), Vec::new().into_iter());
+        Ok(Self { work: Arc::new(work), tasks, ended, live: Arc::default() })
     }
 
     /// The next file that ended and what became of it; none after the last. Of a file whose task ended
@@ -134,36 +142,31 @@ impl FileMap {
     ///
     /// It may be given up and called again.
     pub async fn next(&mut self) -> Option<(Option<Item>, Result<Outcome>)> {
-        let Self { work, tasks, live } = self;
+        if let Some(ended) = self.ended.next() {
+            return Some(ended);
+        }
+        let Self { work, tasks, live, .. } = self;
         if work.cancel.is_cancelled() {
             tasks.begin_no_more();
         }
-        let is_on_files =
-            |item: &Result<Item>| item.as_ref().is_ok_and(|item| work.is_on_files(item));
-        let width = |item: &Result<Item>| work.accelerator.width_on(is_on_files(item));
-        tasks.fill(width, |item| {
-            let (work, live, progress) =
-                (work.clone(), live.clone(), Arc::new(Progress::default()));
-            live.lock().push(progress.clone());
-            async move {
-                let ended = match item {
-                    Ok(item) => {
-                        let outcome = work.run(&item, &progress).await;
-                        (Some(item), outcome)
-                    }
-                    Err(error) => (None, Err(error)),
-                };
-                live.lock().retain(|one| !Arc::ptr_eq(one, &progress));
-                ended
-            }
+        let is_on_files = |chunk: &Vec<Result<Item>>| {
+            chunk.iter().flatten().next().is_some_and(|item| work.is_on_files(item))
+        };
+        let width = |chunk: &Vec<Result<Item>>| work.accelerator.width_on(is_on_files(chunk));
+        tasks.fill(width, |chunk| {
+            let (work, live) = (work.clone(), live.clone());
+            async move { work.run_all(chunk, &live).await }
         });
-        Some(match tasks.next().await? {
-            Ok(ended) => ended,
+        match tasks.next().await? {
+            Ok(ended) => {
+                self.ended = ended.into_iter();
+                self.ended.next()
+            }
             Err(error) => {
                 let why = "the task of a file ended early";
-                (None, Err(Error::new(ErrorKind::Internal, why).source(error)))
+                Some((None, Err(Error::new(ErrorKind::Internal, why).source(error))))
             }
-        })
+        }
     }
 
     /// How far those are that run.

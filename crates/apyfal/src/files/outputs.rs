@@ -1,6 +1,7 @@
 //! Where the results go, and what they are called.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
@@ -8,8 +9,7 @@ use apyfal_core::{AcceleratorInfo, Error, ErrorKind, Need, Result};
 use apyfal_storage::Location;
 
 use super::found::{Source, Sources};
-use super::journal::Stamp;
-use super::{file_url, journal};
+use super::journal::{self, Stamp};
 
 /// Below what the results go.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Item {
     pub(crate) source: Source,
     /// What the result is called, below the root.
     pub(crate) name: String,
-    /// The URL or path to give to a job.
+    /// The URL to give to a job, where it is no file.
     pub(crate) url: String,
     pub(crate) location: Location,
 }
@@ -91,59 +91,85 @@ impl Items {
     /// Checks that no result has the place of another one, or of a source. There may be millions, so what is
     /// remembered of each is a hash, and what has an equal one is looked at again.
     fn check(&self) -> Result<()> {
+        // A directory that is not there has none of what was found in another one.
+        if !(self.sources.are_found() && self.root.is_missing()) {
+            self.check_sources()?;
+        }
+        self.check_names()
+    }
+
+    /// Checks that no result has the place of a source.
+    fn check_sources(&self) -> Result<()> {
         let (mut places, hasher) = (RealPaths::default(), RandomState::new());
         let numbers = || 0..self.sources.len();
         let mut read = HashSet::with_capacity(numbers().len());
         for number in numbers() {
-            read.insert(hasher.hash_one(places.of(&self.sources.get(number)?.location)));
+            let is_link = self.sources.is_link(number);
+            read.insert(hasher.hash_one(places.of(&self.sources.get(number)?.location, is_link)));
         }
-        let mut taken: HashMap<u64, usize> = HashMap::with_capacity(numbers().len());
         for number in numbers() {
-            let Item { source, name, location, .. } = self.get(number)?;
-            let writing = |why: &str| {
-                Error::new(ErrorKind::Usage, why).operation(format!("write '{location}'"))
-            };
-            if name == journal::NAME {
-                return Err(writing("that is where map remembers what it did")
-                    .hint("give the result another name: in a list, or by --suffix"));
+            let Item { location, .. } = self.get(number)?;
+            let place = places.of(&location, None);
+            if !read.contains(&hasher.hash_one(&place)) {
+                continue;
             }
-            let place = places.of(&location);
-            if read.contains(&hasher.hash_one(&place)) {
-                for other in numbers() {
-                    if places.of(&self.sources.get(other)?.location) == place {
-                        return Err(writing("it would replace a source").hint(
-                            "write to another place, or give results another end: --suffix",
-                        ));
-                    }
-                }
-            }
-            if let Some(other) = taken.insert(hasher.hash_one(&name), number) {
-                let other = self.sources.get(other)?;
-                if self.name(&other) == name {
-                    let [one, two] = [&other.location, &source.location];
-                    let why = format!("the results of '{one}' and '{two}' have this name both");
-                    return Err(writing(&why)
-                        .hint("give results another end: --suffix; or name each in a list"));
-                }
-            }
-        }
-        // A result cannot be where another one needs a directory.
-        for number in numbers() {
-            let name = self.name(&self.sources.get(number)?);
-            for parent in Path::new(&name).ancestors().skip(1).filter_map(Path::to_str) {
-                if let Some(other) = taken.get(&hasher.hash_one(parent))
-                    && self.name(&self.sources.get(*other)?) == parent
-                {
-                    let why = format!("'{parent}' is a result itself, and no directory");
-                    let location = self.get(number)?.location;
-                    return Err(
-                        Error::new(ErrorKind::Usage, why).operation(format!("write '{location}'"))
-                    );
+            for other in numbers() {
+                if places.of(&self.sources.get(other)?.location, None) == place {
+                    return Err(writing(&location, "it would replace a source")
+                        .hint("write to another place, or give results another end: --suffix"));
                 }
             }
         }
         Ok(())
     }
+
+    /// Checks that results have names of their own, and none that of a directory which another one needs.
+    fn check_names(&self) -> Result<()> {
+        let hasher = RandomState::new();
+        let numbers = || 0..self.sources.len();
+        let name_of = |number: usize| Ok::<_, Error>(self.name(&self.sources.get(number)?));
+        let mut taken: HashMap<u64, usize> = HashMap::with_capacity(numbers().len());
+        for number in numbers() {
+            let name = name_of(number)?;
+            if name == journal::NAME {
+                let why = "that is where map remembers what it did";
+                return Err(writing(&self.get(number)?.location, why)
+                    .hint("give the result another name: in a list, or by --suffix"));
+            }
+            if let Some(other) = taken.insert(hasher.hash_one(&name), number)
+                && name_of(other)? == name
+            {
+                let [one, two] = [self.sources.get(other)?, self.sources.get(number)?];
+                let [one, two] = [one.location, two.location];
+                let why = format!("the results of '{one}' and '{two}' have this name both");
+                return Err(writing(&self.get(number)?.location, &why)
+                    .hint("give results another end: --suffix; or name each in a list"));
+            }
+        }
+        let mut last = PathBuf::new();
+        for number in numbers() {
+            let name = name_of(number)?;
+            let parent = Path::new(&name).parent().unwrap_or(Path::new(""));
+            // Mostly it is that of the one before.
+            if parent == last {
+                continue;
+            }
+            for parent in parent.ancestors().filter_map(Path::to_str) {
+                if let Some(other) = taken.get(&hasher.hash_one(parent))
+                    && name_of(*other)? == parent
+                {
+                    let why = format!("'{parent}' is a result itself, and no directory");
+                    return Err(writing(&self.get(number)?.location, &why));
+                }
+            }
+            parent.clone_into(&mut last);
+        }
+        Ok(())
+    }
+}
+
+fn writing(location: &Location, why: &str) -> Error {
+    Error::new(ErrorKind::Usage, why).operation(format!("write '{location}'"))
 }
 
 impl Iterator for Items {
@@ -199,19 +225,15 @@ impl Root {
         }
     }
 
+    /// Whether it is a directory that is not there, nor a link that could lead to one.
+    fn is_missing(&self) -> bool {
+        let Self::Folder(path) = self else { return false };
+        path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    }
+
     fn place(&self, name: &str) -> Result<(String, Location)> {
         match self {
-            Self::Folder(folder) => {
-                let path = folder.join(name);
-                let location = Location::file(&path);
-                let url = match path.to_str() {
-                    Some(text) if Location::parse(text).ok().as_ref() == Some(&location) => {
-                        text.to_owned()
-                    }
-                    _ => file_url(&std::path::absolute(&path)?),
-                };
-                Ok((url, location))
-            }
+            Self::Folder(folder) => Ok((String::new(), Location::file(folder.join(name)))),
             Self::Store(root) => {
                 let url = format!("{root}{name}");
                 let location = Location::parse(&url)?;
@@ -262,38 +284,50 @@ impl End {
 /// What destinations are called that may be written in several ways.
 #[derive(Default)]
 struct RealPaths {
-    /// The real paths of directories, which many files share.
-    directories: HashMap<PathBuf, PathBuf>,
+    /// The directories of files, which many share.
+    directories: HashMap<PathBuf, Directory>,
+}
+
+/// A directory that files are in, or will be.
+struct Directory {
+    real: PathBuf,
+    /// Else nothing is in it, and so no link.
+    is_there: bool,
 }
 
 impl RealPaths {
-    /// Equal for two ways to write the same destination.
-    fn of(&mut self, location: &Location) -> String {
-        match location {
-            Location::File(path) => {
-                let path = self.real(path).or_else(|_| std::path::absolute(path));
-                path.map_or_else(|_| location.to_string(), |path| path.display().to_string())
-            }
-            _ => location.to_string(),
-        }
+    /// Equal for two ways to write the same destination, of which may be known whether it is a link.
+    fn of(&mut self, location: &Location, is_link: Option<bool>) -> OsString {
+        let Location::File(path) = location else { return location.to_string().into() };
+        let path = self.real(path, is_link).or_else(|_| std::path::absolute(path));
+        path.map_or_else(|_| location.to_string().into(), PathBuf::into_os_string)
     }
 
-    fn real(&mut self, path: &Path) -> std::io::Result<PathBuf> {
-        let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
-        let (Some(directory), Some(name), false) = (path.parent(), path.file_name(), is_link)
-        else {
+    fn real(&mut self, path: &Path, is_link: Option<bool>) -> std::io::Result<PathBuf> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return path.canonicalize();
         };
-        if let Some(real) = self.directories.get(directory) {
-            return Ok(real.join(name));
+        if !self.directories.contains_key(parent) {
+            self.directories.insert(parent.to_owned(), Directory::of(parent)?);
         }
-        let real = match directory.as_os_str().is_empty() {
-            true => Path::new(".").canonicalize()?,
-            false => directory.canonicalize()?,
+        let directory = &self.directories[parent];
+        let is_link = || {
+            is_link.unwrap_or_else(|| path.symlink_metadata().is_ok_and(|found| found.is_symlink()))
         };
-        let path = real.join(name);
-        self.directories.insert(directory.to_owned(), real);
-        Ok(path)
+        match directory.is_there && is_link() {
+            true => path.canonicalize(),
+            false => Ok(directory.real.join(name)),
+        }
+    }
+}
+
+impl Directory {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        match path.canonicalize() {
+            Ok(real) => Ok(Self { real, is_there: true }),
+            Err(_) => Ok(Self { real: std::path::absolute(path)?, is_there: false }),
+        }
     }
 }
 
@@ -319,7 +353,7 @@ mod tests {
     #[test]
     fn places_are_not_shared() {
         let items = planned(&["a", "b/a"], "/nowhere").unwrap();
-        assert_eq!(items[1].url, "/nowhere/b/a");
+        assert_eq!(items[1].location, Location::file("/nowhere/b/a"));
         for (names, root) in
             [(&["a", "a"][..], "/nowhere"), (&["a", "a/b"], "/nowhere"), (&["x/a"], ".")]
         {

@@ -84,8 +84,8 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
             }
         };
         for entry in entries {
-            let (path, kind) = match entry {
-                Ok(entry) => (entry.path(), entry.file_type()),
+            let (path, kind, entry) = match entry {
+                Ok(entry) => (entry.path(), entry.file_type(), entry),
                 Err(error) => {
                     failed(&folder, reading(&folder, error));
                     break;
@@ -109,8 +109,10 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
                 }
                 continue;
             }
-            // A link may lead nowhere, which its job will tell.
-            let target = std::fs::metadata(&path).ok();
+            // A link may lead nowhere, which its job will tell. What is none is found faster below its directory.
+            let target =
+                if kind.is_symlink() { std::fs::metadata(&path) } else { entry.metadata() };
+            let target = target.ok();
             if target.as_ref().is_some_and(|target| !target.is_file())
                 || !pattern::matches(wanted, &name)
                 || is_ours(&path)
@@ -124,6 +126,9 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
                 failed(&path, error);
                 continue;
             };
+            if kind.is_symlink() {
+                found.sources.add_link(name);
+            }
             let entry = Entry { text: name.into(), given: None, stamp: None };
             found.sources.add(entry, target.map(|target| target.len()));
         }

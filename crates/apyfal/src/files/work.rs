@@ -1,5 +1,6 @@
 //! One file of a map.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +14,12 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::asked::Asked;
-use super::journal::{Journal, Made, Stamp};
+use super::journal::{Journal, Lines, Made, Stamp};
 use super::outputs::Item;
 use crate::{Accelerator, Call};
+
+/// So many directories of results are remembered, in which several threads may be at once.
+const FOLDERS: usize = 64;
 
 /// What all files share.
 #[derive(Debug)]
@@ -28,8 +32,8 @@ pub(crate) struct Work {
     pub(crate) asked: Asked,
     /// Whether what is done is done again.
     pub(crate) again: bool,
-    /// The directory of results that was made last.
-    pub(crate) folder: Mutex<PathBuf>,
+    /// Directories of results that are there.
+    pub(crate) folders: Mutex<HashSet<PathBuf>>,
 }
 
 /// What became of a file that did not fail.
@@ -44,15 +48,19 @@ pub enum Outcome {
 impl Work {
     /// The job of a file.
     pub(crate) fn call(&self, item: &Item, progress: &Arc<Progress>) -> Call {
-        let mut call = Call::new()
-            .src(&item.source.url)
+        let call = match &item.source.location {
+            Location::File(path) => Call::new().src_file(path),
+            _ => Call::new().src(&item.source.url),
+        };
+        let call = call
             .checked(self.parameters.clone())
             .cancel(self.cancel.clone())
             .progress(progress.clone());
-        if self.info.dst != Need::None {
-            call = call.dst(&item.url);
+        match &item.location {
+            _ if self.info.dst == Need::None => call,
+            Location::File(path) => call.dst_file(path),
+            _ => call.dst(&item.url),
         }
-        call
     }
 
     /// Whether the data of a file's job is in files of this machine.
@@ -61,15 +69,55 @@ impl Work {
         is_file(&item.source.location) && (self.info.dst == Need::None || is_file(&item.location))
     }
 
+    /// Does what is to be done for some files, one after the other, and writes down what was done. Who runs is `live`
+    /// meanwhile.
+    pub(crate) async fn run_all(
+        &self,
+        items: Vec<Result<Item>>,
+        live: &Mutex<Vec<Arc<Progress>>>,
+    ) -> Vec<(Option<Item>, Result<Outcome>)> {
+        let (mut all, mut lines) = (Vec::with_capacity(items.len()), self.journal.lines());
+        for item in items {
+            all.push(match item {
+                Ok(item) => {
+                    let progress = Arc::new(Progress::default());
+                    live.lock().push(progress.clone());
+                    let outcome = self.run(&item, &progress, &mut lines).await;
+                    live.lock().retain(|one| !Arc::ptr_eq(one, &progress));
+                    (Some(item), outcome)
+                }
+                Err(error) => (None, Err(error)),
+            });
+        }
+        if let Err(error) = lines.write() {
+            for (_, outcome) in &mut all {
+                if matches!(outcome, Ok(Outcome::Done(_))) {
+                    *outcome = Err(error.duplicate());
+                }
+            }
+        }
+        all
+    }
+
     /// Does what is to be done for a file.
     ///
     /// # Errors
     /// Its job failed, or its result cannot be written.
-    pub(crate) async fn run(&self, item: &Item, progress: &Arc<Progress>) -> Result<Outcome> {
-        self.cancel.or_cancelled(self.prepared(item, progress)).await
+    async fn run(
+        &self,
+        item: &Item,
+        progress: &Arc<Progress>,
+        lines: &mut Lines<'_>,
+    ) -> Result<Outcome> {
+        self.cancel.or_cancelled(self.prepared(item, progress, lines)).await
     }
 
-    async fn prepared(&self, item: &Item, progress: &Arc<Progress>) -> Result<Outcome> {
+    async fn prepared(
+        &self,
+        item: &Item,
+        progress: &Arc<Progress>,
+        lines: &mut Lines<'_>,
+    ) -> Result<Outcome> {
         let storage = self.accelerator.storage();
         // Seen before it is read: what changes meanwhile is done again next time.
         let from = match &item.source.stamp {
@@ -89,7 +137,7 @@ impl Work {
             }
             if can_tell && *made == self.before(&now, item) {
                 // From now on all of it is known.
-                self.journal.record(&item.name, &now)?;
+                lines.record(&item.name, &now);
                 return Ok(Outcome::Skipped);
             }
         }
@@ -107,19 +155,23 @@ impl Work {
                 .operation(format!("find '{}'", item.location))
         })?;
         let made = Made { source, from, work: self.asked.now.clone(), output };
-        self.journal.record(&item.name, &made)?;
+        lines.record(&item.name, &made);
         Ok(Outcome::Done(Box::new(report)))
     }
 
-    /// Makes a directory for results, unless it is that of the result before, as of most.
+    /// Makes a directory for results, unless it was that of one before.
     fn make_folder(&self, folder: &Path) -> Result<()> {
-        if *self.folder.lock() == folder {
+        if self.folders.lock().contains(folder) {
             return Ok(());
         }
         std::fs::create_dir_all(folder).map_err(|error| {
             Error::from(error).operation(format!("make the directory '{}'", folder.display()))
         })?;
-        folder.clone_into(&mut self.folder.lock());
+        let mut folders = self.folders.lock();
+        if folders.len() == FOLDERS {
+            folders.clear();
+        }
+        folders.insert(folder.to_owned());
         Ok(())
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn input() -> Result<Input> {
         return Ok(Input::stream(PollReader::new(file)));
     }
     let len = metadata.len();
-    let input = match len > 0 && tells_its_length(&file, len) {
+    let input = match len > 0 && tells_its_length(&file, &metadata) {
         false => Input::stream(PollReader::new(file)),
         true => {
             let left = len.saturating_sub(rustix::fs::tell(&file).unwrap_or(0));
