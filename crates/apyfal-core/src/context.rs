@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use crate::streams::{End, InputReader, OutputWriter, Patience, ScratchWriter};
@@ -114,7 +114,7 @@ pub struct JobContext {
     progress: Arc<Progress>,
     scratch: Scratch,
     threads: NonZeroUsize,
-    request: Arc<JobParameters>,
+    request: Option<Arc<JobParameters>>,
     log: JobLog,
     stall: Stall,
     turn: Option<Weak<dyn Turn>>,
@@ -141,7 +141,7 @@ impl JobContext {
             progress,
             scratch: scratch.into(),
             threads,
-            request: Arc::default(),
+            request: None,
             log: JobLog::default(),
             stall: Stall::default(),
             turn: None,
@@ -152,13 +152,14 @@ impl JobContext {
     /// Adds what the caller sent, for programs that are sent it on.
     #[must_use]
     pub fn with_request(mut self, request: JobParameters) -> Self {
-        self.request = Arc::new(request);
+        self.request = Some(Arc::new(request));
         self
     }
 
     /// What the caller sent, unchecked: `reset`, `logging` and the like beside the parameters.
     pub fn request(&self) -> &JobParameters {
-        &self.request
+        static NONE: LazyLock<JobParameters> = LazyLock::new(JobParameters::default);
+        self.request.as_deref().unwrap_or(&NONE)
     }
 
     /// Says where the job's lines go.

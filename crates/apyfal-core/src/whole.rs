@@ -1,5 +1,6 @@
 //! Inputs whose length is known: all of it comes, or an error.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use crate::{Error, ErrorKind, Input, Result, Source};
@@ -14,12 +15,12 @@ impl Input {
     /// It is a directory.
     pub fn into_reader(self) -> Result<Box<dyn Read + Send>> {
         let (len, name) = (self.len(), self.name().map(str::to_owned));
-        let (inner, what): (Box<dyn Read + Send>, _) = match self.into_source() {
+        let (inner, what): (Box<dyn Read + Send>, Cow<'static, str>) = match self.into_source() {
             Source::Stream(reader) => {
-                (reader, name.map_or("the source".to_owned(), |name| format!("'{name}'")))
+                (reader, name.map_or("the source".into(), |name| format!("'{name}'").into()))
             }
             Source::File { file, path } => {
-                let what = format!("'{}'", path.display());
+                let what = format!("'{}'", path.display()).into();
                 match len {
                     Some(len) => (Box::new(file.take(len)), what),
                     None => (Box::new(file), what),
@@ -43,7 +44,7 @@ impl Input {
 
 struct Whole {
     inner: Box<dyn Read + Send>,
-    what: String,
+    what: Cow<'static, str>,
     came: u64,
     len: u64,
 }

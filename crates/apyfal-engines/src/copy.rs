@@ -14,16 +14,17 @@ const LONG: usize = 1 << 20;
 /// reader or writer then fails, ends soon.
 pub(crate) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
     // Most that is short is copied in less time than a large block of memory takes to be had.
-    let mut buffer = vec![0; SHORT];
+    let (mut short, mut long) = ([0; SHORT], Vec::new());
     let mut full = 0;
     loop {
-        match from.read(&mut buffer) {
+        let buffer = if long.is_empty() { &mut short[..] } else { &mut long[..] };
+        match from.read(buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => {
                 to.write_all(&buffer[..count])?;
                 full += usize::from(count == buffer.len());
-                if full == MANY && buffer.len() < LONG {
-                    buffer = vec![0; LONG];
+                if full == MANY && long.is_empty() {
+                    long = vec![0; LONG];
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -43,7 +43,7 @@ impl Jobs {
         owner: &Owner,
     ) -> Result<live::Job> {
         let number = self.journal.next_number()?;
-        let id = id.unwrap_or_else(|| format!("job-{number}"));
+        let id = id.unwrap_or_else(|| "job-".to_owned() + &number.to_string());
         Ok(live::Job::new(id, number, session, accelerator).of(owner.clone()))
     }
 

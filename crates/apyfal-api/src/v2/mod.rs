@@ -71,7 +71,10 @@ pub const HEADER_LIMIT: usize = 3 << 10;
 
 /// JSON as the value of a header: ASCII alone.
 pub fn header_json<T: serde::Serialize>(value: &T) -> Result<String, serde_json::Error> {
-    let text = serde_json::to_string(value)?;
+    // As long as most are.
+    let mut text = Vec::with_capacity(512);
+    serde_json::to_writer(&mut text, value)?;
+    let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
     if text.is_ascii() {
         return Ok(text);
     }

@@ -65,6 +65,10 @@ impl Access {
 
     /// Whether a name can mean nothing but this machine, or is one that this host was given.
     fn is_of_this_machine(&self, host: &str) -> bool {
+        // As most say it.
+        if is_address(host) {
+            return true;
+        }
         let name = plain(host);
         name == "localhost"
             || name.ends_with(".localhost")

@@ -182,7 +182,9 @@ fn data(body: Body, job: &str) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    set(headers, v2::JOB, Some(job.to_owned()));
+    if let Ok(job) = HeaderValue::from_str(job) {
+        headers.insert(const { HeaderName::from_static(v2::JOB) }, job);
+    }
     response
 }
 

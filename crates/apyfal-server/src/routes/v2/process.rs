@@ -81,7 +81,12 @@ impl Ends {
         let checked = async {
             host.draining.check()?;
             let found = host.agent.accelerator(&session).await?;
-            Ok((JobParameters::from_json(&request.parameters)?, found))
+            // Most jobs have none of their own.
+            let parameters = match &request.parameters {
+                Value::Null => JobParameters::default(),
+                sent => JobParameters::from_json(sent)?,
+            };
+            Ok((parameters, found))
         };
         let (parameters, found) = match checked.await {
             Ok(checked) => checked,
