@@ -37,7 +37,7 @@ const fn target(
 }
 
 /// One for each parser that meets strangers.
-const TARGETS: [Target; 25] = [
+const TARGETS: [Target; 26] = [
     target(
         "form",
         "apyfal-server",
@@ -127,6 +127,12 @@ const TARGETS: [Target; 25] = [
         "gunzip::tests::any_bytes_are_decompressed_as_others_do_or_refused",
     ),
     target("deflate", "apyfal-deflate", "", "tests::any_source_comes_back"),
+    target(
+        "inflate",
+        "apyfal-deflate",
+        "inflate",
+        "inflate::tests::any_bytes_are_decompressed_as_zlib_does_or_refused",
+    ),
     target("tar", "apyfal-engines", "targz", "targz::header::tests::any_name_comes_back"),
     target(
         "manifest",

@@ -79,7 +79,7 @@ pub(crate) static LENGTHS: [Length; 259] = {
 };
 
 /// How many extra bits a distance of this code has.
-pub(crate) fn distance_extra(code: usize) -> u32 {
+pub(crate) const fn distance_extra(code: usize) -> u32 {
     (code as u32 / 2).saturating_sub(1)
 }
 

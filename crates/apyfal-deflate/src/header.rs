@@ -5,7 +5,8 @@ use crate::code::{DISTANCES, Lengths, SYMBOLS};
 use crate::huffman;
 
 /// The order in which the lengths of the code for lengths are told.
-const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+pub(crate) const ORDER: [usize; 19] =
+    [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// The lengths of two codes as symbols of a third.
 #[derive(Debug)]

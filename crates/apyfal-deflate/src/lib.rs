@@ -1,5 +1,6 @@
-//! A compressor to the deflate format ([RFC 1951](https://www.rfc-editor.org/rfc/rfc1951)) for data that
-//! is in memory, block by block: quick, and with the same bytes on any machine.
+//! The deflate format ([RFC 1951](https://www.rfc-editor.org/rfc/rfc1951)): a compressor for data that is in
+//! memory, block by block, quick and with the same bytes on any machine; and a decompressor of streams, piece by
+//! piece.
 //!
 //! ```
 //! use apyfal_deflate::{Compressor, Level};
@@ -20,9 +21,12 @@ mod compare;
 mod header;
 mod heads;
 mod huffman;
+mod inflate;
 mod lane;
 mod path;
 mod tokens;
+
+pub use inflate::{Decompressor, Flaw, HISTORY, Invalid, LOOKAHEAD, Progress};
 
 use lane::{CHUNK, Lane};
 use path::Path;

@@ -8,6 +8,9 @@
 use crate::bits::Bits;
 use crate::block::{self, Codes};
 use crate::compare::Positions;
+use crate::inflate::input::Input;
+use crate::inflate::quick::{self, Stop};
+use crate::inflate::table::Tables;
 use crate::lane::{self, Lane};
 use crate::tokens::{Counted, Token};
 
@@ -51,6 +54,22 @@ impl Path {
             // SAFETY: the processor has the instructions, or there would be no `Avx2`.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => unsafe { run_avx2(lanes, source) },
+        }
+    }
+
+    /// Goes on in a compressed block; see [`quick::run`].
+    pub(crate) fn inflate(
+        self,
+        tables: &Tables,
+        input: &mut Input<'_>,
+        target: &mut [u8],
+        end: &mut usize,
+    ) -> Stop {
+        match self {
+            Self::Plain => quick::run(tables, input, target, end),
+            // SAFETY: the processor has the instructions, or there would be no `Avx2`.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => unsafe { inflate_avx2(tables, input, target, end) },
         }
     }
 
@@ -103,4 +122,15 @@ fn encode_avx2(bits: &mut Bits, tokens: &[Token], codes: &Codes) {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
 fn count_avx2(counted: &mut Counted, found: &[u32]) {
     counted.count(found);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+fn inflate_avx2(
+    tables: &Tables,
+    input: &mut Input<'_>,
+    target: &mut [u8],
+    end: &mut usize,
+) -> Stop {
+    quick::run(tables, input, target, end)
 }

@@ -1,6 +1,6 @@
 //! Whole deflate streams decompressed by libdeflate, from memory to memory.
 //!
-//! That is a fifth to a quarter faster than any decoder that can stop halfway. The safe wrapper,
+//! That takes 3 to 4 % less time than `apyfal-deflate`, which can stop halfway, needs. The safe wrapper,
 //! `libdeflater`, does not say where a stream ended, and without that a member whose header lies
 //! about its size could hide another member; hence the call of the C function itself.
 

@@ -1,8 +1,10 @@
 //! Cuts a gzip stream into blocks that can be decompressed each by itself, as far as that is
 //! possible, and decompresses on the way what cannot be cut.
 
+use std::ops::Range;
+
 use apyfal_core::{Error, ErrorKind, Result};
-use flate2::{Decompress, FlushDecompress, Status};
+use apyfal_deflate::{Decompressor, Flaw, HISTORY, Invalid, LOOKAHEAD};
 use libdeflater::Crc;
 
 use super::inflate::{Inflated, Inflater};
@@ -31,9 +33,10 @@ pub(super) struct Block {
     /// number: it may be empty.
     members_len: usize,
     compressed: Vec<u8>,
-    /// As long as was ever needed; how much is in use stands beside it.
+    /// As long as was ever needed; what is in use of it stands beside it. Before it there may be what the stream
+    /// decompressed to before.
     output: Vec<u8>,
-    output_len: usize,
+    in_use: Range<usize>,
     /// How long it will be once the members are decompressed.
     expected_len: usize,
 }
@@ -43,7 +46,7 @@ struct Member {
     /// Where in the source it begins.
     offset: u64,
     /// Its deflate data within the block.
-    deflate: std::ops::Range<usize>,
+    deflate: Range<usize>,
     trailer: Trailer,
 }
 
@@ -53,33 +56,35 @@ impl Block {
     /// # Errors
     /// One of them is corrupt.
     pub(super) fn decompress(&mut self, inflater: &mut Inflater) -> Result<()> {
-        for member in self.members.drain(..) {
-            let len = member.trailer.len as usize;
-            let target = free_space(&mut self.output, self.output_len, len);
-            let deflate = &self.compressed[member.deflate];
-            let whole = Inflated { consumed: deflate.len(), produced: len };
-            if inflater.inflate(deflate, target) != Some(whole)
-                || Trailer::of(target) != member.trailer
-            {
+        let Self { members, compressed, output, in_use, .. } = self;
+        for member in members.drain(..) {
+            let target = free_space(output, in_use.end, member.trailer.len as usize);
+            if !is_whole(inflater, &compressed[member.deflate], target, member.trailer) {
                 return Err(corrupt(member.offset, "the member that begins here is corrupt"));
             }
-            self.output_len += len;
+            in_use.end += target.len();
         }
         Ok(())
     }
 
     /// What it decompressed to.
     pub(super) fn output(&self) -> &[u8] {
-        &self.output[..self.output_len]
+        &self.output[self.in_use.clone()]
     }
 
     fn clear(&mut self) {
         self.members.clear();
         self.members_len = 0;
         self.compressed.clear();
-        self.output_len = 0;
+        self.in_use = 0..0;
         self.expected_len = 0;
     }
+}
+
+/// Whether all of a deflate stream decompresses to what fills the target and has this trailer.
+fn is_whole(inflater: &mut Inflater, deflate: &[u8], target: &mut [u8], trailer: Trailer) -> bool {
+    let whole = Inflated { consumed: deflate.len(), produced: target.len() };
+    inflater.inflate(deflate, target) == Some(whole) && Trailer::of(target) == trailer
 }
 
 /// The `len` bytes of a buffer behind those in use. It grows where needed and never shrinks, so
@@ -96,7 +101,9 @@ pub(super) struct Members {
     window: Window,
     place: Position,
     whole: Inflater,
-    stream: Decompress,
+    stream: Decompressor,
+    /// The end of what the member decompressed to so far, which the rest of it may refer to.
+    history: Vec<u8>,
 }
 
 /// Where in the source we are.
@@ -113,8 +120,13 @@ enum Position {
 
 impl Members {
     pub(super) fn new(window: Window) -> Self {
-        let stream = Decompress::new(false);
-        Self { window, place: Position::Start, whole: Inflater::new(), stream }
+        Self {
+            window,
+            place: Position::Start,
+            whole: Inflater::new(),
+            stream: Decompressor::new(),
+            history: Vec::new(),
+        }
     }
 
     /// Whether the source is too small for the work to be worth more than one thread.
@@ -141,7 +153,7 @@ impl Members {
             // What is decompressed already and what is yet to be do not go into one block: they
             // would have to be kept in order.
             let fits =
-                if bounds.is_some() { block.output_len == 0 } else { block.members.is_empty() };
+                if bounds.is_some() { block.in_use.is_empty() } else { block.members.is_empty() };
             if !fits {
                 break;
             }
@@ -251,13 +263,12 @@ impl Members {
             return Ok(false);
         };
         let deflate = &rest[header.len..size - TRAILER];
-        let target = free_space(&mut block.output, block.output_len, trailer.len as usize);
-        let whole = Inflated { consumed: deflate.len(), produced: target.len() };
-        if self.whole.inflate(deflate, target) != Some(whole) || Trailer::of(target) != trailer {
+        let target = free_space(&mut block.output, block.in_use.end, trailer.len as usize);
+        if !is_whole(&mut self.whole, deflate, target, trailer) {
             return Ok(false);
         }
-        block.output_len += whole.produced;
-        block.expected_len = block.output_len;
+        block.in_use.end += target.len();
+        block.expected_len = block.in_use.len();
         self.window.take(size);
         self.place = Position::Between;
         Ok(true)
@@ -266,32 +277,43 @@ impl Members {
     /// Begins to decompress a member piece by piece.
     fn enter(&mut self, header: &Header) {
         self.window.take(header.len);
-        self.stream.reset(false);
+        self.stream.restart();
+        self.history.clear();
         self.place = Position::Inside { crc: Crc::new(), len: 0 };
     }
 
     /// Decompresses on until the block is full or the member ends.
     fn decompress_part(&mut self, block: &mut Block) -> Result<()> {
         let Position::Inside { crc, len } = &mut self.place else { return Ok(()) };
-        let source = self.window.peek(1)?;
-        let target = free_space(&mut block.output, block.output_len, BATCH - block.output_len);
-        let before = (self.stream.total_in(), self.stream.total_out());
-        let status = self.stream.decompress(source, target, FlushDecompress::None);
-        let consumed = (self.stream.total_in() - before.0) as usize;
-        let produced = (self.stream.total_out() - before.1) as usize;
-        let source_ended = source.is_empty();
-        crc.update(&target[..produced]);
-        *len += produced as u64;
-        let trailer = Trailer { crc: crc.sum(), len: *len as u32 };
-        block.output_len += produced;
-        block.expected_len = block.output_len;
-        self.window.take(consumed);
-        match status {
-            Ok(Status::StreamEnd) => self.check_trailer(trailer),
-            Ok(_) if consumed + produced > 0 => Ok(()),
-            Ok(_) if source_ended => Err(self.cut_off()),
-            Ok(_) | Err(_) => Err(corrupt(self.window.offset(), "the compressed data is corrupt")),
+        let source = self.window.peek(LOOKAHEAD)?;
+        let is_all = source.len() < LOOKAHEAD;
+        if block.in_use.is_empty() {
+            let history = self.history.len();
+            free_space(&mut block.output, 0, history).copy_from_slice(&self.history);
+            block.in_use = history..history;
         }
+        let at = block.in_use.end;
+        let end = block.in_use.start + BATCH;
+        free_space(&mut block.output, at, end - at);
+        let progress = match self.stream.decompress(source, is_all, &mut block.output[..end], at) {
+            Ok(progress) => progress,
+            Err(Invalid { flaw: Flaw::CutOff, .. }) => return Err(self.cut_off()),
+            Err(invalid) => {
+                let offset = self.window.offset() + invalid.at as u64;
+                return Err(corrupt(offset, "the compressed data is corrupt"));
+            }
+        };
+        let written = &block.output[at..progress.end];
+        crc.update(written);
+        *len += written.len() as u64;
+        let trailer = Trailer { crc: crc.sum(), len: *len as u32 };
+        block.in_use.end = progress.end;
+        block.expected_len = block.in_use.len();
+        self.history.clear();
+        self.history
+            .extend_from_slice(&block.output[progress.end.saturating_sub(HISTORY)..progress.end]);
+        self.window.take(progress.consumed);
+        if progress.ended { self.check_trailer(trailer) } else { Ok(()) }
     }
 
     fn check_trailer(&mut self, found: Trailer) -> Result<()> {
