@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "Python has no other way to read memory without the GIL or a copy")]
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use apyfal::{Error, ErrorKind};
 use pyo3::buffer::PyUntypedBuffer;
@@ -56,6 +57,12 @@ impl Memory {
             )));
         }
         Ok(Some(Self { buffer, at: 0 }))
+    }
+
+    /// From which address to which one it is.
+    pub(crate) fn place(&self) -> Range<usize> {
+        let start = self.buffer.buf_ptr().addr();
+        start..start + self.len()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Map, Value, json};
 
-use crate::ends::{with_dst, with_src};
+use crate::ends::with_ends;
 use crate::errors::Raised;
 use crate::values::{to_json, to_map};
 
@@ -40,8 +40,7 @@ impl Given {
         if let Some(given) = parameters {
             call = call.parameters(to_json(given, "parameters")?);
         }
-        let call = with_src(call, src.as_ref(), &raised)?;
-        let call = with_dst(call, dst.as_ref(), &raised)?;
+        let call = with_ends(call, src.as_ref(), dst.as_ref(), &raised)?;
         Ok(Self { call, cancel, progress, raised })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes};
+use pyo3::types::{PyByteArray, PyBytes, PyInt};
 
 use crate::buffers::Memory;
 use crate::errors::Raised;
@@ -127,11 +127,18 @@ impl Write for File {
                 return Ok(if is_raw { None } else { Some(block.len()) });
             }
             let Ok(count) = written.extract::<usize>() else {
-                let shown = written.repr()?;
+                let shown = match written.is_instance_of::<PyInt>() {
+                    true => written.to_string(),
+                    false => format!("'{}'", written.get_type().fully_qualified_name()?),
+                };
                 return Err(PyTypeError::new_err(format!(
                     "'dst.write()' returned {shown}, not a count"
                 )));
             };
+            if count == 0 && !block.is_empty() {
+                let message = format!("'dst.write()' took nothing of {} bytes", block.len());
+                return Err(PyValueError::new_err(message));
+            }
             if count > block.len() {
                 let message = format!("'dst.write()' returned {count} for {} bytes", block.len());
                 return Err(PyValueError::new_err(message));

@@ -168,7 +168,8 @@ def test_names_of_fields_are_no_types(sha3):
     ((ctypes.POINTER(ctypes.c_int) * 2)(), TypeError, "'src' holds objects"),
     (numpy.zeros((9, 9))[:, ::2], BufferError, "'src' is not contiguous"),
     ('a\ud800', ValueError, "'src' has characters that cannot be encoded"),
-    ('a\0b', AcceleratorException, ''),
+    ('a\0b', ValueError, "'src' has a NUL in it"),
+    (pathlib.Path('a\0b'), ValueError, "'src' has a NUL in it"),
     ('', AcceleratorException, 'empty'),
     ('nothing-here', ClientConfigurationException, "'nothing-here': no such file"),
     ('nothing-here', FileNotFoundError, 'no such file'),
@@ -185,11 +186,21 @@ def test_wrong_sources(sha3, wrong, error, message):
     (b'bytes', TypeError, "'dst' cannot be written: it is read-only"),
     (bytearray(3), ClientConfigurationException, "longer than the 3 bytes of 'dst'"),
     (3.5, TypeError, "not 'float'"),
+    ('a\0b', ValueError, "'dst' has a NUL in it"),
 ])
 def test_wrong_destinations(gzip, wrong, error, message):
     with pytest.raises(error) as raised:
         gzip.process(b'text', wrong)
     assert message in str(raised.value)
+
+
+def test_memory_that_is_read_is_no_destination(gzip):
+    whole = memoryview(bytearray(1000))
+    for src, dst in ((whole, whole), (whole[:600], whole[599:]), (whole[500:], whole)):
+        with pytest.raises(ValueError, match="'dst' is memory that 'src' is read from"):
+            gzip.process(src, dst)
+    gzip.process(whole[:500], whole[500:])
+    gzip.process(whole[:0], whole)
 
 
 class Answers:
@@ -216,7 +227,7 @@ def test_file_objects_that_answer_nonsense(sha3, answer, error, message):
 
 
 @pytest.mark.parametrize('answer, error', [
-    ('text', TypeError), (-1, TypeError), (lambda data: len(data) + 1, ValueError)])
+    ('text', TypeError), (-1, TypeError), (0, ValueError), (lambda data: len(data) + 1, ValueError)])
 def test_file_objects_that_take_nonsense(gzip, answer, error):
     with pytest.raises(error, match='dst.write'):
         gzip.process(b'text', Answers(answer))
