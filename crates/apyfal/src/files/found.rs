@@ -27,7 +27,12 @@ pub(crate) struct Source {
 #[derive(Debug)]
 pub(crate) struct Sources {
     base: Base,
-    entries: Vec<Entry>,
+    /// Their names below the directory, else URLs or paths: one behind the other.
+    texts: String,
+    /// Where the text of each ends.
+    ends: Vec<usize>,
+    /// What else is known of each, unless they are below a directory.
+    more: Vec<More>,
     /// The few below a directory that are links.
     links: HashSet<Box<str>>,
     /// How many bytes they have, where that is known of all.
@@ -45,11 +50,9 @@ pub(super) enum Base {
     Folder(usize),
 }
 
-/// A source among others.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// The name below the directory, else the URL or path.
-    pub(super) text: Box<str>,
+/// What else is known of a source.
+#[derive(Debug, Default)]
+pub(super) struct More {
     /// The name that its output was given.
     pub(super) given: Option<Box<str>>,
     /// What a store said of it.
@@ -58,7 +61,8 @@ pub(super) struct Entry {
 
 impl Sources {
     fn new(base: Base) -> Self {
-        Self { base, entries: Vec::new(), links: HashSet::new(), bytes: Some(0) }
+        let (texts, ends, more) = (String::new(), Vec::new(), Vec::new());
+        Self { base, texts, ends, more, links: HashSet::new(), bytes: Some(0) }
     }
 
     /// Those of some URLs or paths.
@@ -69,10 +73,20 @@ impl Sources {
         Ok(found.sources)
     }
 
-    /// Adds one that has so many bytes, where that is known.
-    pub(super) fn add(&mut self, entry: Entry, bytes: Option<u64>) {
+    /// Adds one that has so many bytes, where that is known. More is kept only of what is below no directory.
+    pub(super) fn add(&mut self, text: &str, more: More, bytes: Option<u64>) {
         self.bytes = self.bytes.zip(bytes).map(|(all, one)| all + one);
-        self.entries.push(entry);
+        self.texts += text;
+        self.ends.push(self.texts.len());
+        if !self.are_found() {
+            self.more.push(more);
+        }
+    }
+
+    /// The name of one below the directory, else its URL or path.
+    fn text(&self, number: usize) -> &str {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.texts[start..self.ends[number]]
     }
 
     /// Says that one below a directory is a link.
@@ -80,13 +94,20 @@ impl Sources {
         self.links.insert(name.into());
     }
 
-    /// Puts them into the order of their names.
+    /// Puts those below a directory into the order of their names.
     pub(super) fn sort(&mut self) {
-        self.entries.sort_unstable_by(|one, two| one.text.cmp(&two.text));
+        let mut texts: Vec<_> = (0..self.len()).map(|number| self.text(number)).collect();
+        texts.sort_unstable();
+        let end = |end: &mut usize, text: &&str| {
+            *end += text.len();
+            Some(*end)
+        };
+        let ends = texts.iter().scan(0, end).collect();
+        (self.texts, self.ends) = (texts.concat(), ends);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.ends.len()
     }
 
     pub(crate) fn bytes(&self) -> Option<u64> {
@@ -100,8 +121,7 @@ impl Sources {
 
     /// Whether one of them is a link, as far as that was seen when it was found.
     pub(crate) fn is_link(&self, number: usize) -> Option<bool> {
-        self.are_found()
-            .then(|| !self.links.is_empty() && self.links.contains(&self.entries[number].text))
+        self.are_found().then(|| !self.links.is_empty() && self.links.contains(self.text(number)))
     }
 
     /// One of them, by its number. What changes with it is not told of a file.
@@ -109,12 +129,12 @@ impl Sources {
     /// # Errors
     /// It cannot be mapped; those that were found can.
     pub(crate) fn get(&self, number: usize) -> Result<Source> {
-        let Entry { text, given, stamp } = &self.entries[number];
-        let stamp = stamp.as_deref().cloned();
+        let (text, more) = (self.text(number), self.more.get(number));
+        let stamp = more.and_then(|more| more.stamp.as_deref().cloned());
         match &self.base {
-            Base::Nothing => single(text, given.as_deref()),
+            Base::Nothing => single(text, more.and_then(|more| more.given.as_deref())),
             Base::Directory(root) => {
-                let location = Location::file(root.join(&**text));
+                let location = Location::file(root.join(text));
                 let (url, name) = (String::new(), text.to_string());
                 Ok(Source { url, location, name, is_named: false, stamp })
             }
@@ -154,14 +174,13 @@ impl Found {
             Location::File(path) => std::fs::metadata(path).ok().map(|found| found.len()),
             _ => None,
         };
-        let (text, given) = (url.into(), given.map(Box::from));
-        self.sources.add(Entry { text, given, stamp: None }, bytes);
+        self.sources.add(url, More { given: given.map(Box::from), stamp: None }, bytes);
         Ok(())
     }
 
     /// Whether there is nothing at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.sources.entries.is_empty() && self.failed.is_empty()
+        self.sources.len() == 0 && self.failed.is_empty()
     }
 }
 

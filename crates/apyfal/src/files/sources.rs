@@ -8,7 +8,7 @@ use std::path::Path;
 use apyfal_core::{Error, ErrorKind, Result};
 use apyfal_storage::{Listed, Location, Storage};
 
-use super::found::{Base, Entry, Found, url_of};
+use super::found::{Base, Found, More, url_of};
 use super::journal::{NAME, Stamp};
 use super::pattern;
 
@@ -129,8 +129,7 @@ fn below(root: &Path, wanted: &str, except: Option<&Path>) -> Result<Found> {
             if kind.is_symlink() {
                 found.sources.add_link(name);
             }
-            let entry = Entry { text: name.into(), given: None, stamp: None };
-            found.sources.add(entry, target.map(|target| target.len()));
+            found.sources.add(name, More::default(), target.map(|target| target.len()));
         }
     }
     found.sources.sort();
@@ -169,7 +168,7 @@ fn matching(listed: Vec<Listed>, folder: &str, wanted: &str) -> Found {
         match Location::parse(&url) {
             Ok(_) => {
                 let stamp = Some(Box::new(Stamp { len: Some(len), version }));
-                found.sources.add(Entry { text: url.into(), given: None, stamp }, Some(len));
+                found.sources.add(&url, More { given: None, stamp }, Some(len));
             }
             Err(error) => found.failed.push((url, error)),
         }
