@@ -13,6 +13,7 @@ use apyfal_core::{
     AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
     Output, ParamKind, ParamSpec, Params, Result,
 };
+use parking_lot::Mutex;
 
 use crate::cpu::Cpu;
 use crate::gzip_format::{NewHeader, TRAILER, Trailer, set_member_size};
@@ -181,13 +182,14 @@ pub(crate) fn compress(
     settings: &Settings,
     threads: usize,
 ) -> Result<()> {
-    let mut first = Block::default();
-    if !first.fill(settings.level, &mut read)? {
-        first.place = Member::Only;
-        first.compress(&mut settings.level.compressor(), settings)?;
-        let trailer = first.trailer;
-        return write(first.member_behind(None)).and_then(|()| write(&trailer));
+    let mut spare = Spare::take(settings.level);
+    if !spare.block.fill(settings.level, &mut read)? {
+        let written = write(spare.whole_member(settings)?);
+        spare.give_back();
+        return written;
     }
+    let mut first = std::mem::take(&mut spare.block);
+    spare.give_back();
     first.place = Member::First;
     let mut first = Some(first);
     let mut ended = false;
@@ -215,6 +217,50 @@ pub(crate) fn compress(
         },
     )?;
     trailer.map_or(Ok(()), |trailer| write(&trailer))
+}
+
+/// What compresses a short source, for the next one: to have and to clear memory for it takes longer than many of
+/// them themselves.
+struct Spare {
+    level: Level,
+    compressor: Option<Compressor>,
+    block: Block,
+}
+
+/// Those that are not in use.
+static SPARE: Mutex<Vec<Spare>> = Mutex::new(Vec::new());
+
+impl Spare {
+    /// How many are kept, of about 300 kB each.
+    const MOST: usize = 8;
+
+    fn take(level: Level) -> Self {
+        let mut all = SPARE.lock();
+        match all.iter().rposition(|spare| spare.level == level) {
+            Some(at) => all.remove(at),
+            None => Self { level, compressor: None, block: Block::default() },
+        }
+    }
+
+    fn give_back(self) {
+        // What a longer source had grow is of no use to a short one.
+        if self.compressor.is_some() && self.block.source.len() <= SHORT {
+            let mut all = SPARE.lock();
+            if all.len() == Self::MOST {
+                all.remove(0);
+            }
+            all.push(self);
+        }
+    }
+
+    /// The whole file, of a source that is one block.
+    fn whole_member(&mut self, settings: &Settings) -> Result<&[u8]> {
+        let compressor = self.compressor.get_or_insert_with(|| self.level.compressor());
+        self.block.place = Member::Only;
+        self.block.compress(compressor, settings)?;
+        self.block.member.extend(self.block.trailer);
+        Ok(self.block.member_behind(None))
+    }
 }
 
 /// Whether ten values make up 97 % of the data: the four letters of DNA in both cases, line ends and
@@ -246,8 +292,8 @@ impl Block {
         read: &mut impl FnMut(&mut [u8]) -> Result<usize>,
     ) -> Result<bool> {
         let mut read_len = 0;
-        if self.source.is_empty() {
-            self.source = vec![0; SHORT];
+        if self.source.len() <= SHORT {
+            self.source.resize(SHORT, 0);
             read_len = read(&mut self.source)?;
             if read_len < SHORT {
                 self.source_len = read_len;
