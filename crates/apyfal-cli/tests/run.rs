@@ -195,30 +195,6 @@ fn full_parameters_of_run_may_be_of_either_stage() {
 }
 
 #[test]
-fn parameters_that_nobody_reads_are_told_once() {
-    let home = Home::new();
-    home.write("in", "x");
-    home.write("full.json", r#"{"app": {"level": 9, "specific": {}}, "mode": "hush"}"#);
-    for words in [
-        &["run", "gzip", "in", "out", "-j", "full.json"][..],
-        &["run", "sha3", "in", "in", "-j", "full.json"],
-        &["map", "gzip", "in", "folder", "-j", "full.json"],
-        &["start", "-a", "gzip", "-j", "full.json"],
-        &["process", "-i", "in", "-o", "out", "-j", "full.json"],
-    ] {
-        let said = home.apyfal(words).output().unwrap();
-        assert!(said.status.success(), "{words:?}: {}", text(&said.stderr));
-        let said = text(&said.stderr);
-        let told = "apyfal: warning: 'mode' and 'app.level' of the parameters are ignored";
-        assert_eq!((said.matches(told).count(), said.matches("hush").count()), (1, 0), "{said}");
-    }
-    home.write("wrong.json", r#"{"app": {"reset": "hush"}}"#);
-    let error = home.fails(2, &["run", "gzip", "in", "out", "-j", "wrong.json"]);
-    assert!(error.contains("'app.reset' of the parameters must be true or false, not a text"));
-    assert!(!error.contains("hush"), "{error}");
-}
-
-#[test]
 fn a_wrong_declaration_is_an_error_of_its_own_alone() {
     let home = Home::new();
     let sections = "[accelerator.bad]\ncommnad = x\n[accelerator.worse]\ncommand = [b'x']\n";

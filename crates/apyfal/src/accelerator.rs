@@ -1,5 +1,6 @@
 //! The accelerator: the three calls, wherever it runs.
 
+mod defaults;
 mod made;
 mod open_session;
 
@@ -18,7 +19,6 @@ use tokio::sync::OnceCell;
 
 use crate::builder::AcceleratorBuilder;
 use crate::call::{Call, End, Opened};
-use crate::configuration;
 use crate::map::{self, BegunJob, JobHandle, ProcessMap};
 use crate::place::Place;
 pub(crate) use open_session::Admission;
@@ -385,27 +385,6 @@ impl Accelerator {
                 Ok((Some(self.0.storage.open_input(&location).await?), None))
             }
         }
-    }
-
-    /// What the configuration says of the parameters of `start`, and of those of jobs.
-    pub(crate) async fn configured(&self) -> Result<[JobParameters; 2]> {
-        let start = self.defaults(&self.0.start_defaults, "configuration").await?;
-        Ok([start, self.defaults(&self.0.process_defaults, "process").await?])
-    }
-
-    /// What the configuration says of the parameters of `start` or `process`.
-    ///
-    /// Read once, since a full set of them may be in a file far away.
-    async fn defaults(
-        &self,
-        read: &OnceCell<JobParameters>,
-        section: &str,
-    ) -> Result<JobParameters> {
-        let Inner { configuration, storage, .. } = &*self.0;
-        let info = self.info().await?;
-        let read = read
-            .get_or_try_init(|| configuration::parameters(configuration, section, info, storage));
-        read.await.cloned()
     }
 }
 
