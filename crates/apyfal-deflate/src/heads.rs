@@ -35,13 +35,13 @@ impl<const SLOTS: usize, const WAYS: usize> Slots<'_, SLOTS, WAYS> {
         u32::from_le_bytes(four).wrapping_mul(0x9e37_79b1) >> (32 - SLOTS.ilog2())
     }
 
-    /// Puts a place into its slot, and answers which were there.
+    /// Puts a place into its slot, and answers which were there, 16 bits each.
     #[inline(always)]
-    pub(crate) fn swap(&mut self, hash: u32, at: u16) -> [u16; WAYS] {
+    pub(crate) fn swap(&mut self, hash: u32, at: u16) -> u32 {
         let slot = &mut self.0[hash as usize % SLOTS];
-        let before = *slot;
+        let before = slot.iter().rev().fold(0, |all, place| all << 16 | u32::from(*place));
         for way in (1..WAYS).rev() {
-            slot[way] = before[way - 1];
+            slot[way] = slot[way - 1];
         }
         slot[0] = at;
         before

@@ -17,6 +17,9 @@ use crate::tokens::{Counted, Found, MAX_MATCH, MIN_MATCH, Tokens, WINDOW};
 /// For so many positions is found at once where their bytes stood before.
 pub(crate) const CHUNK: usize = 2 << 10;
 
+/// How many places for the same bytes there are at most.
+const MOST_WAYS: usize = 2;
+
 /// Where nothing repeats, so much is stored without being looked at; then twice as much.
 const SKIP: usize = 16 << 10;
 const MOST_SKIPPED: usize = 64 << 10;
@@ -28,8 +31,8 @@ const SAMPLE: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Lane<const SLOTS: usize, const WAYS: usize> {
     heads: Heads<SLOTS, WAYS>,
-    /// What the heads told of each position of the chunk that ends at `known`.
-    before: Box<[[u16; WAYS]; CHUNK]>,
+    /// What the heads told of each position of the chunk that ends at `known`: `WAYS` places of 16 bits.
+    before: Box<[u8; MOST_WAYS * 2 * CHUNK]>,
     known: usize,
     pairs: Box<[[u32; CHUNK / 4]; 2]>,
     tokens: Tokens,
@@ -48,7 +51,7 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
     pub(crate) fn new() -> Self {
         Self {
             heads: Heads::new(),
-            before: Box::new([[0; WAYS]; CHUNK]),
+            before: Box::new([0; MOST_WAYS * 2 * CHUNK]),
             known: 0,
             pairs: Box::new([[0; CHUNK / 4]; 2]),
             tokens: Tokens::new(),
@@ -95,11 +98,11 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
         self.known += CHUNK;
         let mut slots = self.heads.slots();
         let Some(chunk) = source.get(start..start + CHUNK + 4) else {
-            for ((before, four), at) in
-                self.before.iter_mut().zip(source[start..].windows(4)).zip(start..)
+            for (before, (four, at)) in
+                self.before.chunks_mut(2 * WAYS).zip(source[start..].windows(4).zip(start..))
             {
                 let hash = Slots::<SLOTS, WAYS>::hash([four[0], four[1], four[2], four[3]]);
-                *before = slots.swap(hash, at as u16);
+                before.copy_from_slice(&slots.swap(hash, at as u16).to_le_bytes()[..2 * WAYS]);
             }
             return;
         };
@@ -114,15 +117,26 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
             }
         }
         let [low, high] = &*self.pairs;
-        let fours = self.before.as_chunks_mut::<4>().0;
         let mut at = start as u16;
-        for ((before, low), high) in fours.iter_mut().zip(low).zip(high) {
-            before[0] = slots.swap(low & 0xffff, at);
-            before[1] = slots.swap(low >> 16, at.wrapping_add(1));
-            before[2] = slots.swap(high & 0xffff, at.wrapping_add(2));
-            before[3] = slots.swap(high >> 16, at.wrapping_add(3));
+        // One write for four positions: these are as slow as what is looked up.
+        for ((before, low), high) in self.before.chunks_exact_mut(8 * WAYS).zip(low).zip(high) {
+            let hashes = [low & 0xffff, low >> 16, high & 0xffff, high >> 16];
+            let mut all = 0;
+            for (number, hash) in hashes.into_iter().enumerate() {
+                let places = slots.swap(hash, at.wrapping_add(number as u16));
+                all |= u128::from(places) << (16 * WAYS * number);
+            }
+            before.copy_from_slice(&all.to_le_bytes()[..8 * WAYS]);
             at = at.wrapping_add(4);
         }
+    }
+
+    /// What the heads told of a position.
+    #[inline(always)]
+    fn before(&self, at: usize) -> [u16; WAYS] {
+        let place = at % CHUNK * 2 * WAYS;
+        let places = self.before[place..place + 2 * WAYS].as_chunks().0;
+        std::array::from_fn(|way| u16::from_le_bytes(places[way]))
     }
 
     /// What is found here, and how long it is. Without branches that cannot be foreseen.
@@ -130,7 +144,7 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
     fn find(&self, source: &[u8], places: Positions<'_>, at: usize) -> (Found, usize) {
         let here = places.at(at);
         let (mut len, mut distance) = (0, 0);
-        for (way, before) in self.before[at % CHUNK].into_iter().enumerate() {
+        for (way, before) in self.before(at).into_iter().enumerate() {
             let back = (at as u16).wrapping_sub(before);
             let equal = here.common(back.into());
             let equal = select_unpredictable(u32::from(back).wrapping_sub(1) < WINDOW, equal, 0);
@@ -153,7 +167,7 @@ impl<const SLOTS: usize, const WAYS: usize> Lane<SLOTS, WAYS> {
         let here = &source[self.at..self.end.min(self.at + MAX_MATCH)];
         let (mut len, mut distance) = (1, 0);
         if source.len() - self.at >= MIN_MATCH as usize {
-            for before in self.before[self.at % CHUNK] {
+            for before in self.before(self.at) {
                 let back = (self.at as u16).wrapping_sub(before);
                 let there = &source[self.at - usize::from(back)..];
                 let equal = here.iter().zip(there).take_while(|(a, b)| a == b).count() as u32;

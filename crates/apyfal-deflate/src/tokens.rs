@@ -132,11 +132,21 @@ impl Counted {
     pub(crate) fn count(&mut self, found: &[u32]) {
         self.tokens.clear();
         self.tokens.extend(found.iter().map(|found| Found(*found).to_token()));
-        self.symbols.fill(0);
-        self.distances.fill(0);
-        for token in &self.tokens {
-            self.symbols[token.symbol()] += 1;
-            self.distances[token.distance_code()] += 1;
+        // An addition to what was just added to waits for that, so neighbours are counted apart.
+        let mut symbols = [[0_u32; SYMBOLS]; 2];
+        let mut distances = [[0_u32; 32]; 4];
+        let (fours, rest) = self.tokens.as_chunks::<4>();
+        for four in fours {
+            for (at, token) in four.iter().enumerate() {
+                symbols[at % 2][token.symbol()] += 1;
+                distances[at][token.distance_code()] += 1;
+            }
         }
+        for token in rest {
+            symbols[0][token.symbol()] += 1;
+            distances[0][token.distance_code()] += 1;
+        }
+        self.symbols = std::array::from_fn(|at| symbols[0][at] + symbols[1][at]);
+        self.distances = std::array::from_fn(|at| distances.iter().map(|counts| counts[at]).sum());
     }
 }
