@@ -4,7 +4,7 @@
 const MOST_SYMBOLS: usize = 288;
 
 /// The longest code of any alphabet.
-const MOST_BITS: usize = 15;
+pub(crate) const MOST_BITS: usize = 15;
 
 /// Sets the lengths in bits of a code for symbols that occur so often, none of which is longer than
 /// `limit`; those that do not occur have none.

@@ -7,8 +7,7 @@
 
 use std::ptr;
 
-/// The longest copy.
-pub(super) const LONGEST: usize = 258;
+use crate::tokens::MAX_MATCH;
 
 /// How far behind its end a copy may write.
 pub(super) const EXCESS: usize = 32;
@@ -16,11 +15,11 @@ pub(super) const EXCESS: usize = 32;
 /// Copies what stands so far before a place of the target, again and again if that is less than the length.
 ///
 /// # Safety
-/// `distance` is at most `to`, `length` at most [`LONGEST`], and the target has room for that and [`EXCESS`] more
+/// `distance` is at most `to`, `length` at most [`MAX_MATCH`], and the target has room for that and [`EXCESS`] more
 /// behind `to`.
 #[inline(always)]
 pub(super) unsafe fn copy(target: &mut [u8], to: usize, distance: usize, length: usize) {
-    debug_assert!(distance <= to && length <= LONGEST && to + LONGEST + EXCESS <= target.len());
+    debug_assert!(distance <= to && length <= MAX_MATCH && to + MAX_MATCH + EXCESS <= target.len());
     // SAFETY: what is read begins `distance` bytes before, which is in the target, and ends where it is written
     // or before that. What is written ends less than `EXCESS` bytes behind `to + length`: no piece is longer.
     unsafe {
@@ -62,7 +61,7 @@ mod tests {
         let before: Vec<u8> = (1..=100).collect();
         for distance in 1..=100 {
             for length in 1..=258 {
-                let mut target = [&before[..], &[0; LONGEST + EXCESS]].concat();
+                let mut target = [&before[..], &[0; MAX_MATCH + EXCESS]].concat();
                 // SAFETY: it has that room.
                 unsafe { copy(&mut target, 100, distance, length) };
                 let expected = before[100 - distance..].iter().cycle().take(length);

@@ -181,18 +181,18 @@ pub(super) static LENGTH: [Entry; ORDER.len()] = {
 
 #[cfg(test)]
 mod tests {
-    use super::super::copy::LONGEST;
     use super::*;
+    use crate::tokens::MAX_MATCH;
 
     /// What is copied has no other bound than this.
     #[test]
     fn no_length_is_longer_than_the_longest() {
         let longest = SYMBOL.iter().filter(|entry| entry.has_number());
-        assert_eq!(longest.map(|entry| entry.length(u64::MAX)).max(), Some(LONGEST));
+        assert_eq!(longest.map(|entry| entry.length(u64::MAX)).max(), Some(MAX_MATCH));
         for literal in &SYMBOL[..256] {
             let joined =
                 SYMBOL[257..286].iter().map(|length| literal.of_code(1).then(length.of_code(10)));
-            assert_eq!(joined.map(|entry| entry.length(u64::MAX)).max(), Some(LONGEST));
+            assert_eq!(joined.map(|entry| entry.length(u64::MAX)).max(), Some(MAX_MATCH));
         }
         let farthest = DISTANCE.iter().filter(|entry| entry.has_number());
         assert_eq!(

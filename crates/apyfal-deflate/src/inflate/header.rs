@@ -89,10 +89,7 @@ fn lengths(
             18 => (0, 11 + input.take(7)?),
             length => (length as u8, 1),
         };
-        row.get_mut(at..at + times)
-            .filter(|_| at + times <= row_len)
-            .ok_or(Flaw::Corrupt)?
-            .fill(length);
+        row[..row_len].get_mut(at..at + times).ok_or(Flaw::Corrupt)?.fill(length);
         at += times;
     }
     // Without an end of the block there is none.

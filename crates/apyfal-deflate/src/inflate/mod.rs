@@ -12,6 +12,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::path::Path;
+use crate::tokens::WINDOW;
 use codes::Unwritten;
 use header::Kind;
 use input::Input;
@@ -22,7 +23,7 @@ use table::Tables;
 pub const LOOKAHEAD: usize = 1024;
 
 /// How far back a stream refers to what it decompressed to.
-pub const HISTORY: usize = 32 << 10;
+pub const HISTORY: usize = WINDOW as usize;
 
 /// A stream that cannot be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

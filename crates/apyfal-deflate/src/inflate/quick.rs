@@ -3,12 +3,13 @@
 //! What bits mean is looked up before more bits are read, for that is what the next step waits for: with the
 //! reading first it takes 15 % longer.
 
-use super::copy::{EXCESS, LONGEST, copy};
+use super::copy::{EXCESS, copy};
 use super::input::Input;
 use super::table::Tables;
+use crate::tokens::MAX_MATCH;
 
 /// How much room a step may need in the target: two literals, the longest match and what is copied in excess.
-const ROOM: usize = 2 + LONGEST + EXCESS;
+const ROOM: usize = 2 + MAX_MATCH + EXCESS;
 
 /// Why it stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

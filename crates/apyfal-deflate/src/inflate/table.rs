@@ -4,10 +4,7 @@ use super::Flaw;
 use super::entry::{DISTANCE, Entry, LENGTH, SYMBOL};
 use crate::code::{Lengths, SYMBOLS};
 use crate::header::ORDER;
-use crate::huffman;
-
-/// The longest code.
-const MOST_BITS: usize = 15;
+use crate::huffman::{self, MOST_BITS};
 
 /// Bits that are looked up at once; a longer code goes on in a table of its own.
 const SYMBOL_BITS: u32 = 11;
