@@ -62,15 +62,14 @@ impl Tables {
         Ok(())
     }
 
-    fn join(&mut self, lengths: &[u8], sorted: &[u16]) {
-        let mut codes = [0; SYMBOLS];
-        huffman::codes(lengths, &mut codes);
-        let code = |symbol: &u16| {
+    fn join(&mut self, lengths: &[u8], sorted: &[(u16, u16)]) {
+        let code = |(symbol, code): &(u16, u16)| {
             let symbol = usize::from(*symbol);
-            (SYMBOL[symbol], usize::from(codes[symbol]), u32::from(lengths[symbol]))
+            (SYMBOL[symbol], usize::from(*code), u32::from(lengths[symbol]))
         };
-        let shortest = sorted.first().map_or(0, |symbol| code(symbol).2);
-        for (literal, first, first_bits) in sorted.iter().filter(|symbol| **symbol < 256).map(code)
+        let shortest = sorted.first().map_or(0, |first| code(first).2);
+        for (literal, first, first_bits) in
+            sorted.iter().filter(|(symbol, _)| *symbol < 256).map(code)
         {
             if first_bits + shortest > SYMBOL_BITS {
                 break;
@@ -144,7 +143,7 @@ fn build(
     meanings: &[Entry],
     table_bits: u32,
     table: &mut [Entry],
-) -> Result<Vec<u16>, Flaw> {
+) -> Result<Vec<(u16, u16)>, Flaw> {
     let mut counts = [0u16; MOST_BITS + 1];
     for &bits in lengths {
         counts[usize::from(bits)] += 1;
@@ -156,33 +155,29 @@ fn build(
         return build_incomplete(lengths, meanings, &mut table[..1 << table_bits]);
     }
     let sorted = sorted(lengths, &counts);
-    let mut symbols = sorted.iter();
-    let mut next =
-        || symbols.next().map_or(Entry::INVALID, |symbol| meanings[usize::from(*symbol)]);
+    // What a code means, and the code as it stands in the stream.
+    let mut codes =
+        sorted.iter().map(|(symbol, code)| (meanings[usize::from(*symbol)], usize::from(*code)));
 
     // The table is made for the shortest codes and doubled for each bit more.
-    let mut code = 0u32;
     let mut size = 1;
     for bits in 1..=table_bits {
         table.copy_within(..size, size);
         size *= 2;
-        code <<= 1;
-        for _ in 0..counts[bits as usize] {
-            table[reversed(code, bits)] = next().of_code(bits);
-            code += 1;
+        for (meaning, code) in codes.by_ref().take(counts[bits as usize].into()) {
+            table[code] = meaning.of_code(bits);
         }
     }
     // Those that begin with the same bits share a table of the others.
     let (mut start, mut end, mut prefix) = (size, size, usize::MAX);
     for bits in table_bits + 1..=MOST_BITS as u32 {
-        code <<= 1;
-        for number in 0..counts[bits as usize] {
-            let reversed = reversed(code, bits);
-            let (this, rest) = (reversed % size, reversed / size);
+        let count = counts[bits as usize];
+        for (number, (meaning, code)) in (0..count).zip(codes.by_ref()) {
+            let (this, rest) = (code % size, code / size);
             if this != prefix {
                 prefix = this;
                 let mut rest_bits = bits - table_bits;
-                let mut taken = u32::from(counts[bits as usize] - number);
+                let mut taken = u32::from(count - number);
                 while taken < 1 << rest_bits {
                     rest_bits += 1;
                     taken = 2 * taken + u32::from(counts[(table_bits + rest_bits) as usize]);
@@ -190,11 +185,9 @@ fn build(
                 (start, end) = (end, end + (1 << rest_bits));
                 table[prefix] = Entry::longer(start, rest_bits).of_code(table_bits);
             }
-            let meaning = next().of_code(bits);
             for at in (start + rest..end).step_by(1 << (bits - table_bits)) {
-                table[at] = meaning;
+                table[at] = meaning.of_code(bits);
             }
-            code += 1;
         }
     }
     Ok(sorted)
@@ -206,7 +199,7 @@ fn build_incomplete(
     lengths: &[u8],
     meanings: &[Entry],
     table: &mut [Entry],
-) -> Result<Vec<u16>, Flaw> {
+) -> Result<Vec<(u16, u16)>, Flaw> {
     table.fill(Entry::INVALID);
     let mut used = (0..).zip(lengths).filter(|(_, bits)| **bits > 0);
     match (used.next(), used.next()) {
@@ -220,22 +213,19 @@ fn build_incomplete(
     Ok(Vec::new())
 }
 
-/// Symbols in the order of their codes.
-fn sorted(lengths: &[u8], counts: &[u16; MOST_BITS + 1]) -> Vec<u16> {
+/// Symbols in the order of their codes, and these.
+fn sorted(lengths: &[u8], counts: &[u16; MOST_BITS + 1]) -> Vec<(u16, u16)> {
+    let mut codes = [0; SYMBOLS];
+    huffman::codes(lengths, &mut codes);
     let mut places = [0u16; MOST_BITS + 1];
     for bits in 1..MOST_BITS {
         places[bits + 1] = places[bits] + counts[bits];
     }
-    let mut sorted = vec![0; counts.iter().sum::<u16>().into()];
+    let mut sorted = vec![(0, 0); counts.iter().sum::<u16>().into()];
     for (symbol, &bits) in (0..).zip(lengths).filter(|(_, bits)| **bits > 0) {
         let place = &mut places[usize::from(bits)];
-        sorted[usize::from(*place)] = symbol;
+        sorted[usize::from(*place)] = (symbol, codes[usize::from(symbol)]);
         *place += 1;
     }
     sorted
-}
-
-/// A code as it stands in the stream, its first bit lowest.
-fn reversed(code: u32, bits: u32) -> usize {
-    (code.reverse_bits() >> (32 - bits)) as usize
 }
