@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "Python has no other way to read memory without the GIL or a copy")]
 
 use std::io::{self, Read, Write};
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 
 use apyfal::{Error, ErrorKind};
@@ -13,13 +14,16 @@ use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 
+use crate::inside::inside;
+
 /// Memory that its owner neither moves nor frees: the export is held as long as this is.
 ///
 /// Other threads may write to it meanwhile, so no reference to its bytes is ever made: they are copied
 /// through the pointer, and what is copied may then be partly old and partly new.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    buffer: PyUntypedBuffer,
+    /// Held to the end of the process where Python ended before.
+    buffer: ManuallyDrop<PyUntypedBuffer>,
     at: usize,
 }
 
@@ -56,7 +60,7 @@ impl Memory {
                 "'{name}' cannot be written: it is read-only memory"
             )));
         }
-        Ok(Some(Self { buffer, at: 0 }))
+        Ok(Some(Self { buffer: ManuallyDrop::new(buffer), at: 0 }))
     }
 
     /// From which address to which one it is.
@@ -67,6 +71,15 @@ impl Memory {
 
     pub(crate) fn len(&self) -> usize {
         self.buffer.len_bytes()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: it is not used again.
+        let held = ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut self.buffer) });
+        // To release the export is to call Python, and may run what the caller wrote.
+        inside(|_| drop(ManuallyDrop::into_inner(held)));
     }
 }
 

@@ -36,8 +36,13 @@ def tell(sha3):
         except Exception:
             os.write(1, b'stopping\\n')
     def stopping(*args):
-        threading.Thread(target=ask, daemon=True).start()
-        return stop(*args)
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        try:
+            return stop(*args)
+        finally:
+            # At exit as well: CPython before 3.14 may crash where a thread still wants the interpreter then.
+            asking.join()
     sha3.client.stop = stopping
 def here():
     sha3 = apyfal.Accelerator('sha3', config=config())

@@ -1,8 +1,6 @@
 //! `cargo xtask bench-aws`: machines of AWS beside a program of boto3 that makes the same calls, and a
 //! launch by its phases.
 
-use std::process::Command;
-
 use clap::Args;
 
 use crate::run::{self, Result};
@@ -22,13 +20,18 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result {
     let Options { rounds, profile } = options;
     run::shown(
-        Command::new("cargo")
+        run::cargo()
             .args(["run", "--locked", "--package=apyfal-providers", "--example=launch"])
             .args(["--profile", profile, "--", &rounds.max(&1).to_string()]),
     )?;
     run::shown(
-        Command::new("cargo")
-            .args(["test", "--locked", "--package=apyfal-cli", "--test=aws"])
-            .args(["--profile", profile, "--", "--ignored", "--nocapture", "by_its_phases"]),
+        run::cargo().args(["test", "--locked", "--package=apyfal-cli", "--test=aws"]).args([
+            "--profile",
+            profile,
+            "--",
+            "--ignored",
+            "--nocapture",
+            "by_its_phases",
+        ]),
     )
 }

@@ -26,7 +26,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, target: &Path) -> Result {
     let Options { size, rounds, profile } = options;
     run::shown(
-        Command::new("cargo")
+        run::cargo()
             .args(["build", "--locked", "--package=apyfal-python", "--package=apyfal-cli"])
             .args(["--profile", profile]),
     )?;
@@ -36,13 +36,12 @@ pub(crate) fn run(options: &Options, target: &Path) -> Result {
     let site = target.join("bench-python");
     let package = site.join("apyfal");
     let _ = std::fs::remove_dir_all(&site);
-    std::fs::create_dir_all(&package)?;
+    std::fs::create_dir_all(&site)?;
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../python");
-    for entry in std::fs::read_dir(sources.join("apyfal"))? {
-        let entry = entry?;
-        std::os::unix::fs::symlink(entry.path(), package.join(entry.file_name()))?;
-    }
+    // What is installed has its bytecode beside it.
+    run::quiet(Command::new("cp").arg("-r").arg(sources.join("apyfal")).arg(&site))?;
     std::os::unix::fs::symlink(built.join("lib_apyfal.so"), package.join("_apyfal.abi3.so"))?;
+    run::quiet(Command::new(&python).args(["-m", "compileall", "-q"]).arg(&package))?;
     run::shown(
         Command::new(python)
             // Its own folder has a package without the core.
@@ -51,7 +50,6 @@ pub(crate) fn run(options: &Options, target: &Path) -> Result {
             .arg("--apyfal")
             .arg(built.join("apyfal"))
             .args(["--size", &size.to_string(), "--rounds", &rounds.to_string()])
-            .env("PYTHONPATH", site)
-            .env("PYTHONDONTWRITEBYTECODE", "1"),
+            .env("PYTHONPATH", site),
     )
 }

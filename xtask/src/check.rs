@@ -1,7 +1,5 @@
 //! The checks beside the tests: format, lints, documentation, licences, and who may depend on whom.
 
-use std::process::Command;
-
 use crate::run::{self, Result};
 use crate::setup;
 
@@ -95,8 +93,8 @@ const EDGES: [(&str, &[&str]); 22] = [
 
 /// Runs every check.
 pub(crate) fn all() -> Result {
-    run::shown(Command::new("cargo").args(["fmt", "--all", "--check"]))?;
-    run::shown(Command::new("cargo").args([
+    run::shown(run::cargo().args(["fmt", "--all", "--check"]))?;
+    run::shown(run::cargo().args([
         "clippy",
         "--workspace",
         "--all-targets",
@@ -106,7 +104,7 @@ pub(crate) fn all() -> Result {
         "--deny=warnings",
     ]))?;
     run::shown(
-        Command::new("cargo")
+        run::cargo()
             .args(["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"])
             .env("RUSTDOCFLAGS", "--deny=warnings"),
     )?;
@@ -116,9 +114,8 @@ pub(crate) fn all() -> Result {
 
 /// Holds the arrows of ARCHITECTURE.md.
 fn edges() -> Result {
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version=1", "--no-deps", "--locked"])
-        .output()?;
+    let output =
+        run::cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]).output()?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
     let mut wrong = Vec::new();
@@ -152,7 +149,7 @@ fn deny() -> Result {
     let installed = home.is_some_and(|home| home.join("bin/cargo-deny").is_file());
     if !installed && !setup::is_on_path("cargo-deny") {
         println!("installing cargo-deny {DENY_VERSION}");
-        run::quiet(Command::new("cargo").args([
+        run::quiet(run::cargo().args([
             "install",
             "cargo-deny",
             "--locked",
@@ -160,5 +157,5 @@ fn deny() -> Result {
             DENY_VERSION,
         ]))?;
     }
-    run::shown(Command::new("cargo").args(["deny", "check", "bans", "licenses", "sources"]))
+    run::shown(run::cargo().args(["deny", "check", "bans", "licenses", "sources"]))
 }

@@ -22,7 +22,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, target: &Path) -> Result {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let folder = target.join("dist");
-    let mut build = Command::new("cargo");
+    let mut build = run::cargo();
     build
         .args(["build", "--locked", "--package=apyfal-cli", "--target", &triple])
         .arg("--target-dir")

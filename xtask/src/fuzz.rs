@@ -252,7 +252,7 @@ impl Target {
         // and have it built once more.
         let packages = TARGETS.iter().flat_map(|target| ["--package", target.package]);
         let messages = run::said(
-            Command::new("cargo")
+            run::cargo()
                 .args(["test", "--locked", "--lib", "--no-run"])
                 .args(packages)
                 // Named, so that what is built for the build itself counts nothing.

@@ -34,7 +34,7 @@ pub(crate) fn faults(seconds: u64, seed: Option<u64>) -> Result {
 
 impl Long {
     fn command(&self, seconds: u64) -> Command {
-        let mut command = Command::new("cargo");
+        let mut command = run::cargo();
         command.args(["test", "--release", "--locked", "-p", self.package]);
         match self.test {
             Some(test) => command.args(["--test", test]),

@@ -1,7 +1,6 @@
 //! All tests, with what they need installed first.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::run::{self, Result};
 use crate::setup;
@@ -14,7 +13,7 @@ pub(crate) fn all(target: &Path) -> Result {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(python).chain(std::env::split_paths(&path)))?;
     run::shown(
-        Command::new("cargo")
+        run::cargo()
             .args(["test", "--workspace", "--locked", "--no-fail-fast"])
             .env("PATH", path)
             // Tests that need what others build find it.

@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: every engine beside its peers, in one table of ratios.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -12,6 +11,7 @@ pub(crate) use data::make_text;
 use process::Program;
 
 use crate::cores::Cores;
+use crate::run;
 use crate::setup;
 
 mod case;
@@ -138,7 +138,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Builds what is measured, for speed: `apyfal` and this program with the crates to compare with.
 fn build(root: &Path, options: &Options) -> Result<(PathBuf, PathBuf)> {
     let cargo = |arguments: &[&str]| -> Result<()> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        let mut cargo = run::cargo();
         let status = cargo.args(["build", "--release"]).args(arguments).current_dir(root).status();
         match status.context("cannot run cargo")?.success() {
             true => Ok(()),

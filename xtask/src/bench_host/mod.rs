@@ -1,7 +1,6 @@
 //! `cargo xtask bench-host`: a served host beside servers that do nothing, or less.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,6 +11,7 @@ use serde_json::json;
 use servers::{ANOTHER_BUILD, Host, Other, Peer};
 
 use crate::cores::Cores;
+use crate::run;
 use crate::setup;
 
 mod counted;
@@ -208,7 +208,7 @@ fn built_beside(root: &Path, options: &Options) -> Result<PathBuf> {
     let beside = match &options.apyfal {
         Some(path) => std::path::absolute(path)?,
         None => {
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+            let mut cargo = run::cargo();
             cargo.args(["build", "--release", "--package", "apyfal", "--example", "jobs"]);
             let status = cargo.current_dir(root).status().context("cannot run cargo")?;
             anyhow::ensure!(status.success(), "cannot build the example jobs");
@@ -219,7 +219,7 @@ fn built_beside(root: &Path, options: &Options) -> Result<PathBuf> {
 }
 
 fn build(root: &Path, package: &str) -> Result<()> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut cargo = run::cargo();
     cargo.args(["build", "--release", "--package", package]).current_dir(root);
     if package == "xtask" {
         cargo.args(["--features", "peers"]);

@@ -94,16 +94,18 @@ impl Sources {
         self.links.insert(name.into());
     }
 
-    /// Puts those below a directory into the order of their names.
+    /// Puts those below a directory into the order of their names. Beside names and ends there is nothing in memory
+    /// then but a number for each.
     pub(super) fn sort(&mut self) {
-        let mut texts: Vec<_> = (0..self.len()).map(|number| self.text(number)).collect();
-        texts.sort_unstable();
-        let end = |end: &mut usize, text: &&str| {
-            *end += text.len();
-            Some(*end)
-        };
-        let ends = texts.iter().scan(0, end).collect();
-        (self.texts, self.ends) = (texts.concat(), ends);
+        let mut order: Vec<_> = (0..self.len()).collect();
+        order.sort_unstable_by_key(|&number| self.text(number));
+        let mut texts = String::with_capacity(self.texts.len());
+        let mut ends = Vec::with_capacity(self.len());
+        for number in order {
+            texts += self.text(number);
+            ends.push(texts.len());
+        }
+        (self.texts, self.ends) = (texts, ends);
     }
 
     pub(crate) fn len(&self) -> usize {
