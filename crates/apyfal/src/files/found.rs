@@ -1,5 +1,6 @@
 //! What was found to be mapped: of each source no more than what the others do not share.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
@@ -31,6 +32,9 @@ pub(crate) struct Sources {
     texts: String,
     /// Where the text of each ends.
     ends: Vec<usize>,
+    /// What texts begin with that have it from here, once they are in order: the directory with its slash, which is
+    /// in none of them.
+    folders: Vec<(usize, Box<str>)>,
     /// What else is known of each, unless they are below a directory.
     more: Vec<More>,
     /// The few below a directory that are links.
@@ -61,8 +65,15 @@ pub(super) struct More {
 
 impl Sources {
     fn new(base: Base) -> Self {
-        let (texts, ends, more) = (String::new(), Vec::new(), Vec::new());
-        Self { base, texts, ends, more, links: HashSet::new(), bytes: Some(0) }
+        Self {
+            base,
+            texts: String::new(),
+            ends: Vec::new(),
+            folders: Vec::new(),
+            more: Vec::new(),
+            links: HashSet::new(),
+            bytes: Some(0),
+        }
     }
 
     /// Those of some URLs or paths.
@@ -84,7 +95,15 @@ impl Sources {
     }
 
     /// The name of one below the directory, else its URL or path.
-    fn text(&self, number: usize) -> &str {
+    fn text(&self, number: usize) -> Cow<'_, str> {
+        match self.folders.partition_point(|(first, _)| *first <= number).checked_sub(1) {
+            Some(folder) => Cow::Owned(self.folders[folder].1.to_string() + self.own_text(number)),
+            None => Cow::Borrowed(self.own_text(number)),
+        }
+    }
+
+    /// What the text of one does not share with others.
+    fn own_text(&self, number: usize) -> &str {
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.texts[start..self.ends[number]]
     }
@@ -94,18 +113,23 @@ impl Sources {
         self.links.insert(name.into());
     }
 
-    /// Puts those below a directory into the order of their names. Beside names and ends there is nothing in memory
-    /// then but a number for each.
+    /// Puts those below a directory into the order of their names, whose folders are then held once. To be called
+    /// when all are added.
     pub(super) fn sort(&mut self) {
         let mut order: Vec<_> = (0..self.len()).collect();
-        order.sort_unstable_by_key(|&number| self.text(number));
-        let mut texts = String::with_capacity(self.texts.len());
-        let mut ends = Vec::with_capacity(self.len());
-        for number in order {
-            texts += self.text(number);
+        order.sort_unstable_by_key(|&number| self.own_text(number));
+        let (mut texts, mut ends) = (String::new(), Vec::with_capacity(self.len()));
+        let mut folders: Vec<(usize, Box<str>)> = Vec::new();
+        for (number, place) in order.into_iter().enumerate() {
+            let text = self.own_text(place);
+            let (folder, name) = text.split_at(text.rfind('/').map_or(0, |slash| slash + 1));
+            if folders.last().map_or("", |(_, last)| last) != folder {
+                folders.push((number, folder.into()));
+            }
+            texts += name;
             ends.push(texts.len());
         }
-        (self.texts, self.ends) = (texts, ends);
+        (self.texts, self.ends, self.folders) = (texts, ends, folders);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -123,7 +147,7 @@ impl Sources {
 
     /// Whether one of them is a link, as far as that was seen when it was found.
     pub(crate) fn is_link(&self, number: usize) -> Option<bool> {
-        self.are_found().then(|| !self.links.is_empty() && self.links.contains(self.text(number)))
+        self.are_found().then(|| !self.links.is_empty() && self.links.contains(&*self.text(number)))
     }
 
     /// One of them, by its number. What changes with it is not told of a file.
@@ -134,16 +158,16 @@ impl Sources {
         let (text, more) = (self.text(number), self.more.get(number));
         let stamp = more.and_then(|more| more.stamp.as_deref().cloned());
         match &self.base {
-            Base::Nothing => single(text, more.and_then(|more| more.given.as_deref())),
+            Base::Nothing => single(&text, more.and_then(|more| more.given.as_deref())),
             Base::Directory(root) => {
-                let location = Location::file(root.join(text));
-                let (url, name) = (String::new(), text.to_string());
+                let location = Location::file(root.join(&*text));
+                let (url, name) = (String::new(), text.into_owned());
                 Ok(Source { url, location, name, is_named: false, stamp })
             }
             Base::Folder(len) => {
-                let (url, location) = (text.to_string(), Location::parse(text)?);
+                let location = Location::parse(&text)?;
                 let name = text.get(*len..).unwrap_or_default().to_owned();
-                Ok(Source { url, location, name, is_named: false, stamp })
+                Ok(Source { url: text.into_owned(), location, name, is_named: false, stamp })
             }
         }
     }
@@ -231,6 +255,24 @@ fn clean(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_below_a_directory_are_in_order_however_folders_lie_between_them() {
+        let mut names =
+            ["b", "a/x", "a.txt", "a/b/c", "", "a/b/d", "c/é/ü", "a/y", "a/b.txt", "c/é/a"];
+        let mut sources = Sources::new(Base::Directory(PathBuf::from("/root")));
+        names.iter().for_each(|name| sources.add(name, More::default(), None));
+        sources.add_link("a/b/d");
+        sources.sort();
+        names.sort_unstable();
+        for (number, name) in names.iter().enumerate() {
+            let source = sources.get(number).unwrap();
+            assert_eq!(source.name, *name);
+            assert_eq!(source.location, Location::file(Path::new("/root").join(name)));
+            assert_eq!(sources.is_link(number), Some(*name == "a/b/d"), "{name}");
+        }
+        assert_eq!(sources.len(), names.len());
+    }
 
     #[test]
     fn names_stay_below_the_destination() {
