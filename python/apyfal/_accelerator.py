@@ -226,8 +226,9 @@ class Accelerator:
             ValueError: There are not as many sources as destinations.
             TimeoutError: A result is not there in time.
         """
-        return _map.mapped(self.process_submit, self._client._width, srcs, dsts, timeout,
-                           info_list, parameters)
+        client = self._client
+        return _map.mapped(self.process_submit, client._submit_all, client._quick, client._width,
+                           srcs, dsts, timeout, info_list, parameters)
 
     def stop(self, stop_mode: str | int | None = None,
              info_dict: dict[str, Any] | None = None) -> dict[str, Any] | None:

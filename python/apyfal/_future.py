@@ -6,17 +6,20 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from typing import Any
+from typing import Any, TypeVar
 
 from apyfal import _apyfal, exceptions
 
 
-class JobFuture(Future[dict[str, Any]]):
-    """A future of a job's result. Unlike others it can be cancelled while it runs: that ends the job."""
+_Result = TypeVar('_Result')
+
+
+class JobFuture(Future[_Result]):
+    """A future of the result of a job, or of several in turn. Unlike others it can be cancelled while it runs: that ends the job."""
 
     _job: _apyfal.Job | None = None
     # Those of its client that have not ended, itself among them.
-    _among: set[Future[dict[str, Any]]]
+    _among: set[Future[Any]]
     # What its class has, for those who check types.
     _done_callbacks: list[Any]
 
@@ -62,7 +65,7 @@ class JobFuture(Future[dict[str, Any]]):
 
 
 # Those whose jobs run; a child that is forked meanwhile has them too.
-_open: weakref.WeakSet[JobFuture] = weakref.WeakSet()
+_open: weakref.WeakSet[JobFuture[Any]] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
@@ -77,8 +80,8 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def submitted(
         submit: Callable[[Callable[[Any, BaseException | None], None]], _apyfal.Job],
-        result: Callable[[dict[str, Any]], dict[str, Any]],
-        among: set[Future[dict[str, Any]]]) -> JobFuture:
+        result: Callable[[Any], _Result],
+        among: set[Future[Any]]) -> JobFuture[_Result]:
     """The future of a job.
 
     Args:
@@ -86,23 +89,22 @@ def submitted(
         result: Makes its result of the response.
         among: Has the future until it is done.
     """
-    future = JobFuture()
+    future: JobFuture[_Result] = JobFuture()
     future._among = among
 
-    def done(response: dict[str, Any] | None, error: BaseException | None) -> None:
+    def done(response: Any, error: BaseException | None) -> None:
         # Nobody waits for a future that was cancelled.
         if not future.set_running_or_notify_cancel():
             return
-        outcome: dict[str, Any] = {}
-        if response is not None:
+        try:
+            if error is not None:
+                future.set_exception(error)
+                return
             try:
                 outcome = result(response)
             except BaseException as wrong:
                 # Who waits must learn it.
-                error = wrong
-        try:
-            if error is not None:
-                future.set_exception(error)
+                future.set_exception(wrong)
             else:
                 future.set_result(outcome)
         except InvalidStateError:

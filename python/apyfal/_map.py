@@ -1,6 +1,8 @@
 """Many jobs, their results in order."""
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
@@ -11,61 +13,135 @@ from apyfal._arguments import check
 
 #: The results of jobs, in order.
 Results: TypeAlias = Generator[dict[str, Any], None, None]
-#: A job under way.
-_Job = TypeVar('_Job')
+#: A source and its destination.
+Pair: TypeAlias = tuple[Any, Any]
+#: The same, and a dictionary for what the job tells.
+Wanted: TypeAlias = tuple[Any, Any, dict[str, Any] | None]
+#: The result of a job, or the exception in place of that.
+Outcome: TypeAlias = tuple[dict[str, Any], BaseException | None]
+#: What is under way: a job, or several in turn.
+_Work = TypeVar('_Work')
 #: Instead of a source or destination where there are none.
 _NONE = object()
+#: So many short files are worth a thread.
+_MOST = 16
 
 
-class Ahead(Generic[_Job]):
-    """The jobs that are under way before their results are asked for: only as many as are of use.
+class Ahead(Generic[_Work]):
+    """What is under way before its results are asked for: only as much as is of use.
 
     Args:
-        begin: Begins the job of a source, a destination, and a dictionary for what it tells.
-        width: Among how many jobs another one is of use.
-        info_list: Gets that dictionary, of each job.
+        begin: Begins jobs.
+        width: Among how much another one is of use.
+        info_list: Gets a dictionary of each job.
     """
 
-    def __init__(self, begin: Callable[[Any, Any, dict[str, Any] | None], _Job],
-                 width: Callable[[], int], info_list: list[Any] | None) -> None:
+    def __init__(self, begin: Callable[[list[Wanted]], _Work], width: Callable[[], int],
+                 info_list: list[Any] | None) -> None:
         self._begin = begin
         self._width = width
         self._infos = info_list
         self._more = True
         #: In the order of their results.
-        self.jobs: deque[_Job] = deque()
+        self.work: deque[_Work] = deque()
 
     def has_room(self) -> bool:
-        """Whether another one is of use. Until a host has told how much it does, it gets one."""
-        return self._more and len(self.jobs) < max(self._width(), 1)
+        """Whether more is of use. Until a host has told how much it does, it gets one job."""
+        return self._more and len(self.work) < max(self._width(), 1)
 
-    def add(self, pair: tuple[Any, Any] | None) -> None:
-        """Begins the job of a source and its destination; None says that there are no more."""
-        if pair is None:
+    def add(self, pairs: list[Pair] | None) -> None:
+        """Begins the jobs of some sources and their destinations; None says that there are no more."""
+        if pairs is None:
             self._more = False
             return
-        info: dict[str, Any] | None = None
-        if self._infos is not None:
-            info = {}
-            self._infos.append(info)
-        self.jobs.append(self._begin(*pair, info))
+        self.work.append(self._begin([(src, dst, self._info()) for src, dst in pairs]))
+
+    def _info(self) -> dict[str, Any] | None:
+        if self._infos is None:
+            return None
+        info: dict[str, Any] = {}
+        self._infos.append(info)
+        return info
 
 
-def mapped(submit: Callable[..., Future[dict[str, Any]]], width: Callable[[], int],
+def mapped(submit: Callable[..., Future[dict[str, Any]]],
+           submit_all: Callable[[list[Wanted], dict[str, Any]], Future[list[Outcome]]],
+           quick: Callable[[], int], width: Callable[[], int],
            srcs: Iterable[Any] | None, dsts: Iterable[Any] | None, timeout: float | None,
            info_list: list[Any] | None, parameters: dict[str, Any]) -> Results:
     """The results of the jobs of all pairs.
 
     Args:
         submit: Begins a job.
-        width: Among how many jobs another one is of use.
+        submit_all: Begins some in turn, for which a thread each would take longer than they do.
+        quick: Of files up to how many bytes they are, once it is known.
+        width: Among how much under way more is of use.
         srcs, dsts, timeout, info_list, parameters: As of `apyfal.Accelerator.process_map`.
     """
     check(srcs=srcs, dsts=dsts, timeout=timeout, info_list=info_list)
     match(srcs, dsts)
     end = None if timeout is None else time.monotonic() + timeout
-    ahead = Ahead(lambda *job: submit(*job, **parameters), width, info_list)
-    return _results(ahead, paired(srcs, dsts), end)
+
+    def begin(jobs: list[Wanted]) -> _Begun:
+        if len(jobs) > 1:
+            return _Begun(None, submit_all(jobs, parameters))
+        return _Begun(submit(*jobs[0], **parameters), None)
+    # What is yet to come, as of a generator, holds up nothing that is there.
+    are_there = all(given is None or isinstance(given, (list, tuple)) for given in (srcs, dsts))
+    chunks = _chunks(paired(srcs, dsts), quick if are_there else lambda: 0)
+    return _results(Ahead(begin, width, info_list), chunks, end)
+
+
+class _Begun:
+    """A job, or several in turn.
+
+    Args:
+        one, several: Which of them.
+    """
+
+    def __init__(self, one: Future[dict[str, Any]] | None,
+                 several: Future[list[Outcome]] | None) -> None:
+        self._one = one
+        self._several = several
+
+    def outcomes(self, left: float | None) -> list[Outcome]:
+        """What became of them, within so many seconds."""
+        if self._one is not None:
+            return [(self._one.result(left), None)]
+        return [] if self._several is None else self._several.result(left)
+
+    def cancel(self) -> None:
+        """Ends them."""
+        for future in (self._one, self._several):
+            if future is not None:
+                future.cancel()
+
+
+def _chunks(pairs: Iterator[Pair], quick: Callable[[], int]) -> Iterator[list[Pair]]:
+    """Pairs whose jobs are worth a thread: one, or several of short files."""
+    most = quick()
+    chunk: list[Pair] = []
+    for pair in pairs:
+        is_quick = most > 0 and _is_quick(*pair, most)
+        if chunk and not (is_quick and len(chunk) < _MOST):
+            yield chunk
+            chunk = []
+        chunk.append(pair)
+        if not is_quick:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _is_quick(src: Any, dst: Any, most: int) -> bool:
+    """Whether a job reads a file of at most so many bytes, and writes none but a file."""
+    try:
+        found = os.stat(os.fspath(src))
+        return (stat.S_ISREG(found.st_mode) and found.st_size <= most
+                and (dst is None or '://' not in os.fsdecode(dst)))
+    except (TypeError, ValueError, OSError):
+        return False
 
 
 def match(srcs: object, dsts: object) -> None:
@@ -98,24 +174,28 @@ def unequal() -> ValueError:
     return ValueError("'srcs' and 'dsts' must be as many")
 
 
-def _results(ahead: Ahead[Future[dict[str, Any]]], pairs: Iterator[tuple[Any, Any]],
-             end: float | None) -> Results:
-    jobs = ahead.jobs
+def _results(ahead: Ahead[_Begun], chunks: Iterator[list[Pair]], end: float | None) -> Results:
+    work = ahead.work
+    outcomes: deque[Outcome] = deque()
     try:
         while True:
             while ahead.has_room():
-                ahead.add(next(pairs, None))
-            if not jobs:
-                return
-            left = None if end is None else max(end - time.monotonic(), 0)
+                ahead.add(next(chunks, None))
+            if not outcomes:
+                if not work:
+                    return
+                left = None if end is None else max(end - time.monotonic(), 0)
+                outcomes.extend(work[0].outcomes(left))
+                work.popleft()
             # Not kept while the caller works with it.
-            yield jobs.popleft().result(left) if jobs[0].done() else _next(jobs, left)
+            yield _next(outcomes)
     finally:
-        for job in jobs:
-            job.cancel()
+        for begun in work:
+            begun.cancel()
 
 
-def _next(jobs: deque[Future[dict[str, Any]]], left: float | None) -> dict[str, Any]:
-    result = jobs[0].result(left)
-    jobs.popleft()
+def _next(outcomes: deque[Outcome]) -> dict[str, Any]:
+    result, error = outcomes.popleft()
+    if error is not None:
+        raise error
     return result

@@ -107,19 +107,30 @@ class AcceleratorPoolExecutor:
             RuntimeError: The pool was stopped.
         """
         with self._lock:
-            if self._stopped:
-                raise RuntimeError('cannot schedule new futures after shutdown')
-            worker = min(self._workers, key=lambda worker: worker.process_running_count)
-            return worker.process_submit(src, dst, info_dict, **parameters)
+            return self._idlest().process_submit(src, dst, info_dict, **parameters)
 
     def process_map(self, srcs: Iterable[Any] | None = None, dsts: Iterable[Any] | None = None,
                     timeout: float | None = None, info_list: list[Any] | None = None,
                     **parameters: Any) -> _map.Results:
         """Runs many jobs, their results in order. See `apyfal.Accelerator.process_map`."""
+        def submit_all(jobs: list[_map.Wanted],
+                       parameters: dict[str, Any]) -> Future[list[_map.Outcome]]:
+            with self._lock:
+                return self._idlest().client._submit_all(jobs, parameters)
+
+        def quick() -> int:
+            return min(worker.client._quick() for worker in self._workers)
+
         def width() -> int:
             return sum(worker.client._width() for worker in self._workers)
-        return _map.mapped(self.process_submit, width, srcs, dsts, timeout, info_list,
-                           parameters)
+        return _map.mapped(self.process_submit, submit_all, quick, width, srcs, dsts, timeout,
+                           info_list, parameters)
+
+    def _idlest(self) -> Accelerator:
+        """The one with the fewest jobs; its lock is held."""
+        if self._stopped:
+            raise RuntimeError('cannot schedule new futures after shutdown')
+        return min(self._workers, key=lambda worker: worker.process_running_count)
 
     def stop(self, stop_mode: str | int | None = None, wait: bool = True,
              info_list: list[Any] | None = None) -> None:

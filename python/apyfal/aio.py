@@ -114,7 +114,7 @@ class Accelerator:
               info_list=info_list)
         _map.match(srcs, dsts)
         ahead = _map.Ahead(
-            lambda src, dst, info: asyncio.ensure_future(self.process(src, dst, info, **parameters)),
+            lambda jobs: asyncio.ensure_future(self.process(*jobs[0], **parameters)),
             self.client._width, info_list)
         end = None if timeout is None else time.monotonic() + timeout
         return _results(ahead, _paired(srcs, dsts), end)
@@ -153,11 +153,12 @@ class Accelerator:
 async def _results(ahead: _map.Ahead[asyncio.Task[dict[str, Any]]],
                    pairs: AsyncIterator[tuple[Any, Any]],
                    end: float | None) -> AsyncGenerator[dict[str, Any], None]:
-    jobs = ahead.jobs
+    jobs = ahead.work
     try:
         while True:
             while ahead.has_room():
-                ahead.add(await anext(pairs, None))
+                pair = await anext(pairs, None)
+                ahead.add(None if pair is None else [pair])
             if not jobs:
                 return
             left = None if end is None else max(end - time.monotonic(), 0)

@@ -11,11 +11,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
 
-use crate::call::{Given, Said, Starting, amounts};
+use crate::call::{Given, Pair, Said, Starting, amounts};
 use crate::configuration::Configuration;
 use crate::errors::{Domain, Raised, raised};
 use crate::hosts::{about, surroundings, watch};
-use crate::job::{Job, Listener, at_once, in_background};
+use crate::job::{Job, Listener, at_once, in_background, in_turn};
 use crate::owned::Owned;
 use crate::runtime::{runtime, wait, wait_and, wait_for_all};
 use crate::storage::Storage;
@@ -134,6 +134,12 @@ impl Accelerator {
         Ok(self.get(py)?.width(&Call::new()))
     }
 
+    /// Files of no more bytes are quick: worth a thread only where several are.
+    #[getter]
+    fn quick(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.get(py)?.quick())
+    }
+
     /// Opens a session, in place of the one that is open. Nothing is said of a destination.
     #[pyo3(signature = (said, env, reload, reset, done = None))]
     fn start<'py>(
@@ -197,6 +203,30 @@ impl Accelerator {
             ControlFlow::Break(outcome) => at_once(py, outcome, job, kept, done),
             ControlFlow::Continue(work) => in_background(py, work, job, kept, done),
         }
+    }
+
+    /// Runs some quick jobs in the background, one after the other: those of pairs of a source and a destination, which
+    /// share their parameters. At the end `done` is called with the list of their responses, each with none, or of
+    /// none with the exception; and with none.
+    fn submit_all<'py>(
+        &self,
+        py: Python<'py>,
+        pairs: Vec<Pair<'py>>,
+        parameters: Option<Bound<'py, PyAny>>,
+        specific: Bound<'py, PyDict>,
+        done: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let accelerator = self.get(py)?;
+        let cancel = self.switch();
+        let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
+        let mut jobs = Vec::with_capacity(pairs.len());
+        for (src, dst) in pairs {
+            let said = (src, dst, parameters.clone(), specific.clone());
+            let Given { call, raised: kept, .. } = Given::new(&said, cancel.child())?;
+            let _entered = runtime.enter();
+            jobs.push((accelerator.process_at_once(call), kept));
+        }
+        in_turn(py, jobs, Job::new(cancel, Arc::default()), done)
     }
 
     /// Ends the session, after its running jobs.

@@ -19,6 +19,9 @@ pub(crate) type Said<'py> = (
     Bound<'py, PyDict>,
 );
 
+/// A source and a destination.
+pub(crate) type Pair<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
+
 /// A call, its switch, how far it is, and what a caller's object raised in it.
 pub(crate) struct Given {
     pub(crate) call: Call,

@@ -1,8 +1,9 @@
 //! Work in the background.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use apyfal::{Cancel, Progress, Report, Result};
+use apyfal::{BegunJob, Cancel, Progress, Report, Result};
 use pyo3::prelude::*;
 
 use crate::accelerator::response;
@@ -46,6 +47,9 @@ impl Job {
     }
 }
 
+/// The response of a call, and the exception in place of that.
+pub(crate) type Told = (Option<Py<PyAny>>, Option<Py<PyAny>>);
+
 /// Who is told how a call ended.
 #[derive(Debug, FromPyObject)]
 pub(crate) enum Listener {
@@ -82,6 +86,35 @@ pub(crate) fn in_background<'py>(
     Ok(Bound::new(py, job)?.into_any())
 }
 
+/// Does several jobs in the background, one after the other, and tells a function at once how all of them ended.
+pub(crate) fn in_turn<'py>(
+    py: Python<'py>,
+    jobs: Vec<(ControlFlow<Result<Report>, BegunJob>, Raised)>,
+    job: Job,
+    done: Py<PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
+    let coming = Coming::announce();
+    runtime.spawn(async move {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for (begun, kept) in jobs {
+            let outcome = match begun {
+                ControlFlow::Break(outcome) => outcome,
+                ControlFlow::Continue(work) => work.await,
+            };
+            outcomes.push((kept, outcome));
+        }
+        coming.call_back(|py| {
+            let told: Vec<_> =
+                outcomes.into_iter().map(|(kept, outcome)| told(py, &kept, outcome)).collect();
+            if let Err(error) = done.call1(py, (told, py.None())) {
+                error.write_unraisable(py, None);
+            }
+        });
+    });
+    Ok(Bound::new(py, job)?.into_any())
+}
+
 /// The same of work that has ended by now.
 pub(crate) fn at_once<'py>(
     py: Python<'py>,
@@ -99,11 +132,15 @@ pub(crate) fn at_once<'py>(
 
 /// What the listener raises is shown as Python shows what nobody can catch.
 fn tell(py: Python<'_>, done: &Py<PyAny>, kept: &Raised, outcome: Result<Report>) {
-    let told = match response(py, kept, outcome) {
-        Ok(response) => done.call1(py, (response, py.None())),
-        Err(error) => done.call1(py, (py.None(), error.into_value(py))),
-    };
-    if let Err(error) = told {
+    if let Err(error) = done.call1(py, told(py, kept, outcome)) {
         error.write_unraisable(py, None);
+    }
+}
+
+/// The response and none, or none and the exception.
+pub(crate) fn told(py: Python<'_>, kept: &Raised, outcome: Result<Report>) -> Told {
+    match response(py, kept, outcome) {
+        Ok(response) => (Some(response.unbind()), None),
+        Err(error) => (None, Some(error.into_value(py).into_any())),
     }
 }

@@ -11,8 +11,8 @@ use apyfal::{Report, Result};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 
-use crate::accelerator::response;
 use crate::errors::Raised;
+use crate::job::told;
 
 /// What ended since an event loop looked.
 #[pyclass(frozen, module = "apyfal._apyfal")]
@@ -29,7 +29,7 @@ pub(crate) struct Settled {
 struct Ended(Py<PyAny>, Raised, Result<Report>);
 
 /// A call, its response, and the exception in place of that.
-type Told = (Py<PyAny>, Option<Py<PyAny>>, Option<Py<PyAny>>);
+type Taken = (Py<PyAny>, Option<Py<PyAny>>, Option<Py<PyAny>>);
 
 #[pymethods]
 impl Settled {
@@ -47,16 +47,14 @@ impl Settled {
     }
 
     /// What ended since: what each call is known by, and its response or exception.
-    fn take(&self, py: Python<'_>) -> Vec<Told> {
+    fn take(&self, py: Python<'_>) -> Vec<Taken> {
         // First: whoever finds nothing there from now on says so anew.
         let mut words = [0; 64];
         while matches!((&self.heard).read(&mut words), Ok(count) if count == words.len()) {}
         let ended = std::mem::take(&mut *self.ended.lock());
         let told = ended.into_iter().map(|Ended(call, kept, outcome)| {
-            match response(py, &kept, outcome) {
-                Ok(response) => (call, Some(response.unbind()), None),
-                Err(error) => (call, None, Some(error.into_value(py).into_any())),
-            }
+            let (response, error) = told(py, &kept, outcome);
+            (call, response, error)
         });
         told.collect()
     }

@@ -1,9 +1,11 @@
 """Jobs in the background, many of them, and pools."""
 import concurrent.futures
+import gzip as stdlib_gzip
 import hashlib
 import io
 import pickle
 import threading
+import warnings
 
 import pytest
 
@@ -87,6 +89,54 @@ def test_a_map_gives_results_in_order(sha3):
     assert len(infos) == 100 and all(info['app']['profiling'] for info in infos)
     assert list(sha3.process_map(srcs=(source for source in sources[:3]), **TYPE)) == [
         digest(source) for source in sources[:3]]
+
+
+def test_a_map_of_files_of_any_length(gzip, tmp_path):
+    lengths = [10, 0, 3000] * 20 + [100_000, 5] + [4000] * 40
+    contents = [bytes([number]) * length for number, length in enumerate(lengths)]
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+    srcs = [tmp_path / str(number) for number in range(len(contents))]
+    # Some are named otherwise, some are no files.
+    srcs[7], srcs[9], srcs[11] = srcs[7].as_uri(), contents[9], io.BytesIO(contents[11])
+    dsts = [str(tmp_path / f'{number}.gz') for number in range(len(contents))]
+    infos = []
+    assert list(gzip.process_map(srcs=srcs, dsts=dsts, info_list=infos, level='best')) == [{}] * len(srcs)
+    assert [info['app']['profiling']['wall-clock-time'] >= 0 for info in infos] == [True] * len(srcs)
+    for dst, content in zip(dsts, contents):
+        with open(dst, 'rb') as file:
+            assert stdlib_gzip.decompress(file.read()) == content
+    # What is wrong with one is said in its turn, and those behind it are not looked at any more.
+    srcs[20].unlink()
+    results = gzip.process_map(srcs=srcs[:40], dsts=dsts[:40])
+    for _ in range(20):
+        next(results)
+    with pytest.raises(FileNotFoundError, match=str(srcs[20])):
+        next(results)
+    with pytest.raises(StopIteration):
+        next(results)
+    # Results are written to a folder that is not there.
+    with pytest.raises(apyfal.exceptions.AcceleratorException, match='nowhere'):
+        list(gzip.process_map(srcs=srcs[:5], dsts=[f'{dst}/nowhere' for dst in dsts[:5]]))
+    with apyfal.AcceleratorPoolExecutor('gzip', workers_count=2) as pool:
+        pool.start()
+        assert list(pool.process_map(srcs=srcs[30:60], dsts=dsts[30:60])) == [{}] * 30
+    assert gzip.process_running_count == 0
+
+
+def test_what_a_job_warns_of_in_a_map_of_files(gzip, tmp_path):
+    srcs = [tmp_path / name for name in 'ab']
+    for src in srcs:
+        src.write_bytes(b'content')
+    dsts = [f'{src}.gz' for src in srcs]
+    unread = {'app': {'specific': {}, 'nonsense': 1}}
+    with pytest.warns(UserWarning, match='nonsense') as told:
+        assert list(gzip.process_map(srcs=srcs, dsts=dsts, parameters=dict(unread))) == [{}, {}]
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        with pytest.raises(UserWarning, match='nonsense'):
+            list(gzip.process_map(srcs=srcs, dsts=dsts, parameters=dict(unread)))
 
 
 def test_a_map_is_lazy_and_closes_early(sha3):

@@ -118,11 +118,6 @@ impl Accelerator {
         self.0.place.remembered(&id)
     }
 
-    /// Whether it runs on this machine, within this process.
-    pub(crate) fn is_here(&self) -> bool {
-        self.0.place.is_here()
-    }
-
     /// The storages that its sources and destinations are opened from.
     pub fn storage(&self) -> &Storage {
         &self.0.storage
@@ -138,6 +133,16 @@ impl Accelerator {
     /// ones would fail as well.
     pub fn lost(&self, error: &Error) -> Option<Error> {
         self.0.place.lost().filter(|reason| reason.kind() == error.kind())
+    }
+
+    /// Files of no more bytes are worked on sooner than handed to another thread, so several of them are worth one. 0
+    /// where no job is so quick, as on a host.
+    pub fn quick(&self) -> usize {
+        // Where another engine might have to help, a job is not done within the call that begins it.
+        match self.0.place.known().map(|info| &info.engines[..]) {
+            Some([only]) if self.0.place.is_here() => only.quick,
+            _ => 0,
+        }
     }
 
     /// Among how many jobs under way a call like this one is of use; more would only wait.

@@ -14,6 +14,7 @@ from apyfal import configuration as _cfg
 from apyfal import exceptions as _exc
 from apyfal._arguments import check
 from apyfal._future import submitted
+from apyfal._map import Outcome, Wanted
 from apyfal._program import program
 from apyfal._progress import Progress, shown
 
@@ -82,7 +83,7 @@ class AcceleratorClient:
         # The name and configuration that it is the accelerator of, where its host is made.
         self._made_of: tuple[str, Any] | None = None
         # Jobs in the background that have not ended.
-        self._tasks: set[Future[dict[str, Any]]] = set()
+        self._tasks: set[Future[Any]] = set()
         # The host that is made for it, where there is one: it is told how far that is.
         self._host: weakref.ref[MadeHost] | None = None
         read, self._read = self._read, None
@@ -150,6 +151,10 @@ class AcceleratorClient:
             if core is not None and self._made_of != (self._name, host._wanted()._said()):
                 self._core = None
 
+    def _quick(self) -> int:
+        """Files of no more bytes are worth a thread only where they are several."""
+        return self._accelerator().quick
+
     def _width(self) -> int:
         """Among how many jobs under way another one is of use."""
         return self._accelerator().width
@@ -200,6 +205,23 @@ class AcceleratorClient:
         return submitted(
             lambda done: core.submit((src, dst, full, parameters), done),
             lambda response: _result(response, info_dict, caller), self._tasks)
+
+    def _submit_all(self, jobs: list[Wanted],
+                    parameters: dict[str, Any]) -> Future[list[Outcome]]:
+        """Runs jobs of short files in the background, one after the other."""
+        parameters = dict(parameters)
+        full = _full(parameters)
+        core, caller = self._accelerator(), _caller()
+
+        def outcome(response: Any, error: BaseException | None, info: dict[str, Any] | None) -> Outcome:
+            try:
+                return ({}, error) if error is not None else (_result(response, info, caller), None)
+            except BaseException as wrong:
+                return {}, wrong
+        return submitted(
+            lambda done: core.submit_all([(src, dst) for src, dst, _ in jobs], full, parameters, done),
+            lambda told: [outcome(response, error, info)
+                          for (response, error), (_, _, info) in zip(told, jobs)], self._tasks)
 
     def stop(self, info_dict: dict[str, Any] | None = None,
              full_stop: bool = True) -> dict[str, Any] | None:

@@ -131,7 +131,8 @@ impl FileMap {
         let FileMapOptions { journal, asked, parameters, again, cancel } = options;
         let (info, accelerator) = (accelerator.info().await?.clone(), accelerator.clone());
         let (folders, threads) = (Mutex::default(), accelerator.width_on(false));
-        let chunks = Chunks::new(items, &info, accelerator.is_here(), threads);
+        let (quick, writes) = (accelerator.quick() as u64, info.dst != Need::None);
+        let chunks = Chunks::new(items, quick, writes, threads);
         let work = Work { accelerator, info, parameters, cancel, journal, asked, again, folders };
         let (tasks, ended) = (Bounded::new(chunks), Vec::new().into_iter());
         Ok(Self { work: Arc::new(work), tasks, ended, live: Arc::default() })
