@@ -171,3 +171,29 @@ def _terminate(number: int, _: object) -> NoReturn:
     # A second one ends at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise SystemExit(128 + number)
+
+
+# Which signals a thread that forks does not hear otherwise.
+_forking = threading.local()
+
+
+def _hold() -> None:
+    """Before a fork: the child hears SIGTERM once it is no longer this program that would end by it."""
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _release() -> None:
+    mask = _forking.__dict__.pop('mask', None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _release_child() -> None:
+    # It has nothing to end yet, and ends as children do, such as those of a pool of `multiprocessing`.
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release()
+
+
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_child)

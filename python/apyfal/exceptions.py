@@ -7,6 +7,7 @@ notes of the exception too, so a traceback shows them.
 from __future__ import annotations
 
 import errno
+import sys
 from typing import Any
 
 __all__ = [
@@ -171,7 +172,7 @@ _KINDS: dict[str, tuple[int, type[Exception] | None]] = {
     'storage-not-found': (_CONFIGURATION, FileNotFoundError),
     'storage-authentication': (_AUTHENTICATION, None),
     'storage-configuration': (_CONFIGURATION, None),
-    'storage-full': (_RUNTIME, None),
+    'storage-full': (_RUNTIME, OSError),
     'storage': (_RUNTIME, None),
     'internal': (_RUNTIME, None),
 }
@@ -252,9 +253,10 @@ def also(exception: AcceleratorException, kind: type[Exception]) -> AcceleratorE
     return made
 
 
-def _number(exception: Any) -> None:
-    """Gives a system error its number."""
-    known = next((number for kind, number in _NUMBERS.items() if isinstance(exception, kind)), None)
+def _number(exception: Any, known: int | None = None) -> None:
+    """Gives a system error its number, which is known or that of its class."""
+    if known is None:
+        known = next((number for kind, number in _NUMBERS.items() if isinstance(exception, kind)), None)
     if known is not None:
         exception.errno = known
 
@@ -263,7 +265,9 @@ def from_core(kind: str, domain: str, text: str, hints: list[str],
               details: dict[str, Any]) -> AcceleratorException:
     """The exception for an error of the library."""
     exception = class_of(kind, domain)(text)
-    _number(exception)
+    _number(exception, errno.ENOSPC if kind == 'storage-full' else None)
+    # What is raised by no statement of Python hides nothing either.
+    exception.__context__ = sys.exception()
     exception.kind = kind
     exception.hints = hints
     exception.details = {key: value for key, value in details.items() if value is not None}

@@ -212,6 +212,36 @@ def test_a_child_leaves_what_is_its_parents(program, sessions):
     ''')
 
 
+def test_children_end_by_sigterm_as_others_do(program):
+    assert program('''
+    import apyfal, multiprocessing, os, signal, time
+    forking = multiprocessing.get_context('fork')
+    def terminated(ready):
+        if ready is not None:
+            ready.set()
+        time.sleep(60)
+    with apyfal.Accelerator('sha3') as sha3:
+        sha3.start()
+        handler = signal.getsignal(signal.SIGTERM)
+        # Some before they have run a line.
+        for number in range(40):
+            ready = forking.Event() if number % 2 else None
+            child = forking.Process(target=terminated, args=(ready,))
+            child.start()
+            if ready is not None:
+                ready.wait(20)
+            child.terminate()
+            child.join(20)
+            assert child.exitcode == -signal.SIGTERM, child.exitcode
+        for _ in range(10):
+            with forking.Pool(2) as pool:
+                assert pool.map(abs, [-1, 2]) == [1, 2]
+        assert signal.getsignal(signal.SIGTERM) is handler is not signal.SIG_DFL
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        print(sha3.process(b'abc', type='sha3-256')['digest'][:4])
+    ''').strip() == '3a98'
+
+
 @pytest.mark.parametrize('method', ['fork', 'spawn', 'forkserver'])
 def test_multiprocessing(program, method):
     ended = program(f'''

@@ -74,7 +74,7 @@ def test_they_travel_between_processes_as_they_are():
 
 @pytest.mark.parametrize('kind, builtin', [
     ('storage-not-found', FileNotFoundError), ('security', PermissionError),
-    ('timeout', TimeoutError)])
+    ('timeout', TimeoutError), ('storage-full', OSError)])
 def test_some_are_what_new_code_catches(kind, builtin):
     for domain in ('client', 'host', 'storage'):
         assert issubclass(exceptions.class_of(kind, domain), builtin)

@@ -368,3 +368,15 @@ def test_not_started_is_said(place):
             accelerator.process(b'abc')
     with pytest.raises(ClientConfigurationException, match='no accelerator is named'):
         apyfal.Accelerator().start()
+
+
+def test_what_was_raised_before_is_not_hidden(sha3):
+    with pytest.raises(FileNotFoundError) as raised:
+        try:
+            raise LookupError('mine')
+        except LookupError:
+            sha3.process('missing')
+    assert isinstance(raised.value.__context__, LookupError)
+    with pytest.raises(FileNotFoundError) as raised:
+        sha3.process('missing')
+    assert raised.value.__context__ is None

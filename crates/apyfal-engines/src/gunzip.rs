@@ -6,14 +6,13 @@ use apyfal_core::{
     AcceleratorInfo, EngineJob, EngineSession, Error, ErrorKind, Input, JobContext, Outcome,
     Output, Result,
 };
+use apyfal_deflate::Decompressor;
 
 use crate::cpu::Cpu;
 use crate::ordered;
-use inflate::Inflater;
 use members::{Block, Members};
 use window::Window;
 
-mod inflate;
 mod members;
 mod window;
 
@@ -70,9 +69,9 @@ fn decompress(src: Input, dst: Output, ctx: &JobContext) -> Result<()> {
     let threads = if members.is_small()? { 1 } else { ctx.threads() };
     ordered::run(
         threads,
-        Inflater::new,
+        Decompressor::new,
         |block: &mut Block| members.next(block),
-        |inflater, block| block.decompress(inflater),
+        |decompressor, block| block.decompress(decompressor),
         |block| Ok(writer.write_all(block.output())?),
     )?;
     Ok(writer.flush()?)
@@ -88,6 +87,21 @@ mod tests {
     use apyfal_testkit::Kept;
 
     use super::*;
+
+    #[test]
+    fn what_no_compressor_writes_is_refused_however_long_it_is() {
+        // Length 258 by the symbol behind the last one, with the right checksum.
+        let symbol_287 = *b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x4b\x1c\x07\0\x56\xfa\xc2\x34\x03\x01\0\0";
+        let written = Kept::default();
+        let ctx = JobContext::new(
+            Cancel::default(),
+            Arc::default(),
+            std::env::temp_dir(),
+            NonZeroUsize::MIN,
+        );
+        let error = decompress(Input::bytes(symbol_287.to_vec()), written.output(), &ctx);
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidData);
+    }
 
     #[test]
     fn any_bytes_are_decompressed_as_others_do_or_refused() {

@@ -90,7 +90,7 @@ impl AcceleratorBuilder {
         self
     }
 
-    /// Keeps at most this many cores busy.
+    /// Keeps at most this many cores busy, and never more than 1024.
     #[must_use]
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = Some(threads);

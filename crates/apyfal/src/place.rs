@@ -20,6 +20,9 @@ use crate::devices::Devices;
 use crate::made::{MadeHost, makes};
 use crate::surroundings::Surroundings;
 
+/// No job keeps more cores busy, whatever is asked for: each costs memory, whether or not there is one.
+const MOST_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
 /// Where an accelerator runs: who runs its jobs, and what is known of it there.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -143,6 +146,7 @@ impl Place {
             None => Root::ForNow(Temporary::below(std::env::temp_dir())),
         };
         let threads = asked.threads.or_else(|| std::thread::available_parallelism().ok());
+        let threads = threads.map(|threads| threads.min(MOST_THREADS));
         // Twice the cores, so that the next job is open when a core becomes free.
         let width = 2 * threads.map_or(2, NonZeroUsize::get);
         let agent = AgentOptions { root, registry, storage, threads, max_waiting: None };

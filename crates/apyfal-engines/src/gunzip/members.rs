@@ -4,10 +4,9 @@
 use std::ops::Range;
 
 use apyfal_core::{Error, ErrorKind, Result};
-use apyfal_deflate::{Decompressor, Flaw, HISTORY, Invalid, LOOKAHEAD};
+use apyfal_deflate::{Decompressor, Flaw, HISTORY, Invalid, LOOKAHEAD, Progress};
 use libdeflater::Crc;
 
-use super::inflate::{Inflated, Inflater};
 use super::window::Window;
 use crate::gzip_format::{Header, MAGIC, TRAILER, Trailer};
 
@@ -55,11 +54,11 @@ impl Block {
     ///
     /// # Errors
     /// One of them is corrupt.
-    pub(super) fn decompress(&mut self, inflater: &mut Inflater) -> Result<()> {
+    pub(super) fn decompress(&mut self, decompressor: &mut Decompressor) -> Result<()> {
         let Self { members, compressed, output, in_use, .. } = self;
         for member in members.drain(..) {
             let target = free_space(output, in_use.end, member.trailer.len as usize);
-            if !is_whole(inflater, &compressed[member.deflate], target, member.trailer) {
+            if !is_whole(decompressor, &compressed[member.deflate], target, member.trailer) {
                 return Err(corrupt(member.offset, "the member that begins here is corrupt"));
             }
             in_use.end += target.len();
@@ -82,9 +81,15 @@ impl Block {
 }
 
 /// Whether all of a deflate stream decompresses to what fills the target and has this trailer.
-fn is_whole(inflater: &mut Inflater, deflate: &[u8], target: &mut [u8], trailer: Trailer) -> bool {
-    let whole = Inflated { consumed: deflate.len(), produced: target.len() };
-    inflater.inflate(deflate, target) == Some(whole) && Trailer::of(target) == trailer
+fn is_whole(
+    decompressor: &mut Decompressor,
+    deflate: &[u8],
+    target: &mut [u8],
+    trailer: Trailer,
+) -> bool {
+    decompressor.restart();
+    let whole = Progress { consumed: deflate.len(), end: target.len(), ended: true };
+    decompressor.decompress(deflate, true, target, 0) == Ok(whole) && Trailer::of(target) == trailer
 }
 
 /// The `len` bytes of a buffer behind those in use. It grows where needed and never shrinks, so
@@ -100,8 +105,7 @@ fn free_space(buffer: &mut Vec<u8>, used: usize, len: usize) -> &mut [u8] {
 pub(super) struct Members {
     window: Window,
     place: Position,
-    whole: Inflater,
-    stream: Decompressor,
+    decompressor: Decompressor,
     /// The end of what the member decompressed to so far, which the rest of it may refer to.
     history: Vec<u8>,
 }
@@ -123,8 +127,7 @@ impl Members {
         Self {
             window,
             place: Position::Start,
-            whole: Inflater::new(),
-            stream: Decompressor::new(),
+            decompressor: Decompressor::new(),
             history: Vec::new(),
         }
     }
@@ -264,7 +267,7 @@ impl Members {
         };
         let deflate = &rest[header.len..size - TRAILER];
         let target = free_space(&mut block.output, block.in_use.end, trailer.len as usize);
-        if !is_whole(&mut self.whole, deflate, target, trailer) {
+        if !is_whole(&mut self.decompressor, deflate, target, trailer) {
             return Ok(false);
         }
         block.in_use.end += target.len();
@@ -277,7 +280,7 @@ impl Members {
     /// Begins to decompress a member piece by piece.
     fn enter(&mut self, header: &Header) {
         self.window.take(header.len);
-        self.stream.restart();
+        self.decompressor.restart();
         self.history.clear();
         self.place = Position::Inside { crc: Crc::new(), len: 0 };
     }
@@ -295,14 +298,15 @@ impl Members {
         let at = block.in_use.end;
         let end = block.in_use.start + BATCH;
         free_space(&mut block.output, at, end - at);
-        let progress = match self.stream.decompress(source, is_all, &mut block.output[..end], at) {
-            Ok(progress) => progress,
-            Err(Invalid { flaw: Flaw::CutOff, .. }) => return Err(self.cut_off()),
-            Err(invalid) => {
-                let offset = self.window.offset() + invalid.at as u64;
-                return Err(corrupt(offset, "the compressed data is corrupt"));
-            }
-        };
+        let progress =
+            match self.decompressor.decompress(source, is_all, &mut block.output[..end], at) {
+                Ok(progress) => progress,
+                Err(Invalid { flaw: Flaw::CutOff, .. }) => return Err(self.cut_off()),
+                Err(invalid) => {
+                    let offset = self.window.offset() + invalid.at as u64;
+                    return Err(corrupt(offset, "the compressed data is corrupt"));
+                }
+            };
         let written = &block.output[at..progress.end];
         crc.update(written);
         *len += written.len() as u64;

@@ -87,8 +87,16 @@ pub(crate) struct Made {
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: Mutex<Lock>,
+    file: Mutex<Appending>,
     made: HashMap<String, Made>,
+}
+
+/// The end of the journal.
+#[derive(Debug)]
+struct Appending {
+    lock: Lock,
+    /// Whether a line may be cut off there, as on a disk that was full.
+    is_cut: bool,
 }
 
 /// A line of the journal.
@@ -146,7 +154,7 @@ impl Journal {
                 made.insert(name, one);
             }
         }
-        Ok(Self { path, file: Mutex::new(lock), made })
+        Ok(Self { path, file: Mutex::new(Appending { lock, is_cut: false }), made })
     }
 
     /// How an output was made, where it was.
@@ -155,11 +163,17 @@ impl Journal {
     }
 
     fn append(&self, lines: &[u8]) -> std::io::Result<()> {
-        match lines {
-            [] => Ok(()),
-            // One write for whole lines, of which only the last one may be cut off.
-            lines => self.file.lock().file().write_all(lines),
+        if lines.is_empty() {
+            return Ok(());
         }
+        let Appending { lock, is_cut } = &mut *self.file.lock();
+        if *is_cut {
+            lock.file().write_all(b"\n")?;
+        }
+        // One write for whole lines, of which only the last one may be cut off.
+        let written = lock.file().write_all(lines);
+        *is_cut = written.is_err();
+        written
     }
 
     /// Room for what is remembered from now on.
@@ -194,7 +208,7 @@ impl Lines<'_> {
     ///
     /// # Errors
     /// They cannot be written.
-    pub(crate) fn write(mut self) -> Result<()> {
+    pub(crate) fn write(&mut self) -> Result<()> {
         let text = std::mem::take(&mut self.text);
         self.journal.append(&text).map_err(|error| {
             let path = self.journal.path.display();
@@ -259,9 +273,13 @@ mod tests {
         std::fs::write(&path, format!("{text}{}", &text[..text.len() / 2])).unwrap();
         let journal = Journal::open(path.clone()).unwrap();
         assert_eq!(journal.made("x"), Some(&made));
+        // The disk was full in the midst of a line, and is not any more.
+        journal.file.lock().lock.file().write_all(b"{\"output\":").unwrap();
+        journal.file.lock().is_cut = true;
         let mut lines = journal.lines();
         lines.record("y", &made);
         lines.write().unwrap();
+        drop(lines);
         drop(journal);
         let journal = Journal::open(path).unwrap();
         assert!(journal.made("x").is_some() && journal.made("y").is_some());

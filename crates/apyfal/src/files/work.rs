@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use apyfal_core::{
     AcceleratorInfo, Cancel, Error, ErrorKind, JobParameters, Need, Output, Progress, Report,
@@ -77,47 +79,54 @@ impl Work {
         live: &Mutex<Vec<Arc<Progress>>>,
     ) -> Vec<(Option<Item>, Result<Outcome>)> {
         let (mut all, mut lines) = (Vec::with_capacity(items.len()), self.journal.lines());
+        // Which of them the lines are of.
+        let mut unwritten = 0;
         for item in items {
-            all.push(match item {
-                Ok(item) => {
-                    let progress = Arc::new(Progress::default());
-                    live.lock().push(progress.clone());
-                    let outcome = self.run(&item, &progress, &mut lines).await;
-                    live.lock().retain(|one| !Arc::ptr_eq(one, &progress));
-                    (Some(item), outcome)
+            let item = match item {
+                Ok(item) => item,
+                Err(error) => {
+                    all.push((None, Err(error)));
+                    continue;
                 }
-                Err(error) => (None, Err(error)),
+            };
+            let progress = Arc::new(Progress::default());
+            live.lock().push(progress.clone());
+            let ran = {
+                let mut running = pin!(self.run(&item, &progress));
+                match futures::poll!(&mut running) {
+                    Poll::Ready(ran) => ran,
+                    Poll::Pending => {
+                        // What is done is not forgotten by who is killed while this one waits, such as for others.
+                        written(&mut lines, &mut all[unwritten..]);
+                        unwritten = all.len();
+                        running.await
+                    }
+                }
+            };
+            live.lock().retain(|one| !Arc::ptr_eq(one, &progress));
+            let outcome = ran.map(|(outcome, made)| {
+                made.iter().for_each(|made| lines.record(&item.name, made));
+                outcome
             });
+            all.push((Some(item), outcome));
         }
-        if let Err(error) = lines.write() {
-            for (_, outcome) in &mut all {
-                if matches!(outcome, Ok(Outcome::Done(_))) {
-                    *outcome = Err(error.duplicate());
-                }
-            }
-        }
+        written(&mut lines, &mut all[unwritten..]);
         all
     }
 
-    /// Does what is to be done for a file.
+    /// Does what is to be done for a file. What the journal is to remember of it comes too.
     ///
     /// # Errors
     /// Its job failed, or its result cannot be written.
-    async fn run(
-        &self,
-        item: &Item,
-        progress: &Arc<Progress>,
-        lines: &mut Lines<'_>,
-    ) -> Result<Outcome> {
-        self.cancel.or_cancelled(self.prepared(item, progress, lines)).await
+    async fn run(&self, item: &Item, progress: &Arc<Progress>) -> Result<(Outcome, Option<Made>)> {
+        self.cancel.or_cancelled(self.prepared(item, progress)).await
     }
 
     async fn prepared(
         &self,
         item: &Item,
         progress: &Arc<Progress>,
-        lines: &mut Lines<'_>,
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, Option<Made>)> {
         let storage = self.accelerator.storage();
         // Seen before it is read: what changes meanwhile is done again next time.
         let from = match &item.source.stamp {
@@ -133,12 +142,11 @@ impl Work {
             let now = Made { source: source.clone(), from: from.clone(), work, output };
             let can_tell = now.from.tells() && now.output.tells();
             if can_tell && *made == now {
-                return Ok(Outcome::Skipped);
+                return Ok((Outcome::Skipped, None));
             }
             if can_tell && *made == self.before(&now, item) {
                 // From now on all of it is known.
-                lines.record(&item.name, &now);
-                return Ok(Outcome::Skipped);
+                return Ok((Outcome::Skipped, Some(now)));
             }
         }
         if let Location::File(path) = &item.location
@@ -155,8 +163,7 @@ impl Work {
                 .operation(format!("find '{}'", item.location))
         })?;
         let made = Made { source, from, work: self.asked.now.clone(), output };
-        lines.record(&item.name, &made);
-        Ok(Outcome::Done(Box::new(report)))
+        Ok((Outcome::Done(Box::new(report)), Some(made)))
     }
 
     /// Makes a directory for results, unless it was that of one before.
@@ -211,5 +218,15 @@ impl Work {
         let text = format!("{:#}\n", Value::Object(report.specific.clone()));
         file.write_all(text.as_bytes()).map_err(|error| Error::from(error).operation(doing()))?;
         destination.commit(&self.cancel).await.map(drop)
+    }
+}
+
+/// Writes lines, without which the files that they are of do not count as done.
+fn written(lines: &mut Lines<'_>, of: &mut [(Option<Item>, Result<Outcome>)]) {
+    let Err(error) = lines.write() else { return };
+    for (_, outcome) in of {
+        if matches!(outcome, Ok(Outcome::Done(_))) {
+            *outcome = Err(error.duplicate());
+        }
     }
 }

@@ -49,7 +49,9 @@ pub(crate) struct KeyPair {
 /// The private key cannot be kept, or AWS refuses.
 pub(crate) async fn key_pair(api: &Api, wishes: &KeyWishes) -> Result<KeyPair> {
     let key_pair = async {
-        let (pairs, files) = tokio::try_join!(described(api), files(wishes))?;
+        let pairs = described(api).await?;
+        // Afterwards: of whatever another process makes at the same time, the file is there first.
+        let files = files(wishes).await?;
         if wishes.is_given {
             return given(&pairs, &files, &wishes.name);
         }
