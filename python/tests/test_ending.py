@@ -239,7 +239,7 @@ def test_children_end_by_sigterm_as_others_do(program):
         assert signal.getsignal(signal.SIGTERM) is handler is not signal.SIG_DFL
         assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
         print(sha3.process(b'abc', type='sha3-256')['digest'][:4])
-    ''').strip() == '3a98'
+    ''').stdout.strip() == '3a98'
 
 
 @pytest.mark.parametrize('method', ['fork', 'spawn', 'forkserver'])
