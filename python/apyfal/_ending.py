@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import weakref
-from typing import Any, NoReturn
+from typing import Any
 
 from apyfal import _apyfal
 from apyfal._logging import get_logger
@@ -167,26 +167,32 @@ def prepare() -> None:
         signal.signal(signal.SIGTERM, _terminate)
 
 
-def _terminate(number: int, _: object) -> NoReturn:
+# Which signals a thread that forks hears otherwise.
+_forking = threading.local()
+
+
+def _terminate(number: int, _: object) -> None:
+    if hasattr(_forking, 'mask'):
+        # Whatever is raised around a fork is lost.
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+        return
     # A second one ends at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise SystemExit(128 + number)
 
 
-# Which signals a thread that forks does not hear otherwise.
-_forking = threading.local()
-
-
 def _hold() -> None:
     """Before a fork: the child hears SIGTERM once it is no longer this program that would end by it."""
-    if signal.getsignal(signal.SIGTERM) is _terminate:
-        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    if signal.getsignal(signal.SIGTERM) is _terminate and not hasattr(_forking, 'mask'):
+        # Known before it is changed, whatever is raised in between.
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 
 
 def _release() -> None:
-    mask = _forking.__dict__.pop('mask', None)
-    if mask is not None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if hasattr(_forking, 'mask'):
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+        del _forking.mask
 
 
 def _release_child() -> None:

@@ -15,7 +15,8 @@ _Result = TypeVar('_Result')
 
 
 class JobFuture(Future[_Result]):
-    """A future of the result of a job, or of several in turn. Unlike others it can be cancelled while it runs: that ends the job."""
+    """A future of the result of a job, or of several in turn. Unlike others it can be cancelled while it runs: that
+    ends the job."""
 
     _job: _apyfal.Job | None = None
     # Those of its client that have not ended, itself among them.
@@ -98,6 +99,8 @@ def submitted(
             return
         try:
             if error is not None:
+                # Who waits handles something else than who submitted it.
+                error.__context__ = None
                 future.set_exception(error)
                 return
             try:

@@ -21,6 +21,8 @@ Wanted: TypeAlias = tuple[Any, Any, dict[str, Any] | None]
 Outcome: TypeAlias = tuple[dict[str, Any], BaseException | None]
 #: What is under way: a job, or several in turn.
 _Work = TypeVar('_Work')
+#: One job, or several in turn.
+_Begun: TypeAlias = Future[dict[str, Any]] | Future[list[Outcome]]
 #: Instead of a source or destination where there are none.
 _NONE = object()
 #: So many short files are worth a thread.
@@ -83,47 +85,25 @@ def mapped(submit: Callable[..., Future[dict[str, Any]]],
     end = None if timeout is None else time.monotonic() + timeout
 
     def begin(jobs: list[Wanted]) -> _Begun:
-        if len(jobs) > 1:
-            return _Begun(None, submit_all(jobs, parameters))
-        return _Begun(submit(*jobs[0], **parameters), None)
-    # What is yet to come, as of a generator, holds up nothing that is there.
-    are_there = all(given is None or isinstance(given, (list, tuple)) for given in (srcs, dsts))
-    chunks = _chunks(paired(srcs, dsts), quick if are_there else lambda: 0)
-    return _results(Ahead(begin, width, info_list), chunks, end)
+        return submit_all(jobs, parameters) if len(jobs) > 1 else submit(*jobs[0], **parameters)
+
+    def most() -> int:
+        """How many files are worth a thread: none is without work for that."""
+        # What is yet to come, as of a generator, holds up nothing that is there.
+        lengths = [len(given) for given in (srcs, dsts) if isinstance(given, (list, tuple))]
+        are_there = len(lengths) == 2 or (len(lengths) == 1 and (srcs is None or dsts is None))
+        return min(_MOST, lengths[0] // (4 * max(width(), 1))) if are_there else 1
+    return _results(Ahead(begin, width, info_list), _chunks(paired(srcs, dsts), quick, most), end)
 
 
-class _Begun:
-    """A job, or several in turn.
-
-    Args:
-        one, several: Which of them.
-    """
-
-    def __init__(self, one: Future[dict[str, Any]] | None,
-                 several: Future[list[Outcome]] | None) -> None:
-        self._one = one
-        self._several = several
-
-    def outcomes(self, left: float | None) -> list[Outcome]:
-        """What became of them, within so many seconds."""
-        if self._one is not None:
-            return [(self._one.result(left), None)]
-        return [] if self._several is None else self._several.result(left)
-
-    def cancel(self) -> None:
-        """Ends them."""
-        for future in (self._one, self._several):
-            if future is not None:
-                future.cancel()
-
-
-def _chunks(pairs: Iterator[Pair], quick: Callable[[], int]) -> Iterator[list[Pair]]:
+def _chunks(pairs: Iterator[Pair], quick: Callable[[], int],
+            most: Callable[[], int]) -> Iterator[list[Pair]]:
     """Pairs whose jobs are worth a thread: one, or several of short files."""
-    most = quick()
+    shortest, longest = quick(), most()
     chunk: list[Pair] = []
     for pair in pairs:
-        is_quick = most > 0 and _is_quick(*pair, most)
-        if chunk and not (is_quick and len(chunk) < _MOST):
+        is_quick = longest > 1 and shortest > 0 and _is_quick(*pair, shortest)
+        if chunk and not (is_quick and len(chunk) < longest):
             yield chunk
             chunk = []
         chunk.append(pair)
@@ -136,6 +116,9 @@ def _chunks(pairs: Iterator[Pair], quick: Callable[[], int]) -> Iterator[list[Pa
 
 def _is_quick(src: Any, dst: Any, most: int) -> bool:
     """Whether a job reads a file of at most so many bytes, and writes none but a file."""
+    # Such are data.
+    if isinstance(src, bytes):
+        return False
     try:
         found = os.stat(os.fspath(src))
         return (stat.S_ISREG(found.st_mode) and found.st_size <= most
@@ -185,7 +168,9 @@ def _results(ahead: Ahead[_Begun], chunks: Iterator[list[Pair]], end: float | No
                 if not work:
                     return
                 left = None if end is None else max(end - time.monotonic(), 0)
-                outcomes.extend(work[0].outcomes(left))
+                ended = work[0].result(left)
+                outcomes.extend(ended if isinstance(ended, list) else [(ended, None)])
+                del ended
                 work.popleft()
             # Not kept while the caller works with it.
             yield _next(outcomes)
@@ -196,6 +181,10 @@ def _results(ahead: Ahead[_Begun], chunks: Iterator[list[Pair]], end: float | No
 
 def _next(outcomes: deque[Outcome]) -> dict[str, Any]:
     result, error = outcomes.popleft()
-    if error is not None:
+    if error is None:
+        return result
+    try:
         raise error
-    return result
+    finally:
+        # It knows this frame.
+        del error

@@ -216,15 +216,12 @@ impl Accelerator {
         specific: Bound<'py, PyDict>,
         done: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let accelerator = self.get(py)?;
-        let cancel = self.switch();
-        let runtime = runtime().map_err(|error| raised(py, &error, Domain::Client))?;
+        let (accelerator, cancel) = (self.get(py)?, self.switch());
         let mut jobs = Vec::with_capacity(pairs.len());
         for (src, dst) in pairs {
             let said = (src, dst, parameters.clone(), specific.clone());
             let Given { call, raised: kept, .. } = Given::new(&said, cancel.child())?;
-            let _entered = runtime.enter();
-            jobs.push((accelerator.process_at_once(call), kept));
+            jobs.push((accelerator.process_later(call), kept));
         }
         in_turn(py, jobs, Job::new(cancel, Arc::default()), done)
     }

@@ -76,10 +76,9 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: it is not used again.
-        let held = ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut self.buffer) });
         // To release the export is to call Python, and may run what the caller wrote.
-        inside(|_| drop(ManuallyDrop::into_inner(held)));
+        // SAFETY: it is not used again.
+        inside(|_| unsafe { ManuallyDrop::drop(&mut self.buffer) });
     }
 }
 

@@ -1,6 +1,5 @@
 //! Work in the background.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use apyfal::{BegunJob, Cancel, Progress, Report, Result};
@@ -89,7 +88,7 @@ pub(crate) fn in_background<'py>(
 /// Does several jobs in the background, one after the other, and tells a function at once how all of them ended.
 pub(crate) fn in_turn<'py>(
     py: Python<'py>,
-    jobs: Vec<(ControlFlow<Result<Report>, BegunJob>, Raised)>,
+    jobs: Vec<(BegunJob, Raised)>,
     job: Job,
     done: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -97,12 +96,8 @@ pub(crate) fn in_turn<'py>(
     let coming = Coming::announce();
     runtime.spawn(async move {
         let mut outcomes = Vec::with_capacity(jobs.len());
-        for (begun, kept) in jobs {
-            let outcome = match begun {
-                ControlFlow::Break(outcome) => outcome,
-                ControlFlow::Continue(work) => work.await,
-            };
-            outcomes.push((kept, outcome));
+        for (job, kept) in jobs {
+            outcomes.push((kept, job.await));
         }
         coming.call_back(|py| {
             let told: Vec<_> =

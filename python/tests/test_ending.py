@@ -212,6 +212,31 @@ def test_a_child_leaves_what_is_its_parents(program, sessions):
     ''')
 
 
+def test_sigterm_around_a_fork_ends_the_parent(program):
+    ended = program('''
+    import os, signal, time
+    def told():
+        if os.getpid() == parent:
+            signal.raise_signal(signal.SIGTERM)
+    parent = os.getpid()
+    # Before the package's own, which lets signals through again.
+    os.register_at_fork(after_in_parent=told)
+    import apyfal
+    try:
+        with apyfal.Accelerator('sha3') as sha3:
+            sha3.start()
+            child = os.fork()
+            if not child:
+                os._exit(0)
+            os.waitpid(child, 0)
+            time.sleep(60)
+    finally:
+        if os.getpid() == parent:
+            print('left', flush=True)
+    ''', check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (143, 'left'), ended.stderr
+
+
 def test_children_end_by_sigterm_as_others_do(program):
     assert program('''
     import apyfal, multiprocessing, os, signal, time
@@ -223,6 +248,7 @@ def test_children_end_by_sigterm_as_others_do(program):
     with apyfal.Accelerator('sha3') as sha3:
         sha3.start()
         handler = signal.getsignal(signal.SIGTERM)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         # Some before they have run a line.
         for number in range(40):
             ready = forking.Event() if number % 2 else None
@@ -237,7 +263,7 @@ def test_children_end_by_sigterm_as_others_do(program):
             with forking.Pool(2) as pool:
                 assert pool.map(abs, [-1, 2]) == [1, 2]
         assert signal.getsignal(signal.SIGTERM) is handler is not signal.SIG_DFL
-        assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
         print(sha3.process(b'abc', type='sha3-256')['digest'][:4])
     ''').stdout.strip() == '3a98'
 

@@ -205,9 +205,10 @@ fn the_program_of_the_readme_runs_in_a_new_project() {
         let mut command = Command::new("bash");
         command.args(["-ec", script]).current_dir(directory);
         // What cargo tells its tests would be news to some build scripts, and build much anew.
-        for (name, _) in std::env::vars() {
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-                command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
             }
         }
         let output = command.output().unwrap();

@@ -89,18 +89,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_compressor_writes_is_refused_however_long_it_is() {
+    fn what_no_compressor_writes_is_refused_of_any_member() {
+        let refused = |source: Vec<u8>| {
+            let written = Kept::default();
+            let threads = NonZeroUsize::MIN;
+            let ctx =
+                JobContext::new(Cancel::default(), Arc::default(), std::env::temp_dir(), threads);
+            let error = decompress(Input::bytes(source), written.output(), &ctx).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+        };
         // Length 258 by the symbol behind the last one, with the right checksum.
-        let symbol_287 = *b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x4b\x1c\x07\0\x56\xfa\xc2\x34\x03\x01\0\0";
-        let written = Kept::default();
-        let ctx = JobContext::new(
-            Cancel::default(),
-            Arc::default(),
-            std::env::temp_dir(),
-            NonZeroUsize::MIN,
-        );
-        let error = decompress(Input::bytes(symbol_287.to_vec()), written.output(), &ctx);
-        assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidData);
+        let flags = |flags| [0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 0xff];
+        let rest = b"\x4b\x1c\x07\0\x56\xfa\xc2\x34\x03\x01\0\0";
+        refused([&flags(0)[..], rest].concat());
+        // The same where members say how long they are, as bgzip has them say.
+        let size = (flags(4).len() + 8 + rest.len() - 1) as u8;
+        let sized = [&flags(4)[..], &[6, 0, b'B', b'C', 2, 0, size, 0], rest].concat();
+        refused(sized.repeat(2));
     }
 
     #[test]

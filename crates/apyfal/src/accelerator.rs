@@ -303,6 +303,11 @@ impl Accelerator {
         map::at_once(self.clone(), call)
     }
 
+    /// A job that has begun for whoever stops, and does nothing until it is awaited.
+    pub fn process_later(&self, call: Call) -> BegunJob {
+        Box::pin(map::admitted(self.clone(), call))
+    }
+
     /// Runs one job in the background. To be called within a tokio runtime.
     pub fn process_submit(&self, call: Call) -> JobHandle {
         JobHandle::spawn(self.clone(), call)

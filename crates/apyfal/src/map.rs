@@ -17,7 +17,7 @@ use crate::{Accelerator, Call};
 pub type BegunJob = Pin<Box<dyn Future<Output = Result<Report>> + Send>>;
 
 /// A job that may use its session from now on, so that a stop that is called next waits for it.
-fn admitted(
+pub(crate) fn admitted(
     accelerator: Accelerator,
     call: Call,
 ) -> impl Future<Output = Result<Report>> + Send + 'static {

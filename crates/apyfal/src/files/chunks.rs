@@ -6,7 +6,7 @@ use apyfal_storage::Location;
 use super::outputs::{Item, Items};
 
 /// So many files at once are worth a thread, however short they are. What is done of them is written down with the
-/// last one, and done again by who was killed before.
+/// last one, or before one that has to wait, and done again by who was killed before.
 const MOST: usize = 16;
 
 /// The items of a map, in chunks of one or several.

@@ -113,8 +113,8 @@ impl Sources {
         self.links.insert(name.into());
     }
 
-    /// Puts those below a directory into the order of their names, whose folders are then held once. To be called
-    /// when all are added.
+    /// Puts those below a directory into the order of their names, whose folders are then held once for all that stand
+    /// one behind the other. To be called when all are added.
     pub(super) fn sort(&mut self) {
         let mut order: Vec<_> = (0..self.len()).collect();
         order.sort_unstable_by_key(|&number| self.own_text(number));
