@@ -156,7 +156,13 @@ def measure(options, folder):
             shutil.rmtree('mapped', ignore_errors=True)
             subprocess.run([options.apyfal, '-q', 'map', 'gzip', 'in', 'mapped'], check=True,
                            stderr=subprocess.DEVNULL)
+
+        def loop():
+            for name in names:
+                with open('in/' + name, 'rb') as src, open('out/' + name, 'wb') as dst:
+                    dst.write(gzip.compress(src.read(), 6))
         row(f'process_map of {FILES} files', 'apyfal map', mapped, command, rounds)
+        row(f'process_map of {FILES} files', 'a loop over gzip.compress', mapped, loop, rounds)
     packed = gzip.compress(text, 6)
     row('apyfal.gzip.compress, level 6', 'gzip.compress',
         lambda: apyfal.gzip.compress(text, 6), lambda: gzip.compress(text, 6), rounds)
