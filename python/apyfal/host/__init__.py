@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -245,6 +244,8 @@ def warn_of_unknown(given: Mapping[str, Any]) -> None:
     names = {name for name, value in given.items() if value is not None}
     if not names:
         return
+    # Not at the import of this package, which it would make longer by a tenth.
+    import inspect
     known = set(ONCE_KNOWN)
     for name in _TYPES:
         for kind in _class_of(name).__mro__[:-1]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import threading
 import weakref
 from collections.abc import Iterator
@@ -200,6 +199,8 @@ def copy(source: Any, destination: Any) -> None:
     for given, name, method in ((source, 'source', 'read'), (destination, 'destination', 'write')):
         if not hasattr(given, method):
             _url(given, name)
+    # As in `apyfal.host`.
+    import shutil
     with open(source, 'rb') as src, open(destination, 'wb') as dst:
         shutil.copyfileobj(src, dst, 1 << 20)
 
