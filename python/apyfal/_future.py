@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -99,8 +100,9 @@ def submitted(
             return
         try:
             if error is not None:
-                # Who waits handles something else than who submitted it.
-                error.__context__ = None
+                # Who waits handles something else than who submits it here.
+                if error.__context__ is sys.exception():
+                    error.__context__ = None
                 future.set_exception(error)
                 return
             try:

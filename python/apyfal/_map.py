@@ -99,10 +99,10 @@ def mapped(submit: Callable[..., Future[dict[str, Any]]],
 def _chunks(pairs: Iterator[Pair], quick: Callable[[], int],
             most: Callable[[], int]) -> Iterator[list[Pair]]:
     """Pairs whose jobs are worth a thread: one, or several of short files."""
-    shortest, longest = quick(), most()
+    short, longest = quick(), most()
     chunk: list[Pair] = []
     for pair in pairs:
-        is_quick = longest > 1 and shortest > 0 and _is_quick(*pair, shortest)
+        is_quick = longest > 1 and short > 0 and _is_quick(*pair, short)
         if chunk and not (is_quick and len(chunk) < longest):
             yield chunk
             chunk = []

@@ -30,7 +30,8 @@ fn programs() -> PathBuf {
     if std::env::var_os("APYFAL_TEST_ALL").is_none() {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--locked", "--package", "apyfal-cli"]);
-        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let built = apyfal_testkit::by_a_user(&mut cargo).status().unwrap();
         assert!(built.success(), "the binary apyfal cannot be built");
     }
     let tests = std::env::current_exe().unwrap();

@@ -186,6 +186,24 @@ def test_what_is_wrong_with_a_map(sha3, gzip):
     held.go.set()
 
 
+def test_what_a_file_object_raises_keeps_its_context(sha3):
+    class Raises:
+        def read(self, size):
+            try:
+                raise KeyError('beneath')
+            except KeyError:
+                raise RuntimeError('mine')
+    with pytest.raises(RuntimeError, match='mine') as raised:
+        sha3.process_submit(Raises(), **TYPE).result(20)
+    assert isinstance(raised.value.__context__, KeyError)
+    # What is handled where a job is submitted is no context of it.
+    try:
+        raise LookupError
+    except LookupError:
+        future = sha3.process_submit(b'abc', type='nosuch')
+    assert future.exception(20).__context__ is None
+
+
 def test_a_pool(place):
     with apyfal.AcceleratorPoolExecutor('sha3', workers_count=3, **place) as pool:
         infos = []

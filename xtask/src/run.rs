@@ -4,21 +4,16 @@ use std::process::{Command, Stdio};
 
 pub(crate) type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// Cargo, as it is when a user calls it: what it tells this program of its package would be news to some build
-/// scripts, and build a good part of the workspace anew.
+// Not by its crate, which takes long to build.
+#[allow(unreachable_pub, reason = "it is the tests' as well")]
+#[path = "../../crates/apyfal-testkit/src/cargo.rs"]
+mod cargo;
+
+/// Cargo, as it is when a user calls it.
 pub(crate) fn cargo() -> Command {
-    let mut cargo = Command::new("cargo");
-    for (name, _) in std::env::vars_os() {
-        let told = name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_PKG_")
-                || name.starts_with("CARGO_MANIFEST_")
-                || name == "OUT_DIR"
-        });
-        if told {
-            cargo.env_remove(name);
-        }
-    }
-    cargo
+    let mut command = Command::new("cargo");
+    cargo::by_a_user(&mut command);
+    command
 }
 
 /// Runs a command to its end, its output shown.

@@ -204,16 +204,7 @@ fn the_program_of_the_readme_runs_in_a_new_project() {
     let cargo = |directory: &Path, script: &str| {
         let mut command = Command::new("bash");
         command.args(["-ec", script]).current_dir(directory);
-        // What cargo tells its tests would be news to some build scripts, and build much anew.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            let is_of_package =
-                text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_");
-            if is_of_package || text == "OUT_DIR" {
-                command.env_remove(&name);
-            }
-        }
-        let output = command.output().unwrap();
+        let output = apyfal_testkit::by_a_user(&mut command).output().unwrap();
         assert!(output.status.success(), "{script}\n{}", text(&output.stderr));
         text(&output.stdout)
     };

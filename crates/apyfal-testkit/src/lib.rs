@@ -8,6 +8,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod addresses;
+mod cargo;
 mod client_suite;
 mod cloud;
 mod engines;
@@ -23,6 +24,7 @@ mod trailers;
 mod until;
 
 pub use addresses::{Unheard, connect_from, own_loopback};
+pub use cargo::by_a_user;
 pub use client_suite::{Kept, client_suite};
 pub use cloud::{Call, Cloud, CloudInstance, Fault, Kill, Rule};
 pub use engines::{engines_suite, twins};

@@ -305,7 +305,7 @@ impl Accelerator {
 
     /// A job that has begun for whoever stops, and does nothing until it is awaited.
     pub fn process_later(&self, call: Call) -> BegunJob {
-        Box::pin(map::admitted(self.clone(), call))
+        map::later(self.clone(), call)
     }
 
     /// Runs one job in the background. To be called within a tokio runtime.

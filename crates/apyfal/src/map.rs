@@ -17,7 +17,7 @@ use crate::{Accelerator, Call};
 pub type BegunJob = Pin<Box<dyn Future<Output = Result<Report>> + Send>>;
 
 /// A job that may use its session from now on, so that a stop that is called next waits for it.
-pub(crate) fn admitted(
+fn admitted(
     accelerator: Accelerator,
     call: Call,
 ) -> impl Future<Output = Result<Report>> + Send + 'static {
@@ -31,13 +31,18 @@ pub(crate) fn admitted(
     }
 }
 
+/// A job that has begun for whoever stops, and does nothing until it is driven.
+pub(crate) fn later(accelerator: Accelerator, call: Call) -> BegunJob {
+    Box::pin(admitted(accelerator, call))
+}
+
 /// Runs a job as far as it comes without waiting, where its data is in memory.
 pub(crate) fn at_once(
     accelerator: Accelerator,
     call: Call,
 ) -> ControlFlow<Result<Report>, BegunJob> {
     let is_in_memory = call.is_in_memory();
-    let mut job: BegunJob = Box::pin(admitted(accelerator, call));
+    let mut job = later(accelerator, call);
     if is_in_memory {
         // Whoever drives it later looks at it anew, so nobody need be woken for it.
         let mut unheard = Context::from_waker(Waker::noop());

@@ -21,7 +21,7 @@ use crate::made::{MadeHost, makes};
 use crate::surroundings::Surroundings;
 
 /// No job keeps more cores busy, whatever is asked for: each costs memory, whether or not there is one.
-const MOST_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+const MOST_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// Where an accelerator runs: who runs its jobs, and what is known of it there.
 #[derive(Debug)]

@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     /// Also do it with plain single-threaded software, and compare.
     #[arg(long, alias = "enable-sw-comparison")]
     compare: bool,
-    /// Keep at most this many cores busy.
+    /// Keep at most this many cores busy, 1024 at most.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// The configuration file.

@@ -343,6 +343,29 @@ fn a_stream_that_is_cut_off_says_so() {
 }
 
 #[test]
+fn the_end_of_a_stream_is_found() {
+    let text = b"to be or not to be, to be or not to be";
+    let mut stream = Vec::new();
+    Compressor::new(Level::Default).compress(text, &mut stream);
+    let end = stream.len();
+    stream.resize(100, 0);
+    let mut decompressor = Decompressor::new();
+    let mut whole = |source: &[u8], target: &mut [u8]| {
+        decompressor.restart();
+        decompressor.decompress(source, true, target, 0)
+    };
+    let mut target = [0; 100];
+    let found = Ok(Progress { consumed: end, end: text.len(), ended: true });
+    assert_eq!(whole(&stream, &mut target), found);
+    assert_eq!(&target[..text.len()], text);
+    assert_eq!(whole(&stream[..end], &mut target[..text.len()]), found);
+    assert!(whole(&stream[..end - 1], &mut target).is_err());
+    assert!(!whole(&stream, &mut target[..text.len() - 1]).unwrap().ended);
+    assert!(whole(&[], &mut target).is_err());
+    assert!(whole(&[0xff; 10], &mut []).is_err());
+}
+
+#[test]
 fn a_call_waits_for_more_of_the_source() {
     let mut decompressor = Decompressor::new();
     let deflated = bits(&[(0b011, 3), (0b0000_1100, 8), (0, 7)]);

@@ -97,7 +97,7 @@ impl Work {
                     Poll::Ready(ran) => ran,
                     Poll::Pending => {
                         // What is done is not forgotten by who is killed while this one waits, such as for others.
-                        written(&mut lines, &mut all[unwritten..]);
+                        write(&mut lines, &mut all[unwritten..]);
                         unwritten = all.len();
                         running.await
                     }
@@ -110,7 +110,7 @@ impl Work {
             });
             all.push((Some(item), outcome));
         }
-        written(&mut lines, &mut all[unwritten..]);
+        write(&mut lines, &mut all[unwritten..]);
         all
     }
 
@@ -222,7 +222,7 @@ impl Work {
 }
 
 /// Writes lines, without which the files that they are of do not count as done.
-fn written(lines: &mut Lines<'_>, of: &mut [(Option<Item>, Result<Outcome>)]) {
+fn write(lines: &mut Lines<'_>, of: &mut [(Option<Item>, Result<Outcome>)]) {
     let Err(error) = lines.write() else { return };
     for (_, outcome) in of {
         if matches!(outcome, Ok(Outcome::Done(_))) {

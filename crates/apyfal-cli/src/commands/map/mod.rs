@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
     set: Set,
     #[command(flatten)]
     on: OnEngine,
-    /// Keep at most this many cores busy.
+    /// Keep at most this many cores busy, 1024 at most.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// The configuration file.
